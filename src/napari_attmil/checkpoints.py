@@ -1,0 +1,140 @@
+"""Model files: weights, settings and provenance in one safetensors file; nothing is unpickled."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = "napari-attmil/1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a model file holds.
+
+    Attributes
+    ----------
+    kind
+        ``"detector"`` or ``"classifier"``.
+    weights
+        Tensors by name.
+    settings
+        What is needed to build the model again, as plain JSON values.
+    provenance
+        Where it comes from: data, parent model, date, scores; plain JSON values.
+    """
+
+    kind: str
+    weights: Mapping[str, torch.Tensor]
+    settings: Mapping[str, Any]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a model file whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
+    """
+    from safetensors.torch import save_file
+
+    weights = {name: tensor.detach().cpu() for name, tensor in checkpoint.weights.items()}
+    dated = {"created": datetime.now(UTC).isoformat(timespec="seconds"), **checkpoint.provenance}
+    metadata = {
+        "format": FORMAT,
+        "kind": checkpoint.kind,
+        "settings": json.dumps(dict(checkpoint.settings)),
+        "provenance": json.dumps(dated),
+    }
+    with write_atomically(path) as temporary:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in weights.items()}, temporary, metadata
+        )
+
+
+def load_checkpoint(path: Path, kind: str) -> Checkpoint:
+    """Read a model file of the given kind.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, not of this program or of another kind.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no model file {path}; check the path.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        settings = json.loads(metadata.get("settings", "{}"))
+        provenance = json.loads(metadata.get("provenance", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a readable model file ({error}); train or download it again."
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise UserError(f"{path} is not a napari-attmil model file; it was made by other software.")
+    if metadata["kind"] != kind:
+        raise UserError(
+            f"{path} holds a {metadata['kind']}, but a {kind} is needed here; choose another file."
+        )
+    return Checkpoint(kind, weights, settings, provenance)
+
+
+@contextlib.contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that takes its place once it is written whole.
+
+    Whatever stood at `path` stays untouched if anything fails.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be made or written, or the disk is full.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not tempfile's own 0600: the file should be as readable as any other of the person's.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(
+                f"The disk is full, {path} was not written; free some space and save again."
+            ) from error
+        raise UserError(
+            f"{path} could not be written ({error.strerror or error}); choose another folder."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,303 @@
+"""Every setting of the plugin, once: the source of forms, command line options and saved runs.
+
+Each field carries a title, a description with its unit, and bounds, so that a form or a
+command line can be built from it and a value out of range is refused with its reason.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Method = Literal["sic", "mil-max", "mil-max-sic", "mil-att-sic"]
+"""The four rows of Table 1 of the paper."""
+
+
+class UserError(ValueError):
+    """A mistake that the person in front of the program can mend.
+
+    Its message is one sentence or two: what was received, what is needed, what to do next.
+    """
+
+
+class Settings(BaseModel):
+    """Immutable settings that refuse unknown names and values out of range."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed, validated like new ones.
+
+        Raises
+        ------
+        UserError
+            If a name is unknown or a value is out of range.
+        """
+        return type(self).checked(**(self.model_dump() | changes))
+
+    @classmethod
+    def checked(cls, **values: Any) -> Self:
+        """Build settings, turning the first validation error into one clear sentence."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or cls.__name__
+            field = cls.model_fields.get(name)
+            title = f"{field.title} ({name})" if field is not None and field.title else name
+            raise UserError(
+                f"{title} was given {first.get('input')!r}: {first['msg'].lower()}."
+            ) from None
+
+
+class DetectionSettings(Settings):
+    """How cells are found in images."""
+
+    min_score: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="Minimum score",
+        description="Cells that the detector is less sure of are left out (0 to 1).",
+    )
+    max_overlap: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        title="Maximum overlap",
+        description="Of two boxes that overlap more than this (intersection over union) "
+        "only the surer one is kept.",
+    )
+    cell_diameter_px: float | None = Field(
+        None,
+        ge=6,
+        le=2000,
+        title="Cell diameter (px)",
+        description="Typical diameter of a cell in pixels; leave empty to have it measured.",
+    )
+    max_cells_per_image: int = Field(
+        1000,
+        ge=1,
+        le=20000,
+        title="Most cells an image",
+        description="The surest cells are kept when an image holds more than this.",
+    )
+    batch_size: int = Field(
+        4,
+        ge=1,
+        le=256,
+        title="Images at once",
+        description="Images that are computed together; halved when memory runs out.",
+    )
+
+
+class FeatureSettings(Settings):
+    """How the features of one cell are read off the detector's feature maps."""
+
+    working_diameter_px: float = Field(
+        48.0,
+        ge=16,
+        le=200,
+        title="Working cell diameter (px)",
+        description="Images are rescaled so that the median cell has this diameter before "
+        "features are computed, so that magnification does not matter.",
+    )
+    context: float = Field(
+        1.2,
+        ge=1,
+        le=3,
+        title="Context",
+        description="The box is enlarged by this factor, so that the cell's rim is seen whole.",
+    )
+    output_size: int = Field(
+        14,
+        ge=2,
+        le=28,
+        title="Feature map side",
+        description="Each cell becomes 256 maps of this many rows and columns.",
+    )
+
+
+class MILSettings(Settings):
+    """Architecture and fitting of the multiple instance classifier.
+
+    The defaults are the project's own; `mil_preset` gives the paper's and the published code's.
+    """
+
+    method: Method = Field(
+        "mil-att-sic",
+        title="Method",
+        description="Row of the paper's Table 1: attention or maximum pooling, with or without "
+        "the auxiliary single instance classifier (SIC), or SIC alone.",
+    )
+    embedding: Literal["compact", "three-conv", "five-conv"] = Field(
+        "compact",
+        title="Embedding",
+        description="Convolutions that turn one cell's features into a vector: two small ones on "
+        "maps pooled to 7x7, three as in the published code, or five as in the paper.",
+    )
+    standardise: bool = Field(
+        True,
+        title="Standardise features",
+        description="Scale every feature channel to mean 0 and standard deviation 1 over the "
+        "training cells before the first convolution.",
+    )
+    embedding_size: int = Field(
+        500, ge=8, le=4096, title="Embedding size", description="Length of one cell's vector h."
+    )
+    attention_size: int = Field(
+        128, ge=4, le=1024, title="Attention size", description="Rows of V in eq. 7."
+    )
+    sic_hidden_size: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        title="SIC hidden size",
+        description="Width of a linear layer before the single instance classifier; 0 for none.",
+    )
+    dropout: float = Field(
+        0.1, ge=0, lt=1, title="Dropout", description="Probability after the first convolution."
+    )
+    loss: Literal["cross-entropy", "binary-cross-entropy"] = Field(
+        "cross-entropy",
+        title="Loss",
+        description="Cross entropy (paper), or binary cross entropy on softmax outputs averaged "
+        "over classes (published code).",
+    )
+    beta: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        title="SIC decay (beta)",
+        description="Base of the auxiliary branch's weight beta^epoch in eq. 8, with attention.",
+    )
+    beta_max_pooling: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        title="SIC decay, max pooling",
+        description="The same with maximum pooling; the published code has another value here.",
+    )
+    balance_classes: bool = Field(
+        True,
+        title="Balance classes",
+        description="Weigh every sample so that all classes count the same in the loss.",
+    )
+    cell_dropout: float = Field(
+        0.25,
+        ge=0,
+        lt=1,
+        title="Cells left out",
+        description="Share of a sample's cells left out at random in each training step, so that "
+        "no single cell is learnt by heart.",
+    )
+    bags_per_step: int = Field(
+        1,
+        ge=1,
+        le=256,
+        title="Samples a step",
+        description="Samples that are packed into one step of the optimiser.",
+    )
+    epochs: int = Field(
+        60, ge=1, le=10000, title="Epochs", description="Passes over the cohort at most."
+    )
+    learning_rate: float = Field(
+        5e-4, gt=0, le=1, title="Learning rate", description="Of Adam with AMSGrad."
+    )
+    weight_decay: float = Field(
+        1e-5, ge=0, le=1, title="Weight decay", description="L2 penalty of the optimiser."
+    )
+    stop_loss: float = Field(
+        0.005,
+        ge=0,
+        title="Stop below this loss",
+        description="Training ends once the bag loss was below this often enough; 0 for never.",
+    )
+    stop_epochs: int = Field(
+        5, ge=1, title="Epochs below it", description="How often the loss must be that low."
+    )
+    stop_consecutive: bool = Field(
+        True,
+        title="In a row",
+        description="Count only consecutive epochs below the loss (paper), or all (code).",
+    )
+    seed: int = Field(
+        0, ge=0, title="Seed", description="The same seed gives the same model on one machine."
+    )
+
+
+class EvaluationSettings(Settings):
+    """Patient-wise cross-validation."""
+
+    folds: int = Field(
+        3, ge=2, le=20, title="Folds", description="Parts the patients are split into."
+    )
+    runs: int = Field(
+        5, ge=1, le=100, title="Runs", description="Repetitions with other seeds and splits."
+    )
+    methods: tuple[Method, ...] = Field(
+        ("sic", "mil-max", "mil-max-sic", "mil-att-sic"),
+        title="Methods",
+        description="Rows of Table 1 to compare, on the same folds and seeds.",
+    )
+    seed: int = Field(0, ge=0, title="Seed", description="Seed of the first run.")
+
+
+Preset = Literal["default", "paper", "marrlab-code"]
+
+
+def mil_preset(name: Preset, **changes: Any) -> MILSettings:
+    """Return the settings of one preset: the project's own, the paper's or the published code's.
+
+    Parameters
+    ----------
+    name
+        ``"default"``, ``"paper"`` (Sadafi et al. 2020, section 3) or ``"marrlab-code"`` (what
+        the code published with it does differently).
+    **changes
+        Fields to set differently, for instance ``epochs=20``.
+
+    Raises
+    ------
+    UserError
+        If the preset or a field is unknown, or a value out of range.
+    """
+    published: dict[str, Any] = {
+        "standardise": False,
+        "embedding_size": 500,
+        "attention_size": 128,
+        "dropout": 0.1,
+        "balance_classes": False,
+        "cell_dropout": 0,
+        "bags_per_step": 1,
+        "learning_rate": 5e-4,
+        "epochs": 150,
+    }
+    presets: dict[str, dict[str, Any]] = {
+        "default": {},
+        "paper": published
+        | {
+            "embedding": "five-conv",
+            "weight_decay": 1e-5,
+            "beta": 0.5,
+            "beta_max_pooling": 0.5,
+            "stop_loss": 0.005,
+            "stop_epochs": 5,
+        },
+        "marrlab-code": published
+        | {
+            "embedding": "three-conv",
+            "sic_hidden_size": 32,
+            "loss": "binary-cross-entropy",
+            "weight_decay": 1e-4,
+            "beta": 0.95,
+            "beta_max_pooling": 0.5,
+            "stop_loss": 0.001,
+            "stop_epochs": 7,
+            "stop_consecutive": False,
+        },
+    }
+    if name not in presets:
+        raise UserError(f"There is no preset {name!r}; choose one of {', '.join(presets)}.")
+    return MILSettings.checked(**(presets[name] | changes))

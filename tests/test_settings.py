@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from napari_attmil import settings
+from napari_attmil.settings import DetectionSettings, MILSettings, Settings, UserError, mil_preset
+
+ALL_SETTINGS = [
+    value
+    for value in vars(settings).values()
+    if isinstance(value, type) and issubclass(value, Settings) and value is not Settings
+]
+
+
+@pytest.mark.parametrize("kind", ALL_SETTINGS)
+def test_every_field_has_a_title_and_a_description_for_forms(kind: type[Settings]) -> None:
+    for name, field in kind.model_fields.items():
+        assert field.title, name
+        assert field.description and field.description.endswith("."), name
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValidationError):
+        DetectionSettings().min_score = 0.9  # type: ignore[misc]
+
+
+def test_replace_gives_a_changed_copy() -> None:
+    changed = DetectionSettings().replace(min_score=0.25)
+    assert changed.min_score == 0.25
+    assert DetectionSettings().min_score == 0.5
+
+
+def test_a_value_out_of_range_is_refused_in_one_sentence_that_names_it() -> None:
+    with pytest.raises(UserError, match=r"^Minimum score \(min_score\) was given 2: .*1\.$"):
+        DetectionSettings().replace(min_score=2)
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(UserError, match="min_scroe"):
+        DetectionSettings.checked(min_scroe=0.5)
+
+
+def test_the_paper_preset_has_the_values_of_section_3() -> None:
+    paper = mil_preset("paper")
+    assert (paper.learning_rate, paper.weight_decay, paper.beta) == (5e-4, 1e-5, 0.5)
+    assert (paper.epochs, paper.stop_loss, paper.stop_epochs) == (150, 0.005, 5)
+    assert (paper.embedding, paper.dropout, paper.stop_consecutive) == ("five-conv", 0.1, True)
+
+
+def test_a_preset_takes_changes() -> None:
+    assert mil_preset("paper", epochs=3).epochs == 3
+
+
+def test_an_unknown_preset_lists_the_known_ones() -> None:
+    with pytest.raises(UserError, match="default, paper, marrlab-code"):
+        mil_preset("papre")  # type: ignore[arg-type]
+
+
+def test_settings_survive_a_round_trip_through_json() -> None:
+    paper = mil_preset("paper")
+    assert MILSettings.model_validate_json(paper.model_dump_json()) == paper
