@@ -1,0 +1,1 @@
+"""Cells in images: boxes, their corrections, and the detector that finds them."""

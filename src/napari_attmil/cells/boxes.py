@@ -1,0 +1,188 @@
+"""The cells of a sample as immutable arrays, and how boxes are compared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+MIN_SIDE_PX = 3.0
+"""A shorter box is a stray click, not a cell (napari leaves one of 2.5 px)."""
+
+
+class Source(IntEnum):
+    """Who made a box."""
+
+    MODEL = 0
+    PERSON = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The cells of one sample.
+
+    Attributes
+    ----------
+    cell_id
+        (n,) int64, positive, unique within the sample, never used again after a deletion.
+    image_index
+        (n,) int32, the image within the sample, from 0.
+    xyxy
+        (n, 4) float32: x_min, y_min, x_max, y_max in pixels of that image; x is the column.
+    score
+        (n,) float32 in 0..1, how sure the detector is; 1 for a person's box.
+    source
+        (n,) uint8, values of `Source`.
+    """
+
+    cell_id: IntArray
+    image_index: npt.NDArray[np.int32]
+    xyxy: FloatArray
+    score: FloatArray
+    source: npt.NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        """Bring the arrays to their types, make them read-only, and check that they agree."""
+        types = {
+            "cell_id": np.int64,
+            "image_index": np.int32,
+            "xyxy": np.float32,
+            "score": np.float32,
+            "source": np.uint8,
+        }
+        for name, dtype in types.items():
+            array = np.array(getattr(self, name), dtype=dtype)
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        n = len(self.cell_id)
+        if self.xyxy.shape != (n, 4):
+            raise ValueError(f"xyxy has shape {self.xyxy.shape}, but {n} cells need ({n}, 4).")
+        for field in fields(self):
+            if len(getattr(self, field.name)) != n:
+                raise ValueError(f"{field.name} is not as long as cell_id ({n}).")
+        if len(np.unique(self.cell_id)) != n:
+            raise ValueError("Two cells share one cell_id.")
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return no cells."""
+        return cls.from_detections(np.empty(0), np.empty((0, 4)), np.empty(0))
+
+    @classmethod
+    def from_detections(
+        cls,
+        image_index: npt.ArrayLike,
+        xyxy: npt.ArrayLike,
+        score: npt.ArrayLike,
+        first_id: int = 1,
+    ) -> Self:
+        """Return the detector's boxes with fresh ids, counted from `first_id`."""
+        n = len(np.asarray(image_index))
+        return cls(
+            cell_id=np.arange(first_id, first_id + n),
+            image_index=np.asarray(image_index, dtype=np.int32),
+            xyxy=np.asarray(xyxy, dtype=np.float32).reshape(n, 4),
+            score=np.asarray(score, dtype=np.float32),
+            source=np.full(n, Source.MODEL, dtype=np.uint8),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Boxes]) -> Self:
+        """Return the cells of several parts in their order; ids must not repeat."""
+        if not parts:
+            return cls.empty()
+        return cls(
+            **{
+                field.name: np.concatenate([getattr(part, field.name) for part in parts])
+                for field in fields(cls)
+            }
+        )
+
+    def __len__(self) -> int:
+        return len(self.cell_id)
+
+    def __getitem__(self, rows: Any) -> Self:
+        """Return the cells of a mask, of positions or of a slice."""
+        return replace(
+            self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        )
+
+    def of_image(self, image_index: int) -> Self:
+        """Return the cells of one image."""
+        return self[self.image_index == image_index]
+
+    def sorted_by_image(self) -> Self:
+        """Return the cells ordered by image, otherwise in their present order."""
+        return self[np.argsort(self.image_index, kind="stable")]
+
+    def index_of(self, cell_ids: npt.ArrayLike) -> IntArray:
+        """Return the positions of cells, in the order asked for.
+
+        Raises
+        ------
+        KeyError
+            If there is no such cell.
+        """
+        wanted = np.atleast_1d(np.asarray(cell_ids, dtype=np.int64))
+        order = np.argsort(self.cell_id)
+        places = np.searchsorted(self.cell_id, wanted, sorter=order)
+        found = np.append(order, -1)[places]
+        if len(wanted) and (not len(self) or np.any(self.cell_id[found] != wanted)):
+            missing = sorted(set(wanted.tolist()) - set(self.cell_id.tolist()))
+            raise KeyError(f"There is no cell {missing[0]}.")
+        return found.astype(np.int64)
+
+    @property
+    def next_id(self) -> int:
+        """A cell_id larger than all present ones."""
+        return int(self.cell_id.max(initial=0)) + 1
+
+    @property
+    def diameter_px(self) -> FloatArray:
+        """(n,) geometric mean of width and height in pixels."""
+        sides = np.maximum(self.xyxy[:, 2:] - self.xyxy[:, :2], 0)
+        return np.sqrt(sides[:, 0] * sides[:, 1])
+
+    def digest(self) -> str:
+        """Return a fingerprint of where the cells are, to notice that features are stale."""
+        blake = hashlib.blake2b(digest_size=16)
+        for array in (self.cell_id, self.image_index, self.xyxy):
+            blake.update(np.ascontiguousarray(array).tobytes())
+        return blake.hexdigest()
+
+
+def iou_matrix(boxes: npt.ArrayLike, others: npt.ArrayLike) -> FloatArray:
+    """Return the (n, m) intersection over union of (n, 4) and (m, 4) boxes, 0 to 1."""
+    a = np.asarray(boxes, dtype=np.float32).reshape(-1, 1, 4)
+    b = np.asarray(others, dtype=np.float32).reshape(1, -1, 4)
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    intersection = np.prod(np.maximum(sides, 0), axis=-1)
+    area_a = np.prod(np.maximum(a[..., 2:] - a[..., :2], 0), axis=-1)
+    area_b = np.prod(np.maximum(b[..., 2:] - b[..., :2], 0), axis=-1)
+    union = area_a + area_b - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def match_boxes(found: npt.ArrayLike, truth: npt.ArrayLike, min_iou: float = 0.5) -> IntArray:
+    """Pair boxes one to one so that the summed intersection over union is largest.
+
+    Returns
+    -------
+    (n,) int64
+        For each found box its row in `truth`, or -1 where none overlaps by `min_iou`.
+    """
+    iou = iou_matrix(found, truth)
+    rows, columns = linear_sum_assignment(np.where(iou >= min_iou, iou, 0), maximize=True)
+    pairs = np.full(len(iou), -1, dtype=np.int64)
+    good = iou[rows, columns] >= min_iou
+    pairs[rows[good]] = columns[good]
+    return pairs

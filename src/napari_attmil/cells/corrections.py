@@ -1,0 +1,76 @@
+"""What a person does to boxes: each correction takes boxes and gives new ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_attmil.cells.boxes import Boxes, FloatArray, Source, iou_matrix
+
+SAME_CELL_IOU = 0.5
+"""Boxes that overlap more than this show the same cell."""
+
+
+def add_box(boxes: Boxes, image_index: int, xyxy: npt.ArrayLike, first_id: int = 1) -> Boxes:
+    """Return the boxes with one more, drawn by a person.
+
+    Its id is the next free one, but not less than `first_id`.
+    """
+    drawn = Boxes(
+        cell_id=np.array([max(boxes.next_id, first_id)]),
+        image_index=np.array([image_index]),
+        xyxy=_ordered(xyxy)[np.newaxis],
+        score=np.ones(1),
+        source=np.array([Source.PERSON]),
+    )
+    return Boxes.concatenate([boxes, drawn])
+
+
+def move_box(boxes: Boxes, cell_id: int, xyxy: npt.ArrayLike) -> Boxes:
+    """Return the boxes with one moved or resized: it keeps its id and becomes a person's.
+
+    Raises
+    ------
+    KeyError
+        If there is no such cell.
+    """
+    row = boxes.index_of(cell_id)
+    moved, source, score = boxes.xyxy.copy(), boxes.source.copy(), boxes.score.copy()
+    moved[row], source[row], score[row] = _ordered(xyxy), Source.PERSON, 1
+    return replace(boxes, xyxy=moved, source=source, score=score)
+
+
+def delete_boxes(boxes: Boxes, cell_ids: npt.ArrayLike) -> Boxes:
+    """Return the boxes without some cells; ids that are not there are passed over."""
+    return boxes[~np.isin(boxes.cell_id, np.asarray(cell_ids))]
+
+
+def merge_detections(
+    current: Boxes, detected: Boxes, deleted: Boxes | None = None, first_id: int = 1
+) -> Boxes:
+    """Return a new detection's boxes joined with what a person did to the old ones.
+
+    A person's boxes stay as they are; a detected box that shows the same cell as one of
+    them, or as a cell that a person deleted, is left out. The detected boxes that remain get
+    new ids, larger than all present ones and not less than `first_id`.
+    """
+    kept = current[current.source == Source.PERSON]
+    taboo = [kept] if deleted is None else [kept, deleted]
+    blocked = np.zeros(len(detected), dtype=bool)
+    for image in np.unique(detected.image_index):
+        rows = np.flatnonzero(detected.image_index == image)
+        settled = np.concatenate([part.of_image(image).xyxy for part in taboo])
+        overlap = iou_matrix(detected.xyxy[rows], settled)
+        blocked[rows] = overlap.max(axis=1, initial=0) >= SAME_CELL_IOU
+    fresh = detected[~blocked]
+    start = max(current.next_id, first_id)
+    renumbered = replace(fresh, cell_id=np.arange(start, start + len(fresh)))
+    return Boxes.concatenate([kept, renumbered]).sorted_by_image()
+
+
+def _ordered(xyxy: npt.ArrayLike) -> FloatArray:
+    """Return a (4,) box whose minima stand before its maxima."""
+    x0, y0, x1, y1 = np.asarray(xyxy, dtype=np.float32)
+    return np.array([min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)], dtype=np.float32)
