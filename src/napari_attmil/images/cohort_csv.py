@@ -1,0 +1,178 @@
+"""A cohort from a table: one row an image, with columns image, sample, patient, label."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_attmil.images.cohort import Cohort, Sample
+from napari_attmil.images.folders import make_sample
+from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COLUMNS = ("image", "sample", "patient", "label")
+
+
+@dataclass(frozen=True)
+class _Row:
+    number: int  # as a spreadsheet counts, so that it can be found
+    image: str
+    sample: str
+    patient: str
+    label: str
+
+
+def open_csv(path: Path) -> Cohort:
+    """Open the cohort that a CSV file describes.
+
+    The columns image, sample, patient and label may stand in any order, in upper or lower case,
+    beside others; they are separated by commas, semicolons (Excel in much of Europe) or tabs.
+    Paths are relative to the file, with forward or backward slashes. Text is UTF-8, or UTF-16
+    or Windows-1252 as Excel writes them. All images of a stack belong to the row's sample.
+
+    Raises
+    ------
+    UserError
+        If a column, a value or an image is missing, a patient has two labels, a sample has two
+        patients, an image is in two samples, or the file cannot be read as a table.
+    """
+    rows = _read_rows(path)
+    _check_one(rows, path, "sample", "patient")
+    _check_one(rows, path, "patient", "label")
+    files, repeated = _files_by_sample(rows, path)
+    first = {row.sample: row for row in reversed(rows)}
+    samples: list[Sample] = []
+    for name, images in files.items():
+        samples.append(make_sample(name, first[name].patient, first[name].label, images))
+    return Cohort(tuple(samples), path.parent, tuple(_notes(rows, repeated)))
+
+
+def _notes(rows: list[_Row], repeated: int) -> Iterator[str]:
+    if repeated:
+        yield f"Rows that list an image once more were left out: {repeated}."
+    by_lower_case: dict[str, str] = {}
+    for label in dict.fromkeys(row.label for row in rows):
+        other = by_lower_case.setdefault(label.casefold(), label)
+        if other != label:
+            yield f"Labels {other!r} and {label!r} differ in case only and were taken as two."
+
+
+def _read_rows(path: Path) -> list[_Row]:
+    """Read and check the table row by row; blank rows are passed over."""
+    lines = list(io.StringIO(_read_text(path), newline=None))
+    # Excel's own way to say the separator is a first line "sep=;".
+    skipped = 1 if lines and lines[0].lower().startswith("sep=") else 0
+    header = lines[skipped] if len(lines) > skipped else ""
+    delimiter = max(",;\t", key=header.count)
+    try:
+        reader = csv.reader(lines[skipped:], delimiter=delimiter, strict=True)
+        table = [(reader.line_num + skipped, [cell.strip() for cell in row]) for row in reader]
+    except csv.Error as error:
+        raise UserError(
+            f"{path.name} cannot be read as a table ({error}); save it again as CSV (UTF-8)."
+        ) from None
+    table = [(number, cells) for number, cells in table if any(cells)]
+    if not table:
+        raise UserError(
+            f"{path.name} is empty; it needs columns {', '.join(COLUMNS)} and a row an image."
+        )
+    positions = _column_positions(table[0][1], path)
+    rows = [_row(number, cells, positions, path) for number, cells in table[1:]]
+    if not rows:
+        raise UserError(f"{path.name} has a header but no rows; add a row for every image.")
+    return rows
+
+
+def _read_text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be opened ({error.strerror}); check the path.") from None
+    if raw.startswith(b"PK\3\4"):
+        raise UserError(
+            f"{path.name} is a workbook, not text; save it from the spreadsheet as CSV (UTF-8)."
+        )
+    encodings = ["utf-16"] if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
+    for encoding in encodings:
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise UserError(f"{path.name} is not text that can be read; save it again as CSV (UTF-8).")
+
+
+def _column_positions(header: list[str], path: Path) -> dict[str, int]:
+    names = [name.casefold() for name in header]
+    for column in COLUMNS:
+        if names.count(column) != 1:
+            trouble = "no column" if column not in names else "more than one column"
+            raise UserError(
+                f"{path.name} has {trouble} '{column}' (its columns: {', '.join(header)[:200]}); "
+                f"it needs one each of {', '.join(COLUMNS)}."
+            )
+    return {column: names.index(column) for column in COLUMNS}
+
+
+def _row(number: int, cells: list[str], positions: dict[str, int], path: Path) -> _Row:
+    values = {
+        column: cells[position] if position < len(cells) else ""
+        for column, position in positions.items()
+    }
+    for column, value in values.items():
+        if not value:
+            raise UserError(
+                f"{path.name}, row {number}: the column '{column}' is empty; fill it in or delete "
+                "the row."
+            )
+    return _Row(number, **values)
+
+
+def _check_one(rows: list[_Row], path: Path, thing: str, attribute: str) -> None:
+    """Refuse a sample with two patients, or a patient with two labels."""
+    first: dict[str, _Row] = {}
+    for row in rows:
+        name, value = getattr(row, thing), getattr(row, attribute)
+        before = first.setdefault(name, row)
+        if getattr(before, attribute) != value:
+            raise UserError(
+                f"{path.name}, row {row.number}: {thing} {name!r} has {attribute} {value!r}, but "
+                f"{getattr(before, attribute)!r} in row {before.number}; a {thing} has one "
+                f"{attribute}: correct a row, or use another name."
+            )
+
+
+def _files_by_sample(rows: list[_Row], path: Path) -> tuple[dict[str, list[Path]], int]:
+    """Return the image files of every sample, and how many rows repeat an image."""
+    files: dict[str, list[Path]] = {}
+    seen: dict[Path, _Row] = {}
+    repeated = 0
+    for row in rows:
+        image = _image_path(row.image, path)
+        before = seen.setdefault(image, row)
+        if before.sample != row.sample:
+            raise UserError(
+                f"{path.name}, row {row.number}: image {row.image!r} is in sample {row.sample!r}, "
+                f"but row {before.number} has it in {before.sample!r}; an image belongs to one."
+            )
+        repeated += before is not row
+        if before is row:
+            files.setdefault(row.sample, []).append(image)
+    missing = [row for image, row in seen.items() if not os.path.isfile(image)]
+    if missing:
+        raise UserError(
+            f"{path.name}, row {missing[0].number}: there is no image file {missing[0].image!r} in "
+            f"'{path.parent}' ({len(missing)} of {len(seen)} images are missing); paths are "
+            "relative to the CSV file."
+        )
+    return files, repeated
+
+
+def _image_path(text: str, path: Path) -> Path:
+    """Return where an image lies, whichever system the table was written on."""
+    return Path(os.path.normpath(path.parent / text.replace("\\", "/")))

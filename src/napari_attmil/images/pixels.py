@@ -1,0 +1,150 @@
+"""What every file format has in common: a header per field of view, and one form of pixels.
+
+Whatever a file holds, the rest of the program meets (Y, X) or (Y, X, 3) arrays of uint8 or uint16.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+# Outside of this range a "pixel size" is a printing resolution (72 dpi is 353 um) or a placeholder.
+_PLAUSIBLE_UM = (0.01, 5.0)
+
+_MICROMETRES_PER_UNIT = {
+    "m": 1e6,
+    "cm": 1e4,
+    "mm": 1e3,
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+    "nm": 1e-3,
+    "pm": 1e-6,
+    "inch": 25400.0,
+    "in": 25400.0,
+}
+
+
+@dataclass(frozen=True)
+class PageHeader:
+    """One field of view of a file, known without decoding it.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (Y, X) or (Y, X, 3), as `read_frame` will return it.
+    dtype : numpy.dtype
+        uint8 or uint16, as `read_frame` will return it.
+    place : Any
+        Where the page lies in the file; only its format's own module looks at it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    place: Any = None
+
+
+@dataclass(frozen=True)
+class FileHeader:
+    """What is known of an image file without decoding pixels.
+
+    Attributes
+    ----------
+    pages : tuple of PageHeader
+        Every field of view, in the order of the file.
+    pixel_size_um : float or None
+        Side of a pixel in micrometres, None where unknown or implausible.
+    """
+
+    pages: tuple[PageHeader, ...]
+    pixel_size_um: float | None = None
+
+
+def page_header(plane: tuple[int, int], samples: int, dtype: DTypeLike, place: Any) -> PageHeader:
+    """Describe a page of `samples` numbers per pixel as it will look after `to_image`.
+
+    Raises
+    ------
+    ValueError
+        If a pixel is neither grey nor RGB, with or without alpha, or its numbers are complex.
+    """
+    if samples not in (1, 2, 3, 4):
+        raise ValueError(f"it has {samples} channels, but grey or RGB is needed")
+    colour = (3,) if samples > 2 else ()
+    return PageHeader((*plane, *colour), unsigned_dtype(dtype), place)
+
+
+def to_image(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Bring decoded pixels into the one form the program works on.
+
+    Parameters
+    ----------
+    pixels : (Y, X) or (Y, X, S) array
+        S is 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha); alpha is dropped.
+
+    Returns
+    -------
+    (Y, X) or (Y, X, 3) contiguous array of uint8 or uint16
+    """
+    if pixels.ndim == 3:
+        pixels = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., 0]
+    return np.ascontiguousarray(_to_unsigned(pixels))
+
+
+def unsigned_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the type that pixels of `dtype` are brought to: uint8 for 1 and 8 bit, else uint16.
+
+    Raises
+    ------
+    ValueError
+        If the numbers are complex or no numbers at all.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind not in "buif":
+        raise ValueError(f"its pixels are of the type {dtype}, but real numbers are needed")
+    return np.dtype(np.uint8 if dtype.kind in "bu" and dtype.itemsize == 1 else np.uint16)
+
+
+def _to_unsigned(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Keep 8 and 16 bit as they are; bring 1 bit to 0 and 255, and the rest to 16 bit.
+
+    Whole numbers that fit are kept. Others, and floats, mean nothing absolute, so that each image
+    is stretched from its own least to its greatest finite value; what is not finite becomes 0.
+    """
+    if pixels.dtype.kind == "b":
+        return pixels.astype(np.uint8) * np.uint8(255)
+    wanted = unsigned_dtype(pixels.dtype)
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:
+        return pixels.astype(wanted, copy=False)
+    if pixels.dtype.kind in "ui" and (
+        not pixels.size or (pixels.min() >= 0 and pixels.max() <= 65535)
+    ):
+        return pixels.astype(wanted)
+    finite = np.isfinite(pixels)
+    if not finite.any():
+        return np.zeros(pixels.shape, wanted)
+    values = pixels.astype(np.float64)
+    low, high = values[finite].min(), values[finite].max()
+    values = np.where(finite, values - low, 0) * (65535 / (high - low) if high > low else 0)
+    return np.rint(values).astype(wanted)
+
+
+def plausible_um(length: float, unit: str) -> float | None:
+    """Convert a pixel's side to micrometres; None if the unit or the size makes no sense.
+
+    `unit` is written in any of the ways files have it: um, micron, mm, inch, a micro sign as a
+    letter or spelt out as an escape (ImageJ).
+    """
+    name = unit.strip().lower().replace("\\u00b5", "u").replace("\\xb5", "u")
+    for micro in "\u00b5\u03bc":  # the micro sign, and the Greek letter that looks like it
+        name = name.replace(micro, "u")
+    size_um = length * _MICROMETRES_PER_UNIT.get(name, float("nan"))
+    low, high = _PLAUSIBLE_UM
+    return float(size_um) if low <= size_um <= high else None

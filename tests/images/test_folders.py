@@ -1,0 +1,184 @@
+"""Folders of images, and trees of folders as cohorts."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_attmil.images.reading import (
+    frame_digest,
+    open_cohort,
+    open_frames,
+    read_images,
+)
+from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def test_folder_is_searched_below_in_natural_order_without_hidden_files(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(
+        tmp_path,
+        *("image10.png", "image2.png", "Image1.png", "day10/x.png", "day2/x.png"),
+        *(".hidden.png", "._image2.png", "@eaDir/thumb.png", "__MACOSX/image2.png"),
+    )
+    for junk in ("Thumbs.db", "notes.txt", "desktop.ini", "cells.csv"):
+        (tmp_path / junk).write_text("x")
+    found = [frame.path.relative_to(tmp_path).as_posix() for frame in open_frames(tmp_path)]
+    assert found == ["Image1.png", "image2.png", "image10.png", "day2/x.png", "day10/x.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_link_to_a_folder_above_does_not_loop(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/x.png")
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    assert len(open_frames(tmp_path)) == 1
+
+
+def test_tree_of_class_patient_sample_is_taken_as_it_is(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(
+        tmp_path,
+        *("sickle/P1/day1/a2.png", "sickle/P1/day1/a10.png", "sickle/P1/day2/a.png"),
+        *("healthy/P2/day3/a.png", "healthy/P10/day4/a.png"),
+    )
+    study = open_cohort(tmp_path)
+    assert study.folder == tmp_path
+    assert study.notes == ()
+    assert [(s.name, s.patient, s.label, len(s)) for s in study.samples] == [
+        ("day3", "P2", "healthy", 1),
+        ("day4", "P10", "healthy", 1),
+        ("day1", "P1", "sickle", 2),
+        ("day2", "P1", "sickle", 1),
+    ]
+    assert [frame.path.name for frame in study.samples[2].frames] == ["a2.png", "a10.png"]
+
+
+def test_samples_of_one_name_get_the_patient_before_it(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/P1/day1/x.png", "a/P1/day2/x.png", "b/P2/day1/x.png")
+    assert [s.name for s in open_cohort(tmp_path).samples] == ["P1/day1", "P1/day2", "P2/day1"]
+
+
+def test_patients_numbered_anew_in_each_class_are_different_people(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/1/s/x.png", "a/2/s/x.png", "b/1/s/x.png", "b/P9/s/x.png")
+    study = open_cohort(tmp_path)
+    assert study.patients == ("a/1", "2", "b/1", "P9")
+    assert [s.name for s in study.samples] == ["a/1/s", "a/2/s", "b/1/s", "b/P9/s"]
+    assert len(study.notes) == 1
+    assert "taken as different people" in study.notes[0]
+    assert study.notes[0].endswith("cohort.csv: 1.")
+
+
+def test_images_in_a_patient_folder_are_one_sample_and_it_is_said(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/P1/x.png", "a/P1/y.png", "b/P2/x.png")
+    study = open_cohort(tmp_path)
+    assert [(s.name, s.patient, len(s)) for s in study.samples] == [
+        ("P1", "P1", 2),
+        ("P2", "P2", 1),
+    ]
+    assert study.notes == (
+        "Images directly in a patient's folder were taken as one sample: a/P1, b/P2.",
+    )
+
+
+def test_images_in_a_class_folder_are_each_a_sample_and_it_is_said(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/x.png", "a/y.png", "b/z.png")
+    study = open_cohort(tmp_path)
+    assert [(s.name, s.patient, s.label) for s in study.samples] == [
+        ("x", "x", "a"),
+        ("y", "y", "a"),
+        ("z", "z", "b"),
+    ]
+    assert len(study.notes) == 1
+    assert "each taken as a patient" in study.notes[0]
+    assert study.notes[0].endswith(": a, b.")
+
+
+def test_images_of_one_stem_in_a_class_keep_their_endings(
+    tmp_path: Path, noise: Callable[..., Any], write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/x.png", "b/y.png")
+    Image.fromarray(noise(6, 8)).save(tmp_path / "a" / "x.bmp")
+    assert open_cohort(tmp_path).patients == ("x.bmp", "x.png", "y")
+
+
+def test_stack_in_a_tree_gives_all_its_images_to_one_sample(
+    tmp_path: Path, noise: Callable[..., Any], write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/P1/s/x.png")
+    (tmp_path / "b" / "P2").mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "b" / "P2" / "stack.tif", noise(7, 6, 8))
+    assert [len(s) for s in open_cohort(tmp_path).samples] == [1, 7]
+
+
+def test_what_lies_at_odd_places_of_a_tree_is_said(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(
+        tmp_path,
+        *(
+            "overview.png",
+            "a/P1/s1/x.png",
+            "a/P1/loose.png",
+            "a/P1/s2/deep/er/x.png",
+            "b/P2/s/x.png",
+        ),
+    )
+    for empty in ("a/P3", "b/P2/none", "c"):
+        (tmp_path / empty).mkdir(parents=True)
+    study = open_cohort(tmp_path)
+    assert [(s.name, s.patient, len(s)) for s in study.samples] == [
+        ("P1", "P1", 1),
+        ("s1", "P1", 1),
+        ("s2", "P1", 1),
+        ("s", "P2", 1),
+    ]
+    assert study.notes == (
+        "Images directly in a patient's folder were taken as one sample: a/P1.",
+        "Folders within a sample's folder are part of it: a/P1/s2.",
+        "Folders without images were left out: a/P3, b/P2/none, c.",
+        "Images beside the class folders have no label and were left out: overview.png.",
+    )
+
+
+def test_flat_folder_is_no_cohort_and_the_layout_is_said(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "x.png", "y.png")
+    with pytest.raises(UserError, match=r"2 images but no class folders.*class/patient/sample"):
+        open_cohort(tmp_path)
+
+
+def test_folder_with_empty_folders_is_no_cohort(tmp_path: Path) -> None:
+    (tmp_path / "a" / "P1").mkdir(parents=True)
+    with pytest.raises(UserError, match="no images in its 1 folders"):
+        open_cohort(tmp_path)
+
+
+def test_opening_a_cohort_writes_nothing(tmp_path: Path, write_tree: Callable[..., Any]) -> None:
+    write_tree(tmp_path, "a/P1/s/x.png", "b/P2/s/x.png")
+    before = sorted((p, p.stat().st_mtime_ns) for p in tmp_path.rglob("*"))
+    for sample in open_cohort(tmp_path).samples:
+        np.asarray(read_images(sample))
+        frame_digest(sample.frames[0])
+    assert sorted((p, p.stat().st_mtime_ns) for p in tmp_path.rglob("*")) == before

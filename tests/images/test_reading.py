@@ -1,0 +1,171 @@
+"""Frames, samples and lazy sequences, and the way to a cohort."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from napari_attmil.images.cohort import Frame, Sample
+from napari_attmil.images.reading import (
+    frame_digest,
+    open_cohort,
+    open_frames,
+    open_sample,
+    pixel_size_um,
+    read_frame,
+    read_images,
+)
+from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def test_sample_has_a_pixel_size_only_if_its_files_agree(
+    tmp_path: Path, noise: Callable[..., Any]
+) -> None:
+    for name, per_cm in [("a", 1e5), ("b", 1e5), ("c", 2e5)]:
+        tifffile.imwrite(
+            tmp_path / f"{name}.tif",
+            noise(20, 30),
+            resolution=(per_cm, per_cm),
+            resolutionunit="centimeter",
+        )
+    assert open_sample([tmp_path / "a.tif", tmp_path / "b.tif"]).pixel_size_um == pytest.approx(0.1)
+    assert open_sample(tmp_path).pixel_size_um is None
+
+
+def test_sequence_is_taken_like_the_array_it_stands_for(
+    tmp_path: Path, noise: Callable[..., Any]
+) -> None:
+    images = noise(6, 20, 30)
+    tifffile.imwrite(tmp_path / "s.tif", images, photometric="minisblack")
+    sequence = read_images(open_sample(tmp_path / "s.tif"))
+    assert (sequence.shape, sequence.ndim, sequence.dtype) == ((6, 20, 30), 3, np.uint8)
+    assert_array_equal(sequence[-1], images[-1])
+    assert_array_equal(sequence[np.int64(2)], images[2])
+    assert_array_equal(sequence[1:5:2], images[1:5:2])
+    assert_array_equal(sequence[2:2], images[2:2])
+    assert_array_equal(np.asarray(sequence), images)
+    assert len(list(sequence)) == 6
+    with pytest.raises(IndexError):
+        sequence[6]
+
+
+def test_grey_beside_colour_and_eight_beside_sixteen_bit_are_brought_to_one_form(
+    tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Any]
+) -> None:
+    grey, colour = noise(20, 30), noise(20, 30, 3, dtype="uint16")
+    write_png(tmp_path / "1.png", grey)
+    write_png(tmp_path / "2.png", colour)
+    images = read_images(open_sample(tmp_path))
+    assert (images.shape, images.dtype) == ((2, 20, 30, 3), np.uint16)
+    assert_array_equal(images[0], np.stack([grey.astype(int) * 257] * 3, axis=-1))
+    assert_array_equal(images[1], colour)
+
+
+def test_images_of_different_sizes_in_a_sample_are_refused_with_both_sizes(
+    tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Any]
+) -> None:
+    write_png(tmp_path / "a.png", noise(48, 64))
+    write_png(tmp_path / "b.png", noise(96, 128))
+    sample = open_sample(tmp_path, name="P07")
+    with pytest.raises(UserError, match=r"'P07'.*64 x 48 pixels \('a.png'\) and 128 x 96"):
+        read_images(sample)
+
+
+def test_sample_without_images_is_refused_when_read() -> None:
+    with pytest.raises(UserError, match="'S1' has no images"):
+        read_images(Sample("S1", "P1", None, ()))
+
+
+def test_sample_is_named_after_its_folder_or_file(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "P07/a.png", "P07/b.png")
+    folder = tmp_path / "P07"
+    assert open_sample(folder).name == "P07"
+    assert open_sample(str(folder / "a.png")).name == "a"
+    assert open_sample([folder / "a.png", folder / "b.png"]).name == "P07"
+    named = open_sample(folder, name="mine")
+    assert (named.name, named.patient, named.label, len(named)) == ("mine", "mine", None, 2)
+
+
+def test_fingerprint_follows_content_and_page_but_not_the_folder(
+    tmp_path: Path, noise: Callable[..., Any]
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    tifffile.imwrite(old / "s.tif", noise(2, 300, 300), photometric="minisblack")
+    first, second = map(frame_digest, open_frames(old))
+    assert first != second
+    old.rename(new)
+    assert frame_digest(Frame(new / "s.tif")) == first
+    data = bytearray((new / "s.tif").read_bytes())
+    data[-1] ^= 1
+    status = (new / "s.tif").stat()
+    (new / "s.tif").write_bytes(data)
+    os.utime(new / "s.tif", ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+    assert frame_digest(Frame(new / "s.tif")) != first
+
+
+def test_folder_without_images_is_named_with_what_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(UserError, match=r"holds no images; choose one that does \(TIFF, PNG"):
+        open_frames(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["gone", "gone.tif", "gone.csv"])
+def test_path_that_does_not_exist_is_named(tmp_path: Path, name: str) -> None:
+    openers: list[Callable[[Path], object]] = [open_frames, open_sample, open_cohort, pixel_size_um]
+    for opener in openers:
+        with pytest.raises(UserError, match=f"{name}'"):
+            opener(tmp_path / name)
+    with pytest.raises(UserError, match="cannot be read"):
+        frame_digest(Frame(tmp_path / name))
+
+
+def test_image_is_no_cohort(
+    tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Any]
+) -> None:
+    path = write_png(tmp_path / "x.png", noise(6, 8))
+    with pytest.raises(UserError, match="is an image; a cohort is"):
+        open_cohort(path)
+
+
+def test_nothing_to_open_is_said() -> None:
+    with pytest.raises(UserError, match="No images were given"):
+        open_sample([])
+
+
+@pytest.mark.real_data
+def test_smears_of_five_anaemias_open_as_a_cohort(real_data: Path) -> None:
+    study = open_cohort(real_data / "chula" / "smears")
+    assert len(study) == 30
+    assert study.classes == (
+        "he",
+        "hs",
+        "iron_deficiency_anemia",
+        "megaloblastic_anemia",
+        "thalassemia",
+    )
+    for sample in study.samples:
+        images = read_images(sample)
+        assert images[0].shape == images.shape[1:]
+        assert images[0].std() > 5
+
+
+@pytest.mark.real_data
+def test_smears_of_many_sizes_are_read_alike_by_pillow(real_data: Path) -> None:
+    frames = open_frames(real_data / "txl_pbc" / "val")[::40]
+    assert len({read_frame(frame).shape for frame in frames}) > 1
+    for frame in frames:
+        with Image.open(frame.path) as picture:
+            assert_array_equal(read_frame(frame), np.asarray(picture))
