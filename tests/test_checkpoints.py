@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import errno
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, write_atomically
 from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WEIGHTS = {"layer.weight": torch.arange(6).reshape(2, 3).half(), "layer.bias": torch.ones(2)}
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from napari_attmil.device import available_devices, choose_device, in_batches, is_out_of_memory
 from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def test_the_processor_is_always_the_last_choice() -> None:

@@ -14,9 +14,7 @@ corners = arrays.arrays(
     np.float32,
     st.tuples(st.integers(0, 12), st.just(4)),
     elements=st.integers(0, 60).map(float),
-).map(
-    lambda c: np.concatenate([np.minimum(c[:, :2], c[:, 2:]), np.maximum(c[:, :2], c[:, 2:])], 1)
-)
+).map(lambda c: np.concatenate([np.minimum(c[:, :2], c[:, 2:]), np.maximum(c[:, :2], c[:, 2:])], 1))
 
 
 def three_cells() -> Boxes:

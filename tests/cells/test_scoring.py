@@ -10,7 +10,9 @@ def boxes(*rows: list[float]) -> np.ndarray:
     return np.array(rows, dtype=np.float32).reshape(-1, 4)
 
 
-def image(found: np.ndarray, score: list[float], truth: np.ndarray, ignored: np.ndarray) -> ScoredImage:
+def image(
+    found: np.ndarray, score: list[float], truth: np.ndarray, ignored: np.ndarray
+) -> ScoredImage:
     return ScoredImage(found, np.array(score, dtype=np.float32), truth, ignored)
 
 
@@ -18,7 +20,9 @@ CELL_A, CELL_B, OTHER = [0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 80, 80]
 
 
 def test_perfect_boxes_score_one() -> None:
-    score = average_precision([image(boxes(CELL_A, CELL_B), [0.9, 0.8], boxes(CELL_A, CELL_B), boxes())])
+    score = average_precision(
+        [image(boxes(CELL_A, CELL_B), [0.9, 0.8], boxes(CELL_A, CELL_B), boxes())]
+    )
     assert (score.ap50, score.ap75, score.ap) == pytest.approx((1, 1, 1))
 
 
@@ -39,7 +43,9 @@ def test_a_missed_cell_lowers_average_precision_to_the_reached_recall() -> None:
 
 
 def test_more_than_a_hundred_cells_count() -> None:
-    grid = boxes(*[[20 * i, 20 * j, 20 * i + 10, 20 * j + 10] for i in range(20) for j in range(20)])
+    grid = boxes(
+        *[[20 * i, 20 * j, 20 * i + 10, 20 * j + 10] for i in range(20) for j in range(20)]
+    )
     score = average_precision([image(grid, [0.9] * 400, grid, boxes())])
     assert score.ap50 == pytest.approx(1)
 

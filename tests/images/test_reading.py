@@ -17,6 +17,8 @@ from napari_attmil.images.reading import (
     open_cohort,
     open_frames,
     open_sample,
+    open_samples,
+    open_stacks,
     pixel_size_um,
     read_frame,
     read_images,
@@ -169,3 +171,27 @@ def test_smears_of_many_sizes_are_read_alike_by_pillow(real_data: Path) -> None:
     for frame in frames:
         with Image.open(frame.path) as picture:
             assert_array_equal(read_frame(frame), np.asarray(picture))
+
+
+def test_each_file_and_each_folder_with_images_is_a_sample(
+    tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Path]
+) -> None:
+    for name in ("a/1.png", "a/2.png", "a/deeper/3.png", "b/4.png"):
+        write_png(tmp_path / name, noise(8, 9))
+    samples = open_samples([tmp_path / "a", tmp_path / "b" / "4.png"])
+    assert [(sample.name, len(sample)) for sample in samples] == [("a", 2), ("deeper", 1), ("4", 1)]
+    with pytest.raises(UserError, match="No images were given"):
+        open_samples([])
+
+
+def test_stacks_part_a_folder_by_image_size_and_lose_no_image(
+    tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Path]
+) -> None:
+    sizes = {"1.png": (8, 9), "2.png": (20, 9), "3.png": (8, 9, 3)}
+    for name, shape in sizes.items():
+        write_png(tmp_path / name, noise(*shape))
+    stacks = open_stacks([tmp_path])
+    assert [[frame.path.name for frame in stack.frames] for stack in stacks] == [
+        ["1.png", "3.png"],
+        ["2.png"],
+    ]

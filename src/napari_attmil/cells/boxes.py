@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -150,7 +152,8 @@ class Boxes:
     def diameter_px(self) -> FloatArray:
         """(n,) geometric mean of width and height in pixels."""
         sides = np.maximum(self.xyxy[:, 2:] - self.xyxy[:, :2], 0)
-        return np.sqrt(sides[:, 0] * sides[:, 1])
+        diameter: FloatArray = np.sqrt(sides[:, 0] * sides[:, 1])
+        return diameter
 
     def digest(self) -> str:
         """Return a fingerprint of where the cells are, to notice that features are stale."""
@@ -169,7 +172,10 @@ def iou_matrix(boxes: npt.ArrayLike, others: npt.ArrayLike) -> FloatArray:
     area_a = np.prod(np.maximum(a[..., 2:] - a[..., :2], 0), axis=-1)
     area_b = np.prod(np.maximum(b[..., 2:] - b[..., :2], 0), axis=-1)
     union = area_a + area_b - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    iou: FloatArray = np.divide(
+        intersection, union, out=np.zeros_like(intersection), where=union > 0
+    )
+    return iou
 
 
 def match_boxes(found: npt.ArrayLike, truth: npt.ArrayLike, min_iou: float = 0.5) -> IntArray:

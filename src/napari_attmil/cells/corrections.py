@@ -22,7 +22,7 @@ def add_box(boxes: Boxes, image_index: int, xyxy: npt.ArrayLike, first_id: int =
         cell_id=np.array([max(boxes.next_id, first_id)]),
         image_index=np.array([image_index]),
         xyxy=_ordered(xyxy)[np.newaxis],
-        score=np.ones(1),
+        score=np.ones(1, dtype=np.float32),
         source=np.array([Source.PERSON]),
     )
     return Boxes.concatenate([boxes, drawn])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from napari_attmil.cells.boxes import FloatArray
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_attmil.cells.boxes import FloatArray
 
 MAX_DETECTIONS = 1000
 """COCO's usual 100 an image would leave out most cells of a dense field."""
@@ -112,11 +115,11 @@ def match_points(xyxy: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDArray[np.i
     places = np.asarray(points, dtype=np.float64).reshape(1, -1, 2)
     half = np.maximum((boxes[..., 2:] - boxes[..., :2]) / 2, 1e-6)
     offset = np.abs(places - (boxes[..., :2] + boxes[..., 2:]) / 2) / half
-    inside = (offset <= 1).all(axis=-1)
+    inside = np.all(offset <= 1, axis=-1)
     far = 1e3
     cost = np.where(inside, offset.max(axis=-1, initial=0), far)
     rows, columns = linear_sum_assignment(cost)
     pairs = np.full(len(boxes), -1, dtype=np.int64)
-    good = inside[rows, columns]
+    good = np.asarray(inside)[rows, columns]
     pairs[rows[good]] = columns[good]
     return pairs

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -34,6 +35,8 @@ __all__ = [
     "open_cohort",
     "open_frames",
     "open_sample",
+    "open_samples",
+    "open_stacks",
     "pixel_size_um",
     "read_frame",
     "read_images",
@@ -191,6 +194,46 @@ def open_sample(
         first = several[0].absolute()
         name = first.parent.name if len(several) > 1 else _own_name(first)
     return make_sample(name, name, None, files)
+
+
+def open_samples(paths: Iterable[str | Path]) -> list[Sample]:
+    """Open several samples: each image file or stack, and each folder that itself holds images.
+
+    Folders below a folder are samples of their own, named by their way from it.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to open, or something cannot be read.
+    """
+    samples = []
+    for path in map(Path, paths):
+        by_folder: dict[Path, list[Path]] = {}
+        for file in _image_files(path):
+            by_folder.setdefault(file.parent, []).append(file)
+        for folder, files in by_folder.items():
+            below = folder.relative_to(path).as_posix() if folder.is_relative_to(path) else "."
+            samples.append(open_sample(files, _own_name(path) if below == "." else below))
+    if not samples:
+        raise UserError("No images were given; choose image files or a folder of images.")
+    return samples
+
+
+def open_stacks(paths: Iterable[str | Path]) -> list[Sample]:
+    """Open images as `open_samples` does, and part each sample's images by their size.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to open, or something cannot be read.
+    """
+    stacks = []
+    for sample in open_samples(paths):
+        by_size: dict[tuple[int, ...], list[Frame]] = {}
+        for frame in sample.frames:
+            by_size.setdefault(_page_header(frame).shape[:2], []).append(frame)
+        stacks += [replace(sample, frames=tuple(frames)) for frames in by_size.values()]
+    return stacks
 
 
 def open_cohort(path: str | Path) -> Cohort:

@@ -1,0 +1,105 @@
+"""How fast cells are detected, beside torchvision's Faster R-CNN at its defaults, in one run.
+
+    python benchmarks/detection.py [--sides 562,1300] [--batches 1,8] [--out detection.json]
+
+The images are simulated. torchvision's network has random weights, which does not matter for
+its convolutions; both see the same images, the two in turn, and the ratio is taken pair by pair.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from reporting import Measured, parser, report
+from torchvision.models.detection import fasterrcnn_resnet50_fpn
+
+from napari_attmil.cells.detector import Detector
+from napari_attmil.device import choose_device
+from napari_attmil.images.simulation import SimulationSettings, simulate_image
+from napari_attmil.settings import DetectionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+from functools import partial
+
+
+def simulated(side_px: int, count: int) -> list[np.ndarray]:
+    """Return fields of the density of the paper's (30 cells of 50 px in 562 x 562 pixels)."""
+    cells = round(50 * (side_px / 562) ** 2)
+    settings = SimulationSettings(image_size_px=side_px, cells_per_image=min(cells, 2000))
+    return [simulate_image(settings, np.random.default_rng(k)).image for k in range(count)]
+
+
+def torchvision_default(device: torch.device) -> Callable[[list[np.ndarray]], object]:
+    """Return a function that runs torchvision's detector on a batch of images."""
+    network = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None).eval().to(device)
+
+    def run(images: list[np.ndarray]) -> object:
+        batch = [
+            torch.from_numpy(image / np.float32(255))[None].repeat(3, 1, 1) for image in images
+        ]
+        with torch.inference_mode():
+            return network([image.to(device) for image in batch])
+
+    return run
+
+
+def main() -> None:
+    """Time both detectors in turn on every size and batch."""
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--sides", default="562,1300")
+    arguments.add_argument("--batches", default="1,8")
+    arguments.add_argument("--repeats", type=int, default=5)
+    options = arguments.parse_args()
+    device = choose_device(options.device)
+    detector = Detector.load(device=device)
+    baseline = torchvision_default(device.torch())
+    rows = []
+    for side in map(int, options.sides.split(",")):
+        for batch in map(int, options.batches.split(",")):
+            images = simulated(side, batch)
+            measured = DetectionSettings(batch_size=batch)
+            known = measured.replace(cell_diameter_px=50)
+            runs: dict[str, Callable[[], object]] = {
+                "torchvision": partial(baseline, images),
+                "this": partial(detector.detect, images, known),
+                "this, diameter measured": partial(detector.detect, images, measured),
+            }
+            rows += timed(runs, side, batch, options.repeats)
+    report("Detection: images a second", rows, options.out)
+
+
+def timed(
+    runs: dict[str, Callable[[], object]], side: int, batch: int, repeats: int
+) -> list[dict[str, object]]:
+    """Return one row a detector: median images a second, ratio to the first, peak memory."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    peak: dict[str, float] = dict.fromkeys(runs, 0.0)
+    for repeat in range(repeats + 1):
+        for name, run in runs.items():
+            with Measured() as measured:
+                run()
+            if repeat > 0:  # the first one warms up
+                seconds[name].append(measured.seconds)
+            peak[name] = max(peak[name], measured.peak_mib)
+    first = next(iter(runs))
+    return [
+        {
+            "detector": name,
+            "side px": side,
+            "batch": batch,
+            "images/s": batch / statistics.median(seconds[name]),
+            "times torchvision": statistics.median(
+                a / b for a, b in zip(seconds[first], seconds[name], strict=True)
+            ),
+            "peak MiB": peak[name],
+        }
+        for name in runs
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""How good the detector is on images that it was not trained on.
+
+    python benchmarks/detection_quality.py --data ../shared/data [--weights W] [--out quality.json]
+
+TXL-PBC's validation part (average precision of red cells; white cells and platelets ignored),
+simulated fields of seeds never trained on, and Chula RBC-12 (never trained on; its images with
+60 or more labelled cells, centre points: recall is exact, precision is a lower bound, because
+even these images have unlabelled cells).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from reporting import parser, report
+from skimage import io
+
+from napari_attmil.cells.detector import Detector
+from napari_attmil.cells.scoring import ScoredImage, average_precision, match_points
+from napari_attmil.device import choose_device
+from napari_attmil.images.simulation import SimulationSettings, simulate_image
+from napari_attmil.settings import DetectionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ANY_SCORE = DetectionSettings(min_score=0.05)
+MIN_LABELLED_CELLS = 60
+
+
+def txl_val(folder: Path, limit: int | None) -> Iterator[tuple[np.ndarray, Any, Any]]:
+    """Yield image, red cells and other cells of the validation part."""
+    table = pd.read_csv(folder / "val.csv")
+    for name, rows in list(table.groupby("image"))[:limit]:
+        xyxy = rows[["x_min", "y_min", "x_max", "y_max"]].to_numpy(np.float32)
+        red = (rows["cell_type"] == "RBC").to_numpy()
+        yield io.imread(folder / "val" / str(name)), xyxy[red], xyxy[~red]
+
+
+def simulated(look: str, count: int) -> Iterator[tuple[np.ndarray, Any, Any]]:
+    """Yield simulated fields of a seed that training does not use."""
+    for index in range(count):
+        rng = np.random.default_rng([987_654, index])
+        settings = SimulationSettings(
+            image_size_px=562,
+            cell_diameter_px=float(rng.uniform(35, 65)),
+            cells_per_image=int(rng.uniform(15, 60)),
+            look=look,
+            variety=float(rng.uniform(0.3, 1)),
+        )
+        field = simulate_image(settings, rng)
+        yield field.image, field.xyxy, np.empty((0, 4), dtype=np.float32)
+
+
+def precision_row(name: str, detector: Detector, images: Iterator[Any]) -> dict[str, Any]:
+    """Return one row of average precision; every image is measured for its own cell size."""
+    scored = []
+    for image, truth, ignored in images:
+        boxes = detector.detect([image], ANY_SCORE)
+        scored.append(ScoredImage(boxes.xyxy, boxes.score, truth, ignored))
+    score = average_precision(scored)
+    return {
+        "set": name,
+        "images": len(scored),
+        "AP50": round(score.ap50, 4),
+        "AP": round(score.ap, 4),
+        "recall": "",
+        "precision": "",
+    }
+
+
+def points_row(detector: Detector, folder: Path, limit: int | None) -> dict[str, Any]:
+    """Return the row of recall and precision of centre points at a score of 0.5."""
+    cells = pd.read_csv(folder / "cells.csv")
+    groups = [(n, g) for n, g in cells.groupby("image") if len(g) >= MIN_LABELLED_CELLS][:limit]
+    matched = found = labelled = 0
+    for name, group in groups:
+        boxes = detector.detect([io.imread(folder / "images" / str(name))])
+        matched += int((match_points(boxes.xyxy, group[["x", "y"]].to_numpy()) >= 0).sum())
+        found, labelled = found + len(boxes), labelled + len(group)
+    return {
+        "set": "Chula, centre points",
+        "images": len(groups),
+        "AP50": "",
+        "AP": "",
+        "recall": round(matched / labelled, 4),
+        "precision": round(matched / max(found, 1), 4),
+    }
+
+
+def main() -> None:
+    """Score the detector on all sets."""
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--data", type=Path, default=Path("../shared/data"))
+    arguments.add_argument("--weights", type=Path)
+    arguments.add_argument("--limit", type=int, help="at most this many images a set")
+    options = arguments.parse_args()
+    detector = Detector.load(options.weights, choose_device(options.device))
+    rows = [
+        precision_row("TXL-PBC val", detector, txl_val(options.data / "txl_pbc", options.limit)),
+        precision_row(
+            "simulated, unstained", detector, simulated("unstained", options.limit or 60)
+        ),
+        precision_row("simulated, stained", detector, simulated("stained", options.limit or 30)),
+        points_row(detector, options.data / "chula", options.limit),
+    ]
+    report("Detection: quality on images not trained on", rows, options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What all benchmarks share: peak memory, the machine in a line, a table, a JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Measured:
+    """Wall time and peak memory of a block: ``with Measured() as m: ...; m.seconds, m.peak_mib``.
+
+    Memory is the process's resident set above what it was at the start, sampled every 5 ms.
+    """
+
+    def __enter__(self) -> Self:
+        self._process = psutil.Process()
+        self._start_bytes = self._peak_bytes = self._process.memory_info().rss
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+        self._start_s = time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.seconds = time.perf_counter() - self._start_s
+        self._stop.set()
+        self._thread.join()
+        self.peak_mib = (self._peak_bytes - self._start_bytes) / 2**20
+
+    def _sample(self) -> None:
+        while not self._stop.wait(0.005):
+            self._peak_bytes = max(self._peak_bytes, self._process.memory_info().rss)
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return a command line with the options that every benchmark has."""
+    arguments = argparse.ArgumentParser(description=description)
+    arguments.add_argument("--out", type=Path, help="JSON file for the figures")
+    arguments.add_argument("--device", default="auto")
+    return arguments
+
+
+def report(title: str, rows: list[dict[str, Any]], out: Path | None) -> None:
+    """Print the rows as a table, and write them with the machine's description if asked to."""
+    table = Table(title=f"{title}\n{machine()}")
+    for name in rows[0]:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
+    Console(width=max(100, Console().width)).print(table)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps({"title": title, "machine": machine(), "rows": rows}, indent=2))
+
+
+def machine() -> str:
+    """Return processor, cores and versions in a line."""
+    import torch
+
+    return (
+        f"{platform.processor() or platform.machine()}, {psutil.cpu_count()} cores, "
+        f"{platform.system()}, Python {sys.version.split()[0]}, torch {torch.__version__}"
+    )

@@ -1,0 +1,73 @@
+"""How large the cells of an image are, so that any magnification can be brought to one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from napari_attmil.cells.boxes import FloatArray
+
+DetectAt = Callable[[FloatArray, float], tuple[FloatArray, FloatArray]]
+"""Takes a grey (Y, X) image and a scale; gives (n, 4) boxes in its own pixels and (n,) scores."""
+
+LADDER = 2.0
+"""Ratio of neighbouring scales that are tried; the detector is trained to find cells in between."""
+SMALLEST_DIAMETER_PX, LARGEST_DIAMETER_PX = 10.0, 400.0
+LARGEST_SIDE_PX = 384
+"""Only a window of this many working pixels is looked at, whatever the image's size."""
+
+
+def estimate_diameter_px(
+    images: Sequence[FloatArray], detect_at: DetectAt, working_diameter_px: float
+) -> float:
+    """Return the typical diameter of the cells in pixels.
+
+    The detector looks at a window of each image at a ladder of scales. At the right one it
+    finds many cells that it is sure of, of about its working diameter, which cover the field.
+    The scale with the largest summed evidence wins, and the median size found there is the answer.
+
+    Parameters
+    ----------
+    images
+        Normalised grey (Y, X) images.
+    detect_at
+        The detector.
+    working_diameter_px
+        The diameter at which the detector is at its best.
+
+    Returns
+    -------
+    float
+        Pixels of the images as given; the working diameter itself where no cell is found.
+    """
+    longest = max(max(image.shape) for image in images)
+    largest = min(LARGEST_DIAMETER_PX, longest)
+    steps = int(np.ceil(np.log(largest / SMALLEST_DIAMETER_PX) / np.log(LADDER))) + 1
+    best_evidence, best_diameter = 0.0, working_diameter_px
+    for guess in SMALLEST_DIAMETER_PX * LADDER ** np.arange(steps):
+        scale = working_diameter_px / float(guess)
+        evidence, sizes = 0.0, []
+        for image in images:
+            window = _window(image, scale)
+            xyxy, score = detect_at(window, scale)
+            diameter = np.sqrt(np.prod(np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0), axis=1))
+            evidence += _evidence(diameter, score, float(guess)) / window.size
+            sizes.append(np.repeat(diameter, np.ceil(score * 4).astype(int)))
+        if evidence > best_evidence:
+            best_evidence, best_diameter = evidence, float(np.median(np.concatenate(sizes)))
+    return best_diameter
+
+
+def _evidence(diameter: FloatArray, score: FloatArray, guess: float) -> float:
+    """Return the covered area in pixels, each cell weighed by score and by fitting the guess."""
+    octaves = np.log2(np.maximum(diameter, 1e-3) / guess)
+    return float(np.sum(score**2 * diameter**2 * np.exp(-0.5 * (octaves / 0.5) ** 2)))
+
+
+def _window(image: FloatArray, scale: float) -> FloatArray:
+    """Return the image's middle, no larger than `LARGEST_SIDE_PX` working pixels."""
+    side = int(LARGEST_SIDE_PX / scale)
+    top = max(0, (image.shape[0] - side) // 2)
+    left = max(0, (image.shape[1] - side) // 2)
+    return image[top : top + side, left : left + side]

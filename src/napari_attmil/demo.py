@@ -1,0 +1,229 @@
+"""The main job from beginning to end, on a simulated cohort or on a person's own images."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_attmil.settings import (
+    DetectionSettings,
+    EvaluationSettings,
+    FeatureSettings,
+    MILSettings,
+    UserError,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.classifier import Classifier, Prediction
+    from napari_attmil.cells.detector import Detector
+    from napari_attmil.images.cohort import Cohort, Sample
+
+Follow = Callable[[str, Iterable[Any]], Iterator[Any]]
+"""Yields the steps of a stage while it shows how far that has come."""
+Say = Callable[[str], Any]
+
+FOLDS = 3
+SHOWN_CLASS = "sickle"
+"""The simulated class that is told apart at a glance, so that a newcomer sees what happened."""
+
+
+@dataclass(frozen=True, eq=False)
+class DemoResult:
+    """What the demo found, for a window to show.
+
+    Attributes
+    ----------
+    cohort
+        All samples.
+    bag
+        The cells of the sample that is shown.
+    prediction
+        What the classifier says about it; None where a cohort has no two classes.
+    classifier, classifier_path
+        The classifier and its file; None likewise.
+    """
+
+    cohort: Cohort
+    sample: Sample
+    bag: Bag
+    prediction: Prediction | None
+    classifier: Classifier | None
+    classifier_path: Path | None
+
+
+def run_demo(data: Path | None, out: Path, device: str, follow: Follow, say: Say) -> DemoResult:
+    """Run all stages and write ``cells.csv``, ``report.json``, ``report.md`` and the model.
+
+    One patient is kept out of everything that is learnt, and is the one that is shown.
+
+    Parameters
+    ----------
+    data
+        A cohort of the person's own, or a folder of images; None simulates one.
+    out
+        Folder for the results.
+    device
+        As for `choose_device`.
+    follow, say
+        Show progress, and a sentence.
+
+    Raises
+    ------
+    UserError
+        If the images cannot be used.
+    """
+    from napari_attmil.cells.detector import Detector
+    from napari_attmil.device import choose_device
+
+    out.mkdir(parents=True, exist_ok=True)
+    cohort = _simulated(out / "cohort", follow) if data is None else _opened(data)
+    for note in cohort.notes:
+        say(note)
+    detector = Detector.load(device=choose_device(device))
+    say(f"Computing on {detector.device.name}: {detector.device.description}")
+    bags = _bags(cohort, detector, out / "features", follow, say)
+    shown, learnt_from = _keep_one_patient_out(bags, say)
+    classifier = _trained(learnt_from, detector, out, follow, say)
+    sample = next(sample for sample in cohort.samples if sample.name == shown.sample)
+    prediction = None if classifier is None else classifier.classify(shown)
+    _write_results(sample, shown, prediction, detector, out, say)
+    path = None if classifier is None else out / "classifier.safetensors"
+    return DemoResult(cohort, sample, shown, prediction, classifier, path)
+
+
+def _simulated(folder: Path, follow: Follow) -> Cohort:
+    from napari_attmil.images.reading import open_cohort
+    from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
+
+    settings = SimulationSettings(
+        patients_per_class=7,
+        samples_per_patient=1,
+        images_per_sample=3,
+        image_size_px=400,
+        cells_per_image=26,
+        altered_share=0.2,
+        variety=0.3,
+    )
+    for _ in follow("Simulating a cohort of five classes", simulate_cohort(folder, settings)):
+        pass
+    return open_cohort(folder)
+
+
+def _opened(data: Path) -> Cohort:
+    """Return the person's cohort; images without classes make one of unlabelled samples."""
+    from napari_attmil.images.cohort import Cohort
+    from napari_attmil.images.reading import open_cohort, open_samples
+
+    try:
+        return open_cohort(data)
+    except UserError as error:
+        samples = open_samples([data])
+        note = f"{error} Without classes, cells are found and shown, but nothing is classified."
+        return Cohort(tuple(samples), data if data.is_dir() else data.parent, (note,))
+
+
+def _bags(
+    cohort: Cohort, detector: Detector, store_folder: Path, follow: Follow, say: Say
+) -> list[Bag]:
+    from napari_attmil.bags.bag import prepare_bags
+    from napari_attmil.bags.feature_store import FeatureStore
+
+    steps = prepare_bags(
+        cohort, detector, DetectionSettings(), FeatureSettings(), FeatureStore(store_folder)
+    )
+    bags = []
+    for step in follow("Finding cells and reading their features", steps):
+        if step.bag is not None:
+            bags.append(step.bag)
+        if step.note:
+            say(step.note)
+    if not bags:
+        raise UserError(
+            f"No cell was found in any image of {cohort.folder}; look at the images, or run "
+            "`attmil detect` with a lower --min-score or with --cell-diameter."
+        )
+    return bags
+
+
+def _keep_one_patient_out(bags: Sequence[Bag], say: Say) -> tuple[Bag, list[Bag]]:
+    """Return the bag to show, and those to learn from, which are of other patients."""
+    patients = _patients_by_class(bags)
+    spare = [label for label, names in patients.items() if len(names) > 1]
+    if not spare:
+        say("No class has a second patient, so the sample that is shown was also learnt from.")
+        return bags[0], list(bags)
+    label = SHOWN_CLASS if SHOWN_CLASS in spare else spare[-1]
+    patient = sorted(patients[label])[0]
+    shown = next(bag for bag in bags if bag.patient == patient and bag.label == label)
+    return shown, [bag for bag in bags if bag.patient != patient]
+
+
+def _patients_by_class(bags: Sequence[Bag]) -> dict[str, set[str]]:
+    patients: dict[str, set[str]] = defaultdict(set)
+    for bag in bags:
+        if bag.label is not None:
+            patients[bag.label].add(bag.patient)
+    return dict(sorted(patients.items()))
+
+
+def _trained(
+    bags: Sequence[Bag], detector: Detector, out: Path, follow: Follow, say: Say
+) -> Classifier | None:
+    """Cross-validate where there are patients enough, then train on all, and save the model."""
+    from napari_attmil.bags.evaluation import cross_validate
+    from napari_attmil.bags.evaluation_report import markdown, write_report
+    from napari_attmil.bags.fitting import Trainer
+
+    patients = _patients_by_class(bags)
+    if len(patients) < 2:
+        say("A classifier needs two classes of samples, so none was trained.")
+        return None
+    settings = MILSettings()
+    if min(map(len, patients.values())) >= FOLDS:
+        plan = EvaluationSettings(folds=FOLDS, runs=1, methods=("mil-att-sic",))
+        result = None
+        steps = cross_validate(bags, settings, plan, detector.device)
+        for step in follow("Cross-validating by patient", steps):
+            result = step.result
+        assert result is not None  # the last progress value has it
+        report, _ = write_report(result, out)
+        say(markdown(json.loads(report.read_text(encoding="utf-8"))))
+    else:
+        say(f"Cross-validation needs {FOLDS} patients of each class, so it was left out.")
+    trainer = Trainer(bags, settings, detector.device)
+    for _ in follow("Training the classifier on all but one patient", trainer.epochs()):
+        pass
+    trainer.best.save(out / "classifier.safetensors")
+    return trainer.best
+
+
+def _write_results(
+    sample: Sample,
+    bag: Bag,
+    prediction: Prediction | None,
+    detector: Detector,
+    out: Path,
+    say: Say,
+) -> None:
+    """Write the shown sample's cells, and add its classification to the report."""
+    from napari_attmil.checkpoints import write_atomically
+    from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+    from napari_attmil.explore.report import CAUTION, classification_report
+
+    assert bag.boxes is not None  # bags of images always have them
+    write_cells_csv(out / "cells.csv", [cell_table(sample, bag.boxes, prediction)])
+    path = out / "report.json"
+    report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if prediction is not None:
+        origin = {"file": "classifier.safetensors", "detector": detector.digest}
+        report["shown"] = classification_report([prediction], origin) | {"label": sample.label}
+        share = max(prediction.probabilities)
+        say(f"{sample.name} (new to the classifier): {prediction.predicted} {share:.0%}. {CAUTION}")
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

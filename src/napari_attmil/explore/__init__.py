@@ -1,0 +1,1 @@
+"""What the classifier saw: colours, thumbnails and tables of cells."""

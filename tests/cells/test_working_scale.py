@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_attmil.cells.working_scale import estimate_diameter_px
+
+if TYPE_CHECKING:
+    from napari_attmil.cells.boxes import FloatArray
+
+WORKING_PX = 40.0
+
+
+def eye_for(cell_px: float) -> object:
+    """Return a make-believe detector that is sure of cells near its working diameter only."""
+
+    def detect_at(grey: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+        off = np.log2(cell_px * scale / WORKING_PX)
+        sureness = float(np.exp(-(off**2)))
+        if sureness < 0.3:
+            return np.empty((0, 4), np.float32), np.empty(0, np.float32)
+        n = max(1, int(grey.size / (3 * cell_px) ** 2))
+        return (
+            np.tile(np.array([[0, 0, cell_px, cell_px]], dtype=np.float32), (n, 1)),
+            np.full(n, sureness, dtype=np.float32),
+        )
+
+    return detect_at
+
+
+@pytest.mark.parametrize("cell_px", [15, 33, 50, 120, 250])
+def test_the_diameter_is_found_over_the_whole_range(cell_px: float) -> None:
+    image = np.zeros((600, 700), dtype=np.float32)
+    found = estimate_diameter_px([image], eye_for(cell_px), WORKING_PX)  # type: ignore[arg-type]
+    assert found == pytest.approx(cell_px, rel=0.01)
+
+
+def test_an_empty_field_gives_the_working_diameter() -> None:
+    def blind(grey: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+        return np.empty((0, 4), np.float32), np.empty(0, np.float32)
+
+    assert estimate_diameter_px([np.zeros((90, 90), np.float32)], blind, WORKING_PX) == WORKING_PX

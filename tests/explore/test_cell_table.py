@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+from napari_attmil.images.cohort import Frame, Sample
+from napari_attmil.settings import UserError
+
+SAMPLE = Sample("s", "p", None, (Frame(Path("a/stack.tif"), 0), Frame(Path("a/stack.tif"), 1)))
+BOXES = Boxes.from_detections([1, 0], [[1, 2, 3.25, 4], [10, 20, 30, 40]], [0.5, 0.25])
+COLUMNS = ["image", "frame", "cell_id", "x_min", "y_min", "x_max", "y_max", "score"]
+
+
+def prediction(cell_id, attention, contribution):
+    return SimpleNamespace(
+        classes=("healthy", "sickle"),
+        cell_id=np.array(cell_id),
+        attention=np.array(attention),
+        contribution=np.array(contribution),
+    )
+
+
+def test_one_row_a_cell_ordered_by_image():
+    table = cell_table(SAMPLE, BOXES)
+    assert list(table.columns) == COLUMNS
+    assert table["cell_id"].tolist() == [2, 1]
+    assert table["frame"].tolist() == [0, 1]
+    assert table["image"].tolist() == [str(Path("a/stack.tif"))] * 2
+    assert table.loc[1, ["x_min", "y_min", "x_max", "y_max"]].tolist() == [1, 2, 3.25, 4]
+    assert table["score"].tolist() == [0.25, 0.5]
+
+
+def test_prediction_is_matched_by_cell_id_not_by_position():
+    table = cell_table(SAMPLE, BOXES, prediction([1, 2], [0.9, 0.1], [[1, 2], [3, 4]]))
+    assert table["cell_id"].tolist() == [2, 1]
+    assert table["attention"].tolist() == [0.1, 0.9]
+    assert table["contribution_sickle"].tolist() == [4, 2]
+
+
+def test_cell_newer_than_the_prediction_is_left_empty():
+    table = cell_table(SAMPLE, BOXES, prediction([1], [1.0], [[1, 2]]))
+    assert np.isnan(table["attention"][0]) and table["attention"][1] == 1
+    assert np.isnan(table["contribution_healthy"][0])
+
+
+def test_no_cells_give_a_table_with_all_columns():
+    table = cell_table(SAMPLE, Boxes.empty())
+    assert list(table.columns) == COLUMNS and len(table) == 0
+
+
+def test_written_file_is_read_back_the_same(tmp_path):
+    table = cell_table(SAMPLE, BOXES, prediction([1, 2], [0.123456, 1e-7], [[1, -2], [3, 4]]))
+    write_cells_csv(tmp_path / "cells.csv", [table, table])
+    back = pd.read_csv(tmp_path / "cells.csv")
+    pd.testing.assert_frame_equal(
+        back, pd.concat([table, table], ignore_index=True), check_dtype=False
+    )
+
+
+def test_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="could not be written"):
+        write_cells_csv(tmp_path / "file" / "cells.csv", [cell_table(SAMPLE, BOXES)])

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_attmil.explore.colours import (
+    UNSCORED_COLOUR,
+    attention_colours,
+    map_colours,
+    relative_attention,
+)
+
+
+def test_highest_attention_is_white_and_lowest_dark_blue():
+    low, high = attention_colours([0.01, 0.99])
+    assert high.tolist() == [1, 1, 1, 1]
+    red, green, blue, alpha = low
+    assert blue > 0.25 and red < 0.1 and green < 0.1 and alpha == 1
+
+
+def test_colours_get_lighter_step_by_step():
+    colours = map_colours(np.linspace(0, 1, 50))
+    luminance = colours[:, :3] @ [0.2126, 0.7152, 0.0722]
+    assert np.all(np.diff(luminance) > 0)
+
+
+def test_rank_spreads_cells_evenly_whatever_their_weights():
+    assert relative_attention([0.9, 0.001, 0.002]).tolist() == [1, 0, 0.5]
+
+
+def test_linear_keeps_proportions():
+    assert relative_attention([0, 1, 4], scale="linear").tolist() == [0, 0.25, 1]
+
+
+def test_equal_weights_share_a_rank():
+    assert relative_attention([0.1, 0.2, 0.2, 0.5]).tolist() == [0, 0.5, 0.5, 1]
+
+
+@pytest.mark.parametrize("scale", ["rank", "linear"])
+def test_a_single_cell_counts_most(scale):
+    assert relative_attention([0.3], scale).tolist() == [1]
+
+
+def test_cell_without_attention_has_a_visible_colour_of_its_own():
+    colours = attention_colours([0.2, np.nan, 0.4])
+    assert tuple(colours[1]) == UNSCORED_COLOUR
+    assert tuple(colours[2]) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("values", [[], [np.nan, np.nan]])
+def test_no_attention_at_all_is_no_error(values):
+    colours = attention_colours(values)
+    assert colours.shape == (len(values), 4)
+    assert np.isfinite(colours).all()
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.randoms())
+def test_permuting_cells_permutes_colours(weights, random):
+    order = list(range(len(weights)))
+    random.shuffle(order)
+    permuted = attention_colours(np.array(weights)[order])
+    np.testing.assert_array_equal(permuted, attention_colours(weights)[order])

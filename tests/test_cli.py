@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from napari_attmil import cli
+from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Run `attmil` as a person would type it; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["attmil", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+        sys.exit(0)
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a simulated cohort of two classes, small enough for a test."""
+    folder = tmp_path_factory.mktemp("study")
+    settings = SimulationSettings(
+        classes=("healthy", "sickle"),
+        patients_per_class=3,
+        samples_per_patient=1,
+        images_per_sample=1,
+        image_size_px=224,
+        cells_per_image=9,
+        altered_share=0.5,
+        variety=0.2,
+    )
+    for _ in simulate_cohort(folder, settings):
+        pass
+    return folder
+
+
+def test_detect_writes_one_row_a_cell(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next(study.rglob("*.tif"))
+    out = tmp_path / "cells.csv"
+    assert run(monkeypatch, "detect", image, "--out", out, "--device", "cpu") == 0
+    cells = pd.read_csv(out)
+    assert list(cells) == [
+        "image",
+        "frame",
+        "cell_id",
+        "x_min",
+        "y_min",
+        "x_max",
+        "y_max",
+        "score",
+    ]
+    assert set(cells["image"]) == {str(image)}
+    assert len(cells) >= 5
+    assert cells["score"].min() >= 0.5
+    assert f"{len(cells)} cells in 1 images" in capsys.readouterr().out
+
+
+def test_a_stack_has_its_frames_in_the_table(
+    tmp_path: Path, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [tifffile.imread(path) for path in sorted(study.rglob("*.tif"))[:2]]
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack(images), photometric="minisblack")
+    run(monkeypatch, "detect", tmp_path / "stack.tif", "--out", tmp_path / "c.csv")
+    assert sorted(pd.read_csv(tmp_path / "c.csv")["frame"].unique()) == [0, 1]
+
+
+def test_train_then_classify_names_classes_and_cells(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model.safetensors"
+    assert run(monkeypatch, "train", study, "--out", model, "--epochs", 2) == 0
+    sample = study / "sickle"
+    out, report = tmp_path / "cells.csv", tmp_path / "report.json"
+    assert run(monkeypatch, "classify", model, sample, "--out", out, "--report", report) == 0
+    cells = pd.read_csv(out)
+    assert {"attention", "contribution_healthy", "contribution_sickle"} <= set(cells)
+    samples = json.loads(report.read_text())["samples"]
+    assert len(samples) == 3
+    assert sum(samples[0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    of_first = cells[cells["image"].str.contains(Path(samples[0]["sample"]).name, regex=False)]
+    assert of_first["attention"].sum() == pytest.approx(1, abs=1e-3)
+    assert "not a diagnosis" in capsys.readouterr().out
+
+
+def test_evaluate_writes_the_report_of_the_contract(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--folds", 3, "--runs", 2, "--epochs", 2, "--methods", "mil-att-sic,sic")
+    assert run(monkeypatch, "evaluate", study, "--out", tmp_path, *options) == 0
+    methods = json.loads((tmp_path / "report.json").read_text())["methods"]
+    assert set(methods) == {"sic", "mil-att-sic"}
+    figures = methods["mil-att-sic"]
+    for name in ("accuracy", "f1_weighted", "f1_macro", "auroc"):
+        low, high = figures[name]["interval"]
+        assert 0 <= low <= high <= 1
+        assert {"mean", "std"} <= set(figures[name])
+    assert set(figures["auprc"]) == {"healthy", "sickle"}
+    assert "| MIL + att. + SIC |" in (tmp_path / "report.md").read_text()
+    assert "| MIL + att. + SIC |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("detect", "nowhere.tif", "--out", "c.csv"), "does not exist"),
+        (("detect", "text.tif", "--out", "c.csv"), "text.tif"),
+        (("detect", "empty", "--out", "c.csv"), "holds no images"),
+        (("detect", "field.tif", "--out", "c.csv", "--weights", "text.tif"), "not a readable"),
+        (("detect", "field.tif", "--out", "text.tif/c.csv"), "could not be written"),
+        (("detect", "field.tif", "--out", "c.csv", "--device", "gpu9"), "no device 'gpu9'"),
+        (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "1"), "Cell diameter"),
+        (("train", "field.tif", "--out", "m.safetensors"), "is an image"),
+        (("train", "columns.csv", "--out", "m.safetensors"), "label"),
+        (("evaluate", "few", "--out", "r"), "patient"),
+        (("evaluate", "few", "--out", "r", "--methods", "mil"), "no method 'mil'"),
+        (("classify", "text.tif", "field.tif", "--out", "c.csv"), "not a readable model file"),
+    ],
+)
+def test_a_mistake_ends_with_code_1_and_one_sentence(
+    arguments: tuple[str, ...],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.tif").write_text("I am not an image")
+    Path("columns.csv").write_text("image,sample,patient\na.tif,s,p\n")
+    Path("empty").mkdir()
+    field = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
+    tifffile.imwrite("field.tif", field)
+    for name in ("few/a/p1/1.tif", "few/b/p2/1.tif"):
+        Path(name).parent.mkdir(parents=True)
+        tifffile.imwrite(name, field)
+    assert run(monkeypatch, *arguments) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("attmil: ")
+    assert sentence in lines[-1]
+    assert not any("Traceback" in line for line in lines)
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_file(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    out = tmp_path / "cells.csv"
+    assert run(monkeypatch, "detect", next(study.rglob("*.tif")), "--out", out) == 1
+    assert "disk is full" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_opens_without_torch() -> None:
+    code = "import sys\nfrom napari_attmil import cli\nassert 'torch' not in sys.modules\n"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.real_data
+def test_the_cells_of_a_real_smear_are_found(
+    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = real_data / "chula" / "smears" / "hs" / "1.jpg"
+    run(monkeypatch, "detect", image, "--out", tmp_path / "c.csv")
+    assert 55 <= len(pd.read_csv(tmp_path / "c.csv")) <= 110

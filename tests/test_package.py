@@ -1,0 +1,85 @@
+"""The package as pip, napari and a notebook see it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+import tomllib
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+import napari_attmil
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(napari_attmil.__file__).parent
+INSTALLED = distribution("napari-attmil")
+BASE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "dependencies"
+]
+
+
+def test_manifest_is_valid_and_found_through_the_installed_package() -> None:
+    manifest = PluginManifest.from_distribution("napari-attmil")
+    assert manifest.name == "napari-attmil"
+    manifest.validate_imports()
+
+
+def test_every_command_id_starts_with_the_name_of_the_package() -> None:
+    manifest = PluginManifest.from_file(PACKAGE / "napari.yaml")
+    commands = manifest.contributions.commands
+    assert commands
+    assert all(command.id.startswith("napari-attmil.") for command in commands)
+
+
+def test_manifest_at_the_root_is_a_link_to_the_packaged_one() -> None:
+    link = ROOT / "napari.yaml"
+    if link.is_symlink():
+        assert Path(os.readlink(link)).as_posix() == "src/napari_attmil/napari.yaml"
+    else:  # git writes a link as a file with its target on a Windows that allows no links
+        assert link.read_text(encoding="utf-8").strip() == "src/napari_attmil/napari.yaml"
+
+
+def test_version_is_the_same_installed_imported_and_in_the_change_notes() -> None:
+    notes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert INSTALLED.version == napari_attmil.__version__
+    assert re.findall(r"^## \[?(\d+\.\d+\.\d+)", notes, re.MULTILINE)[0] == INSTALLED.version
+
+
+@pytest.mark.parametrize("name", napari_attmil.__all__)
+def test_public_name_can_be_loaded(name: str) -> None:
+    assert getattr(napari_attmil, name) is not None
+
+
+def test_unknown_name_raises_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Boxen'"):
+        _ = napari_attmil.Boxen
+
+
+def test_base_dependencies_bring_no_qt_binding_and_cap_nothing() -> None:
+    assert [line for line in BASE if re.search(r"pyqt\d|pyside|\[|<|==|~=", line)] == []
+
+
+def test_everything_imported_is_a_declared_dependency() -> None:
+    distributions = packages_distributions()
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py"))
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    foreign = {name.split(".")[0] for name in names} - {"napari_attmil", *sys.stdlib_module_names}
+    declared = {re.split(r"[>\[]", line)[0] for line in BASE}
+    wanting = {name for name in foreign if not declared & {*map(pep_503, distributions[name])}}
+    assert wanting == set()
+
+
+def pep_503(distribution_name: str) -> str:
+    """Return a distribution's name in its one normal form (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution_name).lower()
+
+
+def test_package_is_marked_as_typed() -> None:
+    assert (PACKAGE / "py.typed").is_file()

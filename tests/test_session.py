@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.session import LoadedClassifier, Session, sample_key
+from napari_attmil.settings import UserError
+
+DETECTED = Boxes.from_detections(
+    [0, 0, 1], [[0, 0, 10, 10], [20, 0, 30, 10], [0, 0, 10, 10]], [0.9, 0.8, 0.7]
+)
+
+
+def sample(name):
+    return Sample(name, name, None, (Frame(Path(f"{name}.tif"), 0), Frame(Path(f"{name}.tif"), 1)))
+
+
+@pytest.fixture
+def session():
+    session = Session()
+    session.show(sample("a"))
+    session.merge(DETECTED)
+    return session
+
+
+def listen(signal):
+    heard = []
+    signal.connect(lambda: heard.append(1))
+    return heard
+
+
+def prediction_of(boxes):
+    n = len(boxes)
+    return SimpleNamespace(cell_id=boxes.cell_id, attention=np.full(n, 1 / n))
+
+
+def test_detection_is_shown_and_told():
+    session = Session()
+    session.show(sample("a"))
+    heard = listen(session.boxes_changed)
+    session.merge(DETECTED)
+    assert session.boxes.cell_id.tolist() == [1, 2, 3]
+    assert session.state.detected
+    assert heard == [1]
+
+
+def test_person_box_and_deletion_survive_detecting_again(session):
+    drawn = session.add(1, [40, 40, 50, 50])
+    session.delete([2])
+    session.merge(DETECTED)
+    boxes = session.boxes
+    assert boxes.xyxy[boxes.index_of(drawn)].tolist() == [[40, 40, 50, 50]]
+    assert [20, 0, 30, 10] not in boxes.xyxy.tolist()
+    assert len(boxes) == 3
+
+
+def test_ids_are_never_used_twice(session):
+    drawn = session.add(0, [40, 40, 50, 50])
+    session.delete([drawn])
+    assert session.add(0, [60, 60, 70, 70]) > drawn
+    before = session.boxes.cell_id.max()
+    session.merge(DETECTED)
+    model = session.boxes[session.boxes.source == Source.MODEL]
+    assert model.cell_id.min() > before
+
+
+def test_detection_of_one_image_leaves_the_others_alone(session):
+    found = Boxes.from_detections([0], [[5, 5, 15, 15]], [0.6])
+    session.merge(found, images=[0])
+    assert session.boxes.of_image(0).xyxy.tolist() == [[5, 5, 15, 15]]
+    assert session.boxes.of_image(1).cell_id.tolist() == [3]
+
+
+def test_undo_takes_back_and_redo_makes_again(session):
+    before = session.boxes.digest()
+    session.add(0, [40, 40, 50, 50])
+    session.delete([1])
+    after = session.boxes.digest()
+    session.undo()
+    session.undo()
+    assert session.boxes.digest() == before
+    session.redo()
+    session.redo()
+    assert session.boxes.digest() == after
+    assert not session.can_redo
+
+
+def test_undone_deletion_comes_back_with_the_next_detection(session):
+    session.delete([2])
+    session.undo()
+    session.merge(DETECTED)
+    assert [20, 0, 30, 10] in session.boxes.xyxy.tolist()
+
+
+def test_new_change_forgets_what_was_undone(session):
+    session.delete([1])
+    session.undo()
+    session.delete([2])
+    assert not session.can_redo
+
+
+def test_following_a_layer_is_one_step_of_undo(session):
+    ids = session.follow([2, 0], [0, 1], [[20, 0, 30, 10], [70, 70, 80, 80]])
+    assert ids.tolist() == [2, 4]
+    assert session.boxes.cell_id.tolist() == [2, 4]
+    session.undo()
+    assert session.boxes.cell_id.tolist() == [1, 2, 3]
+
+
+def test_following_what_is_there_already_is_no_change(session):
+    heard = listen(session.boxes_changed)
+    boxes = session.boxes
+    session.follow(boxes.cell_id, boxes.image_index, boxes.xyxy)
+    assert heard == []
+
+
+def test_cell_deleted_in_the_layer_stays_away(session):
+    session.follow([1, 3], [0, 1], DETECTED.xyxy[[0, 2]])
+    session.merge(DETECTED)
+    assert len(session.boxes) == 2
+
+
+def test_start_over_forgets_corrections(session):
+    session.delete([1, 2, 3])
+    session.clear_boxes()
+    session.merge(DETECTED)
+    assert len(session.boxes) == 3
+
+
+def test_each_sample_keeps_its_own_boxes(session):
+    session.show(sample("b"))
+    assert len(session.boxes) == 0 and not session.can_undo
+    session.add(0, [0, 0, 9, 9])
+    session.show(sample("a"))
+    assert session.boxes.cell_id.tolist() == [1, 2, 3]
+
+
+def test_detection_that_ends_after_the_sample_changed_goes_where_it_belongs(session):
+    session.show(sample("b"))
+    heard = listen(session.boxes_changed)
+    session.merge(DETECTED[:1], key=sample_key("a"))
+    assert heard == [] and len(session.boxes) == 0
+    session.show(sample("a"))
+    assert len(session.boxes) == 1
+
+
+def test_cells_of_worked_on_samples_are_known_for_training(session):
+    session.show(sample("b"))
+    assert list(session.states_of_samples()) == ["a"]
+
+
+def test_other_cohort_forgets_samples_but_not_the_classifier(session):
+    model = SimpleNamespace(classes=("x",))
+    session.use_classifier(LoadedClassifier(model, "m"))
+    session.open_cohort(Cohort((sample("a"),), Path("x")))
+    session.show(sample("a"))
+    assert len(session.boxes) == 0
+    assert session.classifier.model is model
+
+
+def test_boxes_without_images_are_refused_in_a_sentence():
+    with pytest.raises(UserError, match="choose an image layer"):
+        Session().add(0, [0, 0, 10, 10])
+
+
+def test_selection_drops_cells_that_are_gone(session):
+    session.select([3, 1, 99])
+    assert session.selection == (1, 3)
+    heard = listen(session.selection_changed)
+    session.delete([1])
+    assert session.selection == (3,) and heard == [1]
+
+
+def test_prediction_is_stale_once_boxes_change_and_fresh_again_after_undo(session):
+    session.set_prediction(prediction_of(session.boxes), session.boxes)
+    assert not session.state.is_stale
+    session.add(0, [40, 40, 50, 50])
+    assert session.state.is_stale
+    session.undo()
+    assert not session.state.is_stale
+
+
+def test_other_classifier_forgets_what_the_former_said(session):
+    model = SimpleNamespace(classes=("x",))
+    session.use_classifier(LoadedClassifier(model, "one"))
+    session.set_prediction(prediction_of(session.boxes), session.boxes)
+    session.use_classifier(LoadedClassifier(model, "renamed"))
+    assert session.prediction is not None
+    session.use_classifier(LoadedClassifier(SimpleNamespace(classes=("x",)), "two"))
+    assert session.prediction is None
