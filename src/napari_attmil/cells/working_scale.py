@@ -14,6 +14,7 @@ DetectAt = Callable[[FloatArray, float], tuple[FloatArray, FloatArray]]
 LADDER = 2.0
 """Ratio of neighbouring scales that are tried; the detector is trained to find cells in between."""
 SMALLEST_DIAMETER_PX, LARGEST_DIAMETER_PX = 10.0, 400.0
+LARGEST_SHARE = 0.3
 LARGEST_SIDE_PX = 384
 """Only a window of this many working pixels is looked at, whatever the image's size."""
 
@@ -42,21 +43,28 @@ def estimate_diameter_px(
         Pixels of the images as given; the working diameter itself where no cell is found.
     """
     longest = max(max(image.shape) for image in images)
-    largest = min(LARGEST_DIAMETER_PX, longest)
-    steps = int(np.ceil(np.log(largest / SMALLEST_DIAMETER_PX) / np.log(LADDER))) + 1
     best_evidence, best_diameter = 0.0, working_diameter_px
-    for guess in SMALLEST_DIAMETER_PX * LADDER ** np.arange(steps):
-        scale = working_diameter_px / float(guess)
+    for guess in _guesses(min(LARGEST_DIAMETER_PX, longest)):
+        scale = working_diameter_px / guess
         evidence, sizes = 0.0, []
         for image in images:
             window = _window(image, scale)
             xyxy, score = detect_at(window, scale)
-            diameter = np.sqrt(np.prod(np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0), axis=1))
-            evidence += _evidence(diameter, score, float(guess)) / window.size
+            area = np.prod(np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0), axis=1)
+            # Far too small a scale shows the whole field as one blob: no cell fills its image.
+            cells = area < LARGEST_SHARE * window.size
+            diameter, score = np.sqrt(area[cells]), score[cells]
+            evidence += _evidence(diameter, score, guess) / window.size
             sizes.append(np.repeat(diameter, np.ceil(score * 4).astype(int)))
         if evidence > best_evidence:
             best_evidence, best_diameter = evidence, float(np.median(np.concatenate(sizes)))
     return best_diameter
+
+
+def _guesses(largest_px: float) -> list[float]:
+    """Return the diameters to try: each `LADDER` times the one before, none above the largest."""
+    steps = int(np.log(max(largest_px / SMALLEST_DIAMETER_PX, 1)) / np.log(LADDER))
+    return [float(SMALLEST_DIAMETER_PX * LADDER**step) for step in range(steps + 1)]
 
 
 def _evidence(diameter: FloatArray, score: FloatArray, guess: float) -> float:
