@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     import torch
 
 FORMAT = "napari-attmil/1"
