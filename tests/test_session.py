@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.project import AnnotationFile, Annotations
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session import LoadedClassifier, Session, sample_key
 from napari_attmil.settings import UserError
@@ -193,3 +194,76 @@ def test_other_classifier_forgets_what_the_former_said(session):
     assert session.prediction is not None
     session.use_classifier(LoadedClassifier(SimpleNamespace(classes=("x",)), "two"))
     assert session.prediction is None
+
+
+def on_disk(folder: Path, *names: str) -> tuple[Cohort, AnnotationFile]:
+    samples = tuple(Sample(name, name, None, (Frame(folder / f"{name}.tif"),)) for name in names)
+    return Cohort(samples, folder), AnnotationFile(folder / "annotations.sqlite")
+
+
+def test_corrections_are_there_again_when_the_cohort_is_reopened(tmp_path: Path) -> None:
+    cohort, file = on_disk(tmp_path, "a", "b")
+    first = Session()
+    first.open_cohort(cohort, file)
+    first.show(cohort.samples[0])
+    first.merge(Boxes.from_detections([0, 0], [[0, 0, 9, 9], [20, 20, 30, 30]], [0.9, 0.8]))
+    first.delete([1])
+    drawn = first.add(0, [40, 40, 50, 50])
+    second = Session()
+    second.open_cohort(cohort, file)
+    second.show(cohort.samples[0])
+    assert second.boxes.cell_id.tolist() == first.boxes.cell_id.tolist()
+    assert second.boxes.xyxy.tolist() == first.boxes.xyxy.tolist()
+    assert second.state.deleted.xyxy.tolist() == [[0, 0, 9, 9]]
+    assert second.state.detected
+    assert second.add(0, [60, 60, 70, 70]) == drawn + 1
+    assert set(second.states_of_samples()) == {"a"}
+
+
+def test_undo_reaches_the_disk(tmp_path: Path) -> None:
+    cohort, file = on_disk(tmp_path, "a")
+    session = Session()
+    session.open_cohort(cohort, file)
+    session.show(cohort.samples[0])
+    session.add(0, [40, 40, 50, 50])
+    session.undo()
+    kept = file.read(cohort.samples[0])
+    assert kept is not None
+    assert len(kept.boxes) == 0
+
+
+def test_a_disk_that_fails_is_told_and_the_boxes_stay_in_memory(tmp_path: Path) -> None:
+    class FullDisk:
+        full = True
+
+        def read(self, sample: Sample) -> None:
+            return None
+
+        def write(self, sample: Sample, annotations: Annotations) -> None:
+            if self.full:
+                raise UserError("The disk is full.")
+            self.written = annotations
+
+    cohort, _ = on_disk(tmp_path, "a")
+    session, disk, told = Session(), FullDisk(), []
+    session.not_kept.connect(told.append)
+    session.open_cohort(cohort, disk)
+    session.show(cohort.samples[0])
+    session.add(0, [0, 0, 9, 9])
+    assert told == ["The disk is full."]
+    assert len(session.boxes) == 1
+    disk.full = False
+    session.add(0, [20, 20, 29, 29])
+    assert len(disk.written.boxes) == 2
+
+
+def test_a_file_that_cannot_be_read_is_told_and_never_written_over(tmp_path: Path) -> None:
+    cohort, file = on_disk(tmp_path, "a")
+    file.path.write_text("somebody's notes, not a database " * 40)
+    session, told = Session(), []
+    session.not_kept.connect(told.append)
+    session.open_cohort(cohort, file)
+    session.show(cohort.samples[0])
+    session.add(0, [0, 0, 9, 9])
+    assert len(told) == 1
+    assert file.path.read_text().startswith("somebody's notes")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.cells.detector import Detector
+    from napari_attmil.cells.project import Annotations
     from napari_attmil.images.cohort import Cohort, Sample
 
 app = typer.Typer(
@@ -355,21 +356,32 @@ def open_labelled_cohort(path: Path) -> Cohort:
     return cohort
 
 
+def kept_annotations(cohort: Cohort) -> dict[str, Annotations]:
+    """Return what a person did to the boxes of samples, by sample name."""
+    from napari_attmil.cells.project import AnnotationFile
+
+    file = AnnotationFile.beside(cohort.folder)
+    found = {sample.name: file.read(sample) for sample in cohort.samples}
+    return {name: kept for name, kept in found.items() if kept is not None}
+
+
 def prepare(
     cohort: Cohort,
     detector: Detector,
     detection: DetectionSettings,
     notes: list[str] | None = None,
-    follow_steps: Callable[[str, Iterable[Any]], Iterator[Any]] = follow,
 ) -> list[Bag]:
     """Return the bags of a cohort; what was left out is said, and added to `notes`."""
     from napari_attmil.bags.bag import prepare_bags
     from napari_attmil.bags.feature_store import FeatureStore, default_store_folder
 
     store = FeatureStore(default_store_folder(cohort))
-    steps = prepare_bags(cohort, detector, detection, FeatureSettings(), store)
+    kept = kept_annotations(cohort)
+    if kept:
+        stderr.print(f"Boxes that a person saw are used in {len(kept)} samples.")
+    steps = prepare_bags(cohort, detector, detection, FeatureSettings(), store, kept)
     bags = []
-    for step in follow_steps("Finding cells and reading their features", steps):
+    for step in follow("Finding cells and reading their features", steps):
         if step.bag is not None:
             bags.append(step.bag)
         if step.note:

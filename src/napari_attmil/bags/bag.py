@@ -1,0 +1,253 @@
+"""A sample as the classifier sees it, and the way from a cohort's images to bags."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from napari_attmil.bags.features import FeatureRows, KnownFeatures, extract_features
+from napari_attmil.bags.truth import read_truth
+from napari_attmil.cells.corrections import merge_detections
+from napari_attmil.cells.detector import boxes_of_frames
+from napari_attmil.images.reading import read_images
+from napari_attmil.settings import FeatureSettings, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_attmil.bags.feature_store import FeatureFile, FeatureStore
+    from napari_attmil.cells.boxes import Boxes, IntArray
+    from napari_attmil.cells.detector import Detector
+    from napari_attmil.cells.project import Annotations
+    from napari_attmil.images.cohort import Cohort, Sample
+    from napari_attmil.settings import DetectionSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """The cells of one sample with their features.
+
+    Attributes
+    ----------
+    features
+        (n, 256, s, s) float16, in memory or memory-mapped.
+    cell_id
+        (n,) int64.
+    sample, patient
+        Names.
+    label
+        Class of the sample; None where it is to be found.
+    boxes
+        Where the cells are; None where the bag comes without images.
+    altered
+        (n,) bool, whether a cell is of the altered kind that makes the diagnosis; None unless
+        the truth is known (simulated and planted cohorts).
+    detector_digest, feature_settings
+        What the features were computed with; a classifier refuses any other.
+    """
+
+    features: npt.NDArray[np.float16]
+    cell_id: IntArray
+    sample: str
+    patient: str
+    label: str | None = None
+    boxes: Boxes | None = None
+    altered: npt.NDArray[np.bool_] | None = None
+    detector_digest: str = ""
+    feature_settings: FeatureSettings = field(default_factory=FeatureSettings)
+
+    def __post_init__(self) -> None:
+        """Check that the arrays agree."""
+        n = len(self.cell_id)
+        if self.features.ndim != 4 or len(self.features) != n:
+            raise ValueError(
+                f"features has shape {self.features.shape}, but {n} cells need ({n}, 256, s, s)."
+            )
+        if self.altered is not None and len(self.altered) != n:
+            raise ValueError(f"altered is not as long as cell_id ({n}).")
+
+    def __len__(self) -> int:
+        return len(self.cell_id)
+
+    def __getitem__(self, rows: Any) -> Self:
+        """Return the bag with the cells of a mask, of positions or of a slice."""
+        return replace(
+            self,
+            features=self.features[rows],
+            cell_id=self.cell_id[rows],
+            boxes=None if self.boxes is None else self.boxes[rows],
+            altered=None if self.altered is None else self.altered[rows],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BagProgress:
+    """How far the preparation of bags has come.
+
+    Attributes
+    ----------
+    done, total
+        Samples of a cohort that are finished, and samples in all; of `bag_of`, cells.
+    sample
+        The sample at work.
+    bag
+        The bag of that sample, once it is finished; None before, and for a sample left out.
+    from_store
+        Whether the bag was found in the feature store.
+    note
+        What the person should know, for instance that the sample was left out; else empty.
+    """
+
+    done: int
+    total: int
+    sample: str
+    bag: Bag | None = None
+    from_store: bool = False
+    note: str = ""
+
+
+def prepare_bags(
+    cohort: Cohort,
+    detector: Detector,
+    detection: DetectionSettings,
+    features: FeatureSettings,
+    store: FeatureStore,
+    annotations: Mapping[str, Annotations] | None = None,
+) -> Iterator[BagProgress]:
+    """Detect the cells of every sample and read their features, or take both from the store.
+
+    Where the cohort's folder holds a ``truth.csv`` (see `bags.truth`), `Bag.altered` is filled.
+    A sample without cells is left out and said so in `BagProgress.note`. What a person did to a
+    sample's boxes (`annotations`, by sample name) stands above what the detector finds.
+
+    Yields
+    ------
+    BagProgress
+        Several for one sample; the one that finishes a sample has its bag or a note.
+    """
+    truth = read_truth(cohort.folder)
+    total = len(cohort.samples)
+    for done, sample in enumerate(cohort.samples):
+        kept = (annotations or {}).get(sample.name)
+        known = kept.boxes if kept is not None and kept.detected else None
+        boxes = known
+        if boxes is None:
+            boxes = store.detections(sample, detector.digest, detection)
+        if boxes is None:
+            frames = []
+            for frame in detector.detect_frames(read_images(sample), detection):
+                frames.append(frame)
+                yield BagProgress(done, total, sample.name)
+            boxes = boxes_of_frames(sorted(frames, key=lambda frame: frame.image_index))
+            store.put_detections(sample, detector.digest, detection, boxes)
+        if kept is not None and not kept.detected:
+            boxes = merge_detections(kept.boxes, boxes, kept.deleted, kept.next_id)
+        if len(boxes) == 0:
+            note = f"Sample {sample.name!r} has no cells and was left out."
+            yield BagProgress(done + 1, total, sample.name, note=note)
+            continue
+        for step in bag_of(sample, boxes, detector, features, store=store):
+            if step.bag is None:
+                yield BagProgress(done, total, sample.name)
+            else:
+                altered = None if truth is None else truth.altered(sample, boxes)
+                bag = replace(step.bag, altered=altered)
+                yield replace(step, done=done + 1, total=total, bag=bag)
+
+
+def bag_of(
+    sample: Sample,
+    boxes: Boxes,
+    detector: Detector,
+    settings: FeatureSettings,
+    *,
+    images: Sequence[npt.NDArray[Any]] | None = None,
+    store: FeatureStore | None = None,
+    previous: Bag | None = None,
+) -> Iterator[BagProgress]:
+    """Read the features of one sample's boxes, as they stand after a person's corrections.
+
+    Parameters
+    ----------
+    sample
+        Names and label; its frames are read unless `images` is given.
+    boxes
+        The cells; only those that changed since `previous`, or since the sample was last
+        stored, are computed.
+    detector, settings
+        What reads the features, and how.
+    images
+        Images that are in memory already, for instance a viewer's layer.
+    store
+        Where features are kept; None for images that are no files.
+    previous
+        An earlier bag of the same images.
+
+    Yields
+    ------
+    BagProgress
+        In units of cells; the last one has the bag.
+
+    Raises
+    ------
+    UserError
+        If there are no boxes.
+    """
+    if len(boxes) == 0:
+        raise UserError(f"Sample {sample.name!r} has no cells; run detection or draw one.")
+    if not sample.frames:
+        store = None  # Images without files have nothing to tell old features by.
+    key = (sample, boxes, detector.digest, settings)
+    features = None if store is None else store.features(*key)
+    from_store = features is not None
+    if features is None:
+        known = _known_features(sample, detector, settings, store, previous)
+        images = read_images(sample) if images is None else images
+        with _destination(store, *key) as destination:
+            for step in extract_features(detector, images, boxes, settings, known):
+                destination.write(step.rows, step.features)
+                yield BagProgress(step.done, step.total, sample.name)
+        features = destination.features
+    yield BagProgress(
+        len(boxes),
+        len(boxes),
+        sample.name,
+        Bag(
+            features=features,
+            cell_id=boxes.cell_id,
+            sample=sample.name,
+            patient=sample.patient,
+            label=sample.label,
+            boxes=boxes,
+            detector_digest=detector.digest,
+            feature_settings=settings,
+        ),
+        from_store,
+    )
+
+
+def _destination(
+    store: FeatureStore | None, sample: Sample, boxes: Boxes, digest: str, settings: FeatureSettings
+) -> contextlib.AbstractContextManager[FeatureRows | FeatureFile]:
+    if store is None:
+        return contextlib.nullcontext(FeatureRows(len(boxes)))
+    return store.writing(sample, boxes, digest, settings)
+
+
+def _known_features(
+    sample: Sample,
+    detector: Detector,
+    settings: FeatureSettings,
+    store: FeatureStore | None,
+    previous: Bag | None,
+) -> KnownFeatures | None:
+    """Return earlier features that were computed in the same way, or None."""
+    if previous is not None and previous.boxes is not None:
+        made_with = (previous.detector_digest, previous.feature_settings)
+        if made_with == (detector.digest, settings):
+            return KnownFeatures(previous.boxes, previous.features)
+    return None if store is None else store.known_features(sample, detector.digest, settings)

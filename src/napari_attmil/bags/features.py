@@ -1,0 +1,142 @@
+"""The features of a sample's cells, computed only where no earlier ones still hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_attmil.cells.boxes import Boxes, IntArray
+    from napari_attmil.cells.detector import Detector
+    from napari_attmil.settings import FeatureSettings
+
+Features = npt.NDArray[np.float16]
+
+DIAMETER_STEP = 1.05
+"""Ratio of neighbouring cell diameters that a sample's scale is rounded to."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownFeatures:
+    """Boxes and their (n, channels, s, s) features, computed earlier.
+
+    They must be of the same images, detector and feature settings as those asked for.
+    """
+
+    boxes: Boxes
+    features: Features
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureProgress:
+    """The features of some cells, as soon as they are there.
+
+    Attributes
+    ----------
+    done, total
+        Cells finished, these included, and cells in all.
+    rows
+        (m,) positions of these cells in the boxes.
+    features
+        (m, channels, s, s) float16.
+    """
+
+    done: int
+    total: int
+    rows: IntArray
+    features: Features
+
+
+def extract_features(
+    detector: Detector,
+    images: Sequence[npt.NDArray[Any]],
+    boxes: Boxes,
+    settings: FeatureSettings,
+    known: KnownFeatures | None = None,
+) -> Iterator[FeatureProgress]:
+    """Read the RoI-aligned features of a sample's cells, image by image (paper, section 2.1).
+
+    Parameters
+    ----------
+    detector
+        Whose feature maps are read.
+    images
+        The sample's images; only those with cells to compute are read.
+    boxes
+        The cells.
+    settings
+        How to read.
+    known
+        Earlier features; a cell whose box has not moved since keeps its own.
+
+    Yields
+    ------
+    FeatureProgress
+        The cells taken over first, then those of each image.
+    """
+    known_rows = _known_rows(boxes, known)
+    kept = np.flatnonzero(known_rows >= 0)
+    if known is not None and len(kept):
+        yield FeatureProgress(len(kept), len(boxes), kept, known.features[known_rows[kept]])
+    done, missing = len(kept), known_rows < 0
+    diameter = sample_diameter_px(boxes)
+    for image in np.unique(boxes.image_index[missing]):
+        rows = np.flatnonzero(missing & (boxes.image_index == image))
+        features = detector.roi_features(images[int(image)], boxes.xyxy[rows], settings, diameter)
+        done += len(rows)
+        yield FeatureProgress(done, len(boxes), rows, features)
+
+
+class FeatureRows:
+    """The features of a sample under way, in memory.
+
+    Parameters
+    ----------
+    cells
+        How many there will be.
+    """
+
+    def __init__(self, cells: int) -> None:
+        self._cells = cells
+        self.features: Features = np.empty((0, 0, 0, 0), dtype=np.float16)
+
+    def write(self, rows: IntArray, features: Features) -> None:
+        """Put the (m, channels, s, s) features of some rows in their place."""
+        if not len(self.features):
+            self.features = np.empty((self._cells, *features.shape[1:]), dtype=np.float16)
+        self.features[rows] = features
+
+
+def sample_diameter_px(boxes: Boxes) -> float | None:
+    """Return the typical cell diameter of a sample, rounded to a ratio; None without cells.
+
+    It sets the scale at which all features of the sample are read. Rounding keeps that scale,
+    and with it the other cells' features, as it is when one box is corrected.
+    """
+    if len(boxes) == 0:
+        return None
+    median = max(float(np.median(boxes.diameter_px)), 1.0)
+    return float(DIAMETER_STEP ** round(np.log(median) / np.log(DIAMETER_STEP)))
+
+
+def _known_rows(boxes: Boxes, known: KnownFeatures | None) -> IntArray:
+    """Return (n,) the row of each box in the earlier ones, or -1 where it has to be computed."""
+    rows = np.full(len(boxes), -1, dtype=np.int64)
+    if known is None or sample_diameter_px(boxes) != sample_diameter_px(known.boxes):
+        return rows
+    places = {place: row for row, place in enumerate(_places(known.boxes))}
+    for row, place in enumerate(_places(boxes)):
+        rows[row] = places.get(place, -1)
+    return rows
+
+
+def _places(boxes: Boxes) -> Iterator[tuple[int, bytes]]:
+    return (
+        (int(image), xyxy.tobytes())
+        for image, xyxy in zip(boxes.image_index, boxes.xyxy, strict=True)
+    )

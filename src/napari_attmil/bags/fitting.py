@@ -1,0 +1,337 @@
+"""Training of a classifier, an epoch at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_attmil.bags.attention_mil import (
+    CELLS_AT_ONCE,
+    EMBEDDINGS,
+    has_bag_head,
+    has_sic,
+    pooled_maps,
+)
+from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
+from napari_attmil.bags.losses import bag_losses, combined_loss, should_stop
+from napari_attmil.device import Device, choose_device, is_out_of_memory
+from napari_attmil.settings import MILSettings, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_attmil.bags.bag import Bag
+
+RESIDENT_BYTES = 4 << 30
+"""Features of up to this size are kept in memory, larger cohorts are streamed from disk."""
+
+
+@dataclass(frozen=True)
+class EpochProgress:
+    """How the training stands after an epoch.
+
+    Attributes
+    ----------
+    done, total
+        Epochs finished, and at most to come; the stopping rule may end earlier.
+    loss
+        Mean loss of eq. 8 over the samples, as it was while training.
+    mil_loss, sic_loss
+        Its parts; None where the method has no such branch.
+    accuracy
+        Share of the training samples classified correctly while training, 0 to 1.
+    best_loss
+        The lowest `fit_loss` so far, that of `Trainer.best`.
+    """
+
+    done: int
+    total: int
+    loss: float
+    mil_loss: float | None
+    sic_loss: float | None
+    accuracy: float
+    best_loss: float
+
+    @property
+    def fit_loss(self) -> float:
+        """The loss that is judged: the bag's, or for SIC alone the cells'."""
+        fit_loss = self.sic_loss if self.mil_loss is None else self.mil_loss
+        return math.nan if fit_loss is None else fit_loss
+
+
+class Trainer:
+    """Fits a classifier to labelled bags (paper, sections 2.5 and 3).
+
+    Parameters
+    ----------
+    bags
+        At least two classes; every bag with a label and cells, all features computed alike.
+    settings
+        Architecture and fitting; the project's default if None.
+    device
+        Where to compute; the fastest device of this machine if None.
+    classes
+        Names of the classes, if there are more than these bags show; sorted labels if None.
+
+    Raises
+    ------
+    UserError
+        If the bags cannot be trained on; the message says why.
+    """
+
+    def __init__(
+        self,
+        bags: Sequence[Bag],
+        settings: MILSettings | None = None,
+        device: Device | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        self.settings = settings or MILSettings()
+        self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
+        _check(bags, self.classes)
+        self._bags = loaded_bags(bags, self.settings)
+        self._device = _training_device(device or choose_device())
+        channels = int(bags[0].features.shape[1])
+        self._model = new_model(len(self.classes), self.settings, self._device, channels)
+        self._features = _on_device([as_tensor(b.features) for b in self._bags], self._device)
+        if self.settings.standardise:
+            self._model.set_standardisation(*feature_statistics(self._features))
+        self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
+        self._weights = _bag_weights(self._targets, self.settings)
+        self._optimiser = torch.optim.Adam(
+            self._model.parameters(),
+            lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+            amsgrad=True,
+        )
+        self._randomness = _Randomness(self.settings.seed, self._device)
+        self._fit_losses: list[float] = []
+        self._best_weights: dict[str, Tensor] | None = None
+
+    def epochs(self) -> Iterator[EpochProgress]:
+        """Train until the stopping rule or the last epoch; may be left and taken up again.
+
+        Raises
+        ------
+        UserError
+            If the loss is not a number, or the device's memory is full.
+        """
+        for epoch in range(len(self._fit_losses), self.settings.epochs):
+            if should_stop(self._fit_losses, self.settings):
+                return
+            try:
+                with self._randomness:
+                    progress = self._epoch(epoch)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise UserError(
+                    f"The memory of {self._device.description} is too small for this training; "
+                    "close other programs that use it, or choose the device cpu."
+                ) from error
+            self._keep_if_best(progress.fit_loss)
+            self._fit_losses.append(progress.fit_loss)
+            yield replace(progress, best_loss=min(self._fit_losses))
+
+    @property
+    def best(self) -> Classifier:
+        """The classifier as it was after the epoch with the lowest loss so far.
+
+        Raises
+        ------
+        UserError
+            If no epoch has been finished yet.
+        """
+        if self._best_weights is None:
+            raise UserError("There is no classifier yet; let at least one epoch finish.")
+        channels = self._model.channels
+        model = new_model(len(self.classes), self.settings, self._device, channels)
+        model.load_state_dict(self._best_weights)
+        provenance = {
+            "samples": len(self._bags),
+            "patients": len({bag.patient for bag in self._bags}),
+            "cells": sum(len(bag) for bag in self._bags),
+            "epochs": len(self._fit_losses),
+            "loss": min(self._fit_losses),
+        }
+        first = self._bags[0]
+        return Classifier(
+            model.eval(), self.classes, first.detector_digest, first.feature_settings, provenance
+        )
+
+    def _epoch(self, epoch: int) -> EpochProgress:
+        self._model.train()
+        order = torch.randperm(len(self._bags))
+        sums = _Sums()
+        for bags in torch.split(order, self.settings.bags_per_step):
+            features, offsets = self._pack(bags.tolist())
+            output = self._model(features, offsets)
+            targets = self._targets[bags].to(output.logits.device)
+            mil, sic = bag_losses(output, offsets, targets, self.settings)
+            losses = combined_loss(mil, sic, epoch, self.settings)
+            weights = self._weights[bags].to(losses.device)
+            self._optimiser.zero_grad()
+            (losses * weights).mean().backward()  # type: ignore[no-untyped-call]
+            self._optimiser.step()
+            predicted = self._model.probabilities(output, offsets).argmax(1)
+            sums.add(loss=losses, mil=mil, sic=sic, correct=predicted == targets)
+        means = sums.means()
+        if not math.isfinite(means["loss"]):
+            raise UserError(
+                f"The loss is not a number after {epoch + 1} epochs; choose a learning rate "
+                f"below {self.settings.learning_rate:g}, or standardise the features."
+            )
+        return EpochProgress(
+            epoch + 1,
+            self.settings.epochs,
+            means["loss"],
+            means["mil"] if has_bag_head(self.settings.method) else None,
+            means["sic"] if has_sic(self.settings.method) else None,
+            means["correct"],
+            math.inf,
+        )
+
+    def _pack(self, bags: list[int]) -> tuple[Tensor, list[int]]:
+        """Return some bags' cells on one axis, a few cells left out at random, and offsets."""
+        parts = [self._features[bag] for bag in bags]
+        if self.settings.cell_dropout > 0:
+            parts = [part[self._kept_cells(len(part)).to(part.device)] for part in parts]
+        offsets = np.cumsum([0, *(len(part) for part in parts)]).tolist()
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)), offsets
+
+    def _kept_cells(self, cells: int) -> Tensor:
+        kept = max(1, round(cells * (1 - self.settings.cell_dropout)))
+        return torch.randperm(cells)[:kept].sort().values
+
+    def _keep_if_best(self, loss: float) -> None:
+        if loss < min(self._fit_losses, default=math.inf):
+            state = self._model.state_dict()
+            self._best_weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
+
+
+def loaded_bags(bags: Sequence[Bag], settings: MILSettings) -> list[Bag]:
+    """Return the bags with their feature maps averaged to the embedding's size, in memory.
+
+    Bags that would need more than `RESIDENT_BYTES` stay as they are, and are streamed.
+    """
+    size = EMBEDDINGS[settings.embedding].map_size
+    values = sum(len(bag) for bag in bags) * bags[0].features.shape[1] * size * size
+    if values * bags[0].features.itemsize > RESIDENT_BYTES:
+        return list(bags)
+    return [replace(bag, features=_pooled(bag, size)) for bag in bags]
+
+
+def feature_statistics(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the (channels,) mean and standard deviation over all cells and places."""
+    channels = features[0].shape[1]
+    count, total, squares = 0, torch.zeros(channels).double(), torch.zeros(channels).double()
+    for part in (part for bag in features for part in torch.split(bag, CELLS_AT_ONCE)):
+        values = part.float()
+        count += values.numel() // channels
+        total += values.sum((0, 2, 3)).cpu().double()
+        squares += values.square().sum((0, 2, 3)).cpu().double()
+    mean = total / count
+    return mean.float(), (squares / count - mean.square()).clamp(min=0).sqrt().float()
+
+
+class _Sums:
+    """Sums of per-bag values of an epoch; read from the device only once, at its end."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, **values: Tensor) -> None:
+        self._count += len(next(iter(values.values())))
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0) + value.detach().float().sum()
+
+    def means(self) -> dict[str, float]:
+        return {name: float(total) / self._count for name, total in self._sums.items()}
+
+
+class _Randomness(contextlib.AbstractContextManager[None]):
+    """A random state of its own, put in torch's place for a while and taken back after."""
+
+    def __init__(self, seed: int, device: Device) -> None:
+        self._devices = [device.torch()] if device.torch().type == "cuda" else []
+        self._stack = contextlib.ExitStack()
+        self._states = [
+            torch.Generator(place).manual_seed(seed).get_state()
+            for place in (torch.device("cpu"), *self._devices)
+        ]
+
+    def __enter__(self) -> None:
+        self._stack.enter_context(torch.random.fork_rng(devices=self._devices))
+        # Some of cudnn's algorithms add in an order of their own choice.
+        self._stack.enter_context(torch.backends.cudnn.flags(deterministic=True, benchmark=False))
+        torch.set_rng_state(self._states[0])
+        for device, state in zip(self._devices, self._states[1:], strict=True):
+            torch.cuda.set_rng_state(state, device)
+
+    def __exit__(self, *_: object) -> None:
+        self._states = self._read()
+        self._stack.close()
+
+    def _read(self) -> list[Tensor]:
+        on_devices = [torch.cuda.get_rng_state(device) for device in self._devices]
+        return [torch.get_rng_state(), *on_devices]
+
+
+def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
+    for bag in bags:
+        if bag.label is None or bag.label not in classes:
+            raise UserError(f"Sample {bag.sample!r} has no label; give it one or leave it out.")
+        if len(bag) == 0:
+            raise UserError(f"Sample {bag.sample!r} has no cells; run detection or draw one.")
+    if len(classes) < 2:
+        raise UserError(
+            f"A classifier needs samples of at least 2 classes, but got {len(classes)}; open a "
+            "cohort with more classes."
+        )
+    first = bags[0]
+    for bag in bags:
+        if (bag.detector_digest, bag.feature_settings) != (
+            first.detector_digest,
+            first.feature_settings,
+        ):
+            raise UserError(
+                f"The cells of samples {first.sample!r} and {bag.sample!r} were read with "
+                "different detectors or settings; prepare all samples again."
+            )
+
+
+def _training_device(device: Device) -> Device:
+    # Gradients underflow in float16; float32 is slower on such old GPUs, but right.
+    return replace(device, precision="float32") if device.precision == "float16" else device
+
+
+def _on_device(features: list[Tensor], device: Device) -> list[Tensor]:
+    """Return the features on the GPU if they fill less than half of its free memory."""
+    place = device.torch()
+    size = sum(bag.nbytes for bag in features)
+    if place.type != "cuda" or size > torch.cuda.mem_get_info(place)[0] / 2:
+        return features
+    return [bag.to(place) for bag in features]
+
+
+def _pooled(bag: Bag, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
+    if bag.features.shape[-1] == size:
+        return bag.features
+    parts = torch.split(as_tensor(bag.features), CELLS_AT_ONCE)
+    return torch.cat([pooled_maps(part, size) for part in parts]).numpy()
+
+
+def _bag_weights(targets: Tensor, settings: MILSettings) -> Tensor:
+    """Return (bags,) weights of mean 1 with which all classes count alike."""
+    if not settings.balance_classes:
+        return torch.ones(len(targets))
+    counts = Counter(targets.tolist())
+    return torch.tensor([len(targets) / (len(counts) * counts[int(t)]) for t in targets])

@@ -1,0 +1,61 @@
+"""The losses of the paper (eq. 2, 5 and 8) and its stopping rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_attmil.bags.attention_mil import bag_lengths, has_attention, has_bag_head, has_sic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_attmil.bags.attention_mil import MILOutput
+    from napari_attmil.settings import MILSettings
+
+
+def bag_losses(
+    output: MILOutput, offsets: Sequence[int], targets: Tensor, settings: MILSettings
+) -> tuple[Tensor, Tensor]:
+    """Return (b,) L_MIL (eq. 5) and (b,) L_SIC (eq. 2), the latter a mean over each bag's cells."""
+    lengths = bag_lengths(offsets)
+    of_cell = targets.repeat_interleave(torch.tensor(lengths, device=targets.device))
+    cells = class_loss(output.instance_logits, of_cell, settings.loss)
+    sic = torch.stack([bag.mean() for bag in torch.split(cells, lengths)])
+    return class_loss(output.logits, targets, settings.loss), sic
+
+
+def class_loss(
+    logits: Tensor, targets: Tensor, kind: Literal["cross-entropy", "binary-cross-entropy"]
+) -> Tensor:
+    """Return the (m,) losses of (m, K) logits."""
+    if kind == "cross-entropy":
+        return functional.cross_entropy(logits, targets, reduction="none")
+    # The published code's: binary cross entropy of each softmax output, averaged over classes.
+    truth = functional.one_hot(targets, logits.shape[1]).to(logits.dtype)
+    return functional.binary_cross_entropy(logits.softmax(1), truth, reduction="none").mean(1)
+
+
+def combined_loss(mil: Tensor, sic: Tensor, epoch: int, settings: MILSettings) -> Tensor:
+    """Return L = (1 - beta^E) L_MIL + beta^E L_SIC (eq. 8), E counted from 0.
+
+    Methods with one branch have that branch's loss throughout.
+    """
+    if not has_bag_head(settings.method):
+        return sic
+    if not has_sic(settings.method):
+        return mil
+    beta = settings.beta if has_attention(settings.method) else settings.beta_max_pooling
+    share = beta**epoch
+    return (1 - share) * mil + share * sic
+
+
+def should_stop(fit_losses: Sequence[float], settings: MILSettings) -> bool:
+    """Return whether the loss was below `stop_loss` often enough, in a row or in all."""
+    below = [loss < settings.stop_loss for loss in fit_losses]
+    if settings.stop_consecutive:
+        return len(below) >= settings.stop_epochs and all(below[-settings.stop_epochs :])
+    return sum(below) >= settings.stop_epochs
