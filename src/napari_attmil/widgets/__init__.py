@@ -1,0 +1,1 @@
+"""What napari shows: the panel, its parts, and the layers they work on."""

@@ -1,0 +1,169 @@
+"""The dock widget "Attention MIL": images, cells, classifier, result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_attmil.widgets.cells_step import CellsStep
+from napari_attmil.widgets.classifier_step import ClassifierStep
+from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.images_step import ImagesStep
+from napari_attmil.widgets.result_step import ResultStep
+from napari_attmil.widgets.step_frame import StepFrame
+from napari_attmil.widgets.style import style_sheet
+
+WIDTH_PX = 380
+FOLLOW_SIZE_MS = 400
+UNDO_KEY, REDO_KEY = "Control-Z", "Control-Shift-Z"
+
+
+class AttentionMILWidget(QWidget):
+    """Four steps from images to the cells that decided.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer it works on.
+    """
+
+    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = napari_viewer
+        self._closed = self._docked = False
+        self._create()
+        self._lay_out()
+        self._connect()
+        self._synchronise()
+
+    def _create(self) -> None:
+        self.context = PanelContext(self._viewer, self)
+        self._shown_next = "images"
+        # Qt lays the panel out little by little: for a while, every new size is followed.
+        self._scroll_timer = QTimer(self)
+        self._scroll_timer.setSingleShot(True)
+        self._scroll_timer.setInterval(FOLLOW_SIZE_MS)
+        self.images_step = ImagesStep(self.context)
+        self.cells_step = CellsStep(self.context)
+        self.classifier_step = ClassifierStep(self.context, self.cells_step.settings)
+        self.result_step = ResultStep(self.context)
+        self.frames = {
+            "images": StepFrame(1, "Images", self.images_step),
+            "cells": StepFrame(2, "Cells", self.cells_step),
+            "classifier": StepFrame(3, "Classifier", self.classifier_step),
+            "result": StepFrame(4, "Result", self.result_step),
+        }
+
+    def _lay_out(self) -> None:
+        steps = QWidget()
+        column = QVBoxLayout(steps)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(6)
+        for frame in self.frames.values():
+            column.addWidget(frame)
+        column.addStretch(1)
+        self._scroll = QScrollArea()
+        self._scroll.setWidget(steps)
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._scroll)
+        self.setMinimumWidth(WIDTH_PX - 30)
+
+    def _connect(self) -> None:
+        for name, step in self._steps().items():
+            step.state_changed.connect(self.frames[name].setState)
+        self.frames["classifier"].opened.connect(self.classifier_step.on_opened)
+        self.cells_step.detected.connect(self._on_detected)
+        self.classifier_step.ready.connect(lambda: self.show_step("result"))
+        self.classifier_step.started.connect(lambda: self.show_step("classifier"))
+        self.result_step.shown.connect(lambda: self.show_step("result"))
+        self.context.session.prediction_changed.connect(self._on_prediction)
+        self._scroll_timer.timeout.connect(self._scroll_to_next)
+        self._scroll.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
+        self._viewer.events.theme.connect(self._apply_theme)
+        self._viewer.bind_key(UNDO_KEY, lambda _: self.context.session.undo(), overwrite=True)
+        self._viewer.bind_key(REDO_KEY, lambda _: self.context.session.redo(), overwrite=True)
+
+    def _synchronise(self) -> None:
+        self._apply_theme()
+        for step in self._steps().values():
+            step.tell_state()
+        self.frames["images"].setOpen(True)
+        self.frames["cells"].setOpen(True)
+
+    def sizeHint(self) -> QSize:
+        """Return the width the panel is made for."""
+        return QSize(WIDTH_PX, 700)
+
+    def close_panel(self) -> None:
+        """End the work, and leave the viewer as if the panel had never listened."""
+        if self._closed:
+            return
+        self._closed = True
+        for step in self._steps().values():
+            step.close_step()
+        self.context.session.prediction_changed.disconnect(self._on_prediction)
+        self.context.close()
+        self._viewer.events.theme.disconnect(self._apply_theme)
+        for key in (UNDO_KEY, REDO_KEY):
+            self._viewer.bind_key(key, None, overwrite=True)
+
+    def event(self, event: QEvent) -> bool:
+        """End the work when the dock lets the panel go, or the window closes."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self.close_panel()
+            self._docked = self.parent() is not None
+        return super().event(event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """End the work."""
+        self.close_panel()
+        super().closeEvent(event)
+
+    def _steps(self) -> dict[str, Any]:
+        return {
+            "images": self.images_step,
+            "cells": self.cells_step,
+            "classifier": self.classifier_step,
+            "result": self.result_step,
+        }
+
+    def _on_detected(self) -> None:
+        if self.context.session.classifier is None:
+            self.show_step("classifier")
+        else:
+            self.show_step("result")
+
+    def _on_prediction(self) -> None:
+        if self.context.session.prediction is not None:
+            self.frames["images"].setOpen(False)
+            self.frames["classifier"].setOpen(False)
+            self.show_step("result")
+
+    def show_step(self, name: str) -> None:
+        """Unfold a step ("images", "cells", "classifier" or "result") and scroll to it."""
+        self.frames[name].setOpen(True)
+        self._shown_next = name
+        self._scroll_timer.start()
+
+    def _on_range_changed(self) -> None:
+        if self._scroll_timer.isActive():
+            self._scroll_to_next()
+
+    def _scroll_to_next(self) -> None:
+        """Show as much of a step as there is room for, its heading in any case."""
+        frame = self.frames[self._shown_next]
+        bar = self._scroll.verticalScrollBar()
+        hidden_below = frame.geometry().bottom() + 6 - self._scroll.viewport().height()
+        if hidden_below > bar.value():
+            bar.setValue(min(hidden_below, frame.y() - 6))
+
+    def _apply_theme(self) -> None:
+        self.setStyleSheet(style_sheet(self._viewer.theme))

@@ -1,0 +1,124 @@
+"""What napari calls directly: sample data, the reader of folders, the writer of boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_attmil.images.simulation import ClassName
+from napari_attmil.settings import UserError
+from napari_attmil.widgets.image_layers import AXIS_LABELS, sample_layer_data
+from napari_attmil.widgets.layers import from_vertices
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+SAMPLE_IMAGES = 4
+SAMPLE_CELLS = 26
+ALTERED_SHARE = 0.25
+SAMPLE_SEED = 7
+
+
+def healthy_sample() -> list[LayerData]:
+    """Return a simulated sample of a healthy person."""
+    return _simulated_sample("healthy")
+
+
+def spherocytosis_sample() -> list[LayerData]:
+    """Return a simulated sample with spherocytes."""
+    return _simulated_sample("spherocytosis")
+
+
+def sickle_sample() -> list[LayerData]:
+    """Return a simulated sample with sickle cells."""
+    return _simulated_sample("sickle")
+
+
+def thalassemia_sample() -> list[LayerData]:
+    """Return a simulated sample with target cells and teardrops."""
+    return _simulated_sample("thalassemia")
+
+
+def xerocytosis_sample() -> list[LayerData]:
+    """Return a simulated sample with stomatocytes."""
+    return _simulated_sample("xerocytosis")
+
+
+def folder_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
+    """Return a reader for a folder that holds images, else None."""
+    if not isinstance(path, str) or not Path(path).is_dir():
+        return None
+    from napari_attmil.images.reading import open_frames
+
+    try:
+        open_frames(path)
+    except UserError:
+        return None
+    return _read_folder
+
+
+def write_boxes(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write the boxes of a Shapes layer as CSV: one row a box, in pixels of the image's data."""
+    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+    from napari_attmil.images.cohort import Frame, Sample
+
+    images, xyxy = from_vertices(list(data))
+    features = meta.get("features", {})
+    count = len(images)
+    boxes = Boxes(
+        cell_id=_column(features, "cell_id", count, np.arange(1, count + 1)),
+        image_index=images.astype(np.int32),
+        xyxy=xyxy,
+        score=_column(features, "score", count, np.ones(count)),
+        source=np.zeros(count, dtype=np.uint8),
+    )
+    name = Path(meta.get("name", "boxes"))
+    frames = tuple(Frame(name, page) for page in range(int(images.max(initial=-1)) + 1))
+    write_cells_csv(Path(path), [cell_table(Sample(str(name), str(name), None, frames), boxes)])
+    return [path]
+
+
+def _simulated_sample(label: ClassName) -> list[LayerData]:
+    """Return a stack of bright-field images, all from one simulated microscope."""
+    from napari_attmil.images.bright_field import draw_appearance
+    from napari_attmil.images.simulation import CLASSES, SimulationSettings, simulate_image
+
+    rng = np.random.default_rng(SAMPLE_SEED)
+    settings = SimulationSettings(cells_per_image=SAMPLE_CELLS)
+    appearance = draw_appearance(settings.look, settings.variety, rng)
+    own = CLASSES[label] or ("discocyte",)
+    images = []
+    for _ in range(SAMPLE_IMAGES):
+        altered = rng.random(SAMPLE_CELLS) < ALTERED_SHARE
+        types = np.where(altered, rng.choice(own, SAMPLE_CELLS), "discocyte").tolist()
+        images.append(simulate_image(settings, rng, types, appearance))
+    pixel_um = images[0].pixel_size_um
+    metadata = {
+        "name": f"Simulated {label}",
+        "scale": [1.0, pixel_um, pixel_um],
+        "units": ["pixel", "um", "um"],
+        "axis_labels": AXIS_LABELS,
+    }
+    return [(np.stack([image.image for image in images]), metadata, "image")]
+
+
+def _read_folder(path: str | list[str]) -> list[LayerData]:
+    from napari_attmil.images.reading import open_sample
+
+    if not isinstance(path, str):
+        raise UserError(f"{len(path)} paths were given; open one folder at a time.")
+    data, settings = sample_layer_data(open_sample(path))
+    return [(data, settings, "image")]
+
+
+def _column(features: Any, name: str, count: int, default: Any) -> Any:
+    """Return a feature column if it fits and numbers every box once, else the default."""
+    if name not in features or len(features[name]) != count:
+        return default
+    values = np.asarray(features[name])
+    if name == "cell_id" and (len(np.unique(values)) != count or np.any(values < 1)):
+        return default
+    return values

@@ -1,0 +1,65 @@
+"""napari, opened on what the demo found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import napari
+
+from napari_attmil.cells.project import AnnotationFile
+from napari_attmil.demo import DemoResult
+from napari_attmil.session import LoadedClassifier
+from napari_attmil.widgets.attention_mil import AttentionMILWidget
+from napari_attmil.widgets.context import session_of
+
+WINDOW_PX = (1600, 1000)
+SETTLED_MS = 3000
+"""Thumbnails are cut in the background; a picture taken at once would lack them."""
+
+
+def show_demo(result: DemoResult, screenshot: Path | None = None) -> None:
+    """Open napari with the panel on the demo's sample, and stay open until it is closed.
+
+    Parameters
+    ----------
+    result
+        What the demo found.
+    screenshot
+        Save a picture of the window here and close it instead.
+    """
+    viewer = napari.Viewer(show=screenshot is None)
+    viewer.window.resize(*WINDOW_PX)
+    panel = AttentionMILWidget(viewer)
+    viewer.window.add_dock_widget(panel, name="Attention MIL", area="right")
+    session = session_of(viewer)
+    session.open_cohort(result.cohort, AnnotationFile.beside(result.cohort.folder))
+    panel.images_step.show_sample(result.sample.name)
+    assert result.bag.boxes is not None  # bags of images always have them
+    if not len(session.boxes):
+        session.merge(result.bag.boxes)
+    panel.show_step("cells")
+    if result.classifier is not None and result.prediction is not None:
+        name = result.classifier_path.name if result.classifier_path is not None else "demo"
+        session.use_classifier(LoadedClassifier(result.classifier, name, result.classifier_path))
+        session.set_prediction(result.prediction, result.bag.boxes)
+        panel.show_step("result")
+    if screenshot is None:
+        napari.run()
+    else:
+        _save_picture(viewer, screenshot)
+
+
+def _save_picture(viewer: napari.Viewer, path: Path) -> None:
+    from qtpy.QtCore import QTimer
+    from qtpy.QtWidgets import QApplication
+
+    viewer.window.show(block=False)
+
+    def save() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        viewer.screenshot(str(path), canvas_only=False, flash=False)
+        viewer.close()
+        QApplication.quit()
+
+    QTimer.singleShot(SETTLED_MS, save)
+    napari.run()

@@ -1,0 +1,117 @@
+"""Images of the viewer as the stages read them, and samples of a cohort as image layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_attmil.images.cohort import Frame, Sample
+from napari_attmil.settings import UserError
+
+AXIS_LABELS = ("image", "y", "x")
+
+
+class LayerImages(Sequence[npt.NDArray[Any]]):
+    """The images of a layer, each computed when it is asked for.
+
+    Parameters
+    ----------
+    layer
+        A napari image layer: (Y, X), (N, Y, X), or the same with a last colour axis.
+
+    Raises
+    ------
+    UserError
+        If the layer has more axes than a stack.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        if layer.ndim not in (2, 3):
+            raise UserError(
+                f"The layer '{layer.name}' has {layer.ndim} axes, but an image (Y, X) or a stack "
+                "(N, Y, X) is needed; split the layer into stacks first."
+            )
+        # A snapshot: the layer may get other data, or be removed, while a worker reads.
+        self._data = layer.data[0] if layer.multiscale else layer.data
+        self._is_stack = layer.ndim == 3
+        self._is_rgb = bool(layer.rgb)
+
+    def __len__(self) -> int:
+        return int(self._data.shape[0]) if self._is_stack else 1
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return one image, (Y, X) or (Y, X, 3), or a list of images for a slice."""
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        if not -len(self) <= place < len(self):
+            raise IndexError(place)
+        image = np.asarray(self._data[place] if self._is_stack else self._data)
+        return image[..., :3] if self._is_rgb else image
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image, colours included."""
+        shape = tuple(int(length) for length in self._data.shape)
+        return shape[1:] if self._is_stack else shape
+
+
+def sample_of_layer(layer: Any) -> Sample:
+    """Return a sample that names the images of a layer of the viewer."""
+    source = getattr(layer.source, "path", None)
+    path = Path(source) if source else Path(layer.name)
+    count = len(LayerImages(layer))
+    return Sample(
+        name=layer.name,
+        patient=layer.name,
+        label=None,
+        frames=tuple(Frame(path, page) for page in range(count)),
+    )
+
+
+def sample_layer_data(sample: Sample) -> tuple[Any, dict[str, Any]]:
+    """Return a sample's images as lazy data of an image layer, and the layer's settings.
+
+    Only the first image is read now; the others when they are shown.
+    """
+    import dask.array as da
+    from dask import delayed
+
+    from napari_attmil.images.reading import read_images
+
+    images = read_images(sample)
+    first = np.asarray(images[0])
+    planes = [
+        da.from_delayed(delayed(images.__getitem__)(index), first.shape, first.dtype)
+        for index in range(len(images))
+    ]
+    settings: dict[str, Any] = {
+        "name": sample.name,
+        "rgb": first.ndim == 3,
+        "axis_labels": AXIS_LABELS,
+    }
+    if sample.pixel_size_um is not None:
+        settings["scale"] = [1.0, sample.pixel_size_um, sample.pixel_size_um]
+        settings["units"] = ["pixel", "um", "um"]
+    if np.issubdtype(first.dtype, np.integer) and first.ndim == 2:
+        settings["contrast_limits"] = _contrast_limits(first)
+    return da.stack(planes), settings
+
+
+def _contrast_limits(image: npt.NDArray[Any]) -> tuple[float, float]:
+    """Return limits that show an image well; of the whole stack they would read every file."""
+    low, high = np.percentile(image[::4, ::4], (0.1, 99.9))
+    return float(low), float(max(high, low + 1))
+
+
+def describe_images(images: LayerImages, pixel_size_um: float | None) -> str:
+    """Return what a person wants to know: "12 images of 512 × 384 px, colour"."""
+    height, width = images.image_shape[:2]
+    count = len(images)
+    number = "1 image" if count == 1 else f"{count} images"
+    kind = "colour" if len(images.image_shape) == 3 else "grey"
+    size = f", {pixel_size_um:.3g} µm/px" if pixel_size_um else ""
+    return f"{number} of {width} × {height} px, {kind}{size}"

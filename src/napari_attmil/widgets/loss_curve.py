@@ -1,0 +1,95 @@
+"""The losses of a training, drawn while it runs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pyqtgraph as pg
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+CURVES = {
+    "loss": ("total", "#D55E00"),
+    "mil_loss": ("sample", "#0072B2"),
+    "sic_loss": ("single cell", "#009E73"),
+}
+"""Of the Okabe-Ito palette; they stand out on dark and on light ground."""
+
+
+class LossCurve(QWidget):
+    """Curves of total, sample (bag) and single-cell loss against the epoch."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._values: dict[str, list[float]] = {name: [] for name in CURVES}
+        self._epochs: list[int] = []
+        self._plot = pg.PlotWidget()
+        self._legend = self._plot.addLegend(offset=(-4, 4), labelTextSize="8pt")
+        self._curves = {
+            name: self._plot.plot(name=title, pen=pg.mkPen(colour, width=2))
+            for name, (title, colour) in CURVES.items()
+        }
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._plot)
+
+        self._plot.setMouseEnabled(False, False)
+        self._plot.hideButtons()
+        self._plot.setMenuEnabled(False)
+        self._plot.setLabel("bottom", "epoch")
+        self._plot.setLabel("left", "loss")
+        self._plot.getAxis("left").setWidth(44)
+        self._plot.getAxis("bottom").setHeight(36)
+        self._plot.setFixedHeight(180)
+        self.setToolTip(
+            "How wrong the classifier still is on the samples it learns from: total, for whole "
+            "samples, and for single cells. It should go down and level off."
+        )
+        self._apply_palette()
+
+    def clear(self) -> None:
+        """Start new curves."""
+        self._epochs.clear()
+        for values in self._values.values():
+            values.clear()
+        self._redraw()
+
+    def add(self, progress: Any) -> None:
+        """Add an epoch: something with done, loss, mil_loss and sic_loss."""
+        self._epochs.append(progress.done)
+        for name, values in self._values.items():
+            value = getattr(progress, name)
+            values.append(math.nan if value is None else float(value))
+        self._redraw()
+
+    def value(self) -> dict[str, list[float]]:
+        """Return the losses that are drawn, by name."""
+        return {name: list(values) for name, values in self._values.items()}
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Take the theme's colours."""
+        super().showEvent(event)
+        self._apply_palette()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._apply_palette()
+
+    def _redraw(self) -> None:
+        for name, curve in self._curves.items():
+            curve.setData(self._epochs, self._values[name], connect="finite")
+
+    def _apply_palette(self) -> None:
+        palette = self.palette()
+        self._plot.setBackground(palette.color(palette.ColorRole.AlternateBase))
+        text = palette.color(palette.ColorRole.WindowText)
+        for side in ("bottom", "left"):
+            self._plot.getAxis(side).setPen(text)
+            self._plot.getAxis(side).setTextPen(text)
+        for _, label in self._legend.items:
+            label.setText(label.text, color=text)

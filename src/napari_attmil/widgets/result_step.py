@@ -1,0 +1,271 @@
+"""Step 4: what the classifier says, and which cells decided."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.utils.notifications import show_info
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+
+from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+from napari_attmil.settings import UserError
+from napari_attmil.widgets import tasks
+from napari_attmil.widgets.attention_legend import AttentionLegend
+from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.probability_bars import ProbabilityBars
+from napari_attmil.widgets.progress_row import ProgressRow
+from napari_attmil.widgets.style import hint_label, primary_button
+from napari_attmil.widgets.top_cells import CellThumbnail, TopCells
+from napari_attmil.widgets.workers import TaskRunner, tell_error
+
+TOP_CELLS = 8
+CAUTION = "Decision support for research, not a diagnosis."
+STALE = "Boxes changed since: classify again."
+
+
+class ResultStep(QWidget):
+    """Classifies the sample and shows the attention of its cells.
+
+    Signals
+    -------
+    state_changed(str, bool)
+        One line that says the result, and whether there is one.
+    shown()
+        The result is complete, its thumbnails included.
+    """
+
+    state_changed = Signal(str, bool)
+    shown = Signal()
+
+    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._context = context
+        # Thumbnails are cut beside whatever else runs.
+        self._cutter = TaskRunner(self)
+        self._top: tuple[npt.NDArray[np.intp], Any] | None = None
+        self._create()
+        self._lay_out()
+        self._connect()
+        self._on_prediction()
+
+    def _create(self) -> None:
+        self._classify = primary_button(
+            "Classify sample", "Say which class the sample belongs to, and which cells decided."
+        )
+        self._hint = hint_label()
+        self._progress = ProgressRow("Cancel", "Stop classifying; nothing changes.")
+        self._stale = QLabel(STALE)
+        self._stale.setProperty("warning", True)
+        self._stale.setWordWrap(True)
+        self._stale.setToolTip("Probabilities and colours belong to the boxes as they were.")
+        self._bars = ProbabilityBars()
+        self._caution = hint_label(CAUTION)
+        self._legend = AttentionLegend()
+        self._slider = QSlider(Qt.Orientation.Horizontal)
+        self._slider.setRange(0, 99)
+        self._slider.setToolTip("Fade the cells of low attention; slide right to keep fewer.")
+        self._slider_label = QLabel()
+        self._slider_label.setBuddy(self._slider)
+        self._top_label = QLabel("Cells that counted most")
+        self._top_cells = TopCells()
+        self._export = QPushButton("Export cells (CSV)…")
+        self._export.setToolTip(
+            "Write one row a cell: image, box, score and, once classified, its attention."
+        )
+        self._result = QWidget()
+
+    def _lay_out(self) -> None:
+        inner = QVBoxLayout(self._result)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addWidget(self._bars)
+        inner.addWidget(self._caution)
+        inner.addWidget(self._legend)
+        inner.addWidget(self._slider_label)
+        inner.addWidget(self._slider)
+        inner.addWidget(self._top_label)
+        inner.addWidget(self._top_cells)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._classify)
+        layout.addWidget(self._hint)
+        layout.addWidget(self._progress)
+        layout.addWidget(self._stale)
+        layout.addWidget(self._result)
+        layout.addWidget(self._export)
+
+    def _connect(self) -> None:
+        context, session = self._context, self._context.session
+        self._classify.clicked.connect(self.classify)
+        self._progress.stop_clicked.connect(context.runner.stop)
+        self._slider.valueChanged.connect(self._on_slider)
+        self._top_cells.cell_clicked.connect(context.cells.show_cell)
+        self._export.clicked.connect(self._ask_where_to_export)
+        self._cutter.busy_changed.connect(self._cut_if_wanted)
+        context.runner.busy_changed.connect(self._synchronise)
+        context.images_changed.connect(self._on_prediction)
+        session.boxes_changed.connect(self._synchronise)
+        session.prediction_changed.connect(self._on_prediction)
+        session.classifier_changed.connect(self._synchronise)
+
+    def tell_state(self) -> None:
+        """Emit `state_changed`."""
+        self._synchronise()
+
+    def close_step(self) -> None:
+        """Stop listening and cutting."""
+        session = self._context.session
+        self._cutter.close()
+        session.boxes_changed.disconnect(self._synchronise)
+        session.prediction_changed.disconnect(self._on_prediction)
+        session.classifier_changed.disconnect(self._synchronise)
+
+    def classify(self) -> None:
+        """Classify the shown sample off the main thread."""
+        context, session = self._context, self._context.session
+        if context.images is None or session.sample is None or session.classifier is None:
+            return
+        key, is_on_disk = session.key, session.key.startswith("sample:")
+        self._progress.begin("Loading the detector")
+        context.runner.start(
+            tasks.classify_sample,
+            session.sample,
+            context.images,
+            session.boxes,
+            session.classifier.model,
+            context.device_name,
+            session.cohort if is_on_disk else None,
+            on_done=lambda outcome: self._take_over(outcome, key),
+            on_progress=self._progress.setValue,
+            on_end=self._progress.hide,
+        )
+
+    def export(self, path: Path) -> None:
+        """Write the cells of the shown sample to a CSV file."""
+        session = self._context.session
+        if session.sample is None:
+            return
+        path = path if path.suffix else path.with_suffix(".csv")
+        try:
+            table = cell_table(session.sample, session.boxes, session.prediction)
+            write_cells_csv(path, [table])
+        except UserError as error:
+            tell_error(error)
+            return
+        show_info(f"{len(session.boxes)} cells were written to {path}.")
+
+    def _take_over(self, outcome: tasks.Classification | None, key: str) -> None:
+        if outcome is not None:
+            self._context.session.set_prediction(outcome.prediction, outcome.boxes, key)
+
+    def _on_prediction(self) -> None:
+        prediction = self._context.session.prediction
+        if prediction is not None:
+            self._bars.setValue(prediction.classes, prediction.probabilities.tolist())
+        self._cut_thumbnails()
+        self._synchronise()
+
+    # --- the top cells ----------------------------------------------------------------------
+
+    def _cut_thumbnails(self) -> None:
+        """Cut out the cells of the highest attention off the main thread."""
+        state, images = self._context.session.state, self._context.images
+        prediction = state.prediction
+        if prediction is None or images is None:
+            self._top = None
+            self._top_cells.setValue(())
+            return
+        order = np.argsort(-prediction.attention, kind="stable")[:TOP_CELLS]
+        ids = prediction.cell_id[order]
+        boxes = state.classified[state.classified.index_of(ids)]
+        self._top = (order, (images, boxes, prediction))
+        self._cutter.stop()
+        self._cut_if_wanted(self._cutter.busy)
+
+    def _cut_if_wanted(self, busy: bool) -> None:
+        if busy or self._top is None:
+            return
+        (order, (images, boxes, prediction)), self._top = self._top, None
+        self._cutter.start(
+            tasks.cut_thumbnails,
+            images,
+            boxes,
+            on_done=lambda cut: self._show_thumbnails(cut, order, boxes, prediction),
+        )
+
+    def _show_thumbnails(
+        self, cut: list[Any], order: npt.NDArray[np.intp], boxes: Any, prediction: Any
+    ) -> None:
+        if prediction is not self._context.session.prediction or len(cut) < len(boxes):
+            return
+        self._top_cells.setValue(
+            [
+                CellThumbnail(
+                    int(boxes.cell_id[rank]),
+                    image,
+                    f"{rank + 1}",
+                    f"Rank {rank + 1}: cell {boxes.cell_id[rank]} in image "
+                    f"{boxes.image_index[rank] + 1}, {prediction.attention[order[rank]]:.1%} of "
+                    "the attention. Click to go there.",
+                )
+                for rank, image in enumerate(cut)
+            ]
+        )
+        self.shown.emit()
+
+    # --- the rest ---------------------------------------------------------------------------
+
+    def _on_slider(self, per_cent: int) -> None:
+        self._context.cells.set_hidden_share(per_cent / 100)
+        self._synchronise()
+
+    def _ask_where_to_export(self) -> None:
+        sample = self._context.session.sample
+        proposed = f"{sample.name}-cells.csv" if sample is not None else "cells.csv"
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Export the cells of this sample", proposed, "Table (*.csv)"
+        )
+        if path:
+            self.export(Path(path))
+
+    def _synchronise(self) -> None:
+        context, session = self._context, self._context.session
+        prediction = session.prediction
+        missing = self._missing()
+        self._classify.setEnabled(not missing and not context.runner.busy)
+        self._hint.setText(missing)
+        self._hint.setVisible(bool(missing))
+        self._result.setVisible(prediction is not None)
+        self._stale.setVisible(session.state.is_stale)
+        self._export.setEnabled(len(session.boxes) > 0)
+        if prediction is None:
+            self.state_changed.emit("none yet", False)
+            return
+        attention = session.state.attention()
+        self._legend.setUnscoredShown(bool(np.isnan(attention).any()))
+        self._slider_label.setText(self._slider_text(int(np.isfinite(attention).sum())))
+        best = int(np.argmax(prediction.probabilities))
+        self.state_changed.emit(
+            f"{prediction.classes[best]} {prediction.probabilities[best]:.0%}",
+            not session.state.is_stale,
+        )
+
+    def _missing(self) -> str:
+        """Return what the person has to do before a sample can be classified."""
+        context, session = self._context, self._context.session
+        steps = []
+        if context.images is None:
+            steps.append("choose images (step 1)")
+        if not len(session.boxes):
+            steps.append("detect cells (step 2)")
+        if session.classifier is None:
+            steps.append("load or train a classifier (step 3)")
+        return f"First {', then '.join(steps)}." if steps else ""
+
+    def _slider_text(self, count: int) -> str:
+        if self._slider.value() == 0:
+            return "Show all cells"
+        shown = max(count - int(np.ceil(self._slider.value() / 100 * (count - 1))), 1)
+        return f"Show the {shown} of {count} cells with the highest attention"

@@ -1,0 +1,80 @@
+"""The little style of its own that the panel adds to napari's theme."""
+
+from __future__ import annotations
+
+from napari.utils.theme import get_theme
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy
+
+TEMPLATE = """
+QLabel[hint="true"] {{ color: {faint}; background: transparent; }}
+QLabel[warning="true"] {{ color: {text}; background: {warning_area}; border-radius: 3px;
+    padding: 5px; }}
+QPushButton {{ padding: 4px 8px; min-height: 18px; }}
+QPushButton[primary="true"] {{ background-color: {accent}; font-weight: bold; padding: 7px; }}
+QPushButton[primary="true"]:hover {{ background-color: {hover}; }}
+QPushButton[primary="true"]:disabled {{ background-color: {area}; color: {disabled};
+    font-weight: normal; }}
+QPushButton:disabled, QToolButton:disabled {{ color: {disabled}; }}
+QPushButton:focus, QToolButton:focus, QComboBox:focus {{ border: 1px solid {accent}; }}
+QToolButton[fold="true"] {{ border: none; background: transparent; padding: 2px; }}
+QProgressBar {{ border: none; border-radius: 3px; background: {area}; }}
+QProgressBar::chunk {{ border-radius: 3px; background: {accent}; }}
+StepHeading, ProbabilityBars, AttentionLegend, LossCurve {{
+    selection-background-color: {accent}; alternate-background-color: {area}; }}
+"""
+
+
+def style_sheet(theme_name: str) -> str:
+    """Return the panel's style sheet in the colours of a napari theme."""
+    theme = get_theme(theme_name)
+    is_dark = theme.text.as_rgb_tuple()[0] > 127
+    text = ", ".join(str(part) for part in theme.text.as_rgb_tuple()[:3])
+    return TEMPLATE.format(
+        accent=theme.current.as_hex(),
+        hover=theme.highlight.as_hex(),
+        area=theme.foreground.as_hex(),
+        text=theme.text.as_hex(),
+        faint=f"rgba({text}, {190 if is_dark else 200})",
+        disabled=f"rgba({text}, 110)",
+        warning_area="rgba(227, 182, 23, 70)" if is_dark else "rgba(227, 182, 23, 110)",
+    )
+
+
+def hint_label(text: str = "") -> QLabel:
+    """Return a label for a line of explanation."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setProperty("hint", True)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def primary_button(text: str, tip: str) -> QPushButton:
+    """Return the button that does a step's main thing."""
+    button = QPushButton(text)
+    button.setProperty("primary", True)
+    button.setToolTip(tip)
+    return button
+
+
+def set_primary(button: QPushButton, is_primary: bool) -> None:
+    """Make a button the one that stands out, or an ordinary one."""
+    button.setProperty("primary", is_primary)
+    style = button.style()
+    if style is not None:
+        style.unpolish(button)
+        style.polish(button)
+
+
+def narrow_combo(tip: str) -> QComboBox:
+    """Return a combo box that shortens long entries instead of widening the panel."""
+    combo = QComboBox()
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    combo.setToolTip(tip)
+    return combo
+
+
+def plain(count: int, thing: str, things: str = "") -> str:
+    """Return a number of things in words: "1 cell", "12 cells"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {things or thing + 's'}"

@@ -1,0 +1,288 @@
+"""The stages as tasks for a `TaskRunner`: what is run, in which words progress is told.
+
+torch is imported in here only, on the worker's thread, when a task runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.explore.crops import crop_cell
+from napari_attmil.images.cohort import Cohort, Sample
+from napari_attmil.sample_state import SampleState
+from napari_attmil.session import ClassifierLike, LoadedClassifier
+from napari_attmil.settings import DetectionSettings, FeatureSettings, MILSettings, UserError
+from napari_attmil.widgets.workers import Progress
+
+if TYPE_CHECKING:
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.bags.feature_store import FeatureStore
+    from napari_attmil.cells.detector import Detector
+    from napari_attmil.device import Device
+
+THUMBNAIL_PX = 76
+Images = Sequence[npt.NDArray[Any]]
+Steps = Generator[Progress, None, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """What the detector found, and in which images; fewer than asked for if it was stopped."""
+
+    boxes: Boxes
+    images: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """What the classifier said, about which boxes."""
+
+    prediction: Prediction
+    boxes: Boxes
+
+
+def open_cohort(stop: Event, path: Path) -> Steps:
+    """Read which samples a folder or cohort.csv holds."""
+    from napari_attmil.images.reading import open_cohort as read
+
+    yield Progress(0, 0, "Looking for images")
+    return read(path)
+
+
+def simulate_cohort(stop: Event, folder: Path) -> Steps:
+    """Draw a small cohort to try the steps with, and read it."""
+    from napari_attmil.images.reading import open_cohort as read
+    from napari_attmil.images.simulation import SimulationSettings
+    from napari_attmil.images.simulation import simulate_cohort as simulate
+
+    settings = SimulationSettings(
+        patients_per_class=3, samples_per_patient=1, images_per_sample=3, cells_per_image=24
+    )
+    for step in simulate(folder, settings):
+        yield Progress(step.done, step.total, f"Drawing image {step.done} of {step.total}")
+        if stop.is_set():
+            return None
+    return read(folder)
+
+
+def list_devices(stop: Event) -> Steps:
+    """Find out what this computer can compute on."""
+    from napari_attmil.device import available_devices
+
+    yield Progress(0, 0, "Looking for devices")
+    return available_devices()
+
+
+def detect_cells(
+    stop: Event,
+    images: Images,
+    places: Sequence[int],
+    settings: DetectionSettings,
+    device_name: str,
+) -> Generator[Progress, None, Detection]:
+    """Find the cells in some images of a stack; stopped early, return those found so far."""
+    yield Progress(0, len(places), "Loading the detector")
+    detector = _detector(device_name)
+    yield Progress(0, len(places), "Measuring the cells")
+    chosen = _Chosen(images, places)
+    found: list[Boxes] = []
+    for step in detector.detect_frames(chosen, settings):
+        image_index = np.full(len(step.score), places[step.image_index])
+        found.append(Boxes.from_detections(image_index, step.xyxy, step.score))
+        cells = sum(len(part) for part in found)
+        yield Progress(
+            step.done, step.total, f"{cells} cells in {step.done} of {step.total} images"
+        )
+        if stop.is_set():
+            break
+    return Detection(_joined(found), tuple(places[: len(found)]))
+
+
+def train_classifier(
+    stop: Event,
+    cohort: Cohort,
+    states: Mapping[str, SampleState],
+    detection: DetectionSettings,
+    settings: MILSettings,
+    device_name: str,
+) -> Steps:
+    """Train on the cohort's labelled samples; stopped early, return the best so far, or None.
+
+    Samples whose cells are known in the session are used as the person left them.
+    """
+    from napari_attmil.bags.fitting import Trainer
+
+    labelled = replace(
+        cohort, samples=tuple(sample for sample in cohort.samples if sample.label is not None)
+    )
+    if len(labelled.classes) < 2:
+        raise UserError(
+            f"The cohort has {len(labelled.classes)} labelled classes, but training needs two; "
+            "open a folder with one sub-folder a class, or a cohort.csv with a label column."
+        )
+    yield Progress(0, len(labelled), "Loading the detector")
+    device, detector = _device(device_name), _detector(device_name)
+    bags = yield from _bags(stop, labelled, states, detector, detection)
+    if stop.is_set():
+        return None
+    yield Progress(0, 0, "Preparing the training")
+    trainer = Trainer(bags, settings, device)
+    for epoch in trainer.epochs():
+        text = f"Epoch {epoch.done} of {epoch.total}, {epoch.accuracy:.0%} of samples right"
+        yield Progress(epoch.done, epoch.total, text, epoch)
+        if stop.is_set():
+            break
+    best = trainer.best
+    name, path = _keep(best, cohort)
+    return LoadedClassifier(best, name, path)
+
+
+def load_classifier(stop: Event, path: Path, device_name: str) -> Steps:
+    """Read a classifier from a model file."""
+    yield Progress(0, 0, "Loading the model")
+    from napari_attmil.bags.classifier import Classifier
+
+    return LoadedClassifier(Classifier.load(path, _device(device_name)), path.name, path)
+
+
+def classify_sample(
+    stop: Event,
+    sample: Sample,
+    images: Images,
+    boxes: Boxes,
+    classifier: ClassifierLike,
+    device_name: str,
+    cohort: Cohort | None,
+) -> Generator[Progress, None, Classification | None]:
+    """Say which class a sample belongs to; stopped early, return None."""
+    yield Progress(0, len(boxes), "Loading the detector")
+    from napari_attmil.bags.bag import bag_of
+
+    store = None if cohort is None else _store_of(cohort)
+    detector = _detector(device_name)
+    features = classifier.feature_settings
+    bag: Bag | None = None
+    for step in bag_of(sample, boxes, detector, features, images=images, store=store):
+        yield Progress(step.done, step.total, f"Looking at cell {step.done} of {step.total}")
+        if stop.is_set():
+            return None
+        bag = step.bag
+    if bag is None:
+        raise UserError(f"Sample {sample.name!r} has no cells; detect or draw some first.")
+    yield Progress(0, 0, "Classifying")
+    return Classification(classifier.classify(bag), boxes)
+
+
+def cut_thumbnails(
+    stop: Event, images: Images, boxes: Boxes
+) -> Generator[Progress, None, list[npt.NDArray[np.uint8]]]:
+    """Cut out cells, in the order of `boxes`, reading each image once."""
+    thumbnails: dict[int, npt.NDArray[np.uint8]] = {}
+    for image_index in np.unique(boxes.image_index).tolist():
+        yield Progress(len(thumbnails), len(boxes), "Cutting out cells")
+        if stop.is_set():
+            break
+        image = np.asarray(images[image_index])
+        for row in np.flatnonzero(boxes.image_index == image_index).tolist():
+            thumbnails[row] = crop_cell(image, boxes.xyxy[row], THUMBNAIL_PX)
+    return [thumbnails[row] for row in sorted(thumbnails)]
+
+
+def own_folder(name: str) -> Path:
+    """Return a folder among the person's own data, for models or simulated images."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_path("napari-attmil")) / name
+
+
+def _keep(classifier: ClassifierLike, cohort: Cohort) -> tuple[str, Path]:
+    """Save a trained classifier with its cohort, or in the person's folder; return where."""
+    name = f"classifier-{datetime.now():%Y-%m-%d-%H%M%S}.safetensors"
+    path = cohort.folder / "models" / name
+    try:
+        classifier.save(path)
+    except UserError:
+        # The study may lie on a read-only share; hours of training must not be lost for that.
+        path = own_folder("models") / name
+        classifier.save(path)
+    return name, path
+
+
+def _bags(
+    stop: Event,
+    cohort: Cohort,
+    states: Mapping[str, SampleState],
+    detector: Detector,
+    detection: DetectionSettings,
+) -> Generator[Progress, None, list[Bag]]:
+    """Return the bags of all samples that have cells."""
+    from napari_attmil.bags.bag import prepare_bags
+
+    kept = {name: state.annotations() for name, state in states.items()}
+    steps = prepare_bags(cohort, detector, detection, FeatureSettings(), _store_of(cohort), kept)
+    bags: list[Bag] = []
+    for step in steps:
+        text = f"Reading the cells of sample {min(step.done + 1, step.total)} of {step.total}"
+        yield Progress(step.done, step.total, text, step.bag)
+        if step.bag is not None:
+            bags.append(step.bag)
+        if stop.is_set():
+            break
+    return bags
+
+
+class _Chosen(Sequence[npt.NDArray[Any]]):
+    """Some images of a stack, still read when they are asked for."""
+
+    def __init__(self, images: Images, places: Sequence[int]) -> None:
+        self._images, self._places = images, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self._images[index] for index in self._places[place]]
+        return self._images[self._places[place]]
+
+
+def _joined(parts: Sequence[Boxes]) -> Boxes:
+    """Return the boxes of several images with ids 1 to n."""
+    if not parts:
+        return Boxes.empty()
+    return Boxes.from_detections(
+        np.concatenate([part.image_index for part in parts]),
+        np.concatenate([part.xyxy for part in parts]),
+        np.concatenate([part.score for part in parts]),
+    )
+
+
+def _device(name: str) -> Device:
+    from napari_attmil.device import choose_device
+
+    return choose_device(name)
+
+
+@lru_cache(maxsize=2)
+def _detector(device_name: str) -> Detector:
+    """Return the shipped detector, loaded once a device."""
+    from napari_attmil.cells.detector import Detector
+
+    return Detector.load(None, _device(device_name))
+
+
+def _store_of(cohort: Cohort) -> FeatureStore:
+    from napari_attmil.bags.feature_store import FeatureStore, default_store_folder
+
+    return FeatureStore(default_store_folder(cohort))

@@ -1,0 +1,100 @@
+"""A strip of the cells that count most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtWidgets import QGridLayout, QSizePolicy, QToolButton, QWidget
+
+PER_ROW = 4
+
+
+@dataclass(frozen=True, eq=False)
+class CellThumbnail:
+    """One cell to be shown.
+
+    Attributes
+    ----------
+    cell_id
+        Which cell.
+    image
+        (h, w) or (h, w, 3) uint8.
+    caption, tip
+        What stands below it, and what is said on hovering.
+    """
+
+    cell_id: int
+    image: npt.NDArray[np.uint8]
+    caption: str
+    tip: str
+
+
+class TopCells(QWidget):
+    """Thumbnails in rows of four, each a button.
+
+    Signals
+    -------
+    cell_clicked(int)
+        The cell_id of the thumbnail that was pressed.
+    """
+
+    cell_clicked = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._buttons: list[QToolButton] = []
+        self._cells: tuple[CellThumbnail, ...] = ()
+
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(4)
+        for column in range(PER_ROW):
+            self._grid.setColumnStretch(column, 1)
+
+    def value(self) -> tuple[int, ...]:
+        """Return the ids of the cells shown, in their order."""
+        return tuple(cell.cell_id for cell in self._cells)
+
+    def setValue(self, cells: Sequence[CellThumbnail]) -> None:
+        """Show cells."""
+        self._cells = tuple(cells)
+        for button in self._buttons:
+            self._grid.removeWidget(button)
+            button.deleteLater()
+        self._buttons = [self._button(cell) for cell in cells]
+        for place, button in enumerate(self._buttons):
+            self._grid.addWidget(button, place // PER_ROW, place % PER_ROW)
+
+    def button(self, place: int) -> QToolButton:
+        """Return the button of one cell."""
+        return self._buttons[place]
+
+    def _button(self, cell: CellThumbnail) -> QToolButton:
+        button = QToolButton()
+        pixmap = _pixmap(cell.image)
+        button.setIcon(QIcon(pixmap))
+        button.setIconSize(QSize(pixmap.width(), pixmap.height()))
+        button.setText(cell.caption)
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+        button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        button.setToolTip(cell.tip)
+        button.clicked.connect(lambda _=False, cell_id=cell.cell_id: self._tell(cell_id))
+        return button
+
+    def _tell(self, cell_id: Any) -> None:
+        self.cell_clicked.emit(int(cell_id))
+
+
+def _pixmap(image: npt.NDArray[np.uint8]) -> QPixmap:
+    pixels = np.ascontiguousarray(image)
+    height, width = pixels.shape[:2]
+    kind = QImage.Format.Format_Grayscale8 if pixels.ndim == 2 else QImage.Format.Format_RGB888
+    data = pixels.tobytes()
+    # A pixmap copies the pixels: QImage does not keep the bytes alive.
+    return QPixmap.fromImage(QImage(data, width, height, pixels.strides[0], kind))

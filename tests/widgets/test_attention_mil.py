@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import weakref
+
+import numpy as np
+import pandas as pd
+import pytest
+from napari.layers import Image, Shapes
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider
+
+from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.widgets import tasks
+from napari_attmil.widgets.context import session_of
+from napari_attmil.widgets.workers import Progress
+
+
+def detect(panel, wait_idle):
+    panel.cells_step.detect()
+    wait_idle(panel)
+
+
+def load_and_classify(panel, wait_idle, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"fake")
+    panel.classifier_step.load(path)
+    wait_idle(panel)
+    panel.result_step.classify()
+    wait_idle(panel)
+
+
+def cells_layers(viewer):
+    return [layer for layer in viewer.layers if isinstance(layer, Shapes)]
+
+
+def test_from_image_to_the_cells_that_decided(docked_panel, window_viewer, wait_idle, tmp_path):
+    session = docked_panel.context.session
+    detect(docked_panel, wait_idle)
+    assert len(session.boxes) == 9
+    load_and_classify(docked_panel, wait_idle, tmp_path)
+    assert docked_panel.result_step._bars.value()[0] == ("sickle", 0.7)
+    # The fake's attention grows with the id: the last eight of nine, highest first.
+    assert docked_panel.result_step._top_cells.value() == (9, 8, 7, 6, 5, 4, 3, 2)
+    (layer,) = cells_layers(window_viewer)
+    ids = layer.features["cell_id"].to_numpy()
+    assert layer.edge_color[ids == 9].tolist() == [[1, 1, 1, 1]]
+    docked_panel.result_step._top_cells.button(0).click()
+    assert window_viewer.dims.current_step[0] == 2 and session.selection == (9,)
+
+
+def test_next_step_opens_when_one_is_done(panel, wait_idle, tmp_path):
+    is_open = {name: frame.isOpen() for name, frame in panel.frames.items()}
+    assert is_open == {"images": True, "cells": True, "classifier": False, "result": False}
+    detect(panel, wait_idle)
+    assert panel.frames["classifier"].isOpen()
+    load_and_classify(panel, wait_idle, tmp_path)
+    assert panel.frames["result"].isOpen()
+
+
+def test_steps_say_what_is_missing_and_what_is_there(panel, wait_idle, tmp_path):
+    result = panel.result_step
+    assert not result._classify.isEnabled()
+    assert "detect cells (step 2)" in result._hint.text()
+    detect(panel, wait_idle)
+    assert result._hint.text() == "First load or train a classifier (step 3)."
+    load_and_classify(panel, wait_idle, tmp_path)
+    assert result._hint.isHidden() and result._classify.isEnabled()
+    assert "3 cells in this image, 9 in the sample" in panel.cells_step._counts.text()
+
+
+def test_result_is_marked_stale_when_boxes_change_and_not_after_undo(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    assert panel.result_step._stale.isHidden()
+    panel.context.session.add(0, [80, 50, 100, 70])
+    assert not panel.result_step._stale.isHidden()
+    panel.context.session.undo()
+    assert panel.result_step._stale.isHidden()
+
+
+def test_corrections_survive_detecting_again_and_this_is_said(panel, wait_idle, notifications):
+    detect(panel, wait_idle)
+    session = panel.context.session
+    drawn = session.add(0, [80, 50, 100, 70])
+    session.delete([1])
+    detect(panel, wait_idle)
+    assert drawn in session.boxes.cell_id and len(session.boxes) == 9
+    assert any("Your corrections stay" in message for _, message in notifications)
+
+
+def test_detection_of_the_image_shown_only(panel, viewer, wait_idle):
+    viewer.dims.set_point(0, 1)
+    panel.cells_step._only_shown.setChecked(True)
+    detect(panel, wait_idle)
+    assert panel.context.session.boxes.image_index.tolist() == [1, 1, 1]
+    assert not panel.context.session.state.detected
+
+
+def test_cancelled_detection_keeps_what_was_found(panel, wait_idle, monkeypatch, fakes):
+    detect_all = tasks.detect_cells
+
+    def stopped_after_the_first(stop, *args):
+        steps = detect_all(stop, *args)
+        yield next(steps)
+        stop.set()
+        return (yield from steps)
+
+    monkeypatch.setattr(tasks, "detect_cells", stopped_after_the_first)
+    detect(panel, wait_idle)
+    assert set(panel.context.session.boxes.image_index.tolist()) == {0}
+    assert panel.cells_step._progress.isHidden()
+
+
+def test_buttons_rest_while_something_runs_and_error_leaves_no_spinner(
+    panel, wait_idle, monkeypatch, notifications
+):
+    seen = []
+
+    def failing(stop, *args):
+        yield Progress(0, 1, "working")
+        raise RuntimeError("broken")
+
+    panel.context.runner.busy_changed.connect(
+        lambda busy: seen.append((busy, panel.cells_step._detect.isEnabled()))
+    )
+    monkeypatch.setattr(tasks, "detect_cells", failing)
+    detect(panel, wait_idle)
+    assert seen == [(True, False), (False, True)]
+    assert panel.cells_step._progress.isHidden()
+    assert any("broken" in message for _, message in notifications)
+
+
+def test_missing_model_is_told_and_nothing_is_lost(panel, wait_idle, tmp_path, notifications):
+    detect(panel, wait_idle)
+    panel.classifier_step.load(tmp_path / "none.safetensors")
+    wait_idle(panel)
+    assert any("There is no model file" in message for _, message in notifications)
+    assert panel.context.session.classifier is None and len(panel.context.session.boxes) == 9
+
+
+def write_cohort(folder):
+    import tifffile
+
+    samples = []
+    for name, label in (("s1", "healthy"), ("s2", "sickle")):
+        paths = [folder / f"{name}-{page}.tif" for page in range(2)]
+        for path in paths:
+            tifffile.imwrite(path, np.random.default_rng(1).integers(0, 255, (60, 80), np.uint8))
+        frames = tuple(Frame(path) for path in paths)
+        samples.append(Sample(name, name, label, frames, pixel_size_um=0.2))
+    return Cohort(tuple(samples), folder)
+
+
+def open_cohort(panel, wait_idle, monkeypatch, folder):
+    cohort = write_cohort(folder)
+
+    def opened(stop, path):
+        yield Progress(0, 0, "Looking")
+        return cohort
+
+    monkeypatch.setattr(tasks, "open_cohort", opened)
+    panel.images_step.open_cohort(folder)
+    wait_idle(panel)
+    return cohort
+
+
+def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
+    panel, viewer, wait_idle, monkeypatch, tmp_path
+):
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    layer = panel.images_step.chosen_layer()
+    assert layer.name == "s1" and layer.data.shape == (2, 60, 80)
+    assert not isinstance(layer.data, np.ndarray)
+    assert layer.scale.tolist() == [1, 0.2, 0.2]
+    assert panel.classifier_step._train.isEnabled()
+
+
+def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
+    panel, viewer, wait_idle, monkeypatch, tmp_path
+):
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    detect(panel, wait_idle)
+    panel.images_step.show_sample("s2")
+    assert [layer.name for layer in viewer.layers if isinstance(layer, Image)] == ["s2", "blood"]
+    assert cells_layers(viewer)[0].nshapes == 0
+    panel.images_step.show_sample("s1")
+    assert cells_layers(viewer)[0].nshapes == 6
+
+
+def test_training_draws_its_losses_and_gives_a_classifier(panel, wait_idle, monkeypatch, tmp_path):
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    panel.classifier_step._form.field("epochs").setValue(4)
+    panel.classifier_step.train()
+    wait_idle(panel)
+    assert panel.classifier_step._curve.value()["loss"] == [2, 1, pytest.approx(2 / 3), 0.5]
+    assert panel.context.session.classifier.name == "fake.safetensors"
+    assert "healthy, sickle" in panel.classifier_step._hint.text()
+
+
+def test_preset_fills_the_form(panel):
+    combo = panel.classifier_step._preset
+    combo.setCurrentIndex(combo.findData("paper"))
+    combo.activated.emit(combo.currentIndex())
+    assert panel.classifier_step._form.value().epochs == 150
+
+
+def test_devices_are_listed_when_the_step_opens(panel, qtbot):
+    device = panel.classifier_step._device
+    assert device.count() == 1
+    panel.frames["classifier"].setOpen(True)
+    qtbot.waitUntil(lambda: device.count() == 2, timeout=10_000)
+    device.setValue("cpu")
+    assert panel.context.device_name == "cpu"
+
+
+def test_cells_are_exported_with_their_attention(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    panel.result_step.export(tmp_path / "cells")
+    table = pd.read_csv(tmp_path / "cells.csv")
+    assert len(table) == 9 and table["attention"].sum() == pytest.approx(1)
+    assert {"contribution_sickle", "frame", "cell_id"} <= set(table.columns)
+
+
+def test_saved_model_is_where_it_was_asked_for(panel, wait_idle, tmp_path):
+    load_and_classify(panel, wait_idle, tmp_path)
+    panel.classifier_step.save(tmp_path / "copy")
+    assert (tmp_path / "copy.safetensors").read_bytes() == b"fake"
+
+
+def test_threshold_tells_how_many_cells_remain(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    panel.result_step._slider.setValue(50)
+    assert panel.result_step._slider_label.text().startswith("Show the 5 of 9 cells")
+    (layer,) = cells_layers(panel._viewer)
+    assert (layer.edge_color[:, 3] == 1).sum() == 5
+
+
+def test_layer_list_is_followed(panel, viewer):
+    combo = panel.images_step._layer_combo
+    other = viewer.add_image(np.zeros((20, 30)), name="other")
+    assert [combo.itemText(i) for i in range(combo.count())] == ["blood", "other"]
+    other.name = "renamed"
+    assert [combo.itemText(i) for i in range(combo.count())] == ["blood", "renamed"]
+    assert combo.currentText() == "blood"
+
+
+def test_removed_image_stops_detection_but_keeps_the_cells(panel, viewer, wait_idle, stack):
+    detect(panel, wait_idle)
+    viewer.layers.remove(stack)
+    assert not panel.cells_step._detect.isEnabled()
+    assert len(panel.context.session.boxes) == 9
+    assert "removed" in panel.images_step._info.text()
+
+
+def test_image_removed_while_it_is_worked_on_breaks_nothing(panel, viewer, wait_idle, stack):
+    panel.cells_step.detect()
+    viewer.layers.remove(stack)
+    wait_idle(panel)
+    assert len(panel.context.session.boxes) == 9
+
+
+def test_layer_of_four_axes_is_refused_in_a_sentence(panel, viewer, notifications):
+    panel.images_step.choose_layer(viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie"))
+    assert any("has 4 axes" in message for _, message in notifications)
+    assert panel.images_step.chosen_layer().name == "blood"
+
+
+def test_colour_and_multiscale_images_are_read_whole(panel, viewer):
+    panel.images_step.choose_layer(
+        viewer.add_image(np.zeros((2, 20, 30, 3), np.uint8), rgb=True, name="colour")
+    )
+    assert len(panel.context.images) == 2 and panel.context.images[0].shape == (20, 30, 3)
+    pyramid = [np.zeros((3, 40, 60)), np.zeros((3, 20, 30))]
+    panel.images_step.choose_layer(viewer.add_image(pyramid, multiscale=True, name="pyramid"))
+    assert len(panel.context.images) == 3 and panel.context.images[2].shape == (40, 60)
+
+
+def test_two_viewers_have_sessions_of_their_own(
+    make_napari_viewer_proxy, make_panel, wait_idle, stack
+):
+    first, second = make_napari_viewer_proxy(), make_napari_viewer_proxy()
+    first.add_layer(stack)
+    one, two = make_panel(first), make_panel(second)
+    detect(one, wait_idle)
+    assert len(one.context.session.boxes) == 9
+    assert len(two.context.session.boxes) == 0 and not cells_layers(second)
+    assert session_of(first) is one.context.session is not session_of(second)
+
+
+def test_closed_and_reopened_panel_finds_everything_again(
+    docked_panel, window_viewer, make_panel, wait_idle, tmp_path
+):
+    detect(docked_panel, wait_idle)
+    load_and_classify(docked_panel, wait_idle, tmp_path)
+    window_viewer.window.remove_dock_widget(docked_panel)
+    again = make_panel(window_viewer)
+    wait_idle(again)
+    assert len(cells_layers(window_viewer)) == 1
+    assert again.result_step._bars.value()[0] == ("sickle", 0.7)
+    (layer,) = cells_layers(window_viewer)
+    layer.selected_data = {0}
+    layer.remove_selected()
+    assert len(again.context.session.boxes) == 8
+
+
+def test_closing_ends_the_work_and_frees_the_keys(docked_panel, window_viewer, monkeypatch, qtbot):
+    began = []
+
+    def endless(stop, *args):
+        while not stop.is_set():
+            began.append(1)
+            yield Progress(0, 0, "again")
+
+    monkeypatch.setattr(tasks, "detect_cells", endless)
+    docked_panel.cells_step.detect()
+    qtbot.waitUntil(lambda: bool(began), timeout=10_000)
+    keys = len(window_viewer.keymap)
+    window_viewer.window.remove_dock_widget(docked_panel)
+    assert not docked_panel.context.runner.busy
+    assert len(window_viewer.keymap) == keys - 2
+    window_viewer.add_image(np.zeros((10, 10)))
+    docked_panel.context.session.show(None)
+
+
+def test_closed_panel_can_be_forgotten(window_viewer, qtbot):
+    from napari_attmil.widgets.attention_mil import AttentionMILWidget
+
+    panel = AttentionMILWidget(window_viewer)
+    window_viewer.window.add_dock_widget(panel)
+    window_viewer.window.remove_dock_widget(panel)
+    known = weakref.ref(panel.context.cells)
+    del panel
+    qtbot.wait(10)
+    gc.collect()
+    assert known() is None
+
+
+def test_every_control_has_a_tooltip_and_a_name(panel):
+    for kind in (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider):
+        for control in panel.findChildren(kind):
+            name = control.objectName()
+            if name.startswith("qt_") or name.startswith("Scroll"):
+                continue
+            assert control.toolTip(), f"{type(control).__name__} {name!r} has no tooltip"
+
+
+def test_undo_key_takes_back_a_change(panel, viewer, wait_idle):
+    detect(panel, wait_idle)
+    (undo,) = [f for key, f in viewer.keymap.items() if str(key) in ("Ctrl+Z", "Meta+Z")]
+    undo(viewer)
+    assert len(panel.context.session.boxes) == 0
+
+
+OPEN_PANEL = """
+import sys
+import napari
+from napari_attmil.widgets.attention_mil import AttentionMILWidget
+from napari_attmil.widgets.contributions import healthy_sample
+viewer = napari.Viewer(show=False)
+data, settings, _ = healthy_sample()[0]
+viewer.add_image(data, **settings)
+panel = AttentionMILWidget(viewer)
+viewer.window.add_dock_widget(panel)
+print(sorted({"torch", "torchvision", "pyqtgraph"} & set(sys.modules)), len(panel.context.images))
+panel.close_panel()
+viewer.close()
+"""
+
+
+@pytest.mark.usefixtures("qapp")
+def test_opening_the_panel_loads_no_torch():
+    run = subprocess.run(
+        [sys.executable, "-c", OPEN_PANEL], capture_output=True, text=True, env=os.environ
+    )
+    assert run.stdout.strip() == "[] 4", run.stderr

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage
+
+from napari_attmil.widgets.attention_legend import AttentionLegend
+from napari_attmil.widgets.loss_curve import LossCurve
+from napari_attmil.widgets.probability_bars import ProbabilityBars
+from napari_attmil.widgets.step_frame import Fold, StepFrame, StepHeading
+from napari_attmil.widgets.top_cells import CellThumbnail, TopCells
+
+
+def pixels(widget):
+    """Return a widget's picture as (Y, X, 3) uint8."""
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    data = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8)
+    return data.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()].reshape(
+        image.height(), image.width(), 3
+    )
+
+
+def test_most_probable_class_comes_first(qtbot):
+    bars = ProbabilityBars()
+    qtbot.addWidget(bars)
+    bars.setValue(("a", "b", "c"), [0.2, 0.7, 0.1])
+    assert bars.value() == [("b", 0.7), ("a", 0.2), ("c", 0.1)]
+    assert bars.accessibleDescription() == "b 70%, a 20%, c 10%"
+
+
+def test_bars_are_as_long_as_probable(qtbot):
+    bars = ProbabilityBars()
+    qtbot.addWidget(bars)
+    bars.setValue(("a", "b"), [0.25, 0.75])
+    bars.resize(400, bars.sizeHint().height())
+    highlight = bars.palette().color(bars.palette().ColorRole.Highlight)
+    colour = np.array([highlight.red(), highlight.green(), highlight.blue()])
+    filled = (np.abs(pixels(bars).astype(int) - colour).max(axis=2) < 3).sum(axis=1)
+    row_height = bars.height() // 2
+    upper, lower = filled[row_height // 2], filled[row_height + row_height // 2]
+    assert upper / lower == pytest.approx(3, rel=0.1)
+
+
+def test_legend_goes_from_dark_to_white(qtbot):
+    legend = AttentionLegend()
+    qtbot.addWidget(legend)
+    legend.resize(300, legend.sizeHint().height())
+    middle = pixels(legend)[legend.height() // 2].astype(int)
+    blue = middle[(middle[:, 2] > middle[:, 0] + 20)]
+    assert len(blue) > 60
+    luminance = blue @ [0.2126, 0.7152, 0.0722]
+    assert luminance[-1] > luminance[0] + 100
+
+
+def test_legend_explains_new_boxes_only_when_there_are_any(qtbot):
+    legend = AttentionLegend()
+    qtbot.addWidget(legend)
+    legend.resize(300, legend.sizeHint().height())
+
+    def orange():
+        image = pixels(legend).astype(int)
+        return ((image[..., 0] > 200) & (image[..., 1] < 150) & (image[..., 2] < 60)).any()
+
+    assert not orange()
+    legend.setUnscoredShown(True)
+    assert orange()
+
+
+def test_loss_curve_draws_what_it_is_given(qtbot):
+    curve = LossCurve()
+    qtbot.addWidget(curve)
+    curve.add(SimpleNamespace(done=1, loss=2.0, mil_loss=1.0, sic_loss=1.0))
+    curve.add(SimpleNamespace(done=2, loss=1.5, mil_loss=None, sic_loss=1.5))
+    values = curve.value()
+    assert values["loss"] == [2.0, 1.5]
+    assert values["mil_loss"][0] == 1.0 and np.isnan(values["mil_loss"][1])
+    curve.clear()
+    assert curve.value()["loss"] == []
+
+
+def thumbnail(cell_id):
+    return CellThumbnail(cell_id, np.full((20, 21), 9, np.uint8), str(cell_id), f"cell {cell_id}")
+
+
+def test_pressed_thumbnail_tells_its_cell(qtbot):
+    cells = TopCells()
+    qtbot.addWidget(cells)
+    cells.setValue([thumbnail(7), thumbnail(3)])
+    assert cells.value() == (7, 3)
+    with qtbot.waitSignal(cells.cell_clicked) as told:
+        cells.button(1).click()
+    assert told.args == [3]
+
+
+def test_thumbnails_are_replaced_not_added(qtbot):
+    cells = TopCells()
+    qtbot.addWidget(cells)
+    cells.setValue([thumbnail(7), thumbnail(3)])
+    cells.setValue([thumbnail(5)])
+    assert cells.value() == (5,)
+
+
+def test_colour_thumbnail_keeps_its_colour(qtbot):
+    image = np.zeros((30, 30, 3), np.uint8)
+    image[..., 0] = 200
+    cells = TopCells()
+    qtbot.addWidget(cells)
+    cells.setValue([CellThumbnail(1, image, "1", "")])
+    icon = cells.button(0).icon().pixmap(30, 30).toImage()
+    assert icon.pixelColor(15, 15).getRgb()[:3] == (200, 0, 0)
+
+
+def test_step_opens_and_closes_with_the_keyboard(qtbot):
+    content = TopCells()
+    frame = StepFrame(1, "Images", content)
+    qtbot.addWidget(frame)
+    frame.show()
+    assert content.isHidden()
+    heading = frame.findChild(StepHeading)
+    qtbot.keyClick(heading, Qt.Key.Key_Space)
+    assert frame.isOpen() and not content.isHidden()
+    qtbot.keyClick(heading, Qt.Key.Key_Space)
+    assert not frame.isOpen() and content.isHidden()
+
+
+def test_fold_hides_its_content_at_first(qtbot):
+    content = TopCells()
+    fold = Fold("More settings", content)
+    qtbot.addWidget(fold)
+    assert content.isHidden()
+    fold.setOpen(True)
+    assert not content.isHidden()

@@ -1,0 +1,90 @@
+"""The whole way through the panel with the shipped detector and a real training."""
+
+from __future__ import annotations
+
+import importlib.resources
+
+import numpy as np
+import pytest
+
+from napari_attmil.cells.boxes import match_boxes
+from napari_attmil.images.reading import open_cohort
+from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
+
+WEIGHTS = importlib.resources.files("napari_attmil") / "weights" / "detector.safetensors"
+pytestmark = pytest.mark.skipif(
+    not WEIGHTS.is_file(), reason="the shipped detector is not in this checkout"
+)
+
+
+def settle(qtbot, panel):
+    runners = (panel.context.runner, panel.result_step._cutter)
+    qtbot.waitUntil(lambda: not any(runner.busy for runner in runners), timeout=120_000)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study") / "cohort"
+    settings = SimulationSettings(
+        classes=("healthy", "sickle"),
+        patients_per_class=2,
+        samples_per_patient=1,
+        images_per_sample=1,
+        image_size_px=256,
+        cells_per_image=10,
+    )
+    list(simulate_cohort(folder, settings))
+    return open_cohort(folder)
+
+
+def test_detector_and_classifier_work_through_the_panel(
+    window_viewer, qtbot, cohort, notifications
+):
+    from napari_attmil.widgets.attention_mil import AttentionMILWidget
+
+    panel = AttentionMILWidget(window_viewer)
+    window_viewer.window.add_dock_widget(panel)
+    session = panel.context.session
+    panel.images_step._use_cohort(cohort)
+    panel.cells_step.detect()
+    settle(qtbot, panel)
+    truth = np.loadtxt(cohort.folder / "truth.csv", delimiter=",", skiprows=1, dtype=str)
+    image = cohort.samples[0].frames[0].path.relative_to(cohort.folder).as_posix()
+    true_boxes = truth[truth[:, 0] == image, 1:5].astype(float)
+    found = match_boxes(session.boxes.xyxy, true_boxes)
+    assert len(set(found[found >= 0].tolist())) > 0.7 * len(true_boxes)
+
+    drawn = session.add(0, [100, 100, 140, 140])
+    panel.classifier_step._form.field("epochs").setValue(3)
+    panel.classifier_step.train()
+    settle(qtbot, panel)
+    assert session.classifier.model.classes == ("healthy", "sickle")
+    assert session.classifier.path.is_file()
+    assert len(panel.classifier_step._curve.value()["loss"]) == 3
+    assert set(session.states_of_samples()) == {sample.name for sample in cohort.samples}
+
+    panel.result_step.classify()
+    settle(qtbot, panel)
+    assert session.prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert drawn in session.prediction.cell_id
+    assert len(panel.result_step._top_cells.value()) == min(8, len(session.boxes))
+    assert not [message for severity, message in notifications if severity == "error"]
+    panel.close_panel()
+
+
+def test_stopped_training_keeps_the_best_so_far(viewer, qtbot, cohort):
+    from napari_attmil.widgets.attention_mil import AttentionMILWidget
+
+    panel = AttentionMILWidget(viewer)
+    qtbot.addWidget(panel)
+    panel.images_step._use_cohort(cohort)
+    panel.classifier_step._form.field("epochs").setValue(5000)
+    panel.classifier_step._form.field("stop_loss").setValue(0)
+    panel.classifier_step.train()
+    step = panel.classifier_step
+    qtbot.waitUntil(lambda: len(step._curve.value()["loss"]) >= 2, timeout=120_000)
+    panel.context.runner.stop()
+    settle(qtbot, panel)
+    assert panel.context.session.classifier is not None
+    assert len(step._curve.value()["loss"]) < 5000
+    panel.close_panel()
