@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import napari
+from qtpy.QtCore import QTimer
 
 from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.demo import DemoResult
 from napari_attmil.session import LoadedClassifier
 from napari_attmil.widgets.attention_mil import AttentionMILWidget
-from napari_attmil.widgets.context import session_of
 
 WINDOW_PX = (1600, 1000)
 SETTLED_MS = 3000
@@ -18,7 +19,7 @@ SETTLED_MS = 3000
 
 
 def show_demo(result: DemoResult, screenshot: Path | None = None) -> None:
-    """Open napari with the panel on the demo's sample, and stay open until it is closed.
+    """Open napari on the demo's sample, and stay open until the window is closed.
 
     Parameters
     ----------
@@ -27,11 +28,19 @@ def show_demo(result: DemoResult, screenshot: Path | None = None) -> None:
     screenshot
         Save a picture of the window here and close it instead.
     """
-    viewer = napari.Viewer(show=screenshot is None)
+    viewer = napari.Viewer()
     viewer.window.resize(*WINDOW_PX)
+    show_result(viewer, result)
+    if screenshot is not None:
+        QTimer.singleShot(SETTLED_MS, lambda: _save_picture(viewer, screenshot))
+    napari.run()
+
+
+def show_result(viewer: Any, result: DemoResult) -> AttentionMILWidget:
+    """Add the panel to a viewer and show the demo's sample, cells and classification in it."""
     panel = AttentionMILWidget(viewer)
     viewer.window.add_dock_widget(panel, name="Attention MIL", area="right")
-    session = session_of(viewer)
+    session = panel.context.session
     session.open_cohort(result.cohort, AnnotationFile.beside(result.cohort.folder))
     panel.images_step.show_sample(result.sample.name)
     assert result.bag.boxes is not None  # bags of images always have them
@@ -43,23 +52,10 @@ def show_demo(result: DemoResult, screenshot: Path | None = None) -> None:
         session.use_classifier(LoadedClassifier(result.classifier, name, result.classifier_path))
         session.set_prediction(result.prediction, result.bag.boxes)
         panel.show_step("result")
-    if screenshot is None:
-        napari.run()
-    else:
-        _save_picture(viewer, screenshot)
+    return panel
 
 
 def _save_picture(viewer: napari.Viewer, path: Path) -> None:
-    from qtpy.QtCore import QTimer
-    from qtpy.QtWidgets import QApplication
-
-    viewer.window.show(block=False)
-
-    def save() -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        viewer.screenshot(str(path), canvas_only=False, flash=False)
-        viewer.close()
-        QApplication.quit()
-
-    QTimer.singleShot(SETTLED_MS, save)
-    napari.run()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    viewer.screenshot(str(path), canvas_only=False, flash=False)
+    viewer.close()

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_attmil.bags import attention_mil
+from napari_attmil.bags.classifier import Classifier, new_model
+from napari_attmil.bags.fitting import Trainer
+from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from napari_attmil.settings import FeatureSettings, MILSettings, UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.device import Device
+
+METHODS = ["sic", "mil-max", "mil-max-sic", "mil-att-sic"]
+
+
+@pytest.fixture(scope="module")
+def classifier(planted_bags: list[Bag], small: MILSettings, cpu: Device) -> Classifier:
+    trainer = Trainer(planted_bags, small.replace(epochs=3), cpu)
+    for _ in trainer.epochs():
+        pass
+    return trainer.best
+
+
+@pytest.fixture(params=METHODS)
+def untrained(request: pytest.FixtureRequest, small: MILSettings, cpu: Device) -> Classifier:
+    model = new_model(3, small.replace(method=request.param), cpu, channels=8)
+    return Classifier(model, ("a", "b", "c"), "", FeatureSettings())
+
+
+@pytest.mark.parametrize("cells", [1, 7])
+def test_a_prediction_has_one_row_a_cell(untrained: Classifier, make_bag: Any, cells: int) -> None:
+    bag = make_bag(1, cells=cells)
+    prediction = untrained.classify(bag)
+    assert prediction.sample == bag.sample
+    assert prediction.cell_id.tolist() == bag.cell_id.tolist()
+    assert prediction.contribution.shape == (cells, 3)
+    assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-6)
+    assert prediction.attention.sum() == pytest.approx(1, abs=1e-6)
+    assert prediction.attention.min() >= 0
+    assert prediction.predicted == "abc"[int(prediction.probabilities.argmax())]
+
+
+def test_a_saved_classifier_comes_back_bit_for_bit(
+    classifier: Classifier, make_bag: Any, tmp_path: Path, cpu: Device
+) -> None:
+    path = tmp_path / "models" / "first.safetensors"
+    classifier.save(path)
+    loaded = Classifier.load(path, cpu)
+    assert loaded.classes == classifier.classes
+    assert loaded.settings == classifier.settings
+    assert loaded.feature_settings == classifier.feature_settings
+    assert loaded.detector_digest == classifier.detector_digest
+    assert loaded.provenance["samples"] == 18
+    assert "created" in loaded.provenance
+    weights = classifier.model.state_dict()
+    for name, tensor in loaded.model.state_dict().items():
+        assert torch.equal(tensor, weights[name])
+    bag = make_bag(77, label="b", planted=2)
+    before, after = classifier.classify(bag), loaded.classify(bag)
+    for field in ("probabilities", "attention", "contribution"):
+        np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"detector_digest": "finer"}, "another detector .* load that detector, or train"),
+        ({"feature_settings": FeatureSettings(context=2)}, "other settings .* compute them again"),
+        (
+            {"features": np.zeros((0, 8, 14, 14)), "cell_id": np.zeros(0), "altered": None},
+            "Sample 'P07' has no cells; run detection or draw one",
+        ),
+    ],
+)
+def test_bags_that_do_not_fit_are_refused_with_the_remedy(
+    classifier: Classifier, make_bag: Any, change: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        classifier.classify(replace(make_bag(1), sample="P07", **change))
+
+
+def test_a_file_that_does_not_fit_its_settings_is_refused(
+    classifier: Classifier, tmp_path: Path, cpu: Device
+) -> None:
+    path = tmp_path / "model.safetensors"
+    classifier.save(path)
+    whole = load_checkpoint(path, "classifier")
+    cut = {name: tensor for name, tensor in whole.weights.items() if "bag_head" not in name}
+    later = {**whole.settings, "mil": {**whole.settings["mil"], "not_known_yet": 1}}
+    for weights, settings in [(cut, whole.settings), (whole.weights, later), (whole.weights, {})]:
+        save_checkpoint(path, Checkpoint("classifier", weights, settings))
+        with pytest.raises(UserError, match="train the classifier again"):
+            Classifier.load(path, cpu)
+
+
+def test_cells_in_many_parts_are_classified_as_in_one(
+    untrained: Classifier, make_bag: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bag = make_bag(1, cells=11)
+    whole = untrained.classify(bag)
+    monkeypatch.setattr(attention_mil, "CELLS_AT_ONCE", 4)
+    parts = untrained.classify(bag)
+    np.testing.assert_allclose(parts.probabilities, whole.probabilities, rtol=1e-5)
+    np.testing.assert_allclose(parts.attention, whole.attention, rtol=1e-4, atol=1e-7)
+
+
+def test_a_bag_of_100_000_cells_is_classified(untrained: Classifier, make_bag: Any) -> None:
+    cell = make_bag(1, cells=1)
+    many = replace(
+        cell,
+        features=np.broadcast_to(cell.features[:, :, ::2, ::2], (100_000, 8, 7, 7)),
+        cell_id=np.arange(1, 100_001),
+        altered=None,
+    )
+    prediction = untrained.classify(many)
+    np.testing.assert_allclose(prediction.attention, 1e-5, rtol=1e-3)
+    assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_attmil.bags.features import KnownFeatures, extract_features, sample_diameter_px
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.corrections import move_box
+from napari_attmil.settings import FeatureSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SETTINGS = FeatureSettings()
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    """Return two images whose grey value tells image and column."""
+    return np.arange(2)[:, None, None] * 100 + np.tile(np.arange(32), (2, 32, 1))
+
+
+def gathered(steps: Iterator[Any], cells: int) -> np.ndarray:
+    """Return (cells,) the feature of each cell, NaN where none came."""
+    features = np.full(cells, np.nan)
+    for step in steps:
+        features[step.rows] = step.features[:, 0, 0, 0]
+    return features
+
+
+def test_every_cell_gets_the_features_of_its_own_box(detector: Any, images: np.ndarray) -> None:
+    boxes = Boxes.from_detections([1, 0, 1], [[0, 0, 9, 9], [4, 0, 7, 9], [20, 0, 31, 9]], [1] * 3)
+    features = gathered(extract_features(detector, images, boxes, SETTINGS), 3)
+    assert features.tolist() == [104, 5, 125]
+
+
+def test_progress_counts_cells(detector: Any, images: np.ndarray, two_boxes: Boxes) -> None:
+    steps = list(extract_features(detector, images, two_boxes, SETTINGS))
+    assert [(step.done, step.total) for step in steps] == [(1, 2), (2, 2)]
+
+
+def test_a_moved_box_recomputes_only_its_own_feature(
+    detector: Any, images: np.ndarray, two_boxes: Boxes
+) -> None:
+    known = KnownFeatures(two_boxes, np.full((2, 8, 14, 14), 7, dtype=np.float16))
+    moved = move_box(two_boxes, 2, [12, 2, 24, 14])
+    features = gathered(extract_features(detector, images, moved, SETTINGS, known), 2)
+    assert detector.computed == [(12, 2, 24, 14)]
+    assert features.tolist() == [7, 117.5]
+
+
+def test_known_features_follow_their_boxes_when_cells_are_deleted_or_renumbered(
+    detector: Any, images: np.ndarray, two_boxes: Boxes
+) -> None:
+    known = KnownFeatures(two_boxes, np.arange(2, dtype=np.float16)[:, None, None, None])
+    swapped = replace(two_boxes[[1, 0]], cell_id=np.array([8, 9]))
+    assert gathered(extract_features(detector, images, swapped, SETTINGS, known), 2).tolist() == [
+        1,
+        0,
+    ]
+    assert gathered(extract_features(detector, images, two_boxes[[1]], SETTINGS, known), 1) == [1]
+    assert detector.computed == []
+
+
+def test_a_change_of_the_sample_s_scale_recomputes_all_cells(
+    detector: Any, images: np.ndarray, two_boxes: Boxes
+) -> None:
+    known = KnownFeatures(two_boxes, np.zeros((2, 8, 14, 14), dtype=np.float16))
+    larger = move_box(two_boxes, 2, [2, 2, 30, 30])
+    list(extract_features(detector, images, larger, SETTINGS, known))
+    assert len(detector.computed) == 2
+
+
+def test_one_correction_among_many_cells_keeps_the_sample_s_scale() -> None:
+    rng = np.random.default_rng(0)
+    sides = rng.normal(48, 4, 90)
+    xyxy = np.stack([0 * sides, 0 * sides, sides, sides], axis=1)
+    boxes = Boxes.from_detections(np.zeros(90), xyxy, np.ones(90))
+    moved = move_box(boxes, 5, [0, 0, 20, 20])
+    assert sample_diameter_px(moved) == sample_diameter_px(boxes)
+    assert sample_diameter_px(boxes) == pytest.approx(np.median(sides), rel=0.025)
+
+
+def test_no_cells_need_no_features(detector: Any, images: np.ndarray) -> None:
+    assert list(extract_features(detector, images, Boxes.empty(), SETTINGS)) == []

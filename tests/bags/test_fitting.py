@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_attmil.bags import fitting
+from napari_attmil.bags.classifier import as_tensor
+from napari_attmil.bags.fitting import Trainer, feature_statistics, loaded_bags
+from napari_attmil.settings import MILSettings, UserError
+
+if TYPE_CHECKING:
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.device import Device
+
+METHODS = ["sic", "mil-max", "mil-max-sic", "mil-att-sic"]
+
+
+def test_training_learns_a_planted_pattern(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    trainer = Trainer(planted_bags, small, cpu)
+    history = list(trainer.epochs())
+    assert history[-1].accuracy > 0.9
+    assert history[-1].best_loss < 0.5 * history[0].fit_loss
+    assert [step.done for step in history] == list(range(1, 13))
+    right = [trainer.best.classify(bag).predicted == bag.label for bag in planted_bags]
+    assert np.mean(right) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_reports_the_losses_it_has(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, method: str
+) -> None:
+    trainer = Trainer(planted_bags, small.replace(method=method, epochs=2), cpu)
+    step = list(trainer.epochs())[-1]
+    assert (step.mil_loss is None) == (method == "sic")
+    assert (step.sic_loss is None) == (method == "mil-max")
+    assert np.isfinite([step.loss, step.fit_loss, step.best_loss]).all()
+
+
+def weights_of(trainer: Trainer) -> dict[str, torch.Tensor]:
+    for _ in trainer.epochs():
+        pass
+    return trainer.best.model.state_dict()
+
+
+@pytest.mark.parametrize("packed", [1, 4])
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, packed: int
+) -> None:
+    settings = small.replace(epochs=2, bags_per_step=packed, dropout=0.3)
+    first = weights_of(Trainer(planted_bags, settings, cpu))
+    torch.rand(5)  # somebody else's use of the global generator
+    second = weights_of(Trainer(planted_bags, settings, cpu))
+    other = weights_of(Trainer(planted_bags, settings.replace(seed=1), cpu))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["bag_head.weight"], other["bag_head.weight"])
+
+
+def test_the_global_random_state_is_left_alone(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    before = torch.get_rng_state()
+    trainer = Trainer(planted_bags, small.replace(epochs=3), cpu)
+    for _ in trainer.epochs():
+        assert torch.equal(torch.get_rng_state(), before)
+    assert trainer.best is not None
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_training_taken_up_again_ends_where_one_in_one_go_ends(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    settings = small.replace(epochs=4)
+    whole = weights_of(Trainer(planted_bags, settings, cpu))
+    paused = Trainer(planted_bags, settings, cpu)
+    for step in paused.epochs():
+        if step.done == 2:
+            break
+    resumed = weights_of(paused)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_the_best_classifier_is_that_of_the_lowest_loss_so_far(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    # A learning rate so high that the loss rises again.
+    settings = small.replace(learning_rate=0.5, standardise=False, epochs=6)
+    trainer = Trainer(planted_bags, settings, cpu)
+    losses, snapshots = [], []
+    for step in trainer.epochs():
+        losses.append(step.fit_loss)
+        snapshots.append(trainer.best.model.bag_head.bias.detach().clone())
+        assert step.best_loss == min(losses)
+    best = int(np.argmin(losses))
+    assert torch.equal(snapshots[-1], snapshots[best])
+    assert trainer.best.provenance["loss"] == min(losses)
+
+
+def test_before_the_first_epoch_there_is_no_classifier(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    with pytest.raises(UserError, match="let at least one epoch finish"):
+        _ = Trainer(planted_bags, small, cpu).best
+
+
+def test_the_stopping_rule_ends_the_training(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    settings = small.replace(stop_loss=1e9, stop_epochs=3)
+    assert [step.done for step in Trainer(planted_bags, settings, cpu).epochs()] == [1, 2, 3]
+
+
+def test_a_loss_that_is_no_number_ends_with_a_sentence(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    broken = planted_bags[3].features.copy()
+    broken[0, 0, 0, 0] = np.nan
+    bags = [*planted_bags[:3], replace(planted_bags[3], features=broken), *planted_bags[4:]]
+    with pytest.raises(UserError, match="The loss is not a number after 1 epochs; choose a lear"):
+        list(Trainer(bags, small.replace(cell_dropout=0, standardise=False), cpu).epochs())
+
+
+def test_a_full_memory_ends_with_a_sentence(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fitting, "bag_losses", full)
+    with pytest.raises(UserError, match="memory of processor is too small"):
+        list(Trainer(planted_bags, small, cpu).epochs())
+
+
+def test_classes_count_alike_however_many_samples_they_have(
+    make_bag: Any, small: MILSettings, cpu: Device
+) -> None:
+    bags = [make_bag(seed, label="a") for seed in range(6)] + [make_bag(9, label="b")]
+    weights = Trainer(bags, small, cpu)._weights
+    torch.testing.assert_close(weights, torch.tensor([7 / 12] * 6 + [3.5]))
+    plain = Trainer(bags, small.replace(balance_classes=False), cpu)._weights
+    assert plain.tolist() == [1] * 7
+
+
+def test_left_out_cells_change_from_step_to_step(
+    make_bag: Any, small: MILSettings, cpu: Device
+) -> None:
+    bags = [make_bag(1, cells=40, label="a"), make_bag(2, cells=1, label="b")]
+    trainer = Trainer(bags, small.replace(cell_dropout=0.25), cpu)
+    packs = [trainer._pack([0, 1]) for _ in range(2)]
+    assert [offsets for _, offsets in packs] == [[0, 30, 31]] * 2
+    assert not torch.equal(packs[0][0], packs[1][0])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"label": None}, "has no label"),
+        ({"detector_digest": "other"}, "different detectors or settings"),
+        ({"features": np.zeros((0, 8, 14, 14)), "cell_id": np.zeros(0), "altered": None}, "no cel"),
+    ],
+)
+def test_bags_that_cannot_be_trained_on_are_named(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, change: dict[str, Any], sentence: str
+) -> None:
+    odd = replace(planted_bags[-1], **change)
+    with pytest.raises(UserError, match=sentence) as error:
+        Trainer([*planted_bags[:-1], odd], small, cpu)
+    assert odd.sample in str(error.value)
+
+
+def test_a_single_class_cannot_be_trained(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    with pytest.raises(UserError, match="at least 2 classes, but got 1"):
+        Trainer(planted_bags[:4], small, cpu)
+    with pytest.raises(UserError, match="at least 2 classes, but got 0"):
+        Trainer([], small, cpu)
+
+
+def test_statistics_are_those_of_all_training_cells_and_places(planted_bags: list[Bag]) -> None:
+    mean, std = feature_statistics([as_tensor(bag.features) for bag in planted_bags])
+    values = np.concatenate([bag.features for bag in planted_bags]).astype(np.float64)
+    np.testing.assert_allclose(mean, values.mean((0, 2, 3)), atol=1e-5)
+    np.testing.assert_allclose(std, values.std((0, 2, 3)), rtol=1e-5)
+
+
+def test_streamed_features_train_like_those_in_memory(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = small.replace(epochs=2, embedding="three-conv")
+    resident = weights_of(Trainer(planted_bags, settings, cpu))
+    monkeypatch.setattr(fitting, "RESIDENT_BYTES", 0)
+    assert loaded_bags(planted_bags, settings)[0] is planted_bags[0]
+    streamed = weights_of(Trainer(planted_bags, settings, cpu))
+    assert all(torch.equal(resident[name], streamed[name]) for name in resident)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tifffile
+
+from napari_attmil.bags.bag import Bag
+from napari_attmil.bags.classifier import Prediction
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.demo import DemoResult
+from napari_attmil.images.reading import open_cohort
+from napari_attmil.widgets.demo_window import show_result
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def demo_result(folder: Path, *, classified: bool) -> DemoResult:
+    for label in ("healthy", "sickle"):
+        path = folder / label / f"{label}-1" / "1.tif"
+        path.parent.mkdir(parents=True)
+        tifffile.imwrite(path, np.full((64, 64), 120, dtype=np.uint8))
+    cohort = open_cohort(folder)
+    boxes = Boxes.from_detections([0, 0], [[2, 2, 20, 20], [30, 30, 50, 52]], [0.9, 0.8])
+    sample = cohort.samples[1]
+    bag = Bag(
+        np.zeros((2, 4, 2, 2), dtype=np.float16),
+        boxes.cell_id,
+        sample.name,
+        sample.patient,
+        boxes=boxes,
+    )
+    prediction = Prediction(
+        sample.name,
+        ("healthy", "sickle"),
+        np.array([0.2, 0.8], dtype=np.float32),
+        boxes.cell_id,
+        np.array([0.7, 0.3], dtype=np.float32),
+        np.zeros((2, 2), dtype=np.float32),
+    )
+    stand_in = SimpleNamespace(classes=("healthy", "sickle")) if classified else None
+    return DemoResult(
+        cohort,
+        sample,
+        bag,
+        prediction if classified else None,
+        stand_in,
+        None,  # type: ignore
+    )
+
+
+def test_the_window_shows_cells_and_classification(make_napari_viewer, tmp_path, qtbot) -> None:
+    viewer = make_napari_viewer()
+    result = demo_result(tmp_path, classified=True)
+    panel = show_result(viewer, result)
+    assert viewer.layers["Cells"].nshapes == 2
+    assert panel.context.session.prediction is result.prediction
+    assert not panel.context.session.state.is_stale
+    panel.close_panel()
+
+
+def test_without_classes_the_window_shows_the_cells(make_napari_viewer, tmp_path, qtbot) -> None:
+    viewer = make_napari_viewer()
+    panel = show_result(viewer, demo_result(tmp_path, classified=False))
+    assert viewer.layers["Cells"].nshapes == 2
+    assert panel.context.session.prediction is None
+    panel.close_panel()
