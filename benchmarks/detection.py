@@ -8,12 +8,11 @@ its convolutions; both see the same images, the two in turn, and the ratio is ta
 
 from __future__ import annotations
 
-import statistics
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from reporting import Measured, parser, report
+from reporting import parser, report, timed_in_turn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from napari_attmil.cells.detector import Detector
@@ -68,37 +67,11 @@ def main() -> None:
                 "this": partial(detector.detect, images, known),
                 "this, diameter measured": partial(detector.detect, images, measured),
             }
-            rows += timed(runs, side, batch, options.repeats)
+            rows += [
+                {"side px": side, "batch": batch} | row
+                for row in timed_in_turn(runs, batch, "images", options.repeats)
+            ]
     report("Detection: images a second", rows, options.out)
-
-
-def timed(
-    runs: dict[str, Callable[[], object]], side: int, batch: int, repeats: int
-) -> list[dict[str, object]]:
-    """Return one row a detector: median images a second, ratio to the first, peak memory."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    peak: dict[str, float] = dict.fromkeys(runs, 0.0)
-    for repeat in range(repeats + 1):
-        for name, run in runs.items():
-            with Measured() as measured:
-                run()
-            if repeat > 0:  # the first one warms up
-                seconds[name].append(measured.seconds)
-            peak[name] = max(peak[name], measured.peak_mib)
-    first = next(iter(runs))
-    return [
-        {
-            "detector": name,
-            "side px": side,
-            "batch": batch,
-            "images/s": batch / statistics.median(seconds[name]),
-            "times torchvision": statistics.median(
-                a / b for a, b in zip(seconds[first], seconds[name], strict=True)
-            ),
-            "peak MiB": peak[name],
-        }
-        for name in runs
-    ]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import statistics
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 
@@ -69,6 +71,37 @@ def report(title: str, rows: list[dict[str, Any]], out: Path | None) -> None:
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps({"title": title, "machine": machine(), "rows": rows}, indent=2))
+
+
+def timed_in_turn(
+    runs: dict[str, Callable[[], object]], units: int, unit: str, repeats: int
+) -> list[dict[str, Any]]:
+    """Return one row a run: median units a second, ratio to the first run, peak memory.
+
+    The runs take turns, so that a machine that slows down slows all of them, and the ratio is
+    taken pair by pair.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    peak: dict[str, float] = dict.fromkeys(runs, 0.0)
+    for repeat in range(repeats + 1):
+        for name, run in runs.items():
+            with Measured() as measured:
+                run()
+            if repeat > 0:  # the first one warms up
+                seconds[name].append(measured.seconds)
+            peak[name] = max(peak[name], measured.peak_mib)
+    first = next(iter(runs))
+    return [
+        {
+            "run": name,
+            f"{unit}/s": units / statistics.median(seconds[name]),
+            f"times {first}": statistics.median(
+                a / b for a, b in zip(seconds[first], seconds[name], strict=True)
+            ),
+            "peak MiB": peak[name],
+        }
+        for name in runs
+    ]
 
 
 def machine() -> str:

@@ -1,0 +1,65 @@
+"""How fast the features of cells are read, and how much memory that takes.
+
+    python benchmarks/features.py [--cells 30,120] [--out features.json]
+
+Simulated images of 562 x 562 pixels; `crops` is the plain way, the detector's maps of one
+enlarged crop a cell, in the same run.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from reporting import parser, report, timed_in_turn
+
+from napari_attmil.cells.detector import Detector
+from napari_attmil.device import choose_device
+from napari_attmil.images.simulation import SimulationSettings, simulate_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_attmil.cells.boxes import FloatArray
+
+DIAMETER_PX = 40.0
+MARGIN_PX = 16
+
+
+def one_crop_a_cell(detector: Detector, image: Any, xyxy: FloatArray) -> None:
+    """Read each cell's features from a crop of its own."""
+    for box in xyxy:
+        left, top = np.maximum(box[:2] - MARGIN_PX, 0).astype(int)
+        right, bottom = (box[2:] + MARGIN_PX).astype(int)
+        shift = np.array([left, top, left, top], dtype=np.float32)
+        crop = image[top:bottom, left:right]
+        detector.roi_features(crop, (box - shift)[np.newaxis], cell_diameter_px=DIAMETER_PX)
+
+
+def main() -> None:
+    """Time both ways in turn."""
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--cells", default="30,120")
+    arguments.add_argument("--repeats", type=int, default=5)
+    options = arguments.parse_args()
+    detector = Detector.load(device=choose_device(options.device))
+    rows = []
+    for cells in map(int, options.cells.split(",")):
+        settings = SimulationSettings(
+            image_size_px=562, cell_diameter_px=DIAMETER_PX, cells_per_image=cells
+        )
+        field = simulate_image(settings, np.random.default_rng(0))
+        runs: dict[str, Callable[[], object]] = {
+            "crops": partial(one_crop_a_cell, detector, field.image, field.xyxy),
+            "this": partial(
+                detector.roi_features, field.image, field.xyxy, cell_diameter_px=DIAMETER_PX
+            ),
+        }
+        timed = timed_in_turn(runs, len(field.xyxy), "cells", options.repeats)
+        rows += [{"cells an image": len(field.xyxy)} | row for row in timed]
+    report("Features: cells a second", rows, options.out)
+
+
+if __name__ == "__main__":
+    main()
