@@ -131,17 +131,18 @@ class MILSettings(Settings):
         description="Row of the paper's Table 1: attention or maximum pooling, with or without "
         "the auxiliary single instance classifier (SIC), or SIC alone.",
     )
-    embedding: Literal["compact", "three-conv", "five-conv"] = Field(
-        "compact",
+    embedding: Literal["profile", "three-conv", "five-conv"] = Field(
+        "profile",
         title="Embedding",
-        description="Convolutions that turn one cell's features into a vector: two small ones on "
-        "maps pooled to 7x7, three as in the published code, or five as in the paper.",
+        description="What turns one cell's feature maps into a vector: one layer on a few "
+        "statistics of each map, or the three convolutions of the published code, or five as in "
+        "the paper.",
     )
     standardise: bool = Field(
         True,
         title="Standardise features",
-        description="Scale every feature channel to mean 0 and standard deviation 1 over the "
-        "training cells before the first convolution.",
+        description="Scale every feature to mean 0 and standard deviation 1 over the training "
+        "cells before the first layer.",
     )
     embedding_size: int = Field(
         500, ge=8, le=4096, title="Embedding size", description="Length of one cell's vector h."
@@ -157,7 +158,7 @@ class MILSettings(Settings):
         description="Width of a linear layer before the single instance classifier; 0 for none.",
     )
     dropout: float = Field(
-        0.1, ge=0, lt=1, title="Dropout", description="Probability after the first convolution."
+        0.1, ge=0, lt=1, title="Dropout", description="Probability after the first layer."
     )
     loss: Literal["cross-entropy", "binary-cross-entropy"] = Field(
         "cross-entropy",

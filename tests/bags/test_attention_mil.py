@@ -15,7 +15,7 @@ from napari_attmil.device import Device
 from napari_attmil.settings import MILSettings, UserError, mil_preset
 
 METHODS = ["sic", "mil-max", "mil-max-sic", "mil-att-sic"]
-EMBEDDINGS = ["compact", "three-conv", "five-conv"]
+EMBEDDINGS = ["profile", "three-conv", "five-conv"]
 
 
 def model_of(**changes: object) -> AttentionMIL:
@@ -142,32 +142,32 @@ def test_a_large_bag_in_parts_gives_the_same_values_and_gradients(
 
 
 def test_standardised_features_do_not_depend_on_their_units() -> None:
-    model, features = model_of(standardise=True), cells(4)
+    model, features = model_of(standardise=True, embedding="three-conv"), cells(4)
     with torch.no_grad():
         plain = model(features, [0, 4]).logits
-        model.set_standardisation(torch.full((8,), 3.0), torch.full((8,), 50.0))
+        model.set_standardisation(torch.full((8, 1, 1), 3.0), torch.full((8, 1, 1), 50.0))
         scaled = model(features * 50 + 3, [0, 4]).logits
     torch.testing.assert_close(scaled, plain, atol=1e-4, rtol=1e-3)
 
 
 def test_a_channel_that_never_varies_stays_finite() -> None:
     model = model_of(standardise=True)
-    model.set_standardisation(torch.zeros(8), torch.zeros(8))
+    model.set_standardisation(torch.zeros(8, 4, 1), torch.zeros(8, 4, 1))
     assert torch.isfinite(model(cells(2), [0, 2]).logits).all()
 
 
-def test_features_too_small_for_the_embedding_are_refused_with_the_remedy() -> None:
-    with pytest.raises(UserError, match="maps of 7x7, but this classifier needs 14x14"):
+def test_maps_that_do_not_fit_the_convolutions_are_refused_with_the_remedy() -> None:
+    with pytest.raises(UserError, match="maps of 7x7, but this embedding needs 14x14"):
         model_of(embedding="three-conv")(torch.zeros(1, 8, 7, 7), [0, 1])
 
 
 def test_bfloat16_convolutions_pool_in_float32() -> None:
-    settings = MILSettings(embedding_size=24, attention_size=8)
+    settings = MILSettings(embedding="three-conv", embedding_size=24, attention_size=8)
     torch.manual_seed(1)
     model = AttentionMIL(3, settings, Device("cpu", "bfloat16", ""), channels=8).eval()
     with torch.no_grad():
         output = model(cells(5), [0, 5])
-        exact = model_of()(cells(5), [0, 5])
+        exact = model_of(embedding="three-conv")(cells(5), [0, 5])
     assert output.logits.dtype == output.attention.dtype == torch.float32
     torch.testing.assert_close(output.logits, exact.logits, atol=0.02, rtol=0.05)
 

@@ -9,6 +9,7 @@ import torch
 
 from napari_attmil.bags import fitting
 from napari_attmil.bags.classifier import as_tensor
+from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.fitting import Trainer, feature_statistics, loaded_bags
 from napari_attmil.settings import MILSettings, UserError
 
@@ -182,17 +183,32 @@ def test_a_single_class_cannot_be_trained(
         Trainer([], small, cpu)
 
 
-def test_statistics_are_those_of_all_training_cells_and_places(planted_bags: list[Bag]) -> None:
-    mean, std = feature_statistics([as_tensor(bag.features) for bag in planted_bags])
+def test_statistics_of_maps_are_those_of_all_cells_and_places(planted_bags: list[Bag]) -> None:
+    features = [as_tensor(bag.features) for bag in planted_bags]
+    mean, std = feature_statistics(features, EMBEDDINGS["three-conv"])
     values = np.concatenate([bag.features for bag in planted_bags]).astype(np.float64)
-    np.testing.assert_allclose(mean, values.mean((0, 2, 3)), atol=1e-5)
-    np.testing.assert_allclose(std, values.std((0, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(mean.squeeze(), values.mean((0, 2, 3)), atol=1e-5)
+    np.testing.assert_allclose(std.squeeze(), values.std((0, 2, 3)), rtol=1e-5)
 
 
+def test_statistics_of_profiles_are_those_of_all_cells(planted_bags: list[Bag]) -> None:
+    features = [as_tensor(bag.features) for bag in planted_bags]
+    mean, std = feature_statistics(features, EMBEDDINGS["profile"])
+    largest = np.concatenate([bag.features for bag in planted_bags]).max((2, 3)).astype(np.float64)
+    assert mean.shape == std.shape == (8, 4, 1)
+    np.testing.assert_allclose(mean[:, 2, 0], largest.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(std[:, 2, 0], largest.std(0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("embedding", ["profile", "three-conv"])
 def test_streamed_features_train_like_those_in_memory(
-    planted_bags: list[Bag], small: MILSettings, cpu: Device, monkeypatch: pytest.MonkeyPatch
+    planted_bags: list[Bag],
+    small: MILSettings,
+    cpu: Device,
+    monkeypatch: pytest.MonkeyPatch,
+    embedding: str,
 ) -> None:
-    settings = small.replace(epochs=2, embedding="three-conv")
+    settings = small.replace(epochs=2, embedding=embedding)
     resident = weights_of(Trainer(planted_bags, settings, cpu))
     monkeypatch.setattr(fitting, "RESIDENT_BYTES", 0)
     assert loaded_bags(planted_bags, settings)[0] is planted_bags[0]

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.device import Device
-from napari_attmil.settings import MILSettings, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from napari_attmil.settings import Method
+    from napari_attmil.settings import Method, MILSettings
 
 CELLS_AT_ONCE = 1024
 """Cells that are convolved together; bounds the memory of bags of any size."""
@@ -79,13 +79,12 @@ class AttentionMIL(nn.Module):
         self.settings = settings
         self.device = device or Device("cpu", "float32", "processor")
         self.channels = channels
-        self.register_buffer("feature_mean", torch.zeros(channels))
-        self.register_buffer("feature_std", torch.ones(channels))
+        self.recipe = EMBEDDINGS[settings.embedding]
+        statistics = self.recipe.statistics_shape(channels)
+        self.register_buffer("feature_mean", torch.zeros(statistics))
+        self.register_buffer("feature_std", torch.ones(statistics))
         size = settings.embedding_size
-        convolutions = EMBEDDINGS[settings.embedding]
-        self.map_size = convolutions.map_size
-        self.convolutions = convolutions.build(channels, settings.dropout)
-        self.embedding = nn.Sequential(nn.Linear(convolutions.length, size), nn.ReLU())
+        self.convolutions, self.embedding = self.recipe.build(channels, size, settings.dropout)
         if has_attention(settings.method):
             # Without biases, as eq. 7 is written; w's would cancel in the softmax anyway.
             self.attention = nn.Sequential(
@@ -105,18 +104,17 @@ class AttentionMIL(nn.Module):
         Parameters
         ----------
         features
-            (n, channels, s, s) of any float type, s at least `map_size`; larger maps are
-            averaged down to it.
+            (n, channels, s, s) of any float type, or prepared as `recipe` does it.
         offsets
             (b + 1,) where each bag begins on the cell axis, then n; no bag is empty.
         """
         return self.pool(self.embed(features), offsets)
 
     def set_standardisation(self, mean: Tensor, std: Tensor) -> None:
-        """Scale every channel by the (channels,) mean and standard deviation given."""
+        """Scale the prepared features by the mean and standard deviation given."""
         with torch.no_grad():
             self.feature_mean.copy_(mean)
-            # A channel that never varies says nothing; 1 keeps it finite.
+            # A feature that never varies says nothing; 1 keeps it finite.
             self.feature_std.copy_(torch.where(std > 0, std, 1))
 
     def embed(self, features: Tensor) -> Tensor:
@@ -189,11 +187,11 @@ class AttentionMIL(nn.Module):
         return shares @ self.bag_head.weight.T, self.bag_head.bias
 
     def _embed_part(self, features: Tensor) -> Tensor:
-        maps = pooled_maps(features.to(self.device.torch()), self.map_size).float()
+        prepared = self.recipe.prepared(features.to(self.device.torch())).float()
         if self.settings.standardise:
-            maps = (maps - self.feature_mean[:, None, None]) / self.feature_std[:, None, None]
+            prepared = (prepared - self.feature_mean) / self.feature_std
         with self.device.autocast():
-            convolved = self.convolutions(maps.contiguous(memory_format=torch.channels_last))
+            convolved = self.convolutions(prepared.contiguous(memory_format=torch.channels_last))
         embeddings: Tensor = self.embedding(convolved.float())
         return embeddings
 
@@ -227,81 +225,6 @@ def has_bag_head(method: Method) -> bool:
 def bag_lengths(offsets: Sequence[int]) -> list[int]:
     """Return how many cells each packed bag has."""
     return [end - start for start, end in pairwise(offsets)]
-
-
-def pooled_maps(features: Tensor, size: int) -> Tensor:
-    """Return feature maps averaged down to (n, channels, size, size), in their own type.
-
-    Raises
-    ------
-    UserError
-        If the maps are smaller than that.
-    """
-    side = features.shape[-1]
-    if side == size:
-        return features
-    if side < size:
-        raise UserError(
-            f"The features have maps of {side}x{side}, but this classifier needs {size}x{size}; "
-            "compute the features with larger maps or choose the embedding compact."
-        )
-    return functional.adaptive_avg_pool2d(features.float(), size).to(features.dtype)
-
-
-@dataclass(frozen=True)
-class _Convolutions:
-    """The convolutions of one embedding: side of the maps they take, length of what they give."""
-
-    map_size: int
-    length: int
-    build: Callable[[int, float], nn.Module]
-
-
-def _compact(channels: int, dropout: float) -> nn.Module:
-    """Return the project's own convolutions: small, for few bags, and quick on a processor."""
-    return nn.Sequential(
-        nn.Conv2d(channels, 64, 1),
-        nn.ReLU(),
-        nn.Dropout2d(dropout),
-        nn.Conv2d(64, 64, 3),
-        nn.ReLU(),
-        nn.AdaptiveMaxPool2d(2),
-        nn.Flatten(),
-    )
-
-
-def _three_conv(channels: int, dropout: float) -> nn.Module:
-    """Return the convolutions of the published code (METHOD.md, section 2)."""
-    return nn.Sequential(
-        nn.Conv2d(channels, 128, 3),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Conv2d(128, 64, 1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(64, 32, 3),
-        nn.ReLU(),
-        nn.Flatten(),
-    )
-
-
-def _five_conv(channels: int, dropout: float) -> nn.Module:
-    """Return the convolutions of the paper.
-
-    The paper gives their number, the dropout and the pooling, but neither widths nor kernels:
-    3x3 without padding and the published code's widths of its first two layers are our choice.
-    """
-    layers: list[nn.Module] = [nn.Conv2d(channels, 128, 3), nn.ReLU(), nn.Dropout(dropout)]
-    for incoming in (128, 64, 64, 64):
-        layers += [nn.Conv2d(incoming, 64, 3), nn.ReLU()]
-    return nn.Sequential(*layers, nn.MaxPool2d(2), nn.Flatten())
-
-
-EMBEDDINGS = {
-    "compact": _Convolutions(7, 64 * 2 * 2, _compact),
-    "three-conv": _Convolutions(14, 32 * 4 * 4, _three_conv),
-    "five-conv": _Convolutions(14, 64 * 2 * 2, _five_conv),
-}
 
 
 def _sic_head(size: int, hidden_size: int, classes: int) -> nn.Module:

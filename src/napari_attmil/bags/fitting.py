@@ -12,14 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_attmil.bags.attention_mil import (
-    CELLS_AT_ONCE,
-    EMBEDDINGS,
-    has_bag_head,
-    has_sic,
-    pooled_maps,
-)
+from napari_attmil.bags.attention_mil import CELLS_AT_ONCE, has_bag_head, has_sic
 from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
+from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.losses import bag_losses, combined_loss, should_stop
 from napari_attmil.device import Device, choose_device, is_out_of_memory
 from napari_attmil.settings import MILSettings, UserError
@@ -27,7 +22,10 @@ from napari_attmil.settings import MILSettings, UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy.typing as npt
+
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.embeddings import Embedding
 
 RESIDENT_BYTES = 4 << 30
 """Features of up to this size are kept in memory, larger cohorts are streamed from disk."""
@@ -102,7 +100,7 @@ class Trainer:
         self._model = new_model(len(self.classes), self.settings, self._device, channels)
         self._features = _on_device([as_tensor(b.features) for b in self._bags], self._device)
         if self.settings.standardise:
-            self._model.set_standardisation(*feature_statistics(self._features))
+            self._model.set_standardisation(*feature_statistics(self._features, self._model.recipe))
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = _bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -178,7 +176,7 @@ class Trainer:
             losses = combined_loss(mil, sic, epoch, self.settings)
             weights = self._weights[bags].to(losses.device)
             self._optimiser.zero_grad()
-            (losses * weights).mean().backward()  # type: ignore[no-untyped-call]
+            (losses * weights).mean().backward()
             self._optimiser.step()
             predicted = self._model.probabilities(output, offsets).argmax(1)
             sums.add(loss=losses, mil=mil, sic=sic, correct=predicted == targets)
@@ -217,26 +215,28 @@ class Trainer:
 
 
 def loaded_bags(bags: Sequence[Bag], settings: MILSettings) -> list[Bag]:
-    """Return the bags with their feature maps averaged to the embedding's size, in memory.
+    """Return the bags with their features prepared for the embedding, in memory.
 
     Bags that would need more than `RESIDENT_BYTES` stay as they are, and are streamed.
     """
-    size = EMBEDDINGS[settings.embedding].map_size
-    values = sum(len(bag) for bag in bags) * bags[0].features.shape[1] * size * size
-    if values * bags[0].features.itemsize > RESIDENT_BYTES:
+    recipe = EMBEDDINGS[settings.embedding]
+    cells = sum(len(bag) for bag in bags)
+    channels, itemsize = bags[0].features.shape[1], bags[0].features.itemsize
+    if cells * channels * math.prod(recipe.shape) * itemsize > RESIDENT_BYTES:
         return list(bags)
-    return [replace(bag, features=_pooled(bag, size)) for bag in bags]
+    return [replace(bag, features=_prepared(bag, recipe)) for bag in bags]
 
 
-def feature_statistics(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the (channels,) mean and standard deviation over all cells and places."""
-    channels = features[0].shape[1]
-    count, total, squares = 0, torch.zeros(channels).double(), torch.zeros(channels).double()
+def feature_statistics(features: Sequence[Tensor], recipe: Embedding) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of the prepared features over all cells."""
+    axes = recipe.standardised_over
+    count, total, squares = 0, torch.zeros(()), torch.zeros(())
     for part in (part for bag in features for part in torch.split(bag, CELLS_AT_ONCE)):
-        values = part.float()
-        count += values.numel() // channels
-        total += values.sum((0, 2, 3)).cpu().double()
-        squares += values.square().sum((0, 2, 3)).cpu().double()
+        values = recipe.prepared(part).float()
+        sums = values.sum(axes, keepdim=True)[0].cpu().double()
+        total = total + sums
+        squares = squares + values.square().sum(axes, keepdim=True)[0].cpu().double()
+        count += values.numel() // sums.numel()
     mean = total / count
     return mean.float(), (squares / count - mean.square()).clamp(min=0).sqrt().float()
 
@@ -322,11 +322,11 @@ def _on_device(features: list[Tensor], device: Device) -> list[Tensor]:
     return [bag.to(place) for bag in features]
 
 
-def _pooled(bag: Bag, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
-    if bag.features.shape[-1] == size:
+def _prepared(bag: Bag, recipe: Embedding) -> npt.NDArray[np.float16]:
+    if bag.features.shape[2:] == recipe.shape:
         return bag.features
     parts = torch.split(as_tensor(bag.features), CELLS_AT_ONCE)
-    return torch.cat([pooled_maps(part, size) for part in parts]).numpy()
+    return torch.cat([recipe.prepared(part) for part in parts]).numpy()
 
 
 def _bag_weights(targets: Tensor, settings: MILSettings) -> Tensor:
