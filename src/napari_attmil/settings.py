@@ -145,10 +145,10 @@ class MILSettings(Settings):
         "cells before the first layer.",
     )
     embedding_size: int = Field(
-        500, ge=8, le=4096, title="Embedding size", description="Length of one cell's vector h."
+        64, ge=8, le=4096, title="Embedding size", description="Length of one cell's vector h."
     )
     attention_size: int = Field(
-        128, ge=4, le=1024, title="Attention size", description="Rows of V in eq. 7."
+        32, ge=4, le=1024, title="Attention size", description="Rows of V in eq. 7."
     )
     sic_hidden_size: int = Field(
         0,
@@ -186,7 +186,7 @@ class MILSettings(Settings):
         description="Weigh every sample so that all classes count the same in the loss.",
     )
     cell_dropout: float = Field(
-        0.25,
+        0.5,
         ge=0,
         lt=1,
         title="Cells left out",

@@ -29,7 +29,9 @@ def cpu() -> Device:
 @pytest.fixture(scope="session")
 def small() -> MILSettings:
     """Return settings of the project's default that train in a second."""
-    return MILSettings(embedding_size=16, attention_size=8, epochs=12, learning_rate=5e-3)
+    return MILSettings(
+        embedding_size=16, attention_size=8, cell_dropout=0.25, epochs=12, learning_rate=5e-3
+    )
 
 
 def random_bag(

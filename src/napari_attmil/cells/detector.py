@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROI_STRIDE_PX = 4
-FRAMES_FOR_SCALE = 3
+FRAMES_FOR_SCALE = 2
 """Images that are looked at to measure the cell diameter of a stack."""
+PROPOSAL_SHARE = 0.3
+"""A proposal needs this share of the minimum score, so that an empty field costs little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +252,8 @@ class Detector:
     def _detect_batch(
         self, batch: Sequence[_Prepared], settings: DetectionSettings
     ) -> list[tuple[FloatArray, FloatArray]]:
+        # What the first stage holds for far less likely than asked is not looked at again.
+        self._network.rpn.score_thresh = PROPOSAL_SHARE * settings.min_score
         heads = self._network.roi_heads
         heads.score_thresh = settings.min_score
         heads.nms_thresh = settings.max_overlap

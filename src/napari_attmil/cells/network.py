@@ -131,7 +131,6 @@ def _proposal_network() -> RegionProposalNetwork:
         pre_nms_top_n={"training": 600, "testing": 3000},
         post_nms_top_n={"training": 300, "testing": 2000},
         nms_thresh=0.7,
-        # Drops what is surely background, so that an empty field costs the box head nothing.
         score_thresh=0.05,
     )
 

@@ -15,7 +15,7 @@ LADDER = 2.0
 """Ratio of neighbouring scales that are tried; the detector is trained to find cells in between."""
 SMALLEST_DIAMETER_PX, LARGEST_DIAMETER_PX = 10.0, 400.0
 LARGEST_SHARE = 0.3
-LARGEST_SIDE_PX = 384
+LARGEST_SIDE_PX = 320
 """Only a window of this many working pixels is looked at, whatever the image's size."""
 
 
