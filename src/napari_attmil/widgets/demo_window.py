@@ -31,6 +31,8 @@ def show_demo(result: DemoResult, screenshot: Path | None = None) -> None:
     viewer = napari.Viewer()
     viewer.window.resize(*WINDOW_PX)
     show_result(viewer, result)
+    # The panel has taken its width from the canvas by then.
+    QTimer.singleShot(SETTLED_MS // 2, viewer.reset_view)
     if screenshot is not None:
         QTimer.singleShot(SETTLED_MS, lambda: _save_picture(viewer, screenshot))
     napari.run()
