@@ -2,8 +2,7 @@
 
     python benchmarks/mil.py [--samples 20] [--cells 100] [--out mil.json]
 
-Random features of the paper's shape. `plain loop` is the same network as the preset above it,
-in float32 without channels last, one sample a step: how the published code runs.
+Random features of the paper's shape. `plain loop` is the same network in float32.
 """
 
 from __future__ import annotations

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.cells.detector import Detector
-    from napari_attmil.cells.project import Annotations
     from napari_attmil.images.cohort import Cohort, Sample
 
 app = typer.Typer(
@@ -356,15 +355,6 @@ def open_labelled_cohort(path: Path) -> Cohort:
     return cohort
 
 
-def kept_annotations(cohort: Cohort) -> dict[str, Annotations]:
-    """Return what a person did to the boxes of samples, by sample name."""
-    from napari_attmil.cells.project import AnnotationFile
-
-    file = AnnotationFile.beside(cohort.folder)
-    found = {sample.name: file.read(sample) for sample in cohort.samples}
-    return {name: kept for name, kept in found.items() if kept is not None}
-
-
 def prepare(
     cohort: Cohort,
     detector: Detector,
@@ -374,9 +364,10 @@ def prepare(
     """Return the bags of a cohort; what was left out is said, and added to `notes`."""
     from napari_attmil.bags.bag import prepare_bags
     from napari_attmil.bags.feature_store import FeatureStore, default_store_folder
+    from napari_attmil.cells.project import AnnotationFile
 
     store = FeatureStore(default_store_folder(cohort))
-    kept = kept_annotations(cohort)
+    kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
     if kept:
         stderr.print(f"Boxes that a person saw are used in {len(kept)} samples.")
     steps = prepare_bags(cohort, detector, detection, FeatureSettings(), store, kept)

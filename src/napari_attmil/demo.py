@@ -133,9 +133,15 @@ def _bags(
 ) -> list[Bag]:
     from napari_attmil.bags.bag import prepare_bags
     from napari_attmil.bags.feature_store import FeatureStore
+    from napari_attmil.cells.project import AnnotationFile
 
     steps = prepare_bags(
-        cohort, detector, DetectionSettings(), FeatureSettings(), FeatureStore(store_folder)
+        cohort,
+        detector,
+        DetectionSettings(),
+        FeatureSettings(),
+        FeatureStore(store_folder),
+        AnnotationFile.beside(cohort.folder).read_all(cohort.samples),
     )
     bags = []
     for step in follow("Finding cells and reading their features", steps):

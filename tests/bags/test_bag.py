@@ -10,7 +10,8 @@ import tifffile
 from napari_attmil.bags.bag import Bag, bag_of, prepare_bags
 from napari_attmil.bags.feature_store import FeatureStore
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.corrections import move_box
+from napari_attmil.cells.corrections import add_box, move_box
+from napari_attmil.cells.project import Annotations
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
 
@@ -116,6 +117,35 @@ def test_a_corrected_box_recomputes_only_its_own_feature(
     *_, again = bag_of(cohort.samples[0], moved, detector, FEATURES, store=store)
     assert again.from_store
     assert len(detector.computed) == 1
+
+
+def test_boxes_that_a_person_finished_are_used_and_nothing_is_detected(
+    cohort: Cohort, detector: Any, store: FeatureStore
+) -> None:
+    drawn = add_box(Boxes.empty(), 0, [18, 18, 30, 30])
+    kept = {"two": Annotations(drawn, Boxes.empty(), detected=True, next_id=2)}
+    alone = replace(cohort, samples=cohort.samples[2:])
+    steps = list(prepare_bags(alone, detector, DETECTION, FEATURES, store, kept))
+    assert detector.detected == 0
+    assert steps[-1].bag is not None
+    assert steps[-1].bag.boxes.xyxy.tolist() == [[18, 18, 30, 30]]
+
+
+def test_boxes_drawn_before_a_detection_are_joined_with_it(
+    cohort: Cohort, detector: Any, store: FeatureStore
+) -> None:
+    drawn = add_box(Boxes.empty(), 0, [2, 2, 14, 14])
+    gone = Boxes.from_detections([0], [[2, 2, 14, 14]], [1.0])
+    kept = {
+        "two": Annotations(drawn, Boxes.empty(), detected=False, next_id=7),
+        "one": Annotations(Boxes.empty(), gone, detected=False, next_id=2),
+    }
+    steps = prepare_bags(cohort, detector, DETECTION, FEATURES, store, kept)
+    bags = {step.sample: step.bag for step in steps if step.bag is not None}
+    # Sample two's detected cell (grey 70) joins the drawn box; one's first cell stays deleted.
+    assert bags["two"].features[:, 0, 0, 0].tolist() == [0, 70]
+    assert bags["two"].cell_id.tolist() == [1, 7]
+    assert bags["one"].features[:, 0, 0, 0].tolist() == [60]
 
 
 def test_images_in_memory_reuse_the_previous_bag(detector: Any, two_boxes: Boxes) -> None:

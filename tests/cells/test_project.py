@@ -75,6 +75,15 @@ def test_a_sample_s_edit_leaves_the_other_samples_alone(tmp_path: Path) -> None:
     assert_same(read.boxes, corrected().boxes)
 
 
+def test_all_samples_are_read_by_name_and_untouched_ones_left_out(tmp_path: Path) -> None:
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    known = replace(sample_in(tmp_path, "a.tif", "b.tif"), name="known")
+    file.write(known, corrected())
+    found = file.read_all([known, replace(sample_in(tmp_path, "c.tif"), name="new")])
+    assert list(found) == ["known"]
+    assert_same(found["known"].boxes, corrected().boxes)
+
+
 def test_a_failed_edit_leaves_the_one_before(tmp_path: Path) -> None:
     file = AnnotationFile(tmp_path / "annotations.sqlite")
     sample = sample_in(tmp_path, "a.tif", "b.tif")

@@ -91,7 +91,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             "# Cross-validation",
             "",
             f"{cohort['patients']} patients, {cohort['samples']} samples, {cohort['cells']} cells; "
-            f"{plan['folds']} folds by patient, {plan['runs']} runs. Classes: {classes}.",
+            f"{plan['folds']} folds by patient, runs: {plan['runs']}. Classes: {classes}.",
             "",
             *_table_1(report["methods"]),
             "",

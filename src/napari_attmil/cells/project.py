@@ -128,6 +128,11 @@ class AnnotationFile:
             max(next_id for _, next_id in known),
         )
 
+    def read_all(self, samples: Sequence[Sample]) -> dict[str, Annotations]:
+        """Return what was written about several samples, by name; the others are left out."""
+        found = {sample.name: self.read(sample) for sample in samples}
+        return {name: kept for name, kept in found.items() if kept is not None}
+
     def write(self, sample: Sample, annotations: Annotations) -> None:
         """Replace what is known of a sample's images, in one transaction.
 
