@@ -124,6 +124,11 @@ def test_evaluate_writes_the_report_of_the_contract(
         (("evaluate", "few", "--out", "r"), "patient"),
         (("evaluate", "few", "--out", "r", "--methods", "mil"), "no method 'mil'"),
         (("classify", "text.tif", "field.tif", "--out", "c.csv"), "not a readable model file"),
+        (("detect", "field.tif", "--out", "c.csv", "--colour", "red"), "No such option: --colour"),
+        (("detect", "field.tif"), "--out"),
+        (("evaluate", "few", "--out", "r", "--folds", "1"), "--folds"),
+        (("train", "few", "--out", "m.safetensors", "--preset", "papre"), "paper"),
+        (("classify", "text.tif"), "inputs"),
     ],
 )
 def test_a_mistake_ends_with_code_1_and_one_sentence(

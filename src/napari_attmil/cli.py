@@ -282,10 +282,20 @@ def demo(
 def main() -> None:
     """Run the command line; the way in for the script `attmil`."""
     try:
-        app(standalone_mode=True)
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
-        stderr.print(f"attmil: {error}", soft_wrap=True, markup=False)
-        sys.exit(1)
+        sentence = str(error)
+    except (typer.Abort, KeyboardInterrupt):
+        sentence = "Stopped; nothing was written."
+    except Exception as error:
+        # Typer and Click, whichever typer is built on, tell of a mistyped command line this way.
+        if not hasattr(error, "format_message"):
+            raise
+        sentence = f"{error.format_message()} See `attmil --help`."
+        if not error.format_message():
+            sys.exit(1)  # `attmil` alone has printed its help
+    stderr.print(f"attmil: {sentence}", soft_wrap=True, markup=False)
+    sys.exit(1)
 
 
 def follow(label: str, steps: Iterable[Step]) -> Iterator[Step]:
