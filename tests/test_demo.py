@@ -1,27 +1,31 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
 
-from napari_attmil.demo import DemoResult, run_demo
+from napari_attmil import demo
 from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 
-def follow(label: str, steps: Iterable[Any]) -> Iterator[Any]:
-    yield from steps
+@pytest.fixture(scope="module")
+def module_patch() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, Path, list[str]]:
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, module_patch: pytest.MonkeyPatch
+) -> tuple[demo.DemoResult, Path, list[str]]:
     """Run the demo on two classes of two patients, as on a person's own folder."""
     data, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out")
     settings = SimulationSettings(
@@ -37,11 +41,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, Path
     for _ in simulate_cohort(data, settings):
         pass
     said: list[str] = []
-    return run_demo(data, out, "cpu", follow, said.append), out, said
+    module_patch.setattr(demo, "say", said.append)
+    return demo.run_demo(data, out, "cpu"), out, said
 
 
 def test_the_shown_patient_is_new_to_the_classifier(
-    finished: tuple[DemoResult, Path, list[str]],
+    finished: tuple[demo.DemoResult, Path, list[str]],
 ) -> None:
     result, _, _ = finished
     assert result.sample.label == "sickle"
@@ -49,7 +54,7 @@ def test_the_shown_patient_is_new_to_the_classifier(
     assert result.classifier.provenance["patients"] == 3
 
 
-def test_results_lie_in_the_folder(finished: tuple[DemoResult, Path, list[str]]) -> None:
+def test_results_lie_in_the_folder(finished: tuple[demo.DemoResult, Path, list[str]]) -> None:
     result, out, said = finished
     cells = pd.read_csv(out / "cells.csv")
     assert cells["attention"].sum() == pytest.approx(1, abs=1e-3)
@@ -61,7 +66,9 @@ def test_results_lie_in_the_folder(finished: tuple[DemoResult, Path, list[str]])
     assert any("Cross-validation needs 3 patients" in sentence for sentence in said)
 
 
-def test_images_without_classes_still_show_their_cells(tmp_path: Path) -> None:
+def test_images_without_classes_still_show_their_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     field = np.random.default_rng(0).normal(120, 3, (160, 160))
     y, x = np.mgrid[:160, :160]
     for cy, cx in ((50, 50), (100, 110)):
@@ -69,7 +76,8 @@ def test_images_without_classes_still_show_their_cells(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     tifffile.imwrite(tmp_path / "mine" / "a.tif", field.clip(0, 255).astype(np.uint8))
     said: list[str] = []
-    result = run_demo(tmp_path / "mine", tmp_path / "out", "cpu", follow, said.append)
+    monkeypatch.setattr(demo, "say", said.append)
+    result = demo.run_demo(tmp_path / "mine", tmp_path / "out", "cpu")
     assert result.prediction is None
     assert len(pd.read_csv(tmp_path / "out" / "cells.csv")) >= 2
     assert any("nothing is classified" in sentence for sentence in said)

@@ -8,36 +8,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from napari_attmil.settings import (
     DetectionSettings,
     EvaluationSettings,
-    FeatureSettings,
     Method,
     Preset,
     UserError,
     mil_preset,
 )
-
-if TYPE_CHECKING:
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.cells.detector import Detector
-    from napari_attmil.images.cohort import Cohort, Sample
+from napari_attmil.terminal import (
+    bag_of_sample,
+    detect_cells,
+    follow,
+    labelled,
+    load_detector,
+    open_labelled_cohort,
+    prepare,
+    stderr,
+    write_json,
+)
 
 app = typer.Typer(
     help="Find red blood cells in bright-field images, classify samples by attention-based "
@@ -47,22 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-stderr = Console(stderr=True, highlight=False)
-
-
-class Countable(Protocol):
-    """A progress value."""
-
-    @property
-    def done(self) -> int:
-        """Units of work that are finished."""
-
-    @property
-    def total(self) -> int:
-        """Units of work in all."""
-
-
-Step = TypeVar("Step", bound=Countable)
 
 Inputs = Annotated[
     list[Path],
@@ -272,7 +250,7 @@ def demo(
     """Simulate a cohort, find its cells, train, cross-validate, and show the result in napari."""
     from napari_attmil.demo import run_demo
 
-    result = run_demo(data, out, device, follow, stderr.print)
+    result = run_demo(data, out, device)
     from napari_attmil.widgets.demo_window import show_demo
 
     show_demo(result, out / "window.png" if headless else None)
@@ -298,105 +276,6 @@ def main() -> None:
     sys.exit(1)
 
 
-def follow(label: str, steps: Iterable[Step]) -> Iterator[Step]:
-    """Yield the steps of a stage while a bar on stderr shows how far it has come."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=stderr) as progress:
-        task = progress.add_task(label, total=None)
-        for step in steps:
-            progress.update(task, completed=step.done, total=step.total)
-            yield step
-
-
-def labelled(label: str, samples: list[Sample]) -> Iterator[tuple[Sample, str]]:
-    """Yield each sample with what its progress bar says."""
-    for number, sample in enumerate(samples, start=1):
-        yield sample, f"{label}: {sample.name} ({number} of {len(samples)})"
-
-
-def load_detector(weights: Path | None, device: str) -> Detector:
-    """Return the detector on the chosen device, and say which that is."""
-    from napari_attmil.cells.detector import Detector
-    from napari_attmil.device import choose_device
-
-    chosen = choose_device(device)
-    stderr.print(f"Computing on {chosen.name}: {chosen.description}", markup=False)
-    return Detector.load(weights, chosen)
-
-
-def detect_cells(
-    sample: Sample, detector: Detector, settings: DetectionSettings, label: str
-) -> Boxes:
-    """Return the cells of a sample, showing progress."""
-    from napari_attmil.cells.detector import boxes_of_frames
-    from napari_attmil.images.reading import read_images
-
-    return boxes_of_frames(
-        list(follow(label, detector.detect_frames(read_images(sample), settings)))
-    )
-
-
-def bag_of_sample(
-    sample: Sample, boxes: Boxes, detector: Detector, settings: FeatureSettings
-) -> Bag:
-    """Return the sample's cells with their features, showing progress."""
-    from napari_attmil.bags.bag import bag_of
-
-    bag = None
-    for step in follow("Reading features", bag_of(sample, boxes, detector, settings)):
-        bag = step.bag
-    assert bag is not None  # the last progress value has it
-    return bag
-
-
-def open_labelled_cohort(path: Path) -> Cohort:
-    """Return the cohort, having said what was assumed about it."""
-    from napari_attmil.images.reading import open_cohort
-
-    cohort = open_cohort(path)
-    for note in cohort.notes:
-        stderr.print(note, markup=False)
-    return cohort
-
-
-def prepare(
-    cohort: Cohort,
-    detector: Detector,
-    detection: DetectionSettings,
-    notes: list[str] | None = None,
-) -> list[Bag]:
-    """Return the bags of a cohort; what was left out is said, and added to `notes`."""
-    from napari_attmil.bags.bag import prepare_bags
-    from napari_attmil.bags.feature_store import FeatureStore, default_store_folder
-    from napari_attmil.cells.project import AnnotationFile
-
-    store = FeatureStore(default_store_folder(cohort))
-    kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
-    if kept:
-        stderr.print(f"Boxes that a person saw are used in {len(kept)} samples.")
-    steps = prepare_bags(cohort, detector, detection, FeatureSettings(), store, kept)
-    bags = []
-    for step in follow("Finding cells and reading their features", steps):
-        if step.bag is not None:
-            bags.append(step.bag)
-        if step.note:
-            stderr.print(step.note, markup=False)
-            if notes is not None:
-                notes.append(step.note)
-    if not bags:
-        raise UserError(
-            f"No cell was found in any sample of {cohort.folder}; look at the images, lower the "
-            "minimum score, or give the cell diameter."
-        )
-    return bags
-
-
 def preset_settings(preset: Preset, epochs: int | None, seed: int) -> Any:
     """Return the settings of a preset with what the command line changes."""
     changes: dict[str, Any] = {"seed": seed}
@@ -417,14 +296,6 @@ def method_names(text: str) -> tuple[Method, ...]:
         if name not in known:
             raise UserError(f"There is no method {name!r}; choose from {', '.join(known)}.")
     return tuple(name for name in known if name in chosen)
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    from napari_attmil.checkpoints import write_atomically
-
-    with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_attmil.settings import (
-    DetectionSettings,
-    EvaluationSettings,
-    FeatureSettings,
-    MILSettings,
-    UserError,
-)
+from napari_attmil.settings import DetectionSettings, EvaluationSettings, MILSettings, UserError
+from napari_attmil.terminal import follow, load_detector, prepare, say, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier, Prediction
     from napari_attmil.cells.detector import Detector
     from napari_attmil.images.cohort import Cohort, Sample
-
-Follow = Callable[[str, Iterable[Any]], Iterator[Any]]
-"""Yields the steps of a stage while it shows how far that has come."""
-Say = Callable[[str], Any]
 
 FOLDS = 3
 SHOWN_CLASS = "sickle"
@@ -41,8 +32,8 @@ class DemoResult:
     ----------
     cohort
         All samples.
-    bag
-        The cells of the sample that is shown.
+    sample, bag
+        The sample that is shown, and its cells.
     prediction
         What the classifier says about it; None where a cohort has no two classes.
     classifier, classifier_path
@@ -57,7 +48,7 @@ class DemoResult:
     classifier_path: Path | None
 
 
-def run_demo(data: Path | None, out: Path, device: str, follow: Follow, say: Say) -> DemoResult:
+def run_demo(data: Path | None, out: Path, device: str) -> DemoResult:
     """Run all stages and write ``cells.csv``, ``report.json``, ``report.md`` and the model.
 
     One patient is kept out of everything that is learnt, and is the one that is shown.
@@ -70,34 +61,28 @@ def run_demo(data: Path | None, out: Path, device: str, follow: Follow, say: Say
         Folder for the results.
     device
         As for `choose_device`.
-    follow, say
-        Show progress, and a sentence.
 
     Raises
     ------
     UserError
         If the images cannot be used.
     """
-    from napari_attmil.cells.detector import Detector
-    from napari_attmil.device import choose_device
-
     out.mkdir(parents=True, exist_ok=True)
-    cohort = _simulated(out / "cohort", follow) if data is None else _opened(data)
+    cohort = _simulated(out / "cohort") if data is None else _opened(data)
     for note in cohort.notes:
         say(note)
-    detector = Detector.load(device=choose_device(device))
-    say(f"Computing on {detector.device.name}: {detector.device.description}")
-    bags = _bags(cohort, detector, out / "features", follow, say)
-    shown, learnt_from = _keep_one_patient_out(bags, say)
-    classifier = _trained(learnt_from, detector, out, follow, say)
+    detector = load_detector(None, device)
+    bags = prepare(cohort, detector, DetectionSettings(), store_folder=out / "features")
+    shown, learnt_from = _keep_one_patient_out(bags)
+    classifier = _trained(learnt_from, detector, out)
     sample = next(sample for sample in cohort.samples if sample.name == shown.sample)
     prediction = None if classifier is None else classifier.classify(shown)
-    _write_results(sample, shown, prediction, detector, out, say)
+    _write_results(sample, shown, prediction, detector, out)
     path = None if classifier is None else out / "classifier.safetensors"
     return DemoResult(cohort, sample, shown, prediction, classifier, path)
 
 
-def _simulated(folder: Path, follow: Follow) -> Cohort:
+def _simulated(folder: Path) -> Cohort:
     from napari_attmil.images.reading import open_cohort
     from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
 
@@ -128,36 +113,7 @@ def _opened(data: Path) -> Cohort:
         return Cohort(tuple(samples), data if data.is_dir() else data.parent, (note,))
 
 
-def _bags(
-    cohort: Cohort, detector: Detector, store_folder: Path, follow: Follow, say: Say
-) -> list[Bag]:
-    from napari_attmil.bags.bag import prepare_bags
-    from napari_attmil.bags.feature_store import FeatureStore
-    from napari_attmil.cells.project import AnnotationFile
-
-    steps = prepare_bags(
-        cohort,
-        detector,
-        DetectionSettings(),
-        FeatureSettings(),
-        FeatureStore(store_folder),
-        AnnotationFile.beside(cohort.folder).read_all(cohort.samples),
-    )
-    bags = []
-    for step in follow("Finding cells and reading their features", steps):
-        if step.bag is not None:
-            bags.append(step.bag)
-        if step.note:
-            say(step.note)
-    if not bags:
-        raise UserError(
-            f"No cell was found in any image of {cohort.folder}; look at the images, or run "
-            "`attmil detect` with a lower --min-score or with --cell-diameter."
-        )
-    return bags
-
-
-def _keep_one_patient_out(bags: Sequence[Bag], say: Say) -> tuple[Bag, list[Bag]]:
+def _keep_one_patient_out(bags: Sequence[Bag]) -> tuple[Bag, list[Bag]]:
     """Return the bag to show, and those to learn from, which are of other patients."""
     patients = _patients_by_class(bags)
     spare = [label for label, names in patients.items() if len(names) > 1]
@@ -167,6 +123,7 @@ def _keep_one_patient_out(bags: Sequence[Bag], say: Say) -> tuple[Bag, list[Bag]
     label = SHOWN_CLASS if SHOWN_CLASS in spare else spare[-1]
     patient = sorted(patients[label])[0]
     shown = next(bag for bag in bags if bag.patient == patient and bag.label == label)
+    say(f"Patient {patient} is kept out of all that is learnt, and is the one that is shown.")
     return shown, [bag for bag in bags if bag.patient != patient]
 
 
@@ -178,9 +135,7 @@ def _patients_by_class(bags: Sequence[Bag]) -> dict[str, set[str]]:
     return dict(sorted(patients.items()))
 
 
-def _trained(
-    bags: Sequence[Bag], detector: Detector, out: Path, follow: Follow, say: Say
-) -> Classifier | None:
+def _trained(bags: Sequence[Bag], detector: Detector, out: Path) -> Classifier | None:
     """Cross-validate where there are patients enough, then train on all, and save the model."""
     from napari_attmil.bags.evaluation import cross_validate
     from napari_attmil.bags.evaluation_report import markdown, write_report
@@ -215,10 +170,8 @@ def _write_results(
     prediction: Prediction | None,
     detector: Detector,
     out: Path,
-    say: Say,
 ) -> None:
     """Write the shown sample's cells, and add its classification to the report."""
-    from napari_attmil.checkpoints import write_atomically
     from napari_attmil.explore.cell_table import cell_table, write_cells_csv
     from napari_attmil.explore.report import CAUTION, classification_report
 
@@ -230,6 +183,5 @@ def _write_results(
         origin = {"file": "classifier.safetensors", "detector": detector.digest}
         report["shown"] = classification_report([prediction], origin) | {"label": sample.label}
         share = max(prediction.probabilities)
-        say(f"{sample.name} (new to the classifier): {prediction.predicted} {share:.0%}. {CAUTION}")
-    with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        say(f"{sample.name}: {prediction.predicted} {share:.0%}. {CAUTION}")
+    write_json(path, report)

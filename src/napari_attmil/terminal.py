@@ -1,0 +1,160 @@
+"""What the commands share: a progress bar on stderr, and the stages that most of them run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.cells.detector import Detector
+    from napari_attmil.images.cohort import Cohort, Sample
+
+stderr = Console(stderr=True, highlight=False)
+
+
+class Countable(Protocol):
+    """A progress value."""
+
+    @property
+    def done(self) -> int:
+        """Units of work that are finished."""
+
+    @property
+    def total(self) -> int:
+        """Units of work in all."""
+
+
+Step = TypeVar("Step", bound=Countable)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence to stderr."""
+    stderr.print(sentence, markup=False)
+
+
+def follow(label: str, steps: Iterable[Step]) -> Iterator[Step]:
+    """Yield the steps of a stage while a bar on stderr shows how far it has come."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr) as progress:
+        task = progress.add_task(label, total=None)
+        for step in steps:
+            progress.update(task, completed=step.done, total=step.total)
+            yield step
+
+
+def labelled(label: str, samples: list[Sample]) -> Iterator[tuple[Sample, str]]:
+    """Yield each sample with what its progress bar says."""
+    for number, sample in enumerate(samples, start=1):
+        yield sample, f"{label}: {sample.name} ({number} of {len(samples)})"
+
+
+def load_detector(weights: Path | None, device: str) -> Detector:
+    """Return the detector on the chosen device, and say which that is."""
+    from napari_attmil.cells.detector import Detector
+    from napari_attmil.device import choose_device
+
+    chosen = choose_device(device)
+    say(f"Computing on {chosen.name}: {chosen.description}")
+    return Detector.load(weights, chosen)
+
+
+def detect_cells(
+    sample: Sample, detector: Detector, settings: DetectionSettings, label: str
+) -> Boxes:
+    """Return the cells of a sample, showing progress."""
+    from napari_attmil.cells.detector import boxes_of_frames
+    from napari_attmil.images.reading import read_images
+
+    return boxes_of_frames(
+        list(follow(label, detector.detect_frames(read_images(sample), settings)))
+    )
+
+
+def bag_of_sample(
+    sample: Sample, boxes: Boxes, detector: Detector, settings: FeatureSettings
+) -> Bag:
+    """Return the sample's cells with their features, showing progress."""
+    from napari_attmil.bags.bag import bag_of
+
+    bag = None
+    for step in follow("Reading features", bag_of(sample, boxes, detector, settings)):
+        bag = step.bag
+    assert bag is not None  # the last progress value has it
+    return bag
+
+
+def open_labelled_cohort(path: Path) -> Cohort:
+    """Return the cohort, having said what was assumed about it."""
+    from napari_attmil.images.reading import open_cohort
+
+    cohort = open_cohort(path)
+    for note in cohort.notes:
+        say(note)
+    return cohort
+
+
+def prepare(
+    cohort: Cohort,
+    detector: Detector,
+    detection: DetectionSettings,
+    notes: list[str] | None = None,
+    store_folder: Path | None = None,
+) -> list[Bag]:
+    """Return the bags of a cohort; what was left out is said, and added to `notes`.
+
+    Features are kept in `store_folder`, or beside the images if it is None.
+    """
+    from napari_attmil.bags.bag import prepare_bags
+    from napari_attmil.bags.feature_store import FeatureStore, default_store_folder
+    from napari_attmil.cells.project import AnnotationFile
+
+    store = FeatureStore(store_folder or default_store_folder(cohort))
+    kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
+    if kept:
+        say(f"Boxes that a person saw are used in {len(kept)} samples.")
+    steps = prepare_bags(cohort, detector, detection, FeatureSettings(), store, kept)
+    bags = []
+    for step in follow("Finding cells and reading their features", steps):
+        if step.bag is not None:
+            bags.append(step.bag)
+        if step.note:
+            say(step.note)
+            if notes is not None:
+                notes.append(step.note)
+    if not bags:
+        raise UserError(
+            f"No cell was found in any sample of {cohort.folder}; look at the images, lower the "
+            "minimum score (--min-score), or give the cell diameter (--cell-diameter)."
+        )
+    return bags
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    from napari_attmil.checkpoints import write_atomically
+
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", "utf-8")
