@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+from napari_attmil.explore.report import CAUTION, top_cells
 from napari_attmil.settings import UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_legend import AttentionLegend
@@ -22,8 +23,6 @@ from napari_attmil.widgets.style import hint_label, primary_button
 from napari_attmil.widgets.top_cells import CellThumbnail, TopCells
 from napari_attmil.widgets.workers import TaskRunner, tell_error
 
-TOP_CELLS = 8
-CAUTION = "Decision support for research, not a diagnosis."
 STALE = "Boxes changed since: classify again."
 
 
@@ -177,7 +176,7 @@ class ResultStep(QWidget):
             self._top = None
             self._top_cells.setValue(())
             return
-        order = np.argsort(-prediction.attention, kind="stable")[:TOP_CELLS]
+        order = top_cells(prediction.attention)
         ids = prediction.cell_id[order]
         boxes = state.classified[state.classified.index_of(ids)]
         self._top = (order, (images, boxes, prediction))
