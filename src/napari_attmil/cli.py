@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_attmil.settings import (
+    METHODS,
     DetectionSettings,
     EvaluationSettings,
     Method,
@@ -290,7 +291,7 @@ def method_names(text: str) -> tuple[Method, ...]:
     UserError
         If one is unknown.
     """
-    known: tuple[Method, ...] = EvaluationSettings().methods
+    known = tuple(METHODS)
     chosen = [name.strip() for name in text.split(",") if name.strip()]
     for name in chosen:
         if name not in known:

@@ -6,12 +6,74 @@ command line can be built from it and a value out of range is refused with its r
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-Method = Literal["sic", "mil-max", "mil-max-sic", "mil-att-sic"]
-"""The four rows of Table 1 of the paper."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Method = Literal[
+    "sic",
+    "mil-max",
+    "mil-max-sic",
+    "mil-att-sic",
+    "mil-mean-sic",
+    "mil-gated-sic",
+    "mil-conjunctive-sic",
+    "mil-top-sic",
+    "mil-anomaly-sic",
+    "mil-mixture-sic",
+]
+"""A way of classifying bags: the four rows of Table 1 of the paper, and what came after."""
+
+PoolingName = Literal[
+    "attention",
+    "gated-attention",
+    "anomaly-attention",
+    "max",
+    "mean",
+    "conjunctive",
+    "top",
+    "mixture",
+]
+
+
+@dataclass(frozen=True)
+class MethodParts:
+    """What a method consists of.
+
+    Attributes
+    ----------
+    title
+        As reports write it; the first four as the paper's Table 1 does.
+    pooling
+        How the cells of a bag become one; None where cells only vote.
+    sic
+        Whether a single instance classifier is trained, alone or as the auxiliary branch.
+    """
+
+    title: str
+    pooling: PoolingName | None
+    sic: bool = True
+
+
+METHODS: Final[dict[Method, MethodParts]] = {
+    "sic": MethodParts("SIC", None),
+    "mil-max": MethodParts("MIL + max", "max", sic=False),
+    "mil-max-sic": MethodParts("MIL + max + SIC", "max"),
+    "mil-att-sic": MethodParts("MIL + att. + SIC", "attention"),
+    "mil-mean-sic": MethodParts("MIL + mean + SIC", "mean"),
+    "mil-gated-sic": MethodParts("MIL + gated att. + SIC", "gated-attention"),
+    "mil-conjunctive-sic": MethodParts("MIL + conjunctive + SIC", "conjunctive"),
+    "mil-top-sic": MethodParts("MIL + top twelfth + SIC", "top"),
+    "mil-anomaly-sic": MethodParts("MIL + anomaly-aware att. + SIC", "anomaly-attention"),
+    "mil-mixture-sic": MethodParts("MIL + mixture + SIC", "mixture"),
+}
+
+TABLE_1: Final[tuple[Method, ...]] = ("sic", "mil-max", "mil-max-sic", "mil-att-sic")
+"""The rows of the paper's Table 1."""
 
 
 class UserError(ValueError):
@@ -128,8 +190,8 @@ class MILSettings(Settings):
     method: Method = Field(
         "mil-att-sic",
         title="Method",
-        description="Row of the paper's Table 1: attention or maximum pooling, with or without "
-        "the auxiliary single instance classifier (SIC), or SIC alone.",
+        description="How the cells of a sample become one: a row of the paper's Table 1 (single "
+        "instance classifier SIC, maximum or attention pooling), or what came after.",
     )
     embedding: Literal["profile", "three-conv", "five-conv"] = Field(
         "profile",
@@ -223,8 +285,48 @@ class MILSettings(Settings):
         title="In a row",
         description="Count only consecutive epochs below the loss (paper), or all (code).",
     )
+    reference_class: str = Field(
+        "",
+        title="Reference class",
+        description="Class of the healthy samples, which anomaly-aware attention measures the "
+        "distance from; empty to find it by its name (healthy, control, normal, ...).",
+    )
     seed: int = Field(
         0, ge=0, title="Seed", description="The same seed gives the same model on one machine."
+    )
+
+
+class EnsembleSettings(Settings):
+    """What is trained for people to use: several models, and how sure they are together."""
+
+    members: int = Field(
+        5,
+        ge=1,
+        le=50,
+        title="Models",
+        description="Models of different seeds that classify together; their spread is shown.",
+    )
+    calibrate: bool = Field(
+        True,
+        title="Calibrate",
+        description="Also train models without some patients each, to learn from these patients "
+        "how sure the classifier may be.",
+    )
+    folds: int = Field(
+        3,
+        ge=2,
+        le=20,
+        title="Calibration folds",
+        description="Parts the patients are split into for that; fewer where a class has fewer "
+        "patients.",
+    )
+    coverage: float = Field(
+        0.9,
+        gt=0.5,
+        lt=1,
+        title="Coverage",
+        description="How often the set of classes that cannot be ruled out shall hold the right "
+        "one (0.5 to 1).",
     )
 
 
@@ -238,11 +340,43 @@ class EvaluationSettings(Settings):
         5, ge=1, le=100, title="Runs", description="Repetitions with other seeds and splits."
     )
     methods: tuple[Method, ...] = Field(
-        ("sic", "mil-max", "mil-max-sic", "mil-att-sic"),
+        TABLE_1,
         title="Methods",
-        description="Rows of Table 1 to compare, on the same folds and seeds.",
+        description="Methods to compare, on the same folds and seeds.",
     )
     seed: int = Field(0, ge=0, title="Seed", description="Seed of the first run.")
+
+
+REFERENCE_NAMES: Final = ("healthy", "control", "normal", "reference", "negative", "uninfected")
+"""What the class of healthy samples is called, in this order; compared without case."""
+
+
+def reference_class(classes: Sequence[str], wanted: str = "") -> str | None:
+    """Return the class of healthy samples, or None if no name tells.
+
+    Parameters
+    ----------
+    classes
+        Names of all classes.
+    wanted
+        The one a person chose, if any.
+
+    Raises
+    ------
+    UserError
+        If the class asked for is not there.
+    """
+    if wanted:
+        if wanted not in classes:
+            raise UserError(
+                f"There is no class {wanted!r} to compare with; choose one of {', '.join(classes)}."
+            )
+        return wanted
+    for word in REFERENCE_NAMES:
+        for name in classes:
+            if word in name.casefold().replace("-", " ").replace("_", " ").split():
+                return name
+    return None
 
 
 Preset = Literal["default", "paper", "marrlab-code"]

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from napari_attmil.bags import attention_mil
 from napari_attmil.bags.attention_mil import AttentionMIL
 from napari_attmil.device import Device
-from napari_attmil.settings import MILSettings, UserError, mil_preset
+from napari_attmil.settings import METHODS, MILSettings, UserError, mil_preset
 
-METHODS = ["sic", "mil-max", "mil-max-sic", "mil-att-sic"]
 EMBEDDINGS = ["profile", "three-conv", "five-conv"]
 
 
@@ -71,11 +70,11 @@ def test_attention_and_pooled_vector_are_equations_6_and_7() -> None:
     with torch.no_grad():
         h = model.embed(cells(5))
         output = model.pool(h, [0, 5])
-    v, w = (layer.weight.detach().numpy() for layer in (model.attention[0], model.attention[2]))
+    v, w = (layer.weight.detach().numpy() for layer in (model.pooling.v, model.pooling.w))
     scores = [w[0] @ np.tanh(v @ row) for row in h.numpy()]
     alpha = np.exp(scores) / np.exp(scores).sum()
     z = sum(weight * row for weight, row in zip(alpha, h.numpy(), strict=True))
-    head = model.bag_head
+    head = model.pooling.head
     logits = head.weight.detach().numpy() @ z + head.bias.detach().numpy()
     np.testing.assert_allclose(output.attention.numpy(), alpha, rtol=1e-5)
     np.testing.assert_allclose(output.logits[0].numpy(), logits, rtol=1e-4, atol=1e-6)
@@ -86,7 +85,7 @@ def test_maximum_pooling_takes_each_entry_s_largest_value() -> None:
     h = torch.tensor([[1.0, 0, 5, 0, 2, 0, 0, 0], [3.0, 4, 1, 0, 2, 0, 0, 0]])
     with torch.no_grad():
         output = model.pool(h, [0, 2])
-        expected = model.bag_head(torch.tensor([3.0, 4, 5, 0, 2, 0, 0, 0]))
+        expected = model.pooling.head(torch.tensor([3.0, 4, 5, 0, 2, 0, 0, 0]))
     torch.testing.assert_close(output.logits[0], expected)
     # Entry 2 is won by the first cell, 0 and 1 by the second, the five others by both.
     torch.testing.assert_close(output.attention, torch.tensor([3.5 / 8, 4.5 / 8]))
@@ -100,8 +99,8 @@ def test_single_instances_vote() -> None:
         h = torch.tensor([[9.0, 0, 0], [0, 1, 0], [0, 2, 0], [0, 0, 3]])
         h = torch.nn.functional.pad(h, (0, 5))
         output = model.pool(h, [0, 4])
-        shares = model.probabilities(output, [0, 4])
-    assert shares[0].tolist() == [0.25, 0.5, 0.25]
+        shares = model.log_probabilities(output, [0, 4]).exp()
+    assert shares[0].tolist() == pytest.approx([0.25, 0.5, 0.25])
     of_class_1 = np.exp([0, 1, 2, 0]) / [np.exp(9) + 2, np.e + 2, np.exp(2) + 2, np.exp(3) + 2]
     expected = of_class_1 / of_class_1.sum()
     np.testing.assert_allclose(output.attention.numpy(), expected, rtol=1e-5)
@@ -112,10 +111,11 @@ def test_contributions_add_up_to_the_bag_s_logits(method: str) -> None:
     model = model_of(method=method)
     with torch.no_grad():
         h = model.embed(cells(6))
-        contribution, bias = model.contributions(h)
-        logits = model.pool(h, [0, 6]).logits[0]
-    assert contribution.shape == (6, 3)
-    torch.testing.assert_close(contribution.sum(0) + bias, logits, atol=1e-6, rtol=1e-5)
+        output = model.pool(h, [0, 2, 6])
+    assert output.contribution.shape == (6, 3)
+    for bag, rows in enumerate((slice(0, 2), slice(2, 6))):
+        total = output.contribution[rows].sum(0) + model.bias
+        torch.testing.assert_close(total, output.logits[bag], atol=1e-6, rtol=1e-5)
 
 
 def test_without_sic_a_cell_s_logits_are_those_of_a_bag_of_it_alone() -> None:
@@ -183,7 +183,7 @@ def test_presets_have_the_published_layers() -> None:
     assert [layer.out_channels for layer in convolutions[1]] == [128, 64, 32]
     assert [layer.kernel_size for layer in convolutions[1]] == [(3, 3), (1, 1), (3, 3)]
     assert code.embedding[0].weight.shape == (500, 512)
-    assert code.attention[0].weight.shape == (128, 500)
+    assert code.pooling.v.weight.shape == (128, 500)
     assert [layer.out_features for layer in code.sic_head] == [32, 5]
     assert paper.sic_head.weight.shape == (5, 500)
     for model in (paper, code):

@@ -11,15 +11,13 @@ from napari_attmil.bags import attention_mil
 from napari_attmil.bags.classifier import Classifier, new_model
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from napari_attmil.settings import FeatureSettings, MILSettings, UserError
+from napari_attmil.settings import METHODS, FeatureSettings, MILSettings, UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.device import Device
-
-METHODS = ["sic", "mil-max", "mil-max-sic", "mil-att-sic"]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def classifier(planted_bags: list[Bag], small: MILSettings, cpu: Device) -> Clas
 @pytest.fixture(params=METHODS)
 def untrained(request: pytest.FixtureRequest, small: MILSettings, cpu: Device) -> Classifier:
     model = new_model(3, small.replace(method=request.param), cpu, channels=8)
-    return Classifier(model, ("a", "b", "c"), "", FeatureSettings())
+    return Classifier((model,), ("a", "b", "c"), "", FeatureSettings())
 
 
 @pytest.mark.parametrize("cells", [1, 7])
@@ -61,8 +59,8 @@ def test_a_saved_classifier_comes_back_bit_for_bit(
     assert loaded.detector_digest == classifier.detector_digest
     assert loaded.provenance["samples"] == 18
     assert "created" in loaded.provenance
-    weights = classifier.model.state_dict()
-    for name, tensor in loaded.model.state_dict().items():
+    weights = classifier.models[0].state_dict()
+    for name, tensor in loaded.models[0].state_dict().items():
         assert torch.equal(tensor, weights[name])
     bag = make_bag(77, label="b", planted=2)
     before, after = classifier.classify(bag), loaded.classify(bag)
@@ -94,7 +92,7 @@ def test_a_file_that_does_not_fit_its_settings_is_refused(
     path = tmp_path / "model.safetensors"
     classifier.save(path)
     whole = load_checkpoint(path, "classifier")
-    cut = {name: tensor for name, tensor in whole.weights.items() if "bag_head" not in name}
+    cut = {name: tensor for name, tensor in whole.weights.items() if "pooling.head" not in name}
     later = {**whole.settings, "mil": {**whole.settings["mil"], "not_known_yet": 1}}
     for weights, settings in [(cut, whole.settings), (whole.weights, later), (whole.weights, {})]:
         save_checkpoint(path, Checkpoint("classifier", weights, settings))

@@ -11,13 +11,11 @@ from napari_attmil.bags import fitting
 from napari_attmil.bags.classifier import as_tensor
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.fitting import Trainer, feature_statistics, loaded_bags
-from napari_attmil.settings import MILSettings, UserError
+from napari_attmil.settings import METHODS, MILSettings, UserError
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.device import Device
-
-METHODS = ["sic", "mil-max", "mil-max-sic", "mil-att-sic"]
 
 
 def test_training_learns_a_planted_pattern(
@@ -36,7 +34,9 @@ def test_training_learns_a_planted_pattern(
 def test_every_method_reports_the_losses_it_has(
     planted_bags: list[Bag], small: MILSettings, cpu: Device, method: str
 ) -> None:
-    trainer = Trainer(planted_bags, small.replace(method=method, epochs=2), cpu)
+    trainer = Trainer(
+        planted_bags, small.replace(method=method, epochs=2, reference_class="a"), cpu
+    )
     step = list(trainer.epochs())[-1]
     assert (step.mil_loss is None) == (method == "sic")
     assert (step.sic_loss is None) == (method == "mil-max")
@@ -46,7 +46,7 @@ def test_every_method_reports_the_losses_it_has(
 def weights_of(trainer: Trainer) -> dict[str, torch.Tensor]:
     for _ in trainer.epochs():
         pass
-    return trainer.best.model.state_dict()
+    return trainer.best.models[0].state_dict()
 
 
 @pytest.mark.parametrize("packed", [1, 4])
@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(
     second = weights_of(Trainer(planted_bags, settings, cpu))
     other = weights_of(Trainer(planted_bags, settings.replace(seed=1), cpu))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert not torch.equal(first["bag_head.weight"], other["bag_head.weight"])
+    assert not torch.equal(first["pooling.head.weight"], other["pooling.head.weight"])
 
 
 def test_the_global_random_state_is_left_alone(
@@ -95,7 +95,7 @@ def test_the_best_classifier_is_that_of_the_lowest_loss_so_far(
     losses, snapshots = [], []
     for step in trainer.epochs():
         losses.append(step.fit_loss)
-        snapshots.append(trainer.best.model.bag_head.bias.detach().clone())
+        snapshots.append(trainer.best.models[0].pooling.head.bias.detach().clone())
         assert step.best_loss == min(losses)
     best = int(np.argmin(losses))
     assert torch.equal(snapshots[-1], snapshots[best])

@@ -1,4 +1,4 @@
-"""The multiple instance classifier of the paper: one module for the four rows of its Table 1.
+"""The multiple instance classifier: one module for Table 1 of the paper and what came after.
 
 The cells of several bags lie on one flat axis, bag after bag; `offsets` says where each begins.
 Convolutions run over that axis in the device's precision; only the pooling looks at the bags,
@@ -16,18 +16,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from napari_attmil.bags.anomaly import AnomalyScore
 from napari_attmil.bags.embeddings import EMBEDDINGS
+from napari_attmil.bags.pooling import POOLINGS, per_bag, sum_per_bag
 from napari_attmil.device import Device
+from napari_attmil.settings import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.settings import Method, MILSettings
+    from napari_attmil.settings import MILSettings
 
 CELLS_AT_ONCE = 1024
 """Cells that are convolved together; bounds the memory of bags of any size."""
 
 CHANNELS = 256
+
+LEAST_SHARE = 1e-6
+"""Stands for a class that no cell voted for, where its logarithm is needed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +49,15 @@ class MILOutput:
         `AttentionMIL.pool`.
     instance_logits
         (n, K) float32, one row a cell.
+    contribution
+        (n, K) float32, signed; its sum over the cells of a bag plus `AttentionMIL.bias` is the
+        bag's logits.
     """
 
     logits: Tensor
     attention: Tensor
     instance_logits: Tensor
+    contribution: Tensor
 
 
 class AttentionMIL(nn.Module):
@@ -76,6 +86,7 @@ class AttentionMIL(nn.Module):
         channels: int = CHANNELS,
     ) -> None:
         super().__init__()
+        self.classes = classes
         self.settings = settings
         self.device = device or Device("cpu", "float32", "processor")
         self.channels = channels
@@ -83,18 +94,15 @@ class AttentionMIL(nn.Module):
         statistics = self.recipe.statistics_shape(channels)
         self.register_buffer("feature_mean", torch.zeros(statistics))
         self.register_buffer("feature_std", torch.ones(statistics))
+        self.method = METHODS[settings.method]
         size = settings.embedding_size
         self.convolutions, self.embedding = self.recipe.build(channels, size, settings.dropout)
-        if has_attention(settings.method):
-            # Without biases, as eq. 7 is written; w's would cancel in the softmax anyway.
-            self.attention = nn.Sequential(
-                nn.Linear(size, settings.attention_size, bias=False),
-                nn.Tanh(),
-                nn.Linear(settings.attention_size, 1, bias=False),
-            )
-        if has_bag_head(settings.method):
-            self.bag_head = nn.Linear(size, classes)
-        if has_sic(settings.method):
+        self.anomaly: AnomalyScore | None = None
+        if self.method.pooling == "anomaly-attention":
+            self.anomaly = AnomalyScore(channels)
+        if self.method.pooling is not None:
+            self.pooling = POOLINGS[self.method.pooling](size, classes, settings)
+        if self.method.sic:
             self.sic_head = _sic_head(size, settings.sic_hidden_size, classes)
         self.to(self.device.torch()).to(memory_format=torch.channels_last)
 
@@ -110,6 +118,13 @@ class AttentionMIL(nn.Module):
         """
         return self.pool(self.embed(features), offsets)
 
+    @property
+    def bias(self) -> Tensor:
+        """(K,) what is added to the cells' contributions to give the logits."""
+        if self.method.pooling is None:
+            return self.feature_mean.new_zeros(self.classes)
+        return self.pooling.bias
+
     def set_standardisation(self, mean: Tensor, std: Tensor) -> None:
         """Scale the prepared features by the mean and standard deviation given."""
         with torch.no_grad():
@@ -118,7 +133,13 @@ class AttentionMIL(nn.Module):
             self.feature_std.copy_(torch.where(std > 0, std, 1))
 
     def embed(self, features: Tensor) -> Tensor:
-        """Return the (n, D) float32 embeddings h of cells (eq. 3), a bounded number at a time."""
+        """Return the float32 embeddings h of cells (eq. 3), a bounded number at a time.
+
+        Returns
+        -------
+        (n, D)
+            Or (n, D + 1) with anomaly-aware attention: h and the cell's distance from healthy.
+        """
         parts = torch.split(features, CELLS_AT_ONCE)
         if len(parts) == 1 or not torch.is_grad_enabled():
             return torch.cat([self._embed_part(part) for part in parts])
@@ -128,98 +149,65 @@ class AttentionMIL(nn.Module):
         )
 
     def pool(self, embeddings: Tensor, offsets: Sequence[int]) -> MILOutput:
-        """Pool the (n, D) embeddings of packed bags and classify bags and cells.
+        """Pool the embeddings of packed bags and classify bags and cells.
 
         The attention is alpha (eq. 7) for attention pooling. For maximum pooling it is the
-        share of the pooled vector's entries that a cell has won (eq. 4). For SIC alone it is
-        the cell's probability of the bag's class, divided by the bag's sum of these.
+        share of the pooled vector's entries that a cell has won (eq. 4). Where cells are weighed
+        for each class apart, it is the mean of these weights by the bag's class probabilities.
+        For SIC alone it is the cell's probability of the bag's class, divided by the bag's sum of
+        these.
 
         SIC alone has no bag head: its logits are the mean of the cells' logits, but its
-        probabilities are the shares of votes; see `probabilities`. The logits of a cell are
-        the SIC branch's; without one, what the bag head says of a bag of this cell alone.
+        probabilities are the shares of votes; see `log_probabilities`. The logits of a cell are
+        the SIC branch's; without one, what the bag head says of the cell alone.
         """
-        bags = torch.split(embeddings, bag_lengths(offsets))
-        if not has_bag_head(self.settings.method):
+        lengths = bag_lengths(offsets)
+        if self.method.pooling is None:
             return self._single_instances(embeddings, offsets)
-        if has_attention(self.settings.method):
-            scores = torch.split(self.attention(embeddings)[:, 0], bag_lengths(offsets))
-            weights = [part.softmax(0) for part in scores]
-            pooled = torch.stack([w @ h for w, h in zip(weights, bags, strict=True)])
-        else:
-            pooled = torch.stack([bag.amax(0) for bag in bags])
-            weights = [_winner_shares(bag.detach()) for bag in bags]
-        head = self.sic_head if has_sic(self.settings.method) else self.bag_head
-        return MILOutput(self.bag_head(pooled), torch.cat(weights), head(embeddings))
+        pooled = self.pooling(embeddings, lengths)
+        logits = sum_per_bag(pooled.contribution, lengths) + self.pooling.bias
+        of_bag = torch.repeat_interleave(
+            logits.detach().softmax(1), torch.tensor(lengths, device=logits.device), dim=0
+        )
+        attention = (pooled.weight * of_bag).sum(1)
+        head = self.sic_head if self.method.sic else self.pooling.head
+        instance_logits = head(embeddings[:, : self.settings.embedding_size])
+        return MILOutput(logits, attention, instance_logits, pooled.contribution)
 
-    def probabilities(self, output: MILOutput, offsets: Sequence[int]) -> Tensor:
-        """Return the (b, K) class probabilities of bags; rows sum to 1.
+    def log_probabilities(self, output: MILOutput, offsets: Sequence[int]) -> Tensor:
+        """Return the (b, K) logarithms of the class probabilities of bags.
 
-        Softmax of the logits; for SIC alone the shares of the cells' majority vote (paper,
-        section 2.2).
+        Log softmax of the logits; for SIC alone the logarithms of the shares of the cells'
+        majority vote (paper, section 2.2), a class without votes having `LEAST_SHARE`.
         """
-        if has_bag_head(self.settings.method):
-            return output.logits.softmax(1)
-        return _vote_shares(output.instance_logits, offsets)
-
-    def contributions(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Divide the logits of one bag among its cells, exactly.
-
-        Parameters
-        ----------
-        embeddings
-            (n, D) of one bag.
-
-        Returns
-        -------
-        contribution, bias
-            (n, K) and (K,) float32, signed; the sum of the contributions over the cells plus
-            the bias are the bag's logits. Possible because the bag head is linear in the pooled
-            vector, and that a sum over cells (attention) or over entries that cells have won
-            (maximum); for SIC alone the logits are a mean over cells from the outset.
-        """
-        if not has_bag_head(self.settings.method):
-            logits = self.sic_head(embeddings)
-            return logits / len(logits), torch.zeros_like(logits[0])
-        if has_attention(self.settings.method):
-            shares = self.attention(embeddings).softmax(0) * embeddings
-        else:
-            shares = _winners(embeddings) * embeddings
-        return shares @ self.bag_head.weight.T, self.bag_head.bias
+        if self.method.pooling is not None:
+            return output.logits.log_softmax(1)
+        shares = _vote_shares(output.instance_logits, offsets).clamp(min=LEAST_SHARE)
+        return (shares / shares.sum(1, keepdim=True)).log()
 
     def _embed_part(self, features: Tensor) -> Tensor:
         prepared = self.recipe.prepared(features.to(self.device.torch())).float()
+        standardised = prepared
         if self.settings.standardise:
-            prepared = (prepared - self.feature_mean) / self.feature_std
+            standardised = (prepared - self.feature_mean) / self.feature_std
         with self.device.autocast():
-            convolved = self.convolutions(prepared.contiguous(memory_format=torch.channels_last))
+            convolved = self.convolutions(
+                standardised.contiguous(memory_format=torch.channels_last)
+            )
         embeddings: Tensor = self.embedding(convolved.float())
-        return embeddings
+        if self.anomaly is None:
+            return embeddings
+        return torch.cat([embeddings, self.anomaly(self.recipe.map_means(prepared))], dim=1)
 
     def _single_instances(self, embeddings: Tensor, offsets: Sequence[int]) -> MILOutput:
         lengths = bag_lengths(offsets)
-        logits = self.sic_head(embeddings)
-        means = torch.stack([bag.mean(0) for bag in torch.split(logits, lengths)])
-        predicted = _vote_shares(logits, offsets).argmax(1).tolist()
-        weights = []
-        for bag, winner in zip(torch.split(logits.detach(), lengths), predicted, strict=True):
-            probability = bag.softmax(1)[:, winner]
-            weights.append(probability / probability.sum())
-        return MILOutput(means, torch.cat(weights), logits)
-
-
-def has_attention(method: Method) -> bool:
-    """Return whether a method pools by attention."""
-    return method == "mil-att-sic"
-
-
-def has_sic(method: Method) -> bool:
-    """Return whether a method trains the single instance classifier."""
-    return method != "mil-max"
-
-
-def has_bag_head(method: Method) -> bool:
-    """Return whether a method classifies a pooled vector, not only cells."""
-    return method != "sic"
+        own = self.sic_head(embeddings)
+        contribution = per_bag(_share_of_mean, own, lengths)
+        predicted = _vote_shares(own, offsets).argmax(1)
+        of_cell = predicted.repeat_interleave(torch.tensor(lengths, device=predicted.device))
+        speaks_for = own.detach().softmax(1).gather(1, of_cell[:, None])[:, 0]
+        attention = per_bag(_normalised, speaks_for, lengths)
+        return MILOutput(sum_per_bag(contribution, lengths), attention, own, contribution)
 
 
 def bag_lengths(offsets: Sequence[int]) -> list[int]:
@@ -234,19 +222,12 @@ def _sic_head(size: int, hidden_size: int, classes: int) -> nn.Module:
     return nn.Sequential(nn.Linear(size, hidden_size), nn.Linear(hidden_size, classes))
 
 
-def _winners(embeddings: Tensor) -> Tensor:
-    """Return (n, D): whose entries are the bag's largest; cells that tie share a win."""
-    wins = (embeddings == embeddings.amax(0)).float()
-    return wins / wins.sum(0)
+def _share_of_mean(logits: Tensor) -> Tensor:
+    return logits / len(logits)
 
 
-def _winner_shares(embeddings: Tensor) -> Tensor:
-    """Return (n,) the share of entries that each cell has won; sums to 1.
-
-    An entry that is 0 in all cells (they come out of a ReLU) tells nobody apart and is won by
-    all alike.
-    """
-    return _winners(embeddings).mean(1)
+def _normalised(values: Tensor) -> Tensor:
+    return values / values.sum()
 
 
 def _vote_shares(instance_logits: Tensor, offsets: Sequence[int]) -> Tensor:

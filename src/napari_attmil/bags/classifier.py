@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import ValidationError
 
 from napari_attmil.bags.attention_mil import CHANNELS, AttentionMIL
+from napari_attmil.bags.certainty import Certainty
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from napari_attmil.device import Device, choose_device
 from napari_attmil.settings import FeatureSettings, MILSettings, UserError
@@ -36,15 +36,23 @@ class Prediction:
     classes
         Names of the K classes.
     probabilities
-        (K,) float32, sums to 1; for the method SIC the shares of the cells' votes.
+        (K,) float32, sums to 1: the models' together, calibrated where the classifier is.
     cell_id
         (n,) the cells, in the order of the bag.
     attention
-        (n,) float32, non-negative, sums to 1 (eq. 7); what it is for the other methods says
-        `AttentionMIL.pool`.
+        (n,) float32, non-negative, sums to 1 (eq. 7), the mean of the models'; what it is for the
+        other methods says `AttentionMIL.pool`.
     contribution
-        (n, K) float32, signed. Their sum over the cells is the sample's logits but for a
-        constant of the classifier; see `AttentionMIL.contributions`.
+        (n, K) float32, signed. Their sum over the cells is the logarithm of the probabilities
+        but for a constant of the classifier and one of the sample. For the method SIC, whose
+        cells vote, it is that of the mean of the cells' logits instead.
+    member_probabilities
+        (M, K) float32, what each of the classifier's M models says alone.
+    prediction_set
+        Classes that cannot be ruled out, the most probable first; None where the classifier
+        was not calibrated.
+    coverage
+        How often such a set holds the right class.
     """
 
     sample: str
@@ -53,39 +61,58 @@ class Prediction:
     cell_id: IntArray
     attention: FloatArray
     contribution: FloatArray
+    member_probabilities: FloatArray = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    prediction_set: tuple[str, ...] | None = None
+    coverage: float = 0.0
 
     @property
     def predicted(self) -> str:
         """The most probable class; the first of several that are equally probable."""
         return self.classes[int(np.argmax(self.probabilities))]
 
+    @property
+    def abstains(self) -> bool:
+        """Whether more than one class cannot be ruled out, so that none should be named."""
+        return self.prediction_set is not None and len(self.prediction_set) != 1
+
+    @property
+    def agreeing(self) -> int:
+        """How many of the models name the predicted class when asked alone."""
+        if not len(self.member_probabilities):
+            return 0
+        alone = self.member_probabilities.argmax(1)
+        return int(np.count_nonzero(alone == np.argmax(self.probabilities)))
+
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A trained model with all that is needed to use it again.
+    """One or several trained models with all that is needed to use them again.
 
     Attributes
     ----------
-    model
-        The network.
+    models
+        The networks; all of one architecture.
     classes
-        Names of the classes, in the order of its outputs.
+        Names of the classes, in the order of their outputs.
     detector_digest, feature_settings
         What the training cells' features were computed with.
+    certainty
+        How logits become probabilities and prediction sets.
     provenance
         Where it comes from, as plain JSON values.
     """
 
-    model: AttentionMIL
+    models: tuple[AttentionMIL, ...]
     classes: tuple[str, ...]
     detector_digest: str
     feature_settings: FeatureSettings
+    certainty: Certainty = field(default_factory=Certainty)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def settings(self) -> MILSettings:
-        """The settings it was trained with."""
-        return self.model.settings
+        """The settings it was trained with; the seed is that of the first model."""
+        return self.models[0].settings
 
     def classify(self, bag: Bag) -> Prediction:
         """Classify one sample and say which cells decided.
@@ -97,21 +124,29 @@ class Classifier:
             other feature settings than those of the training.
         """
         self._check(bag)
-        self.model.eval()
-        offsets = [0, len(bag)]
-        with torch.inference_mode():
-            embeddings = self.model.embed(as_tensor(bag.features))
-            output = self.model.pool(embeddings, offsets)
-            contribution, _ = self.model.contributions(embeddings)
-            probabilities = self.model.probabilities(output, offsets)[0]
+        members = [self._ask(model, bag) for model in self.models]
+        logits = np.stack([logits for logits, _, _ in members])
+        probabilities = np.exp(self.certainty.log_probabilities(logits.mean(0)))
+        possible = self.certainty.prediction_set(probabilities)
+        contribution = np.mean([contribution for _, _, contribution in members], axis=0)
         return Prediction(
             bag.sample,
             self.classes,
-            probabilities.cpu().numpy(),
+            probabilities.astype(np.float32),
             bag.cell_id,
-            output.attention.cpu().numpy(),
-            contribution.cpu().numpy(),
+            np.mean([attention for _, attention, _ in members], axis=0),
+            (contribution / self.certainty.temperature).astype(np.float32),
+            np.exp(self.certainty.log_probabilities(logits)).astype(np.float32),
+            None if possible is None else self._names(possible, probabilities),
+            self.certainty.coverage,
         )
+
+    def logits(self, bag: Bag) -> npt.NDArray[np.float64]:
+        """Return (K,) the mean of the models' log probabilities, before calibration."""
+        self._check(bag)
+        logits = [self._ask(model, bag)[0] for model in self.models]
+        mean: npt.NDArray[np.float64] = np.mean(logits, axis=0)
+        return mean
 
     def save(self, path: Path) -> None:
         """Write the classifier whole or not at all.
@@ -123,14 +158,19 @@ class Classifier:
         """
         settings = {
             "classes": list(self.classes),
-            "channels": self.model.channels,
+            "channels": self.models[0].channels,
             "detector_digest": self.detector_digest,
             "features": self.feature_settings.model_dump(),
             "mil": self.settings.model_dump(),
+            "models": len(self.models),
+            "certainty": self.certainty.to_json(),
         }
-        save_checkpoint(
-            Path(path), Checkpoint(KIND, self.model.state_dict(), settings, self.provenance)
-        )
+        weights = {
+            f"{number}.{name}": tensor
+            for number, model in enumerate(self.models)
+            for name, tensor in model.state_dict().items()
+        }
+        save_checkpoint(Path(path), Checkpoint(KIND, weights, settings, self.provenance))
 
     @classmethod
     def load(cls, path: Path, device: Device | None = None) -> Classifier:
@@ -149,19 +189,42 @@ class Classifier:
             If the file is missing, damaged, of another kind or of another version.
         """
         checkpoint = load_checkpoint(Path(path), KIND)
-        settings = checkpoint.settings
+        settings, device = checkpoint.settings, device or choose_device()
         try:
             classes = tuple(str(name) for name in settings["classes"])
             mil, features = MILSettings(**settings["mil"]), FeatureSettings(**settings["features"])
-            model = new_model(len(classes), mil, device or choose_device(), settings["channels"])
-            model.load_state_dict(dict(checkpoint.weights))
+            certainty = Certainty.from_json(settings["certainty"])
+            models = []
+            for number in range(int(settings["models"])):
+                model = new_model(len(classes), mil, device, settings["channels"])
+                model.load_state_dict(_member_weights(checkpoint.weights, number))
+                models.append(model.eval())
             digest = str(settings["detector_digest"])
-        except (KeyError, TypeError, RuntimeError, ValidationError) as error:
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"{path} does not fit this version of napari-attmil or is damaged; train the "
                 "classifier again."
             ) from error
-        return cls(model, classes, digest, features, checkpoint.provenance)
+        return cls(tuple(models), classes, digest, features, certainty, checkpoint.provenance)
+
+    def _ask(
+        self, model: AttentionMIL, bag: Bag
+    ) -> tuple[npt.NDArray[np.float32], FloatArray, FloatArray]:
+        """Return (K,) log probabilities, (n,) attention and (n, K) contribution of one model."""
+        model.eval()
+        offsets = [0, len(bag)]
+        with torch.inference_mode():
+            output = model(as_tensor(bag.features), offsets)
+            logits = model.log_probabilities(output, offsets)[0]
+        return (
+            logits.cpu().numpy(),
+            output.attention.cpu().numpy(),
+            output.contribution.cpu().numpy(),
+        )
+
+    def _names(self, possible: npt.NDArray[np.bool_], shares: npt.ArrayLike) -> tuple[str, ...]:
+        order = np.argsort(-np.asarray(shares), kind="stable")
+        return tuple(self.classes[k] for k in order if possible[k])
 
     def _check(self, bag: Bag) -> None:
         if len(bag) == 0:
@@ -185,6 +248,15 @@ def new_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)
         return AttentionMIL(classes, settings, device, channels)
+
+
+def _member_weights(weights: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
+    prefix = f"{number}."
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in weights.items()
+        if name.startswith(prefix)
+    }
 
 
 def as_tensor(features: npt.NDArray[np.float16]) -> torch.Tensor:

@@ -49,6 +49,11 @@ class Embedding:
         """Return features as the layers take them; prepared ones as they are."""
         return features if features.shape[2:] == self.shape else self.prepare(features)
 
+    def map_means(self, prepared: Tensor) -> Tensor:
+        """Return the (n, channels) mean of every feature map of prepared features."""
+        # A profile begins with the mean.
+        return prepared[:, :, 0, 0] if self.shape[1] == 1 else prepared.mean((2, 3))
+
     def statistics_shape(self, channels: int) -> tuple[int, int, int]:
         """Return the shape of the prepared features' mean and standard deviation."""
         rows, columns = self.shape

@@ -14,6 +14,7 @@ import numpy as np
 from napari_attmil.bags.attribution import RANDOM_AUROC
 from napari_attmil.bags.metrics import bootstrap_weights, weighted_metrics
 from napari_attmil.checkpoints import write_atomically
+from napari_attmil.settings import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,14 +28,6 @@ if TYPE_CHECKING:
 
 FORMAT = "napari-attmil evaluation/1"
 REPLICATES = 2000
-METHOD_NAMES: dict[Method, str] = {
-    "sic": "SIC",
-    "mil-max": "MIL + max",
-    "mil-max-sic": "MIL + max + SIC",
-    "mil-att-sic": "MIL + att. + SIC",
-}
-"""As the paper's Table 1 writes them."""
-
 METRIC_NAMES = {
     "accuracy": "Accuracy",
     "f1_weighted": "F1 (weighted)",
@@ -240,7 +233,7 @@ def _notes(evaluation: Evaluation) -> list[str]:
 def _table_1(methods: Mapping[Method, Any]) -> list[str]:
     names = ["accuracy", "f1_weighted", "auroc", "instance_auroc"]
     rows = [
-        [METHOD_NAMES[method], *(_mean_and_std(figures[name]) for name in names)]
+        [METHODS[method].title, *(_mean_and_std(figures[name]) for name in names)]
         for method, figures in methods.items()
     ]
     return _table(["Method", "Accuracy", "F1 Score", "AU ROC", "Instance AU ROC"], rows)
@@ -249,7 +242,7 @@ def _table_1(methods: Mapping[Method, Any]) -> list[str]:
 def _interval_table(methods: Mapping[Method, Any]) -> list[str]:
     names = [*METRIC_NAMES, "instance_auroc"]
     rows = [
-        [METHOD_NAMES[method], *(_interval(figures[name]) for name in names)]
+        [METHODS[method].title, *(_interval(figures[name]) for name in names)]
         for method, figures in methods.items()
     ]
     return _table(["Method", *METRIC_NAMES.values(), "Instance AU ROC"], rows)
@@ -257,7 +250,7 @@ def _interval_table(methods: Mapping[Method, Any]) -> list[str]:
 
 def _class_table(methods: Mapping[Method, Any], classes: list[str]) -> list[str]:
     rows = [
-        [METHOD_NAMES[method], *(_mean_and_std(figures["auprc"][name]) for name in classes)]
+        [METHODS[method].title, *(_mean_and_std(figures["auprc"][name]) for name in classes)]
         for method, figures in methods.items()
     ]
     return _table(["Method", *classes], rows)

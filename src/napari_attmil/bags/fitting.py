@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_attmil.bags.attention_mil import CELLS_AT_ONCE, has_bag_head, has_sic
+from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.losses import bag_losses, combined_loss, should_stop
 from napari_attmil.device import Device, choose_device, is_out_of_memory
-from napari_attmil.settings import MILSettings, UserError
+from napari_attmil.settings import MILSettings, UserError, reference_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,6 +101,8 @@ class Trainer:
         self._features = _on_device([as_tensor(b.features) for b in self._bags], self._device)
         if self.settings.standardise:
             self._model.set_standardisation(*feature_statistics(self._features, self._model.recipe))
+        if self._model.anomaly is not None:
+            self._fit_anomaly(bags)
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = _bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -161,8 +163,29 @@ class Trainer:
         }
         first = self._bags[0]
         return Classifier(
-            model.eval(), self.classes, first.detector_digest, first.feature_settings, provenance
+            (model.eval(),),
+            self.classes,
+            first.detector_digest,
+            first.feature_settings,
+            provenance=provenance,
         )
+
+    def _fit_anomaly(self, bags: Sequence[Bag]) -> None:
+        """Fit what is normal to the cells of the healthy samples."""
+        healthy = reference_class(self.classes, self.settings.reference_class)
+        if healthy is None:
+            raise UserError(
+                "Anomaly-aware attention measures how far cells are from those of healthy samples, "
+                f"but none of the classes {', '.join(self.classes)} is called healthy or control; "
+                "name the reference class, or choose another method."
+            )
+        recipe, parts = self._model.recipe, []
+        for bag, features in zip(bags, self._features, strict=True):
+            if bag.label == healthy:
+                for part in torch.split(features, CELLS_AT_ONCE):
+                    parts.append(recipe.map_means(recipe.prepared(part).float()))
+        assert self._model.anomaly is not None  # the method has it
+        self._model.anomaly.fit(parts)
 
     def _epoch(self, epoch: int) -> EpochProgress:
         self._model.train()
@@ -178,7 +201,7 @@ class Trainer:
             self._optimiser.zero_grad()
             (losses * weights).mean().backward()
             self._optimiser.step()
-            predicted = self._model.probabilities(output, offsets).argmax(1)
+            predicted = self._model.log_probabilities(output, offsets).argmax(1)
             sums.add(loss=losses, mil=mil, sic=sic, correct=predicted == targets)
         means = sums.means()
         if not math.isfinite(means["loss"]):
@@ -190,8 +213,8 @@ class Trainer:
             epoch + 1,
             self.settings.epochs,
             means["loss"],
-            means["mil"] if has_bag_head(self.settings.method) else None,
-            means["sic"] if has_sic(self.settings.method) else None,
+            means["mil"] if self._model.method.pooling is not None else None,
+            means["sic"] if self._model.method.sic else None,
             means["correct"],
             math.inf,
         )

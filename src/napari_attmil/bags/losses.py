@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_attmil.bags.attention_mil import bag_lengths, has_attention, has_bag_head, has_sic
+from napari_attmil.bags.attention_mil import bag_lengths
+from napari_attmil.settings import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +45,12 @@ def combined_loss(mil: Tensor, sic: Tensor, epoch: int, settings: MILSettings) -
 
     Methods with one branch have that branch's loss throughout.
     """
-    if not has_bag_head(settings.method):
+    if METHODS[settings.method].pooling is None:
         return sic
-    if not has_sic(settings.method):
+    if not METHODS[settings.method].sic:
         return mil
-    beta = settings.beta if has_attention(settings.method) else settings.beta_max_pooling
+    is_max = METHODS[settings.method].pooling == "max"
+    beta = settings.beta_max_pooling if is_max else settings.beta
     share = beta**epoch
     return (1 - share) * mil + share * sic
 

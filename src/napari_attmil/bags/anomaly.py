@@ -1,0 +1,60 @@
+"""How unlike the cells of healthy samples a cell is (after Kazeminia et al., MICCAI 2022)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COMPONENTS = 32
+"""Directions in which healthy cells vary most; the distance is taken along these."""
+
+
+class AnomalyScore(nn.Module):
+    """Distance of cells to a Gaussian fitted to the cells of healthy samples.
+
+    The distance is Mahalanobis' over the mean of each feature map, along the main directions in
+    which healthy cells vary, and in units of what healthy cells show. It has no parameters that
+    learn: the Gaussian is fitted once, before a training.
+
+    Parameters
+    ----------
+    channels
+        Feature maps of a cell.
+    """
+
+    mean: Tensor
+    whitening: Tensor
+    healthy: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("whitening", torch.zeros(channels, min(COMPONENTS, channels)))
+        self.register_buffer("healthy", torch.tensor([0.0, 1.0]))
+
+    def fit(self, parts: Iterable[Tensor]) -> None:
+        """Fit the Gaussian to the (n, channels) means of healthy cells, given in parts."""
+        values = torch.cat([part.float().cpu() for part in parts])
+        centred = values - values.mean(0)
+        _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
+        kept = self.whitening.shape[1]
+        spread = singular[:kept] / max(len(values) - 1, 1) ** 0.5
+        whitening = directions[:kept].T / spread.clamp(min=1e-6)
+        with torch.no_grad():
+            self.mean.copy_(values.mean(0))
+            self.whitening.zero_()[:, : whitening.shape[1]].copy_(whitening)
+            self.healthy.copy_(torch.tensor([0.0, 1.0]))
+            distance = self(values.to(self.mean.device))
+            self.healthy.copy_(torch.stack([distance.mean(), distance.std().clamp(min=1e-6)]))
+
+    def forward(self, means: Tensor) -> Tensor:
+        """Return (n, 1) distances of (n, channels) feature means; 0 and 1 are the healthy cells'
+        mean and standard deviation."""  # noqa: D205, D209
+        away = (means.float() - self.mean) @ self.whitening
+        distance = away.square().mean(1, keepdim=True).sqrt()
+        return (distance - self.healthy[0]) / self.healthy[1]

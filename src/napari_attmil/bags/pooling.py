@@ -1,0 +1,251 @@
+"""From the vectors of a bag's cells to the bag's logits: one class a way of pooling.
+
+Every way divides the logits among the cells exactly: those of a bag are the sum of its cells'
+contributions plus a constant of the classifier. That sum *is* how they are computed, so a
+contribution that is shown is never an approximation of what decided.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_attmil.settings import MILSettings, PoolingName
+
+TOP_SHARE = 1 / 12
+"""Share of a bag's cells that `TopPooling` looks at."""
+LARGEST_LOG_RATIO = 15.0
+"""Beyond this a single cell is proof enough; keeps the exponential finite."""
+
+
+FIRST_ALTERED_SHARE = 0.1
+"""Where `MixturePooling` begins to learn a class's share of altered cells."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """What pooling says about some packed bags.
+
+    Attributes
+    ----------
+    contribution
+        (n, K) float32, signed; summed over a bag's cells, plus the bias, its logits.
+    weight
+        (n, 1) or, where cells are weighed for each class apart, (n, K) float32, non-negative;
+        each column sums to 1 over every bag.
+    """
+
+    contribution: Tensor
+    weight: Tensor
+
+
+class Pooling(nn.Module):
+    """What all ways of pooling share.
+
+    Parameters
+    ----------
+    size
+        Length D of a cell's vector h.
+    classes
+        Number of classes K.
+    settings
+        Widths of the attention.
+    """
+
+    head: nn.Linear
+
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__()
+        self.head = nn.Linear(size, classes)
+
+    @property
+    def bias(self) -> Tensor:
+        """(K,) what the logits are without any cell."""
+        return self.head.bias
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:
+        """Return what each cell of packed bags contributes.
+
+        Parameters
+        ----------
+        embeddings
+            (n, D) float32, bag after bag.
+        lengths
+            Number of cells of each bag; no bag is empty.
+        """
+        raise NotImplementedError
+
+
+class AttentionPooling(Pooling):
+    """z = sum of alpha_k h_k, alpha = softmax(w^T tanh(V h)) over the bag (eq. 6 and 7)."""
+
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__(size, classes, settings)
+        # Without biases, as eq. 7 is written; w's would cancel in the softmax anyway.
+        self.v = nn.Linear(size, settings.attention_size, bias=False)
+        self.w = nn.Linear(settings.attention_size, 1, bias=False)
+
+    def scores(self, embeddings: Tensor) -> Tensor:
+        """Return (n, 1) what the softmax is taken of."""
+        scores: Tensor = self.w(self.v(embeddings).tanh())
+        return scores
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        weight = per_bag(_softmax, self.scores(embeddings), lengths)
+        return Pooled((weight * embeddings) @ self.head.weight.T, weight)
+
+
+class GatedAttentionPooling(AttentionPooling):
+    """Attention whose tanh is gated: w^T (tanh(V h) * sigmoid(U h)) (Ilse et al. 2018, eq. 9)."""
+
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__(size, classes, settings)
+        self.u = nn.Linear(size, settings.attention_size, bias=False)
+
+    def scores(self, embeddings: Tensor) -> Tensor:  # noqa: D102
+        scores: Tensor = self.w(self.v(embeddings).tanh() * self.u(embeddings).sigmoid())
+        return scores
+
+
+class AnomalyAttentionPooling(AttentionPooling):
+    """Attention that also sees each cell's distance from healthy, the last column of the input.
+
+    The distance joins V h of eq. 7, not the pooled vector: one of the "extra features in the
+    attention" that the paper proposes, after Kazeminia et al. 2022.
+    """
+
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__(size, classes, settings)
+        self.v = nn.Linear(size + 1, settings.attention_size, bias=False)
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        weight = per_bag(_softmax, self.scores(embeddings), lengths)
+        return Pooled((weight * embeddings[:, :-1]) @ self.head.weight.T, weight)
+
+
+class MaxPooling(Pooling):
+    """z takes the largest value of each entry (eq. 4); a cell's weight is the share it has won."""
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        won = per_bag(_winners, embeddings.detach(), lengths)
+        return Pooled((won * embeddings) @ self.head.weight.T, won.mean(1, keepdim=True))
+
+
+class MeanPooling(Pooling):
+    """z is the mean of the cells' vectors."""
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        weight = per_bag(_equal, embeddings[:, :1], lengths)
+        return Pooled((weight * embeddings) @ self.head.weight.T, weight)
+
+
+class ConjunctivePooling(AttentionPooling):
+    """Mean of the cells' own logits, each times how far its gate is open (Early et al. 2024)."""
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        gate = self.scores(embeddings).sigmoid()
+        share = per_bag(_equal, gate, lengths)
+        own = embeddings @ self.head.weight.T
+        return Pooled(share * gate * own, per_bag(_normalised, gate, lengths))
+
+
+class TopPooling(Pooling):
+    """Mean of each class's largest cell logits: of the top `TOP_SHARE` of the bag."""
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        own = embeddings @ self.head.weight.T
+        weight = per_bag(_top, own.detach(), lengths)
+        return Pooled(weight * own, weight)
+
+
+class MixturePooling(Pooling):
+    """Log likelihood ratio of a mixture: log(1 - pi_k + pi_k exp(s_ik)), summed over the cells.
+
+    A sample of class k is taken for one whose cells are altered with probability pi_k, else as
+    in any other sample; s_ik is by how much likelier cell i is among the altered ones. The sum
+    is then what best tells the classes apart (Neyman and Pearson 1933), whether one cell in a
+    hundred is altered or nearly all. The share pi_k and the log ratios s are learnt, from the
+    samples' labels alone; `scale` makes up for cells of one sample that are alike.
+
+    A cell's weight is its posterior probability of being altered, over the sum of these.
+    """
+
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__(size, classes, settings)
+        share = torch.full((classes,), FIRST_ALTERED_SHARE)
+        self.share_logit = nn.Parameter(share.logit())
+        self.log_scale = nn.Parameter(torch.zeros(()))
+        self.constant = nn.Parameter(torch.zeros(classes))
+
+    @property
+    def bias(self) -> Tensor:  # noqa: D102
+        return self.constant
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        log_ratio = self.head(embeddings).clamp(max=LARGEST_LOG_RATIO)
+        # log(1 - pi + pi e^s), from log(1 - pi) = logsigmoid(-l) and log pi = logsigmoid(l).
+        altered = functional.logsigmoid(self.share_logit) + log_ratio
+        evidence = torch.logaddexp(functional.logsigmoid(-self.share_logit), altered)
+        posterior = (altered - evidence).exp()
+        weight = per_bag(_normalised, posterior, lengths)
+        return Pooled(self.log_scale.exp() * evidence, weight)
+
+
+def per_bag(function: Callable[[Tensor], Tensor], values: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Apply a function to the rows of every bag: packed, a bag gives what it gives alone."""
+    return torch.cat([function(bag) for bag in torch.split(values, list(lengths))])
+
+
+def sum_per_bag(values: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Return the (b, K) sums of (n, K) values over each bag."""
+    return torch.stack([bag.sum(0) for bag in torch.split(values, list(lengths))])
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    return scores.softmax(0)
+
+
+def _equal(values: Tensor) -> Tensor:
+    return torch.full_like(values, 1 / len(values))
+
+
+def _normalised(values: Tensor) -> Tensor:
+    # Gates may all be shut; nobody then counts more than another.
+    return (values + 1e-12) / (values + 1e-12).sum(0)
+
+
+def _winners(values: Tensor) -> Tensor:
+    """Return which entries are the bag's largest; cells that tie share a win.
+
+    An entry that is 0 in all cells (they come out of a ReLU) tells nobody apart and is won by
+    all alike.
+    """
+    wins = (values == values.amax(0)).to(values.dtype)
+    return wins / wins.sum(0)
+
+
+def _top(own: Tensor) -> Tensor:
+    count = max(1, math.ceil(len(own) * TOP_SHARE))
+    # Cells that tie with the last one of the top share its place.
+    chosen = (own >= own.topk(count, dim=0).values[-1]).to(own.dtype)
+    return chosen / chosen.sum(0)
+
+
+POOLINGS: dict[PoolingName, type[Pooling]] = {
+    "attention": AttentionPooling,
+    "gated-attention": GatedAttentionPooling,
+    "anomaly-attention": AnomalyAttentionPooling,
+    "max": MaxPooling,
+    "mean": MeanPooling,
+    "conjunctive": ConjunctivePooling,
+    "top": TopPooling,
+    "mixture": MixturePooling,
+}
