@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from napari_attmil.bags.convolution import TiledConv2d
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -38,12 +39,15 @@ class Embedding:
     build
         From channels, length of h and dropout to the convolutions, which run in the device's
         precision, and the fully connected layer, which runs in float32.
+    tiled
+        Whether the first convolution is a `TiledConv2d`.
     """
 
     shape: tuple[int, int]
     prepare: Callable[[Tensor], Tensor]
     standardised_over: tuple[int, ...]
     build: Callable[[int, int, float], tuple[nn.Module, nn.Module]]
+    tiled: bool = True
 
     def prepared(self, features: Tensor) -> Tensor:
         """Return features as the layers take them; prepared ones as they are."""
@@ -98,7 +102,7 @@ def _profile_layers(channels: int, size: int, dropout: float) -> tuple[nn.Module
 def _three_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.Module]:
     """Return the embedding of the published code (METHOD.md, section 2)."""
     convolutions = nn.Sequential(
-        nn.Conv2d(channels, 128, 3),
+        TiledConv2d(channels, 128),
         nn.ReLU(),
         nn.Dropout(dropout),
         nn.Conv2d(128, 64, 1),
@@ -118,7 +122,7 @@ def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.
     nor kernels nor the activation of h: 3x3 without padding, the published code's widths of its
     first two layers and its ReLU are our choice.
     """
-    layers: list[nn.Module] = [nn.Conv2d(channels, 128, 3), nn.ReLU(), nn.Dropout(dropout)]
+    layers: list[nn.Module] = [TiledConv2d(channels, 128), nn.ReLU(), nn.Dropout(dropout)]
     for incoming in (128, 64, 64, 64):
         layers += [nn.Conv2d(incoming, 64, 3), nn.ReLU()]
     convolutions = nn.Sequential(*layers, nn.MaxPool2d(2), nn.Flatten())
@@ -126,7 +130,7 @@ def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.
 
 
 EMBEDDINGS = {
-    "profile": Embedding((len(PROFILE), 1), profile, (0,), _profile_layers),
+    "profile": Embedding((len(PROFILE), 1), profile, (0,), _profile_layers, False),
     "three-conv": Embedding((MAP_SIDE, MAP_SIDE), _whole_maps, (0, 2, 3), _three_conv),
     "five-conv": Embedding((MAP_SIDE, MAP_SIDE), _whole_maps, (0, 2, 3), _five_conv),
 }

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
+from napari_attmil.bags.convolution import tiles_bytes
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.losses import bag_losses, combined_loss, should_stop
 from napari_attmil.device import Device, choose_device, is_out_of_memory
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_attmil.bags.attention_mil import AttentionMIL
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.embeddings import Embedding
 
@@ -103,6 +105,7 @@ class Trainer:
             self._model.set_standardisation(*feature_statistics(self._features, self._model.recipe))
         if self._model.anomaly is not None:
             self._fit_anomaly(bags)
+        self._features = _tiled_if_they_fit(self._features, self._model)
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = _bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -343,6 +346,17 @@ def _on_device(features: list[Tensor], device: Device) -> list[Tensor]:
     if place.type != "cuda" or size > torch.cuda.mem_get_info(place)[0] / 2:
         return features
     return [bag.to(place) for bag in features]
+
+
+def _tiled_if_they_fit(features: list[Tensor], model: AttentionMIL) -> list[Tensor]:
+    """Return the features' tiles where these train faster and fit into memory."""
+    if not model.takes_tiles:
+        return features
+    cells = sum(len(bag) for bag in features)
+    if tiles_bytes(cells, model.channels, features[0].shape[-1]) > RESIDENT_BYTES:
+        return features
+    with torch.no_grad():
+        return [model.tiles(bag) for bag in features]
 
 
 def _prepared(bag: Bag, recipe: Embedding) -> npt.NDArray[np.float16]:
