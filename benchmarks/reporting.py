@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 class Measured:
     """Wall time and peak memory of a block: ``with Measured() as m: ...; m.seconds, m.peak_mib``.
 
-    Memory is the process's resident set above what it was at the start, sampled every 5 ms.
+    Memory is the process's own above what it was at the start, sampled every 5 ms. Pages of mapped
+    files do not count: the system takes them back when it needs them.
     """
 
     def __enter__(self) -> Self:
         self._process = psutil.Process()
-        self._start_bytes = self._peak_bytes = self._process.memory_info().rss
+        self._start_bytes = self._peak_bytes = _own_bytes(self._process)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
@@ -49,7 +50,12 @@ class Measured:
 
     def _sample(self) -> None:
         while not self._stop.wait(0.005):
-            self._peak_bytes = max(self._peak_bytes, self._process.memory_info().rss)
+            self._peak_bytes = max(self._peak_bytes, _own_bytes(self._process))
+
+
+def _own_bytes(process: psutil.Process) -> int:
+    info = process.memory_info()
+    return int(info.rss - getattr(info, "shared", 0))
 
 
 def parser(description: str) -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from napari_attmil.bags.anomaly import AnomalyScore
-from napari_attmil.bags.convolution import are_tiles
+from napari_attmil.bags.convolution import TiledConv2d, are_tiles
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.pooling import POOLINGS, per_bag, sum_per_bag
 from napari_attmil.device import Device
@@ -190,17 +190,20 @@ class AttentionMIL(nn.Module):
     def takes_tiles(self) -> bool:
         """Whether `tiles` of the features may be given in their place, and are faster."""
         # Anomaly-aware attention looks at the maps themselves.
-        return (
-            self.recipe.tiled
-            and (self.device.name, self.device.precision) == ("cpu", "float32")
-            and self.anomaly is None
-        )
+        here = (self.device.name, self.device.precision) == ("cpu", "float32")
+        return here and self._tiled_layer is not None and self.anomaly is None
 
     def tiles(self, features: Tensor) -> Tensor:
         """Return (n, 256, channels) float32, all that can be computed before weights come in."""
+        layer = self._tiled_layer
+        assert layer is not None  # takes_tiles says so
         parts = torch.split(features, CELLS_AT_ONCE)
-        first = self.convolutions[0]
-        return torch.cat([first.tiles(self._standardised(part.float())) for part in parts])
+        return torch.cat([layer.tiles(self._standardised(part.float())) for part in parts])
+
+    @property
+    def _tiled_layer(self) -> TiledConv2d | None:
+        layers = self.convolutions.modules()
+        return next((layer for layer in layers if isinstance(layer, TiledConv2d)), None)
 
     def _embed_part(self, features: Tensor) -> Tensor:
         if are_tiles(features):

@@ -18,7 +18,7 @@ OUTPUT_SIDE = 6
 """Rows and columns of output that one tile gives."""
 TILE_SIDE = OUTPUT_SIDE + KERNEL_SIDE - 1
 POINTS = (0, 1, -1, 2, -2, 1 / 2, -1 / 2)
-"""Where the polynomials behind the method are evaluated, beside infinity; small ones round least."""
+"""Where the polynomials behind the method are evaluated beside infinity; small ones round least."""
 
 
 class TiledConv2d(nn.Conv2d):
@@ -33,6 +33,7 @@ class TiledConv2d(nn.Conv2d):
         Channels C and K.
     """
 
+    bias: Tensor
     input_transform: Tensor
     kernel_transform: Tensor
     output_transform: Tensor

@@ -39,15 +39,12 @@ class Embedding:
     build
         From channels, length of h and dropout to the convolutions, which run in the device's
         precision, and the fully connected layer, which runs in float32.
-    tiled
-        Whether the first convolution is a `TiledConv2d`.
     """
 
     shape: tuple[int, int]
     prepare: Callable[[Tensor], Tensor]
     standardised_over: tuple[int, ...]
     build: Callable[[int, int, float], tuple[nn.Module, nn.Module]]
-    tiled: bool = True
 
     def prepared(self, features: Tensor) -> Tensor:
         """Return features as the layers take them; prepared ones as they are."""
@@ -130,7 +127,7 @@ def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.
 
 
 EMBEDDINGS = {
-    "profile": Embedding((len(PROFILE), 1), profile, (0,), _profile_layers, False),
+    "profile": Embedding((len(PROFILE), 1), profile, (0,), _profile_layers),
     "three-conv": Embedding((MAP_SIDE, MAP_SIDE), _whole_maps, (0, 2, 3), _three_conv),
     "five-conv": Embedding((MAP_SIDE, MAP_SIDE), _whole_maps, (0, 2, 3), _five_conv),
 }

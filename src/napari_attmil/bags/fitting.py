@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,11 +16,19 @@ from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
 from napari_attmil.bags.convolution import tiles_bytes
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.losses import bag_losses, combined_loss, should_stop
+from napari_attmil.bags.training_state import (
+    Randomness,
+    TrainingState,
+    digest_of,
+    moments_of,
+    set_moments,
+)
 from napari_attmil.device import Device, choose_device, is_out_of_memory
 from napari_attmil.settings import MILSettings, UserError, reference_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -114,7 +121,7 @@ class Trainer:
             weight_decay=self.settings.weight_decay,
             amsgrad=True,
         )
-        self._randomness = _Randomness(self.settings.seed, self._device)
+        self._randomness = Randomness(self.settings.seed, self._device)
         self._fit_losses: list[float] = []
         self._best_weights: dict[str, Tensor] | None = None
 
@@ -172,6 +179,46 @@ class Trainer:
             first.feature_settings,
             provenance=provenance,
         )
+
+    def save_state(self, path: Path) -> None:
+        """Write all that `resume` needs, whole or not at all; between two epochs.
+
+        Raises
+        ------
+        UserError
+            If the folder cannot be written or the disk is full.
+        """
+        state = TrainingState(
+            self._model.state_dict(),
+            self._best_weights or {},
+            moments_of(self._optimiser),
+            {str(number): state for number, state in enumerate(self._randomness.states)},
+            self._fit_losses,
+        )
+        state.save(path, self._identity())
+
+    def resume(self, path: Path) -> None:
+        """Go on where `save_state` was called; the end is bit for bit that of one training.
+
+        Raises
+        ------
+        UserError
+            If the file is missing or damaged, or is of other bags, settings or another device.
+        """
+        state = TrainingState.load(path, self._identity())
+        self._model.load_state_dict(state.weights)
+        set_moments(self._optimiser, state.moments)
+        self._randomness.states = [state.random[str(n)] for n in range(len(state.random))]
+        self._best_weights = state.best_weights or None
+        self._fit_losses = state.fit_losses
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "samples": digest_of(self._bags),
+            "classes": list(self.classes),
+            "settings": self.settings.model_dump(mode="json"),
+            "device": f"{self._device.torch().type} {self._device.precision}",
+        }
 
     def _fit_anomaly(self, bags: Sequence[Bag]) -> None:
         """Fit what is normal to the cells of the healthy samples."""
@@ -281,34 +328,6 @@ class _Sums:
 
     def means(self) -> dict[str, float]:
         return {name: float(total) / self._count for name, total in self._sums.items()}
-
-
-class _Randomness(contextlib.AbstractContextManager[None]):
-    """A random state of its own, put in torch's place for a while and taken back after."""
-
-    def __init__(self, seed: int, device: Device) -> None:
-        self._devices = [device.torch()] if device.torch().type == "cuda" else []
-        self._stack = contextlib.ExitStack()
-        self._states = [
-            torch.Generator(place).manual_seed(seed).get_state()
-            for place in (torch.device("cpu"), *self._devices)
-        ]
-
-    def __enter__(self) -> None:
-        self._stack.enter_context(torch.random.fork_rng(devices=self._devices))
-        # Some of cudnn's algorithms add in an order of their own choice.
-        self._stack.enter_context(torch.backends.cudnn.flags(deterministic=True, benchmark=False))
-        torch.set_rng_state(self._states[0])
-        for device, state in zip(self._devices, self._states[1:], strict=True):
-            torch.cuda.set_rng_state(state, device)
-
-    def __exit__(self, *_: object) -> None:
-        self._states = self._read()
-        self._stack.close()
-
-    def _read(self) -> list[Tensor]:
-        on_devices = [torch.cuda.get_rng_state(device) for device in self._devices]
-        return [torch.get_rng_state(), *on_devices]
 
 
 def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
