@@ -24,7 +24,7 @@ Method = Literal[
     "mil-conjunctive-sic",
     "mil-top-sic",
     "mil-anomaly-sic",
-    "mil-mixture-sic",
+    "mil-multi-top-sic",
 ]
 """A way of classifying bags: the four rows of Table 1 of the paper, and what came after."""
 
@@ -36,7 +36,7 @@ PoolingName = Literal[
     "mean",
     "conjunctive",
     "top",
-    "mixture",
+    "multi-top",
 ]
 
 
@@ -69,7 +69,7 @@ METHODS: Final[dict[Method, MethodParts]] = {
     "mil-conjunctive-sic": MethodParts("MIL + conjunctive + SIC", "conjunctive"),
     "mil-top-sic": MethodParts("MIL + top twelfth + SIC", "top"),
     "mil-anomaly-sic": MethodParts("MIL + anomaly-aware att. + SIC", "anomaly-attention"),
-    "mil-mixture-sic": MethodParts("MIL + mixture + SIC", "mixture"),
+    "mil-multi-top-sic": MethodParts("MIL + multi-scale top + SIC", "multi-top"),
 }
 
 TABLE_1: Final[tuple[Method, ...]] = ("sic", "mil-max", "mil-max-sic", "mil-att-sic")
@@ -188,7 +188,7 @@ class MILSettings(Settings):
     """
 
     method: Method = Field(
-        "mil-att-sic",
+        "mil-multi-top-sic",
         title="Method",
         description="How the cells of a sample become one: a row of the paper's Table 1 (single "
         "instance classifier SIC, maximum or attention pooling), or what came after.",
@@ -196,15 +196,23 @@ class MILSettings(Settings):
     embedding: Literal["profile", "three-conv", "five-conv"] = Field(
         "profile",
         title="Embedding",
-        description="What turns one cell's feature maps into a vector: one layer on a few "
-        "statistics of each map, or the three convolutions of the published code, or five as in "
-        "the paper.",
+        description="What turns one cell's feature maps into a vector: one layer on what each map "
+        "shows from the cell's centre to its rim, or the three convolutions of the published "
+        "code, or five as in the paper.",
     )
     standardise: bool = Field(
         True,
         title="Standardise features",
         description="Scale every feature to mean 0 and standard deviation 1 over the training "
         "cells before the first layer.",
+    )
+    components: int = Field(
+        64,
+        ge=0,
+        le=1024,
+        title="Principal components",
+        description="The embedding profile sees the training cells' features along so many of "
+        "their main directions, each scaled to unit variance; 0 for the features as they are.",
     )
     embedding_size: int = Field(
         64, ge=8, le=4096, title="Embedding size", description="Length of one cell's vector h."
@@ -220,7 +228,7 @@ class MILSettings(Settings):
         description="Width of a linear layer before the single instance classifier; 0 for none.",
     )
     dropout: float = Field(
-        0.1, ge=0, lt=1, title="Dropout", description="Probability after the first layer."
+        0.3, ge=0, lt=1, title="Dropout", description="Probability after the first layer."
     )
     loss: Literal["cross-entropy", "binary-cross-entropy"] = Field(
         "cross-entropy",
@@ -242,13 +250,22 @@ class MILSettings(Settings):
         title="SIC decay, max pooling",
         description="The same with maximum pooling; the published code has another value here.",
     )
+    exclusion: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        title="Exclusion",
+        description="Weight of a loss that tells each cell what it is not: no cell of a sample "
+        "speaks for another class than the sample's. Unlike the SIC branch's assumption that "
+        "every cell speaks for the sample's own class this is true of every cell; 0 for none.",
+    )
     balance_classes: bool = Field(
         True,
         title="Balance classes",
         description="Weigh every sample so that all classes count the same in the loss.",
     )
     cell_dropout: float = Field(
-        0.5,
+        0.3,
         ge=0,
         lt=1,
         title="Cells left out",
@@ -256,7 +273,7 @@ class MILSettings(Settings):
         "no single cell is learnt by heart.",
     )
     bags_per_step: int = Field(
-        1,
+        8,
         ge=1,
         le=256,
         title="Samples a step",
@@ -266,7 +283,13 @@ class MILSettings(Settings):
         60, ge=1, le=10000, title="Epochs", description="Passes over the cohort at most."
     )
     learning_rate: float = Field(
-        5e-4, gt=0, le=1, title="Learning rate", description="Of Adam with AMSGrad."
+        5e-3, gt=0, le=1, title="Learning rate", description="Of Adam with AMSGrad."
+    )
+    schedule: Literal["constant", "one-cycle"] = Field(
+        "one-cycle",
+        title="Schedule",
+        description="The learning rate stays as it is, or rises in the first third of the "
+        "training and then falls to nothing.",
     )
     weight_decay: float = Field(
         1e-5, ge=0, le=1, title="Weight decay", description="L2 penalty of the optimiser."
@@ -399,7 +422,11 @@ def mil_preset(name: Preset, **changes: Any) -> MILSettings:
         If the preset or a field is unknown, or a value out of range.
     """
     published: dict[str, Any] = {
+        "method": "mil-att-sic",
         "standardise": False,
+        "components": 0,
+        "exclusion": 0,
+        "schedule": "constant",
         "embedding_size": 500,
         "attention_size": 128,
         "dropout": 0.1,

@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from napari_attmil.bags.anomaly import AnomalyScore
+from napari_attmil.bags.components import Components
 from napari_attmil.bags.convolution import TiledConv2d, are_tiles
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.pooling import POOLINGS, per_bag, sum_per_bag
@@ -97,13 +98,15 @@ class AttentionMIL(nn.Module):
         self.register_buffer("feature_std", torch.ones(statistics))
         self.method = METHODS[settings.method]
         size = settings.embedding_size
-        self.convolutions, self.embedding = self.recipe.build(channels, size, settings.dropout)
+        self.components = self._new_components(channels)
+        inputs = self._inputs(channels)
+        self.convolutions, self.embedding = self.recipe.build(inputs, size, settings.dropout)
         self.anomaly: AnomalyScore | None = None
         if self.method.pooling == "anomaly-attention":
             self.anomaly = AnomalyScore(channels)
         if self.method.pooling is not None:
             self.pooling = POOLINGS[self.method.pooling](size, classes, settings)
-        if self.method.sic:
+        if self.method.sic and not self._judges_cells:
             self.sic_head = _sic_head(size, settings.sic_hidden_size, classes)
         self.to(self.device.torch()).to(memory_format=torch.channels_last)
 
@@ -113,7 +116,8 @@ class AttentionMIL(nn.Module):
         Parameters
         ----------
         features
-            (n, channels, s, s) of any float type, or prepared as `recipe` does it, or `tiles`.
+            (n, channels, s, s) of any float type, or prepared as `recipe` does it, or what
+            `fixed_part` makes of them.
         offsets
             (b + 1,) where each bag begins on the cell axis, then n; no bag is empty.
         """
@@ -171,7 +175,8 @@ class AttentionMIL(nn.Module):
             logits.detach().softmax(1), torch.tensor(lengths, device=logits.device), dim=0
         )
         attention = (pooled.weight * of_bag).sum(1)
-        head = self.sic_head if self.method.sic else self.pooling.head
+        has_branch = self.method.sic and not self._judges_cells
+        head = self.sic_head if has_branch else self.pooling.head
         instance_logits = head(embeddings[:, : self.settings.embedding_size])
         return MILOutput(logits, attention, instance_logits, pooled.contribution)
 
@@ -187,18 +192,50 @@ class AttentionMIL(nn.Module):
         return (shares / shares.sum(1, keepdim=True)).log()
 
     @property
-    def takes_tiles(self) -> bool:
-        """Whether `tiles` of the features may be given in their place, and are faster."""
-        # Anomaly-aware attention looks at the maps themselves.
-        here = (self.device.name, self.device.precision) == ("cpu", "float32")
-        return here and self._tiled_layer is not None and self.anomaly is None
+    def _judges_cells(self) -> bool:
+        return self.method.pooling is not None and self.pooling.judges_cells
 
-    def tiles(self, features: Tensor) -> Tensor:
-        """Return (n, 256, channels) float32, all that can be computed before weights come in."""
-        layer = self._tiled_layer
-        assert layer is not None  # takes_tiles says so
+    @property
+    def has_fixed_part(self) -> bool:
+        """Whether `fixed_part` of the features may be given in their place, and is faster."""
+        if self.anomaly is not None:
+            return False  # It looks at the features themselves.
+        on_cpu = (self.device.name, self.device.precision) == ("cpu", "float32")
+        return self.components is not None or (on_cpu and self._tiled_layer is not None)
+
+    def fixed_part(self, features: Tensor) -> Tensor:
+        """Return all of the embedding that can be computed before weights come in.
+
+        Returns
+        -------
+        (n, components) float32
+            Or (n, 256, channels), the tiles of the first convolution.
+        """
         parts = torch.split(features, CELLS_AT_ONCE)
-        return torch.cat([layer.tiles(self._standardised(part.float())) for part in parts])
+        return torch.cat([self._fixed_part_of(part) for part in parts])
+
+    def standardised(self, features: Tensor) -> Tensor:
+        """Return (n, F) float32: a profile's numbers as its components are found in."""
+        prepared = self.recipe.prepared(features.to(self.device.torch())).float()
+        return self._standardised(prepared).flatten(1)
+
+    def _fixed_part_of(self, features: Tensor) -> Tensor:
+        if self.components is not None:
+            reduced: Tensor = self.components(self.standardised(features))
+            return reduced
+        assert self._tiled_layer is not None  # has_fixed_part says so
+        return self._tiled_layer.tiles(self._standardised(features.float()))
+
+    def _new_components(self, channels: int) -> Components | None:
+        if not (self.recipe.is_profile and self.settings.components):
+            return None
+        return Components(channels * self.recipe.shape[0], self.settings.components)
+
+    def _inputs(self, channels: int) -> int:
+        """Return how many numbers or maps of a cell the first layer takes."""
+        if self.components is not None:
+            return self.components.directions.shape[1]
+        return channels * self.recipe.shape[0] if self.recipe.is_profile else channels
 
     @property
     def _tiled_layer(self) -> TiledConv2d | None:
@@ -206,11 +243,13 @@ class AttentionMIL(nn.Module):
         return next((layer for layer in layers if isinstance(layer, TiledConv2d)), None)
 
     def _embed_part(self, features: Tensor) -> Tensor:
-        if are_tiles(features):
-            of_tiles: Tensor = self.embedding(self.convolutions(features))
-            return of_tiles
+        if features.ndim == 2 or are_tiles(features):
+            ready: Tensor = self.embedding(self.convolutions(features.to(self.device.torch())))
+            return ready
         prepared = self.recipe.prepared(features.to(self.device.torch())).float()
         standardised = self._standardised(prepared)
+        if self.components is not None:
+            standardised = self.components(standardised.flatten(1))[:, :, None, None]
         with self.device.autocast():
             convolved = self.convolutions(
                 standardised.contiguous(memory_format=torch.channels_last)

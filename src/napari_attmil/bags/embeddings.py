@@ -15,13 +15,16 @@ from napari_attmil.bags.convolution import TiledConv2d
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MAP_SIDE = 14
 """Rows and columns of the maps that the published convolutions take."""
 
-PROFILE = ("mean", "standard deviation", "maximum", "mean of the middle")
-"""What the project's own embedding keeps of every map."""
+RINGS = (0.29, 0.5, 0.71, 0.93)
+"""Radii, as shares of half a map's side, between the rings that a profile looks at."""
+
+PROFILE_LENGTH = 2 * (len(RINGS) + 1) + 1
+"""What the project's own embedding keeps of every map: mean and spread of each ring, the maximum."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Embedding:
     standardised_over
         Axes of the prepared features that share a mean and a standard deviation.
     build
-        From channels, length of h and dropout to the convolutions, which run in the device's
-        precision, and the fully connected layer, which runs in float32.
+        From channels (of a profile: numbers a cell), length of h and dropout to the convolutions,
+        which run in the device's precision, and the fully connected layer, which runs in float32.
     """
 
     shape: tuple[int, int]
@@ -52,8 +55,17 @@ class Embedding:
 
     def map_means(self, prepared: Tensor) -> Tensor:
         """Return the (n, channels) mean of every feature map of prepared features."""
-        # A profile begins with the mean.
-        return prepared[:, :, 0, 0] if self.shape[1] == 1 else prepared.mean((2, 3))
+        # A profile begins with the means of its rings.
+        return (
+            prepared[:, :, : len(RINGS) + 1, 0].mean(2)
+            if self.is_profile
+            else prepared.mean((2, 3))
+        )
+
+    @property
+    def is_profile(self) -> bool:
+        """Whether numbers are kept of every map, and not the map itself."""
+        return self.shape[1] == 1
 
     def statistics_shape(self, channels: int) -> tuple[int, int, int]:
         """Return the shape of the prepared features' mean and standard deviation."""
@@ -66,21 +78,30 @@ class Embedding:
 
 
 def profile(features: Tensor) -> Tensor:
-    """Return (n, channels, 4, 1): mean, deviation, maximum and middle of every map.
+    """Return (n, channels, 11, 1): every map's course from the cell's centre to its rim.
 
-    They do not change when a cell is turned, and the middle tells a cell's centre from its rim.
+    The mean in each of five rings, the standard deviation in each, and the map's maximum. They
+    hardly change when a cell is turned, and tell a pale centre, a target's eye or a dark rim.
     """
-    maps = features.float()
-    edge = maps.shape[-1] * 2 // 7
-    middle = maps[..., edge : maps.shape[-2] - edge, edge : maps.shape[-1] - edge]
-    places = (-2, -1)
-    parts = [
-        maps.mean(places),
-        maps.std(places, correction=0),
-        maps.amax(places),
-        middle.mean(places),
-    ]
-    return torch.stack(parts, dim=2)[..., None].to(features.dtype)
+    maps = features.float().flatten(2)
+    rings = _rings(features.shape[-2:]).to(maps.device)
+    means = maps @ rings.T
+    spreads = (maps.square() @ rings.T - means.square()).clamp(min=0).sqrt()
+    parts = torch.cat([means, spreads, maps.amax(2, keepdim=True)], dim=2)
+    return parts[..., None].to(features.dtype)
+
+
+def _rings(shape: Sequence[int]) -> Tensor:
+    """Return (5, rows * columns) the weights of a map's places in each ring; rows sum to 1.
+
+    A ring too narrow for a small map to hold a place of is the whole map.
+    """
+    rows, columns = (torch.linspace(-1, 1, side) if side > 1 else torch.zeros(1) for side in shape)
+    radius = torch.hypot(rows[:, None], columns[None, :]).flatten()
+    ring = torch.bucketize(radius, torch.tensor(RINGS))
+    weights = torch.stack([(ring == number).float() for number in range(len(RINGS) + 1)])
+    weights[weights.sum(1) == 0] = 1
+    return weights / weights.sum(1, keepdim=True)
 
 
 def _whole_maps(features: Tensor) -> Tensor:
@@ -90,9 +111,9 @@ def _whole_maps(features: Tensor) -> Tensor:
     )
 
 
-def _profile_layers(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.Module]:
+def _profile_layers(inputs: int, size: int, dropout: float) -> tuple[nn.Module, nn.Module]:
     """Return the project's own embedding: hardly any parameters, for cohorts of few samples."""
-    connected = nn.Linear(channels * len(PROFILE), size)
+    connected = nn.Linear(inputs, size)
     return nn.Flatten(), nn.Sequential(connected, nn.ReLU(), nn.Dropout(dropout))
 
 
@@ -127,7 +148,7 @@ def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.
 
 
 EMBEDDINGS = {
-    "profile": Embedding((len(PROFILE), 1), profile, (0,), _profile_layers),
+    "profile": Embedding((PROFILE_LENGTH, 1), profile, (0,), _profile_layers),
     "three-conv": Embedding((MAP_SIDE, MAP_SIDE), _whole_maps, (0, 2, 3), _three_conv),
     "five-conv": Embedding((MAP_SIDE, MAP_SIDE), _whole_maps, (0, 2, 3), _five_conv),
 }

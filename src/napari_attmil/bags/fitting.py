@@ -13,9 +13,16 @@ from torch import Tensor
 
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
+from napari_attmil.bags.components import MOST_CELLS
 from napari_attmil.bags.convolution import tiles_bytes
 from napari_attmil.bags.embeddings import EMBEDDINGS
-from napari_attmil.bags.losses import bag_losses, combined_loss, should_stop
+from napari_attmil.bags.losses import (
+    bag_losses,
+    combined_loss,
+    exclusion_loss,
+    rate_share,
+    should_stop,
+)
 from napari_attmil.bags.training_state import (
     Randomness,
     TrainingState,
@@ -108,11 +115,14 @@ class Trainer:
         channels = int(bags[0].features.shape[1])
         self._model = new_model(len(self.classes), self.settings, self._device, channels)
         self._features = _on_device([as_tensor(b.features) for b in self._bags], self._device)
+        self._randomness = Randomness(self.settings.seed, self._device)
         if self.settings.standardise:
             self._model.set_standardisation(*feature_statistics(self._features, self._model.recipe))
         if self._model.anomaly is not None:
             self._fit_anomaly(bags)
-        self._features = _tiled_if_they_fit(self._features, self._model)
+        if self._model.components is not None:
+            self._fit_components()
+        self._features = _fixed_part_if_it_fits(self._features, self._model)
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = _bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -121,7 +131,6 @@ class Trainer:
             weight_decay=self.settings.weight_decay,
             amsgrad=True,
         )
-        self._randomness = Randomness(self.settings.seed, self._device)
         self._fit_losses: list[float] = []
         self._best_weights: dict[str, Tensor] | None = None
 
@@ -237,16 +246,29 @@ class Trainer:
         assert self._model.anomaly is not None  # the method has it
         self._model.anomaly.fit(parts)
 
+    def _fit_components(self) -> None:
+        """Find the main directions in which the training cells vary."""
+        assert self._model.components is not None  # the settings ask for them
+        step = -(-sum(map(len, self._features)) // MOST_CELLS)
+        with self._randomness, torch.no_grad():
+            few = torch.cat([self._model.standardised(bag[::step]) for bag in self._features])
+            self._model.components.fit(few)
+
     def _epoch(self, epoch: int) -> EpochProgress:
         self._model.train()
         order = torch.randperm(len(self._bags))
         sums = _Sums()
-        for bags in torch.split(order, self.settings.bags_per_step):
+        steps = torch.split(order, self.settings.bags_per_step)
+        for step, bags in enumerate(steps):
+            self._set_learning_rate(epoch + step / len(steps))
             features, offsets = self._pack(bags.tolist())
             output = self._model(features, offsets)
             targets = self._targets[bags].to(output.logits.device)
             mil, sic = bag_losses(output, offsets, targets, self.settings)
             losses = combined_loss(mil, sic, epoch, self.settings)
+            if self.settings.exclusion > 0:
+                other = exclusion_loss(output, offsets, targets)
+                losses = losses + self.settings.exclusion * other
             weights = self._weights[bags].to(losses.device)
             self._optimiser.zero_grad()
             (losses * weights).mean().backward()
@@ -268,6 +290,11 @@ class Trainer:
             means["correct"],
             math.inf,
         )
+
+    def _set_learning_rate(self, epochs_done: float) -> None:
+        share = rate_share(epochs_done / self.settings.epochs, self.settings)
+        for group in self._optimiser.param_groups:
+            group["lr"] = share * self.settings.learning_rate
 
     def _pack(self, bags: list[int]) -> tuple[Tensor, list[int]]:
         """Return some bags' cells on one axis, a few cells left out at random, and offsets."""
@@ -367,15 +394,16 @@ def _on_device(features: list[Tensor], device: Device) -> list[Tensor]:
     return [bag.to(place) for bag in features]
 
 
-def _tiled_if_they_fit(features: list[Tensor], model: AttentionMIL) -> list[Tensor]:
-    """Return the features' tiles where these train faster and fit into memory."""
-    if not model.takes_tiles:
+def _fixed_part_if_it_fits(features: list[Tensor], model: AttentionMIL) -> list[Tensor]:
+    """Return what can be computed before the training, where that is faster and fits into memory."""
+    if not model.has_fixed_part:
         return features
     cells = sum(len(bag) for bag in features)
-    if tiles_bytes(cells, model.channels, features[0].shape[-1]) > RESIDENT_BYTES:
+    is_tiles = model.components is None
+    if is_tiles and tiles_bytes(cells, model.channels, features[0].shape[-1]) > RESIDENT_BYTES:
         return features
     with torch.no_grad():
-        return [model.tiles(bag) for bag in features]
+        return [model.fixed_part(bag.to(model.device.torch())) for bag in features]
 
 
 def _prepared(bag: Bag, recipe: Embedding) -> npt.NDArray[np.float16]:

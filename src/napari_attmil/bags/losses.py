@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -29,6 +30,19 @@ def bag_losses(
     return class_loss(output.logits, targets, settings.loss), sic
 
 
+def exclusion_loss(output: MILOutput, offsets: Sequence[int], targets: Tensor) -> Tensor:
+    """Return (b,) by how much each bag's cells speak for other classes than the bag's.
+
+    Mean over cells and other classes of log(1 + exp(logit)): the cross entropy of "this cell does
+    not belong to that class", which the bag's label makes true of every one of its cells.
+    """
+    lengths = bag_lengths(offsets)
+    of_cell = targets.repeat_interleave(torch.tensor(lengths, device=targets.device))
+    others = 1 - functional.one_hot(of_cell, output.instance_logits.shape[1])
+    speaks = (functional.softplus(output.instance_logits) * others).sum(1) / (others.sum(1))
+    return torch.stack([bag.mean() for bag in torch.split(speaks, lengths)])
+
+
 def class_loss(
     logits: Tensor, targets: Tensor, kind: Literal["cross-entropy", "binary-cross-entropy"]
 ) -> Tensor:
@@ -53,6 +67,20 @@ def combined_loss(mil: Tensor, sic: Tensor, epoch: int, settings: MILSettings) -
     beta = settings.beta_max_pooling if is_max else settings.beta
     share = beta**epoch
     return (1 - share) * mil + share * sic
+
+
+def rate_share(done: float, settings: MILSettings) -> float:
+    """Return the share of the learning rate to use when `done`, 0 to 1, of the epochs are over.
+
+    One cycle: up along a cosine in the first 30 % of the training, down to nothing after (Smith
+    and Topin 2019).
+    """
+    if settings.schedule == "constant":
+        return 1.0
+    rising = 0.3
+    if done < rising:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * done / rising)) / 2
+    return (1 + math.cos(math.pi * (done - rising) / (1 - rising))) / 2
 
 
 def should_stop(fit_losses: Sequence[float], settings: MILSettings) -> bool:

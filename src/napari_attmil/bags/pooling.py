@@ -7,13 +7,12 @@ contribution that is shown is never an approximation of what decided.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +58,9 @@ class Pooling(nn.Module):
     settings
         Widths of the attention.
     """
+
+    judges_cells = False
+    """Whether its head, and not a branch of its own, classifies single instances."""
 
     head: nn.Linear
 
@@ -158,45 +160,33 @@ class ConjunctivePooling(AttentionPooling):
 
 
 class TopPooling(Pooling):
-    """Mean of each class's largest cell logits: of the top `TOP_SHARE` of the bag."""
+    """Mean of each class's largest cell logits: of the top `shares` of the bag.
+
+    A cell's logit is what the head says of it alone, so that cells are judged one by one. Its
+    weight, unlike its contribution, does not stop at the border of the top: it is its
+    probability, of belonging to the class, over the sum of the bag's.
+    """
+
+    judges_cells = True
+    shares: tuple[float, ...] = (1 / 12,)
 
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
         own = embeddings @ self.head.weight.T
-        weight = per_bag(_top, own.detach(), lengths)
-        return Pooled(weight * own, weight)
+        chosen = sum(
+            per_bag(partial(_top, share=share), own.detach(), lengths) for share in self.shares
+        )
+        weight = per_bag(_normalised, (own + self.head.bias).detach().sigmoid(), lengths)
+        return Pooled(own * chosen / len(self.shares), weight)
 
 
-class MixturePooling(Pooling):
-    """Log likelihood ratio of a mixture: log(1 - pi_k + pi_k exp(s_ik)), summed over the cells.
+class MultiScaleTopPooling(TopPooling):
+    """The same over several shares of the bag, from the few most telling cells to all of them.
 
-    A sample of class k is taken for one whose cells are altered with probability pi_k, else as
-    in any other sample; s_ik is by how much likelier cell i is among the altered ones. The sum
-    is then what best tells the classes apart (Neyman and Pearson 1933), whether one cell in a
-    hundred is altered or nearly all. The share pi_k and the log ratios s are learnt, from the
-    samples' labels alone; `scale` makes up for cells of one sample that are alike.
-
-    A cell's weight is its posterior probability of being altered, over the sum of these.
+    Nobody has to know how many cells of a sample are altered: a handful shows in the smallest
+    share, a slight change of all cells in the largest.
     """
 
-    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
-        super().__init__(size, classes, settings)
-        share = torch.full((classes,), FIRST_ALTERED_SHARE)
-        self.share_logit = nn.Parameter(share.logit())
-        self.log_scale = nn.Parameter(torch.zeros(()))
-        self.constant = nn.Parameter(torch.zeros(classes))
-
-    @property
-    def bias(self) -> Tensor:  # noqa: D102
-        return self.constant
-
-    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
-        log_ratio = self.head(embeddings).clamp(max=LARGEST_LOG_RATIO)
-        # log(1 - pi + pi e^s), from log(1 - pi) = logsigmoid(-l) and log pi = logsigmoid(l).
-        altered = functional.logsigmoid(self.share_logit) + log_ratio
-        evidence = torch.logaddexp(functional.logsigmoid(-self.share_logit), altered)
-        posterior = (altered - evidence).exp()
-        weight = per_bag(_normalised, posterior, lengths)
-        return Pooled(self.log_scale.exp() * evidence, weight)
+    shares = (0.03, 1 / 12, 0.25, 1.0)
 
 
 def per_bag(function: Callable[[Tensor], Tensor], values: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -232,8 +222,9 @@ def _winners(values: Tensor) -> Tensor:
     return wins / wins.sum(0)
 
 
-def _top(own: Tensor) -> Tensor:
-    count = max(1, math.ceil(len(own) * TOP_SHARE))
+def _top(own: Tensor, share: float) -> Tensor:
+    """Return (n, K) equal weights of the cells with the largest values of each class."""
+    count = max(1, round(len(own) * share))
     # Cells that tie with the last one of the top share its place.
     chosen = (own >= own.topk(count, dim=0).values[-1]).to(own.dtype)
     return chosen / chosen.sum(0)
@@ -247,5 +238,5 @@ POOLINGS: dict[PoolingName, type[Pooling]] = {
     "mean": MeanPooling,
     "conjunctive": ConjunctivePooling,
     "top": TopPooling,
-    "mixture": MixturePooling,
+    "multi-top": MultiScaleTopPooling,
 }
