@@ -30,7 +30,7 @@ def classifier(planted_bags: list[Bag], small: MILSettings, cpu: Device) -> Clas
 
 @pytest.fixture(params=METHODS)
 def untrained(request: pytest.FixtureRequest, small: MILSettings, cpu: Device) -> Classifier:
-    model = new_model(3, small.replace(method=request.param), cpu, channels=8)
+    model = new_model("abc", small.replace(method=request.param), cpu, channels=8)
     return Classifier((model,), ("a", "b", "c"), "", FeatureSettings())
 
 

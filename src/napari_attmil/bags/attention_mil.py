@@ -75,6 +75,8 @@ class AttentionMIL(nn.Module):
         Where and in which precision the convolutions run; the CPU in float32 if None.
     channels
         Feature channels of a cell.
+    reference
+        The class of healthy samples, if there is one: cells get no attention for looking healthy.
     """
 
     feature_mean: Tensor
@@ -86,8 +88,10 @@ class AttentionMIL(nn.Module):
         settings: MILSettings,
         device: Device | None = None,
         channels: int = CHANNELS,
+        reference: int | None = None,
     ) -> None:
         super().__init__()
+        self.reference = reference
         self.classes = classes
         self.settings = settings
         self.device = device or Device("cpu", "float32", "processor")
@@ -158,7 +162,9 @@ class AttentionMIL(nn.Module):
 
         The attention is alpha (eq. 7) for attention pooling. For maximum pooling it is the
         share of the pooled vector's entries that a cell has won (eq. 4). Where cells are weighed
-        for each class apart, it is the mean of these weights by the bag's class probabilities.
+        for each class apart, it is the mean of these weights by the bag's class probabilities, the
+        class of healthy samples left aside: in one of these, odd cells stand out (paper, section
+        3.2).
         For SIC alone it is the cell's probability of the bag's class, divided by the bag's sum of
         these.
 
@@ -172,7 +178,7 @@ class AttentionMIL(nn.Module):
         pooled = self.pooling(embeddings, lengths)
         logits = sum_per_bag(pooled.contribution, lengths) + self.pooling.bias
         of_bag = torch.repeat_interleave(
-            logits.detach().softmax(1), torch.tensor(lengths, device=logits.device), dim=0
+            self._shares_of_attention(logits), torch.tensor(lengths, device=logits.device), dim=0
         )
         attention = (pooled.weight * of_bag).sum(1)
         has_branch = self.method.sic and not self._judges_cells
@@ -190,6 +196,13 @@ class AttentionMIL(nn.Module):
             return output.logits.log_softmax(1)
         shares = _vote_shares(output.instance_logits, offsets).clamp(min=LEAST_SHARE)
         return (shares / shares.sum(1, keepdim=True)).log()
+
+    def _shares_of_attention(self, logits: Tensor) -> Tensor:
+        """Return (b, K) how much each class's weights of cells count for a bag's attention."""
+        values = logits.detach().clone()
+        if self.reference is not None and self.classes > 1:
+            values[:, self.reference] = -torch.inf
+        return values.softmax(1)
 
     @property
     def _judges_cells(self) -> bool:

@@ -14,10 +14,10 @@ from napari_attmil.bags.attention_mil import CHANNELS, AttentionMIL
 from napari_attmil.bags.certainty import Certainty
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from napari_attmil.device import Device, choose_device
-from napari_attmil.settings import FeatureSettings, MILSettings, UserError
+from napari_attmil.settings import FeatureSettings, MILSettings, UserError, reference_class
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.cells.boxes import FloatArray, IntArray
@@ -196,7 +196,7 @@ class Classifier:
             certainty = Certainty.from_json(settings["certainty"])
             models = []
             for number in range(int(settings["models"])):
-                model = new_model(len(classes), mil, device, settings["channels"])
+                model = new_model(classes, mil, device, settings["channels"])
                 model.load_state_dict(_member_weights(checkpoint.weights, number))
                 models.append(model.eval())
             digest = str(settings["detector_digest"])
@@ -242,12 +242,14 @@ class Classifier:
 
 
 def new_model(
-    classes: int, settings: MILSettings, device: Device, channels: int = CHANNELS
+    classes: Sequence[str], settings: MILSettings, device: Device, channels: int = CHANNELS
 ) -> AttentionMIL:
     """Return an untrained model without touching torch's global random state."""
+    healthy = reference_class(classes, settings.reference_class)
+    reference = None if healthy is None else list(classes).index(healthy)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)
-        return AttentionMIL(classes, settings, device, channels)
+        return AttentionMIL(len(classes), settings, device, channels, reference)
 
 
 def _member_weights(weights: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:

@@ -113,7 +113,7 @@ class Trainer:
         self._bags = loaded_bags(bags, self.settings)
         self._device = _training_device(device or choose_device())
         channels = int(bags[0].features.shape[1])
-        self._model = new_model(len(self.classes), self.settings, self._device, channels)
+        self._model = new_model(self.classes, self.settings, self._device, channels)
         self._features = _on_device([as_tensor(b.features) for b in self._bags], self._device)
         self._randomness = Randomness(self.settings.seed, self._device)
         if self.settings.standardise:
@@ -171,7 +171,7 @@ class Trainer:
         if self._best_weights is None:
             raise UserError("There is no classifier yet; let at least one epoch finish.")
         channels = self._model.channels
-        model = new_model(len(self.classes), self.settings, self._device, channels)
+        model = new_model(self.classes, self.settings, self._device, channels)
         model.load_state_dict(self._best_weights)
         provenance = {
             "samples": len(self._bags),

@@ -170,6 +170,15 @@ class TopPooling(Pooling):
     judges_cells = True
     shares: tuple[float, ...] = (1 / 12,)
 
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__(size, classes, settings)
+        # What single cells are not must not say how likely a class is for a sample.
+        self.constant = nn.Parameter(torch.zeros(classes))
+
+    @property
+    def bias(self) -> Tensor:  # noqa: D102
+        return self.head.bias + self.constant
+
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
         own = embeddings @ self.head.weight.T
         chosen = sum(

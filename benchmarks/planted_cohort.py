@@ -1,0 +1,237 @@
+"""A cohort whose every cell is known: patients made of real, typed cells (Chula RBC-12).
+
+Every sample is a draw of normal cells; in a diseased one a given share of them is replaced by
+cells of that disease's type. So the label depends on the planted cells alone. Source images are
+split into the folds first, and a patient's cells all come from one fold's images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from rich.progress import track
+from scipy.optimize import linear_sum_assignment
+from sklearn.model_selection import StratifiedGroupKFold
+
+from napari_attmil.bags.bag import Bag
+from napari_attmil.cells.detector import median_diameter_px
+from napari_attmil.checkpoints import write_atomically
+from napari_attmil.images.cohort import Frame
+from napari_attmil.images.reading import read_frame
+from napari_attmil.settings import DetectionSettings, FeatureSettings
+
+if TYPE_CHECKING:
+    from napari_attmil.cells.detector import Detector
+
+CHULA: Final = Path(__file__).parents[2] / "shared" / "data" / "chula"
+NORMAL: Final = "normal"
+HEALTHY: Final = "healthy"
+STANDARD_TYPES: Final = ("spherocyte", "target", "stomatocyte", "elliptocyte")
+"""The diseases of the standard cohort, which figures are reported on."""
+DEVELOPMENT_TYPES: Final = ("ovalocyte", "hypochromia", "schistocyte", "burr")
+"""Other diseases of other cells: what methods are chosen on, so that no reported figure is tuned."""
+FOLDS: Final = 3
+
+
+@dataclass(frozen=True, eq=False)
+class TypedCells:
+    """Detected cells whose type an expert named.
+
+    Attributes
+    ----------
+    image, cell_type
+        (n,) file name and type of each cell.
+    features
+        (n, 256, s, s) float16, memory-mapped.
+    labelled
+        How many cells the experts named; those that no box was found for are left out.
+    detector_digest, settings
+        What the features were computed with.
+    """
+
+    image: npt.NDArray[np.str_]
+    cell_type: npt.NDArray[np.str_]
+    features: npt.NDArray[np.float16]
+    labelled: int
+    detector_digest: str
+    settings: FeatureSettings
+
+    def __len__(self) -> int:
+        """Return the number of cells."""
+        return len(self.image)
+
+
+@dataclass(frozen=True)
+class CohortPlan:
+    """What a planted cohort looks like; the defaults are the standard form.
+
+    Attributes
+    ----------
+    types
+        One disease a type of cell, beside the healthy class.
+    witness_rate
+        Share of a diseased sample's cells that is of its type, 0 to 1; at least one cell.
+    patients, samples
+        Patients a class, and samples a patient.
+    fewest, most
+        Cells of a sample.
+    seed
+        Of the split of the images and of all draws.
+    """
+
+    types: tuple[str, ...] = STANDARD_TYPES
+    witness_rate: float = 0.1
+    patients: int = 12
+    samples: int = 2
+    fewest: int = 50
+    most: int = 110
+    seed: int = 0
+
+
+def typed_cells(
+    detector: Detector, settings: FeatureSettings, cache: Path, folder: Path = CHULA
+) -> TypedCells:
+    """Return all typed cells with their features, computed once and kept in `cache`."""
+    key = f"{detector.digest[:12]}-{settings.model_dump_json()}"
+    stem = cache / f"chula-{abs(hash_of(key)):012x}"
+    table_path, features_path = stem.with_suffix(".csv"), stem.with_suffix(".npy")
+    labels = pd.read_csv(folder / "cells.csv")
+    if not (table_path.is_file() and features_path.is_file()):
+        _compute(detector, settings, folder, labels, table_path, features_path)
+    table = pd.read_csv(table_path)
+    return TypedCells(
+        table["image"].to_numpy(dtype=str),
+        table["cell_type"].to_numpy(dtype=str),
+        np.load(features_path, mmap_mode="r"),
+        len(labels),
+        detector.digest,
+        settings,
+    )
+
+
+def hash_of(text: str) -> int:
+    """Return a number that stands for a text, the same in every process."""
+    import zlib
+
+    return zlib.crc32(text.encode())
+
+
+def planted_bags(cells: TypedCells, plan: CohortPlan) -> tuple[list[Bag], npt.NDArray[np.int64]]:
+    """Draw a cohort.
+
+    Returns
+    -------
+    bags, folds
+        One bag a sample, and (n,) the fold whose images it was drawn from.
+    """
+    rng = np.random.default_rng(plan.seed)
+    fold_of_cell = split_images(cells, plan)
+    bags, folds = [], []
+    for label in (HEALTHY, *plan.types):
+        for patient in range(plan.patients):
+            fold = patient % FOLDS
+            here = fold_of_cell == fold
+            for number in range(plan.samples):
+                rows = _draw(cells, here, label, plan, rng)
+                bags.append(_bag(cells, rows, f"{label}-{patient + 1:02}", number + 1, label))
+                folds.append(fold)
+    return bags, np.array(folds)
+
+
+def split_images(cells: TypedCells, plan: CohortPlan) -> npt.NDArray[np.int64]:
+    """Return (n,) the fold of each cell's image, types spread evenly; -1 for types not used."""
+    used = np.flatnonzero(np.isin(cells.cell_type, [NORMAL, *plan.types]))
+    fold_of_cell = np.full(len(cells), -1, dtype=np.int64)
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=plan.seed)
+    parts = splitter.split(used, cells.cell_type[used], cells.image[used])
+    for fold, (_, test) in enumerate(parts):
+        fold_of_cell[used[test]] = fold
+    return fold_of_cell
+
+
+def _draw(
+    cells: TypedCells,
+    here: npt.NDArray[np.bool_],
+    label: str,
+    plan: CohortPlan,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.intp]:
+    """Return the rows of one sample's cells, in random order."""
+    count = int(rng.integers(plan.fewest, plan.most + 1))
+    planted = 0 if label == HEALTHY else max(1, round(plan.witness_rate * count))
+    of_type = np.flatnonzero(here & (cells.cell_type == label))
+    normal = np.flatnonzero(here & (cells.cell_type == NORMAL))
+    rows = [
+        rng.choice(normal, count - planted, replace=False),
+        rng.choice(of_type, planted, replace=len(of_type) < planted),
+    ]
+    drawn: npt.NDArray[np.intp] = rng.permutation(np.concatenate(rows))
+    return drawn
+
+
+def _bag(
+    cells: TypedCells, rows: npt.NDArray[np.intp], patient: str, number: int, label: str
+) -> Bag:
+    return Bag(
+        features=np.asarray(cells.features[rows]),
+        cell_id=np.arange(1, len(rows) + 1),
+        sample=f"{patient}-{number}",
+        patient=patient,
+        label=label,
+        altered=cells.cell_type[rows] != NORMAL,
+        detector_digest=cells.detector_digest,
+        feature_settings=cells.settings,
+    )
+
+
+def _compute(
+    detector: Detector,
+    settings: FeatureSettings,
+    folder: Path,
+    labels: pd.DataFrame,
+    table_path: Path,
+    features_path: Path,
+) -> None:
+    """Detect the cells of every image, give them the experts' types, and read their features."""
+    images, types, features = [], [], []
+    groups = list(labels.groupby("image"))
+    for name, group in track(groups, "Finding and reading the typed cells"):
+        image = read_frame(Frame(folder / "images" / str(name)))
+        xyxy = detector.detect([image], DetectionSettings()).xyxy
+        pairs = match_centres(xyxy, group[["x", "y"]].to_numpy(dtype=float))
+        found = pairs[pairs[:, 0] >= 0]
+        if not len(found):
+            continue
+        diameter = median_diameter_px(xyxy)
+        features.append(detector.roi_features(image, xyxy[found[:, 0]], settings, diameter))
+        images += [str(name)] * len(found)
+        types += group["cell_type"].to_numpy(dtype=str)[found[:, 1]].tolist()
+    with write_atomically(features_path) as temporary, temporary.open("wb") as file:
+        np.save(file, np.concatenate(features))
+    with write_atomically(table_path) as temporary:
+        pd.DataFrame({"image": images, "cell_type": types}).to_csv(temporary, index=False)
+
+
+def match_centres(
+    xyxy: npt.NDArray[np.float32], centres: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """Pair boxes and labelled centres one to one: each centre with the nearest box around it.
+
+    Returns
+    -------
+    (m, 2) int64
+        Rows of boxes and of centres.
+    """
+    x, y = centres[None, :, 0], centres[None, :, 1]
+    x_min, y_min, x_max, y_max = (xyxy[:, side, None] for side in range(4))
+    inside = (x_min <= x) & (x <= x_max) & (y_min <= y) & (y <= y_max)
+    distance = np.hypot((x_min + x_max) / 2 - x, (y_min + y_max) / 2 - y)
+    far = 1e6
+    rows, columns = linear_sum_assignment(np.where(inside, distance, far))
+    good = inside[rows, columns]
+    return np.stack([rows[good], columns[good]], axis=1).astype(np.int64)

@@ -1,0 +1,51 @@
+"""The main directions in which cells vary: what a small cohort can learn from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+MOST_CELLS = 20_000
+"""About so many cells, evenly taken from all, are enough to find the directions."""
+
+LEAST_SPREAD = 1e-3
+"""Directions in which cells vary less than this share of the first one's are noise, and left out."""
+
+
+class Components(nn.Module):
+    """Principal components of standardised features, each scaled to unit variance.
+
+    They are found once, before a training, without any label.
+
+    Parameters
+    ----------
+    features
+        Numbers F that describe a cell.
+    count
+        Directions that are kept.
+    """
+
+    directions: Tensor
+
+    def __init__(self, features: int, count: int) -> None:
+        super().__init__()
+        self.register_buffer("directions", torch.zeros(features, min(count, features)))
+
+    def fit(self, values: Tensor) -> None:
+        """Find the directions in the (n, F) float32 features, of mean 0, of a training's cells.
+
+        Random numbers are drawn from torch's generator (Halko, Martinsson and Tropp 2011).
+        """
+        count = min(self.directions.shape[1], *values.shape)
+        width = min(count + 16, *values.shape)
+        _, singular, directions = torch.svd_lowrank(values, q=width, niter=3)
+        spread = singular[:count] / len(values) ** 0.5
+        scale = torch.where(spread > LEAST_SPREAD * spread[0], 1 / spread, 0)
+        # Signs are arbitrary; the largest entry of each direction shall be positive.
+        sign = directions[:, :count].gather(0, directions[:, :count].abs().argmax(0)[None]).sign()
+        with torch.no_grad():
+            self.directions.zero_()[:, :count] = directions[:, :count] * sign * scale
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the (n, count) components of (n, F) features."""
+        return values @ self.directions
