@@ -45,9 +45,9 @@ h1 { margin: 0 0 4px; } h2 { margin: 36px 0 8px; font-size: 19px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { padding: 5px 14px 5px 0; text-align: left; border-bottom: 1px solid var(--rule);
   white-space: nowrap; vertical-align: top; }
-th { font-weight: 600; }
+thead th { font-weight: 600; white-space: normal; }
 tr.main td { font-weight: 600; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 16px; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 16px; }
 .charts > * { background: var(--panel); border-radius: 8px; padding: 8px; }
 svg { width: 100%; height: auto; display: block; }
 svg text { fill: var(--faint); font-size: 11px; } svg .title { fill: var(--ink); font-size: 13px; }
@@ -62,7 +62,7 @@ svg text { fill: var(--faint); font-size: 11px; } svg .title { fill: var(--ink);
 .confusion { margin: 4px auto; } .confusion td, .confusion th { padding: 5px 8px; border: 0; }
 .confusion td { text-align: right;
   background: color-mix(in srgb, var(--c0) calc(var(--share) * 70%), transparent); }
-caption { padding: 2px 0 8px; font-size: 13px; }
+.caption { margin: 2px 8px 8px; font-size: 13px; text-align: center; }
 pre { background: var(--panel); padding: 12px; border-radius: 8px; overflow-x: auto; }
 summary { cursor: pointer; font-weight: 600; margin: 12px 0; }
 """
@@ -202,9 +202,9 @@ def _confusion(report: Report, row: Report) -> str:
         )
         lines.append(f"<tr><th>{escape(label)}</th>{cells}</tr>")
     return (
-        '<div class="scroll"><table class="confusion"><caption>Samples of each class (lines) taken '
-        f"for each (columns), mean over runs</caption><tr><th></th>{_cells('th', classes)}</tr>"
-        f"{''.join(lines)}</table></div>"
+        '<p class="caption">Samples of each class (lines) by the class they were taken for '
+        '(columns), mean over runs</p><div class="scroll"><table class="confusion">'
+        f"<tr><th></th>{_cells('th', classes)}</tr>{''.join(lines)}</table></div>"
     )
 
 
