@@ -25,12 +25,12 @@ from napari_attmil.settings import (
 from napari_attmil.terminal import (
     bag_of_sample,
     detect_cells,
+    evaluation_written,
     follow,
     labelled,
     load_detector,
     open_labelled_cohort,
     prepare,
-    say,
     stderr,
     write_json,
 )
@@ -179,14 +179,8 @@ def evaluate(
 ) -> None:
     """Cross-validate by patient and write a report; stopped, it goes on where it stood."""
     settings = preset_settings(preset, epochs, seed)
-    plan = EvaluationSettings.checked(
-        folds=folds,
-        runs=runs,
-        seed=seed,
-        methods=method_names(methods),
-        ensemble=ensemble,
-        controls=controls,
-    )
+    compared = {"methods": method_names(methods), "ensemble": ensemble, "controls": controls}
+    plan = EvaluationSettings.checked(folds=folds, runs=runs, seed=seed, **compared)
     detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
     opened = open_labelled_cohort(cohort)
     from napari_attmil.images.cohort import patient_folds
@@ -196,17 +190,15 @@ def evaluate(
     notes = list(opened.notes)
     bags = prepare(opened, detector, detection, notes)
     from napari_attmil.bags.evaluation import cross_validate
-    from napari_attmil.bags.evaluation_report import write_report
-    from napari_attmil.bags.evaluation_tables import markdown
 
     steps = cross_validate(bags, settings, plan, detector.device, resume_in=out / "trials")
-    result = None
-    for step in follow("Cross-validating", steps):
-        result = step.result
-        if step.note:
-            say(step.note)
-    assert result is not None  # the last progress value has it
-    print(markdown(write_report(result, out, notes)))
+    try:
+        print(evaluation_written(steps, out, notes))
+    except KeyboardInterrupt:
+        raise UserError(
+            f"Stopped; finished trainings are kept in {out / 'trials'}, and the same command goes "
+            "on from there."
+        ) from None
 
 
 @app.command()

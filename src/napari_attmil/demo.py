@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_attmil.settings import DetectionSettings, EvaluationSettings, MILSettings, UserError
-from napari_attmil.terminal import follow, load_detector, prepare, say, write_json
+from napari_attmil.terminal import (
+    evaluation_written,
+    follow,
+    load_detector,
+    prepare,
+    say,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,8 +145,6 @@ def _patients_by_class(bags: Sequence[Bag]) -> dict[str, set[str]]:
 def _trained(bags: Sequence[Bag], detector: Detector, out: Path) -> Classifier | None:
     """Cross-validate where there are patients enough, then train on all, and save the model."""
     from napari_attmil.bags.evaluation import cross_validate
-    from napari_attmil.bags.evaluation_report import write_report
-    from napari_attmil.bags.evaluation_tables import markdown
     from napari_attmil.bags.fitting import Trainer
 
     patients = _patients_by_class(bags)
@@ -149,12 +154,8 @@ def _trained(bags: Sequence[Bag], detector: Detector, out: Path) -> Classifier |
     settings = MILSettings()
     if min(map(len, patients.values())) >= FOLDS:
         plan = EvaluationSettings(folds=FOLDS, runs=1, methods=(settings.method,), ensemble=False)
-        result = None
         steps = cross_validate(bags, settings, plan, detector.device)
-        for step in follow("Cross-validating by patient", steps):
-            result = step.result
-        assert result is not None  # the last progress value has it
-        say(markdown(write_report(result, out)))
+        say(evaluation_written(steps, out))
     else:
         say(f"Cross-validation needs {FOLDS} patients of each class, so it was left out.")
     trainer = Trainer(bags, settings, detector.device)
