@@ -11,7 +11,9 @@ import pytest
 import tifffile
 
 from napari_attmil import cli
+from napari_attmil.cli import method_names
 from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
+from napari_attmil.settings import METHODS, TABLE_1, UserError
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -96,9 +98,10 @@ def test_evaluate_writes_the_report_of_the_contract(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--folds", 3, "--runs", 2, "--epochs", 2, "--methods", "mil-att-sic,sic")
+    options += ("--no-ensemble", "--controls")
     assert run(monkeypatch, "evaluate", study, "--out", tmp_path, *options) == 0
     methods = json.loads((tmp_path / "report.json").read_text())["methods"]
-    assert set(methods) == {"sic", "mil-att-sic"}
+    assert set(methods) == {"sic", "mil-att-sic", "shuffled-labels", "untrained"}
     figures = methods["mil-att-sic"]
     for name in ("accuracy", "f1_weighted", "f1_macro", "auroc"):
         low, high = figures[name]["interval"]
@@ -106,7 +109,20 @@ def test_evaluate_writes_the_report_of_the_contract(
         assert {"mean", "std"} <= set(figures[name])
     assert set(figures["auprc"]) == {"healthy", "sickle"}
     assert "| MIL + att. + SIC |" in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
     assert "| MIL + att. + SIC |" in capsys.readouterr().out
+    # Once more: what is there is not trained again.
+    assert run(monkeypatch, "evaluate", study, "--out", tmp_path, *options) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "24 of 24 trainings were already done" in said
+
+
+def test_methods_are_named_by_table_or_by_name() -> None:
+    assert method_names("table-1") == TABLE_1
+    assert method_names("all") == tuple(METHODS)
+    assert method_names("mil-top-sic,table-1") == (*TABLE_1, "mil-top-sic")
+    with pytest.raises(UserError, match="no method 'mil'"):
+        method_names("mil")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ code 1 and one line that says what to do.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ import typer
 
 from napari_attmil.settings import (
     METHODS,
+    TABLE_1,
     DetectionSettings,
     EvaluationSettings,
     Method,
@@ -25,6 +25,7 @@ from napari_attmil.settings import (
 from napari_attmil.terminal import (
     bag_of_sample,
     detect_cells,
+    evaluation_written,
     follow,
     labelled,
     load_detector,
@@ -154,13 +155,20 @@ def train(
 def evaluate(
     cohort: CohortPath,
     out: Annotated[
-        Path, typer.Option(help="Folder for report.json and report.md.", show_default=False)
+        Path,
+        typer.Option(help="Folder for report.html, report.md and report.json.", show_default=False),
     ],
     folds: Annotated[int, typer.Option(min=2, help="Parts the patients are split into.")] = 3,
     runs: Annotated[int, typer.Option(min=1, help="Repetitions with other splits.")] = 5,
     methods: Annotated[
-        str, typer.Option(help="Rows of Table 1 to compare, separated by commas.")
-    ] = "sic,mil-max,mil-max-sic,mil-att-sic",
+        str, typer.Option(help="table-1, all, or names of methods separated by commas.")
+    ] = "table-1",
+    ensemble: Annotated[
+        bool, typer.Option(help="Also what people use: several models, calibrated.")
+    ] = True,
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Also what must give chance.")
+    ] = False,
     preset: PresetName = "default",
     epochs: Epochs = None,
     seed: Seed = 0,
@@ -169,11 +177,10 @@ def evaluate(
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
-    """Cross-validate by patient and write a report."""
+    """Cross-validate by patient and write a report; stopped, it goes on where it stood."""
     settings = preset_settings(preset, epochs, seed)
-    plan = EvaluationSettings.checked(
-        folds=folds, runs=runs, seed=seed, methods=method_names(methods)
-    )
+    compared = {"methods": method_names(methods), "ensemble": ensemble, "controls": controls}
+    plan = EvaluationSettings.checked(folds=folds, runs=runs, seed=seed, **compared)
     detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
     opened = open_labelled_cohort(cohort)
     from napari_attmil.images.cohort import patient_folds
@@ -183,14 +190,15 @@ def evaluate(
     notes = list(opened.notes)
     bags = prepare(opened, detector, detection, notes)
     from napari_attmil.bags.evaluation import cross_validate
-    from napari_attmil.bags.evaluation_report import markdown, write_report
 
-    result = None
-    for step in follow("Cross-validating", cross_validate(bags, settings, plan, detector.device)):
-        result = step.result
-    assert result is not None  # the last progress value has it
-    report, _ = write_report(result, out, notes)
-    print(markdown(json.loads(report.read_text(encoding="utf-8"))))
+    steps = cross_validate(bags, settings, plan, detector.device, resume_in=out / "trials")
+    try:
+        print(evaluation_written(steps, out, notes))
+    except KeyboardInterrupt:
+        raise UserError(
+            f"Stopped; finished trainings are kept in {out / 'trials'}, and the same command goes "
+            "on from there."
+        ) from None
 
 
 @app.command()
@@ -284,7 +292,7 @@ def preset_settings(preset: Preset, epochs: int | None, seed: int) -> Any:
 
 
 def method_names(text: str) -> tuple[Method, ...]:
-    """Return the methods of a list separated by commas.
+    """Return the methods of a list separated by commas; "table-1" and "all" stand for several.
 
     Raises
     ------
@@ -292,10 +300,14 @@ def method_names(text: str) -> tuple[Method, ...]:
         If one is unknown.
     """
     known = tuple(METHODS)
-    chosen = [name.strip() for name in text.split(",") if name.strip()]
+    several = {"table-1": TABLE_1, "all": known}
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    chosen = [name for word in words for name in several.get(word, (word,))]
     for name in chosen:
         if name not in known:
-            raise UserError(f"There is no method {name!r}; choose from {', '.join(known)}.")
+            raise UserError(
+                f"There is no method {name!r}; choose from {', '.join([*several, *known])}."
+            )
     return tuple(name for name in known if name in chosen)
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_attmil.settings import DetectionSettings, EvaluationSettings, MILSettings, UserError
-from napari_attmil.terminal import follow, load_detector, prepare, say, write_json
+from napari_attmil.terminal import (
+    evaluation_written,
+    follow,
+    load_detector,
+    prepare,
+    say,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +56,7 @@ class DemoResult:
 
 
 def run_demo(data: Path | None, out: Path, device: str) -> DemoResult:
-    """Run all stages and write ``cells.csv``, ``report.json``, ``report.md`` and the model.
+    """Run all stages and write ``cells.csv``, the model, and a report as JSON, Markdown and HTML.
 
     One patient is kept out of everything that is learnt, and is the one that is shown.
 
@@ -138,7 +145,6 @@ def _patients_by_class(bags: Sequence[Bag]) -> dict[str, set[str]]:
 def _trained(bags: Sequence[Bag], detector: Detector, out: Path) -> Classifier | None:
     """Cross-validate where there are patients enough, then train on all, and save the model."""
     from napari_attmil.bags.evaluation import cross_validate
-    from napari_attmil.bags.evaluation_report import markdown, write_report
     from napari_attmil.bags.fitting import Trainer
 
     patients = _patients_by_class(bags)
@@ -147,14 +153,9 @@ def _trained(bags: Sequence[Bag], detector: Detector, out: Path) -> Classifier |
         return None
     settings = MILSettings()
     if min(map(len, patients.values())) >= FOLDS:
-        plan = EvaluationSettings(folds=FOLDS, runs=1, methods=("mil-att-sic",))
-        result = None
+        plan = EvaluationSettings(folds=FOLDS, runs=1, methods=(settings.method,), ensemble=False)
         steps = cross_validate(bags, settings, plan, detector.device)
-        for step in follow("Cross-validating by patient", steps):
-            result = step.result
-        assert result is not None  # the last progress value has it
-        report, _ = write_report(result, out)
-        say(markdown(json.loads(report.read_text(encoding="utf-8"))))
+        say(evaluation_written(steps, out))
     else:
         say(f"Cross-validation needs {FOLDS} patients of each class, so it was left out.")
     trainer = Trainer(bags, settings, detector.device)

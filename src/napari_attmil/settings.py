@@ -76,6 +76,10 @@ TABLE_1: Final[tuple[Method, ...]] = ("sic", "mil-max", "mil-max-sic", "mil-att-
 """The rows of the paper's Table 1."""
 
 
+CAUTION: Final = "Decision support for research, not a diagnosis."
+"""Stands wherever a prediction is shown."""
+
+
 class UserError(ValueError):
     """A mistake that the person in front of the program can mend.
 
@@ -365,7 +369,19 @@ class EvaluationSettings(Settings):
     methods: tuple[Method, ...] = Field(
         TABLE_1,
         title="Methods",
-        description="Methods to compare, on the same folds and seeds.",
+        description="Methods to compare as single models, on the same folds and seeds.",
+    )
+    ensemble: bool = Field(
+        True,
+        title="Ensemble",
+        description="Also evaluate what people use: several models, calibrated on training "
+        "patients that were held out.",
+    )
+    controls: bool = Field(
+        False,
+        title="Controls",
+        description="Also evaluate what must give chance: training labels shuffled between "
+        "patients, and an untrained model.",
     )
     seed: int = Field(0, ge=0, title="Seed", description="Seed of the first run.")
 

@@ -18,10 +18,11 @@ from rich.progress import (
 from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.evaluation import EvaluationProgress
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.cells.detector import Detector
     from napari_attmil.images.cohort import Cohort, Sample
@@ -150,6 +151,22 @@ def prepare(
             "minimum score (--min-score), or give the cell diameter (--cell-diameter)."
         )
     return bags
+
+
+def evaluation_written(
+    steps: Iterable[EvaluationProgress], folder: Path, notes: Sequence[str] = ()
+) -> str:
+    """Follow a cross-validation, write its report into a folder, and return it as Markdown."""
+    from napari_attmil.bags.evaluation_report import write_report
+    from napari_attmil.bags.evaluation_tables import markdown
+
+    result = None
+    for step in follow("Cross-validating by patient", steps):
+        result = step.result
+        if step.note:
+            say(step.note)
+    assert result is not None  # the last progress value has it
+    return markdown(write_report(result, folder, notes))
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
 
 from napari_attmil.bags import evaluation as evaluation_module
+from napari_attmil.bags import evaluation_rows as rows_module
 from napari_attmil.bags.evaluation import Evaluation, cross_validate
-from napari_attmil.bags.evaluation_report import evaluation_report, markdown, write_report
+from napari_attmil.bags.evaluation_outcome import Outcome
+from napari_attmil.bags.evaluation_report import evaluation_report
+from napari_attmil.bags.evaluation_rows import shuffled_between_patients
 from napari_attmil.bags.fitting import Trainer
-from napari_attmil.settings import EvaluationSettings, MILSettings, UserError
+from napari_attmil.settings import EnsembleSettings, EvaluationSettings, MILSettings, UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.device import Device
 
-PLAN = EvaluationSettings(folds=3, runs=2, methods=("sic", "mil-att-sic"))
+PLAN = EvaluationSettings(folds=3, runs=2, methods=("sic", "mil-att-sic"), ensemble=False)
+ONCE = EvaluationSettings(folds=2, runs=1, methods=("mil-att-sic",), ensemble=False)
+PAIR = EnsembleSettings(members=2, folds=2)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def test_no_patient_is_ever_trained_on_and_tested(
             tested.append([])
             super().__init__(bags, settings, *others)
 
-    monkeypatch.setattr(evaluation_module, "Trainer", Watched)
+    monkeypatch.setattr(rows_module, "Trainer", Watched)
     *_, last = cross_validate(bags, small.replace(epochs=1), PLAN, cpu)
     fold = last.result.fold
     assert fold.min() == 0
@@ -80,7 +83,7 @@ def test_every_sample_is_classified_once_a_run(evaluated: tuple[list[Any], Evalu
     _, result = evaluated
     assert result.fold.shape == (2, 18)
     for method in PLAN.methods:
-        np.testing.assert_allclose(result.probabilities[method].sum(2), 1, atol=1e-5)
+        np.testing.assert_allclose(result.outcomes[method].probabilities.sum(2), 1, atol=1e-5)
 
 
 def test_a_planted_pattern_is_found_in_patients_never_seen(
@@ -89,34 +92,132 @@ def test_a_planted_pattern_is_found_in_patients_never_seen(
     report = evaluation_report(evaluated[1], replicates=50)["methods"]["mil-att-sic"]
     assert report["accuracy"]["mean"] > 0.8
     assert report["auroc"]["mean"] > 0.9
-    assert report["instance_auroc"]["mean"] > 0.85
-    assert report["instance_auroc"]["random"] == 0.5
-    assert report["instance_auroc"]["samples"] == 12
+    scores = report["attribution"]
+    for score in ("attention", "contribution", "leave-one-out"):
+        found = scores[score]["instance_auroc"]
+        assert found["mean"] > 0.85
+        assert found["samples"] == 12
+        assert (
+            scores[score]["area_between"]["mean"] > scores["random"]["area_between"]["mean"] + 0.2
+        )
+    assert 0.3 < scores["random"]["instance_auroc"]["mean"] < 0.7
 
 
-def test_shuffled_labels_give_chance(
+def test_controls_give_chance_and_the_ensemble_does_not(
     planted_bags: list[Bag], small: MILSettings, cpu: Device
 ) -> None:
-    labels = np.random.default_rng(3).permutation([bag.label for bag in planted_bags])
-    bags = [replace(bag, label=label) for bag, label in zip(planted_bags, labels, strict=True)]
-    plan = EvaluationSettings(folds=3, runs=2, methods=("mil-att-sic",))
-    *_, last = cross_validate(bags, small.replace(epochs=4), plan, cpu)
-    figures = evaluation_report(last.result, replicates=50)["methods"]["mil-att-sic"]
-    assert figures["accuracy"]["mean"] < 0.6
-    assert 0.2 < figures["auroc"]["mean"] < 0.75
+    plan = EvaluationSettings(folds=2, runs=2, methods=(), controls=True)
+    settings = small.replace(epochs=8, reference_class="a")
+    *_, last = cross_validate(planted_bags, settings, plan, cpu, ensemble=PAIR)
+    rows = evaluation_report(last.result, replicates=50)["methods"]
+    assert list(rows) == ["ensemble", "shuffled-labels", "untrained"]
+    for control in ("shuffled-labels", "untrained"):
+        assert rows[control]["accuracy"]["mean"] < 0.6
+        assert rows[control]["certainty"] is None
+    assert rows["ensemble"]["accuracy"]["mean"] > 0.8
+    assert rows["ensemble"]["stands_apart"]["effective_number"]["auroc"]["mean"] > 0.9
+    assert rows["ensemble"]["certainty"]["coverage"]["mean"] > 0.8
 
 
-def test_the_same_seed_gives_the_same_evaluation(
-    planted_bags: list[Bag], small: MILSettings, cpu: Device
+def test_shuffling_keeps_a_patient_s_samples_together_and_the_number_of_each_label(
+    make_bag: Any,
 ) -> None:
-    plan = EvaluationSettings(folds=2, runs=1, methods=("mil-max-sic",))
+    bags = [
+        make_bag(sample, cells=2, label=label, patient=f"{label}{patient}")
+        for label in "abc"
+        for patient in range(4)
+        for sample in range(2)
+    ]
+    shuffled = shuffled_between_patients(bags, seed=1)
+    assert [bag.sample for bag in shuffled] == [bag.sample for bag in bags]
+    label_of = {bag.patient: bag.label for bag in shuffled}
+    assert all(bag.label == label_of[bag.patient] for bag in shuffled)
+    assert sorted(label_of.values()) == ["a"] * 4 + ["b"] * 4 + ["c"] * 4
+    assert [bag.label for bag in shuffled] != [bag.label for bag in bags]
+
+
+def outcomes_equal(first: Outcome, second: Outcome) -> bool:
+    names = [field.name for field in fields(Outcome) if field.name != "seconds"]
+    return all(
+        np.array_equal(getattr(first, name), getattr(second, name), equal_nan=True)
+        for name in names
+    )
+
+
+def test_a_stopped_evaluation_goes_on_and_ends_as_if_it_had_not_stopped(
+    planted_bags: list[Bag],
+    small: MILSettings,
+    cpu: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     settings = small.replace(epochs=2)
-    first, second = (
-        list(cross_validate(planted_bags, settings, plan, cpu))[-1].result for _ in range(2)
-    )
-    np.testing.assert_array_equal(
-        first.probabilities["mil-max-sic"], second.probabilities["mil-max-sic"]
-    )
+    *_, whole = cross_validate(planted_bags, settings, ONCE, cpu)
+    for step in cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path):
+        if step.fold == 1:
+            break  # killed in the second training
+    assert len(list(tmp_path.iterdir())) == 1
+    first, *_, resumed = cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path)
+    assert first.note.startswith("1 of 2 trainings were already done")
+    method = "mil-att-sic"
+    assert outcomes_equal(whole.result.outcomes[method], resumed.result.outcomes[method])
+
+    monkeypatch.setattr(evaluation_module, "trainer_of", None)  # nothing is left to train
+    *_, again = cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path)
+    assert outcomes_equal(whole.result.outcomes[method], again.result.outcomes[method])
+
+
+def test_only_trainings_of_the_same_data_and_settings_are_taken_over(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, tmp_path: Path
+) -> None:
+    def first_note(bags: list[Bag], settings: MILSettings, plan: EvaluationSettings) -> str:
+        note: str = next(cross_validate(bags, settings, plan, cpu, resume_in=tmp_path)).note
+        return note
+
+    settings = small.replace(epochs=1)
+    for _ in cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path):
+        pass
+    assert first_note(planted_bags, settings, ONCE).startswith("2 of 2")
+    more = ONCE.replace(methods=("sic", "mil-att-sic"))
+    assert first_note(planted_bags, settings, more).startswith("2 of 4")
+    assert first_note(planted_bags, settings.replace(epochs=2), ONCE) == ""
+    assert first_note(planted_bags, settings, ONCE.replace(seed=1)) == ""
+    moved = planted_bags[0].features + np.float16(1)
+    corrected = [replace(planted_bags[0], features=moved), *planted_bags[1:]]
+    assert first_note(corrected, settings, ONCE) == ""
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"half a file")
+    assert first_note(planted_bags, settings, ONCE) == ""
+
+
+def test_folds_from_outside_are_used_in_every_run(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    given = np.array([5, 5, 5, 7, 7, 7] * 3)
+    plan = ONCE.replace(runs=2)
+    *_, last = cross_validate(planted_bags, small.replace(epochs=1), plan, cpu, folds=given)
+    np.testing.assert_array_equal(last.result.fold, [[0, 0, 0, 1, 1, 1] * 3] * 2)
+    assert last.result.evaluation.folds == 2
+    runs = last.result.outcomes["mil-att-sic"].probabilities
+    assert not np.array_equal(runs[0], runs[1])  # another seed
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ([0] * 18, "same fold"),
+        ([0] * 6 + [1] * 12, "class 'a' are in one"),
+        ([0, 1] * 9, "part the samples of patient 'x'"),
+    ],
+)
+def test_folds_that_cannot_be_used_are_refused(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, given: list[int], sentence: str
+) -> None:
+    bags = planted_bags
+    if "patient" in sentence:
+        bags = [replace(bag, patient="x") for bag in bags[:2]] + bags[2:]
+    with pytest.raises(UserError, match=sentence):
+        next(cross_validate(bags, small, ONCE, cpu, folds=given))
 
 
 def test_a_class_with_too_few_patients_is_refused_before_any_work(
@@ -124,96 +225,3 @@ def test_a_class_with_too_few_patients_is_refused_before_any_work(
 ) -> None:
     with pytest.raises(UserError, match="'a' has 1 patient"):
         next(cross_validate(planted_bags[5:], small, PLAN, cpu))
-
-
-@pytest.fixture
-def by_hand() -> Evaluation:
-    """Return two runs over six patients of two classes; one sample is missed in the second."""
-    right, wrong = [0.9, 0.1], [0.4, 0.6]
-    first = np.array([right] * 3 + [[0.2, 0.8]] * 3)
-    second = first.copy()
-    second[0] = wrong
-    return Evaluation(
-        classes=("healthy", "sickle"),
-        samples=tuple("stuvwx"),
-        patients=tuple("STUVWX"),
-        labels=("healthy",) * 3 + ("sickle",) * 3,
-        cells=(10,) * 6,
-        fold=np.array([[0, 1, 2, 0, 1, 2]] * 2),
-        probabilities={"mil-max": np.stack([first, second])},
-        instance_auroc={"mil-max": np.array([[np.nan] * 3 + [0.6, 0.7, 0.8]] * 2)},
-        seconds={"mil-max": 1.25},
-        settings=MILSettings(),
-        evaluation=EvaluationSettings(folds=3, runs=2, methods=("mil-max",)),
-    )
-
-
-def test_figures_are_means_and_deviations_over_runs(by_hand: Evaluation) -> None:
-    figures = evaluation_report(by_hand)["methods"]["mil-max"]
-    assert figures["accuracy"]["mean"] == pytest.approx((1 + 5 / 6) / 2)
-    assert figures["accuracy"]["std"] == pytest.approx(np.std([1, 5 / 6], ddof=1))
-    missed = f1_score([0] * 3 + [1] * 3, [1, 0, 0, 1, 1, 1], average="macro")
-    assert figures["f1_macro"]["mean"] == pytest.approx((1 + missed) / 2)
-    assert figures["auroc"]["mean"] == 1
-    assert figures["auprc"]["sickle"]["mean"] == 1
-    assert figures["instance_auroc"]["mean"] == pytest.approx(0.7)
-    assert figures["instance_auroc"]["samples"] == 3
-    # The patient missed in one run of two is drawn 0 to 3 times.
-    assert figures["accuracy"]["interval"] == pytest.approx([0.75, 1])
-
-
-def test_one_run_has_no_deviation(by_hand: Evaluation) -> None:
-    once = replace(
-        by_hand,
-        fold=by_hand.fold[:1],
-        probabilities={"mil-max": by_hand.probabilities["mil-max"][:1]},
-        instance_auroc={"mil-max": np.full((1, 6), np.nan)},
-    )
-    report = evaluation_report(once)
-    figures = report["methods"]["mil-max"]
-    assert figures["accuracy"]["std"] is None
-    assert figures["instance_auroc"] is None
-    assert "| MIL + max | 1.00 | 1.00 | 1.00 | – |" in markdown(report)
-
-
-def test_predictions_name_patient_sample_and_fold(by_hand: Evaluation) -> None:
-    predictions = evaluation_report(by_hand)["predictions"]
-    assert len(predictions) == 12
-    assert predictions[6] == {
-        "method": "mil-max",
-        "run": 1,
-        "fold": 0,
-        "patient": "S",
-        "sample": "s",
-        "label": "healthy",
-        "predicted": "sickle",
-        "probabilities": {"healthy": 0.4, "sickle": 0.6},
-        "instance_auroc": None,
-    }
-
-
-def test_the_report_says_what_a_reader_must_know(by_hand: Evaluation) -> None:
-    report = evaluation_report(by_hand, notes=["Sample 'y' has no cells and was left out."])
-    notes = "\n".join(report["notes"])
-    assert "'y' has no cells" in notes
-    assert "Class 'healthy' has 3 patients for 3 folds: one test patient a fold" in notes
-    assert "not for diagnosis" in notes
-    text = markdown(report)
-    assert all(note in text for note in report["notes"])
-    assert "| Method | Accuracy | F1 Score | AU ROC | Instance AU ROC |" in text
-    assert "| MIL + max | 0.92 ± 0.12 |" in text
-
-
-def test_both_files_are_written(by_hand: Evaluation, tmp_path: Path) -> None:
-    json_path, markdown_path = write_report(by_hand, tmp_path / "reports")
-    report = json.loads(json_path.read_text(encoding="utf-8"))
-    assert report["cohort"] == {
-        "samples": 6,
-        "patients": 6,
-        "cells": 60,
-        "classes": {
-            "healthy": {"patients": 3, "samples": 3},
-            "sickle": {"patients": 3, "samples": 3},
-        },
-    }
-    assert markdown_path.read_text(encoding="utf-8").startswith("# Cross-validation")

@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
+from sklearn.calibration import calibration_curve
+from torchmetrics.functional.classification import multiclass_calibration_error
 
-from napari_attmil.bags.attribution import instance_auroc
-from napari_attmil.bags.metrics import bootstrap_weights, ranking_metrics, weighted_metrics
+from napari_attmil.bags.metrics import (
+    bootstrap_weights,
+    confusion_matrix,
+    precision_at_recall,
+    ranking_metrics,
+    reliability,
+    set_metrics,
+    weighted_metrics,
+)
 
 
 @settings(deadline=None, max_examples=40)
@@ -32,6 +42,10 @@ def test_metrics_are_scikit_learn_s(seed: int, levels: int) -> None:
         positive = [truth == k for k in range(4)]
         auroc = [sklearn_metrics.roc_auc_score(positive[k], shares[:, k], **of) for k in range(4)]
         assert found["auroc"][row] == pytest.approx(np.mean(auroc))
+        nll = sklearn_metrics.log_loss(truth, shares, **of)
+        assert found["nll"][row] == pytest.approx(nll)
+        squared = np.average(((shares - np.eye(4)[truth]) ** 2).sum(1), weights=weight)
+        assert found["brier"][row] == pytest.approx(squared)
         for k in range(4):
             auprc = sklearn_metrics.average_precision_score(positive[k], shares[:, k], **of)
             assert found["auprc"][row, k] == pytest.approx(auprc)
@@ -59,12 +73,43 @@ def test_a_bootstrap_draws_whole_patients_and_keeps_every_class() -> None:
     np.testing.assert_array_equal(weights, bootstrap_weights(patients, labels, 500, seed=0))
 
 
-def test_instance_auroc_counts_pairs_in_the_right_order() -> None:
-    # Altered .5 and .2 against .3 and .1: three pairs of four.
-    assert instance_auroc([0.5, 0.3, 0.2, 0.1], [True, False, True, False]) == 0.75
-    assert instance_auroc([0.25] * 4, [True, False, True, False]) == 0.5
+def test_calibration_error_and_reliability_are_those_of_torchmetrics_and_scikit_learn() -> None:
+    rng = np.random.default_rng(5)
+    truth, shares = rng.integers(0, 3, 200), rng.dirichlet(np.ones(3), 200)
+    error = weighted_metrics(truth, shares, np.ones((1, 200)))["ece"][0]
+    theirs = multiclass_calibration_error(
+        torch.from_numpy(shares), torch.from_numpy(truth), num_classes=3, n_bins=10
+    )
+    assert error == pytest.approx(float(theirs), abs=1e-6)
+    accuracy, confidence = calibration_curve(
+        shares.argmax(1) == truth, shares.max(1), n_bins=10, strategy="uniform"
+    )
+    bins = reliability(truth, shares)
+    np.testing.assert_allclose(bins["accuracy"], accuracy)
+    np.testing.assert_allclose(bins["confidence"], confidence)
+    assert bins["samples"].sum() == 200
 
 
-@pytest.mark.parametrize("altered", [None, [False] * 3, [True] * 3])
-def test_instance_auroc_needs_both_kinds_of_cells(altered: list[bool] | None) -> None:
-    assert np.isnan(instance_auroc([0.1, 0.2, 0.7], altered))
+def test_set_metrics_of_a_small_case_by_hand() -> None:
+    possible = [[1, 0, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]
+    every = [[1, 1, 1, 1], [0, 1, 0, 1]]
+    found = set_metrics([0, 1, 0, 2], possible, every)
+    assert found["coverage"].tolist() == [0.75, 1]
+    assert found["set_size"].tolist() == [7 / 4, 5 / 2]
+    assert found["abstained"].tolist() == [0.5, 1]
+    # Of two answers one is right; drawn otherwise there is none.
+    np.testing.assert_array_equal(found["answered_accuracy"], [0.5, np.nan])
+
+
+def test_confusions_and_precision_at_recall_are_scikit_learn_s() -> None:
+    rng = np.random.default_rng(6)
+    truth, shares = rng.integers(0, 3, 40), rng.integers(1, 6, (40, 3)) / 6
+    np.testing.assert_array_equal(
+        confusion_matrix(truth, shares),
+        sklearn_metrics.confusion_matrix(truth, shares.argmax(1), labels=[0, 1, 2]),
+    )
+    precision, recall, _ = sklearn_metrics.precision_recall_curve(truth == 1, shares[:, 1])
+    wanted = np.array([0.1, 0.35, 0.8, 1.0])
+    # Theirs runs from high recall to low: the last point that still has the recall.
+    theirs = [precision[np.flatnonzero(recall >= r - 1e-9)[-1]] for r in wanted]
+    np.testing.assert_allclose(precision_at_recall(shares[:, 1], truth == 1, wanted), theirs)

@@ -1,33 +1,44 @@
-"""Patient-wise cross-validation of the methods, all on the same folds and seeds."""
+"""Patient-wise cross-validation of all that is compared, on the same folds and seeds."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from napari_attmil.bags.attribution import instance_auroc
-from napari_attmil.bags.fitting import Trainer, loaded_bags
+from napari_attmil.bags.evaluation_outcome import Outcome, tested
+from napari_attmil.bags.evaluation_rows import Row, evaluation_rows, trainer_of, trainings_of
+from napari_attmil.bags.evaluation_trials import (
+    Trial,
+    TrialFolder,
+    folds_of_runs,
+    joined_outcomes,
+    trials_of,
+)
+from napari_attmil.bags.fitting import EpochProgress, loaded_bags
 from napari_attmil.device import Device, choose_device
-from napari_attmil.images.cohort import patient_folds
-from napari_attmil.settings import EvaluationSettings, MILSettings, UserError
+from napari_attmil.settings import (
+    EnsembleSettings,
+    EvaluationSettings,
+    MILSettings,
+    reference_class,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.classifier import Prediction
-    from napari_attmil.bags.fitting import EpochProgress
-    from napari_attmil.settings import Method
+    from napari_attmil.settings import FeatureSettings
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The predictions of a cross-validation.
+    """What a cross-validation found.
 
     Every sample is classified once a run, by a model that never saw its patient.
 
@@ -35,32 +46,39 @@ class Evaluation:
     ----------
     classes
         Names of the K classes, sorted.
+    reference
+        The class of healthy samples; None if no name tells.
     samples, patients, labels, cells
         Of the n samples: name, patient, class, number of cells.
     fold
         (runs, n) the fold in which each sample was tested.
-    probabilities
-        By method, (runs, n, K).
-    instance_auroc
-        By method, (runs, n), of the attention against the cells known to be altered; NaN where
-        that is not known or a sample does not hold both kinds.
-    seconds
-        By method, time spent on training and classification.
-    settings, evaluation
-        What was asked for.
+    rows
+        What was compared.
+    outcomes
+        By name of a row, its predictions and measures, of (runs, n) samples.
+    settings, evaluation, ensemble
+        What was asked for; `settings.method` is the method of the ensemble and of the controls.
+    detector_digest, feature_settings
+        What the cells' features were computed with.
+    device
+        Where, as a person calls it.
     """
 
     classes: tuple[str, ...]
+    reference: str | None
     samples: tuple[str, ...]
     patients: tuple[str, ...]
     labels: tuple[str, ...]
     cells: tuple[int, ...]
     fold: npt.NDArray[np.int64]
-    probabilities: Mapping[Method, npt.NDArray[np.float64]]
-    instance_auroc: Mapping[Method, npt.NDArray[np.float64]]
-    seconds: Mapping[Method, float]
+    rows: tuple[Row, ...]
+    outcomes: Mapping[str, Outcome]
     settings: MILSettings
     evaluation: EvaluationSettings
+    ensemble: EnsembleSettings
+    detector_digest: str
+    feature_settings: FeatureSettings
+    device: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,20 +89,23 @@ class EvaluationProgress:
     ----------
     done, total
         Epochs of all trainings; a training that stops early makes `done` jump.
-    method, run, fold
+    row, run, fold
         The training at work, runs and folds counted from 0.
     epoch
-        How that training stands; None in the last progress value.
+        How that training stands; None once it is finished.
+    note
+        What the person should know, for instance what an earlier evaluation had done; else empty.
     result
         The evaluation, in the last progress value only.
     """
 
     done: int
     total: int
-    method: Method
+    row: Row
     run: int
     fold: int
     epoch: EpochProgress | None = None
+    note: str = ""
     result: Evaluation | None = None
 
 
@@ -93,119 +114,173 @@ def cross_validate(
     settings: MILSettings | None = None,
     evaluation: EvaluationSettings | None = None,
     device: Device | None = None,
+    folds: npt.ArrayLike | None = None,
+    resume_in: Path | None = None,
+    ensemble: EnsembleSettings | None = None,
 ) -> Iterator[EvaluationProgress]:
-    """Train on all folds but one, classify that one, for every fold, run and method.
+    """Train on all folds but one, classify that one, for every fold, run and row.
 
     Folds are stratified by class and never part a patient. Nothing of a test patient reaches
-    training, stopping or standardisation.
+    training, stopping, standardisation or calibration.
 
     Parameters
     ----------
     bags
         Labelled, with cells.
     settings
-        Architecture and fitting; method and seed are set by `evaluation`.
+        Architecture and fitting; the seed is set by `evaluation`, and so are the methods of
+        single models.
     evaluation
-        Folds, runs, methods and the first run's seed.
+        Folds, runs, what is compared, and the first run's seed.
     device
         Where to compute; the fastest device of this machine if None.
+    folds
+        (n,) the fold of every sample, for a cohort that must be split in a way of its own; runs
+        then differ by their seed only. None splits by patient, anew for every run.
+    resume_in
+        A folder in which finished trainings are kept, so that an evaluation that was stopped
+        goes on where it stood; None keeps nothing.
+    ensemble
+        How many models are trained for people to use, and how they are calibrated.
 
     Raises
     ------
     UserError
         If a class has fewer patients than folds, or the bags cannot be trained on.
     """
-    settings, evaluation = settings or MILSettings(), evaluation or EvaluationSettings()
-    device = device or choose_device()
-    trials = _trials(bags, evaluation)
-    results = _Results(bags, evaluation)
-    # Once for all trainings: their epochs then read features from memory.
-    bags = loaded_bags(bags, settings)
-    total = len(trials) * settings.epochs
-    for number, trial in enumerate(trials):
-        start = time.perf_counter()
-        trainer = Trainer(
-            [bags[row] for row in trial.train],
-            settings.replace(method=trial.method, seed=evaluation.seed + trial.run),
-            device,
-            results.classes,
-        )
-        for epoch in trainer.epochs():
-            done = number * settings.epochs + epoch.done
-            yield EvaluationProgress(done, total, trial.method, trial.run, trial.fold, epoch)
-        classifier = trainer.best
-        for row in trial.test:
-            results.add(trial, int(row), bags[row], classifier.classify(bags[row]))
-        results.seconds[trial.method] += time.perf_counter() - start
-        is_last = number == len(trials) - 1
-        yield EvaluationProgress(
-            (number + 1) * settings.epochs,
-            total,
-            trial.method,
-            trial.run,
-            trial.fold,
-            result=results.evaluation(settings, evaluation) if is_last else None,
-        )
+    work = _Work.of(
+        bags,
+        settings or MILSettings(),
+        evaluation or EvaluationSettings(),
+        ensemble or EnsembleSettings(),
+        device or choose_device(),
+        folds,
+    )
+    folder = None if resume_in is None else work.trial_folder(resume_in)
+    outcomes = {} if folder is None else work.kept(folder)
+    if outcomes:
+        found = f"{len(outcomes)} of {len(work.trials)} trainings"
+        yield work.progress(0, 0, note=f"{found} were already done and are kept in {resume_in}.")
+    for number, trial in enumerate(work.trials):
+        if number not in outcomes:
+            outcomes[number] = yield from work.outcome(number)
+            if folder is not None:
+                folder.write(trial, outcomes[number])
+        is_last = number == len(work.trials) - 1
+        yield work.progress(number, 1, result=work.evaluation(outcomes) if is_last else None)
 
 
 @dataclass(frozen=True, eq=False)
-class _Trial:
-    """One training: what is learnt from and what is tested."""
+class _Work:
+    """What is to be done."""
 
-    run: int
-    fold: int
-    method: Method
-    train: npt.NDArray[np.intp]
-    test: npt.NDArray[np.intp]
+    bags: Sequence[Bag]
+    settings: MILSettings
+    evaluation_settings: EvaluationSettings
+    ensemble: EnsembleSettings
+    device: Device
+    classes: tuple[str, ...]
+    reference: str | None
+    fold: npt.NDArray[np.int64]
+    rows: tuple[Row, ...]
+    trials: list[Trial]
 
-
-def _trials(bags: Sequence[Bag], evaluation: EvaluationSettings) -> list[_Trial]:
-    """Return all trainings; within a run every method meets the same folds."""
-    if not evaluation.methods:
-        raise UserError("No method was chosen; choose at least one to evaluate.")
-    patients, labels = [bag.patient for bag in bags], [bag.label for bag in bags]
-    return [
-        _Trial(run, fold, method, train, test)
-        for run in range(evaluation.runs)
-        for fold, (train, test) in enumerate(
-            patient_folds((patients, labels), evaluation.folds, evaluation.seed + run)
+    @classmethod
+    def of(
+        cls,
+        bags: Sequence[Bag],
+        settings: MILSettings,
+        evaluation: EvaluationSettings,
+        ensemble: EnsembleSettings,
+        device: Device,
+        folds: npt.ArrayLike | None,
+    ) -> Self:
+        """Plan an evaluation, refusing what cannot be done."""
+        rows = evaluation_rows(settings, evaluation)
+        fold = folds_of_runs(bags, evaluation, folds)
+        classes = tuple(sorted({bag.label for bag in bags if bag.label is not None}))
+        return cls(
+            # Once for all trainings: their epochs then read features from memory.
+            loaded_bags(bags, settings),
+            settings,
+            evaluation.replace(folds=int(fold.max()) + 1),
+            ensemble,
+            device,
+            classes,
+            reference_class(classes, settings.reference_class),
+            fold,
+            rows,
+            trials_of(fold, rows),
         )
-        for method in evaluation.methods
-    ]
 
+    def trial_folder(self, folder: Path) -> TrialFolder:
+        """Return where finished trainings are kept."""
+        return TrialFolder(folder, self.settings_of, self.ensemble, self.bags, self.device)
 
-class _Results:
-    """The predictions so far."""
+    def kept(self, folder: TrialFolder) -> dict[int, Outcome]:
+        """Return what is already there, by number of the trial."""
+        read = ((number, folder.read(trial)) for number, trial in enumerate(self.trials))
+        return {number: outcome for number, outcome in read if outcome is not None}
 
-    def __init__(self, bags: Sequence[Bag], evaluation: EvaluationSettings) -> None:
-        self._bags = bags
-        self.classes = tuple(sorted({bag.label for bag in bags if bag.label is not None}))
-        shape = (evaluation.runs, len(bags))
-        self._fold = np.full(shape, -1, dtype=np.int64)
-        self._probabilities = {
-            method: np.full((*shape, len(self.classes)), np.nan) for method in evaluation.methods
-        }
-        self._instance_auroc = {method: np.full(shape, np.nan) for method in evaluation.methods}
-        self.seconds: dict[Method, float] = dict.fromkeys(evaluation.methods, 0.0)
+    def settings_of(self, trial: Trial) -> MILSettings:
+        """Return what a trial is trained with."""
+        seed = self.evaluation_settings.seed + trial.run
+        return self.settings.replace(method=trial.row.method, seed=seed)
 
-    def add(self, trial: _Trial, row: int, bag: Bag, prediction: Prediction) -> None:
-        place = (trial.run, row)
-        self._fold[place] = trial.fold
-        self._probabilities[trial.method][place] = prediction.probabilities
-        score = instance_auroc(prediction.attention, bag.altered)
-        self._instance_auroc[trial.method][place] = score
+    def outcome(self, number: int) -> Generator[EvaluationProgress, None, Outcome]:
+        """Train and test one trial."""
+        start, trial = time.perf_counter(), self.trials[number]
+        settings = self.settings_of(trial)
+        train = [self.bags[row] for row in trial.train]
+        trainer = trainer_of(trial.row, train, settings, self.ensemble, self.device, self.classes)
+        for step in trainer.epochs():
+            epoch = step if isinstance(step, EpochProgress) else step.epoch
+            yield self.progress(number, step.done / step.total, epoch)
+        test = [self.bags[row] for row in trial.test]
+        reference = None if self.reference is None else self.classes.index(self.reference)
+        outcome = tested(trainer.best, test, reference, (settings.seed, trial.fold))
+        each = (time.perf_counter() - start) / len(test)
+        return replace(outcome, seconds=np.full(len(test), each))
 
-    def evaluation(self, settings: MILSettings, evaluation: EvaluationSettings) -> Evaluation:
+    def progress(
+        self,
+        number: int,
+        share: float,
+        epoch: EpochProgress | None = None,
+        note: str = "",
+        result: Evaluation | None = None,
+    ) -> EvaluationProgress:
+        """Return how far the work has come when a share of a trial is done."""
+        trial = self.trials[number]
+        epochs = [
+            trainings_of(trial.row, self.ensemble) * self.settings.epochs for trial in self.trials
+        ]
+        done = sum(epochs[:number]) + round(share * epochs[number])
+        return EvaluationProgress(
+            done, sum(epochs), trial.row, trial.run, trial.fold, epoch, note, result
+        )
+
+    def evaluation(self, outcomes: Mapping[int, Outcome]) -> Evaluation:
+        """Return the result, once every trial has its outcome."""
+        cells = tuple(len(bag) for bag in self.bags)
+        found = [(self.trials[number], outcome) for number, outcome in outcomes.items()]
         return Evaluation(
             classes=self.classes,
-            samples=tuple(bag.sample for bag in self._bags),
-            patients=tuple(bag.patient for bag in self._bags),
-            labels=tuple(bag.label or "" for bag in self._bags),
-            cells=tuple(len(bag) for bag in self._bags),
-            fold=self._fold,
-            probabilities=self._probabilities,
-            instance_auroc=self._instance_auroc,
-            seconds=self.seconds,
-            settings=settings,
-            evaluation=evaluation,
+            reference=self.reference,
+            samples=tuple(bag.sample for bag in self.bags),
+            patients=tuple(bag.patient for bag in self.bags),
+            labels=tuple(bag.label or "" for bag in self.bags),
+            cells=cells,
+            fold=self.fold,
+            rows=self.rows,
+            outcomes={
+                row.name: joined_outcomes([f for f in found if f[0].row == row], self.fold, cells)
+                for row in self.rows
+            },
+            settings=self.settings,
+            evaluation=self.evaluation_settings,
+            ensemble=self.ensemble,
+            detector_digest=self.bags[0].detector_digest,
+            feature_settings=self.bags[0].feature_settings,
+            device=f"{self.device.description}, {self.device.precision}",
         )

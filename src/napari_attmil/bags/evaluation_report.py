@@ -1,39 +1,34 @@
-"""A cross-validation as figures: `report.json` for programs, `report.md` for people."""
+"""A cross-validation as figures: for programs as JSON, for people as Markdown and as a page."""
 
 from __future__ import annotations
 
 import json
-import math
+import platform
 from collections import Counter
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_attmil.bags.attribution import RANDOM_AUROC
-from napari_attmil.bags.metrics import bootstrap_weights, weighted_metrics
+from napari_attmil import __version__
+from napari_attmil.bags.attribution import MOST_CELLS_LEFT_OUT
+from napari_attmil.bags.certainty import patients_needed
+from napari_attmil.bags.evaluation_figures import RECALLS, RowFigures, paired_differences
+from napari_attmil.bags.evaluation_page import page
+from napari_attmil.bags.evaluation_tables import markdown
+from napari_attmil.bags.metrics import bootstrap_weights
 from napari_attmil.checkpoints import write_atomically
-from napari_attmil.settings import METHODS
+from napari_attmil.settings import CAUTION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import numpy.typing as npt
+    from collections.abc import Sequence
 
     from napari_attmil.bags.evaluation import Evaluation
-    from napari_attmil.settings import Method
 
-    Array = npt.NDArray[np.float64]
-
-FORMAT = "napari-attmil evaluation/1"
+FORMAT = "napari-attmil evaluation/2"
 REPLICATES = 2000
-METRIC_NAMES = {
-    "accuracy": "Accuracy",
-    "f1_weighted": "F1 (weighted)",
-    "f1_macro": "F1 (macro)",
-    "auroc": "AU ROC",
-}
 
 
 def evaluation_report(
@@ -53,61 +48,46 @@ def evaluation_report(
     replicates
         Resamplings of the bootstrap.
     """
-    # One draw of patients for all methods, so that their intervals can be compared.
-    weights = bootstrap_weights(
+    # One draw of patients for all rows, so that they can be compared pairwise. The first weighting
+    # counts every sample once: the figure itself.
+    drawn = bootstrap_weights(
         evaluation.patients, evaluation.labels, replicates, evaluation.evaluation.seed
     )
+    weights = np.concatenate([np.ones((1, len(evaluation.samples))), drawn])
+    of_rows = {row.name: RowFigures(evaluation, row.name, weights) for row in evaluation.rows}
+    own = _own_rows(evaluation)
     return {
         "format": FORMAT,
+        "caution": CAUTION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "made_with": _made_with(evaluation),
         "cohort": _cohort(evaluation),
-        "settings": evaluation.settings.model_dump(exclude={"method", "seed"}),
+        "settings": evaluation.settings.model_dump(exclude={"seed"}),
         "evaluation": evaluation.evaluation.model_dump(mode="json"),
+        "ensemble": evaluation.ensemble.model_dump(),
+        "features": evaluation.feature_settings.model_dump(),
+        "main": own[-1] if own else evaluation.rows[0].name,
+        "recalls": list(RECALLS),
         "methods": {
-            method: _method_figures(evaluation, method, weights)
-            for method in evaluation.evaluation.methods
+            row.name: {"title": row.title, "method": row.method, "kind": row.kind}
+            | of_rows[row.name].all()
+            for row in evaluation.rows
         },
+        "differences": paired_differences(
+            {name: figures.metrics for name, figures in of_rows.items()}, own
+        ),
         "predictions": _predictions(evaluation),
         "notes": [*notes, *_notes(evaluation)],
     }
 
 
-def markdown(report: Mapping[str, Any]) -> str:
-    """Return a report as Markdown: the table in the form of Table 1, intervals and notes."""
-    cohort, plan = report["cohort"], report["evaluation"]
-    classes = ", ".join(
-        f"{name} ({size['patients']} patients, {size['samples']} samples)"
-        for name, size in cohort["classes"].items()
-    )
-    return "\n".join(
-        [
-            "# Cross-validation",
-            "",
-            f"{cohort['patients']} patients, {cohort['samples']} samples, {cohort['cells']} cells; "
-            f"{plan['folds']} folds by patient, runs: {plan['runs']}. Classes: {classes}.",
-            "",
-            *_table_1(report["methods"]),
-            "",
-            "## 95 % intervals",
-            "",
-            *_interval_table(report["methods"]),
-            "",
-            "## Area under the precision-recall curve",
-            "",
-            *_class_table(report["methods"], list(cohort["classes"])),
-            "",
-            "## Notes",
-            "",
-            *(f"- {note}" for note in report["notes"]),
-            "",
-        ]
-    )
+def write_report(evaluation: Evaluation, folder: Path, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """Write ``report.json``, ``report.md`` and ``report.html``, each whole or not at all.
 
-
-def write_report(
-    evaluation: Evaluation, folder: Path, notes: Sequence[str] = ()
-) -> tuple[Path, Path]:
-    """Write ``report.json`` and ``report.md`` into a folder, each whole or not at all.
+    Returns
+    -------
+    dict
+        What `evaluation_report` returns.
 
     Raises
     ------
@@ -116,13 +96,34 @@ def write_report(
     """
     report = evaluation_report(evaluation, notes)
     texts = {
-        "report.json": json.dumps(report, indent=2, allow_nan=False) + "\n",
+        "report.json": json.dumps(report, indent=1, allow_nan=False) + "\n",
         "report.md": markdown(report),
+        "report.html": page(report),
     }
     for name, text in texts.items():
         with write_atomically(Path(folder) / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    return Path(folder) / "report.json", Path(folder) / "report.md"
+    return report
+
+
+def _own_rows(evaluation: Evaluation) -> list[str]:
+    """Return the names of the rows of the settings' own method, what people use last."""
+    return [
+        row.name
+        for row in evaluation.rows
+        if row.method == evaluation.settings.method and not row.is_control
+    ]
+
+
+def _made_with(evaluation: Evaluation) -> dict[str, str]:
+    packages = ("torch", "numpy", "scipy", "scikit-learn")
+    return {
+        "napari-attmil": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "device": evaluation.device,
+        "detector_digest": evaluation.detector_digest,
+    }
 
 
 def _cohort(evaluation: Evaluation) -> dict[str, Any]:
@@ -130,147 +131,126 @@ def _cohort(evaluation: Evaluation) -> dict[str, Any]:
         "samples": len(evaluation.samples),
         "patients": len(set(evaluation.patients)),
         "cells": sum(evaluation.cells),
+        "reference_class": evaluation.reference,
         "classes": {
             name: {
-                "patients": _patients_of(evaluation)[name],
+                "patients": patients,
                 "samples": evaluation.labels.count(name),
+                # In some fold a single patient then speaks for the class.
+                "few": patients < 2 * evaluation.evaluation.folds,
             }
-            for name in evaluation.classes
+            for name, patients in _patients_of(evaluation).items()
         },
     }
 
 
-def _patients_of(evaluation: Evaluation) -> Counter[str]:
+def _patients_of(evaluation: Evaluation) -> dict[str, int]:
     pairs = set(zip(evaluation.patients, evaluation.labels, strict=True))
-    return Counter(label for _, label in pairs)
-
-
-def _method_figures(evaluation: Evaluation, method: Method, weights: Array) -> dict[str, Any]:
-    truth = [evaluation.classes.index(label) for label in evaluation.labels]
-    # Row 0 counts every sample once: the figure itself; the rest are the bootstrap.
-    every = np.concatenate([np.ones((1, len(truth))), weights])
-    runs = [weighted_metrics(truth, run, every) for run in evaluation.probabilities[method]]
-    figures: dict[str, Any] = {
-        name: _figure(np.stack([run[name] for run in runs])) for name in METRIC_NAMES
-    }
-    figures["auprc"] = {
-        label: _figure(np.stack([run["auprc"][:, k] for run in runs]))
-        for k, label in enumerate(evaluation.classes)
-    }
-    figures["instance_auroc"] = _instance_figure(evaluation.instance_auroc[method], every)
-    figures["seconds"] = round(evaluation.seconds[method], 1)
-    return figures
-
-
-def _instance_figure(auroc: Array, weights: Array) -> dict[str, Any] | None:
-    """Return the mean over the samples where it is defined; None where there are none."""
-    known = ~np.isnan(auroc).any(axis=0)
-    if not known.any():
-        return None
-    drawn = weights[:, known]
-    total = drawn.sum(1)
-    # A resampling without any of these samples says nothing of them.
-    means = (auroc[:, known] @ drawn.T)[:, total > 0] / total[total > 0]
-    return _figure(means) | {"random": RANDOM_AUROC, "samples": int(known.sum())}
-
-
-def _figure(values: Array) -> dict[str, Any]:
-    """Return mean, std and interval of (runs, 1 + replicates) values, the first the figure's."""
-    of_runs, replicates = values[:, 0], values[:, 1:].mean(axis=0)
-    low, high = np.percentile(replicates, (2.5, 97.5))
-    return {
-        "mean": float(of_runs.mean()),
-        "std": float(of_runs.std(ddof=1)) if len(of_runs) > 1 else None,
-        "interval": [float(low), float(high)],
-    }
+    counts = Counter(label for _, label in pairs)
+    return {name: counts[name] for name in evaluation.classes}
 
 
 def _predictions(evaluation: Evaluation) -> list[dict[str, Any]]:
-    predictions = []
-    for method, runs in evaluation.probabilities.items():
-        for run, samples in enumerate(runs):
-            for row, shares in enumerate(samples):
-                auroc = float(evaluation.instance_auroc[method][run, row])
-                predictions.append(
-                    {
-                        "method": method,
-                        "run": run,
-                        "fold": int(evaluation.fold[run, row]),
-                        "patient": evaluation.patients[row],
-                        "sample": evaluation.samples[row],
-                        "label": evaluation.labels[row],
-                        "predicted": evaluation.classes[int(shares.argmax())],
-                        "probabilities": {
-                            name: round(float(share), 6)
-                            for name, share in zip(evaluation.classes, shares, strict=True)
-                        },
-                        "instance_auroc": None if math.isnan(auroc) else auroc,
-                    }
-                )
-    return predictions
+    return [
+        _prediction(evaluation, row.name, run, sample)
+        for row in evaluation.rows
+        for run in range(len(evaluation.fold))
+        for sample in range(len(evaluation.samples))
+    ]
+
+
+def _prediction(evaluation: Evaluation, row: str, run: int, sample: int) -> dict[str, Any]:
+    outcome, classes = evaluation.outcomes[row], evaluation.classes
+    shares, possible = outcome.probabilities[run, sample], outcome.possible[run, sample]
+    auroc = outcome.measure("attention", "instance_auroc")[run, sample]
+    return {
+        "method": row,
+        "run": run,
+        "fold": int(evaluation.fold[run, sample]),
+        "patient": evaluation.patients[sample],
+        "sample": evaluation.samples[sample],
+        "label": evaluation.labels[sample],
+        "predicted": classes[int(shares.argmax())],
+        "probabilities": {
+            name: round(float(share), 6) for name, share in zip(classes, shares, strict=True)
+        },
+        "possible": None
+        if np.isnan(possible).any()
+        else [name for name, is_in in zip(classes, possible, strict=True) if is_in],
+        "instance_auroc": None if np.isnan(auroc) else round(float(auroc), 6),
+    }
 
 
 def _notes(evaluation: Evaluation) -> list[str]:
-    folds = evaluation.evaluation.folds
-    few = [
-        f"Class {name!r} has {count} patients for {folds} folds: one test patient a fold, so its "
-        "figures rest on single patients."
-        for name, count in sorted(_patients_of(evaluation).items())
-        if count == folds
-    ]
+    """Return what a reader of these figures, of all figures, must know."""
     return [
-        *few,
-        "Every figure is computed over all samples of a run, each classified by the model that "
-        "never saw its patient, then averaged over runs; ± is the standard deviation over runs.",
-        "Intervals: bootstrap over patients within classes, 2.5th to 97.5th percentile.",
-        "Trainings stop early, if at all, by their training loss; no test fold is looked at.",
-        "Instance AU ROC: attention against the cells known to be altered, per diseased sample, "
-        f"then their mean; a random score reaches {RANDOM_AUROC}.",
-        "Decision support for research; not for diagnosis.",
+        *_notes_on_few_patients(evaluation),
+        *_notes_on_certainty(evaluation),
+        *_notes_on_cells(evaluation),
+        CAUTION,
     ]
 
 
-def _table_1(methods: Mapping[Method, Any]) -> list[str]:
-    names = ["accuracy", "f1_weighted", "auroc", "instance_auroc"]
-    rows = [
-        [METHODS[method].title, *(_mean_and_std(figures[name]) for name in names)]
-        for method, figures in methods.items()
+def _notes_on_few_patients(evaluation: Evaluation) -> list[str]:
+    folds = evaluation.evaluation.folds
+    return [
+        f"† Class {name!r} has {count} patients for {folds} folds: one test patient "
+        f"{'a fold' if count <= folds else 'in some folds'}, so its figures rest on single "
+        "patients."
+        for name, count in _patients_of(evaluation).items()
+        if count < 2 * folds
     ]
-    return _table(["Method", "Accuracy", "F1 Score", "AU ROC", "Instance AU ROC"], rows)
 
 
-def _interval_table(methods: Mapping[Method, Any]) -> list[str]:
-    names = [*METRIC_NAMES, "instance_auroc"]
-    rows = [
-        [METHODS[method].title, *(_interval(figures[name]) for name in names)]
-        for method, figures in methods.items()
+def _notes_on_certainty(evaluation: Evaluation) -> list[str]:
+    ensembles = [row.name for row in evaluation.rows if row.kind == "ensemble"]
+    if not ensembles or not evaluation.ensemble.calibrate:
+        return []
+    if np.isnan(evaluation.outcomes[ensembles[0]].possible).any():
+        return [
+            "The ensemble was not calibrated: a fold leaves a class with a single patient to learn "
+            "from."
+        ]
+    coverage = evaluation.ensemble.coverage
+    fewest, needed = _fewest_training_patients(evaluation), patients_needed(coverage)
+    if fewest >= needed:
+        return []
+    return [
+        f"Calibration has as few as {fewest} patients of a class, and a class needs {needed} for "
+        f"a {coverage:.0%} guarantee of its own: prediction sets then hold over all classes "
+        "together, not for each."
     ]
-    return _table(["Method", *METRIC_NAMES.values(), "Instance AU ROC"], rows)
 
 
-def _class_table(methods: Mapping[Method, Any], classes: list[str]) -> list[str]:
-    rows = [
-        [METHODS[method].title, *(_mean_and_std(figures["auprc"][name]) for name in classes)]
-        for method, figures in methods.items()
-    ]
-    return _table(["Method", *classes], rows)
+def _fewest_training_patients(evaluation: Evaluation) -> int:
+    samples = list(zip(evaluation.labels, evaluation.patients, strict=True))
+    return min(
+        len(
+            {p for (label, p), f in zip(samples, split, strict=True) if label == name and f != fold}
+        )
+        for split in evaluation.fold
+        for fold in set(split.tolist())
+        for name in evaluation.classes
+    )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    # A class is called what its folder is called, and that may hold the table's own sign.
-    return [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
-
-
-def _mean_and_std(figure: Mapping[str, Any] | None) -> str:
-    if figure is None:
-        return "–"
-    spread = "" if figure["std"] is None else f" ± {figure['std']:.2f}"
-    return f"{figure['mean']:.2f}{spread}"
-
-
-def _interval(figure: Mapping[str, Any] | None) -> str:
-    if figure is None:
-        return "–"
-    low, high = figure["interval"]
-    return f"{figure['mean']:.2f} ({low:.2f}–{high:.2f})"
+def _notes_on_cells(evaluation: Evaluation) -> list[str]:
+    notes = []
+    large = sum(cells > MOST_CELLS_LEFT_OUT for cells in evaluation.cells)
+    if large:
+        notes.append(
+            f"{large} samples have more than {MOST_CELLS_LEFT_OUT} cells; leave-one-out was not "
+            "tried on them."
+        )
+    if evaluation.reference is None:
+        notes.append(
+            "No class is called healthy or control, so whether healthy samples stand apart was not "
+            "measured; name the reference class in the settings."
+        )
+    first = next(iter(evaluation.outcomes.values()))
+    if np.isnan(first.measure("random", "instance_auroc")).all():
+        notes.append(
+            "Which cells are altered is not known in this cohort, so no ranking of cells was held "
+            "against it."
+        )
+    return notes

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    Array = npt.NDArray[np.float64]
+
+CONFIDENCE_BINS = 10
+"""Equal parts of 0 to 1 that reliability is looked at in."""
+
 
 def weighted_metrics(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike
-) -> dict[str, npt.NDArray[np.float64]]:
+) -> dict[str, Array]:
     """Return the metrics of a classification under several weightings.
 
     Parameters
@@ -35,7 +40,10 @@ def weighted_metrics(
     -------
     dict
         (w,) ``accuracy``, ``f1_weighted``, ``f1_macro`` and ``auroc`` (mean over classes, each
-        against the rest), and (w, K) ``auprc`` (average precision of each class).
+        against the rest); of the probabilities themselves ``nll`` (negative log likelihood),
+        ``brier`` (squared error, summed over classes: 0 to 2) and ``ece`` (expected calibration
+        error of the predicted class, in `CONFIDENCE_BINS`); and (w, K) ``auprc`` (average
+        precision of each class).
     """
     target, shares = np.asarray(truth), np.asarray(probabilities, dtype=np.float64)
     weight = np.asarray(weights, dtype=np.float64)
@@ -46,20 +54,135 @@ def weighted_metrics(
     hits = weight @ (is_class & is_predicted)
     f1 = 2 * hits / (support + weight @ is_predicted)
     ranked = [ranking_metrics(shares[:, k], is_class[:, k], weight) for k in classes]
+    total = weight.sum(1)
     return {
-        "accuracy": hits.sum(1) / weight.sum(1),
+        "accuracy": hits.sum(1) / total,
         "f1_weighted": (f1 * support).sum(1) / support.sum(1),
         "f1_macro": f1.mean(1),
         "auroc": np.mean([auroc for auroc, _ in ranked], axis=0),
         "auprc": np.stack([auprc for _, auprc in ranked], axis=1),
+        "nll": weight @ surprise(target, shares) / total,
+        "brier": weight @ ((shares - is_class) ** 2).sum(1) / total,
+        "ece": _calibration_error(target, shares, weight),
     }
 
 
+def surprise(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
+    """Return (n,) the negative logarithm of each sample's probability of its own class.
+
+    A probability of 0 counts as the smallest that can be told from it beside 1, as in
+    scikit-learn, so that one sample does not make the mean infinite.
+    """
+    shares, target = np.asarray(probabilities, dtype=np.float64), np.asarray(truth)
+    own = shares[np.arange(len(shares)), target]
+    values: Array = -np.log(own.clip(min=np.finfo(np.float64).eps))
+    return values
+
+
+def set_metrics(
+    truth: npt.ArrayLike, possible: npt.ArrayLike, weights: npt.ArrayLike
+) -> dict[str, Array]:
+    """Return how prediction sets fare under several weightings.
+
+    Parameters
+    ----------
+    truth
+        (n,) class indices.
+    possible
+        (n, K) bool, the classes in each sample's set; a set of one class is an answer.
+    weights
+        (w, n), non-negative.
+
+    Returns
+    -------
+    dict
+        (w,) ``coverage`` (sets that hold the right class), ``set_size`` (mean), ``abstained``
+        (sets that are no answer) and ``answered_accuracy`` (NaN where nothing is answered).
+    """
+    target, sets = np.asarray(truth), np.asarray(possible, dtype=bool)
+    weight = np.asarray(weights, dtype=np.float64)
+    holds, size = sets[np.arange(len(sets)), target], sets.sum(1)
+    answered = weight @ (size == 1)
+    right = weight @ (holds & (size == 1))
+    total = weight.sum(1)
+    return {
+        "coverage": weight @ holds / total,
+        "set_size": weight @ size / total,
+        "abstained": 1 - answered / total,
+        "answered_accuracy": np.divide(
+            right, answered, out=np.full_like(right, np.nan), where=answered > 0
+        ),
+    }
+
+
+def confusion_matrix(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
+    """Return (K, K) how many samples of each class (rows) were taken for each (columns)."""
+    shares = np.asarray(probabilities)
+    counts = np.zeros((shares.shape[1], shares.shape[1]))
+    np.add.at(counts, (np.asarray(truth), shares.argmax(1)), 1)
+    return counts
+
+
+def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> dict[str, Array]:
+    """Return how often the predicted class is right where its probability is about the same.
+
+    Returns
+    -------
+    dict
+        Of the bins that hold samples: ``confidence`` (mean probability of the predicted class),
+        ``accuracy`` (share that is right) and ``samples``.
+    """
+    confidence, right, bins = _binned(np.asarray(truth), np.asarray(probabilities))
+    count = bins.sum(0)
+    filled = count > 0
+    return {
+        "confidence": (confidence @ bins)[filled] / count[filled],
+        "accuracy": (right @ bins)[filled] / count[filled],
+        "samples": count[filled],
+    }
+
+
+def precision_at_recall(score: Array, positive: npt.NDArray[np.bool_], recall: Array) -> Array:
+    """Return (r,) the precision where the precision-recall curve first reaches each recall.
+
+    Parameters
+    ----------
+    score, positive
+        (n,) each, as for `ranking_metrics`; at least one is positive.
+    recall
+        (r,) 0 to 1.
+    """
+    order = np.argsort(-score, kind="stable")
+    # Only where the next score is lower is there a threshold.
+    ends = np.flatnonzero(np.diff(score[order], append=np.nan) != 0)
+    found = positive[order].cumsum()[ends]
+    # Recall 0 takes the first threshold that finds anything: before it there is no precision.
+    wanted = np.maximum(recall * found[-1], 1) - 1e-9
+    reached = np.searchsorted(found, wanted)
+    precision: Array = found[reached] / (ends[reached] + 1)
+    return precision
+
+
+def _calibration_error(target: npt.NDArray[np.int64], shares: Array, weight: Array) -> Array:
+    confidence, right, bins = _binned(target, shares)
+    gaps = np.abs(weight @ (bins * (confidence - right)[:, None])).sum(1)
+    error: Array = gaps / weight.sum(1)
+    return error
+
+
+def _binned(target: npt.NDArray[np.int64], shares: Array) -> tuple[Array, Array, Array]:
+    """Return (n,) confidence, (n,) 1 where right, and (n, bins) 1 where a sample belongs."""
+    confidence = shares.max(1).astype(np.float64)
+    right = (shares.argmax(1) == target).astype(np.float64)
+    row = np.minimum((confidence * CONFIDENCE_BINS).astype(int), CONFIDENCE_BINS - 1)
+    return confidence, right, np.eye(CONFIDENCE_BINS)[row]
+
+
 def ranking_metrics(
-    score: npt.NDArray[np.float64],
+    score: Array,
     positive: npt.NDArray[np.bool_],
-    weights: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    weights: Array,
+) -> tuple[Array, Array]:
     """Return (w,) area under the ROC curve and (w,) average precision of one score.
 
     Parameters
@@ -86,7 +209,7 @@ def ranking_metrics(
 
 def bootstrap_weights(
     patients: Sequence[str], labels: Sequence[str], replicates: int, seed: int
-) -> npt.NDArray[np.float64]:
+) -> Array:
     """Return (replicates, n) how often each sample is drawn when patients are resampled.
 
     Patients, not samples, are drawn with replacement, within each class, so that no class

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_attmil.bags.attribution_measures import TOP_CELLS
+from napari_attmil.settings import CAUTION as CAUTION  # stands wherever a prediction is shown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_attmil.bags.classifier import Prediction
-
-CAUTION = "Decision support for research, not a diagnosis."
-"""Stands wherever a prediction is shown."""
-TOP_CELLS = 8
-"""As many as the paper's Fig. 5 shows of a class."""
 
 
 def classification_report(

@@ -1,0 +1,131 @@
+"""What an evaluation compares: single models, the ensemble that people use, and controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_attmil.bags.ensemble import EnsembleTrainer
+from napari_attmil.bags.fitting import Trainer
+from napari_attmil.settings import METHODS, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.device import Device
+    from napari_attmil.settings import (
+        EnsembleSettings,
+        EvaluationSettings,
+        Method,
+        MILSettings,
+    )
+
+RowKind = Literal["single", "ensemble", "shuffled-labels", "untrained"]
+
+STANDSTILL_LEARNING_RATE = 1e-30
+"""So small that no weight changes."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the report's tables.
+
+    Attributes
+    ----------
+    name
+        Unique in an evaluation; of a single model it is the method's.
+    title
+        As tables write it.
+    method
+        How cells are pooled.
+    kind
+        ``"single"``: one model, as in the paper. ``"ensemble"``: what people use, several seeds
+        calibrated on training patients that were held out. ``"shuffled-labels"``: one model that
+        learnt from the training patients' labels in random order. ``"untrained"``: one model
+        with random weights.
+    """
+
+    name: str
+    title: str
+    method: Method
+    kind: RowKind = "single"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it must give chance."""
+        return self.kind in ("shuffled-labels", "untrained")
+
+
+def evaluation_rows(settings: MILSettings, evaluation: EvaluationSettings) -> tuple[Row, ...]:
+    """Return what is to be compared, single models first.
+
+    Raises
+    ------
+    UserError
+        If nothing was chosen.
+    """
+    own, title = settings.method, METHODS[settings.method].title
+    rows = [Row(method, METHODS[method].title, method) for method in evaluation.methods]
+    if evaluation.ensemble:
+        rows.append(Row("ensemble", f"Ensemble of {title}", own, "ensemble"))
+    if evaluation.controls:
+        rows.append(
+            Row("shuffled-labels", f"Control: {title}, labels shuffled", own, "shuffled-labels")
+        )
+        rows.append(Row("untrained", f"Control: {title}, untrained", own, "untrained"))
+    if not rows:
+        raise UserError("No method was chosen; choose at least one to evaluate.")
+    return tuple(rows)
+
+
+def trainings_of(row: Row, ensemble: EnsembleSettings) -> int:
+    """Return how many models are trained for a row in each fold, at most."""
+    if row.kind != "ensemble":
+        return 1
+    return ensemble.members * (1 + (ensemble.folds if ensemble.calibrate else 0))
+
+
+def trainer_of(
+    row: Row,
+    bags: Sequence[Bag],
+    settings: MILSettings,
+    ensemble: EnsembleSettings,
+    device: Device,
+    classes: Sequence[str],
+) -> Trainer | EnsembleTrainer:
+    """Return what trains a row's classifier on the bags given.
+
+    Parameters
+    ----------
+    row
+        What is to be trained.
+    bags
+        Of the training patients only.
+    settings
+        With the seed of the run; the method is set here.
+    ensemble
+        Of the row "ensemble".
+    device, classes
+        As for `Trainer`.
+    """
+    settings = settings.replace(method=row.method)
+    if row.kind == "ensemble":
+        return EnsembleTrainer(bags, settings, ensemble, device, classes)
+    if row.kind == "shuffled-labels":
+        bags = shuffled_between_patients(bags, settings.seed)
+    elif row.kind == "untrained":
+        # Standardised and read out as a trained one is, but where it began.
+        settings = settings.replace(learning_rate=STANDSTILL_LEARNING_RATE, epochs=1)
+    return Trainer(bags, settings, device, classes)
+
+
+def shuffled_between_patients(bags: Sequence[Bag], seed: int) -> list[Bag]:
+    """Return the bags with the patients' labels in random order; a patient keeps one label."""
+    label_of = dict(sorted((bag.patient, bag.label) for bag in bags))
+    order = np.random.default_rng(seed).permutation(len(label_of))
+    labels = list(label_of.values())
+    shuffled = {patient: labels[place] for patient, place in zip(label_of, order, strict=True)}
+    return [replace(bag, label=shuffled[bag.patient]) for bag in bags]
