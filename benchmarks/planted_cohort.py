@@ -7,6 +7,7 @@ split into the folds first, and a patient's cells all come from one fold's image
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,7 +35,7 @@ HEALTHY: Final = "healthy"
 STANDARD_TYPES: Final = ("spherocyte", "target", "stomatocyte", "elliptocyte")
 """The diseases of the standard cohort, which figures are reported on."""
 DEVELOPMENT_TYPES: Final = ("ovalocyte", "hypochromia", "schistocyte", "burr")
-"""Other diseases of other cells: what methods are chosen on, so that no reported figure is tuned."""
+"""Diseases of other cells: what methods are chosen on, so that no reported figure is tuned."""
 FOLDS: Final = 3
 
 
@@ -98,7 +99,7 @@ def typed_cells(
 ) -> TypedCells:
     """Return all typed cells with their features, computed once and kept in `cache`."""
     key = f"{detector.digest[:12]}-{settings.model_dump_json()}"
-    stem = cache / f"chula-{abs(hash_of(key)):012x}"
+    stem = cache / f"chula-{zlib.crc32(key.encode()):08x}"
     table_path, features_path = stem.with_suffix(".csv"), stem.with_suffix(".npy")
     labels = pd.read_csv(folder / "cells.csv")
     if not (table_path.is_file() and features_path.is_file()):
@@ -112,13 +113,6 @@ def typed_cells(
         detector.digest,
         settings,
     )
-
-
-def hash_of(text: str) -> int:
-    """Return a number that stands for a text, the same in every process."""
-    import zlib
-
-    return zlib.crc32(text.encode())
 
 
 def planted_bags(cells: TypedCells, plan: CohortPlan) -> tuple[list[Bag], npt.NDArray[np.int64]]:
@@ -204,13 +198,12 @@ def _compute(
         image = read_frame(Frame(folder / "images" / str(name)))
         xyxy = detector.detect([image], DetectionSettings()).xyxy
         pairs = match_centres(xyxy, group[["x", "y"]].to_numpy(dtype=float))
-        found = pairs[pairs[:, 0] >= 0]
-        if not len(found):
+        if not len(pairs):
             continue
         diameter = median_diameter_px(xyxy)
-        features.append(detector.roi_features(image, xyxy[found[:, 0]], settings, diameter))
-        images += [str(name)] * len(found)
-        types += group["cell_type"].to_numpy(dtype=str)[found[:, 1]].tolist()
+        features.append(detector.roi_features(image, xyxy[pairs[:, 0]], settings, diameter))
+        images += [str(name)] * len(pairs)
+        types += group["cell_type"].to_numpy(dtype=str)[pairs[:, 1]].tolist()
     with write_atomically(features_path) as temporary, temporary.open("wb") as file:
         np.save(file, np.concatenate(features))
     with write_atomically(table_path) as temporary:
@@ -225,7 +218,7 @@ def match_centres(
     Returns
     -------
     (m, 2) int64
-        Rows of boxes and of centres.
+        Rows of boxes and of centres, in the order of the centres.
     """
     x, y = centres[None, :, 0], centres[None, :, 1]
     x_min, y_min, x_max, y_max = (xyxy[:, side, None] for side in range(4))
@@ -234,4 +227,5 @@ def match_centres(
     far = 1e6
     rows, columns = linear_sum_assignment(np.where(inside, distance, far))
     good = inside[rows, columns]
-    return np.stack([rows[good], columns[good]], axis=1).astype(np.int64)
+    pairs = np.stack([rows[good], columns[good]], axis=1).astype(np.int64)
+    return pairs[np.argsort(pairs[:, 1])]

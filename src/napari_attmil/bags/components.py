@@ -9,7 +9,7 @@ MOST_CELLS = 20_000
 """About so many cells, evenly taken from all, are enough to find the directions."""
 
 LEAST_SPREAD = 1e-3
-"""Directions in which cells vary less than this share of the first one's are noise, and left out."""
+"""Directions in which cells vary less than this share of the first one's are left out as noise."""
 
 
 class Components(nn.Module):

@@ -24,7 +24,7 @@ RINGS = (0.29, 0.5, 0.71, 0.93)
 """Radii, as shares of half a map's side, between the rings that a profile looks at."""
 
 PROFILE_LENGTH = 2 * (len(RINGS) + 1) + 1
-"""What the project's own embedding keeps of every map: mean and spread of each ring, the maximum."""
+"""Numbers that a profile keeps of every map: mean and spread of each ring, and the maximum."""
 
 
 @dataclass(frozen=True)

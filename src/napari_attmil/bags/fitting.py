@@ -395,7 +395,7 @@ def _on_device(features: list[Tensor], device: Device) -> list[Tensor]:
 
 
 def _fixed_part_if_it_fits(features: list[Tensor], model: AttentionMIL) -> list[Tensor]:
-    """Return what can be computed before the training, where that is faster and fits into memory."""
+    """Return what can be computed before the training, where it is faster and fits into memory."""
     if not model.has_fixed_part:
         return features
     cells = sum(len(bag) for bag in features)
