@@ -211,7 +211,7 @@ class MILSettings(Settings):
         "cells before the first layer.",
     )
     components: int = Field(
-        64,
+        256,
         ge=0,
         le=1024,
         title="Principal components",

@@ -30,7 +30,12 @@ def cpu() -> Device:
 def small() -> MILSettings:
     """Return settings of the project's default that train in a second."""
     return MILSettings(
-        embedding_size=16, attention_size=8, cell_dropout=0.25, epochs=12, learning_rate=5e-3
+        embedding_size=16,
+        attention_size=8,
+        cell_dropout=0.25,
+        bags_per_step=1,
+        epochs=12,
+        learning_rate=1e-2,
     )
 
 

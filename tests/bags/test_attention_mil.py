@@ -66,7 +66,7 @@ def test_packed_bags_give_what_each_gives_alone(method: str) -> None:
 
 
 def test_attention_and_pooled_vector_are_equations_6_and_7() -> None:
-    model = model_of()
+    model = model_of(method="mil-att-sic")
     with torch.no_grad():
         h = model.embed(cells(5))
         output = model.pool(h, [0, 5])
@@ -152,7 +152,7 @@ def test_standardised_features_do_not_depend_on_their_units() -> None:
 
 def test_a_channel_that_never_varies_stays_finite() -> None:
     model = model_of(standardise=True)
-    model.set_standardisation(torch.zeros(8, 4, 1), torch.zeros(8, 4, 1))
+    model.set_standardisation(torch.zeros(8, 11, 1), torch.zeros(8, 11, 1))
     assert torch.isfinite(model(cells(2), [0, 2]).logits).all()
 
 

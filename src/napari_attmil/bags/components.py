@@ -36,6 +36,7 @@ class Components(nn.Module):
 
         Random numbers are drawn from torch's generator (Halko, Martinsson and Tropp 2011).
         """
+        values = values.nan_to_num()  # What is no number is told of by the loss, with a remedy.
         count = min(self.directions.shape[1], *values.shape)
         width = min(count + 16, *values.shape)
         _, singular, directions = torch.svd_lowrank(values, q=width, niter=3)

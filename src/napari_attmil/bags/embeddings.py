@@ -56,11 +56,8 @@ class Embedding:
     def map_means(self, prepared: Tensor) -> Tensor:
         """Return the (n, channels) mean of every feature map of prepared features."""
         # A profile begins with the means of its rings.
-        return (
-            prepared[:, :, : len(RINGS) + 1, 0].mean(2)
-            if self.is_profile
-            else prepared.mean((2, 3))
-        )
+        means = prepared[:, :, : len(RINGS) + 1] if self.is_profile else prepared
+        return means.mean((2, 3))
 
     @property
     def is_profile(self) -> bool:
