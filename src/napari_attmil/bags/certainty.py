@@ -99,9 +99,10 @@ class Certainty:
                 f"No class can be ruled out: that needs {needed} patients to calibrate with, and "
                 f"there were {in_all}."
             )
+        named = f" ({', '.join(few)})" if any(self.by_class) else ""
         return (
-            f"The {self.coverage:.0%} hold over all classes together, not for each: a class needs "
-            f"{needed} patients for its own ({', '.join(few)})."
+            f"The {100 * self.coverage:g}% hold over all classes together, not for each: a class "
+            f"needs {needed} patients for its own{named}."
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -122,6 +122,14 @@ class Classifier:
         """The settings it was trained with; the seed is that of the first model."""
         return self.models[0].settings
 
+    @property
+    def description(self) -> str:
+        """How many models it asks, and what they were calibrated on, as one or two sentences."""
+        models = f"{len(self.models)} model{'s' if len(self.models) > 1 else ''}"
+        if self.certainty.is_calibrated:
+            return f"{models}, calibrated on {sum(self.certainty.patients)} held-out patients."
+        return f"{models}. {self.certainty.note(self.classes)}"
+
     def classify(self, bag: Bag) -> Prediction:
         """Classify one sample and say which cells decided.
 
