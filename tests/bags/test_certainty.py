@@ -128,7 +128,7 @@ def test_a_class_with_too_few_patients_is_named() -> None:
     certainty = calibrate(np.eye(2)[truth], truth, patients_of(14))
     assert certainty.patients == (10, 4) and certainty.by_class == (True, False)
     note = certainty.note(("healthy", "sickle"))
-    assert "over all classes together" in note and "(sickle 4)" in note
+    assert "is an average over the classes" in note and "(sickle 4)" in note
 
 
 def test_too_few_patients_in_all_rule_nothing_out_and_this_is_said() -> None:

@@ -229,7 +229,7 @@ def test_every_classification_says_how_sure_it_is(panel, wait_idle, tmp_path):
     step.state_changed.connect(lambda summary, done: told.append(summary))
     session.set_prediction(SimpleNamespace(**said), session.boxes)
     assert step._certainty.text() == (
-        "Undecided: sickle and healthy cannot be ruled out at 90% · 1 of 2 models agree"
+        "Undecided: sickle and healthy cannot be ruled out at 90% · 1 of 2 models favour sickle"
     )
     assert step._certainty.property("warning") and step._note.text() == "Few patients."
     assert told[-1] == "undecided, sickle 70%"

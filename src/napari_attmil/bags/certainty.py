@@ -101,8 +101,8 @@ class Certainty:
             )
         named = f" ({', '.join(few)})" if any(self.by_class) else ""
         return (
-            f"The {100 * self.coverage:g}% hold over all classes together, not for each: a class "
-            f"needs {needed} patients for its own{named}."
+            f"The {100 * self.coverage:g}% is an average over the classes; to hold for each it "
+            f"takes {needed} patients a class{named}."
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -38,18 +38,20 @@ def in_words(prediction: Prediction) -> str:
     """Return how sure the classifier is of a sample, as a person says it.
 
     "5 of 5 models agree · only sickle remains at 90%", "Undecided: sickle and healthy cannot be
-    ruled out at 90% · 3 of 5 models agree"; empty for one model that was not calibrated.
+    ruled out at 90% · 3 of 5 models favour sickle"; empty for one model that was not calibrated.
     """
     kept, models = prediction.prediction_set, len(prediction.member_probabilities)
-    agree = f"{prediction.agreeing} of {models} models agree" if models > 1 else ""
+    agreeing = f"{prediction.agreeing} of {models} models"
+    agree = f"{agreeing} agree" if models > 1 else ""
+    favour = f"{agreeing} favour {prediction.predicted}" if models > 1 else ""
     if kept is None or prediction.coverage is None:
         return agree
     level = f"at {100 * prediction.coverage:g}%"
     if len(kept) == len(prediction.classes):
-        parts = [f"Undecided: no class can be ruled out {level}", agree]
+        parts = [f"Undecided: no class can be ruled out {level}", favour]
     elif prediction.abstains:
         names = f"{', '.join(kept[:-1])} and {kept[-1]}"
-        parts = [f"Undecided: {names} cannot be ruled out {level}", agree]
+        parts = [f"Undecided: {names} cannot be ruled out {level}", favour]
     else:
         parts = [agree, f"only {kept[0]} remains {level}"]
     return " · ".join(part for part in parts if part)
