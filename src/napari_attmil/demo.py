@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 FOLDS = 3
 ENSEMBLE = EnsembleSettings(members=3, folds=2)
-"""Fewer than by default, so that the demo takes about a minute."""
+"""Fewer than by default, for two fifths of the time, so that the demo stays short."""
 SHOWN_CLASS = "sickle"
 """The simulated class that is told apart at a glance, so that a newcomer sees what happened."""
 
