@@ -69,9 +69,11 @@ def take_pictures(folder: Path, epochs: int) -> None:
 
 
 def halfway(panel: Any, epochs: int) -> bool:
-    """Return whether the training has come far enough to show a curve."""
+    """Return whether the second model's training has come far enough to show a curve."""
     curve = panel.classifier_step._curve
-    return curve is not None and len(curve.value()["loss"]) >= min(epochs // 2, 12)
+    if curve is None or not curve._training.startswith("Model 2"):
+        return False
+    return len(curve.value()["loss"]) >= min(epochs // 2, 12)
 
 
 def shoot(

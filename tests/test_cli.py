@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,11 @@ from napari_attmil import cli
 from napari_attmil.cli import method_names
 from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
 from napari_attmil.settings import METHODS, TABLE_1, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_attmil.bags.ensemble import EnsembleProgress
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -80,7 +86,9 @@ def test_train_then_classify_names_classes_and_cells(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "model.safetensors"
-    assert run(monkeypatch, "train", study, "--out", model, "--epochs", 2) == 0
+    options = ("--epochs", 2, "--members", 2)
+    assert run(monkeypatch, "train", study, "--out", model, *options) == 0
+    assert "2 models, calibrated on 6 held-out patients." in capsys.readouterr().out
     sample = study / "sickle"
     out, report = tmp_path / "cells.csv", tmp_path / "report.json"
     assert run(monkeypatch, "classify", model, sample, "--out", out, "--report", report) == 0
@@ -91,7 +99,41 @@ def test_train_then_classify_names_classes_and_cells(
     assert sum(samples[0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     of_first = cells[cells["image"].str.contains(Path(samples[0]["sample"]).name, regex=False)]
     assert of_first["attention"].sum() == pytest.approx(1, abs=1e-3)
-    assert "not a diagnosis" in capsys.readouterr().out
+    assert len(samples[0]["model_probabilities"]) == 2
+    assert samples[0]["abstains"] and samples[0]["coverage"] == 0.9
+    printed = capsys.readouterr().out
+    # Six patients cannot rule out a class at 90 %: that is said of every sample, and why.
+    assert printed.count("Undecided: no class can be ruled out at 90%") == 3
+    assert "needs 9 patients to calibrate with" in printed
+    assert "not a diagnosis" in printed
+
+
+def test_ctrl_c_keeps_the_models_that_are_there(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_attmil.bags.ensemble import EnsembleTrainer
+
+    whole = EnsembleTrainer.epochs
+
+    def interrupted(trainer: EnsembleTrainer) -> Iterator[EnsembleProgress]:
+        for step in whole(trainer):
+            yield step
+            if step.title == "Model 3 of 5":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(EnsembleTrainer, "epochs", interrupted)
+    model = tmp_path / "model.safetensors"
+    assert run(monkeypatch, "train", study, "--out", model, "--epochs", 2) == 0
+    assert "2 models. Not calibrated: the training was stopped early." in capsys.readouterr().out
+    assert model.is_file()
+
+
+def test_published_preset_trains_one_model_unless_asked_otherwise(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("train", study, "--out", tmp_path / "m.safetensors", "--preset", "paper")
+    assert run(monkeypatch, *options, "--epochs", 1) == 0
+    assert "1 model. Not calibrated" in capsys.readouterr().out
 
 
 def test_evaluate_writes_the_report_of_the_contract(

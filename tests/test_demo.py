@@ -52,6 +52,17 @@ def test_the_shown_patient_is_new_to_the_classifier(
     assert result.sample.label == "sickle"
     assert result.classifier is not None
     assert result.classifier.provenance["patients"] == 3
+    assert len(result.classifier.models) == demo.ENSEMBLE.members
+
+
+def test_a_class_left_with_one_patient_is_said_to_be_uncalibrated(
+    finished: tuple[demo.DemoResult, Path, list[str]],
+) -> None:
+    _, out, said = finished
+    assert any("class 'sickle' has a single patient" in sentence for sentence in said)
+    shown = json.loads((out / "report.json").read_text())["shown"]
+    assert shown["samples"][0]["prediction_set"] is None
+    assert shown["model"]["models"] == demo.ENSEMBLE.members
 
 
 def test_results_lie_in_the_folder(finished: tuple[demo.DemoResult, Path, list[str]]) -> None:

@@ -4,7 +4,14 @@ import pytest
 from pydantic import ValidationError
 
 from napari_attmil import settings
-from napari_attmil.settings import DetectionSettings, MILSettings, Settings, UserError, mil_preset
+from napari_attmil.settings import (
+    DetectionSettings,
+    MILSettings,
+    Settings,
+    UserError,
+    ensemble_preset,
+    mil_preset,
+)
 
 ALL_SETTINGS = [
     value
@@ -50,6 +57,15 @@ def test_the_paper_preset_has_the_values_of_section_3() -> None:
 
 def test_a_preset_takes_changes() -> None:
     assert mil_preset("paper", epochs=3).epochs == 3
+
+
+def test_published_presets_train_one_model_and_the_own_one_five_calibrated() -> None:
+    own = ensemble_preset("default")
+    assert (own.members, own.calibrate) == (5, True)
+    for name in ("paper", "marrlab-code"):
+        published = ensemble_preset(name)  # type: ignore[arg-type]
+        assert (published.members, published.calibrate) == (1, False)
+    assert ensemble_preset("paper", members=3).members == 3
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:

@@ -20,6 +20,7 @@ from napari_attmil.settings import (
     Method,
     Preset,
     UserError,
+    ensemble_preset,
     mil_preset,
 )
 from napari_attmil.terminal import (
@@ -31,6 +32,7 @@ from napari_attmil.terminal import (
     load_detector,
     open_labelled_cohort,
     prepare,
+    say,
     stderr,
     write_json,
 )
@@ -125,6 +127,23 @@ def train(
     cohort: CohortPath,
     out: Annotated[Path, typer.Option(help="Model file to write.", show_default=False)],
     preset: PresetName = "default",
+    members: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Models of different seeds that classify together; by default 5, or 1 with the "
+            "presets paper and marrlab-code.",
+            show_default=False,
+        ),
+    ] = None,
+    calibrate: Annotated[
+        bool | None,
+        typer.Option(
+            help="Also learn from held-out patients how sure the models may be, which takes "
+            "three times as long again; by default with the preset default only.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Epochs = None,
     seed: Seed = 0,
     weights: Weights = None,
@@ -132,23 +151,26 @@ def train(
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
-    """Train a classifier on all samples of a cohort; Ctrl+C keeps the best one so far."""
+    """Train a classifier on all samples of a cohort; Ctrl+C keeps the models trained so far."""
     settings = preset_settings(preset, epochs, seed)
+    chosen = {"members": members, "calibrate": calibrate}
+    ensemble = ensemble_preset(preset, **{k: v for k, v in chosen.items() if v is not None})
     detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
     opened = open_labelled_cohort(cohort)
     detector = load_detector(weights, device)
     bags = prepare(opened, detector, detection)
-    from napari_attmil.bags.fitting import Trainer
+    from napari_attmil.bags.ensemble import EnsembleTrainer
 
-    trainer = Trainer(bags, settings, detector.device)
+    trainer = EnsembleTrainer(bags, settings, ensemble, detector.device)
     try:
-        for _ in follow("Training the classifier", trainer.epochs()):
+        for _ in follow("Training", trainer.epochs(), lambda step: step.title):
             pass
     except KeyboardInterrupt:
-        stderr.print("Stopped; the best classifier so far is kept.")
+        say("Stopped; the models that are there so far are kept.")
     classifier = trainer.best
     classifier.save(out)
     print(f"Classifier of {', '.join(classifier.classes)} written to {out}")
+    print(classifier.description)
 
 
 @app.command()
@@ -219,7 +241,7 @@ def classify(
     """Classify samples; each image file, stack or folder of images is one sample."""
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.explore.cell_table import cell_table, write_cells_csv
-    from napari_attmil.explore.report import CAUTION, classification_report
+    from napari_attmil.explore.report import CAUTION, classification_report, in_words, model_origin
     from napari_attmil.images.reading import open_samples
 
     detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
@@ -235,13 +257,17 @@ def classify(
         predictions.append(prediction)
     write_cells_csv(out, tables)
     if report is not None:
-        origin = {"file": str(model), "detector": detector.digest, **classifier.provenance}
+        origin = model_origin(classifier, str(model), detector.digest)
         write_json(report, classification_report(predictions, origin))
     for prediction in predictions:
         shares = zip(prediction.classes, prediction.probabilities, strict=True)
         ranked = sorted(shares, key=lambda pair: -pair[1])
         print(f"{prediction.sample}: " + ", ".join(f"{name} {p:.0%}" for name, p in ranked))
-    print(CAUTION)
+        if in_words(prediction):
+            print(f"    {in_words(prediction)}")
+    for sentence in (predictions[0].note, CAUTION):
+        if sentence:
+            print(sentence)
 
 
 @app.command()

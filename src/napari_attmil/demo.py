@@ -7,7 +7,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_attmil.settings import DetectionSettings, EvaluationSettings, MILSettings, UserError
+from napari_attmil.settings import (
+    DetectionSettings,
+    EnsembleSettings,
+    EvaluationSettings,
+    MILSettings,
+    UserError,
+)
 from napari_attmil.terminal import (
     evaluation_written,
     follow,
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
     from napari_attmil.images.cohort import Cohort, Sample
 
 FOLDS = 3
+ENSEMBLE = EnsembleSettings(members=3, folds=2)
+"""Fewer than by default, for two fifths of the time, so that the demo stays short."""
 SHOWN_CLASS = "sickle"
 """The simulated class that is told apart at a glance, so that a newcomer sees what happened."""
 
@@ -84,7 +92,7 @@ def run_demo(data: Path | None, out: Path, device: str) -> DemoResult:
     classifier = _trained(learnt_from, detector, out)
     sample = next(sample for sample in cohort.samples if sample.name == shown.sample)
     prediction = None if classifier is None else classifier.classify(shown)
-    _write_results(sample, shown, prediction, detector, out)
+    _write_results(sample, shown, classifier, prediction, out)
     path = None if classifier is None else out / "classifier.safetensors"
     return DemoResult(cohort, sample, shown, prediction, classifier, path)
 
@@ -144,8 +152,8 @@ def _patients_by_class(bags: Sequence[Bag]) -> dict[str, set[str]]:
 
 def _trained(bags: Sequence[Bag], detector: Detector, out: Path) -> Classifier | None:
     """Cross-validate where there are patients enough, then train on all, and save the model."""
+    from napari_attmil.bags.ensemble import EnsembleTrainer
     from napari_attmil.bags.evaluation import cross_validate
-    from napari_attmil.bags.fitting import Trainer
 
     patients = _patients_by_class(bags)
     if len(patients) < 2:
@@ -158,8 +166,9 @@ def _trained(bags: Sequence[Bag], detector: Detector, out: Path) -> Classifier |
         say(evaluation_written(steps, out))
     else:
         say(f"Cross-validation needs {FOLDS} patients of each class, so it was left out.")
-    trainer = Trainer(bags, settings, detector.device)
-    for _ in follow("Training the classifier on all but one patient", trainer.epochs()):
+    label = "Training on all but one patient"
+    trainer = EnsembleTrainer(bags, settings, ENSEMBLE, detector.device)
+    for _ in follow(label, trainer.epochs(), lambda step: step.title):
         pass
     trainer.best.save(out / "classifier.safetensors")
     return trainer.best
@@ -168,21 +177,27 @@ def _trained(bags: Sequence[Bag], detector: Detector, out: Path) -> Classifier |
 def _write_results(
     sample: Sample,
     bag: Bag,
+    classifier: Classifier | None,
     prediction: Prediction | None,
-    detector: Detector,
     out: Path,
 ) -> None:
     """Write the shown sample's cells, and add its classification to the report."""
     from napari_attmil.explore.cell_table import cell_table, write_cells_csv
-    from napari_attmil.explore.report import CAUTION, classification_report
+    from napari_attmil.explore.report import (
+        CAUTION,
+        classification_report,
+        in_words,
+        model_origin,
+    )
 
     assert bag.boxes is not None  # bags of images always have them
     write_cells_csv(out / "cells.csv", [cell_table(sample, bag.boxes, prediction)])
     path = out / "report.json"
     report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if prediction is not None:
-        origin = {"file": "classifier.safetensors", "detector": detector.digest}
+    if classifier is not None and prediction is not None:
+        origin = model_origin(classifier, "classifier.safetensors", classifier.detector_digest)
         report["shown"] = classification_report([prediction], origin) | {"label": sample.label}
         share = max(prediction.probabilities)
-        say(f"{sample.name}: {prediction.predicted} {share:.0%}. {CAUTION}")
+        say(f"{sample.name}: {prediction.predicted} {share:.0%}. {in_words(prediction)}.")
+        say(f"{prediction.note} {CAUTION}".strip())
     write_json(path, report)

@@ -41,6 +41,10 @@ class ClassifierLike(Protocol):
     def feature_settings(self) -> FeatureSettings:
         """How the features it was trained on were read."""
 
+    @property
+    def description(self) -> str:
+        """How many models it asks, and what they were calibrated on."""
+
     def classify(self, bag: Bag) -> Prediction:
         """Say which class a sample belongs to, and which cells decided."""
 

@@ -479,3 +479,18 @@ def mil_preset(name: Preset, **changes: Any) -> MILSettings:
     if name not in presets:
         raise UserError(f"There is no preset {name!r}; choose one of {', '.join(presets)}.")
     return MILSettings.checked(**(presets[name] | changes))
+
+
+def ensemble_preset(name: Preset, **changes: Any) -> EnsembleSettings:
+    """Return what is trained beside a preset of `mil_preset`, for people to use.
+
+    The published models are slow without a GPU and were trained one at a time: one model,
+    not calibrated. With the project's own preset it is the defaults of `EnsembleSettings`.
+
+    Raises
+    ------
+    UserError
+        If a field is unknown, or a value out of range.
+    """
+    own: dict[str, Any] = {} if name == "default" else {"members": 1, "calibrate": False}
+    return EnsembleSettings.checked(**(own | changes))

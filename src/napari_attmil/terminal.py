@@ -18,7 +18,7 @@ from rich.progress import (
 from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
@@ -50,8 +50,20 @@ def say(sentence: str) -> None:
     stderr.print(sentence, markup=False)
 
 
-def follow(label: str, steps: Iterable[Step]) -> Iterator[Step]:
-    """Yield the steps of a stage while a bar on stderr shows how far it has come."""
+def follow(
+    label: str, steps: Iterable[Step], detail: Callable[[Step], str] | None = None
+) -> Iterator[Step]:
+    """Yield the steps of a stage while a bar on stderr shows how far it has come.
+
+    Parameters
+    ----------
+    label
+        What the stage does.
+    steps
+        Its progress values.
+    detail
+        Says of a step what else to write beside the label.
+    """
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -62,7 +74,8 @@ def follow(label: str, steps: Iterable[Step]) -> Iterator[Step]:
     with Progress(*columns, console=stderr) as progress:
         task = progress.add_task(label, total=None)
         for step in steps:
-            progress.update(task, completed=step.done, total=step.total)
+            text = label if detail is None else f"{label}: {detail(step)}"
+            progress.update(task, completed=step.done, total=step.total, description=text)
             yield step
 
 

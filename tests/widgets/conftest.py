@@ -24,6 +24,7 @@ class FakeClassifier:
 
     classes = CLASSES
     feature_settings = FeatureSettings()
+    description = "2 models. Not calibrated: the training was stopped early."
 
     def classify(self, bag):
         weights = bag.cell_id.astype(np.float64) ** 2
@@ -34,6 +35,13 @@ class FakeClassifier:
             cell_id=bag.cell_id,
             attention=weights / weights.sum(),
             contribution=np.outer(weights, [0.1, 0.7, 0.2]),
+            member_probabilities=np.array([[0.1, 0.8, 0.1], [0.1, 0.6, 0.3]]),
+            predicted="sickle",
+            prediction_set=("sickle",),
+            coverage=0.9,
+            abstains=False,
+            agreeing=2,
+            note="",
         )
 
     def save(self, path):
@@ -55,12 +63,16 @@ def fake_detect(stop, images, places, settings, device_name):
     )
 
 
-def fake_train(stop, cohort, states, detection, settings, device_name):
-    for epoch in range(1, settings.epochs + 1):
-        losses = SimpleNamespace(done=epoch, loss=2 / epoch, mil_loss=1 / epoch, sic_loss=1 / epoch)
-        yield Progress(epoch, settings.epochs, f"Epoch {epoch}", losses)
-        if stop.is_set():
-            break
+def fake_train(stop, cohort, states, detection, settings, ensemble, device_name):
+    for member in range(ensemble.members):
+        for epoch in range(1, settings.epochs + 1):
+            losses = SimpleNamespace(
+                done=epoch, loss=2 / epoch + member, mil_loss=1 / epoch, sic_loss=1 / epoch
+            )
+            step = SimpleNamespace(title=f"Model {member + 1}", epoch=losses)
+            yield Progress(epoch, settings.epochs, f"Epoch {epoch}", step)
+            if stop.is_set():
+                break
     return LoadedClassifier(
         FakeClassifier(), "fake.safetensors", cohort.folder / "fake.safetensors"
     )

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from napari.layers import Image, Shapes
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider
 
 from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.settings import ensemble_preset
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import session_of
 from napari_attmil.widgets.workers import Progress
@@ -195,9 +197,11 @@ def test_training_draws_its_losses_and_gives_a_classifier(panel, wait_idle, monk
     panel.classifier_step._form.field("epochs").setValue(4)
     panel.classifier_step.train()
     wait_idle(panel)
-    assert panel.classifier_step._curve.value()["loss"] == [2, 1, pytest.approx(2 / 3), 0.5]
+    # The last of the five models: its own four epochs only.
+    assert panel.classifier_step._curve.value()["loss"] == [6, 5, pytest.approx(14 / 3), 4.5]
     assert panel.context.session.classifier.name == "fake.safetensors"
     assert "healthy, sickle" in panel.classifier_step._hint.text()
+    assert "2 models. Not calibrated" in panel.classifier_step._hint.text()
 
 
 def test_preset_fills_the_form(panel):
@@ -205,6 +209,30 @@ def test_preset_fills_the_form(panel):
     combo.setCurrentIndex(combo.findData("paper"))
     combo.activated.emit(combo.currentIndex())
     assert panel.classifier_step._form.value().epochs == 150
+    assert panel.classifier_step._ensemble_form.value() == ensemble_preset("paper")
+
+
+def test_every_classification_says_how_sure_it_is(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    step, session = panel.result_step, panel.context.session
+    assert step._certainty.text() == "2 of 2 models agree · only sickle remains at 90%"
+    assert not step._certainty.property("warning") and step._note.isHidden()
+    assert "its 2 models" in step._bars.toolTip()
+    said = vars(session.prediction) | {
+        "prediction_set": ("sickle", "healthy"),
+        "abstains": True,
+        "agreeing": 1,
+        "note": "Few patients.",
+    }
+    told = []
+    step.state_changed.connect(lambda summary, done: told.append(summary))
+    session.set_prediction(SimpleNamespace(**said), session.boxes)
+    assert step._certainty.text() == (
+        "Undecided: sickle and healthy cannot be ruled out at 90% · 1 of 2 models favour sickle"
+    )
+    assert step._certainty.property("warning") and step._note.text() == "Few patients."
+    assert told[-1] == "undecided, sickle 70%"
 
 
 def test_devices_are_listed_when_the_step_opens(panel, qtbot):

@@ -40,14 +40,14 @@ def demo_result(folder: Path, *, classified: bool) -> DemoResult:
         np.array([0.7, 0.3], dtype=np.float32),
         np.zeros((2, 2), dtype=np.float32),
     )
-    stand_in = SimpleNamespace(classes=("healthy", "sickle")) if classified else None
+    stand_in = SimpleNamespace(classes=("healthy", "sickle"), description="1 model.")
     return DemoResult(
         cohort,
         sample,
         bag,
         prediction if classified else None,
-        stand_in,
-        None,  # type: ignore
+        stand_in if classified else None,  # type: ignore[arg-type]
+        None,
     )
 
 
@@ -58,6 +58,8 @@ def test_the_window_shows_cells_and_classification(make_napari_viewer, tmp_path,
     assert viewer.layers["Cells"].nshapes == 2
     assert panel.context.session.prediction is result.prediction
     assert not panel.context.session.state.is_stale
+    # Neither a set nor several models: nothing is said of certainty that nobody knows.
+    assert panel.result_step._certainty.isHidden() and panel.result_step._note.isHidden()
     panel.close_panel()
 
 

@@ -44,6 +44,33 @@ def test_bars_are_as_long_as_probable(qtbot):
     assert upper / lower == pytest.approx(3, rel=0.1)
 
 
+def test_spread_of_the_models_is_drawn_from_the_least_to_the_most(qtbot):
+    bars = ProbabilityBars()
+    qtbot.addWidget(bars)
+    bars.resize(400, bars.sizeHint().height())
+    bars.setValue(("a",), [0.5])
+    plain = pixels(bars).astype(int)
+    bars.setValue(("a",), [0.5], [[0.25], [0.75]])
+    changed = np.flatnonzero(np.any(pixels(bars) != plain, axis=(0, 2)))
+    # As long as half of a bar: the bar without a spread is filled by as much.
+    highlight = bars.palette().color(bars.palette().ColorRole.Highlight)
+    colour = np.array([highlight.red(), highlight.green(), highlight.blue()])
+    filled = (np.abs(plain - colour).max(axis=2) < 3).sum(axis=1).max()
+    assert np.ptp(changed) == pytest.approx(filled, abs=3)
+    assert "its 2 models" in bars.toolTip()
+
+
+def test_one_model_has_no_spread(qtbot):
+    bars = ProbabilityBars()
+    qtbot.addWidget(bars)
+    bars.setValue(("a", "b"), [0.75, 0.25])
+    bars.resize(400, bars.sizeHint().height())
+    before = pixels(bars)
+    bars.setValue(("a", "b"), [0.75, 0.25], [[0.75, 0.25]])
+    assert np.array_equal(pixels(bars), before)
+    assert "models" not in bars.toolTip()
+
+
 def test_legend_goes_from_dark_to_white(qtbot):
     legend = AttentionLegend()
     qtbot.addWidget(legend)
@@ -72,11 +99,13 @@ def test_legend_explains_new_boxes_only_when_there_are_any(qtbot):
 def test_loss_curve_draws_what_it_is_given(qtbot):
     curve = LossCurve()
     qtbot.addWidget(curve)
-    curve.add(SimpleNamespace(done=1, loss=2.0, mil_loss=1.0, sic_loss=1.0))
-    curve.add(SimpleNamespace(done=2, loss=1.5, mil_loss=None, sic_loss=1.5))
+    curve.add("Model 1", SimpleNamespace(done=1, loss=2.0, mil_loss=1.0, sic_loss=1.0))
+    curve.add("Model 1", SimpleNamespace(done=2, loss=1.5, mil_loss=None, sic_loss=1.5))
     values = curve.value()
     assert values["loss"] == [2.0, 1.5]
     assert values["mil_loss"][0] == 1.0 and np.isnan(values["mil_loss"][1])
+    curve.add("Model 2", SimpleNamespace(done=1, loss=3.0, mil_loss=1.0, sic_loss=1.0))
+    assert curve.value()["loss"] == [3.0]
     curve.clear()
     assert curve.value()["loss"] == []
 

@@ -56,15 +56,21 @@ def test_detector_and_classifier_work_through_the_panel(
 
     drawn = session.add(0, [100, 100, 140, 140])
     panel.classifier_step._form.field("epochs").setValue(3)
+    panel.classifier_step._ensemble_form.field("members").setValue(2)
     panel.classifier_step.train()
     settle(qtbot, panel)
     assert session.classifier.model.classes == ("healthy", "sickle")
     assert session.classifier.path.is_file()
     assert len(panel.classifier_step._curve.value()["loss"]) == 3
+    assert len(session.classifier.model.models) == 2
+    assert session.classifier.model.certainty.patients == (2, 2)
+    assert "2 models, calibrated on 4 held-out patients" in panel.classifier_step._hint.text()
     assert set(session.states_of_samples()) == {sample.name for sample in cohort.samples}
 
     panel.result_step.classify()
     settle(qtbot, panel)
+    assert "needs 9 patients to calibrate with" in panel.result_step._note.text()
+    assert panel.result_step._certainty.text().startswith("Undecided: no class can be ruled out")
     assert session.prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
     assert drawn in session.prediction.cell_id
     assert len(panel.result_step._top_cells.value()) == min(8, len(session.boxes))
@@ -72,7 +78,7 @@ def test_detector_and_classifier_work_through_the_panel(
     panel.close_panel()
 
 
-def test_stopped_training_keeps_the_best_so_far(viewer, qtbot, cohort):
+def test_stopped_training_keeps_the_models_so_far(viewer, qtbot, cohort):
     from napari_attmil.widgets.attention_mil import AttentionMILWidget
 
     panel = AttentionMILWidget(viewer)
@@ -85,6 +91,7 @@ def test_stopped_training_keeps_the_best_so_far(viewer, qtbot, cohort):
     qtbot.waitUntil(lambda: len(step._curve.value()["loss"]) >= 2, timeout=120_000)
     panel.context.runner.stop()
     settle(qtbot, panel)
-    assert panel.context.session.classifier is not None
+    assert len(panel.context.session.classifier.model.models) == 1
+    assert "Not calibrated: the training was stopped early." in step._hint.text()
     assert len(step._curve.value()["loss"]) < 5000
     panel.close_panel()

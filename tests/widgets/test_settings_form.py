@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 from pydantic import Field
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox
 
 from napari_attmil.settings import (
     DetectionSettings,
+    EnsembleSettings,
     FeatureSettings,
     MILSettings,
     Settings,
@@ -15,7 +16,9 @@ from napari_attmil.settings import (
 from napari_attmil.widgets.settings_form import SettingsForm
 
 
-@pytest.mark.parametrize("model", [DetectionSettings, FeatureSettings, MILSettings])
+@pytest.mark.parametrize(
+    "model", [DetectionSettings, EnsembleSettings, FeatureSettings, MILSettings]
+)
 def test_fresh_form_gives_the_default_settings(qtbot, model):
     form = SettingsForm(model, ())
     qtbot.addWidget(form)
@@ -73,6 +76,18 @@ def test_kinds_of_settings_have_kinds_of_controls(qtbot):
     mil = SettingsForm(MILSettings, ())
     qtbot.addWidget(mil)
     assert isinstance(mil.field("method"), QComboBox)
+    assert isinstance(mil.field("reference_class"), QLineEdit)
+
+
+def test_text_is_read_without_the_blanks_around_it(qtbot):
+    form = SettingsForm(MILSettings, ())
+    qtbot.addWidget(form)
+    with qtbot.waitSignal(form.valueChanged):
+        form.field("reference_class").setText(" control ")
+    assert form.value().reference_class == "control"
+    form.setValue(MILSettings())
+    assert form.field("reference_class").placeholderText() == "automatic"
+    assert form.value().reference_class == ""
 
 
 def test_open_bounds_cannot_be_reached(qtbot):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TEMPERATURES = (0.05, 20.0)
 """Between these the temperature is sought."""
+NOT_CHECKED = "the probabilities were not checked against held-out patients."
+"""Why a classifier is not calibrated, if nothing else is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,8 @@ class Certainty:
     by_class
         (K,) bool, whether a class has patients enough to have its own bound; the others share
         one that holds over all classes together.
+    missing_because
+        Where nothing was calibrated: why, as the end of a sentence.
     """
 
     temperature: float = 1.0
@@ -48,6 +52,7 @@ class Certainty:
     least_probability: tuple[float, ...] | None = None
     patients: tuple[int, ...] = ()
     by_class: tuple[bool, ...] = ()
+    missing_because: str = NOT_CHECKED
 
     @property
     def is_calibrated(self) -> bool:
@@ -63,20 +68,25 @@ class Certainty:
     def prediction_set(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.bool_] | None:
         """Return (..., K) which classes cannot be ruled out; None where nothing was calibrated.
 
-        The most probable class is always among them.
+        The most probable class is always among them. Where none is as probable as it usually
+        is, they are the most probable ones that together reach the coverage: a doubtful sample
+        must not pass for a certain one.
         """
         if self.least_probability is None:
             return None
         values = np.asarray(probabilities, dtype=np.float64)
+        usual = values >= np.array(self.least_probability)
         is_most = np.arange(values.shape[-1]) == values.argmax(-1)[..., None]
-        kept: npt.NDArray[np.bool_] = (values >= np.array(self.least_probability)) | is_most
+        kept: npt.NDArray[np.bool_] = np.where(
+            usual.any(-1, keepdims=True), usual | is_most, _most_probable(values, self.coverage)
+        )
         return kept
 
     def note(self, classes: Sequence[str]) -> str:
         """Return what to know about the prediction sets, as a sentence; empty if nothing."""
         if not self.is_calibrated:
-            return "Not calibrated: the probabilities were not checked against held-out patients."
-        needed = patients_needed(self.coverage)
+            return f"Not calibrated: {self.missing_because}"
+        needed, in_all = patients_needed(self.coverage), sum(self.patients)
         few = [
             f"{name} {count}"
             for name, count, own in zip(classes, self.patients, self.by_class, strict=True)
@@ -84,14 +94,15 @@ class Certainty:
         ]
         if not few:
             return ""
-        if sum(self.patients) < needed:
+        if in_all < needed:
             return (
-                f"Only {sum(self.patients)} patients to calibrate with, {needed} are needed: no "
-                "class can be ruled out."
+                f"No class can be ruled out: that needs {needed} patients to calibrate with, and "
+                f"there were {in_all}."
             )
+        named = f" ({', '.join(few)})" if any(self.by_class) else ""
         return (
-            f"Fewer than the {needed} patients that a class needs for its own {self.coverage:.0%} "
-            f"guarantee ({', '.join(few)}): it holds over all classes together, not for each."
+            f"The {100 * self.coverage:g}% is an average over the classes; to hold for each it "
+            f"takes {needed} patients a class{named}."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -102,6 +113,7 @@ class Certainty:
             "least_probability": self.least_probability,
             "patients": self.patients,
             "by_class": self.by_class,
+            "missing_because": self.missing_because,
         }
 
     @classmethod
@@ -114,6 +126,7 @@ class Certainty:
             None if bounds is None else tuple(float(bound) for bound in bounds),
             tuple(int(count) for count in values["patients"]),
             tuple(bool(own) for own in values["by_class"]),
+            str(values["missing_because"]),
         )
 
 
@@ -138,9 +151,15 @@ def calibrate(
 
     Notes
     -----
-    One temperature: Guo et al. 2017. The sets are split conformal ones with the score
-    1 - p(true class), for each class apart where it has patients enough (Vovk 2012) and pooled
-    over the classes otherwise; several samples a patient as in Lee, Barber and Willett 2023.
+    One temperature: Guo et al. 2017. The sets are conformal ones with the score 1 - p(true
+    class), for each class apart where it has patients enough (Vovk 2012) and pooled over the
+    classes otherwise; several samples a patient as in Lee, Barber and Willett 2023. A class's own
+    bound is lowered to the pooled one where another class has none of its own, because only then
+    the pooled one still holds over all classes.
+
+    The guarantee is exact for logits of the very models that are used later. Those of inner folds
+    come from models with fewer patients, and the temperature from the same samples, so that for
+    an ensemble it is close, not proven (cross-conformal; Vovk 2015).
     """
     values, target = np.asarray(logits, dtype=np.float64), np.asarray(truth, dtype=np.int64)
     weights = patient_weights(patients)
@@ -156,15 +175,24 @@ def calibrate(
         else pooled
         for k in classes
     ]
+    if not all(by_class):
+        bounds = [min(bound, pooled) for bound in bounds]
     return Certainty(temperature, coverage, tuple(bounds), tuple(counts), tuple(by_class))
 
 
 def fit_temperature(logits: Array, truth: npt.NDArray[np.int64], weights: Array) -> float:
-    """Return the temperature with the least weighted negative log likelihood."""
+    """Return the temperature with the least weighted negative log likelihood.
+
+    As if there were one more patient, of whom every class is equally true (after Platt 1999):
+    a few patients who are all classified correctly would else speak for a temperature near 0,
+    and so for probabilities of 100 %.
+    """
+    unknown = 1 / (weights.sum() + 1)
 
     def loss(log_temperature: float) -> float:
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return float(-(weights * scaled[np.arange(len(truth)), truth]).sum())
+        true = scaled[np.arange(len(truth)), truth]
+        return float(-(weights * ((1 - unknown) * true + unknown * scaled.mean(1))).sum())
 
     bounds = (float(np.log(TEMPERATURES[0])), float(np.log(TEMPERATURES[1])))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
@@ -180,6 +208,16 @@ def patient_weights(patients: Sequence[str]) -> Array:
 def patients_needed(coverage: float) -> int:
     """Return with how many patients a set can first leave a class out: 9 at 90 %."""
     return int(np.ceil(coverage / (1 - coverage) - 1e-9))
+
+
+def _most_probable(values: Array, together: float) -> npt.NDArray[np.bool_]:
+    """Return (..., K) the fewest classes whose probabilities sum to at least `together`."""
+    order = np.argsort(-values, axis=-1, kind="stable")
+    ranked = np.take_along_axis(values, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked
+    chosen = np.zeros(values.shape, dtype=bool)
+    np.put_along_axis(chosen, order, before < together, axis=-1)
+    return chosen
 
 
 def _least_probability(own: Array, weights: Array, coverage: float) -> float:

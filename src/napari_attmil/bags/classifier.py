@@ -52,7 +52,9 @@ class Prediction:
         Classes that cannot be ruled out, the most probable first; None where the classifier
         was not calibrated.
     coverage
-        How often such a set holds the right class.
+        How often such a set holds the right class, 0 to 1; None likewise.
+    note
+        What to know about probabilities and set, as a sentence; empty if nothing.
     """
 
     sample: str
@@ -63,7 +65,8 @@ class Prediction:
     contribution: FloatArray
     member_probabilities: FloatArray = field(default_factory=lambda: np.empty((0, 0), np.float32))
     prediction_set: tuple[str, ...] | None = None
-    coverage: float = 0.0
+    coverage: float | None = None
+    note: str = ""
 
     @property
     def predicted(self) -> str:
@@ -82,6 +85,11 @@ class Prediction:
             return 0
         alone = self.member_probabilities.argmax(1)
         return int(np.count_nonzero(alone == np.argmax(self.probabilities)))
+
+    @property
+    def effective_cells(self) -> float:
+        """On how many cells the attention rests: 1 over the sum of its squares, 1 to n."""
+        return float(1 / np.square(self.attention, dtype=np.float64).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +122,14 @@ class Classifier:
         """The settings it was trained with; the seed is that of the first model."""
         return self.models[0].settings
 
+    @property
+    def description(self) -> str:
+        """How many models it asks, and what they were calibrated on, as one or two sentences."""
+        models = f"{len(self.models)} model{'s' if len(self.models) > 1 else ''}"
+        if self.certainty.is_calibrated:
+            return f"{models}, calibrated on {sum(self.certainty.patients)} held-out patients."
+        return f"{models}. {self.certainty.note(self.classes)}"
+
     def classify(self, bag: Bag) -> Prediction:
         """Classify one sample and say which cells decided.
 
@@ -138,7 +154,8 @@ class Classifier:
             (contribution / self.certainty.temperature).astype(np.float32),
             np.exp(self.certainty.log_probabilities(logits)).astype(np.float32),
             None if possible is None else self._names(possible, probabilities),
-            self.certainty.coverage,
+            None if possible is None else self.certainty.coverage,
+            self.certainty.note(self.classes),
         )
 
     def logits(self, bag: Bag) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_attmil.bags.certainty import Certainty, calibrate
+from napari_attmil.bags.certainty import NOT_CHECKED, Certainty, calibrate
 from napari_attmil.bags.fitting import Trainer, loaded_bags
 from napari_attmil.device import Device, choose_device
 from napari_attmil.images.cohort import patient_folds
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from napari_attmil.images.cohort import Fold
 
 
+SEED_STEP = 10_000
+"""Seeds of an ensemble's models lie so far apart; those of seeds 0 and 1 then share no model."""
+
+
 @dataclass(frozen=True)
 class EnsembleProgress:
     """How the training of an ensemble stands after an epoch of one of its models.
@@ -30,20 +34,26 @@ class EnsembleProgress:
     ----------
     done, total
         Epochs of all trainings; one that stops early makes `done` jump.
-    training, trainings
-        Which training this is, counted from 1, and how many there are.
     is_calibration
-        Whether it is one of those that only serve to calibrate.
+        Whether the training under way only serves to calibrate.
+    training, trainings
+        Which of its kind it is, counted from 1, and how many of its kind there are.
     epoch
         That training's own progress.
     """
 
     done: int
     total: int
+    is_calibration: bool
     training: int
     trainings: int
-    is_calibration: bool
     epoch: EpochProgress
+
+    @property
+    def title(self) -> str:
+        """What is under way, as a person says it: "Model 2 of 5", "Calibrating 3 of 15"."""
+        kind = "Calibrating" if self.is_calibration else "Model"
+        return f"{kind} {self.training} of {self.trainings}"
 
 
 class EnsembleTrainer:
@@ -83,20 +93,17 @@ class EnsembleTrainer:
         self.settings, self.ensemble = settings or MILSettings(), ensemble or EnsembleSettings()
         self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
         self._device = device or choose_device()
-        self._trainer = self._new_trainer(bags, 0)  # Refuses what cannot be trained on.
-        self._bags = loaded_bags(bags, self.settings)
-        self._folds = _inner_folds(self._bags, self.ensemble)
+        # Once for all trainings: their epochs then read features from memory.
+        self._bags = loaded_bags(bags, self.settings) if bags else []
+        self._trainer = self._new_trainer(self._bags, 0)  # Refuses what cannot be trained on.
+        self._folds, missing_because = _inner_folds(self._bags, self.ensemble)
+        self._certainty = Certainty(
+            coverage=self.ensemble.coverage, missing_because=missing_because
+        )
         self._members: list[Classifier] = []
-        self._logits = np.full((len(bags), len(self.classes)), np.nan)
-        self._certainty = Certainty(coverage=self.ensemble.coverage)
-
-    @property
-    def trainings(self) -> int:
-        """How many trainings there are in all."""
-        return self.ensemble.members * (1 + len(self._folds))
 
     def epochs(self) -> Iterator[EnsembleProgress]:
-        """Train the models, then calibrate.
+        """Train the models, then calibrate; once.
 
         Raises
         ------
@@ -104,23 +111,20 @@ class EnsembleTrainer:
             If a loss is not a number, or the device's memory is full.
         """
         for member in range(self.ensemble.members):
-            if member:
-                self._trainer = self._new_trainer(self._bags, member)
-            yield from self._train(member)
+            yield from self._train(self._bags, member)
             self._members.append(self._trainer.best)
+        logits = np.empty((len(self._bags), len(self.classes)))
         for number, (train, test) in enumerate(self._folds, start=1):
             held_out: list[Classifier] = []
             for member in range(self.ensemble.members):
-                self._trainer = self._new_trainer([self._bags[row] for row in train], member)
-                yield from self._train(number * self.ensemble.members + member)
+                yield from self._train([self._bags[row] for row in train], member, number)
                 held_out.append(self._trainer.best)
-            together = joined(held_out)
             for row in test:
-                self._logits[row] = together.logits(self._bags[row])
+                logits[row] = joined(held_out).logits(self._bags[row])
         if self._folds:
             truth = [self.classes.index(bag.label or "") for bag in self._bags]
             patients = [bag.patient for bag in self._bags]
-            self._certainty = calibrate(self._logits, truth, patients, self.ensemble.coverage)
+            self._certainty = calibrate(logits, truth, patients, self.ensemble.coverage)
 
     @property
     def best(self) -> Classifier:
@@ -135,18 +139,23 @@ class EnsembleTrainer:
         return replace(joined(members), certainty=self._certainty)
 
     def _new_trainer(self, bags: Sequence[Bag], member: int) -> Trainer:
-        settings = self.settings.replace(seed=self.settings.seed + member)
+        settings = self.settings.replace(seed=self.settings.seed + member * SEED_STEP)
         return Trainer(bags, settings, self._device, self.classes)
 
-    def _train(self, training: int) -> Iterator[EnsembleProgress]:
-        epochs = self.settings.epochs
+    def _train(self, bags: Sequence[Bag], member: int, fold: int = 0) -> Iterator[EnsembleProgress]:
+        """Train one model: on all samples (fold 0), or without those of an inner fold."""
+        if member or fold:
+            del self._trainer  # Its features leave the device before the next ones come.
+            self._trainer = self._new_trainer(bags, member)
+        members, epochs = self.ensemble.members, self.settings.epochs
+        before = (fold * members + member) * epochs
         for epoch in self._trainer.epochs():
             yield EnsembleProgress(
-                training * epochs + epoch.done,
-                self.trainings * epochs,
-                training + 1,
-                self.trainings,
-                training >= self.ensemble.members,
+                before + epoch.done,
+                members * (1 + len(self._folds)) * epochs,
+                fold > 0,
+                member + 1 + members * max(fold - 1, 0),
+                members * (len(self._folds) if fold else 1),
                 epoch,
             )
 
@@ -154,25 +163,30 @@ class EnsembleTrainer:
 def joined(members: Sequence[Classifier]) -> Classifier:
     """Return one classifier that asks several, all of one architecture and one origin."""
     first = members[0]
-    losses = [member.provenance.get("loss") for member in members]
-    provenance = dict(first.provenance) | ({"loss": losses} if len(members) > 1 else {})
+    provenance = dict(first.provenance)
+    if len(members) > 1:
+        for name in ("epochs", "loss"):
+            provenance[name] = [member.provenance.get(name) for member in members]
     models = tuple(model for member in members for model in member.models)
     return replace(first, models=models, provenance=provenance)
 
 
-def _inner_folds(bags: Sequence[Bag], ensemble: EnsembleSettings) -> list[Fold]:
-    """Return folds by patient, as many as asked for or as the smallest class has patients."""
+def _inner_folds(bags: Sequence[Bag], ensemble: EnsembleSettings) -> tuple[list[Fold], str]:
+    """Return folds by patient, as many as asked for or as the smallest class has patients.
+
+    Beside them the reason why models that lack them are not calibrated.
+    """
     if not ensemble.calibrate:
-        return []
+        return [], NOT_CHECKED
     patients, labels = [bag.patient for bag in bags], [bag.label for bag in bags]
-    of_class = {
-        label: {p for p, own in zip(patients, labels, strict=True) if own == label}
-        for label in set(labels)
-    }
-    folds = min(ensemble.folds, *(len(names) for names in of_class.values()))
-    if folds < 2:
-        return []
+    of_class: dict[str | None, set[str]] = {}
+    for patient, label in zip(patients, labels, strict=True):
+        of_class.setdefault(label, set()).add(patient)
+    smallest = min(of_class, key=lambda label: len(of_class[label]))
+    if len(of_class[smallest]) < 2:
+        return [], f"class {smallest!r} has a single patient, so none could be held out."
     try:
-        return patient_folds((patients, labels), folds, seed=0)
-    except UserError:
-        return []  # A patient of two classes: models can be trained, but not held against it.
+        folds = min(ensemble.folds, len(of_class[smallest]))
+        return patient_folds((patients, labels), folds, seed=0), "the training was stopped early."
+    except UserError as error:
+        return [], str(error)  # A patient of two classes can be learnt from, but not held out.

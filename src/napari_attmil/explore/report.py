@@ -10,9 +10,9 @@ from napari_attmil.bags.attribution_measures import TOP_CELLS
 from napari_attmil.settings import CAUTION as CAUTION  # stands wherever a prediction is shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.bags.classifier import Classifier, Prediction
 
 
 def classification_report(
@@ -25,12 +25,47 @@ def classification_report(
     predictions
         One a sample.
     model
-        Where the classifier comes from: its file, the detector's digest, its provenance.
+        Where the classifier comes from; see `model_origin`.
     """
     return {
         "caution": CAUTION,
         "model": dict(model),
         "samples": [_sample(prediction) for prediction in predictions],
+    }
+
+
+def in_words(prediction: Prediction) -> str:
+    """Return how sure the classifier is of a sample, as a person says it.
+
+    "5 of 5 models agree · only sickle remains at 90%", "Undecided: sickle and healthy cannot be
+    ruled out at 90% · 3 of 5 models favour sickle"; empty for one model that was not calibrated.
+    """
+    kept, models = prediction.prediction_set, len(prediction.member_probabilities)
+    agreeing = f"{prediction.agreeing} of {models} models"
+    agree = f"{agreeing} agree" if models > 1 else ""
+    favour = f"{agreeing} favour {prediction.predicted}" if models > 1 else ""
+    if kept is None or prediction.coverage is None:
+        return agree
+    level = f"at {100 * prediction.coverage:g}%"
+    if len(kept) == len(prediction.classes):
+        parts = [f"Undecided: no class can be ruled out {level}", favour]
+    elif prediction.abstains:
+        names = f"{', '.join(kept[:-1])} and {kept[-1]}"
+        parts = [f"Undecided: {names} cannot be ruled out {level}", favour]
+    else:
+        parts = [agree, f"only {kept[0]} remains {level}"]
+    return " · ".join(part for part in parts if part)
+
+
+def model_origin(classifier: Classifier, file: str, detector_digest: str) -> dict[str, Any]:
+    """Return what a report says of the classifier: where it comes from and how it was made."""
+    return {
+        "file": file,
+        "detector": detector_digest,
+        "models": len(classifier.models),
+        "settings": classifier.settings.model_dump(),
+        "certainty": classifier.certainty.to_json(),
+        **classifier.provenance,
     }
 
 
@@ -45,11 +80,18 @@ def _sample(prediction: Prediction) -> dict[str, Any]:
     return {
         "sample": prediction.sample,
         "predicted": prediction.predicted,
-        "probabilities": {
-            name: round(float(share), 6)
-            for name, share in zip(prediction.classes, prediction.probabilities, strict=True)
-        },
+        "probabilities": _by_class(prediction, prediction.probabilities),
+        "model_probabilities": [
+            _by_class(prediction, alone) for alone in prediction.member_probabilities
+        ],
+        "models_agreeing": prediction.agreeing,
+        "prediction_set": prediction.prediction_set,
+        "coverage": prediction.coverage,
+        "abstains": prediction.abstains,
+        "in_words": in_words(prediction),
+        "certainty_note": prediction.note,
         "cells": len(prediction.cell_id),
+        "effective_cells": round(prediction.effective_cells, 2),
         "top_cells": [
             {
                 "cell_id": int(prediction.cell_id[row]),
@@ -58,3 +100,8 @@ def _sample(prediction: Prediction) -> dict[str, Any]:
             for row in rows
         ],
     }
+
+
+def _by_class(prediction: Prediction, shares: Iterable[float]) -> dict[str, float]:
+    pairs = zip(prediction.classes, shares, strict=True)
+    return {name: round(float(share), 6) for name, share in pairs}

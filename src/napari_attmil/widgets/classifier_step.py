@@ -18,7 +18,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_attmil.session import LoadedClassifier, sample_key
-from napari_attmil.settings import DetectionSettings, MILSettings, Preset, UserError, mil_preset
+from napari_attmil.settings import (
+    DetectionSettings,
+    EnsembleSettings,
+    MILSettings,
+    Preset,
+    UserError,
+    ensemble_preset,
+    mil_preset,
+)
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.device_combo import DeviceCombo
@@ -86,8 +94,11 @@ class ClassifierStep(QWidget):
         for name in get_args(Preset):
             self._preset.addItem(PRESET_TITLES[name], name)
         self._form = SettingsForm(MILSettings, ("epochs",))
+        self._ensemble_form = SettingsForm(
+            EnsembleSettings, ("members", "calibrate"), more="Calibration settings"
+        )
         self._progress = ProgressRow(
-            "Stop", "End the training now; the best classifier so far is kept."
+            "Stop", "End the training now; the models that are there by then are kept."
         )
         self._curve_place = QVBoxLayout()
         self._curve: Any = None
@@ -106,6 +117,7 @@ class ClassifierStep(QWidget):
         layout.addLayout(files)
         layout.addLayout(form)
         layout.addWidget(self._form)
+        layout.addWidget(self._ensemble_form)
         layout.addWidget(self._train)
         layout.addWidget(self._progress)
         layout.addLayout(self._curve_place)
@@ -147,6 +159,7 @@ class ClassifierStep(QWidget):
         try:
             detection = self._detection_settings()
             settings = cast("MILSettings", self._form.value())
+            ensemble = cast("EnsembleSettings", self._ensemble_form.value())
         except UserError as error:
             tell_error(error)
             return
@@ -158,6 +171,7 @@ class ClassifierStep(QWidget):
             context.session.states_of_samples(),
             detection,
             settings,
+            ensemble,
             context.device_name,
             on_done=self._take_over,
             on_progress=self._on_progress,
@@ -202,8 +216,8 @@ class ClassifierStep(QWidget):
 
     def _on_progress(self, progress: Progress) -> None:
         self._progress.setValue(progress)
-        if hasattr(progress.detail, "mil_loss"):
-            self._curve.add(progress.detail)
+        if hasattr(progress.detail, "epoch"):
+            self._curve.add(progress.detail.title, progress.detail.epoch)
         elif progress.detail is not None:
             self._keep_cells(progress.detail)
 
@@ -224,7 +238,9 @@ class ClassifierStep(QWidget):
         self.ready.emit()
 
     def _apply_preset(self) -> None:
-        self._form.setValue(mil_preset(cast("Preset", self._preset.currentData())))
+        preset = cast("Preset", self._preset.currentData())
+        self._form.setValue(mil_preset(preset))
+        self._ensemble_form.setValue(ensemble_preset(preset))
 
     def _ask_for_model(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Load a classifier", "", MODEL_FILES)
@@ -246,7 +262,9 @@ class ClassifierStep(QWidget):
         classifier = session.classifier
         if classifier is not None:
             classes = ", ".join(classifier.model.classes)
-            self._hint.setText(f"In use: {classifier.name}\nClasses: {classes}")
+            self._hint.setText(
+                f"In use: {classifier.name}\n{classifier.model.description}\nClasses: {classes}"
+            )
             self._hint.setToolTip(str(classifier.path or ""))
         elif session.cohort is None:
             self._hint.setText("Load a model, or open a cohort (step 1) to train one.")

@@ -19,12 +19,13 @@ CURVES = {
 
 
 class LossCurve(QWidget):
-    """Curves of total, sample (bag) and single-cell loss against the epoch."""
+    """Curves of total, sample (bag) and single-cell loss of one training against the epoch."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._values: dict[str, list[float]] = {name: [] for name in CURVES}
         self._epochs: list[int] = []
+        self._training = ""
         self._plot = pg.PlotWidget()
         self._legend = self._plot.addLegend(offset=(-4, 4), labelTextSize="8pt")
         self._curves = {
@@ -42,7 +43,7 @@ class LossCurve(QWidget):
         self._plot.setLabel("bottom", "epoch")
         self._plot.setLabel("left", "loss")
         self._plot.getAxis("left").setWidth(44)
-        self._plot.getAxis("bottom").setHeight(36)
+        self._plot.getAxis("bottom").setHeight(42)
         self._plot.setFixedHeight(180)
         self.setToolTip(
             "How wrong the classifier still is on the samples it learns from: total, for whole "
@@ -52,13 +53,25 @@ class LossCurve(QWidget):
 
     def clear(self) -> None:
         """Start new curves."""
+        self._training = ""
         self._epochs.clear()
         for values in self._values.values():
             values.clear()
         self._redraw()
 
-    def add(self, progress: Any) -> None:
-        """Add an epoch: something with done, loss, mil_loss and sic_loss."""
+    def add(self, training: str, progress: Any) -> None:
+        """Add an epoch; the first of another training starts new curves.
+
+        Parameters
+        ----------
+        training
+            Tells one training from the next.
+        progress
+            Something with done, loss, mil_loss and sic_loss.
+        """
+        if training != self._training:
+            self.clear()
+            self._training = training
         self._epochs.append(progress.done)
         for name, values in self._values.items():
             value = getattr(progress, name)

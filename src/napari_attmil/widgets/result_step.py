@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +12,19 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from napari_attmil.explore.cell_table import cell_table, write_cells_csv
-from napari_attmil.explore.report import CAUTION, top_cells
+from napari_attmil.explore.report import CAUTION, in_words, top_cells
 from napari_attmil.settings import UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_legend import AttentionLegend
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.progress_row import ProgressRow
-from napari_attmil.widgets.style import hint_label, primary_button
+from napari_attmil.widgets.style import hint_label, primary_button, set_warning
 from napari_attmil.widgets.top_cells import CellThumbnail, TopCells
 from napari_attmil.widgets.workers import TaskRunner, tell_error
+
+if TYPE_CHECKING:
+    from napari_attmil.bags.classifier import Prediction
 
 STALE = "Boxes changed since: classify again."
 
@@ -62,6 +65,9 @@ class ResultStep(QWidget):
         self._stale.setWordWrap(True)
         self._stale.setToolTip("Probabilities and colours belong to the boxes as they were.")
         self._bars = ProbabilityBars()
+        self._certainty = QLabel()
+        self._certainty.setWordWrap(True)
+        self._note = hint_label()
         self._caution = hint_label(CAUTION)
         self._legend = AttentionLegend()
         self._slider = QSlider(Qt.Orientation.Horizontal)
@@ -81,6 +87,8 @@ class ResultStep(QWidget):
         inner = QVBoxLayout(self._result)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(self._bars)
+        inner.addWidget(self._certainty)
+        inner.addWidget(self._note)
         inner.addWidget(self._caution)
         inner.addWidget(self._legend)
         inner.addWidget(self._slider_label)
@@ -162,9 +170,19 @@ class ResultStep(QWidget):
     def _on_prediction(self) -> None:
         prediction = self._context.session.prediction
         if prediction is not None:
-            self._bars.setValue(prediction.classes, prediction.probabilities.tolist())
+            self._show_certainty(prediction)
         self._cut_thumbnails()
         self._synchronise()
+
+    def _show_certainty(self, prediction: Prediction) -> None:
+        """Show how probable the classes are, and how far that can be relied on."""
+        alone = prediction.member_probabilities.tolist()
+        self._bars.setValue(prediction.classes, prediction.probabilities.tolist(), alone)
+        self._certainty.setText(in_words(prediction))
+        self._certainty.setVisible(bool(in_words(prediction)))
+        set_warning(self._certainty, prediction.abstains)
+        self._note.setText(prediction.note)
+        self._note.setVisible(bool(prediction.note))
 
     # --- the top cells ----------------------------------------------------------------------
 
@@ -245,11 +263,10 @@ class ResultStep(QWidget):
         attention = session.state.attention()
         self._legend.setUnscoredShown(bool(np.isnan(attention).any()))
         self._slider_label.setText(self._slider_text(int(np.isfinite(attention).sum())))
-        best = int(np.argmax(prediction.probabilities))
-        self.state_changed.emit(
-            f"{prediction.classes[best]} {prediction.probabilities[best]:.0%}",
-            not session.state.is_stale,
-        )
+        summary = f"{prediction.predicted} {max(prediction.probabilities):.0%}"
+        if prediction.abstains:
+            summary = f"undecided, {summary}"
+        self.state_changed.emit(summary, not session.state.is_stale)
 
     def _missing(self) -> str:
         """Return what the person has to do before a sample can be classified."""

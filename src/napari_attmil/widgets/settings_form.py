@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QLabel,
+    QLineEdit,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -23,7 +24,7 @@ from qtpy.QtWidgets import (
 from napari_attmil.settings import Settings
 from napari_attmil.widgets.step_frame import Fold
 
-Field = QCheckBox | QComboBox | QSpinBox | QDoubleSpinBox
+Field = QCheckBox | QComboBox | QSpinBox | QDoubleSpinBox | QLineEdit
 LARGEST = 1_000_000
 
 
@@ -35,9 +36,11 @@ class SettingsForm(QWidget):
     model
         Class of the settings.
     main
-        Fields that are always visible; the others are folded under "More settings".
+        Fields that are always visible; the others are folded away.
     empty_text
-        What an empty optional number shows.
+        What an empty optional number or an empty text shows.
+    more
+        What the others are folded under.
 
     Signals
     -------
@@ -52,6 +55,7 @@ class SettingsForm(QWidget):
         model: type[Settings],
         main: Sequence[str],
         empty_text: str = "automatic",
+        more: str = "More settings",
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -59,15 +63,15 @@ class SettingsForm(QWidget):
         self._fields = {
             name: _make_field(info, empty_text) for name, info in model.model_fields.items()
         }
-        more = QWidget()
-        self._fold = Fold("More settings", more)
+        folded = QWidget()
+        self._fold = Fold(more, folded)
 
         rest = [name for name in self._fields if name not in main]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(self._rows(main))
-        more.setLayout(self._rows(rest))
+        folded.setLayout(self._rows(rest))
         layout.addWidget(self._fold)
         self._fold.setVisible(bool(rest))
 
@@ -130,6 +134,9 @@ def _make_field(info: FieldInfo, empty_text: str) -> Field:
         field.setRange(low - (step if optional else 0), high)
         if optional:
             field.setSpecialValueText(empty_text)
+    elif kind is str:
+        field = QLineEdit()
+        field.setPlaceholderText(empty_text)
     else:
         raise TypeError(f"There is no control for a setting of type {kind!r}.")
     field.setProperty("optional", optional)
@@ -175,6 +182,8 @@ def _changed(field: Field) -> Any:
         return field.toggled
     if isinstance(field, QComboBox):
         return field.currentIndexChanged
+    if isinstance(field, QLineEdit):
+        return field.textChanged
     return field.valueChanged
 
 
@@ -183,6 +192,8 @@ def _read(field: Field) -> Any:
         return field.isChecked()
     if isinstance(field, QComboBox):
         return field.currentText()
+    if isinstance(field, QLineEdit):
+        return field.text().strip()
     if field.property("optional") and field.value() == field.minimum():
         return None
     return field.value()
@@ -193,6 +204,8 @@ def _write(field: Field, value: Any) -> None:
         field.setChecked(value)
     elif isinstance(field, QComboBox):
         field.setCurrentText(str(value))
+    elif isinstance(field, QLineEdit):
+        field.setText(value)
     elif isinstance(field, QSpinBox):
         field.setValue(int(value))
     else:

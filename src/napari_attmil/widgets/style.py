@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari.utils.theme import get_theme
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QWidget
 
 TEMPLATE = """
 QLabel[hint="true"] {{ color: {faint}; background: transparent; }}
@@ -59,11 +59,12 @@ def primary_button(text: str, tip: str) -> QPushButton:
 
 def set_primary(button: QPushButton, is_primary: bool) -> None:
     """Make a button the one that stands out, or an ordinary one."""
-    button.setProperty("primary", is_primary)
-    style = button.style()
-    if style is not None:
-        style.unpolish(button)
-        style.polish(button)
+    _set_property(button, "primary", is_primary)
+
+
+def set_warning(label: QLabel, is_warning: bool) -> None:
+    """Make a label stand out as a warning, or an ordinary one."""
+    _set_property(label, "warning", is_warning)
 
 
 def narrow_combo(tip: str) -> QComboBox:
@@ -73,6 +74,15 @@ def narrow_combo(tip: str) -> QComboBox:
     combo.setMinimumContentsLength(8)
     combo.setToolTip(tip)
     return combo
+
+
+def _set_property(widget: QWidget, name: str, value: bool) -> None:
+    """Set a property that the style sheet looks at."""
+    widget.setProperty(name, value)
+    style = widget.style()
+    if style is not None:
+        style.unpolish(widget)
+        style.polish(widget)
 
 
 def plain(count: int, thing: str, things: str = "") -> str:

@@ -21,7 +21,13 @@ from napari_attmil.explore.crops import crop_cell
 from napari_attmil.images.cohort import Cohort, Sample
 from napari_attmil.sample_state import SampleState
 from napari_attmil.session import ClassifierLike, LoadedClassifier
-from napari_attmil.settings import DetectionSettings, FeatureSettings, MILSettings, UserError
+from napari_attmil.settings import (
+    DetectionSettings,
+    EnsembleSettings,
+    FeatureSettings,
+    MILSettings,
+    UserError,
+)
 from napari_attmil.widgets.workers import Progress
 
 if TYPE_CHECKING:
@@ -115,13 +121,14 @@ def train_classifier(
     states: Mapping[str, SampleState],
     detection: DetectionSettings,
     settings: MILSettings,
+    ensemble: EnsembleSettings,
     device_name: str,
 ) -> Steps:
-    """Train on the cohort's labelled samples; stopped early, return the best so far, or None.
+    """Train on the cohort's labelled samples; stopped early, return the models so far, or None.
 
     Samples whose cells are known in the session are used as the person left them.
     """
-    from napari_attmil.bags.fitting import Trainer
+    from napari_attmil.bags.ensemble import EnsembleTrainer
 
     labelled = replace(
         cohort, samples=tuple(sample for sample in cohort.samples if sample.label is not None)
@@ -137,10 +144,10 @@ def train_classifier(
     if stop.is_set():
         return None
     yield Progress(0, 0, "Preparing the training")
-    trainer = Trainer(bags, settings, device)
-    for epoch in trainer.epochs():
-        text = f"Epoch {epoch.done} of {epoch.total}, {epoch.accuracy:.0%} of samples right"
-        yield Progress(epoch.done, epoch.total, text, epoch)
+    trainer = EnsembleTrainer(bags, settings, ensemble, device)
+    for step in trainer.epochs():
+        text = f"{step.title}, epoch {step.epoch.done}: {step.epoch.accuracy:.0%} of samples right"
+        yield Progress(step.done, step.total, text, step)
         if stop.is_set():
             break
     best = trainer.best

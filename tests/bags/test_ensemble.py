@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+
+from napari_attmil.bags import ensemble as ensemble_module
+from napari_attmil.bags.classifier import Classifier
+from napari_attmil.bags.ensemble import EnsembleTrainer
+from napari_attmil.bags.fitting import Trainer
+from napari_attmil.settings import EnsembleSettings, UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.device import Device
+    from napari_attmil.settings import MILSettings
+
+TWO = EnsembleSettings(members=2, folds=2)
+CLASSES = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def quick(small: MILSettings) -> MILSettings:
+    return small.replace(epochs=2)
+
+
+def trained(
+    bags: list[Bag], settings: MILSettings, device: Device, ensemble: EnsembleSettings = TWO
+) -> Classifier:
+    trainer = EnsembleTrainer(bags, settings, ensemble, device)
+    for _ in trainer.epochs():
+        pass
+    return trainer.best
+
+
+@pytest.fixture(scope="module")
+def classifier(planted_bags: list[Bag], quick: MILSettings, cpu: Device) -> Classifier:
+    return trained(planted_bags, quick, cpu)
+
+
+def same_weights(one: Classifier, other: Classifier) -> bool:
+    pairs = zip(one.models, other.models, strict=True)
+    return all(
+        torch.equal(tensor, b.state_dict()[name])
+        for a, b in pairs
+        for name, tensor in a.state_dict().items()
+    )
+
+
+def test_training_gives_calibrated_models_of_their_own(classifier: Classifier) -> None:
+    assert len(classifier.models) == 2 and classifier.certainty.is_calibrated
+    assert classifier.certainty.patients == (6, 6, 6)
+    first, second = (model.state_dict() for model in classifier.models)
+    assert not torch.equal(first["pooling.head.weight"], second["pooling.head.weight"])
+
+
+def test_progress_says_which_training_of_how_many(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device
+) -> None:
+    steps = list(EnsembleTrainer(planted_bags, quick, TWO, cpu).epochs())
+    titles = list(dict.fromkeys(step.title for step in steps))
+    assert titles == ["Model 1 of 2", "Model 2 of 2"] + [
+        f"Calibrating {n} of 4" for n in (1, 2, 3, 4)
+    ]
+    assert [step.done for step in steps] == list(range(1, 13))
+    assert {step.total for step in steps} == {12}
+
+
+def test_probabilities_are_those_of_the_mean_of_the_models_logits(
+    classifier: Classifier, make_bag: Any
+) -> None:
+    bag = make_bag(77, label="b", planted=2)
+    alone = [replace(classifier, models=(model,)).logits(bag) for model in classifier.models]
+    expected = np.exp(log_softmax(np.mean(alone, axis=0) / classifier.certainty.temperature))
+    prediction = classifier.classify(bag)
+    np.testing.assert_allclose(prediction.probabilities, expected, rtol=1e-5)
+    for member, logits in zip(prediction.member_probabilities, alone, strict=True):
+        of_member = np.exp(log_softmax(logits / classifier.certainty.temperature))
+        np.testing.assert_allclose(member, of_member, rtol=1e-5)
+
+
+def test_contributions_and_constants_are_the_log_probabilities(
+    classifier: Classifier, make_bag: Any
+) -> None:
+    bias = np.mean([model.bias.detach().numpy() for model in classifier.models], axis=0)
+    for seed in range(5):
+        prediction = classifier.classify(make_bag(seed, cells=9 + seed))
+        sums = prediction.contribution.sum(0) + bias / classifier.certainty.temperature
+        rest = np.log(prediction.probabilities) - sums
+        np.testing.assert_allclose(rest, rest[0], atol=1e-5)
+
+
+def test_agreement_counts_the_models_that_name_the_predicted_class(
+    classifier: Classifier, make_bag: Any
+) -> None:
+    prediction = replace(
+        classifier.classify(make_bag(1)),
+        probabilities=np.array([0.2, 0.5, 0.3]),
+        member_probabilities=np.array([[0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.2, 0.6, 0.2]]),
+    )
+    assert prediction.agreeing == 2
+    assert replace(prediction, member_probabilities=np.empty((0, 3))).agreeing == 0
+
+
+@pytest.mark.parametrize(("bounds", "abstains"), [((0, 0, 0), True), ((0, 0, 2), True)])
+def test_a_set_of_several_classes_is_an_abstention(
+    classifier: Classifier, make_bag: Any, bounds: tuple[float, ...], abstains: bool
+) -> None:
+    certainty = replace(classifier.certainty, least_probability=bounds)
+    prediction = replace(classifier, certainty=certainty).classify(make_bag(1))
+    ranked = [CLASSES[k] for k in np.argsort(-prediction.probabilities)]
+    kept = [name for name in ranked if bounds[CLASSES.index(name)] < 1 or name == ranked[0]]
+    assert list(prediction.prediction_set or ()) == kept
+    assert prediction.abstains == abstains
+
+
+def test_effective_number_of_cells_is_that_of_equal_weights(
+    classifier: Classifier, make_bag: Any
+) -> None:
+    prediction = classifier.classify(make_bag(1, cells=4))
+    for attention, cells in (([0.25] * 4, 4), ([1, 0, 0, 0], 1), ([0.5, 0.5, 0, 0], 2)):
+        assert replace(prediction, attention=np.array(attention)).effective_cells == cells
+
+
+def test_a_saved_ensemble_comes_back_bit_for_bit(
+    classifier: Classifier, make_bag: Any, tmp_path: Path, cpu: Device
+) -> None:
+    classifier.save(tmp_path / "m.safetensors")
+    loaded = Classifier.load(tmp_path / "m.safetensors", cpu)
+    assert same_weights(loaded, classifier)
+    assert loaded.certainty.to_json() == classifier.certainty.to_json()
+    assert len(loaded.provenance["loss"]) == len(loaded.provenance["epochs"]) == 2
+    bag = make_bag(77, label="b", planted=2)
+    before, after = classifier.classify(bag), loaded.classify(bag)
+    for field in ("probabilities", "member_probabilities", "attention", "contribution"):
+        np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
+    assert (after.prediction_set, after.coverage, after.note) == (
+        before.prediction_set,
+        before.coverage,
+        before.note,
+    )
+
+
+def test_same_seed_gives_the_same_ensemble_and_the_next_seed_shares_no_model(
+    classifier: Classifier, planted_bags: list[Bag], quick: MILSettings, cpu: Device
+) -> None:
+    again = trained(planted_bags, quick, cpu)
+    assert same_weights(again, classifier)
+    assert again.certainty.to_json() == classifier.certainty.to_json()
+    single = TWO.replace(calibrate=False)
+    other = trained(planted_bags, quick.replace(seed=1), cpu, single)
+    for model in other.models:
+        for known in classifier.models:
+            weight = model.state_dict()["pooling.head.weight"]
+            assert not torch.equal(weight, known.state_dict()["pooling.head.weight"])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "models"),
+    [(1, 1), (2, 1), (3, 1), (4, 2), (11, 2)],  # 2 epochs a model, then 8 to calibrate
+)
+def test_stopped_training_keeps_the_models_that_are_there_and_says_they_are_uncalibrated(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device, epochs: int, models: int
+) -> None:
+    trainer = EnsembleTrainer(planted_bags, quick, TWO, cpu)
+    steps = trainer.epochs()
+    for _ in range(epochs):
+        next(steps)
+    if epochs % 2 == 0:
+        next(steps)  # the model is taken over when its training has ended
+    steps.close()
+    kept = trainer.best
+    assert len(kept.models) == models
+    prediction = kept.classify(planted_bags[0])
+    assert prediction.prediction_set is None and not prediction.abstains
+    assert prediction.note == "Not calibrated: the training was stopped early."
+
+
+def test_no_classifier_before_the_first_epoch(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device
+) -> None:
+    with pytest.raises(UserError, match="let at least one epoch finish"):
+        _ = EnsembleTrainer(planted_bags, quick, TWO, cpu).best
+
+
+def test_no_model_classifies_a_patient_it_has_learnt_from(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[set[str]] = []
+    asked: list[str] = []
+
+    class Watched(Trainer):
+        def __init__(self, bags: list[Bag], *others: Any) -> None:
+            super().__init__(bags, *others)
+            learnt.append({bag.patient for bag in bags})
+
+    def logits(self: Classifier, bag: Bag) -> np.ndarray:
+        asked.append(bag.patient)
+        assert len(self.models) == 2
+        for patients, model in zip(learnt[-2:], self.models, strict=True):
+            assert bag.patient not in patients
+            assert model.classes == 3
+        return np.zeros(3)
+
+    monkeypatch.setattr(ensemble_module, "Trainer", Watched)
+    monkeypatch.setattr(Classifier, "logits", logits)
+    second_samples = [replace(bag, sample=f"{bag.sample}-2") for bag in planted_bags[::3]]
+    trained([*planted_bags, *second_samples], quick, cpu)
+    assert sorted(asked) == sorted(bag.patient for bag in [*planted_bags, *second_samples])
+    assert [patients == learnt[0] for patients in learnt] == [True, True, *[False] * 4]
+    assert learnt[2] == learnt[3] and learnt[4] == learnt[5]
+    assert len(learnt[2] & learnt[4]) == 0 and learnt[2] | learnt[4] == learnt[0]
+
+
+def test_a_held_out_patient_changes_nothing_in_the_models_that_classify_it(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held_out(bags: list[Bag]) -> dict[str, Classifier]:
+        """Return by patient who classified it; only its own sample is ever shown to them."""
+        found: dict[str, Classifier] = {}
+
+        def logits(self: Classifier, bag: Bag) -> np.ndarray:
+            found[bag.patient] = self
+            return np.zeros(3)
+
+        monkeypatch.setattr(Classifier, "logits", logits)
+        trained(bags, quick, cpu)
+        return found
+
+    strange = replace(planted_bags[0], features=planted_bags[0].features * 50 + 7)
+    before, after = held_out(planted_bags), held_out([strange, *planted_bags[1:]])
+    assert same_weights(before[strange.patient], after[strange.patient])
+    assert sum(not same_weights(before[name], after[name]) for name in before) >= 9
+
+
+def test_a_class_of_one_patient_is_learnt_without_calibration_and_this_is_said(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device
+) -> None:
+    classifier = trained(planted_bags[:13], quick, cpu)
+    assert len(classifier.models) == 2
+    note = classifier.classify(planted_bags[0]).note
+    assert note == "Not calibrated: class 'c' has a single patient, so none could be held out."
+
+
+def test_a_patient_of_two_classes_is_learnt_without_calibration_and_this_is_said(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device
+) -> None:
+    both = [replace(planted_bags[0], patient="P"), replace(planted_bags[6], patient="P")]
+    classifier = trained([*planted_bags, *both], quick, cpu)
+    assert "'P'" in classifier.classify(planted_bags[0]).note
+
+
+def test_folds_are_fewer_where_a_class_has_fewer_patients(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device
+) -> None:
+    trainer = EnsembleTrainer(planted_bags[:14], quick, EnsembleSettings(members=1, folds=5), cpu)
+    assert next(trainer.epochs()).total == (1 + 2) * quick.epochs
+
+
+@pytest.mark.parametrize("bags", [0, 6])
+def test_bags_that_cannot_be_trained_on_are_refused_at_once(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device, bags: int
+) -> None:
+    with pytest.raises(UserError, match="at least 2 classes"):
+        EnsembleTrainer(planted_bags[:bags], quick, TWO, cpu)
