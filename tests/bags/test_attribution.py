@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_attmil.settings import MILSettings
 
 
-@pytest.fixture(scope="module", params=["mil-att-sic", "sic", "mil-mixture-sic"])
+@pytest.fixture(scope="module", params=["mil-att-sic", "sic", "mil-multi-top-sic"])
 def classifier(
     request: Any, planted_bags: list[Bag], small: MILSettings, cpu: Device
 ) -> Classifier:

@@ -47,7 +47,7 @@ def by_hand() -> Evaluation:
         fold=np.array([[0, 1, 2, 0, 1, 2]] * 2),
         rows=(Row("mil-max", "MIL + max", "mil-max"),),
         outcomes={"mil-max": outcome_of(np.stack([first, second]))},
-        settings=MILSettings(),
+        settings=MILSettings(method="mil-att-sic"),
         evaluation=EvaluationSettings(folds=3, runs=2, methods=("mil-max",), ensemble=False),
         ensemble=EnsembleSettings(),
         detector_digest="abc",
