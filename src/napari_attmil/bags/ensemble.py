@@ -140,12 +140,15 @@ class EnsembleTrainer:
 
     def _new_trainer(self, bags: Sequence[Bag], member: int) -> Trainer:
         settings = self.settings.replace(seed=self.settings.seed + member * SEED_STEP)
-        return Trainer(bags, settings, self._device, self.classes)
+        # The models of one fold have the same cells: they are prepared once.
+        alike = self._trainer if member else None
+        return Trainer(bags, settings, self._device, self.classes, alike)
 
     def _train(self, bags: Sequence[Bag], member: int, fold: int = 0) -> Iterator[EnsembleProgress]:
         """Train one model: on all samples (fold 0), or without those of an inner fold."""
         if member or fold:
-            del self._trainer  # Its features leave the device before the next ones come.
+            if not member:
+                del self._trainer  # Its features leave the device before the next ones come.
             self._trainer = self._new_trainer(bags, member)
         members, epochs = self.ensemble.members, self.settings.epochs
         before = (fold * members + member) * epochs

@@ -93,6 +93,9 @@ class Trainer:
         Where to compute; the fastest device of this machine if None.
     classes
         Names of the classes, if there are more than these bags show; sorted labels if None.
+    alike
+        A trainer of the same bags and settings but for the seed: what it prepared before its
+        training is used again.
 
     Raises
     ------
@@ -106,6 +109,7 @@ class Trainer:
         settings: MILSettings | None = None,
         device: Device | None = None,
         classes: Sequence[str] | None = None,
+        alike: Trainer | None = None,
     ) -> None:
         self.settings = settings or MILSettings()
         self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
@@ -114,15 +118,8 @@ class Trainer:
         self._device = _training_device(device or choose_device())
         channels = int(bags[0].features.shape[1])
         self._model = new_model(self.classes, self.settings, self._device, channels)
-        self._features = _on_device([as_tensor(b.features) for b in self._bags], self._device)
         self._randomness = Randomness(self.settings.seed, self._device)
-        if self.settings.standardise:
-            self._model.set_standardisation(*feature_statistics(self._features, self._model.recipe))
-        if self._model.anomaly is not None:
-            self._fit_anomaly(bags)
-        if self._model.components is not None:
-            self._fit_components()
-        self._features = _fixed_part_if_it_fits(self._features, self._model)
+        self._features = self._prepare() if alike is None else self._prepared_by(alike)
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = _bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -229,7 +226,27 @@ class Trainer:
             "device": f"{self._device.torch().type} {self._device.precision}",
         }
 
-    def _fit_anomaly(self, bags: Sequence[Bag]) -> None:
+    def _prepare(self) -> list[Tensor]:
+        """Fit all that does not learn, and return the features as the training takes them."""
+        features = [as_tensor(bag.features) for bag in self._bags]
+        self._features = _on_device(features, self._device)
+        if self.settings.standardise:
+            self._model.set_standardisation(*feature_statistics(self._features, self._model.recipe))
+        if self._model.anomaly is not None:
+            self._fit_anomaly()
+        if self._model.components is not None:
+            self._fit_components()
+        return _fixed_part_if_it_fits(self._features, self._model)
+
+    def _prepared_by(self, other: Trainer) -> list[Tensor]:
+        """Take over what another trainer of the same bags has fitted and prepared."""
+        fitted = zip(self._model.buffers(), other._model.buffers(), strict=True)
+        with torch.no_grad():
+            for mine, others in fitted:
+                mine.copy_(others)
+        return other._features
+
+    def _fit_anomaly(self) -> None:
         """Fit what is normal to the cells of the healthy samples."""
         healthy = reference_class(self.classes, self.settings.reference_class)
         if healthy is None:
@@ -239,7 +256,7 @@ class Trainer:
                 "name the reference class, or choose another method."
             )
         recipe, parts = self._model.recipe, []
-        for bag, features in zip(bags, self._features, strict=True):
+        for bag, features in zip(self._bags, self._features, strict=True):
             if bag.label == healthy:
                 for part in torch.split(features, CELLS_AT_ONCE):
                     parts.append(recipe.map_means(recipe.prepared(part).float()))

@@ -181,11 +181,9 @@ class TopPooling(Pooling):
 
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
         own = embeddings @ self.head.weight.T
-        chosen = sum(
-            per_bag(partial(_top, share=share), own.detach(), lengths) for share in self.shares
-        )
+        chosen = per_bag(partial(_top, shares=self.shares), own.detach(), lengths)
         weight = per_bag(_normalised, (own + self.head.bias).detach().sigmoid(), lengths)
-        return Pooled(own * chosen / len(self.shares), weight)
+        return Pooled(own * chosen, weight)
 
 
 class MultiScaleTopPooling(TopPooling):
@@ -231,12 +229,15 @@ def _winners(values: Tensor) -> Tensor:
     return wins / wins.sum(0)
 
 
-def _top(own: Tensor, share: float) -> Tensor:
-    """Return (n, K) equal weights of the cells with the largest values of each class."""
-    count = max(1, round(len(own) * share))
-    # Cells that tie with the last one of the top share its place.
-    chosen = (own >= own.topk(count, dim=0).values[-1]).to(own.dtype)
-    return chosen / chosen.sum(0)
+def _top(own: Tensor, shares: Sequence[float]) -> Tensor:
+    """Return (n, K) equal weights of the cells with the largest values of each class.
+
+    The mean over several shares of the bag. Cells that tie with the last one share its place.
+    """
+    largest = own.sort(0, descending=True).values
+    places = [max(1, round(len(own) * share)) - 1 for share in shares]
+    chosen = (own >= largest[places][:, None]).to(own.dtype)
+    return (chosen / chosen.sum(1, keepdim=True)).mean(0)
 
 
 POOLINGS: dict[PoolingName, type[Pooling]] = {
