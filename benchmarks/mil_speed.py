@@ -1,6 +1,6 @@
 """How fast the classifier trains, beside a plain loop in the way of the published code.
 
-    python benchmarks/mil_speed.py [--bags 20] [--cells 50] [--threads 1] [--out mil_speed.json]
+    python benchmarks/mil_speed.py [--bags 12] [--cells 100] [--threads 1] [--out mil_speed.json]
     python benchmarks/mil_speed.py --scale [--sizes 100,1000,10000]
 
 The first compares seconds an epoch, in turn, and seconds to the loss that the plain loop ends
@@ -193,7 +193,7 @@ def scale_row(job: tuple[str, int, int, str]) -> dict[str, Any]:
 def main() -> None:
     """Print the tables asked for."""
     arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument("--bags", type=int, default=20)
+    arguments.add_argument("--bags", type=int, default=12)
     arguments.add_argument("--cells", type=int, default=None, help="cells a bag")
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--epochs", type=int, default=12, help="of the plain loop")
@@ -215,7 +215,7 @@ def main() -> None:
         title = f"MIL: bags of {cells} cells from disk, {BAGS_PER_STEP} a step"
         report(title, rows, options.out)
         return
-    device, cells = choose_device(options.device), options.cells or 50
+    device, cells = choose_device(options.device), options.cells or 100
     bags = random_bags(options.bags, cells)
     rows = epoch_rows(bags, device, options.repeats)
     report(f"MIL: an epoch of {options.bags} bags of {cells} cells", rows, options.out)

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from napari_attmil.bags.attention_mil import AttentionMIL
-from napari_attmil.bags.convolution import TiledConv2d, are_tiles, tiles_bytes
+from napari_attmil.bags.convolution import TiledConv2d, are_tiles, packed, tiles_bytes
 from napari_attmil.device import Device
 from napari_attmil.settings import mil_preset
 
@@ -63,9 +63,10 @@ def test_tiles_made_before_give_what_the_maps_give(layer: TiledConv2d) -> None:
     tiles = layer.tiles(maps())
     assert are_tiles(tiles)
     assert not are_tiles(maps())
-    assert tiles.shape == (5, 4 * 64, 16)
+    assert tiles.shape == (5, 64, 4 * 16)
     assert tiles.nbytes == tiles_bytes(5, 16, 14)
     assert torch.equal(layer(tiles), layer(maps()))
+    assert torch.equal(packed([tiles[:2], tiles[2:]]), tiles)
 
 
 def test_parameters_are_those_of_an_ordinary_convolution(layer: TiledConv2d) -> None:

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from napari_attmil.bags.anomaly import AnomalyScore
 from napari_attmil.bags.components import Components
-from napari_attmil.bags.convolution import TiledConv2d, are_tiles
+from napari_attmil.bags.convolution import TiledConv2d, are_tiles, packed
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.pooling import POOLINGS, per_bag, sum_per_bag
 from napari_attmil.device import Device
@@ -222,10 +222,10 @@ class AttentionMIL(nn.Module):
         Returns
         -------
         (n, components) float32
-            Or (n, 256, channels), the tiles of the first convolution.
+            Or (n, 64, 4 * channels), the tiles of the first convolution.
         """
         parts = torch.split(features, CELLS_AT_ONCE)
-        return torch.cat([self._fixed_part_of(part) for part in parts])
+        return packed([self._fixed_part_of(part) for part in parts])
 
     def standardised(self, features: Tensor) -> Tensor:
         """Return (n, F) float32: a profile's numbers as its components are found in."""

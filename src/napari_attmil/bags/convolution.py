@@ -8,6 +8,8 @@ depends on the features alone, so that a training does it once and not in every 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -59,19 +61,22 @@ class TiledConv2d(nn.Conv2d):
         return super().forward(input)
 
     def tiles(self, maps: Tensor) -> Tensor:
-        """Return the (n, 4 * 64, C) transformed overlapping 8x8 tiles of (n, C, 14, 14) maps."""
+        """Return the (n, 64, 4 * C) transformed overlapping 8x8 tiles of (n, C, 14, 14) maps.
+
+        In memory a place of all tiles follows the other: each place is one matrix product.
+        """
         patches = maps.unfold(2, TILE_SIDE, OUTPUT_SIDE).unfold(3, TILE_SIDE, OUTPUT_SIDE)
         rows = patches.permute(0, 2, 3, 4, 5, 1).reshape(-1, TILE_SIDE**2, maps.shape[1])
-        return (self.input_transform @ rows).view(len(maps), -1, maps.shape[1])
+        by_place = (self.input_transform @ rows).transpose(0, 1).contiguous()
+        return by_place.view(TILE_SIDE**2, len(maps), -1).transpose(0, 1)
 
     def _of_tiles(self, tiles: Tensor) -> Tensor:
         cells, channels = len(tiles), self.out_channels
-        rows = tiles.view(-1, TILE_SIDE**2, self.in_channels).transpose(0, 1)
+        rows = tiles.transpose(0, 1).reshape(TILE_SIDE**2, -1, self.in_channels)
         kernel = self.weight.permute(2, 3, 1, 0).reshape(KERNEL_SIDE**2, -1)
         kernel = (self.kernel_transform @ kernel).view(TILE_SIDE**2, self.in_channels, channels)
-        # One matrix product for each of the 64 places of a tile; contiguous ones are fastest.
-        products = torch.bmm(rows.contiguous(), kernel).view(TILE_SIDE**2, -1)
-        per_side = round((len(rows[0]) / cells) ** 0.5)
+        products = torch.bmm(rows, kernel).view(TILE_SIDE**2, -1)
+        per_side = math.isqrt(rows.shape[1] // cells)
         outputs = (self.output_transform @ products).view(
             OUTPUT_SIDE, OUTPUT_SIDE, cells, per_side, per_side, channels
         )
@@ -81,9 +86,35 @@ class TiledConv2d(nn.Conv2d):
         return (maps + self.bias).permute(0, 3, 1, 2)
 
 
+class MapDropout(nn.Dropout):
+    """Dropout of the entries of maps, whose random numbers take a fifth of the time.
+
+    On a processor it draws 16 random bits an entry, which is as near to `p` as 1 in 65,536.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002, nn.Dropout calls it so
+        """Return (n, K, h, w) maps of which a share of `p` is 0, the others enlarged in return."""
+        if not self.training or self.p == 0 or input.device.type != "cpu":
+            return super().forward(input)
+        bits = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        kept = bits.view(torch.int16)[: input.numel()] >= round(self.p * 2**16) - 2**15
+        by_place = input.permute(0, 2, 3, 1)
+        scale = kept.view(by_place.shape).to(input.dtype).div_(1 - self.p)
+        return (by_place * scale).permute(0, 3, 1, 2)
+
+
 def are_tiles(features: Tensor) -> bool:
     """Return whether these are the tiles of maps rather than maps."""
     return features.ndim == 3
+
+
+def packed(parts: list[Tensor]) -> Tensor:
+    """Return the features or tiles of several bags on one cell axis, laid out as before."""
+    if len(parts) == 1:
+        return parts[0]
+    if not are_tiles(parts[0]):
+        return torch.cat(parts)
+    return torch.cat([part.transpose(0, 1) for part in parts], dim=1).transpose(0, 1)
 
 
 def tiles_bytes(cells: int, channels: int, map_side: int) -> int:

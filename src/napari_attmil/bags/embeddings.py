@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from napari_attmil.bags.convolution import TiledConv2d
+from napari_attmil.bags.convolution import MapDropout, TiledConv2d
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _three_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn
     convolutions = nn.Sequential(
         TiledConv2d(channels, 128),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        MapDropout(dropout),
         nn.Conv2d(128, 64, 1),
         nn.ReLU(),
         nn.MaxPool2d(2),
@@ -137,7 +137,7 @@ def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.
     nor kernels nor the activation of h: 3x3 without padding, the published code's widths of its
     first two layers and its ReLU are our choice.
     """
-    layers: list[nn.Module] = [TiledConv2d(channels, 128), nn.ReLU(), nn.Dropout(dropout)]
+    layers: list[nn.Module] = [TiledConv2d(channels, 128), nn.ReLU(), MapDropout(dropout)]
     for incoming in (128, 64, 64, 64):
         layers += [nn.Conv2d(incoming, 64, 3), nn.ReLU()]
     convolutions = nn.Sequential(*layers, nn.MaxPool2d(2), nn.Flatten())

@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
 from napari_attmil.bags.components import MOST_CELLS
-from napari_attmil.bags.convolution import tiles_bytes
+from napari_attmil.bags.convolution import packed, tiles_bytes
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.losses import (
     bag_losses,
@@ -127,6 +127,7 @@ class Trainer:
             lr=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
             amsgrad=True,
+            fused=True,
         )
         self._fit_losses: list[float] = []
         self._best_weights: dict[str, Tensor] | None = None
@@ -319,7 +320,7 @@ class Trainer:
         if self.settings.cell_dropout > 0:
             parts = [part[self._kept_cells(len(part)).to(part.device)] for part in parts]
         offsets = np.cumsum([0, *(len(part) for part in parts)]).tolist()
-        return (parts[0] if len(parts) == 1 else torch.cat(parts)), offsets
+        return packed(parts), offsets
 
     def _kept_cells(self, cells: int) -> Tensor:
         kept = max(1, round(cells * (1 - self.settings.cell_dropout)))
