@@ -40,7 +40,7 @@ BAGS_PER_STEP = 16
 """Of the training on many bags, which are small."""
 POOL_CELLS = 256
 """Bags are drawn from so many different cells: random numbers take longer than training."""
-PATTERN = 0.5
+PATTERN = 1.0
 """What the altered cells of one class have more in some channels, in standard deviations."""
 
 

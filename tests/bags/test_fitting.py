@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +14,16 @@ from napari_attmil.bags import fitting
 from napari_attmil.bags.classifier import as_tensor
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.fitting import Trainer, feature_statistics, loaded_bags
+from napari_attmil.bags.losses import bag_losses, combined_loss
 from napari_attmil.settings import METHODS, MILSettings, UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_attmil.bags.bag import Bag
     from napari_attmil.device import Device
+
+CLASSES = ("a", "b", "c")
 
 
 def test_training_learns_a_planted_pattern(
@@ -214,3 +222,140 @@ def test_streamed_features_train_like_those_in_memory(
     assert loaded_bags(planted_bags, settings)[0] is planted_bags[0]
     streamed = weights_of(Trainer(planted_bags, settings, cpu))
     assert all(torch.equal(resident[name], streamed[name]) for name in resident)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dropout": 0.3, "bags_per_step": 4},
+        {"method": "mil-mixture-sic"},
+        {"method": "sic"},
+        {"embedding": "three-conv", "embedding_size": 8},
+    ],
+)
+@pytest.mark.parametrize("killed_after", [0, 1, 2])
+def test_a_killed_training_resumed_from_disk_ends_bit_for_bit_like_one_in_one_go(
+    planted_bags: list[Bag],
+    small: MILSettings,
+    cpu: Device,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    killed_after: int,
+) -> None:
+    bags, settings = planted_bags[4:14], small.replace(epochs=3, **changes)
+    whole = Trainer(bags, settings, cpu)
+    history = list(whole.epochs())
+    killed = Trainer(bags, settings, cpu)
+    for _ in itertools.islice(killed.epochs(), killed_after):
+        pass
+    killed.save_state(tmp_path / "state.safetensors")
+    resumed = Trainer(bags, settings, cpu)
+    resumed.resume(tmp_path / "state.safetensors")
+    assert list(resumed.epochs()) == history[killed_after:]
+    expected, found = (t.best.models[0].state_dict() for t in (whole, resumed))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("what", "changes"),
+    [("settings", {"seed": 7}), ("samples", {}), ("classes", {})],
+)
+def test_a_training_of_something_else_is_not_resumed(
+    planted_bags: list[Bag],
+    small: MILSettings,
+    cpu: Device,
+    tmp_path: Path,
+    what: str,
+    changes: dict[str, Any],
+) -> None:
+    path = tmp_path / "state.safetensors"
+    Trainer(planted_bags, small, cpu).save_state(path)
+    bags = planted_bags[:-1] if what == "samples" else planted_bags
+    classes = (*CLASSES, "d") if what == "classes" else None
+    other = Trainer(bags, small.replace(**changes), cpu, classes)
+    with pytest.raises(UserError, match=f"is a training with other {what} than this one; resume"):
+        other.resume(path)
+
+
+def test_other_features_of_the_same_cells_are_other_samples(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, tmp_path: Path
+) -> None:
+    path = tmp_path / "state.safetensors"
+    Trainer(planted_bags, small, cpu).save_state(path)
+    changed = replace(planted_bags[0], features=planted_bags[0].features * 2)
+    with pytest.raises(UserError, match="other samples"):
+        Trainer([changed, *planted_bags[1:]], small, cpu).resume(path)
+
+
+def test_a_classifier_is_not_a_training_to_resume(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, tmp_path: Path
+) -> None:
+    trainer = Trainer(planted_bags, small.replace(epochs=1), cpu)
+    list(trainer.epochs())
+    trainer.best.save(tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="holds a classifier, but a training is needed"):
+        trainer.resume(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("method", ["mil-att-sic", "mil-top-sic", "sic"])
+def test_a_packed_step_follows_the_mean_of_the_bags_own_gradients(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, method: str
+) -> None:
+    settings = small.replace(method=method, dropout=0, cell_dropout=0)
+    trainer = Trainer(planted_bags[4:9], settings, cpu)
+    packed = gradients(trainer, [[0, 1, 2, 3, 4]])
+    alone = gradients(trainer, [[0], [1], [2], [3], [4]])
+    for name, gradient in packed.items():
+        torch.testing.assert_close(gradient, alone[name] / 5, atol=1e-6, rtol=1e-4)
+
+
+def gradients(trainer: Trainer, steps: list[list[int]]) -> dict[str, torch.Tensor]:
+    """Return the sum over the steps of the gradients of each step's mean loss."""
+    trainer._model.zero_grad()
+    for bags in steps:
+        features, offsets = trainer._pack(bags)
+        output = trainer._model(features, offsets)
+        mil, sic = bag_losses(output, offsets, trainer._targets[bags], trainer.settings)
+        combined_loss(mil, sic, 1, trainer.settings).mean().backward()
+    parameters = trainer._model.named_parameters()
+    return {name: p.grad.clone() for name, p in parameters if p.grad is not None}
+
+
+TRAIN_STREAMED = """
+import sys
+import numpy as np, psutil, torch
+from napari_attmil.bags import fitting
+from napari_attmil.bags.bag import Bag
+from napari_attmil.bags.fitting import Trainer
+from napari_attmil.device import Device
+from napari_attmil.settings import MILSettings
+
+fitting.RESIDENT_BYTES = 1 << 20
+torch.set_num_threads(1)
+
+def own_bytes():
+    info = psutil.Process().memory_info()
+    return info.rss - info.shared
+
+def train(count):
+    bags = [
+        Bag(np.load(sys.argv[1], mmap_mode="c"), np.arange(40), str(i), str(i), "ab"[i % 2])
+        for i in range(count)
+    ]
+    for _ in Trainer(bags, MILSettings(epochs=1), Device("cpu", "float32", "")).epochs():
+        pass
+
+train(20)
+before = own_bytes()
+train(200)
+print(own_bytes() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts a process's own memory as Linux does")
+def test_features_larger_than_the_limit_are_streamed_in_flat_memory(tmp_path: Path) -> None:
+    path = tmp_path / "features.npy"
+    np.save(path, np.ones((40, 32, 14, 14), dtype=np.float16))
+    grown = subprocess.check_output([sys.executable, "-c", TRAIN_STREAMED, str(path)], text=True)
+    # The features of the bags that came on top are three times as large.
+    assert int(grown) < 180 * path.stat().st_size / 3

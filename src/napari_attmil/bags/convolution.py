@@ -43,14 +43,15 @@ class TiledConv2d(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, KERNEL_SIDE)
         # y = V_m^T ((V_r g) * (V_a^-T d)): the transpose of Toom and Cook's product of polynomials.
+        of_input = np.linalg.inv(_vandermonde(TILE_SIDE)).T
         transforms = {
-            "input_transform": np.linalg.inv(_vandermonde(TILE_SIDE)).T,
+            "input_transform": np.kron(of_input, of_input),
             "kernel_transform": _vandermonde(KERNEL_SIDE),
             "output_transform": _vandermonde(OUTPUT_SIDE).T,
         }
         for name, matrix in transforms.items():
-            both_axes = torch.tensor(np.kron(matrix, matrix), dtype=torch.float32)
-            self.register_buffer(name, both_axes, persistent=False)
+            tensor = torch.tensor(matrix, dtype=torch.float32)
+            self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002, nn.Conv2d calls it so
         """Return (n, K, 12, 12) of (n, C, 14, 14) maps, or of their tiles."""
@@ -73,11 +74,11 @@ class TiledConv2d(nn.Conv2d):
     def _of_tiles(self, tiles: Tensor) -> Tensor:
         cells, channels = len(tiles), self.out_channels
         rows = tiles.transpose(0, 1).reshape(TILE_SIDE**2, -1, self.in_channels)
-        kernel = self.weight.permute(2, 3, 1, 0).reshape(KERNEL_SIDE**2, -1)
-        kernel = (self.kernel_transform @ kernel).view(TILE_SIDE**2, self.in_channels, channels)
-        products = torch.bmm(rows, kernel).view(TILE_SIDE**2, -1)
+        kernel = _on_both_axes(self.kernel_transform, self.weight.permute(2, 3, 1, 0))
+        kernel = kernel.view(TILE_SIDE**2, self.in_channels, channels)
+        products = torch.bmm(rows, kernel)
         per_side = math.isqrt(rows.shape[1] // cells)
-        outputs = (self.output_transform @ products).view(
+        outputs = _on_both_axes(self.output_transform, products).view(
             OUTPUT_SIDE, OUTPUT_SIDE, cells, per_side, per_side, channels
         )
         side = OUTPUT_SIDE * per_side
@@ -121,6 +122,13 @@ def tiles_bytes(cells: int, channels: int, map_side: int) -> int:
     """Return how much memory the tiles of square maps take."""
     per_side = (map_side - KERNEL_SIDE + 1) // OUTPUT_SIDE
     return cells * channels * (per_side * TILE_SIDE) ** 2 * torch.float32.itemsize
+
+
+def _on_both_axes(matrix: Tensor, values: Tensor) -> Tensor:
+    """Return the (p * p, ...) of a (p, q) matrix times each axis of (q * q, ...) or (q, q, ...)."""
+    side = matrix.shape[1]
+    rows = (matrix @ values.reshape(side, -1)).view(len(matrix), side, -1)
+    return (matrix @ rows).view(len(matrix) ** 2, -1)
 
 
 def _vandermonde(columns: int) -> npt.NDArray[np.float64]:
