@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -188,3 +190,39 @@ def test_presets_have_the_published_layers() -> None:
     assert paper.sic_head.weight.shape == (5, 500)
     for model in (paper, code):
         assert [m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)] == [0.1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bag_of_one_cell_gives_it_all_attention(method: str) -> None:
+    with torch.no_grad():
+        output = model_of(method=method)(cells(1), [0, 1])
+    assert output.attention.tolist() == pytest.approx([1])
+    assert torch.isfinite(output.logits).all()
+
+
+LEARN_FROM_A_LARGE_BAG = """
+import resource, torch
+from napari_attmil.bags.attention_mil import AttentionMIL
+from napari_attmil.settings import MILSettings
+
+torch.set_num_threads(1)
+model = AttentionMIL(3, MILSettings(embedding_size=16), channels=8)
+
+def step(cells):
+    # One cell, repeated without memory: what grows is what the model itself needs.
+    features = torch.ones(1, 8, 14, 14, dtype=torch.float16).expand(cells, -1, -1, -1)
+    model(features, [0, cells]).logits.square().sum().backward()
+
+step(2000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+step(100_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does, in KiB")
+def test_a_bag_of_100_000_cells_is_learnt_from_in_bounded_memory() -> None:
+    command = [sys.executable, "-c", LEARN_FROM_A_LARGE_BAG]
+    grown_kib = int(subprocess.check_output(command, text=True))
+    # Vectors of 16 numbers, logits and weights; a cell's maps in float32 alone would take 6 KiB.
+    assert grown_kib < 100_000

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
-from napari_attmil.bags.feature_store import FeatureStore, default_store_folder
+from napari_attmil.bags.feature_store import (
+    FeatureStore,
+    default_store_folder,
+    features_bytes,
+    size_note,
+)
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.corrections import move_box
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SETTINGS = FeatureSettings()
 
@@ -201,3 +204,53 @@ def test_features_lie_beside_the_images_where_that_is_allowed(
     assert list(tmp_path.glob("features")) == []
     elsewhere = default_store_folder(Cohort((sample,), tmp_path / "no" / "such" / "folder"))
     assert elsewhere.is_relative_to(os.environ["XDG_CACHE_HOME"])
+
+
+def test_the_size_of_features_is_known_before_they_are_written(
+    store: FeatureStore, sample: Sample, two_boxes: Boxes
+) -> None:
+    assert features_bytes(1, SETTINGS) == 100_352
+    settings = SETTINGS.replace(output_size=7)
+    maps = np.zeros((len(two_boxes), 256, 7, 7), dtype=np.float16)
+    with store.writing(sample, two_boxes, "d", settings) as file:
+        file.write(np.arange(len(two_boxes)), maps)
+    assert file.features.nbytes == features_bytes(len(two_boxes), settings)
+
+
+def test_a_person_is_told_the_size_and_what_to_do_where_it_does_not_fit(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "not" / "yet" / "there"
+    assert size_note(84_240, SETTINGS, elsewhere).startswith(
+        "The features of 84,240 cells take 8.45 GB; "
+    )
+    assert "Free some space" not in size_note(1, SETTINGS, elsewhere)
+    assert "Free some space, choose" in size_note(10**12, SETTINGS, elsewhere)
+
+
+def test_a_reader_at_any_moment_of_a_writing_sees_the_old_or_nothing(
+    store: FeatureStore, sample: Sample, two_boxes: Boxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(store, sample, two_boxes)
+    moved, seen = move_box(two_boxes, 1, [3, 2, 14, 14]), []
+
+    def look() -> None:
+        for boxes, value in ((two_boxes, 0), (moved, 5)):
+            found = FeatureStore(store.folder).features(sample, boxes, "d", SETTINGS)
+            if found is not None:
+                np.testing.assert_array_equal(found, features_of(boxes, value))
+                seen.append(value)
+
+    replace_file = Path.replace
+
+    def looked_at(self: Path, target: Path) -> Path:
+        look()
+        moved_there = replace_file(self, target)
+        look()
+        return moved_there
+
+    monkeypatch.setattr(Path, "replace", looked_at)
+    with store.writing(sample, moved, "d", SETTINGS) as file:
+        for row in range(2):
+            file.write(np.array([row]), features_of(moved, 5)[[row]])
+            look()
+    # Two rows, before and after the features and before the boxes; then the new ones.
+    assert seen == [0, 0, 0, 0, 0, 5]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -27,6 +28,7 @@ import platformdirs
 
 from napari_attmil.bags.features import KnownFeatures
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.network import FEATURE_CHANNELS
 from napari_attmil.checkpoints import write_atomically
 from napari_attmil.images.reading import frame_digest
 
@@ -177,6 +179,32 @@ class FeatureFile:
         """The features, memory-mapped, once the file has taken its place."""
         features: Features = np.load(self._path, mmap_mode="c", allow_pickle=False)
         return features
+
+
+def features_bytes(cells: int, settings: FeatureSettings) -> int:
+    """Return how much disk or memory the features of so many cells take."""
+    return cells * FEATURE_CHANNELS * settings.output_size**2 * np.dtype(np.float16).itemsize
+
+
+def size_note(cells: int, settings: FeatureSettings, folder: Path) -> str:
+    """Return what a person should know before features are written: how large, and whether it fits.
+
+    Parameters
+    ----------
+    cells
+        How many there are, or about how many there will be.
+    settings
+        How features are read.
+    folder
+        Where they will be kept; it need not be there yet.
+    """
+    size = features_bytes(cells, settings) / 1e9
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free / 1e9
+    note = f"The features of {cells:,} cells take {size:.2f} GB; {free:.1f} GB are free."
+    if size < free:
+        return note
+    return f"{note} Free some space, choose another folder, or smaller feature maps (output_size)."
 
 
 def default_store_folder(cohort: Cohort) -> Path:
