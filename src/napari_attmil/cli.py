@@ -21,6 +21,7 @@ from napari_attmil.settings import (
     Preset,
     UserError,
     ensemble_preset,
+    features_for,
     mil_preset,
 )
 from napari_attmil.terminal import (
@@ -158,7 +159,7 @@ def train(
     detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
     opened = open_labelled_cohort(cohort)
     detector = load_detector(weights, device)
-    bags = prepare(opened, detector, detection)
+    bags = prepare(opened, detector, detection, features_for(settings))
     from napari_attmil.bags.ensemble import EnsembleTrainer
 
     trainer = EnsembleTrainer(bags, settings, ensemble, detector.device)
@@ -210,7 +211,7 @@ def evaluate(
     patient_folds(opened, folds, seed)  # Refuses before the long work, not after it.
     detector = load_detector(weights, device)
     notes = list(opened.notes)
-    bags = prepare(opened, detector, detection, notes)
+    bags = prepare(opened, detector, detection, features_for(settings), notes)
     from napari_attmil.bags.evaluation import cross_validate
 
     steps = cross_validate(bags, settings, plan, detector.device, resume_in=out / "trials")

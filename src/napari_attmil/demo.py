@@ -13,6 +13,7 @@ from napari_attmil.settings import (
     EvaluationSettings,
     MILSettings,
     UserError,
+    features_for,
 )
 from napari_attmil.terminal import (
     evaluation_written,
@@ -87,7 +88,13 @@ def run_demo(data: Path | None, out: Path, device: str) -> DemoResult:
     for note in cohort.notes:
         say(note)
     detector = load_detector(None, device)
-    bags = prepare(cohort, detector, DetectionSettings(), store_folder=out / "features")
+    bags = prepare(
+        cohort,
+        detector,
+        DetectionSettings(),
+        features_for(MILSettings()),
+        store_folder=out / "features",
+    )
     shown, learnt_from = _keep_one_patient_out(bags)
     classifier = _trained(learnt_from, detector, out)
     sample = next(sample for sample in cohort.samples if sample.name == shown.sample)

@@ -183,6 +183,12 @@ class FeatureSettings(Settings):
         title="Feature map side",
         description="Each cell becomes 256 maps of this many rows and columns.",
     )
+    kept: Literal["maps", "profile"] = Field(
+        "maps",
+        title="Kept of each map",
+        description="The whole map, which the published embeddings need, or only its profile, "
+        "which is all that the embedding profile looks at and 18 times smaller.",
+    )
 
 
 class MILSettings(Settings):
@@ -321,6 +327,11 @@ class MILSettings(Settings):
     seed: int = Field(
         0, ge=0, title="Seed", description="The same seed gives the same model on one machine."
     )
+
+
+def features_for(mil: MILSettings) -> FeatureSettings:
+    """Return how features are read for an embedding: no more is kept than it looks at."""
+    return FeatureSettings(kept="profile" if mil.embedding == "profile" else "maps")
 
 
 class EnsembleSettings(Settings):

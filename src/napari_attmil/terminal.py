@@ -134,22 +134,25 @@ def prepare(
     cohort: Cohort,
     detector: Detector,
     detection: DetectionSettings,
+    features: FeatureSettings,
     notes: list[str] | None = None,
     store_folder: Path | None = None,
 ) -> list[Bag]:
     """Return the bags of a cohort; what was left out is said, and added to `notes`.
 
-    Features are kept in `store_folder`, or beside the images if it is None.
+    Features are kept in `store_folder`, or beside the images if it is None; how large they will
+    be is said before.
     """
     from napari_attmil.bags.bag import prepare_bags
-    from napari_attmil.bags.feature_store import FeatureStore, default_store_folder
+    from napari_attmil.bags.feature_store import FeatureStore, default_store_folder, expected_size
     from napari_attmil.cells.project import AnnotationFile
 
     store = FeatureStore(store_folder or default_store_folder(cohort))
     kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
     if kept:
         say(f"Boxes that a person saw are used in {len(kept)} samples.")
-    steps = prepare_bags(cohort, detector, detection, FeatureSettings(), store, kept)
+    say(expected_size(cohort, features, store.folder))
+    steps = prepare_bags(cohort, detector, detection, features, store, kept)
     bags = []
     for step in follow("Finding cells and reading their features", steps):
         if step.bag is not None:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
+from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.features import KnownFeatures, extract_features, sample_diameter_px
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.corrections import move_box
@@ -86,3 +88,18 @@ def test_one_correction_among_many_cells_keeps_the_sample_s_scale() -> None:
 
 def test_no_cells_need_no_features(detector: Any, images: np.ndarray) -> None:
     assert list(extract_features(detector, images, Boxes.empty(), SETTINGS)) == []
+
+
+def test_profiles_are_kept_in_place_of_maps_and_train_alike(detector: Any) -> None:
+    images, boxes = (
+        np.tile(np.arange(32), (1, 32, 1)),
+        Boxes.from_detections([0], [[2, 2, 14, 14]], [0.9]),
+    )
+    compact = FeatureSettings(kept="profile")
+    maps = next(iter(extract_features(detector, images, boxes, SETTINGS))).features
+    kept = next(iter(extract_features(detector, images, boxes, compact))).features
+    assert maps.shape == (1, 8, 14, 14)
+    assert kept.shape == (1, 8, 11, 1)
+    recipe = EMBEDDINGS["profile"]
+    prepared = [recipe.prepared(torch.from_numpy(features)) for features in (kept, maps)]
+    assert torch.equal(*prepared)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import platformdirs
 
+from napari_attmil.bags.embeddings import PROFILE_LENGTH
 from napari_attmil.bags.features import KnownFeatures
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.network import FEATURE_CHANNELS
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from napari_attmil.cells.boxes import IntArray
     from napari_attmil.images.cohort import Cohort, Sample
     from napari_attmil.settings import DetectionSettings, FeatureSettings
+
+CELLS_PER_IMAGE = 30
+"""Usual for fields at 100x (paper, section 3); only to say beforehand what features will take."""
 
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading a file that is missing, cut short or of another kind may raise."""
@@ -183,7 +187,8 @@ class FeatureFile:
 
 def features_bytes(cells: int, settings: FeatureSettings) -> int:
     """Return how much disk or memory the features of so many cells take."""
-    return cells * FEATURE_CHANNELS * settings.output_size**2 * np.dtype(np.float16).itemsize
+    values = PROFILE_LENGTH if settings.kept == "profile" else settings.output_size**2
+    return cells * FEATURE_CHANNELS * values * np.dtype(np.float16).itemsize
 
 
 def size_note(cells: int, settings: FeatureSettings, folder: Path) -> str:
@@ -205,6 +210,13 @@ def size_note(cells: int, settings: FeatureSettings, folder: Path) -> str:
     if size < free:
         return note
     return f"{note} Free some space, choose another folder, or smaller feature maps (output_size)."
+
+
+def expected_size(cohort: Cohort, settings: FeatureSettings, folder: Path) -> str:
+    """Return `size_note` of a cohort whose cells are not found yet, at a usual number an image."""
+    images = sum(len(sample) for sample in cohort.samples)
+    note = size_note(images * CELLS_PER_IMAGE, settings, folder)
+    return f"At {CELLS_PER_IMAGE} cells an image: {note[0].lower()}{note[1:]}"
 
 
 def default_store_folder(cohort: Cohort) -> Path:

@@ -43,7 +43,7 @@ class FeatureProgress:
     rows
         (m,) positions of these cells in the boxes.
     features
-        (m, channels, s, s) float16.
+        (m, channels, s, s) float16, or their (m, channels, 11, 1) profiles.
     """
 
     done: int
@@ -88,8 +88,20 @@ def extract_features(
     for image in np.unique(boxes.image_index[missing]):
         rows = np.flatnonzero(missing & (boxes.image_index == image))
         features = detector.roi_features(images[int(image)], boxes.xyxy[rows], settings, diameter)
+        if settings.kept == "profile":
+            features = _profiles(features)
         done += len(rows)
         yield FeatureProgress(done, len(boxes), rows, features)
+
+
+def _profiles(features: Features) -> Features:
+    """Return the (m, channels, 11, 1) profiles of (m, channels, s, s) maps."""
+    import torch
+
+    from napari_attmil.bags.embeddings import profile
+
+    profiles: Features = profile(torch.from_numpy(features)).numpy()
+    return profiles
 
 
 class FeatureRows:

@@ -27,6 +27,7 @@ from napari_attmil.settings import (
     FeatureSettings,
     MILSettings,
     UserError,
+    features_for,
 )
 from napari_attmil.widgets.workers import Progress
 
@@ -140,7 +141,7 @@ def train_classifier(
         )
     yield Progress(0, len(labelled), "Loading the detector")
     device, detector = _device(device_name), _detector(device_name)
-    bags = yield from _bags(stop, labelled, states, detector, detection)
+    bags = yield from _bags(stop, labelled, states, detector, detection, features_for(settings))
     if stop.is_set():
         return None
     yield Progress(0, 0, "Preparing the training")
@@ -232,12 +233,16 @@ def _bags(
     states: Mapping[str, SampleState],
     detector: Detector,
     detection: DetectionSettings,
+    features: FeatureSettings,
 ) -> Generator[Progress, None, list[Bag]]:
     """Return the bags of all samples that have cells."""
     from napari_attmil.bags.bag import prepare_bags
+    from napari_attmil.bags.feature_store import expected_size
 
     kept = {name: state.annotations() for name, state in states.items()}
-    steps = prepare_bags(cohort, detector, detection, FeatureSettings(), _store_of(cohort), kept)
+    store = _store_of(cohort)
+    yield Progress(0, len(cohort), expected_size(cohort, features, store.folder))
+    steps = prepare_bags(cohort, detector, detection, features, store, kept)
     bags: list[Bag] = []
     for step in steps:
         text = f"Reading the cells of sample {min(step.done + 1, step.total)} of {step.total}"
