@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.unit_test_bags import NEGATIVE, POSITIVE, UNIT_TESTS, unit_test_bags
 from napari_attmil.device import Device, choose_device
-from napari_attmil.settings import METHODS, MILSettings
+from napari_attmil.settings import METHODS, Method, MILSettings
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
@@ -30,6 +30,24 @@ def auroc(classifier: Classifier, bags: list[Bag]) -> float:
     place = classifier.classes.index(POSITIVE)
     scores = [classifier.logits(bag)[place] for bag in bags]
     return float(roc_auc_score([bag.label == POSITIVE for bag in bags], scores))
+
+
+def plain_settings(method: Method, epochs: int) -> MILSettings:
+    """Return settings that leave a method to its pooling: no exclusion loss, no components."""
+    return MILSettings(
+        method=method,
+        reference_class=NEGATIVE,
+        components=0,
+        exclusion=0,
+        # Leaving cells out would take a bag's only positive one.
+        cell_dropout=0,
+        dropout=0.1,
+        bags_per_step=8,
+        learning_rate=5e-3,
+        schedule="constant",
+        epochs=epochs,
+        stop_loss=0,
+    )
 
 
 def trial(name: str, settings: MILSettings, count: int, device: Device) -> tuple[float, float]:
@@ -82,12 +100,8 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, default=3)
     options = arguments.parse_args()
     device = choose_device(options.device)
-    # Leaving cells out would take the one positive cell of a bag.
-    base = MILSettings(
-        cell_dropout=0, bags_per_step=8, learning_rate=5e-3, epochs=options.epochs, stop_loss=0
-    )
     rows = [
-        row(name, base.replace(method=method, reference_class=NEGATIVE), options, device)
+        row(name, plain_settings(method, options.epochs), options, device)
         for method in METHODS
         for name in UNIT_TESTS
     ]

@@ -82,7 +82,15 @@ def test_bags_are_distributed_like_those_of_torchmil(name: str, training: bool) 
 def area_of_test_bags(name: str, method: str, device: Device) -> float:
     """Return the area under the ROC curve of test bags, once the training bags are learnt."""
     settings = MILSettings(
-        method=method, cell_dropout=0, bags_per_step=8, learning_rate=5e-3, epochs=20, stop_loss=0
+        method=method,
+        components=0,
+        exclusion=0,
+        cell_dropout=0,
+        dropout=0.1,
+        learning_rate=5e-3,
+        schedule="constant",
+        epochs=20,
+        stop_loss=0,
     )
     trainer = Trainer(unit_test_bags(name, 80, True, 4), settings, device, (NEGATIVE, POSITIVE))
     *_, last = trainer.epochs()
@@ -92,17 +100,16 @@ def area_of_test_bags(name: str, method: str, device: Device) -> float:
     return float(roc_auc_score([bag.label == POSITIVE for bag in bags], scores))
 
 
-@pytest.mark.parametrize("method", ["mil-max", "mil-att-sic", "mil-mixture-sic"])
+@pytest.mark.parametrize("method", ["mil-max", "mil-att-sic"])
 def test_what_speaks_for_negative_misleads_even_these_poolings(cpu: Device, method: str) -> None:
     # Each class has a logit of its own: a cell may speak for "negative", which MIL forbids.
     assert area_of_test_bags("single concept", method, cpu) < 0.2
 
 
-@pytest.mark.parametrize("method", ["mil-mean-sic", "mil-conjunctive-sic", "mil-mixture-sic"])
+@pytest.mark.parametrize("method", ["mil-mean-sic", "mil-conjunctive-sic"])
 def test_poolings_that_count_cells_fail_false_frequency(cpu: Device, method: str) -> None:
     assert area_of_test_bags("false frequency", method, cpu) < 0.35
 
 
-@pytest.mark.parametrize("method", ["mil-max", "mil-top-sic"])
-def test_poolings_that_look_at_the_top_pass_false_frequency(cpu: Device, method: str) -> None:
-    assert area_of_test_bags("false frequency", method, cpu) > 0.65
+def test_the_maximum_of_each_entry_passes_false_frequency(cpu: Device) -> None:
+    assert area_of_test_bags("false frequency", "mil-max", cpu) > 0.6

@@ -96,7 +96,7 @@ def test_models_take_tiles_where_they_convolve_whole_maps_in_float32(
     changes: dict[str, str], precision: str, takes: bool
 ) -> None:
     settings = mil_preset("marrlab-code", **changes)
-    assert AttentionMIL(2, settings, Device("cpu", precision, ""), 16).takes_tiles == takes
+    assert AttentionMIL(2, settings, Device("cpu", precision, ""), 16).has_fixed_part == takes
 
 
 def test_a_model_says_of_tiles_what_it_says_of_standardised_features() -> None:
@@ -105,6 +105,6 @@ def test_a_model_says_of_tiles_what_it_says_of_standardised_features() -> None:
     model.set_standardisation(torch.full((16, 1, 1), 0.5), torch.full((16, 1, 1), 2.0))
     with torch.no_grad():
         of_maps = model(maps().half(), [0, 2, 5])
-        of_tiles = model(model.tiles(maps().half()), [0, 2, 5])
+        of_tiles = model(model.fixed_part(maps().half()), [0, 2, 5])
     torch.testing.assert_close(of_tiles.logits, of_maps.logits)
     torch.testing.assert_close(of_tiles.attention, of_maps.attention)

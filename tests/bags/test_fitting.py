@@ -228,7 +228,7 @@ def test_streamed_features_train_like_those_in_memory(
     "changes",
     [
         {"dropout": 0.3, "bags_per_step": 4},
-        {"method": "mil-mixture-sic"},
+        {"method": "mil-multi-top-sic"},
         {"method": "sic"},
         {"embedding": "three-conv", "embedding_size": 8},
     ],

@@ -127,7 +127,7 @@ class Trainer:
             lr=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
             amsgrad=True,
-            fused=True,
+            fused=self._device.torch().type != "mps",
         )
         self._fit_losses: list[float] = []
         self._best_weights: dict[str, Tensor] | None = None
