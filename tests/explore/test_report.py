@@ -49,7 +49,8 @@ def test_certainty_is_said_in_words(change: dict[str, object], sentence: str) ->
 
 
 def test_report_holds_all_that_is_known_of_a_classification() -> None:
-    model = new_model(3, MILSettings(), Device("cpu", "float32", "processor"), channels=8)
+    device = Device("cpu", "float32", "processor")
+    model = new_model(PREDICTION.classes, MILSettings(), device, channels=8)
     classifier = Classifier(
         (model,), PREDICTION.classes, "digest", FeatureSettings(), Certainty(), {"patients": 5}
     )

@@ -43,7 +43,7 @@ class LossCurve(QWidget):
         self._plot.setLabel("bottom", "epoch")
         self._plot.setLabel("left", "loss")
         self._plot.getAxis("left").setWidth(44)
-        self._plot.getAxis("bottom").setHeight(42)
+        self._plot.getAxis("bottom").setHeight(36)
         self._plot.setFixedHeight(180)
         self.setToolTip(
             "How wrong the classifier still is on the samples it learns from: total, for whole "

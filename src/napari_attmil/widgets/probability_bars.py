@@ -11,6 +11,8 @@ from qtpy.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 ROW_GAP = 5
+LEAST_SPREAD_PX = 2
+"""A shorter line would be a blot."""
 TIP = "How probable the classifier holds each class for this sample."
 SPREAD_TIP = (
     "The line across a bar goes from the least to the most that one of its {count} models says "
@@ -97,7 +99,7 @@ class ProbabilityBars(QWidget):
             self._draw_texts(painter, line, row, name_width)
             bar = QRectF(name_width + 8, line.top() + 2, bar_width, line.height() - 4)
             self._draw_bar(painter, bar, row.probability)
-            if row.high > row.low:
+            if bar_width * (row.high - row.low) > LEAST_SPREAD_PX:
                 self._draw_spread(painter, bar, row)
 
     def _draw_texts(self, painter: QPainter, line: QRectF, row: _Row, name_width: int) -> None:

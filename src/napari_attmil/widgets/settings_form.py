@@ -167,14 +167,17 @@ def _bounds(info: FieldInfo) -> tuple[float, float]:
 
 
 def _decimals(info: FieldInfo) -> int:
-    """Return enough decimals to show the default value exactly, and two at least."""
+    """Return one decimal more than the default value has, and two at least.
+
+    So a value ten times smaller, as a preset may have it, is shown exactly too.
+    """
     default = info.default
     if not isinstance(default, float):
         return 1
     if default >= 10:
         return 1
     text = f"{default:.8f}".rstrip("0")
-    return max(2, len(text.split(".")[1]))
+    return max(2, len(text.split(".")[1]) + 1)
 
 
 def _changed(field: Field) -> Any:
