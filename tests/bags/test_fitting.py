@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_attmil.bags import fitting
+from napari_attmil.bags import fitting, resident_features
 from napari_attmil.bags.classifier import as_tensor
 from napari_attmil.bags.embeddings import EMBEDDINGS
-from napari_attmil.bags.fitting import Trainer, feature_statistics, loaded_bags
+from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.losses import bag_losses, combined_loss
+from napari_attmil.bags.resident_features import feature_statistics, loaded_bags
 from napari_attmil.settings import METHODS, MILSettings, UserError
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def test_streamed_features_train_like_those_in_memory(
 ) -> None:
     settings = small.replace(epochs=2, embedding=embedding)
     resident = weights_of(Trainer(planted_bags, settings, cpu))
-    monkeypatch.setattr(fitting, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(resident_features, "RESIDENT_BYTES", 0)
     assert loaded_bags(planted_bags, settings)[0] is planted_bags[0]
     streamed = weights_of(Trainer(planted_bags, settings, cpu))
     assert all(torch.equal(resident[name], streamed[name]) for name in resident)
@@ -324,13 +325,14 @@ def gradients(trainer: Trainer, steps: list[list[int]]) -> dict[str, torch.Tenso
 TRAIN_STREAMED = """
 import sys
 import numpy as np, psutil, torch
-from napari_attmil.bags import fitting
+from napari_attmil.bags import resident_features
 from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.device import Device
 from napari_attmil.settings import MILSettings
 
-fitting.RESIDENT_BYTES = 1 << 20
+resident_features.RESIDENT_BYTES = 1 << 20
+SETTINGS = MILSettings(epochs=1, components=0)
 torch.set_num_threads(1)
 
 def own_bytes():
@@ -342,7 +344,7 @@ def train(count):
         Bag(np.load(sys.argv[1], mmap_mode="c"), np.arange(40), str(i), str(i), "ab"[i % 2])
         for i in range(count)
     ]
-    for _ in Trainer(bags, MILSettings(epochs=1), Device("cpu", "float32", "")).epochs():
+    for _ in Trainer(bags, SETTINGS, Device("cpu", "float32", "")).epochs():
         pass
 
 train(20)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_attmil.bags.certainty import NOT_CHECKED, Certainty, calibrate
-from napari_attmil.bags.fitting import Trainer, loaded_bags
+from napari_attmil.bags.fitting import Trainer
+from napari_attmil.bags.resident_features import loaded_bags
 from napari_attmil.device import Device, choose_device
 from napari_attmil.images.cohort import patient_folds
 from napari_attmil.settings import EnsembleSettings, MILSettings, UserError

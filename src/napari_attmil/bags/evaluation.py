@@ -17,7 +17,8 @@ from napari_attmil.bags.evaluation_trials import (
     joined_outcomes,
     trials_of,
 )
-from napari_attmil.bags.fitting import EpochProgress, loaded_bags
+from napari_attmil.bags.fitting import EpochProgress
+from napari_attmil.bags.resident_features import loaded_bags
 from napari_attmil.device import Device, choose_device
 from napari_attmil.settings import (
     EnsembleSettings,

@@ -14,14 +14,19 @@ from torch import Tensor
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
 from napari_attmil.bags.components import MOST_CELLS
-from napari_attmil.bags.convolution import packed, tiles_bytes
-from napari_attmil.bags.embeddings import EMBEDDINGS
+from napari_attmil.bags.convolution import packed
 from napari_attmil.bags.losses import (
     bag_losses,
     combined_loss,
     exclusion_loss,
     rate_share,
     should_stop,
+)
+from napari_attmil.bags.resident_features import (
+    feature_statistics,
+    fixed_part_if_it_fits,
+    loaded_bags,
+    on_device,
 )
 from napari_attmil.bags.training_state import (
     Randomness,
@@ -37,14 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
-
-    from napari_attmil.bags.attention_mil import AttentionMIL
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.embeddings import Embedding
-
-RESIDENT_BYTES = 4 << 30
-"""Features of up to this size are kept in memory, larger cohorts are streamed from disk."""
 
 
 @dataclass(frozen=True)
@@ -230,14 +228,14 @@ class Trainer:
     def _prepare(self) -> list[Tensor]:
         """Fit all that does not learn, and return the features as the training takes them."""
         features = [as_tensor(bag.features) for bag in self._bags]
-        self._features = _on_device(features, self._device)
+        self._features = on_device(features, self._device)
         if self.settings.standardise:
             self._model.set_standardisation(*feature_statistics(self._features, self._model.recipe))
         if self._model.anomaly is not None:
             self._fit_anomaly()
         if self._model.components is not None:
             self._fit_components()
-        return _fixed_part_if_it_fits(self._features, self._model)
+        return fixed_part_if_it_fits(self._features, self._model)
 
     def _prepared_by(self, other: Trainer) -> list[Tensor]:
         """Take over what another trainer of the same bags has fitted and prepared."""
@@ -332,33 +330,6 @@ class Trainer:
             self._best_weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
 
 
-def loaded_bags(bags: Sequence[Bag], settings: MILSettings) -> list[Bag]:
-    """Return the bags with their features prepared for the embedding, in memory.
-
-    Bags that would need more than `RESIDENT_BYTES` stay as they are, and are streamed.
-    """
-    recipe = EMBEDDINGS[settings.embedding]
-    cells = sum(len(bag) for bag in bags)
-    channels, itemsize = bags[0].features.shape[1], bags[0].features.itemsize
-    if cells * channels * math.prod(recipe.shape) * itemsize > RESIDENT_BYTES:
-        return list(bags)
-    return [replace(bag, features=_prepared(bag, recipe)) for bag in bags]
-
-
-def feature_statistics(features: Sequence[Tensor], recipe: Embedding) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of the prepared features over all cells."""
-    axes = recipe.standardised_over
-    count, total, squares = 0, torch.zeros(()), torch.zeros(())
-    for part in (part for bag in features for part in torch.split(bag, CELLS_AT_ONCE)):
-        values = recipe.prepared(part).float()
-        sums = values.sum(axes, keepdim=True)[0].cpu().double()
-        total = total + sums
-        squares = squares + values.square().sum(axes, keepdim=True)[0].cpu().double()
-        count += values.numel() // sums.numel()
-    mean = total / count
-    return mean.float(), (squares / count - mean.square()).clamp(min=0).sqrt().float()
-
-
 class _Sums:
     """Sums of per-bag values of an epoch; read from the device only once, at its end."""
 
@@ -401,34 +372,6 @@ def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
 def _training_device(device: Device) -> Device:
     # Gradients underflow in float16; float32 is slower on such old GPUs, but right.
     return replace(device, precision="float32") if device.precision == "float16" else device
-
-
-def _on_device(features: list[Tensor], device: Device) -> list[Tensor]:
-    """Return the features on the GPU if they fill less than half of its free memory."""
-    place = device.torch()
-    size = sum(bag.nbytes for bag in features)
-    if place.type != "cuda" or size > torch.cuda.mem_get_info(place)[0] / 2:
-        return features
-    return [bag.to(place) for bag in features]
-
-
-def _fixed_part_if_it_fits(features: list[Tensor], model: AttentionMIL) -> list[Tensor]:
-    """Return what can be computed before the training, where it is faster and fits into memory."""
-    if not model.has_fixed_part:
-        return features
-    cells = sum(len(bag) for bag in features)
-    is_tiles = model.components is None
-    if is_tiles and tiles_bytes(cells, model.channels, features[0].shape[-1]) > RESIDENT_BYTES:
-        return features
-    with torch.no_grad():
-        return [model.fixed_part(bag.to(model.device.torch())) for bag in features]
-
-
-def _prepared(bag: Bag, recipe: Embedding) -> npt.NDArray[np.float16]:
-    if bag.features.shape[2:] == recipe.shape:
-        return bag.features
-    parts = torch.split(as_tensor(bag.features), CELLS_AT_ONCE)
-    return torch.cat([recipe.prepared(part) for part in parts]).numpy()
 
 
 def _bag_weights(targets: Tensor, settings: MILSettings) -> Tensor:
