@@ -18,7 +18,10 @@ from sklearn.metrics import roc_auc_score
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.unit_test_bags import NEGATIVE, POSITIVE, UNIT_TESTS, unit_test_bags
 from napari_attmil.device import Device, choose_device
-from napari_attmil.settings import METHODS, Method, MILSettings
+from napari_attmil.methods import METHODS, Method
+from napari_attmil.settings import (
+    MILSettings,
+)
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag

@@ -22,7 +22,7 @@ PACKAGE = Path(napari_attmil.__file__).parent
 # demo, never the other way round.
 ROOMS = ["images", "cells", "bags", "explore"]
 ROOMS += ["sample_state", "session", "terminal", "demo", "widgets", "cli"]
-SERVANTS = ["settings", "device", "checkpoints"]  # import no room and serve all
+SERVANTS = ["methods", "settings", "device", "checkpoints"]  # import no room and serve all
 SCREEN = {"qtpy", "napari", "superqt", "magicgui", "pyqtgraph", "vispy"}
 BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 

@@ -14,7 +14,10 @@ import tifffile
 from napari_attmil import cli
 from napari_attmil.cli import method_names
 from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
-from napari_attmil.settings import METHODS, TABLE_1, UserError
+from napari_attmil.methods import METHODS, TABLE_1
+from napari_attmil.settings import (
+    UserError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_attmil.methods import METHODS, TABLE_1, Method
 from napari_attmil.settings import (
-    METHODS,
-    TABLE_1,
     DetectionSettings,
     EvaluationSettings,
-    Method,
     Preset,
     UserError,
     ensemble_preset,

@@ -6,75 +6,14 @@ command line can be built from it and a value out of range is refused with its r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from napari_attmil.methods import TABLE_1, Method
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-Method = Literal[
-    "sic",
-    "mil-max",
-    "mil-max-sic",
-    "mil-att-sic",
-    "mil-mean-sic",
-    "mil-gated-sic",
-    "mil-conjunctive-sic",
-    "mil-top-sic",
-    "mil-anomaly-sic",
-    "mil-multi-top-sic",
-]
-"""A way of classifying bags: the four rows of Table 1 of the paper, and what came after."""
-
-PoolingName = Literal[
-    "attention",
-    "gated-attention",
-    "anomaly-attention",
-    "max",
-    "mean",
-    "conjunctive",
-    "top",
-    "multi-top",
-]
-
-
-@dataclass(frozen=True)
-class MethodParts:
-    """What a method consists of.
-
-    Attributes
-    ----------
-    title
-        As reports write it; the first four as the paper's Table 1 does.
-    pooling
-        How the cells of a bag become one; None where cells only vote.
-    sic
-        Whether a single instance classifier is trained, alone or as the auxiliary branch.
-    """
-
-    title: str
-    pooling: PoolingName | None
-    sic: bool = True
-
-
-METHODS: Final[dict[Method, MethodParts]] = {
-    "sic": MethodParts("SIC", None),
-    "mil-max": MethodParts("MIL + max", "max", sic=False),
-    "mil-max-sic": MethodParts("MIL + max + SIC", "max"),
-    "mil-att-sic": MethodParts("MIL + att. + SIC", "attention"),
-    "mil-mean-sic": MethodParts("MIL + mean + SIC", "mean"),
-    "mil-gated-sic": MethodParts("MIL + gated att. + SIC", "gated-attention"),
-    "mil-conjunctive-sic": MethodParts("MIL + conjunctive + SIC", "conjunctive"),
-    "mil-top-sic": MethodParts("MIL + top twelfth + SIC", "top"),
-    "mil-anomaly-sic": MethodParts("MIL + anomaly-aware att. + SIC", "anomaly-attention"),
-    "mil-multi-top-sic": MethodParts("MIL + multi-scale top + SIC", "multi-top"),
-}
-
-TABLE_1: Final[tuple[Method, ...]] = ("sic", "mil-max", "mil-max-sic", "mil-att-sic")
-"""The rows of the paper's Table 1."""
-
 
 CAUTION: Final = "Decision support for research, not a diagnosis."
 """Stands wherever a prediction is shown."""

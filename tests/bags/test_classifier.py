@@ -11,7 +11,12 @@ from napari_attmil.bags import attention_mil
 from napari_attmil.bags.classifier import Classifier, new_model
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from napari_attmil.settings import METHODS, FeatureSettings, MILSettings, UserError
+from napari_attmil.methods import METHODS
+from napari_attmil.settings import (
+    FeatureSettings,
+    MILSettings,
+    UserError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

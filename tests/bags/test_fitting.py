@@ -16,7 +16,11 @@ from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.losses import bag_losses, combined_loss
 from napari_attmil.bags.resident_features import feature_statistics, loaded_bags
-from napari_attmil.settings import METHODS, MILSettings, UserError
+from napari_attmil.methods import METHODS
+from napari_attmil.settings import (
+    MILSettings,
+    UserError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

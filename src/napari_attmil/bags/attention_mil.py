@@ -22,7 +22,7 @@ from napari_attmil.bags.convolution import TiledConv2d, are_tiles, packed
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.pooling import POOLINGS, per_bag, sum_per_bag
 from napari_attmil.device import Device
-from napari_attmil.settings import METHODS
+from napari_attmil.methods import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,17 +9,20 @@ import numpy as np
 
 from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.fitting import Trainer
-from napari_attmil.settings import METHODS, UserError
+from napari_attmil.methods import METHODS
+from napari_attmil.settings import (
+    UserError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.device import Device
+    from napari_attmil.methods import Method
     from napari_attmil.settings import (
         EnsembleSettings,
         EvaluationSettings,
-        Method,
         MILSettings,
     )
 

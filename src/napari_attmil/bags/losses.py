@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_attmil.bags.attention_mil import bag_lengths
-from napari_attmil.settings import METHODS
+from napari_attmil.methods import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

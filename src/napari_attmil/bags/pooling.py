@@ -7,6 +7,7 @@ contribution that is shown is never an approximation of what decided.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +18,10 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_attmil.settings import MILSettings, PoolingName
+    from napari_attmil.methods import PoolingName
+    from napari_attmil.settings import (
+        MILSettings,
+    )
 
 TOP_SHARE = 1 / 12
 """Share of a bag's cells that `TopPooling` looks at."""
@@ -46,7 +50,7 @@ class Pooled:
     weight: Tensor
 
 
-class Pooling(nn.Module):
+class Pooling(nn.Module, ABC):
     """What all ways of pooling share.
 
     Parameters
@@ -73,6 +77,7 @@ class Pooling(nn.Module):
         """(K,) what the logits are without any cell."""
         return self.head.bias
 
+    @abstractmethod
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:
         """Return what each cell of packed bags contributes.
 
@@ -83,7 +88,6 @@ class Pooling(nn.Module):
         lengths
             Number of cells of each bag; no bag is empty.
         """
-        raise NotImplementedError
 
 
 class AttentionPooling(Pooling):
