@@ -21,7 +21,7 @@ from reporting import parser, report
 from napari_attmil.bags.evaluation import cross_validate
 from napari_attmil.bags.evaluation_report import write_report
 from napari_attmil.cells.detector import Detector
-from napari_attmil.cli import method_names
+from napari_attmil.cli.stages import method_names
 from napari_attmil.device import choose_device
 from napari_attmil.settings import (
     EnsembleSettings,

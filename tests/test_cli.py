@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from napari_attmil import cli
-from napari_attmil.cli import method_names
+from napari_attmil.cli.stages import method_names
 from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
 from napari_attmil.methods import METHODS, TABLE_1
 from napari_attmil.settings import (

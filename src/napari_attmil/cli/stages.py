@@ -1,17 +1,24 @@
-"""The command line `attmil`: the same stages as the panel's, without a screen.
-
-Progress goes to stderr, results to stdout or into files. A mistake of the person's ends with exit
-code 1 and one line that says what to do.
-"""
+"""The stages of the method as commands: simulate, detect, train, evaluate, classify, demo."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from napari_attmil.cli.options import (
+    CellDiameter,
+    CohortPath,
+    DeviceName,
+    Epochs,
+    Inputs,
+    MinScore,
+    PresetName,
+    Seed,
+    Weights,
+    app,
+)
 from napari_attmil.methods import METHODS, TABLE_1, Method
 from napari_attmil.settings import (
     DetectionSettings,
@@ -32,53 +39,8 @@ from napari_attmil.terminal import (
     open_labelled_cohort,
     prepare,
     say,
-    stderr,
     write_json,
 )
-
-app = typer.Typer(
-    help="Find red blood cells in bright-field images, classify samples by attention-based "
-    "multiple instance learning, and see which cells decided. "
-    "Decision support for research, not a diagnosis.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-
-Inputs = Annotated[
-    list[Path],
-    typer.Argument(help="Image files, stacks, or folders of images.", show_default=False),
-]
-CohortPath = Annotated[
-    Path,
-    typer.Argument(
-        help="A folder tree class/patient/sample/images, or a cohort.csv with the columns image, "
-        "sample, patient, label.",
-        show_default=False,
-    ),
-]
-Weights = Annotated[
-    Path | None,
-    typer.Option(
-        help="Model file of the detector; the shipped one by default.", show_default=False
-    ),
-]
-MinScore = Annotated[
-    float, typer.Option(min=0, max=1, help="Leave out cells that the detector is less sure of.")
-]
-CellDiameter = Annotated[
-    float | None,
-    typer.Option(help="Typical cell diameter in pixels; measured by default.", show_default=False),
-]
-DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")]
-PresetName = Annotated[Preset, typer.Option(help="Architecture and training.")]
-Epochs = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Passes over the cohort; the preset's by default.", show_default=False
-    ),
-]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 
 
 @app.command()
@@ -291,25 +253,6 @@ def demo(
     print(f"Results are in {out}")
 
 
-def main() -> None:
-    """Run the command line; the way in for the script `attmil`."""
-    try:
-        sys.exit(app(standalone_mode=False))
-    except UserError as error:
-        sentence = str(error)
-    except (typer.Abort, KeyboardInterrupt):
-        sentence = "Stopped; nothing was written."
-    except Exception as error:
-        # Typer and Click, whichever typer is built on, tell of a mistyped command line this way.
-        if not hasattr(error, "format_message"):
-            raise
-        sentence = f"{error.format_message()} See `attmil --help`."
-        if not error.format_message():
-            sys.exit(1)  # `attmil` alone has printed its help
-    stderr.print(f"attmil: {sentence}", soft_wrap=True, markup=False)
-    sys.exit(1)
-
-
 def preset_settings(preset: Preset, epochs: int | None, seed: int) -> Any:
     """Return the settings of a preset with what the command line changes."""
     changes: dict[str, Any] = {"seed": seed}
@@ -334,7 +277,3 @@ def method_names(text: str) -> tuple[Method, ...]:
                 f"There is no method {name!r}; choose from {', '.join([*several, *known])}."
             )
     return tuple(name for name in known if name in chosen)
-
-
-if __name__ == "__main__":
-    main()
