@@ -48,7 +48,7 @@ def take_pictures(folder: Path, epochs: int) -> None:
     shoot(panel, "images", folder / "1-start", LOOKS)
     panel.images_step.open_simulated_cohort()
     wait(lambda: not panel.context.runner.busy)
-    panel.images_step.show_sample(SAMPLE)
+    panel.context.image_choice.show_sample(SAMPLE)
     panel.cells_step.detect()
     wait(lambda: not panel.context.runner.busy)
     viewer.dims.set_point(0, 0)

@@ -173,7 +173,7 @@ def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
     panel, viewer, wait_idle, monkeypatch, tmp_path
 ):
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
-    layer = panel.images_step.chosen_layer()
+    layer = panel.context.image_choice.chosen
     assert layer.name == "s1" and layer.data.shape == (2, 60, 80)
     assert not isinstance(layer.data, np.ndarray)
     assert layer.scale.tolist() == [1, 0.2, 0.2]
@@ -185,10 +185,10 @@ def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
 ):
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     detect(panel, wait_idle)
-    panel.images_step.show_sample("s2")
+    panel.context.image_choice.show_sample("s2")
     assert [layer.name for layer in viewer.layers if isinstance(layer, Image)] == ["s2", "blood"]
     assert cells_layers(viewer)[0].nshapes == 0
-    panel.images_step.show_sample("s1")
+    panel.context.image_choice.show_sample("s1")
     assert cells_layers(viewer)[0].nshapes == 6
 
 
@@ -293,18 +293,18 @@ def test_image_removed_while_it_is_worked_on_breaks_nothing(panel, viewer, wait_
 
 
 def test_layer_of_four_axes_is_refused_in_a_sentence(panel, viewer, notifications):
-    panel.images_step.choose_layer(viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie"))
+    panel.context.image_choice.choose(viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie"))
     assert any("has 4 axes" in message for _, message in notifications)
-    assert panel.images_step.chosen_layer().name == "blood"
+    assert panel.context.image_choice.chosen.name == "blood"
 
 
 def test_colour_and_multiscale_images_are_read_whole(panel, viewer):
-    panel.images_step.choose_layer(
+    panel.context.image_choice.choose(
         viewer.add_image(np.zeros((2, 20, 30, 3), np.uint8), rgb=True, name="colour")
     )
     assert len(panel.context.images) == 2 and panel.context.images[0].shape == (20, 30, 3)
     pyramid = [np.zeros((3, 40, 60)), np.zeros((3, 20, 30))]
-    panel.images_step.choose_layer(viewer.add_image(pyramid, multiscale=True, name="pyramid"))
+    panel.context.image_choice.choose(viewer.add_image(pyramid, multiscale=True, name="pyramid"))
     assert len(panel.context.images) == 3 and panel.context.images[2].shape == (40, 60)
 
 
@@ -318,6 +318,18 @@ def test_two_viewers_have_sessions_of_their_own(
     assert len(one.context.session.boxes) == 9
     assert len(two.context.session.boxes) == 0 and not cells_layers(second)
     assert session_of(first) is one.context.session is not session_of(second)
+
+
+def test_two_panels_of_one_viewer_share_images_boxes_and_undo(panel, viewer, make_panel, wait_idle):
+    other = make_panel(viewer)
+    detect(panel, wait_idle)
+    assert other.context.images is panel.context.images is not None
+    assert len(cells_layers(viewer)) == 1 and len(other.context.session.boxes) == 9
+    keys = len(viewer.keymap)
+    other.close_panel()
+    assert len(viewer.keymap) == keys and panel.context.cells.layer is not None
+    panel.context.session.add(0, [80, 50, 100, 70])
+    assert cells_layers(viewer)[0].nshapes == 10
 
 
 def test_closed_and_reopened_panel_finds_everything_again(

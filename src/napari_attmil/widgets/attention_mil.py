@@ -18,7 +18,6 @@ from napari_attmil.widgets.style import style_sheet
 
 WIDTH_PX = 380
 FOLLOW_SIZE_MS = 400
-UNDO_KEY, REDO_KEY = "Control-Z", "Control-Shift-Z"
 
 
 class AttentionMILWidget(QWidget):
@@ -87,8 +86,6 @@ class AttentionMILWidget(QWidget):
         self._scroll_timer.timeout.connect(self._scroll_to_next)
         self._scroll.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
         self._viewer.events.theme.connect(self._apply_theme)
-        self._viewer.bind_key(UNDO_KEY, lambda _: self.context.session.undo(), overwrite=True)
-        self._viewer.bind_key(REDO_KEY, lambda _: self.context.session.redo(), overwrite=True)
 
     def _synchronise(self) -> None:
         self._apply_theme()
@@ -111,8 +108,6 @@ class AttentionMILWidget(QWidget):
         self.context.session.prediction_changed.disconnect(self._on_prediction)
         self.context.close()
         self._viewer.events.theme.disconnect(self._apply_theme)
-        for key in (UNDO_KEY, REDO_KEY):
-            self._viewer.bind_key(key, None, overwrite=True)
 
     def event(self, event: QEvent) -> bool:
         """End the work when the dock lets the panel go, or the window closes."""

@@ -1,4 +1,4 @@
-"""What the steps of one panel share, and the session of each viewer."""
+"""What all panels of one viewer share, what each has for itself, and the viewer's session."""
 
 from __future__ import annotations
 
@@ -11,21 +11,68 @@ import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
 from napari_attmil.session import Session
+from napari_attmil.widgets.image_choice import ImageChoice
 from napari_attmil.widgets.layers import CellsLayer
 from napari_attmil.widgets.workers import TaskRunner
 
+UNDO_KEY, REDO_KEY = "Control-Z", "Control-Shift-Z"
+
 _SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+_WORKSPACES: dict[int, Workspace] = {}
+"""By the id of the viewer, for as long as it has a panel."""
 
 
 def session_of(viewer: Any) -> Session:
     """Return the session of a viewer: the same one for as long as the viewer lives."""
-    # napari hands plugins a proxy that lives shorter than the viewer behind it.
-    viewer = getattr(viewer, "__wrapped__", viewer)
-    return _SESSIONS.setdefault(viewer, Session())
+    return _SESSIONS.setdefault(_behind_proxy(viewer), Session())
+
+
+class Workspace(QObject):
+    """Session, boxes and images of one viewer, shared by its panels while there are any.
+
+    Signals
+    -------
+    device_changed()
+        Another device is to compute.
+    """
+
+    device_changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.session = session_of(viewer)
+        self.cells = CellsLayer(viewer, self.session)
+        self.image_choice = ImageChoice(viewer, self.session, self.cells, self)
+        self.device_name = "auto"
+        self.panels = 0
+        viewer.bind_key(UNDO_KEY, lambda _: self.session.undo(), overwrite=True)
+        viewer.bind_key(REDO_KEY, lambda _: self.session.redo(), overwrite=True)
+
+    @classmethod
+    def enter(cls, viewer: Any) -> Workspace:
+        """Return the workspace of a viewer for one more panel, which will `leave` it."""
+        key = id(_behind_proxy(viewer))
+        if key not in _WORKSPACES:
+            _WORKSPACES[key] = cls(viewer)
+        workspace = _WORKSPACES[key]
+        workspace.panels += 1
+        return workspace
+
+    def leave(self) -> None:
+        """Let the workspace go; after its last panel the viewer is as if it had never been."""
+        self.panels -= 1
+        if self.panels:
+            return
+        del _WORKSPACES[id(_behind_proxy(self.viewer))]
+        self.image_choice.close()
+        self.cells.close()
+        for key in (UNDO_KEY, REDO_KEY):
+            self.viewer.bind_key(key, None, overwrite=True)
 
 
 class PanelContext(QObject):
-    """Viewer, session, boxes and worker of one panel.
+    """One panel's way to what its viewer's panels share, and its own worker.
 
     Signals
     -------
@@ -41,31 +88,28 @@ class PanelContext(QObject):
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.viewer = viewer
-        self.session = session_of(viewer)
-        self.cells = CellsLayer(viewer, self.session)
+        self._workspace = Workspace.enter(viewer)
+        self.session = self._workspace.session
+        self.cells = self._workspace.cells
+        self.image_choice = self._workspace.image_choice
         self.runner = TaskRunner(self)
-        self._images: Sequence[npt.NDArray[Any]] | None = None
-        self._device_name = "auto"
+        self.image_choice.images_changed.connect(self.images_changed)
+        self._workspace.device_changed.connect(self.device_changed)
 
     @property
     def images(self) -> Sequence[npt.NDArray[Any]] | None:
         """The images of the shown sample; None if their layer has gone."""
-        return self._images
-
-    def set_images(self, images: Sequence[npt.NDArray[Any]] | None) -> None:
-        """Use other images."""
-        self._images = images
-        self.images_changed.emit()
+        return self.image_choice.images
 
     @property
     def device_name(self) -> str:
         """The device that computes: "auto", "cpu", "cuda:0", ..."""
-        return self._device_name
+        return self._workspace.device_name
 
     def set_device_name(self, name: str) -> None:
         """Let another device compute."""
-        self._device_name = name
-        self.device_changed.emit()
+        self._workspace.device_name = name
+        self._workspace.device_changed.emit()
 
     def cells_of_image_shown(self) -> int:
         """Return how many cells the image has that the viewer shows."""
@@ -75,4 +119,11 @@ class PanelContext(QObject):
     def close(self) -> None:
         """End the work and stop listening."""
         self.runner.close()
-        self.cells.close()
+        self.image_choice.images_changed.disconnect(self.images_changed)
+        self._workspace.device_changed.disconnect(self.device_changed)
+        self._workspace.leave()
+
+
+def _behind_proxy(viewer: Any) -> Any:
+    """Return the viewer itself: napari hands plugins a proxy that lives shorter."""
+    return getattr(viewer, "__wrapped__", viewer)

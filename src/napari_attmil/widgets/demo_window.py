@@ -44,7 +44,7 @@ def show_result(viewer: Any, result: DemoResult) -> AttentionMILWidget:
     viewer.window.add_dock_widget(panel, name="Attention MIL", area="right")
     session = panel.context.session
     session.open_cohort(result.cohort, AnnotationFile.beside(result.cohort.folder))
-    panel.images_step.show_sample(result.sample.name)
+    panel.context.image_choice.show_sample(result.sample.name)
     assert result.bag.boxes is not None  # bags of images always have them
     if not len(session.boxes):
         session.merge(result.bag.boxes)

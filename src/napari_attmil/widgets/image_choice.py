@@ -1,0 +1,180 @@
+"""Which images are worked on: an image layer of the viewer, or a sample of the open cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+
+from napari_attmil.cells.project import AnnotationFile
+from napari_attmil.images.cohort import Cohort, Sample
+from napari_attmil.session import Session, sample_key
+from napari_attmil.settings import UserError
+from napari_attmil.widgets.image_layers import LayerImages, sample_layer_data, sample_of_layer
+from napari_attmil.widgets.layers import CellsLayer
+from napari_attmil.widgets.workers import tell_error
+
+SAMPLE_NAME = "napari-attmil sample"
+"""Key of an image layer's metadata: which sample of the cohort it shows."""
+
+
+class ImageChoice(QObject):
+    """Keeps the viewer's image layers, the session's sample and the boxes' layer together.
+
+    Signals
+    -------
+    images_changed()
+        Other images are chosen, or those chosen have gone.
+    layers_changed()
+        Image layers came, went, or were renamed; or another one is chosen.
+    """
+
+    images_changed = Signal()
+    layers_changed = Signal()
+
+    def __init__(
+        self, viewer: Any, session: Session, cells: CellsLayer, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._session, self._cells = viewer, session, cells
+        self._layers: list[Any] = []
+        self._chosen: Any = None
+        self._images: Sequence[npt.NDArray[Any]] | None = None
+        for event in self._layer_events():
+            event.connect(self._on_layers_changed)
+        self._on_layers_changed()
+
+    @property
+    def images(self) -> Sequence[npt.NDArray[Any]] | None:
+        """The images of the shown sample; None if their layer has gone."""
+        return self._images
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """The image layers of the viewer."""
+        return tuple(self._layers)
+
+    @property
+    def chosen(self) -> Any:
+        """The image layer in use, or None."""
+        return self._chosen
+
+    def choose(self, layer: Any) -> None:
+        """Use the images of a layer."""
+        try:
+            images = LayerImages(layer)
+        except UserError as error:
+            tell_error(error)
+            self.layers_changed.emit()
+            return
+        self._chosen = layer
+        session, key = self._session, self._key_of(layer)
+        sample = self._sample_of(layer) or sample_of_layer(layer)
+        if key.startswith("file:") and not session.is_kept(key):
+            session.keep(sample, AnnotationFile.of_user(), key)
+        session.show(sample, key)
+        self._cells.attach(layer)
+        self._set_images(images)
+
+    def use_cohort(self, cohort: Cohort) -> None:
+        """Work on another cohort and show its first sample."""
+        self._session.open_cohort(cohort, AnnotationFile.beside(cohort.folder))
+        self.show_sample(cohort.samples[0].name)
+
+    def show_sample(self, name: str, image_index: int = 0) -> None:
+        """Show an image of a sample of the cohort, in place of the former sample's layer."""
+        if self._session.key == sample_key(name) and self._chosen is not None:
+            self._turn_to(image_index)
+            return
+        cohort = self._session.cohort
+        sample = next((s for s in cohort.samples if s.name == name), None) if cohort else None
+        if sample is None:
+            return
+        try:
+            data, settings = sample_layer_data(sample)
+        except UserError as error:
+            tell_error(error)
+            self.layers_changed.emit()
+            return
+        former = [layer for layer in self._layers if SAMPLE_NAME in layer.metadata]
+        layer = Image(data, metadata={SAMPLE_NAME: sample.name}, **settings)
+        self._viewer.add_layer(layer)
+        self.choose(layer)
+        for old in former:
+            self._viewer.layers.remove(old)
+        self._viewer.layers.move(self._viewer.layers.index(layer), 0)
+        self._turn_to(image_index)
+        self._viewer.reset_view()
+
+    def close(self) -> None:
+        """Stop listening."""
+        for event in self._layer_events():
+            event.disconnect(self._on_layers_changed)
+        for layer in self._layers:
+            layer.events.name.disconnect(self._on_renamed)
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _layer_events(self) -> tuple[Any, ...]:
+        events = self._viewer.layers.events
+        return events.inserted, events.removed, events.reordered
+
+    def _turn_to(self, image_index: int) -> None:
+        if self._chosen.ndim == 3:
+            world = self._chosen.data_to_world((image_index, 0, 0))
+            self._viewer.dims.set_point(0, float(world[0]))
+
+    def _set_images(self, images: Sequence[npt.NDArray[Any]] | None) -> None:
+        self._images = images
+        self.images_changed.emit()
+        self.layers_changed.emit()
+
+    def _sample_of(self, layer: Any) -> Sample | None:
+        """Return the cohort's sample that a layer shows, or None."""
+        cohort = self._session.cohort
+        name = layer.metadata.get(SAMPLE_NAME)
+        return next((s for s in cohort.samples if s.name == name), None) if cohort else None
+
+    def _key_of(self, layer: Any) -> str:
+        """Return a key under which the boxes of a file's layer are found when it is reopened."""
+        sample = self._sample_of(layer)
+        if sample is not None:
+            return sample_key(sample.name)
+        path = getattr(layer.source, "path", None)
+        twins = [
+            other
+            for other in self._layers
+            if path and getattr(other.source, "path", None) == path and other != layer
+        ]
+        return f"file:{path}" if path and not twins else f"layer:{layer.unique_id}"
+
+    def _on_layers_changed(self) -> None:
+        for layer in self._layers:
+            layer.events.name.disconnect(self._on_renamed)
+        self._layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        for layer in self._layers:
+            layer.events.name.connect(self._on_renamed)
+        if self._chosen is not None and self._chosen not in self._layers:
+            # Its boxes stay in the session and on the screen.
+            self._chosen = None
+            self._set_images(None)
+        if self._chosen is None and self._layers:
+            self._take_first()
+        self.layers_changed.emit()
+
+    def _take_first(self) -> None:
+        """Use the only image that was opened, unless boxes of a removed one are still shown."""
+        if not len(self._session.boxes):
+            usable = [layer for layer in self._layers if layer.ndim in (2, 3)]
+            if usable:
+                self.choose(usable[-1])
+            return
+        for layer in self._layers:
+            if self._key_of(layer) == self._session.key:
+                self.choose(layer)
+
+    def _on_renamed(self) -> None:
+        self.layers_changed.emit()
