@@ -124,11 +124,18 @@ def test_ctrl_c_keeps_the_models_that_are_there(
             if step.title == "Model 3 of 5":
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(EnsembleTrainer, "epochs", interrupted)
     model = tmp_path / "model.safetensors"
-    assert run(monkeypatch, "train", study, "--out", model, "--epochs", 2) == 0
+    command = ("train", study, "--out", model, "--epochs", 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(EnsembleTrainer, "epochs", interrupted)
+        assert run(patched, *command) == 0
     assert "2 models. Not calibrated: the training was stopped early." in capsys.readouterr().out
     assert model.is_file()
+    finished = {path.name for path in tmp_path.glob("*.unfinished/*")}
+    assert len(finished) == 2
+    assert run(monkeypatch, *command) == 0
+    assert "5 models, calibrated" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.unfinished"))
 
 
 def test_published_preset_trains_one_model_unless_asked_otherwise(

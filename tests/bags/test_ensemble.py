@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import torch
 from scipy.special import log_softmax
 
 from napari_attmil.bags import ensemble as ensemble_module
+from napari_attmil.bags import fitting
 from napari_attmil.bags.classifier import Classifier
 from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.fitting import Trainer
@@ -177,9 +179,39 @@ def test_stopped_training_keeps_the_models_that_are_there_and_says_they_are_unca
     steps.close()
     kept = trainer.best
     assert len(kept.models) == models
-    prediction = kept.classify(planted_bags[0])
+    prediction = kept.classify(replace(planted_bags[0], sample="new", patient="new"))
     assert prediction.prediction_set is None and not prediction.abstains
     assert prediction.note == "Not calibrated: the training was stopped early."
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 7])
+def test_a_killed_ensemble_goes_on_where_it_stood_and_ends_the_same(
+    planted_bags: list[Bag],
+    quick: MILSettings,
+    classifier: Classifier,
+    cpu: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    killed_after: int,
+) -> None:
+    monkeypatch.setattr(fitting, "SAVE_EVERY_S", -1.0)
+    killed = EnsembleTrainer(planted_bags, quick, TWO, cpu, kept_in=tmp_path)
+    for _ in itertools.islice(killed.epochs(), killed_after):
+        pass
+    again = EnsembleTrainer(planted_bags, quick, TWO, cpu, kept_in=tmp_path)
+    assert len(list(again.epochs())) == (2 + 2 * 2) * 2 - killed_after
+    assert same_weights(again.best, classifier)
+    assert again.best.certainty.to_json() == classifier.certainty.to_json()
+
+
+def test_a_sample_that_was_learnt_from_is_told_apart_from_a_new_one(
+    planted_bags: list[Bag], classifier: Classifier
+) -> None:
+    known, new = planted_bags[0], replace(planted_bags[0], sample="x", patient="y")
+    assert "shows what it has learnt" in classifier.classify(known).note
+    assert "shows what it has learnt" in classifier.classify(replace(known, sample="x")).note
+    assert "shows what it has learnt" not in classifier.classify(new).note
+    assert known.patient not in str(classifier.provenance)
 
 
 def test_no_classifier_before_the_first_epoch(
@@ -245,7 +277,9 @@ def test_a_class_of_one_patient_is_learnt_without_calibration_and_this_is_said(
     classifier = trained(planted_bags[:13], quick, cpu)
     assert len(classifier.models) == 2
     note = classifier.classify(planted_bags[0]).note
-    assert note == "Not calibrated: class 'c' has a single patient, so none could be held out."
+    assert note.endswith(
+        "Not calibrated: class 'c' has a single patient, so none could be held out."
+    )
 
 
 def test_a_patient_of_two_classes_is_learnt_without_calibration_and_this_is_said(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from napari_attmil.cells.boxes import FloatArray, IntArray
 
 KIND = "classifier"
+LEARNT_FROM = (
+    "The classifier was trained on a patient or sample of this name: if it is the same one, this "
+    "shows what it has learnt, not how well it does on a new patient."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,7 @@ class Prediction:
     coverage
         How often such a set holds the right class, 0 to 1; None likewise.
     note
-        What to know about probabilities and set, as a sentence; empty if nothing.
+        What to know about probabilities and set, as sentences; empty if nothing.
     """
 
     sample: str
@@ -130,6 +135,11 @@ class Classifier:
             return f"{models}, calibrated on {sum(self.certainty.patients)} held-out patients."
         return f"{models}. {self.certainty.note(self.classes)}"
 
+    def may_have_learnt_from(self, bag: Bag) -> bool:
+        """Whether a patient or a sample of its name was among those it was trained on."""
+        learnt = set(self.provenance.get("learnt_from", ()))
+        return bool(learnt & {name_digest(bag.patient), name_digest(bag.sample)})
+
     def classify(self, bag: Bag) -> Prediction:
         """Classify one sample and say which cells decided.
 
@@ -155,7 +165,7 @@ class Classifier:
             np.exp(self.certainty.log_probabilities(logits)).astype(np.float32),
             None if possible is None else self._names(possible, probabilities),
             None if possible is None else self.certainty.coverage,
-            self.certainty.note(self.classes),
+            self._note(bag),
         )
 
     def logits(self, bag: Bag) -> npt.NDArray[np.float64]:
@@ -239,6 +249,12 @@ class Classifier:
             output.contribution.cpu().numpy(),
         )
 
+    def _note(self, bag: Bag) -> str:
+        notes = [self.certainty.note(self.classes)]
+        if self.may_have_learnt_from(bag):
+            notes.insert(0, LEARNT_FROM)
+        return " ".join(note for note in notes if note)
+
     def _names(self, possible: npt.NDArray[np.bool_], shares: npt.ArrayLike) -> tuple[str, ...]:
         order = np.argsort(-np.asarray(shares), kind="stable")
         return tuple(self.classes[k] for k in order if possible[k])
@@ -282,3 +298,8 @@ def as_tensor(features: npt.NDArray[np.float16]) -> torch.Tensor:
     """Return features as a tensor that shares their memory where it can."""
     # torch has no read-only tensors; memory maps of the store are private copies on write.
     return torch.from_numpy(np.require(features, requirements=["C", "W"]))
+
+
+def name_digest(name: str) -> str:
+    """Return what a model file keeps of a patient's name: enough to know it again."""
+    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()

@@ -16,6 +16,7 @@ from napari_attmil.settings import EnsembleSettings, MILSettings, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
@@ -76,6 +77,9 @@ class EnsembleTrainer:
         Where to compute; the fastest device of this machine if None.
     classes
         Names of the classes, if there are more than these bags show; sorted labels if None.
+    kept_in
+        Folder where the trainings are kept, so that the same ones, killed, go on from there; see
+        `Trainer.epochs_kept_in`.
 
     Raises
     ------
@@ -90,6 +94,7 @@ class EnsembleTrainer:
         ensemble: EnsembleSettings | None = None,
         device: Device | None = None,
         classes: Sequence[str] | None = None,
+        kept_in: Path | None = None,
     ) -> None:
         self.settings, self.ensemble = settings or MILSettings(), ensemble or EnsembleSettings()
         self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
@@ -102,6 +107,7 @@ class EnsembleTrainer:
             coverage=self.ensemble.coverage, missing_because=missing_because
         )
         self._members: list[Classifier] = []
+        self._kept_in = kept_in
 
     def epochs(self) -> Iterator[EnsembleProgress]:
         """Train the models, then calibrate; once.
@@ -153,7 +159,8 @@ class EnsembleTrainer:
             self._trainer = self._new_trainer(bags, member)
         members, epochs = self.ensemble.members, self.settings.epochs
         before = (fold * members + member) * epochs
-        for epoch in self._trainer.epochs():
+        trainer, folder = self._trainer, self._kept_in
+        for epoch in trainer.epochs() if folder is None else trainer.epochs_kept_in(folder):
             yield EnsembleProgress(
                 before + epoch.done,
                 members * (1 + len(self._folds)) * epochs,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +15,7 @@ import torch
 from torch import Tensor
 
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
-from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
+from napari_attmil.bags.classifier import Classifier, as_tensor, name_digest, new_model
 from napari_attmil.bags.components import MOST_CELLS
 from napari_attmil.bags.convolution import packed
 from napari_attmil.bags.losses import (
@@ -43,6 +46,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
+
+
+SAVE_EVERY_S = 60.0
+"""So much of an interrupted training is lost at most, or one epoch."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +182,7 @@ class Trainer:
             "cells": sum(len(bag) for bag in self._bags),
             "epochs": len(self._fit_losses),
             "loss": min(self._fit_losses),
+            "learnt_from": names_learnt(self._bags),
         }
         first = self._bags[0]
         return Classifier(
@@ -184,6 +192,28 @@ class Trainer:
             first.feature_settings,
             provenance=provenance,
         )
+
+    def epochs_kept_in(self, folder: Path) -> Iterator[EpochProgress]:
+        """Train as `epochs` does; killed, the same training goes on from a minute before.
+
+        The state lies in a file named after all that it depends on, so that no other training
+        ever takes it up. Whoever asked for it removes the folder.
+
+        Raises
+        ------
+        UserError
+            As `epochs`, or if the folder cannot be written.
+        """
+        name = hashlib.blake2b(json.dumps(self._identity()).encode(), digest_size=12).hexdigest()
+        path, saved_at = folder / f"{name}.safetensors", time.monotonic()
+        if path.exists():
+            self.resume(path)
+        for progress in self.epochs():
+            if time.monotonic() - saved_at > SAVE_EVERY_S:
+                self.save_state(path)
+                saved_at = time.monotonic()
+            yield progress
+        self.save_state(path)
 
     def save_state(self, path: Path) -> None:
         """Write all that `resume` needs, whole or not at all; between two epochs.
@@ -344,6 +374,12 @@ class _Sums:
 
     def means(self) -> dict[str, float]:
         return {name: float(total) / self._count for name, total in self._sums.items()}
+
+
+def names_learnt(bags: Sequence[Bag]) -> list[str]:
+    """Return digests of the names of all patients and samples, sorted."""
+    names = {name for bag in bags for name in (bag.patient, bag.sample)}
+    return sorted(map(name_digest, names))
 
 
 def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:

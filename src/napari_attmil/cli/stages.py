@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -112,7 +113,10 @@ def train(
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
-    """Train a classifier on all samples of a cohort; Ctrl+C keeps the models trained so far."""
+    """Train a classifier on all samples of a cohort; stopped, it goes on where it stood.
+
+    Ctrl+C also writes the models that are there by then.
+    """
     settings = preset_settings(preset, epochs, seed)
     chosen = {"members": members, "calibrate": calibrate}
     ensemble = ensemble_preset(preset, **{k: v for k, v in chosen.items() if v is not None})
@@ -122,12 +126,14 @@ def train(
     bags = prepare(opened, detector, detection, features_for(settings))
     from napari_attmil.bags.ensemble import EnsembleTrainer
 
-    trainer = EnsembleTrainer(bags, settings, ensemble, detector.device)
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    trainer = EnsembleTrainer(bags, settings, ensemble, detector.device, kept_in=unfinished)
     try:
         for _ in follow("Training", trainer.epochs(), lambda step: step.title):
             pass
+        shutil.rmtree(unfinished, ignore_errors=True)
     except KeyboardInterrupt:
-        say("Stopped; the models that are there so far are kept.")
+        say("Stopped; the models so far are written, and the same command goes on from there.")
     classifier = trainer.best
     classifier.save(out)
     print(f"Classifier of {', '.join(classifier.classes)} written to {out}")
@@ -226,9 +232,9 @@ def classify(
         print(f"{prediction.sample}: " + ", ".join(f"{name} {p:.0%}" for name, p in ranked))
         if in_words(prediction):
             print(f"    {in_words(prediction)}")
-    for sentence in (predictions[0].note, CAUTION):
-        if sentence:
-            print(sentence)
+    notes = dict.fromkeys(prediction.note for prediction in predictions)
+    for sentence in filter(None, (*notes, CAUTION)):
+        print(sentence)
 
 
 @app.command()
