@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
 from napari_attmil.bags.certainty import Certainty, calibrate, patients_needed
@@ -44,6 +45,42 @@ def test_known_temperature_is_recovered(known: float) -> None:
     assert certainty.temperature == pytest.approx(known, rel=0.07)
     calibrated = np.exp(certainty.log_probabilities(known * right))
     assert log_loss(truth, calibrated) == pytest.approx(log_loss(truth, chances), abs=0.003)
+
+
+def test_known_offsets_are_recovered_and_their_sum_is_zero() -> None:
+    rng = np.random.default_rng(0)
+    right = rng.normal(0, 2, (6000, 3))
+    offset = np.array([1.0, -0.4, -0.6])
+    truth = np.array([rng.choice(3, p=softmax(row + offset)) for row in right])
+    # Only as many of each class as of the rarest: the offsets then are those of equal classes.
+    found = calibrate(right, truth, patients_of(6000)).offset
+    least = np.bincount(truth).min()
+    rows = np.concatenate([np.flatnonzero(truth == k)[:least] for k in range(3)])
+    even = calibrate(right[rows], truth[rows], patients_of(3 * least)).offset
+    np.testing.assert_allclose(found, even, atol=0.1)
+    assert sum(found) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_class_that_is_always_passed_over_is_helped_by_an_offset() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.array([0, 1] * 20)
+    logits = np.eye(2)[truth] * 2 + [0, 3] + rng.normal(0, 0.3, (40, 2))
+    assert np.all(logits.argmax(1) == 1)
+    certainty = calibrate(logits, truth, patients_of(40))
+    assert np.mean(certainty.log_probabilities(logits).argmax(1) == truth) > 0.9
+    assert certainty.offset[0] == -certainty.offset[1] > 0.5
+
+
+def test_few_patients_change_the_classes_little() -> None:
+    certainty = calibrate([[0.0, 1.0], [0.0, 1.0]], [0, 1], patients_of(2))
+    assert 0 < certainty.offset[0] < 0.3
+
+
+def test_calibration_is_undone_exactly() -> None:
+    certainty = Certainty(temperature=0.6, offset=(0.5, -0.2, -0.3))
+    before = log_softmax(np.random.default_rng(0).normal(0, 2, (5, 3)), axis=1)
+    found = certainty.log_probabilities_before(certainty.log_probabilities(before))
+    np.testing.assert_allclose(found, before, atol=1e-12)
 
 
 def test_few_patients_all_classified_correctly_do_not_make_it_certain() -> None:

@@ -79,11 +79,12 @@ def test_probabilities_are_those_of_the_mean_of_the_models_logits(
 ) -> None:
     bag = make_bag(77, label="b", planted=2)
     alone = [replace(classifier, models=(model,)).logits(bag) for model in classifier.models]
-    expected = np.exp(log_softmax(np.mean(alone, axis=0) / classifier.certainty.temperature))
+    temperature, offset = classifier.certainty.temperature, np.array(classifier.certainty.offset)
+    expected = np.exp(log_softmax(np.mean(alone, axis=0) / temperature + offset))
     prediction = classifier.classify(bag)
     np.testing.assert_allclose(prediction.probabilities, expected, rtol=1e-5)
     for member, logits in zip(prediction.member_probabilities, alone, strict=True):
-        of_member = np.exp(log_softmax(logits / classifier.certainty.temperature))
+        of_member = np.exp(log_softmax(logits / temperature + offset))
         np.testing.assert_allclose(member, of_member, rtol=1e-5)
 
 
@@ -91,9 +92,10 @@ def test_contributions_and_constants_are_the_log_probabilities(
     classifier: Classifier, make_bag: Any
 ) -> None:
     bias = np.mean([model.bias.detach().numpy() for model in classifier.models], axis=0)
+    certainty = classifier.certainty
     for seed in range(5):
         prediction = classifier.classify(make_bag(seed, cells=9 + seed))
-        sums = prediction.contribution.sum(0) + bias / classifier.certainty.temperature
+        sums = prediction.contribution.sum(0) + bias / certainty.temperature + certainty.offset
         rest = np.log(prediction.probabilities) - sums
         np.testing.assert_allclose(rest, rest[0], atol=1e-5)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy.special import softmax
 
 from napari_attmil.bags.attribution import SCORES, SubsetClassifier, cell_scores
 from napari_attmil.bags.attribution_measures import (
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags.attribution import ScoreName
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.certainty import Certainty
     from napari_attmil.bags.classifier import Classifier, Prediction
 
     Array = npt.NDArray[np.float64]
@@ -126,7 +126,7 @@ def _tested(
     found = [instance_ranking(scores[name], bag.altered) for name in SCORES]
     return {
         "probabilities": prediction.probabilities.astype(np.float64),
-        "uncalibrated": _uncalibrated(prediction, classifier.certainty.temperature),
+        "uncalibrated": _uncalibrated(prediction, classifier.certainty),
         "possible": _possible(prediction),
         "measures": np.hstack([found, left]),
         "deletion": np.stack([r.deletion for r in removals]),
@@ -139,10 +139,10 @@ def _tested(
     }
 
 
-def _uncalibrated(prediction: Prediction, temperature: float) -> Array:
-    """Return (K,) the probabilities as they were at temperature 1."""
+def _uncalibrated(prediction: Prediction, certainty: Certainty) -> Array:
+    """Return (K,) the probabilities as the models gave them."""
     shares = prediction.probabilities.clip(min=np.finfo(np.float32).tiny)
-    before: Array = softmax(temperature * np.log(shares.astype(np.float64)))
+    before: Array = np.exp(certainty.log_probabilities_before(np.log(shares)))
     return before
 
 

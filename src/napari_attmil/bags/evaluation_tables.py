@@ -21,7 +21,7 @@ HOW_FIGURES_ARE_MADE: Final = (
     "stratified by class and never part a patient; all rows meet the same folds and seeds.",
     "Intervals: bootstrap over patients within classes, 2.5th to 97.5th percentile. Differences "
     "are paired: the same runs, and the same patients drawn.",
-    "Trainings stop early, if at all, by their training loss; temperature and prediction sets "
+    "Trainings stop early, if at all, by their training loss; calibration and prediction sets "
     "come from inner folds of the training patients. No test fold is looked at.",
 )
 
@@ -206,9 +206,9 @@ def _prediction_sets(report: Report) -> Table:
         "Calibration and prediction sets",
         ["Method", *head],
         [[row["title"], *(_interval(row["certainty"][name]) for name in names)] for row in rows],
-        "Before and after: without and with the temperature learnt from held-out training "
-        f"patients. A set holds the classes that cannot be ruled out and is meant to hold the "
-        f"right one {asked:.0%} of the time (coverage); with more than one class in it the "
+        "Before and after: without and with the temperature and the offsets learnt from held-out "
+        "training patients. A set holds the classes that cannot be ruled out and is meant to hold "
+        f"the right one {asked:.0%} of the time (coverage); with more than one class in it the "
         "ensemble abstains.",
     )
 
