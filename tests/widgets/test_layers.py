@@ -194,6 +194,7 @@ class Prediction:
 
     def __init__(self, cell_id, attention):
         self.cell_id, self.attention = np.array(cell_id), np.array(attention)
+        self.contribution = np.outer(attention, [-1, 1])
 
 
 def test_boxes_are_coloured_by_attention_of_their_own_cell(cells, session):
@@ -211,7 +212,7 @@ def test_new_box_after_classification_is_visibly_new(cells, session):
 
 def test_slider_fades_cells_of_low_attention_only(cells, session):
     session.set_prediction(Prediction([3, 2, 1], [0.7, 0.2, 0.1]), session.boxes)
-    cells.set_hidden_share(0.6)
+    cells._exploration.colour(low=0.6)
     alpha = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_color[:, 3], strict=True))
     assert alpha[3] == 1 and 0 < alpha[2] < 0.3 and 0 < alpha[1] < 0.3
 

@@ -18,11 +18,17 @@ class AttentionLegend(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._with_unscored = False
+        self._title = "attention"
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(
-            "Boxes are coloured by the rank of their attention: how much a cell counts for the "
-            "result of its sample. White cells count most."
+            "What the boxes' colours mean. Attention is how much a cell counts for the result of "
+            "its sample. White cells are highest."
         )
+
+    def setTitle(self, title: str) -> None:
+        """Say what the boxes are coloured by."""
+        self._title = title
+        self.update()
 
     def setUnscoredShown(self, is_shown: bool) -> None:
         """Show, or not, the colour of boxes that are newer than the classification."""
@@ -44,7 +50,7 @@ class AttentionLegend(QWidget):
         palette, metrics = self.palette(), QFontMetrics(self.font())
         text = palette.color(palette.ColorRole.WindowText)
         right = self._draw_unscored(painter, text) if self._with_unscored else float(self.width())
-        low, high = "low attention", "high"
+        low, high = f"low {self._title}", "high"
         strip = QRectF(metrics.horizontalAdvance(low) + 7, 3, 0, self.height() - 6)
         strip.setRight(right - metrics.horizontalAdvance(high) - 8)
         gradient = QLinearGradient(strip.topLeft(), strip.topRight())

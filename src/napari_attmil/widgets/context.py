@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
+from napari_attmil.exploration import Exploration
 from napari_attmil.session import Session
 from napari_attmil.widgets.image_choice import ImageChoice
 from napari_attmil.widgets.layers import CellsLayer
@@ -18,6 +19,7 @@ from napari_attmil.widgets.workers import TaskRunner
 UNDO_KEY, REDO_KEY = "Control-Z", "Control-Shift-Z"
 
 _SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+_EXPLORATIONS: WeakKeyDictionary[Any, Exploration] = WeakKeyDictionary()
 _WORKSPACES: dict[int, Workspace] = {}
 """By the id of the viewer, for as long as it has a panel."""
 
@@ -25,6 +27,12 @@ _WORKSPACES: dict[int, Workspace] = {}
 def session_of(viewer: Any) -> Session:
     """Return the session of a viewer: the same one for as long as the viewer lives."""
     return _SESSIONS.setdefault(_behind_proxy(viewer), Session())
+
+
+def exploration_of(viewer: Any) -> Exploration:
+    """Return what a viewer looks at: the same one for as long as the viewer lives."""
+    known = _EXPLORATIONS.get(_behind_proxy(viewer))
+    return known or _EXPLORATIONS.setdefault(_behind_proxy(viewer), Exploration(session_of(viewer)))
 
 
 class Workspace(QObject):
@@ -42,7 +50,8 @@ class Workspace(QObject):
         super().__init__()
         self.viewer = viewer
         self.session = session_of(viewer)
-        self.cells = CellsLayer(viewer, self.session)
+        self.exploration = exploration_of(viewer)
+        self.cells = CellsLayer(viewer, self.session, self.exploration)
         self.image_choice = ImageChoice(viewer, self.session, self.cells, self)
         self.device_name = "auto"
         self.panels = 0
@@ -90,6 +99,7 @@ class PanelContext(QObject):
         self.viewer = viewer
         self._workspace = Workspace.enter(viewer)
         self.session = self._workspace.session
+        self.exploration = self._workspace.exploration
         self.cells = self._workspace.cells
         self.image_choice = self._workspace.image_choice
         self.runner = TaskRunner(self)

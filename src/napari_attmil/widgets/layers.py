@@ -16,18 +16,13 @@ from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
 
 from napari_attmil.cells.boxes import Boxes, FloatArray, IntArray, Source
-from napari_attmil.explore.colours import (
-    MODEL_COLOUR,
-    PERSON_COLOUR,
-    map_colours,
-    relative_attention,
-)
+from napari_attmil.exploration import Exploration
+from napari_attmil.explore.colours import PERSON_COLOUR
 from napari_attmil.session import Session
 
 LAYER_NAME = "Cells"
 IS_CELLS = "napari-attmil cells"
 """Key of the metadata that marks the layer."""
-FADED_ALPHA = 0.12
 EDGE_SHARE = 0.045
 """Width of a box's edge as a share of the median cell diameter."""
 SMALLEST_ON_SCREEN_PX = 90
@@ -78,19 +73,24 @@ class CellsLayer:
         The napari viewer.
     session
         Its session.
+    exploration
+        What decides the colours; one of its own by default.
     """
 
-    def __init__(self, viewer: Any, session: Session) -> None:
+    def __init__(
+        self, viewer: Any, session: Session, exploration: Exploration | None = None
+    ) -> None:
         self._viewer, self._session = viewer, session
+        self._exploration = exploration or Exploration(session)
         self._image: Any = None
         self._layer: Any = None
-        self._hidden_share = 0.0
         self._writing = False
         self._following = False
         self._closed = False
         viewer.layers.events.removed.connect(self._on_layer_removed)
         session.boxes_changed.connect(self._on_boxes_changed)
         session.prediction_changed.connect(self.recolour)
+        self._exploration.colouring_changed.connect(self.recolour)
         session.selection_changed.connect(self._show_selection)
 
     @property
@@ -117,6 +117,7 @@ class CellsLayer:
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self._session.boxes_changed.disconnect(self._on_boxes_changed)
         self._session.prediction_changed.disconnect(self.recolour)
+        self._exploration.colouring_changed.disconnect(self.recolour)
         self._session.selection_changed.disconnect(self._show_selection)
         self._forget_layer()
 
@@ -134,11 +135,6 @@ class CellsLayer:
         """Delete the selected boxes."""
         if self._layer is not None:
             self._layer.remove_selected()
-
-    def set_hidden_share(self, share: float) -> None:
-        """Fade the given share (0 to 1) of the cells, those of the lowest attention."""
-        self._hidden_share = share
-        self.recolour()
 
     def show_cell(self, cell_id: int) -> None:
         """Turn to a cell's image, centre on it, and select it."""
@@ -181,23 +177,13 @@ class CellsLayer:
             self._rewrite()
 
     def recolour(self) -> None:
-        """Colour the boxes: by attention once there is any, by who made them before."""
+        """Colour the boxes as the person explores them."""
         if self._layer is None or self._layer.nshapes != len(self._row_ids()):
             return
         if self._layer.nshapes:
             with _Flag(self, "_writing"):
-                self._layer.edge_color = self._colours()[self._rows_in_session()]
-
-    def _colours(self) -> npt.NDArray[np.float64]:
-        """Return the (n, 4) colours of the session's boxes."""
-        boxes = self._session.boxes
-        if self._session.prediction is None:
-            from_person = (boxes.source == Source.PERSON)[:, np.newaxis]
-            return np.where(from_person, np.array(PERSON_COLOUR), np.array(MODEL_COLOUR))
-        relative = relative_attention(self._session.state.attention())
-        colours = map_colours(relative)
-        colours[relative < self._hidden_share, 3] = FADED_ALPHA
-        return colours
+                colours = self._exploration.colours()
+                self._layer.edge_color = colours[self._rows_in_session()]
 
     def _ensure(self) -> Any:
         """Return the layer, made now if it is missing."""
@@ -247,7 +233,7 @@ class CellsLayer:
                     list(to_vertices(boxes, self._layer.ndim)),
                     shape_type="rectangle",
                     edge_width=_edge_widths(boxes),
-                    edge_color=self._colours()[order],
+                    edge_color=self._exploration.colours()[order],
                     face_color="transparent",
                 )
                 self._layer.current_edge_width = float(_edge_widths(boxes).max())

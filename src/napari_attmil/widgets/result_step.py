@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from napari.utils.notifications import show_info
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
+from napari_attmil.exploration import column_title
 from napari_attmil.explore.cell_table import cell_table, write_cells_csv
 from napari_attmil.explore.report import CAUTION, in_words, top_cells
 from napari_attmil.settings import UserError
@@ -116,6 +117,7 @@ class ResultStep(QWidget):
         session.boxes_changed.connect(self._synchronise)
         session.prediction_changed.connect(self._on_prediction)
         session.classifier_changed.connect(self._synchronise)
+        context.exploration.colouring_changed.connect(self._synchronise)
 
     def tell_state(self) -> None:
         """Emit `state_changed`."""
@@ -128,6 +130,7 @@ class ResultStep(QWidget):
         session.boxes_changed.disconnect(self._synchronise)
         session.prediction_changed.disconnect(self._on_prediction)
         session.classifier_changed.disconnect(self._synchronise)
+        self._context.exploration.colouring_changed.disconnect(self._synchronise)
 
     def classify(self) -> None:
         """Classify the shown sample off the main thread."""
@@ -235,8 +238,7 @@ class ResultStep(QWidget):
     # --- the rest ---------------------------------------------------------------------------
 
     def _on_slider(self, per_cent: int) -> None:
-        self._context.cells.set_hidden_share(per_cent / 100)
-        self._synchronise()
+        self._context.exploration.colour(low=per_cent / 100)
 
     def _ask_where_to_export(self) -> None:
         sample = self._context.session.sample
@@ -260,9 +262,7 @@ class ResultStep(QWidget):
         if prediction is None:
             self.state_changed.emit("none yet", False)
             return
-        attention = session.state.attention()
-        self._legend.setUnscoredShown(bool(np.isnan(attention).any()))
-        self._slider_label.setText(self._slider_text(int(np.isfinite(attention).sum())))
+        self._show_colouring()
         summary = f"{prediction.predicted} {max(prediction.probabilities):.0%}"
         if prediction.abstains:
             summary = f"undecided, {summary}"
@@ -280,8 +280,20 @@ class ResultStep(QWidget):
             steps.append("load or train a classifier (step 3)")
         return f"First {', then '.join(steps)}." if steps else ""
 
-    def _slider_text(self, count: int) -> str:
-        if self._slider.value() == 0:
-            return "Show all cells"
-        shown = max(count - int(np.ceil(self._slider.value() / 100 * (count - 1))), 1)
-        return f"Show the {shown} of {count} cells with the highest attention"
+    def _show_colouring(self) -> None:
+        """Say what the colours mean and how many cells are not faded."""
+        exploration = self._context.exploration
+        relative = exploration.relative()
+        title = column_title(exploration.coloured_column)
+        self._legend.setTitle(title)
+        self._legend.setUnscoredShown(bool(np.isnan(relative).any()))
+        known = np.isfinite(relative)
+        shown = int(np.count_nonzero(exploration.is_inside() & known))
+        everything = shown == np.count_nonzero(known)
+        self._slider_label.setText(
+            "Show all cells"
+            if everything
+            else f"Show the {shown} of {known.sum()} cells with the highest {title}"
+        )
+        with QSignalBlocker(self._slider):
+            self._slider.setValue(round(100 * exploration.colouring.low))

@@ -1,0 +1,330 @@
+"""What one viewer looks at: the cells in question, their columns, colours and selection.
+
+It stands beside the `Session`, which holds the facts, and knows no Qt and no napari either.
+Cells of several samples are told apart by their `CellKey`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from psygnal import Signal
+
+from napari_attmil.cells.boxes import Source
+from napari_attmil.explore.colours import (
+    MODEL_COLOUR,
+    PERSON_COLOUR,
+    Scale,
+    map_colours,
+    relative_attention,
+)
+from napari_attmil.session import sample_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.images.cohort import Sample
+    from napari_attmil.sample_state import SampleState
+    from napari_attmil.session import Session
+
+    FloatArray = npt.NDArray[np.float64]
+
+CellKey = tuple[str, int]
+"""Name of a sample and cell_id within it."""
+
+FADED_ALPHA: Final = 0.12
+WHOLE_COHORT: Final = "*"
+"""The scope of all samples; any other scope but the empty one is the name of a class."""
+MAKER: Final = "source"
+"""The column that says who made a box; colours by it have no scale."""
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """How boxes are coloured.
+
+    Attributes
+    ----------
+    column
+        Which column; `MAKER` colours boxes by who made them.
+    scale
+        How values become shares of the way from the lowest to the highest of the sample.
+    low, high
+        Cells whose share lies outside are faded or hidden.
+    hides
+        Whether they are hidden instead of faded.
+    """
+
+    column: str = "attention"
+    scale: Scale = "rank"
+    low: float = 0.0
+    high: float = 1.0
+    hides: bool = False
+
+
+class Exploration:
+    """What one viewer looks at.
+
+    Signals
+    -------
+    table_changed
+        The cells in question, or what is known of them.
+    colouring_changed
+        How boxes are coloured.
+    selection_changed
+        Which cells are picked out, in whatever sample.
+    """
+
+    table_changed = Signal()
+    colouring_changed = Signal()
+    selection_changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._colouring = Colouring()
+        self._is_blind = False
+        self._scope = ""
+        self._sample_table: pd.DataFrame | None = None
+        self._table: pd.DataFrame | None = None
+        self._measured: dict[str, tuple[Boxes, pd.DataFrame]] = {}
+        self._selection: tuple[CellKey, ...] = ()
+        self._selecting = False
+        session.cohort_changed.connect(self._on_cohort)
+        session.boxes_changed.connect(self._forget_tables)
+        session.prediction_changed.connect(self._forget_tables)
+        session.selection_changed.connect(self._on_session_selection)
+
+    # --- the cells in question --------------------------------------------------------------
+
+    @property
+    def scope(self) -> str:
+        """Whose cells: empty for the shown sample, `WHOLE_COHORT`, or a class of the cohort."""
+        return self._scope
+
+    def set_scope(self, scope: str) -> None:
+        """Look at the cells of the shown sample, the whole cohort, or a class of it."""
+        if scope != self._scope:
+            self._scope = scope
+            self._table = None
+            self.table_changed.emit()
+
+    @property
+    def sample_table(self) -> pd.DataFrame:
+        """One row a cell of the shown sample, in the order of the session's boxes."""
+        if self._sample_table is None:
+            session = self._session
+            self._sample_table = self._table_of(session.key, session.sample, session.state)
+        return self._sample_table
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a cell in question: `sample_table`, or those of the samples in scope."""
+        if not self._scope:
+            return self.sample_table
+        if self._table is None:
+            states = self._session.states_of_samples()
+            parts = [
+                self._table_of(sample_key(sample.name), sample, states[sample.name])
+                for sample in self.samples
+                if sample.name in states and len(states[sample.name].boxes)
+            ]
+            self._table = pd.concat(parts, ignore_index=True) if parts else _no_cells()
+        return self._table
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples in scope."""
+        session = self._session
+        if not self._scope:
+            return () if session.sample is None else (session.sample,)
+        samples = session.cohort.samples if session.cohort is not None else ()
+        return tuple(s for s in samples if self._scope in (WHOLE_COHORT, s.label))
+
+    def add_measured(self, key: str, boxes: Boxes, columns: pd.DataFrame) -> None:
+        """Add columns to a sample's cells.
+
+        Parameters
+        ----------
+        key
+            The session's key of the sample.
+        boxes
+            The cells that were measured; of one that has moved since nothing is known.
+        columns
+            One row a box, in their order.
+        """
+        if key in self._measured and self._measured[key][0].digest() == boxes.digest():
+            former = self._measured[key][1].drop(columns=columns.columns, errors="ignore")
+            columns = pd.concat([former, columns.reset_index(drop=True)], axis=1)
+        self._measured[key] = (boxes, columns.reset_index(drop=True))
+        self._forget_tables()
+
+    def _table_of(self, key: str, sample: Sample | None, state: SampleState) -> pd.DataFrame:
+        columns = _columns_of_boxes(state.boxes)
+        if state.prediction is not None:
+            columns |= _columns_of_prediction(state)
+        if key in self._measured:
+            boxes, measured = self._measured[key]
+            columns |= _aligned(state.boxes, boxes, measured)
+        table = pd.DataFrame(columns)
+        table.insert(0, "sample", "" if sample is None else sample.name)
+        if self._session.cohort is not None and sample is not None:
+            table.insert(1, "patient", sample.patient)
+            table.insert(2, "class", sample.label or "")
+        return table
+
+    # --- colours ----------------------------------------------------------------------------
+
+    @property
+    def colouring(self) -> Colouring:
+        """How boxes are coloured."""
+        return self._colouring
+
+    def colour(self, **changes: Any) -> None:
+        """Change some of the attributes of `colouring`; another column shows all cells."""
+        if changes.get("column", self._colouring.column) != self._colouring.column:
+            changes = {"low": 0.0, "high": 1.0} | changes
+        colouring = replace(self._colouring, **changes)
+        if colouring != self._colouring:
+            self._colouring = colouring
+            self.colouring_changed.emit()
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether boxes keep to themselves what the classifier said, as in teaching."""
+        return self._is_blind
+
+    def set_blind(self, is_blind: bool) -> None:
+        """Colour all boxes alike, or as `colouring` says."""
+        if is_blind != self._is_blind:
+            self._is_blind = is_blind
+            self.colouring_changed.emit()
+
+    @property
+    def coloured_column(self) -> str:
+        """The column that colours the boxes: `MAKER` while the wanted one is not known."""
+        column = self._colouring.column
+        known = not self._is_blind and column in self.sample_table
+        return column if known else MAKER
+
+    def relative(self) -> FloatArray:
+        """Return (n,) from 0 to 1 where each box of the shown sample stands; NaN if unknown."""
+        if self.coloured_column == MAKER:
+            return np.full(len(self.sample_table), np.nan)
+        return relative_attention(self.sample_table[self.coloured_column], self._colouring.scale)
+
+    def is_inside(self) -> npt.NDArray[np.bool_]:
+        """Return (n,) which boxes of the shown sample lie within the range, or have no value."""
+        relative = self.relative()
+        outside = (relative < self._colouring.low) | (relative > self._colouring.high)
+        return np.asarray(~outside)
+
+    def colours(self) -> FloatArray:
+        """Return (n, 4) RGBA of the shown sample's boxes."""
+        if self.coloured_column == MAKER:
+            from_person = (self._session.boxes.source == Source.PERSON)[:, np.newaxis]
+            return np.where(from_person, np.array(PERSON_COLOUR), np.array(MODEL_COLOUR))
+        colours = map_colours(self.relative())
+        colours[~self.is_inside(), 3] = 0.0 if self._colouring.hides else FADED_ALPHA
+        return colours
+
+    # --- selection --------------------------------------------------------------------------
+
+    @property
+    def selection(self) -> tuple[CellKey, ...]:
+        """Cells that are picked out, those of samples that are not shown among them."""
+        return self._selection
+
+    def select(self, cells: Iterable[CellKey]) -> None:
+        """Pick cells out; those of the shown sample in the session as well."""
+        chosen = tuple(dict.fromkeys((str(sample), int(cell)) for sample, cell in cells))
+        if chosen == self._selection:
+            return
+        self._selection = chosen
+        shown = self._session.sample.name if self._session.sample is not None else None
+        self._selecting = True
+        try:
+            self._session.select([cell for sample, cell in chosen if sample == shown])
+        finally:
+            self._selecting = False
+        self.selection_changed.emit()
+
+    def _on_session_selection(self) -> None:
+        sample = self._session.sample
+        if self._selecting:
+            return
+        name = "" if sample is None else sample.name
+        self._selection = tuple((name, cell) for cell in self._session.selection)
+        self.selection_changed.emit()
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _on_cohort(self) -> None:
+        self._measured = {k: v for k, v in self._measured.items() if not k.startswith("sample:")}
+        self._scope = ""
+        self._forget_tables()
+
+    def _forget_tables(self) -> None:
+        self._sample_table = self._table = None
+        self.table_changed.emit()
+
+
+def column_title(column: str) -> str:
+    """Return a column's name as a person reads it: "contribution_a" as "contribution to a"."""
+    if column.startswith("contribution_"):
+        return f"contribution to {column.removeprefix('contribution_')}"
+    return {"cell_id": "cell", MAKER: "made by"}.get(column, column.replace("_", " "))
+
+
+def numeric_columns(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the columns that cells can be ordered and coloured by, the telling ones first."""
+    names = map(str, table.select_dtypes("number"))
+    numeric = [name for name in names if name not in ("cell_id", "image")]
+    telling = [n for n in numeric if n == "attention" or n.startswith("contribution_")]
+    return tuple(telling + [name for name in numeric if name not in telling])
+
+
+def _columns_of_boxes(boxes: Boxes) -> dict[str, Any]:
+    return {
+        "image": boxes.image_index + 1,
+        "cell_id": boxes.cell_id,
+        "score": boxes.score.astype(np.float64),
+        "diameter_px": boxes.diameter_px.astype(np.float64),
+        MAKER: np.array(["model", "person"], dtype=object)[boxes.source],
+    }
+
+
+def _columns_of_prediction(state: SampleState) -> dict[str, Any]:
+    prediction, attention = state.prediction, state.attention()
+    assert prediction is not None
+    order = np.argsort(prediction.cell_id)
+    known = np.isfinite(attention)
+    place = np.searchsorted(prediction.cell_id, state.boxes.cell_id[known], sorter=order)
+    columns: dict[str, Any] = {"attention": attention}
+    for number, name in enumerate(prediction.classes):
+        values = np.full(len(attention), np.nan)
+        values[known] = prediction.contribution[order[place], number]
+        columns[f"contribution_{name}"] = values
+    return columns
+
+
+def _aligned(boxes: Boxes, measured: Boxes, columns: pd.DataFrame) -> Mapping[str, Any]:
+    """Return measured columns in the order of `boxes`, NaN where a box has moved or is new."""
+    ids, rows, places = np.intersect1d(boxes.cell_id, measured.cell_id, return_indices=True)
+    del ids
+    same = np.all(boxes.xyxy[rows] == measured.xyxy[places], axis=1)
+    rows, places = rows[same], places[same]
+    aligned = {}
+    for name in columns:
+        values = np.full(len(boxes), np.nan)
+        values[rows] = columns[name].to_numpy(dtype=np.float64)[places]
+        aligned[str(name)] = values
+    return aligned
+
+
+def _no_cells() -> pd.DataFrame:
+    return pd.DataFrame({"sample": [], "image": [], "cell_id": []})
