@@ -61,6 +61,9 @@ def test_detector_and_classifier_work_through_the_panel(
     settle(qtbot, panel)
     assert session.classifier.model.classes == ("healthy", "sickle")
     assert session.classifier.path.is_file()
+    assert [path.name for path in (cohort.folder / "models").iterdir()] == [
+        session.classifier.path.name
+    ]
     assert len(panel.classifier_step._curve.value()["loss"]) == 3
     assert len(session.classifier.model.models) == 2
     assert session.classifier.model.certainty.patients == (2, 2)

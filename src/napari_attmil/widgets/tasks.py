@@ -5,6 +5,8 @@ torch is imported in here only, on the worker's thread, when a task runs.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -127,7 +129,8 @@ def train_classifier(
 ) -> Steps:
     """Train on the cohort's labelled samples; stopped early, return the models so far, or None.
 
-    Samples whose cells are known in the session are used as the person left them.
+    The next training of the same samples and settings goes on where a stopped one stood. Samples
+    whose cells are known in the session are used as the person left them.
     """
     from napari_attmil.bags.ensemble import EnsembleTrainer
 
@@ -145,12 +148,15 @@ def train_classifier(
     if stop.is_set():
         return None
     yield Progress(0, 0, "Preparing the training")
-    trainer = EnsembleTrainer(bags, settings, ensemble, device)
+    unfinished = _unfinished_folder(cohort)
+    trainer = EnsembleTrainer(bags, settings, ensemble, device, kept_in=unfinished)
     for step in trainer.epochs():
         text = f"{step.title}, epoch {step.epoch.done}: {step.epoch.accuracy:.0%} of samples right"
         yield Progress(step.done, step.total, text, step)
         if stop.is_set():
             break
+    else:
+        shutil.rmtree(unfinished, ignore_errors=True)
     best = trainer.best
     name, path = _keep(best, cohort)
     return LoadedClassifier(best, name, path)
@@ -225,6 +231,17 @@ def _keep(classifier: ClassifierLike, cohort: Cohort) -> tuple[str, Path]:
         path = own_folder("models") / name
         classifier.save(path)
     return name, path
+
+
+def _unfinished_folder(cohort: Cohort) -> Path:
+    """Return where a training is kept until it ends: with its cohort, if that can be written."""
+    folder = cohort.folder / "models" / "unfinished"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return own_folder("models") / "unfinished"
 
 
 def _bags(
