@@ -15,6 +15,7 @@ import pandas as pd
 from psygnal import Signal
 
 from napari_attmil.cells.boxes import Source
+from napari_attmil.explore.cell_rows import Condition, Rows, parse_conditions, rows_that_meet
 from napari_attmil.explore.colours import (
     MODEL_COLOUR,
     PERSON_COLOUR,
@@ -40,6 +41,7 @@ CellKey = tuple[str, int]
 FADED_ALPHA: Final = 0.12
 WHOLE_COHORT: Final = "*"
 """The scope of all samples; any other scope but the empty one is the name of a class."""
+CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
 MAKER: Final = "source"
 """The column that says who made a box; colours by it have no scale."""
 
@@ -91,6 +93,7 @@ class Exploration:
         self._scope = ""
         self._sample_table: pd.DataFrame | None = None
         self._table: pd.DataFrame | None = None
+        self._conditions: tuple[Condition, ...] = ()
         self._measured: dict[str, tuple[Boxes, pd.DataFrame]] = {}
         self._selection: tuple[CellKey, ...] = ()
         self._selecting = False
@@ -144,6 +147,24 @@ class Exploration:
             return () if session.sample is None else (session.sample,)
         samples = session.cohort.samples if session.cohort is not None else ()
         return tuple(s for s in samples if self._scope in (WHOLE_COHORT, s.label))
+
+    @property
+    def rows(self) -> Rows:
+        """Positions in `table` of the cells that meet the filter."""
+        return rows_that_meet(self.table, self._conditions)
+
+    def set_filter(self, text: str) -> None:
+        """Look only at cells that meet conditions; see `parse_conditions`.
+
+        Raises
+        ------
+        UserError
+            If the text cannot be understood; the former filter stays.
+        """
+        conditions = parse_conditions(text, self.table)
+        if conditions != self._conditions:
+            self._conditions = conditions
+            self.table_changed.emit()
 
     def add_measured(self, key: str, boxes: Boxes, columns: pd.DataFrame) -> None:
         """Add columns to a sample's cells.
@@ -265,7 +286,7 @@ class Exploration:
 
     def _on_cohort(self) -> None:
         self._measured = {k: v for k, v in self._measured.items() if not k.startswith("sample:")}
-        self._scope = ""
+        self._scope, self._conditions = "", ()
         self._forget_tables()
 
     def _forget_tables(self) -> None:
@@ -283,7 +304,7 @@ def column_title(column: str) -> str:
 def numeric_columns(table: pd.DataFrame) -> tuple[str, ...]:
     """Return the columns that cells can be ordered and coloured by, the telling ones first."""
     names = map(str, table.select_dtypes("number"))
-    numeric = [name for name in names if name not in ("cell_id", "image")]
+    numeric = [name for name in names if name not in ("cell_id", "image", *CORNERS)]
     telling = [n for n in numeric if n == "attention" or n.startswith("contribution_")]
     return tuple(telling + [name for name in numeric if name not in telling])
 
@@ -293,6 +314,7 @@ def _columns_of_boxes(boxes: Boxes) -> dict[str, Any]:
         "image": boxes.image_index + 1,
         "cell_id": boxes.cell_id,
         "score": boxes.score.astype(np.float64),
+        **dict(zip(CORNERS, boxes.xyxy.astype(np.float64).T, strict=True)),
         "diameter_px": boxes.diameter_px.astype(np.float64),
         MAKER: np.array(["model", "person"], dtype=object)[boxes.source],
     }

@@ -1,0 +1,141 @@
+"""Which rows of a table of cells are shown, and in which order."""
+
+from __future__ import annotations
+
+import operator
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+
+Rows = npt.NDArray[np.intp]
+
+_OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+    "=": operator.eq,
+}
+_CONDITION: Final = re.compile(r"\s*(.+?)\s*(>=|<=|!=|==|>|<|=)\s*(.+?)\s*")
+EXAMPLE: Final = "attention > 0.01 and class = sickle"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One comparison that a cell has to meet.
+
+    Attributes
+    ----------
+    column
+        Name of a column.
+    symbol
+        Of `_OPERATORS`.
+    value
+        What is compared with: a number, or a text.
+    """
+
+    column: str
+    symbol: str
+    value: float | str
+
+    def is_met(self, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Return (n,) which rows meet it; none where the column is missing or a value unknown."""
+        if self.column not in table:
+            return np.zeros(len(table), dtype=bool)
+        values = table[self.column]
+        if isinstance(self.value, str):
+            values = values.astype(str)
+        met = _OPERATORS[self.symbol](values, self.value) & values.notna()
+        return np.asarray(met, dtype=bool)
+
+
+def parse_conditions(text: str, table: pd.DataFrame) -> tuple[Condition, ...]:
+    """Return the conditions of a filter as a person types it, joined by "and".
+
+    Parameters
+    ----------
+    text
+        For instance ``attention > 0.01 and class = sickle``; empty for no condition.
+    table
+        Says which columns there are, and which hold numbers.
+
+    Raises
+    ------
+    UserError
+        If the text is no comparison, or names a column that the table does not have.
+    """
+    if not text.strip():
+        return ()
+    return tuple(_condition(part, table) for part in re.split(r"\s+and\s+", text.strip()))
+
+
+def rows_that_meet(table: pd.DataFrame, conditions: tuple[Condition, ...]) -> Rows:
+    """Return the positions of the rows that meet all conditions, in the table's order."""
+    met = np.ones(len(table), dtype=bool)
+    for condition in conditions:
+        met &= condition.is_met(table)
+    return np.flatnonzero(met)
+
+
+def ordered(table: pd.DataFrame, rows: Rows, column: str, descending: bool = True) -> Rows:
+    """Return rows ordered by a column; unknown values come last, equal ones keep their order."""
+    if column not in table:
+        return rows
+    values = table[column].iloc[rows].reset_index(drop=True)
+    ranked = values.sort_values(ascending=not descending, kind="stable", na_position="last")
+    return rows[ranked.index.to_numpy()]
+
+
+def highest_of_each(
+    table: pd.DataFrame, rows: Rows, column: str, group: str, count: int = 8
+) -> Rows:
+    """Return for each value of `group` the rows of the highest values of a column.
+
+    As Fig. 5 of Sadafi et al. 2020 shows the cells of each class: groups in alphabetical order,
+    in each the highest first; rows without a value are left out.
+    """
+    if column not in table or group not in table:
+        return rows[:0]
+    known = rows[table[column].iloc[rows].notna().to_numpy()]
+    best = ordered(table, known, column)
+    groups = table[group].astype(str).to_numpy()[best]
+    parts = [best[groups == name][:count] for name in np.unique(groups)]
+    return np.concatenate(parts) if parts else rows[:0]
+
+
+def _condition(text: str, table: pd.DataFrame) -> Condition:
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise UserError(f"{text!r} is no comparison; write for instance: {EXAMPLE}.")
+    name, symbol, value = match.groups()
+    column = _column(name, table)
+    symbol = "=" if symbol == "==" else symbol
+    if table[column].dtype.kind not in "biuf":
+        return Condition(column, symbol, value.strip("'\""))
+    try:
+        return Condition(column, symbol, float(value))
+    except ValueError:
+        raise UserError(
+            f"{name!r} holds numbers, but {value!r} is none; write for instance: {EXAMPLE}."
+        ) from None
+
+
+def _column(name: str, table: pd.DataFrame) -> str:
+    """Return the column that a person means, whose case and spaces may differ."""
+    wanted = name.strip("'\"").lower().replace(" ", "_")
+    for column in map(str, table.columns):
+        if wanted in (column.lower(), column.lower().replace(" ", "_")):
+            return column
+    known = ", ".join(map(str, table.columns))
+    raise UserError(f"There is no column {name!r}; there are {known}.")
