@@ -69,6 +69,26 @@ class Colouring:
     hides: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """How the values that colour the boxes are spread, from the lowest (left) to the highest.
+
+    Attributes
+    ----------
+    heights
+        (b,) cells in each of equal parts of the way; by rank, where all parts have as many, the
+        mean value in each above the lowest.
+    colours
+        (b, 4) RGBA of boxes in each part.
+    ticks
+        Values at 0, 1/4, 1/2, 3/4 and 1 of the way; empty where no value is known.
+    """
+
+    heights: FloatArray
+    colours: FloatArray
+    ticks: tuple[float, ...]
+
+
 class Exploration:
     """What one viewer looks at.
 
@@ -243,6 +263,23 @@ class Exploration:
         relative = self.relative()
         outside = (relative < self._colouring.low) | (relative > self._colouring.high)
         return np.asarray(~outside)
+
+    def distribution(self, parts: int = 64) -> Distribution:
+        """Return how the values that colour the shown sample's boxes are spread."""
+        relative = self.relative()
+        known = np.isfinite(relative)
+        colours = map_colours((np.arange(parts) + 0.5) / parts)
+        if not known.any():
+            return Distribution(np.zeros(parts), colours, ())
+        values = self.sample_table[self.coloured_column].to_numpy(np.float64)[known]
+        part = np.minimum((relative[known] * parts).astype(np.intp), parts - 1)
+        heights = np.bincount(part, minlength=parts).astype(np.float64)
+        if self._colouring.scale == "rank":
+            above = np.bincount(part, values - values.min(), minlength=parts)
+            heights = above / np.maximum(heights, 1)
+        order = np.argsort(values)
+        ticks = np.interp(np.linspace(0, 1, 5), relative[known][order], values[order])
+        return Distribution(heights, colours, tuple(ticks.tolist()))
 
     def colours(self) -> FloatArray:
         """Return (n, 4) RGBA of the shown sample's boxes."""

@@ -182,3 +182,41 @@ def notifications():
     notification_manager.notification_ready.connect(keep)
     yield told
     notification_manager.notification_ready.disconnect(keep)
+
+
+@pytest.fixture
+def make_explorer(fakes, qtbot):
+    """Open the explorer in a viewer, docked if there is a window; closed at the end."""
+    from napari_attmil.widgets.explorer import ExploreWidget
+
+    explorers = []
+
+    def make(viewer):
+        explorer = ExploreWidget(viewer)
+        if hasattr(viewer, "window"):
+            viewer.window.add_dock_widget(explorer, area="bottom")
+        else:
+            explorer.resize(900, 300)
+            explorer.show()
+        explorers.append(explorer)
+        return explorer
+
+    yield make
+    for explorer in explorers:
+        explorer.close_panel()
+        if explorer.parent() is None:
+            explorer.deleteLater()
+
+
+@pytest.fixture
+def explored(viewer, stack, make_explorer):
+    """Open the explorer on nine cells in three images, classified by the fake."""
+    viewer.add_layer(stack)
+    explorer = make_explorer(viewer)
+    session = explorer.context.session
+    corners = np.tile([[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]], (3, 1))
+    session.merge(Boxes.from_detections(np.repeat([0, 1, 2], 3), corners, np.full(9, 0.9)))
+    session.use_classifier(LoadedClassifier(FakeClassifier(), "fake"))
+    bag = SimpleNamespace(sample="blood", cell_id=session.boxes.cell_id)
+    session.set_prediction(FakeClassifier().classify(bag), session.boxes)
+    return explorer

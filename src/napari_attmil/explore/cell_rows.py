@@ -94,7 +94,8 @@ def ordered(table: pd.DataFrame, rows: Rows, column: str, descending: bool = Tru
         return rows
     values = table[column].iloc[rows].reset_index(drop=True)
     ranked = values.sort_values(ascending=not descending, kind="stable", na_position="last")
-    return rows[ranked.index.to_numpy()]
+    in_order: Rows = rows[ranked.index.to_numpy(np.intp)]
+    return in_order
 
 
 def highest_of_each(

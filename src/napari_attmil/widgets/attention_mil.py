@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_attmil.widgets.cells_step import CellsStep
 from napari_attmil.widgets.classifier_step import ClassifierStep
-from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.images_step import ImagesStep
 from napari_attmil.widgets.result_step import ResultStep
 from napari_attmil.widgets.step_frame import StepFrame
-from napari_attmil.widgets.style import style_sheet
 
 WIDTH_PX = 380
 FOLLOW_SIZE_MS = 400
 
 
-class AttentionMILWidget(QWidget):
+class AttentionMILWidget(DockPanel):
     """Four steps from images to the cells that decided.
 
     Parameters
@@ -30,16 +28,13 @@ class AttentionMILWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._viewer = napari_viewer
-        self._closed = self._docked = False
+        super().__init__(napari_viewer, parent)
         self._create()
         self._lay_out()
         self._connect()
         self._synchronise()
 
     def _create(self) -> None:
-        self.context = PanelContext(self._viewer, self)
         self._shown_next = "images"
         # Qt lays the panel out little by little: for a while, every new size is followed.
         self._scroll_timer = QTimer(self)
@@ -85,10 +80,8 @@ class AttentionMILWidget(QWidget):
         self.context.session.prediction_changed.connect(self._on_prediction)
         self._scroll_timer.timeout.connect(self._scroll_to_next)
         self._scroll.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
-        self._viewer.events.theme.connect(self._apply_theme)
 
     def _synchronise(self) -> None:
-        self._apply_theme()
         for step in self._steps().values():
             step.tell_state()
         self.frames["images"].setOpen(True)
@@ -98,29 +91,11 @@ class AttentionMILWidget(QWidget):
         """Return the width the panel is made for."""
         return QSize(WIDTH_PX, 700)
 
-    def close_panel(self) -> None:
-        """End the work, and leave the viewer as if the panel had never listened."""
-        if self._closed:
-            return
-        self._closed = True
+    def close_parts(self) -> None:
+        """End the work of the steps."""
         for step in self._steps().values():
             step.close_step()
         self.context.session.prediction_changed.disconnect(self._on_prediction)
-        self.context.close()
-        self._viewer.events.theme.disconnect(self._apply_theme)
-
-    def event(self, event: QEvent) -> bool:
-        """End the work when the dock lets the panel go, or the window closes."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._docked and self.parent() is None:
-                self.close_panel()
-            self._docked = self.parent() is not None
-        return super().event(event)
-
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """End the work."""
-        self.close_panel()
-        super().closeEvent(event)
 
     def _steps(self) -> dict[str, Any]:
         return {
@@ -159,6 +134,3 @@ class AttentionMILWidget(QWidget):
         hidden_below = frame.geometry().bottom() + 6 - self._scroll.viewport().height()
         if hidden_below > bar.value():
             bar.setValue(min(hidden_below, frame.y() - 6))
-
-    def _apply_theme(self) -> None:
-        self.setStyleSheet(style_sheet(self._viewer.theme))

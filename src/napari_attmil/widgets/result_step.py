@@ -17,6 +17,7 @@ from napari_attmil.explore.report import CAUTION, in_words, top_cells
 from napari_attmil.settings import UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_legend import AttentionLegend
+from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.progress_row import ProgressRow
@@ -78,6 +79,10 @@ class ResultStep(QWidget):
         self._slider_label.setBuddy(self._slider)
         self._top_label = QLabel("Cells that counted most")
         self._top_cells = TopCells()
+        self._explore = QPushButton("Explore cells…")
+        self._explore.setToolTip(
+            "Open a panel below the images: colours, gallery, table and map of the cells."
+        )
         self._export = QPushButton("Export cells (CSV)…")
         self._export.setToolTip(
             "Write one row a cell: image, box, score and, once classified, its attention."
@@ -102,6 +107,7 @@ class ResultStep(QWidget):
         layout.addWidget(self._progress)
         layout.addWidget(self._stale)
         layout.addWidget(self._result)
+        layout.addWidget(self._explore)
         layout.addWidget(self._export)
 
     def _connect(self) -> None:
@@ -110,6 +116,7 @@ class ResultStep(QWidget):
         self._progress.stop_clicked.connect(context.runner.stop)
         self._slider.valueChanged.connect(self._on_slider)
         self._top_cells.cell_clicked.connect(context.cells.show_cell)
+        self._explore.clicked.connect(self._open_explorer)
         self._export.clicked.connect(self._ask_where_to_export)
         self._cutter.busy_changed.connect(self._cut_if_wanted)
         context.runner.busy_changed.connect(self._synchronise)
@@ -134,23 +141,7 @@ class ResultStep(QWidget):
 
     def classify(self) -> None:
         """Classify the shown sample off the main thread."""
-        context, session = self._context, self._context.session
-        if context.images is None or session.sample is None or session.classifier is None:
-            return
-        key, is_on_disk = session.key, session.key.startswith("sample:")
-        self._progress.begin("Loading the detector")
-        context.runner.start(
-            tasks.classify_sample,
-            session.sample,
-            context.images,
-            session.boxes,
-            session.classifier.model,
-            context.device_name,
-            session.cohort if is_on_disk else None,
-            on_done=lambda outcome: self._take_over(outcome, key),
-            on_progress=self._progress.setValue,
-            on_end=self._progress.hide,
-        )
+        classify_shown(self._context, self._progress)
 
     def export(self, path: Path) -> None:
         """Write the cells of the shown sample to a CSV file."""
@@ -165,10 +156,6 @@ class ResultStep(QWidget):
             tell_error(error)
             return
         show_info(f"{len(session.boxes)} cells were written to {path}.")
-
-    def _take_over(self, outcome: tasks.Classification | None, key: str) -> None:
-        if outcome is not None:
-            self._context.session.set_prediction(outcome.prediction, outcome.boxes, key)
 
     def _on_prediction(self) -> None:
         prediction = self._context.session.prediction
@@ -240,6 +227,10 @@ class ResultStep(QWidget):
     def _on_slider(self, per_cent: int) -> None:
         self._context.exploration.colour(low=per_cent / 100)
 
+    def _open_explorer(self) -> None:
+        # Through napari, as the menu does: panels do not know each other.
+        self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Explore cells")
+
     def _ask_where_to_export(self) -> None:
         sample = self._context.session.sample
         proposed = f"{sample.name}-cells.csv" if sample is not None else "cells.csv"
@@ -252,12 +243,13 @@ class ResultStep(QWidget):
     def _synchronise(self) -> None:
         context, session = self._context, self._context.session
         prediction = session.prediction
-        missing = self._missing()
+        missing = missing_to_classify(context)
         self._classify.setEnabled(not missing and not context.runner.busy)
         self._hint.setText(missing)
         self._hint.setVisible(bool(missing))
         self._result.setVisible(prediction is not None)
         self._stale.setVisible(session.state.is_stale)
+        self._explore.setEnabled(hasattr(context.viewer, "window"))
         self._export.setEnabled(len(session.boxes) > 0)
         if prediction is None:
             self.state_changed.emit("none yet", False)
@@ -267,18 +259,6 @@ class ResultStep(QWidget):
         if prediction.abstains:
             summary = f"undecided, {summary}"
         self.state_changed.emit(summary, not session.state.is_stale)
-
-    def _missing(self) -> str:
-        """Return what the person has to do before a sample can be classified."""
-        context, session = self._context, self._context.session
-        steps = []
-        if context.images is None:
-            steps.append("choose images (step 1)")
-        if not len(session.boxes):
-            steps.append("detect cells (step 2)")
-        if session.classifier is None:
-            steps.append("load or train a classifier (step 3)")
-        return f"First {', then '.join(steps)}." if steps else ""
 
     def _show_colouring(self) -> None:
         """Say what the colours mean and how many cells are not faded."""

@@ -1,0 +1,173 @@
+"""What the boxes are coloured by, which of them fade, and whether that is up to date."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+from qtpy.QtCore import QSignalBlocker, QTimer
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_attmil.exploration import MAKER, column_title, numeric_columns
+from napari_attmil.explore.colours import Scale
+from napari_attmil.settings import CAUTION
+from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
+from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.explorer_tab import ExplorerTab
+from napari_attmil.widgets.progress_row import ProgressRow
+from napari_attmil.widgets.style import hint_label, narrow_combo
+from napari_attmil.widgets.value_range import ValueRange
+
+STALE = "Boxes changed since the classification; new and moved ones have no attention."
+SCALE_TITLES = {"rank": "by rank", "linear": "by value", "log": "by logarithm of the value"}
+FOLLOW_SLIDER_MS = 30
+
+
+class ColoursTab(ExplorerTab):
+    """Colours the boxes of the shown sample."""
+
+    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
+        super().__init__(context, parent)
+        self._create()
+        self._lay_out()
+        self._connect()
+
+    def _create(self) -> None:
+        self._column = narrow_combo("What the boxes are coloured by.")
+        self._scale = narrow_combo(
+            "How values become colours: by rank every colour has as many cells; by value and by "
+            "logarithm distances between cells show."
+        )
+        for scale in get_args(Scale):
+            self._scale.addItem(SCALE_TITLES[scale], scale)
+        self._outside = narrow_combo("What happens to cells outside of the slider's range.")
+        self._outside.addItem("fade", False)
+        self._outside.addItem("hide", True)
+        self._range = ValueRange()
+        self._explanation = hint_label()
+        self._stale = QLabel(STALE)
+        self._stale.setProperty("warning", True)
+        self._stale.setWordWrap(True)
+        self._update = QPushButton("Classify sample")
+        self._update.setToolTip(
+            "Classify the sample as its boxes are now; only cells that changed are read again."
+        )
+        self._progress = ProgressRow("Cancel", "Stop classifying; nothing changes.")
+        # A dragged slider tells more often than boxes can be coloured.
+        self._slider_timer = QTimer(self)
+        self._slider_timer.setSingleShot(True)
+        self._slider_timer.setInterval(FOLLOW_SLIDER_MS)
+        self._wanted_range = (0.0, 1.0)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.addRow("Colour by", self._column)
+        form.addRow("Scale", self._scale)
+        form.addRow("Outside", self._outside)
+        left = QVBoxLayout()
+        left.addLayout(form)
+        left.addWidget(self._stale)
+        left.addWidget(self._update)
+        left.addWidget(self._progress)
+        left.addWidget(hint_label(CAUTION))
+        left.addStretch(1)
+        right = QVBoxLayout()
+        right.addWidget(self._range, 1)
+        right.addWidget(self._explanation)
+        layout = QHBoxLayout(self)
+        layout.addLayout(left, 2)
+        layout.addLayout(right, 3)
+
+    def _connect(self) -> None:
+        context, session = self._context, self._context.session
+        self._column.activated.connect(self._on_choice)
+        self._scale.activated.connect(self._on_choice)
+        self._outside.activated.connect(self._on_choice)
+        self._range.range_changed.connect(self._on_range)
+        self._slider_timer.timeout.connect(self._apply_range)
+        self._update.clicked.connect(lambda: classify_shown(context, self._progress))
+        self._progress.stop_clicked.connect(context.runner.stop)
+        context.runner.busy_changed.connect(self.invalidate)
+        context.images_changed.connect(self.invalidate)
+        self.listen(context.exploration.table_changed, self.invalidate)
+        self.listen(context.exploration.colouring_changed, self.invalidate)
+        self.listen(session.classifier_changed, self.invalidate)
+
+    def close_tab(self) -> None:
+        """Stop listening and working."""
+        self._slider_timer.stop()
+        super().close_tab()
+
+    def refresh(self) -> None:
+        """Show colouring and range, and whether they are up to date."""
+        self._fill_columns()
+        self._show_choices()
+        self._show_distribution()
+        self._show_state()
+
+    def _fill_columns(self) -> None:
+        columns = [MAKER, *numeric_columns(self._context.exploration.sample_table)]
+        shown = [self._column.itemData(place) for place in range(self._column.count())]
+        if columns == shown:
+            return
+        with QSignalBlocker(self._column):
+            self._column.clear()
+            for column in columns:
+                title = "who made the box" if column == MAKER else column_title(column)
+                self._column.addItem(title, column)
+
+    def _show_choices(self) -> None:
+        exploration = self._context.exploration
+        colouring = exploration.colouring
+        for combo, value in (
+            (self._column, exploration.coloured_column),
+            (self._scale, colouring.scale),
+            (self._outside, colouring.hides),
+        ):
+            with QSignalBlocker(combo):
+                combo.setCurrentIndex(combo.findData(value))
+        has_scale = exploration.coloured_column != MAKER
+        for control in (self._scale, self._outside, self._range):
+            control.setEnabled(has_scale)
+        self._range.setRange(colouring.low, colouring.high)
+
+    def _show_distribution(self) -> None:
+        exploration = self._context.exploration
+        spread = exploration.distribution()
+        ticks = [f"{tick:.3g}" for tick in spread.ticks]
+        self._range.histogram.setValue(spread.heights, spread.colours, ticks)
+        known = np.isfinite(exploration.relative())
+        if not known.any():
+            self._explanation.setText("Yellow boxes are a person's, blue ones the detector's.")
+            return
+        shown = int(np.count_nonzero(exploration.is_inside() & known))
+        title = column_title(exploration.coloured_column)
+        height = f"{title} at each rank" if exploration.colouring.scale == "rank" else "cells"
+        self._explanation.setText(
+            f"{shown} of {known.sum()} cells are in the range. Height of the bars: {height}."
+        )
+
+    def _show_state(self) -> None:
+        context, session = self._context, self._context.session
+        missing = missing_to_classify(context)
+        self._stale.setVisible(session.state.is_stale)
+        self._update.setText("Update" if session.state.is_stale else "Classify sample")
+        self._update.setVisible(session.prediction is None or session.state.is_stale)
+        self._update.setEnabled(not missing and not context.runner.busy)
+        self._update.setStatusTip(missing)
+
+    def _on_choice(self) -> None:
+        self._context.exploration.colour(
+            column=self._column.currentData(),
+            scale=self._scale.currentData(),
+            hides=self._outside.currentData(),
+        )
+
+    def _on_range(self, low: float, high: float) -> None:
+        self._wanted_range = (low, high)
+        if not self._slider_timer.isActive():
+            self._slider_timer.start()
+
+    def _apply_range(self) -> None:
+        low, high = self._wanted_range
+        self._context.exploration.colour(low=low, high=high)

@@ -1,0 +1,82 @@
+"""The dock widget "Explore cells": which cells decided, what they look like, and how sure it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+
+from napari_attmil.widgets.colours_tab import ColoursTab
+from napari_attmil.widgets.dock_panel import DockPanel
+from napari_attmil.widgets.explorer_tab import ExplorerTab
+from napari_attmil.widgets.scope_bar import ScopeBar
+
+HEIGHT_PX = 300
+
+
+class ExploreWidget(DockPanel):
+    """Tabs that look at the cells of a sample or a cohort from several sides.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer it works on.
+    """
+
+    _was_placed = True  # while it is being made
+
+    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(napari_viewer, parent)
+        # A timer of its own dies with the panel.
+        self._place_timer = QTimer(self)
+        self._place_timer.setSingleShot(True)
+        self._place_timer.timeout.connect(self._go_below)
+        self._was_placed = False
+        self._create()
+        self._lay_out()
+
+    def _create(self) -> None:
+        self.scope_bar = ScopeBar(self.context)
+        self.colours = ColoursTab(self.context)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        for title, tip, tab in self._named_tabs():
+            self.tabs.addTab(tab, title)
+            self.tabs.setTabToolTip(self.tabs.indexOf(tab), tip)
+
+    def _named_tabs(self) -> tuple[tuple[str, str, ExplorerTab], ...]:
+        return (("Colours", "What the boxes are coloured by.", self.colours),)
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.scope_bar)
+        layout.addWidget(self.tabs, 1)
+
+    def sizeHint(self) -> QSize:
+        """Return a size that leaves room for the images above."""
+        return QSize(900, HEIGHT_PX)
+
+    def close_parts(self) -> None:
+        """End the work of the tabs."""
+        self.scope_bar.close_tab()
+        for _, _, tab in self._named_tabs():
+            tab.close_tab()
+
+    def event(self, event: QEvent) -> bool:
+        """Go below the images once: napari docks all plugins at the right."""
+        if event.type() == QEvent.Type.ParentChange and not self._was_placed:
+            self._was_placed = True
+            self._place_timer.start(0)
+        return super().event(event)
+
+    def _go_below(self) -> None:
+        dock, window = self.parent(), self.window()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parent()
+        if dock is None or not isinstance(window, QMainWindow):
+            return
+        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+        window.resizeDocks([dock], [HEIGHT_PX], Qt.Orientation.Vertical)
