@@ -1,12 +1,13 @@
-"""Train the detector that the package ships, from nothing, on two CPU cores.
+"""Train the detector that the package ships, on one or two CPU cores.
 
     python scripts/train_detector.py --data ../shared/data --minutes 75 --run runs/detector
+    python scripts/train_detector.py --start W --rate 2e-4 --minutes 45 --run runs/further
 
-Half of every batch comes from TXL-PBC (stained smears, MIT licence, red cells only; white cells
-and platelets are background), half from the simulator (unstained and stained). The learning
-rate follows the clock, so that a busy machine still finishes its schedule; a run that was
-killed goes on from its last checkpoint. Nothing of TXL-PBC's validation part, and no image of
-Chula RBC-12, is used.
+A third of every batch comes from TXL-PBC (stained smears, MIT licence, red cells only; white
+cells and platelets are background), a third from the simulator's good images (unstained and
+stained), a third from its poor ones. The learning rate follows the clock, so that a busy machine
+still finishes its schedule; a run that was killed goes on from its last checkpoint. Nothing of
+TXL-PBC's validation part, and no image of Chula RBC-12, is used.
 """
 
 from __future__ import annotations
@@ -27,17 +28,22 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from napari_attmil.cells.augmentation import LabelledImage, random_crop
 from napari_attmil.cells.network import CellRCNN, DetectorArchitecture
-from napari_attmil.checkpoints import Checkpoint, save_checkpoint
+from napari_attmil.cells.detector import load_weights
+from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from napari_attmil.device import Device, choose_device
+from napari_attmil.images.appearance import draw_rough_appearance
+from napari_attmil.images.cell_shapes import CELL_TYPES
 from napari_attmil.images.simulation import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIMULATED_IMAGES = 700
+ROUGH_IMAGES = 400
+SIMULATED_SIDE_PX = 448
 BATCH_SIZE = 8
 PEAK_LEARNING_RATE = 7e-4
-WARM_UP_STEPS = 300
+WARM_UP_STEPS = 100
 AVERAGE_DECAY = 0.998
 SAVE_EVERY_S = 240.0
 
@@ -60,19 +66,36 @@ def simulate(count: int, seed: int) -> list[LabelledImage]:
     for index in range(count):
         rng = np.random.default_rng([seed, index])
         stained = index % 5 == 4
-        diameter = float(rng.uniform(30, 60))
-        side = 448
-        densest = 0.75 * side**2 / diameter**2
-        settings = SimulationSettings(
-            image_size_px=side,
-            cell_diameter_px=diameter,
-            cells_per_image=int(rng.uniform(0.05, 1) ** 1.5 * densest),
-            look="stained" if stained else "unstained",
-            variety=float(rng.uniform(0.3, 1)),
-        )
+        look = "stained" if stained else "unstained"
+        settings = field_settings(rng).replace(look=look, variety=float(rng.uniform(0.3, 1)))
         field = simulate_image(settings, rng)
         images.append(LabelledImage(field.image, field.xyxy, stained))
     return images
+
+
+def simulate_rough(count: int, seed: int) -> list[LabelledImage]:
+    """Return poor unstained fields, half of them dominated by one type of cell."""
+    images = []
+    for index in range(count):
+        rng = np.random.default_rng([seed, 1, index])
+        settings = field_settings(rng)
+        common = str(rng.choice(CELL_TYPES)) if index % 2 else "discocyte"
+        shares = np.array([0.4 if name == common else 0.045 for name in CELL_TYPES])
+        types = rng.choice(CELL_TYPES, settings.cells_per_image, p=shares / shares.sum())
+        field = simulate_image(settings, rng, types.tolist(), draw_rough_appearance(rng))
+        images.append(LabelledImage(field.image, field.xyxy, stained=False))
+    return images
+
+
+def field_settings(rng: np.random.Generator) -> SimulationSettings:
+    """Draw the size and the number of a field's cells."""
+    diameter = float(rng.uniform(30, 60))
+    densest = 0.75 * SIMULATED_SIDE_PX**2 / diameter**2
+    return SimulationSettings(
+        image_size_px=SIMULATED_SIDE_PX,
+        cell_diameter_px=diameter,
+        cells_per_image=int(rng.uniform(0.05, 1) ** 1.5 * densest),
+    )
 
 
 class Crops(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -101,10 +124,10 @@ def collate(items: list[Any]) -> tuple[torch.Tensor, list[dict[str, torch.Tensor
     return images, targets
 
 
-def learning_rate(step: int, progress: float) -> float:
+def learning_rate(peak: float, step: int, progress: float) -> float:
     """Return the rate after `step` steps and a share of the time: warm-up, then cosine to 0."""
     warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
-    return PEAK_LEARNING_RATE * warm_up * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return peak * warm_up * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
 def average_into(average: CellRCNN, network: CellRCNN, decay: float) -> None:
@@ -152,12 +175,19 @@ def train(arguments: argparse.Namespace) -> None:
     architecture = DetectorArchitecture(backbone=arguments.backbone)
     device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)
-    network = CellRCNN(architecture).to(device.torch()).train()
+    network = CellRCNN(architecture)
+    if arguments.start:
+        load_weights(network, load_checkpoint(arguments.start, "detector").weights)
+    network = network.to(device.torch()).train()
     network = network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=0.03)
     run = Run(network, copy.deepcopy(network), optimiser)
     run.resume(arguments.run / "state.pt")
-    sources = [read_txl(arguments.data / "txl_pbc"), simulate(SIMULATED_IMAGES, arguments.seed)]
+    sources = [
+        read_txl(arguments.data / "txl_pbc"),
+        simulate(SIMULATED_IMAGES, arguments.seed),
+        simulate_rough(ROUGH_IMAGES, arguments.seed),
+    ]
     crops = Crops(sources, architecture.working_diameter_px, arguments.seed + run.step)
     print(f"{[len(source) for source in sources]} images, from step {run.step}", flush=True)
     budget_s = arguments.minutes * 60
@@ -166,7 +196,7 @@ def train(arguments: argparse.Namespace) -> None:
     for images, targets in DataLoader(
         crops, BATCH_SIZE, num_workers=1, collate_fn=collate, prefetch_factor=8
     ):
-        rate = learning_rate(run.step, run.elapsed_s / budget_s)
+        rate = learning_rate(arguments.rate, run.step, run.elapsed_s / budget_s)
         losses = train_step(run, images, targets, device, rate)
         for name, value in losses.items():
             recent[name] = recent.get(name, value) * 0.98 + 0.02 * value
@@ -221,6 +251,8 @@ def save_weights(
     provenance = {
         "data": "TXL-PBC train (MIT; github.com/lugan113/TXL-PBC_Dataset) + simulation",
         "script": "scripts/train_detector.py",
+        "start": str(arguments.start or ""),
+        "peak_learning_rate": arguments.rate,
         "seed": arguments.seed,
         "steps": run.step,
         "batch_size": BATCH_SIZE,
@@ -237,6 +269,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--run", type=Path, default=Path("runs/detector"))
+    parser.add_argument("--start", type=Path, help="model file to go on from; random if none")
+    parser.add_argument("--rate", type=float, default=PEAK_LEARNING_RATE, help="its peak")
     parser.add_argument("--minutes", type=float, default=75)
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--device", default="auto")

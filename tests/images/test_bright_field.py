@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_attmil.images.bright_field import Appearance, draw_appearance, expose
+from napari_attmil.images.appearance import Appearance, draw_appearance
+from napari_attmil.images.bright_field import expose
 
 NOISE_FREE = Appearance(defocus_um=0.0, contrast=0.0, blur_px=0.3, brightness=200.0)
 
 
 def test_absorbing_slab_follows_beer_and_lambert() -> None:
-    slab = np.full((120, 120), 2.0, dtype=np.float32)
+    slab = np.full((1, 120, 120), 2.0, dtype=np.float32)
     look = replace(NOISE_FREE, absorption_per_um=0.25, contrast=0.0)
     image = expose(slab, 0.15, 10, look, np.random.default_rng(0))
     assert image.shape == (100, 100)
@@ -22,7 +23,8 @@ def test_absorbing_slab_follows_beer_and_lambert() -> None:
 
 def one_disc() -> np.ndarray:
     y, x = np.mgrid[-100:100, -100:100]
-    return np.sqrt(np.maximum(1 - (x**2 + y**2) / 50.0**2, 0)).astype(np.float32) * 2
+    height = np.sqrt(np.maximum(1 - (x**2 + y**2) / 50.0**2, 0))
+    return height[np.newaxis].astype(np.float32) * 2
 
 
 def test_defocus_of_the_other_sign_swaps_dark_and_bright_rims() -> None:
@@ -46,8 +48,8 @@ def test_defocus_of_the_other_sign_swaps_dark_and_bright_rims() -> None:
 
 def test_rim_is_twice_as_wide_at_four_times_the_defocus() -> None:
     # Fresnel: fringes at a weak phase step lie at multiples of sqrt(wavelength * defocus).
-    step = np.zeros((100, 500), dtype=np.float32)
-    step[:, :250] = 1.0
+    step = np.zeros((1, 100, 500), dtype=np.float32)
+    step[..., :250] = 1.0
     weak = replace(NOISE_FREE, contrast=0.5, absorption_per_um=0.0, condenser_angle_rad=0.0)
     near, far = (
         expose(step, 0.05, 0, replace(weak, defocus_um=defocus_um), np.random.default_rng(0))
@@ -58,15 +60,15 @@ def test_rim_is_twice_as_wide_at_four_times_the_defocus() -> None:
 
 
 def test_thickness_in_the_margin_is_not_in_the_image() -> None:
-    specimen = np.zeros((140, 140), dtype=np.float32)
-    specimen[:15, :15] = 3.0
+    specimen = np.zeros((1, 140, 140), dtype=np.float32)
+    specimen[0, :15, :15] = 3.0
     look = replace(NOISE_FREE, absorption_per_um=0.3)
     assert (expose(specimen, 0.15, 40, look, np.random.default_rng(0)) == 200).all()
 
 
 def test_light_falls_off_as_stated() -> None:
     look = replace(NOISE_FREE, vignetting=0.2, gradient_x=0.1)
-    image = expose(np.zeros((101, 101), np.float32), 0.15, 0, look, np.random.default_rng(0))
+    image = expose(np.zeros((1, 101, 101), np.float32), 0.15, 0, look, np.random.default_rng(0))
     assert image[50, 50] == 200
     assert image[50, 100] == round(200 * 1.1 * 0.9)  # right edge: half of the corner's vignetting
     assert image[0, 0] == round(200 * 0.9 * 0.8)
@@ -74,7 +76,7 @@ def test_light_falls_off_as_stated() -> None:
 
 def test_camera_noise_has_the_stated_deviation() -> None:
     look = replace(NOISE_FREE, brightness=128.0, shot_noise=6.0, read_noise=3.0)
-    image = expose(np.zeros((400, 400), np.float32), 0.15, 0, look, np.random.default_rng(0))
+    image = expose(np.zeros((1, 400, 400), np.float32), 0.15, 0, look, np.random.default_rng(0))
     # Photon noise falls with the square root of the light; rounding adds a variance of 1/12.
     expected = np.sqrt(6.0**2 * 128 / 255 + 3.0**2 + 1 / 12)
     assert image.std() == pytest.approx(expected, rel=0.02)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from scipy import stats
 from scipy.ndimage import gaussian_filter
 
-from napari_attmil.images.bright_field import Appearance
+from napari_attmil.images.appearance import Appearance
 from napari_attmil.images.cell_shapes import CELL_TYPES
 from napari_attmil.images.simulation import (
     CLASSES,

@@ -126,7 +126,7 @@ class Detector:
         architecture = DetectorArchitecture.checked(**checkpoint.settings)
         network = CellRCNN(architecture)
         try:
-            _load_weights(network, checkpoint.weights)
+            load_weights(network, checkpoint.weights)
         except (RuntimeError, KeyError) as error:
             raise UserError(f"{path} does not fit its own settings; it is damaged.") from error
         return cls(
@@ -336,7 +336,7 @@ def shipped_weights() -> Path:
     return Path(str(folder / "detector.safetensors"))
 
 
-def _load_weights(network: CellRCNN, weights: Mapping[str, torch.Tensor]) -> None:
+def load_weights(network: CellRCNN, weights: Mapping[str, torch.Tensor]) -> None:
     # Counters of batch normalisation are not shipped: only training would need them.
     counters = {k for k in network.state_dict() if k.endswith("num_batches_tracked")}
     missing, unexpected = network.load_state_dict(

@@ -9,118 +9,22 @@ finite aperture does; then the illumination, dust, and a camera's shot and read 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import fft, ndimage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-Look = Literal["unstained", "stained"]
+    from napari_attmil.images.appearance import Appearance
 
 _WAVELENGTH_UM: Final = 0.55
 _INDEX_DIFFERENCE: Final = 0.06  # between a red cell (1.40) and plasma (1.34)
 _NUMERICAL_APERTURE: Final = 1.25  # 100x oil immersion
-
-
-@dataclass(frozen=True)
-class Appearance:
-    """What differs between one image's look and another's, apart from its cells.
-
-    Attributes
-    ----------
-    defocus_um
-        Distance of the focal plane from the cells; its sign decides which rim is the dark one.
-    defocus_spread_um
-        How far the defocus strays from its mean within the image.
-    contrast
-        Phase delay relative to that of a cell in plasma; 1 is physical.
-    absorption_per_um
-        Absorption coefficient of a cell: near 0 unstained, 0.1 and more stained.
-    condenser_angle_rad
-        Half angle of the illumination cone (standard deviation): blurs in proportion to defocus.
-    tilt_x, tilt_y
-        Oblique illumination, -1 to 1: a relief with one side bright and the other dark.
-    brightness
-        Grey level of the empty background, 0 to 255.
-    gradient_x, gradient_y
-        Relative change of the illumination from the middle to the right or lower edge.
-    vignetting
-        Relative loss of light in the corners.
-    blur_px
-        Standard deviation of the camera's and lens's blur.
-    shot_noise
-        Standard deviation of the photon noise in grey levels where the image is 255; it grows with
-        the square root of the light.
-    read_noise
-        Standard deviation of the noise that does not depend on light, in grey levels.
-    dust
-        Number of particles in the light path, far out of focus.
-    debris
-        Number of particles between the cells, up to the size of a platelet; they are no cells.
-    """
-
-    defocus_um: float
-    defocus_spread_um: float = 0.0
-    contrast: float = 1.0
-    absorption_per_um: float = 0.01
-    condenser_angle_rad: float = 0.1
-    tilt_x: float = 0.0
-    tilt_y: float = 0.0
-    brightness: float = 140.0
-    gradient_x: float = 0.0
-    gradient_y: float = 0.0
-    vignetting: float = 0.0
-    blur_px: float = 0.6
-    shot_noise: float = 0.0
-    read_noise: float = 0.0
-    dust: int = 0
-    debris: int = 0
-
-
-def draw_appearance(look: Look, variety: float, rng: np.random.Generator) -> Appearance:
-    """Draw focus, light and noise.
-
-    Parameters
-    ----------
-    look
-        Unstained cells show rims, stained ones are dark on a bright ground.
-    variety
-        0 gives a typical image, 1 anything between what microscopes give.
-    rng
-        Always asked for the same number of draws.
-    """
-
-    def around(typical: float, lowest: float, highest: float) -> float:
-        """Draw from the range's part that the variety opens; always one number from `rng`."""
-        low = typical + variety * (lowest - typical)
-        high = typical + variety * (highest - typical)
-        return float(low + (high - low) * rng.random())
-
-    stained = look == "stained"
-    swapped = rng.random() < variety / 2
-    oblique = rng.random() < variety / 3
-    defocus_um = around(1.0, 0.0, 2.0) if stained else around(2.5, 0.8, 5.0)
-    return Appearance(
-        defocus_um=-defocus_um if swapped else defocus_um,
-        defocus_spread_um=defocus_um * around(0.12, 0.0, 0.4),  # never through the focus
-        contrast=around(0.1, 0.0, 0.3) if stained else around(0.6, 0.25, 1.0),
-        absorption_per_um=around(0.2, 0.08, 0.4) if stained else around(0.02, 0.0, 0.06),
-        condenser_angle_rad=around(0.1, 0.04, 0.2),
-        tilt_x=oblique * around(0, -1, 1),
-        tilt_y=oblique * around(0, -1, 1),
-        brightness=around(215, 170, 245) if stained else around(140, 90, 200),
-        gradient_x=around(0, -0.2, 0.2),
-        gradient_y=around(0, -0.2, 0.2),
-        vignetting=around(0.06, 0.0, 0.3),
-        blur_px=around(0.7, 0.4, 1.6),
-        shot_noise=around(3.5, 1.0, 9.0),
-        read_noise=around(1.0, 0.3, 3.0),
-        dust=round(around(6, 0, 20)),
-        debris=round(around(4, 0, 16)),
-    )
+_SHARPENED_PX: Final = 1.5
 
 
 def expose(
@@ -130,12 +34,13 @@ def expose(
     appearance: Appearance,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """Take a photograph of a thickness map.
+    """Take a photograph of a specimen.
 
     Parameters
     ----------
-    thickness_um : (Y + 2 margin, X + 2 margin) float32
-        Optical thickness, with a margin around the image for what reaches into it.
+    thickness_um : (layers, Y + 2 margin, X + 2 margin) float32
+        Optical thickness, with a margin around the image for what reaches into it; the layers lie
+        from `-appearance.height_spread_um` to the same above.
     pixel_size_um
         Edge of a pixel.
     margin_px
@@ -149,15 +54,21 @@ def expose(
     -------
     (Y, X) uint8
     """
-    specimen_um = thickness_um + _debris(thickness_um.shape, pixel_size_um, appearance.debris, rng)
-    light = _defocused(specimen_um, pixel_size_um, appearance, rng)
+    layers_um = thickness_um.copy()
+    layers_um[0] += _debris(thickness_um.shape[1:], pixel_size_um, appearance.debris, rng)
+    light = _defocused(layers_um, pixel_size_um, appearance, rng)
     light = light[margin_px : light.shape[0] - margin_px, margin_px : light.shape[1] - margin_px]
     light = light * illumination(light.shape, appearance)
     _add_dust(light, appearance.dust, rng)
+    if appearance.mottle > 0:
+        light = light * (1 + appearance.mottle * _film(light.shape, 1 / pixel_size_um, rng))
     deviation = np.sqrt(
         appearance.read_noise**2 + appearance.shot_noise**2 * np.maximum(light, 0) / 255
     ).astype(np.float32)
     light = light + deviation * rng.standard_normal(light.shape, dtype=np.float32)
+    if appearance.sharpening > 0:
+        blurred = ndimage.gaussian_filter(light, _SHARPENED_PX)
+        light = light + np.float32(appearance.sharpening) * (light - blurred)
     return np.clip(np.rint(light), 0, 255).astype(np.uint8)
 
 
@@ -171,20 +82,20 @@ def illumination(shape: tuple[int, ...], appearance: Appearance) -> NDArray[np.f
 
 
 def _defocused(
-    thickness_um: NDArray[np.float32],
+    layers_um: NDArray[np.float32],
     pixel_size_um: float,
     appearance: Appearance,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Relative intensity of the defocused specimen, 1 where it is empty."""
-    height, width = thickness_um.shape
+    height, width = layers_um.shape[1:]
     shape = (fft.next_fast_len(height), fft.next_fast_len(width))
     phase = 2 * np.pi / _WAVELENGTH_UM * _INDEX_DIFFERENCE * appearance.contrast
     delay = np.complex64(1j * phase - appearance.absorption_per_um / 2)
     # The undisturbed light is left out: it is 1 everywhere, also where the array is padded.
-    spectrum = fft.fft2(np.exp(delay * thickness_um) - 1, shape)
+    spectra = [fft.fft2(np.exp(delay * layer_um) - 1, shape) for layer_um in layers_um]
     near, far = (
-        _propagated(spectrum, pixel_size_um, appearance.defocus_um + stray_um, appearance)
+        _propagated(spectra, pixel_size_um, appearance.defocus_um + stray_um, appearance)
         for stray_um in (-appearance.defocus_spread_um, appearance.defocus_spread_um)
     )
     share = rng.uniform(0, 1, (4, 4)).astype(np.float32)
@@ -195,25 +106,54 @@ def _defocused(
 
 
 def _propagated(
-    spectrum: NDArray[np.complex64], pixel_size_um: float, defocus_um: float, appearance: Appearance
+    spectra: Sequence[NDArray[np.complex64]],
+    pixel_size_um: float,
+    defocus_um: float,
+    appearance: Appearance,
 ) -> NDArray[np.float32]:
-    """Intensity in a plane `defocus_um` away; `spectrum` is that of the wave minus 1."""
-    frequency_y = fft.fftfreq(spectrum.shape[0], pixel_size_um).astype(np.float32)[:, None]
-    frequency_x = fft.fftfreq(spectrum.shape[1], pixel_size_um).astype(np.float32)[None, :]
+    """Intensity in a plane `defocus_um` away; each spectrum is that of a layer's wave minus 1.
+
+    Layers do not shade each other (the first Born approximation): cells hardly overlap.
+    """
+    frequency_y = fft.fftfreq(spectra[0].shape[0], pixel_size_um).astype(np.float32)[:, None]
+    frequency_x = fft.fftfreq(spectra[0].shape[1], pixel_size_um).astype(np.float32)[None, :]
     cutoff = _NUMERICAL_APERTURE / _WAVELENGTH_UM
     squared = frequency_x**2 + frequency_y**2
     oblique = 1 + (appearance.tilt_x * frequency_x + appearance.tilt_y * frequency_y) / np.float32(
         cutoff
     )
     pupil = oblique * np.exp(-((squared / np.float32(cutoff**2)) ** 2))
-    fresnel = np.exp(np.complex64(-1j * np.pi * _WAVELENGTH_UM * defocus_um) * squared)
-    wave = 1 + fft.ifft2(spectrum * (pupil * fresnel))
+    wave = np.complex64(1)
+    for spectrum, height_um in zip(spectra, _heights_um(len(spectra), appearance), strict=True):
+        path_um = defocus_um + height_um
+        fresnel = np.exp(np.complex64(-1j * np.pi * _WAVELENGTH_UM * path_um) * squared)
+        wave = wave + fft.ifft2(spectrum * (pupil * fresnel))
     intensity = (wave.real**2 + wave.imag**2).astype(np.float32)
     coherence_px = appearance.condenser_angle_rad * defocus_um / pixel_size_um
     return np.asarray(
         ndimage.gaussian_filter(intensity, np.hypot(coherence_px, appearance.blur_px)),
         dtype=np.float32,
     )
+
+
+def _heights_um(layers: int, appearance: Appearance) -> list[float]:
+    if layers == 1:
+        return [0.0]
+    spread_um = appearance.height_spread_um
+    return [float(height) for height in np.linspace(-spread_um, spread_um, layers)]
+
+
+def _film(
+    shape: tuple[int, ...], px_per_um: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Uneven transmission of mean 0 and standard deviation 1, blotches of 0.5 to 3 um."""
+    film = np.zeros(shape, dtype=np.float32)
+    for size_um in (0.5, 1.2, 3.0):
+        blotches = ndimage.gaussian_filter(
+            rng.standard_normal(shape, dtype=np.float32), size_um * px_per_um, mode="wrap"
+        )
+        film += rng.uniform(0.2, 1) * blotches / blotches.std()
+    return np.asarray(film / film.std(), dtype=np.float32)
 
 
 def _debris(

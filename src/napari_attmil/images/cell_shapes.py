@@ -200,6 +200,34 @@ def _echinocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     return _dome(rho) ** 0.7 * (rng.uniform(1.6, 2.6) + rng.uniform(0.3, 1.3) * knobs)
 
 
+def _spheroechinocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
+    """Draw a crenated cell that has rounded up: a thick body under a dense crown of spots."""
+    size, crown = rng.uniform(0.68, 0.9), int(rng.integers(7, 13))
+    x, y = x / size, y / size
+    rho = _radius(x, y, rng, wobble=0.02)
+    knobs = np.zeros_like(rho)
+    start = rng.uniform(0, 2 * np.pi)
+    for distance, count in ((0.82, crown), (0.45, crown // 2), (0.0, 1)):
+        for turn in start + np.arange(count) * (2 * np.pi / max(count, 1)):
+            turn, away = turn + rng.normal(0, 0.12), distance + rng.normal(0, 0.04)
+            width = rng.uniform(0.08, 0.14)
+            centre = (away * np.cos(turn), away * np.sin(turn))
+            knobs += rng.uniform(0.5, 1.2) * _spot(x, y, centre, (width, width))
+    return _dome(rho) ** 0.5 * (rng.uniform(2.2, 3.8) + rng.uniform(0.6, 2.0) * knobs)
+
+
+def _acanthocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
+    """Draw a cell without pallor and with a few long spikes at uneven distances."""
+    size, spikes = rng.uniform(0.65, 0.8), int(rng.integers(4, 9))
+    theta = np.arctan2(y, x)
+    outline = np.ones_like(theta)
+    for turn in rng.uniform(0, 2 * np.pi, spikes):
+        sharpness = rng.uniform(20, 60)
+        outline += rng.uniform(0.15, 0.45) * np.exp(sharpness * (np.cos(theta - turn) - 1))
+    rho = _radius(x / size, y / size, rng, wobble=0.03) / outline
+    return _dome(rho) * rng.uniform(2.0, 3.2)
+
+
 def _knizocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     """Draw a cell with a ridge between two pallors, or one folded over a chord of its own."""
     if rng.random() < 0.5:
@@ -248,5 +276,7 @@ _THICKNESS: Final[dict[str, Thickness]] = {
     "knizocyte": _knizocyte,
     "ghost": _ghost,
     "fragment": _fragment,
+    "spheroechinocyte": _spheroechinocyte,
+    "acanthocyte": _acanthocyte,
 }
 CELL_TYPES: Final = tuple(_THICKNESS)

@@ -28,19 +28,21 @@ class FieldOfView:
         Edge of the square image.
     cell_diameter_px
         Diameter of a normal cell; the margin around the image has room for the longest one.
+    layers
+        Heights at which cells lie, turn by turn.
 
     Attributes
     ----------
-    thickness_um : (size + 2 margin, size + 2 margin) float32
+    thickness_um : (layers, size + 2 margin, size + 2 margin) float32
     boxes : list of (x_min, y_min, x_max, y_max)
         In pixels of the image, in the order in which the cells were placed.
     """
 
-    def __init__(self, image_size_px: int, cell_diameter_px: float) -> None:
+    def __init__(self, image_size_px: int, cell_diameter_px: float, layers: int = 1) -> None:
         self.size_px = image_size_px
         self.margin_px = int(np.ceil(1.5 * cell_diameter_px))
         edge = image_size_px + 2 * self.margin_px
-        self.thickness_um = np.zeros((edge, edge), dtype=np.float32)
+        self.thickness_um = np.zeros((layers, edge, edge), dtype=np.float32)
         self.boxes: list[tuple[int, int, int, int]] = []
         self._centres = np.empty((0, 2))
         self._radii_px = np.empty(0)
@@ -84,5 +86,6 @@ class FieldOfView:
         columns = np.flatnonzero(visible.any(axis=0)) + inside_x.start + left
         self.boxes.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
         y, x = top + self.margin_px, left + self.margin_px
-        self.thickness_um[y : y + height, x : x + width] += cell.thickness_um
+        layer_um = self.thickness_um[len(self.boxes) % len(self.thickness_um)]
+        layer_um[y : y + height, x : x + width] += cell.thickness_um
         return True

@@ -21,7 +21,8 @@ import tifffile
 from pydantic import Field, field_validator
 
 from napari_attmil.checkpoints import write_atomically
-from napari_attmil.images.bright_field import Appearance, Look, draw_appearance, expose
+from napari_attmil.images.appearance import Appearance, Look, draw_appearance
+from napari_attmil.images.bright_field import expose
 from napari_attmil.images.cell_shapes import CELL_TYPES, NORMAL_DIAMETER_UM, draw_cell
 from napari_attmil.images.field import FieldOfView
 from napari_attmil.settings import Settings, UserError
@@ -50,6 +51,9 @@ MIXED_TYPES: Final[Mapping[str, float]] = {
     **dict.fromkeys([name for name in CELL_TYPES if name != "discocyte"], 0.06),
 }
 """Shares of a field that shows every type, to train a detector on."""
+
+HEIGHTS: Final = 3
+"""At how many heights the cells of one image lie where they do not lie at the same."""
 
 _FORMAT: Final = "napari-attmil simulation/1"
 _MARKER: Final = "simulation.json"
@@ -196,7 +200,8 @@ def simulate_image(
             f"There is no cell type {unknown[0]!r}; choose from {', '.join(CELL_TYPES)}."
         )
     appearance = appearance or draw_appearance(settings.look, settings.variety, rng)
-    field = FieldOfView(settings.image_size_px, settings.cell_diameter_px)
+    layers = HEIGHTS if appearance.height_spread_um > 0 else 1
+    field = FieldOfView(settings.image_size_px, settings.cell_diameter_px, layers)
     placed = [
         name
         for name in cell_types

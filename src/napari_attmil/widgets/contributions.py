@@ -83,7 +83,7 @@ def write_boxes(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 def _simulated_sample(label: ClassName) -> list[LayerData]:
     """Return a stack of bright-field images, all from one simulated microscope."""
-    from napari_attmil.images.bright_field import draw_appearance
+    from napari_attmil.images.appearance import draw_appearance
     from napari_attmil.images.simulation import CLASSES, SimulationSettings, simulate_image
 
     rng = np.random.default_rng(SAMPLE_SEED)
