@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.model_selection import StratifiedGroupKFold
 
 from napari_attmil.bags.bag import Bag
-from napari_attmil.cells.detector import median_diameter_px
+from napari_attmil.cells.boxes import median_diameter_px
 from napari_attmil.checkpoints import write_atomically
 from napari_attmil.images.cohort import Frame
 from napari_attmil.images.reading import read_frame

@@ -27,8 +27,8 @@ from skimage import io
 from torch.utils.data import DataLoader, IterableDataset
 
 from napari_attmil.cells.augmentation import LabelledImage, random_crop
-from napari_attmil.cells.network import CellRCNN, DetectorArchitecture
 from napari_attmil.cells.detector import load_weights
+from napari_attmil.cells.network import CellRCNN, DetectorArchitecture
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from napari_attmil.device import Device, choose_device
 from napari_attmil.images.appearance import draw_rough_appearance

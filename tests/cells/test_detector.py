@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from napari_attmil.cells.boxes import match_boxes
-from napari_attmil.cells.detector import Detector, shipped_weights, to_grey
+from napari_attmil.cells.detector import Detector, shipped_weights
 from napari_attmil.cells.network import CellRCNN, DetectorArchitecture
+from napari_attmil.cells.rescaling import to_grey
 from napari_attmil.checkpoints import Checkpoint, save_checkpoint
 from napari_attmil.device import choose_device
 from napari_attmil.images.simulation import SimulationSettings, simulate_image
@@ -80,7 +81,7 @@ def test_images_are_read_one_batch_at_a_time(shipped: Detector, field: object) -
     )
     first = next(frames)
     assert (first.done, first.total, first.image_index) == (1, 100, 0)
-    assert Lazy.read == 2
+    assert Lazy.read <= 3  # the batch, and one read ahead
 
 
 def test_an_empty_field_has_no_cells_and_no_error(shipped: Detector) -> None:
@@ -156,14 +157,14 @@ def test_a_full_memory_halves_the_batch_and_loses_no_image(
     shipped: Detector, field: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = shipped.detect([field.image] * 4, DetectionSettings(cell_diameter_px=50))
-    stack = Detector._stack
+    on_device = Detector._on_device
 
     def small_memory(self: Detector, batch: list[object]) -> torch.Tensor:
         if len(batch) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return stack(self, batch)
+        return on_device(self, batch)
 
-    monkeypatch.setattr(Detector, "_stack", small_memory)
+    monkeypatch.setattr(Detector, "_on_device", small_memory)
     singly = shipped.detect([field.image] * 4, DetectionSettings(cell_diameter_px=50))
     assert len(singly) == len(whole)
     assert np.unique(singly.image_index).tolist() == [0, 1, 2, 3]

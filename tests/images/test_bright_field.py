@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_attmil.images.appearance import Appearance, draw_appearance
+from napari_attmil.images.appearance import Appearance, draw_appearance, draw_rough_appearance
 from napari_attmil.images.bright_field import expose
 
 NOISE_FREE = Appearance(defocus_um=0.0, contrast=0.0, blur_px=0.3, brightness=200.0)
@@ -90,3 +90,35 @@ def test_no_variety_is_one_look_and_full_variety_many() -> None:
     assert {np.sign(look.defocus_um) for look in varied} == {-1, 1}
     assert min(look.brightness for look in varied) < 100
     assert max(look.brightness for look in varied) > 190
+
+
+def test_cells_at_two_heights_show_opposite_rims_in_one_image() -> None:
+    y, x = np.mgrid[-100:100, -200:200]
+    layers_um = np.stack(
+        [np.sqrt(np.maximum(1 - ((x - c) ** 2 + y**2) / 50.0**2, 0)) * 2 for c in (-100, 100)]
+    ).astype(np.float32)
+    look = replace(NOISE_FREE, contrast=0.5, absorption_per_um=0.0, height_spread_um=2.0)
+    image = expose(layers_um, 0.078, 0, look, np.random.default_rng(0))
+    below, above = (
+        image[(np.hypot(x - c, y) > 52) & (np.hypot(x - c, y) < 58)].mean() for c in (-100, 100)
+    )
+    assert below > 210
+    assert above < 190
+
+
+def test_a_film_leaves_the_mean_light_and_spreads_it_as_stated() -> None:
+    look = replace(NOISE_FREE, brightness=150.0, mottle=0.04)
+    image = expose(np.zeros((1, 300, 300), np.float32), 0.15, 0, look, np.random.default_rng(0))
+    assert image.mean() == pytest.approx(150, abs=1)
+    assert image.std() == pytest.approx(0.04 * 150, rel=0.05)
+
+
+def test_rough_looks_stay_in_the_trained_range_unless_asked_to_leave_it() -> None:
+    def looks(beyond: float) -> list[Appearance]:
+        return [draw_rough_appearance(np.random.default_rng(k), beyond) for k in range(200)]
+
+    assert max(abs(look.defocus_um) for look in looks(0)) <= 6.0
+    assert max(look.shot_noise for look in looks(0)) <= 10.0
+    assert max(abs(look.defocus_um) for look in looks(0.5)) > 7.0
+    assert max(look.height_spread_um for look in looks(1)) > 2.5
+    assert all(look.height_spread_um >= 2.5 for look in looks(1))

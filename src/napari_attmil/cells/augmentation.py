@@ -16,7 +16,8 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from napari_attmil.cells.detector import median_diameter_px, to_grey
+from napari_attmil.cells.boxes import median_diameter_px
+from napari_attmil.cells.rescaling import to_grey
 
 if TYPE_CHECKING:
     from napari_attmil.cells.boxes import FloatArray

@@ -163,6 +163,12 @@ class Boxes:
         return blake.hexdigest()
 
 
+def median_diameter_px(xyxy: FloatArray) -> float:
+    """Return the median diameter in pixels of (n, 4) boxes, n > 0."""
+    sides = xyxy[:, 2:] - xyxy[:, :2]
+    return max(float(np.median(np.sqrt(np.prod(sides, axis=1)))), 1.0)
+
+
 def iou_matrix(boxes: npt.ArrayLike, others: npt.ArrayLike) -> FloatArray:
     """Return the (n, m) intersection over union of (n, 4) and (m, 4) boxes, 0 to 1."""
     a = np.asarray(boxes, dtype=np.float32).reshape(-1, 1, 4)

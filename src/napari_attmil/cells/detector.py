@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional
 from torchvision.ops import roi_align
 
-from napari_attmil.cells.boxes import Boxes, FloatArray
+from napari_attmil.cells.boxes import Boxes, FloatArray, median_diameter_px
 from napari_attmil.cells.network import (
     FEATURE_CHANNELS,
     ROI_LEVEL,
-    STRIDE_PX,
     CellRCNN,
     DetectorArchitecture,
 )
-from napari_attmil.cells.working_scale import estimate_diameter_px
+from napari_attmil.cells.read_ahead import ReadAhead
+from napari_attmil.cells.rescaling import GreyLevels, Prepared, rescale, stacked, to_grey
+from napari_attmil.cells.tiling import Tile, merge_tiles, tiles_of
+from napari_attmil.cells.working_scale import estimate_diameter_px, scale_windows
 from napari_attmil.checkpoints import load_checkpoint
 from napari_attmil.device import Device, choose_device, in_batches
 from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
@@ -34,8 +35,13 @@ if TYPE_CHECKING:
 ROI_STRIDE_PX = 4
 FRAMES_FOR_SCALE = 2
 """Images that are looked at to measure the cell diameter of a stack."""
+CPU_BATCH_PX = 2_000_000
+"""Working pixels that a processor computes together: some 900 MB of feature maps."""
 PROPOSAL_SHARE = 0.3
 """A proposal needs this share of the minimum score, so that an empty field costs little."""
+
+Found = tuple[FloatArray, FloatArray]
+"""(n, 4) boxes and (n,) scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +68,29 @@ class DetectionProgress:
     cell_diameter_px: float
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """One image ready for the network, and the way back to its own pixels."""
+@dataclass(frozen=True, eq=False)
+class _Tiles(Sequence[Prepared]):
+    """The tiles of one image, cut, made grey and rescaled only when a batch asks for them."""
 
-    grey: torch.Tensor
-    scale_x: float
-    scale_y: float
+    image: npt.NDArray[Any]
+    tiles: Sequence[Tile]
+    levels: GreyLevels
+    scale: float
+
+    @classmethod
+    def of(cls, image: npt.NDArray[Any], diameter_px: float, working_diameter_px: float) -> _Tiles:
+        """Plan the tiles of an image whose cells have a diameter of `diameter_px`."""
+        levels, tiles = GreyLevels.of(image), tiles_of(np.shape(image), diameter_px)
+        return cls(image, tiles, levels, working_diameter_px / diameter_px)
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        part = self.image[self.tiles[place].slices]
+        return rescale(self.levels.normalise(part), self.scale)
 
 
 class Detector:
@@ -168,24 +190,32 @@ class Detector:
         if len(images) == 0:
             return
         diameter = settings.cell_diameter_px or self.measure_diameter_px(images)
-        scale = self.architecture.working_diameter_px / diameter
-        prepared = _Rescaled(images, scale)
 
-        def compute(batch: Sequence[_Prepared]) -> list[tuple[FloatArray, FloatArray]]:
-            return self._detect_batch(batch, settings)
+        def prepare(index: int) -> _Tiles | Prepared:
+            tiles = _Tiles.of(images[index], diameter, self.architecture.working_diameter_px)
+            return tiles if len(tiles) > 1 else tiles[0]
 
-        found = in_batches(prepared, settings.batch_size, compute)
-        for index, (xyxy, score) in enumerate(found):
-            yield DetectionProgress(index + 1, len(images), index, xyxy, score, diameter)
+        def compute(batch: Sequence[_Tiles | Prepared]) -> list[Found]:
+            small = [item for item in batch if isinstance(item, Prepared)]
+            if len(small) == len(batch):
+                return self._detect_batch(small, settings)
+            return [self._detect_one(item, settings, diameter) for item in batch]
+
+        with ReadAhead(prepare, len(images)) as prepared:
+            found = in_batches(prepared, self._batch_size(prepared[0], settings), compute)
+            for index, (xyxy, score) in enumerate(found):
+                yield DetectionProgress(index + 1, len(images), index, xyxy, score, diameter)
 
     def measure_diameter_px(self, images: Sequence[npt.NDArray[Any]]) -> float:
         """Return the typical cell diameter of a stack in pixels, measured on a few images."""
         places = np.linspace(0, len(images) - 1, min(FRAMES_FOR_SCALE, len(images))).round()
-        greys = [to_grey(images[int(place)]) for place in places]
+        greys = [
+            to_grey(window) for place in places for window in scale_windows(images[int(place)])
+        ]
         settings = DetectionSettings()
 
-        def detect_at(grey: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
-            return self._detect_batch([_rescale(grey, scale)], settings)[0]
+        def detect_at(grey: FloatArray, scale: float) -> Found:
+            return self._detect_batch([rescale(grey, scale)], settings)[0]
 
         return estimate_diameter_px(greys, detect_at, self.architecture.working_diameter_px)
 
@@ -220,14 +250,25 @@ class Detector:
         if len(boxes) == 0:
             return np.empty((0, FEATURE_CHANNELS, size, size), dtype=np.float16)
         diameter = cell_diameter_px or median_diameter_px(boxes)
-        prepared = _rescale(to_grey(image), settings.working_diameter_px / diameter)
-        rois = torch.from_numpy(_enlarged(boxes, settings.context) * _scales(prepared))
+        tiles = _Tiles.of(image, diameter, settings.working_diameter_px)
+        features = np.zeros((len(boxes), FEATURE_CHANNELS, size, size), dtype=np.float16)
+        for tile, prepared in zip(tiles.tiles, tiles, strict=True):
+            rows = tile.holds(boxes) if len(tiles) > 1 else np.ones(len(boxes), dtype=bool)
+            if rows.any():
+                rois = (_enlarged(boxes[rows], settings.context) - tile.offset) * prepared.scales
+                features[rows] = self._roi_features(prepared, rois, size)
+        return features
+
+    def _roi_features(
+        self, prepared: Prepared, rois: FloatArray, size: int
+    ) -> npt.NDArray[np.float16]:
+        with torch.inference_mode(), self.device.autocast():
+            pyramid = self._network.features(self._on_device([prepared]))
+        level = pyramid[ROI_LEVEL].float()
         with torch.inference_mode():
-            pyramid = self._pyramid([prepared])
-            level = pyramid[ROI_LEVEL].float()
             features = roi_align(
                 level,
-                [rois.to(level.device)],
+                [torch.from_numpy(rois).to(level.device)],
                 output_size=size,
                 spatial_scale=1 / ROI_STRIDE_PX,
                 sampling_ratio=2,
@@ -235,23 +276,36 @@ class Detector:
             )
         return np.asarray(features.cpu().numpy(), dtype=np.float16)
 
-    def _pyramid(self, batch: Sequence[_Prepared]) -> dict[str, torch.Tensor]:
-        with self.device.autocast():
-            maps = self._network.features(self._stack(batch))
-        return maps
+    def _on_device(self, batch: Sequence[Prepared]) -> torch.Tensor:
+        stack = stacked(batch).to(self.device.torch())
+        return stack.contiguous(memory_format=torch.channels_last)
 
-    def _stack(self, batch: Sequence[_Prepared]) -> torch.Tensor:
-        """Return (b, 1, h, w), padded to a common multiple of the largest stride."""
-        height = _padded(max(item.grey.shape[0] for item in batch))
-        width = _padded(max(item.grey.shape[1] for item in batch))
-        stack = torch.zeros((len(batch), 1, height, width))
-        for row, item in enumerate(batch):
-            stack[row, 0, : item.grey.shape[0], : item.grey.shape[1]] = item.grey
-        return stack.to(self.device.torch()).contiguous(memory_format=torch.channels_last)
+    def _batch_size(self, first: _Tiles | Prepared, settings: DetectionSettings) -> int:
+        """Return how many images like the first are computed together."""
+        if isinstance(first, _Tiles):
+            return 1
+        if self.device.name != "cpu":
+            return settings.batch_size
+        # Nobody tells a process in time that the computer's own memory is full.
+        return max(1, min(settings.batch_size, CPU_BATCH_PX // first.grey.numel()))
 
-    def _detect_batch(
-        self, batch: Sequence[_Prepared], settings: DetectionSettings
-    ) -> list[tuple[FloatArray, FloatArray]]:
+    def _detect_one(
+        self, item: _Tiles | Prepared, settings: DetectionSettings, diameter_px: float
+    ) -> Found:
+        """Find the cells of one image, whatever its size."""
+        if isinstance(item, Prepared):
+            return self._detect_batch([item], settings)[0]
+
+        def compute(batch: Sequence[Prepared]) -> list[Found]:
+            return self._detect_batch(batch, settings)
+
+        found = [
+            (xyxy + tile.offset, score)
+            for tile, (xyxy, score) in zip(item.tiles, in_batches(item, 1, compute), strict=True)
+        ]
+        return merge_tiles(item.tiles, found, diameter_px, settings.max_overlap)
+
+    def _detect_batch(self, batch: Sequence[Prepared], settings: DetectionSettings) -> list[Found]:
         # What the first stage holds for far less likely than asked is not looked at again.
         self._network.rpn.score_thresh = PROPOSAL_SHARE * settings.min_score
         heads = self._network.roi_heads
@@ -260,29 +314,14 @@ class Detector:
         heads.detections_per_img = settings.max_cells_per_image
         sizes = [(int(item.grey.shape[0]), int(item.grey.shape[1])) for item in batch]
         with torch.inference_mode(), self.device.autocast():
-            found = self._network.detect(self._stack(batch), sizes)
+            found = self._network.detect(self._on_device(batch), sizes)
         return [
             (
-                (cells["boxes"].float().cpu().numpy() / _scales(item)).astype(np.float32),
+                (cells["boxes"].float().cpu().numpy() / item.scales).astype(np.float32),
                 cells["scores"].float().cpu().numpy(),
             )
             for item, cells in zip(batch, found, strict=True)
         ]
-
-
-class _Rescaled(Sequence[_Prepared]):
-    """Images read, made grey and rescaled only when a batch asks for them."""
-
-    def __init__(self, images: Sequence[npt.NDArray[Any]], scale: float) -> None:
-        self._images, self._scale = images, scale
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return [self[index] for index in range(*place.indices(len(self)))]
-        return _rescale(to_grey(self._images[place]), self._scale)
 
 
 def boxes_of_frames(frames: Sequence[DetectionProgress]) -> Boxes:
@@ -296,40 +335,6 @@ def boxes_of_frames(frames: Sequence[DetectionProgress]) -> Boxes:
     )
 
 
-def median_diameter_px(xyxy: FloatArray) -> float:
-    """Return the median diameter in pixels of (n, 4) boxes, n > 0."""
-    sides = xyxy[:, 2:] - xyxy[:, :2]
-    return max(float(np.median(np.sqrt(np.prod(sides, axis=1)))), 1.0)
-
-
-def to_grey(image: npt.NDArray[Any]) -> FloatArray:
-    """Return an image as (Y, X) float32 of median 0 and unit spread.
-
-    Colour is averaged; brightness and contrast are taken from the image itself, so that 8 and
-    16 bit, dark and bright, weak and strong images look alike to the network.
-
-    Raises
-    ------
-    UserError
-        If the array is not a single (Y, X) or (Y, X, 3) image.
-    """
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[-1] in (3, 4):
-        array = array[..., :3].mean(axis=-1, dtype=np.float32)
-    if array.ndim != 2 or 0 in array.shape:
-        raise UserError(
-            f"An image of shape {np.shape(image)} was given, but one grey (Y, X) or colour "
-            "(Y, X, 3) image is needed; choose one channel or one plane."
-        )
-    grey = np.nan_to_num(array.astype(np.float32))
-    # A subsample is enough for brightness and contrast, and 20 times as fast.
-    step = max(1, int(np.sqrt(grey.size / 100_000)))
-    low, middle, high = np.percentile(grey[::step, ::step], (0.5, 50, 99.5))
-    spread = float(np.clip(grey[::step, ::step], low, high).std()) or 1.0
-    normalised: FloatArray = (np.clip(grey, low, high) - np.float32(middle)) / np.float32(spread)
-    return normalised
-
-
 def shipped_weights() -> Path:
     """Return the model file of the detector that comes with the package."""
     folder = importlib.resources.files("napari_attmil") / "weights"
@@ -337,6 +342,13 @@ def shipped_weights() -> Path:
 
 
 def load_weights(network: CellRCNN, weights: Mapping[str, torch.Tensor]) -> None:
+    """Give a network the weights of a model file.
+
+    Raises
+    ------
+    KeyError, RuntimeError
+        If they do not fit.
+    """
     # Counters of batch normalisation are not shipped: only training would need them.
     counters = {k for k in network.state_dict() if k.endswith("num_batches_tracked")}
     missing, unexpected = network.load_state_dict(
@@ -344,31 +356,6 @@ def load_weights(network: CellRCNN, weights: Mapping[str, torch.Tensor]) -> None
     )
     if unexpected or set(missing) - counters:
         raise KeyError("weights and architecture differ")
-
-
-def _rescale(grey: FloatArray, scale: float) -> _Prepared:
-    """Return the image at the working scale, anti-aliased."""
-    height, width = grey.shape
-    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
-    tensor = torch.from_numpy(np.ascontiguousarray(grey))
-    if (new_height, new_width) != (height, width):
-        tensor = functional.interpolate(
-            tensor[None, None],
-            size=(new_height, new_width),
-            mode="bilinear",
-            antialias=True,
-            align_corners=False,
-        )[0, 0]
-    return _Prepared(tensor, new_width / width, new_height / height)
-
-
-def _scales(prepared: _Prepared) -> FloatArray:
-    sx, sy = prepared.scale_x, prepared.scale_y
-    return np.array([sx, sy, sx, sy], dtype=np.float32)
-
-
-def _padded(side: int) -> int:
-    return -(-side // STRIDE_PX) * STRIDE_PX
 
 
 def _enlarged(xyxy: FloatArray, factor: float) -> FloatArray:

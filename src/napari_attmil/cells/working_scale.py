@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_attmil.cells.boxes import FloatArray
 
@@ -17,6 +19,8 @@ SMALLEST_DIAMETER_PX, LARGEST_DIAMETER_PX = 10.0, 400.0
 LARGEST_SHARE = 0.3
 LARGEST_SIDE_PX = 320
 """Only a window of this many working pixels is looked at, whatever the image's size."""
+LARGE_IMAGE_PX = 4096
+"""An image with a longer side is looked at in three places: its middle alone may be empty."""
 
 
 def estimate_diameter_px(
@@ -59,6 +63,19 @@ def estimate_diameter_px(
         if evidence > best_evidence:
             best_evidence, best_diameter = evidence, float(np.median(np.concatenate(sizes)))
     return best_diameter
+
+
+def scale_windows(image: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Return what of an image is looked at: the image, or three windows of a large one."""
+    height, width = np.shape(image)[:2]
+    if max(height, width) <= LARGE_IMAGE_PX:
+        return [image]
+    side = LARGE_IMAGE_PX // 2
+    windows = []
+    for part in (0.25, 0.5, 0.75):
+        top, left = (max(0, int(length * part) - side // 2) for length in (height, width))
+        windows.append(np.asarray(image[top : top + side, left : left + side]))
+    return windows
 
 
 def _guesses(largest_px: float) -> list[float]:
