@@ -86,7 +86,7 @@ class DetectionSettings(Settings):
         ge=1,
         le=20000,
         title="Most cells an image",
-        description="The surest cells are kept when an image, or a tile of a large one, holds more.",
+        description="The surest are kept when an image, or a tile of a large one, holds more.",
     )
     batch_size: int = Field(
         4,
