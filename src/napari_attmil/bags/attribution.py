@@ -69,6 +69,18 @@ class Subsets:
         logits = np.concatenate([self._logits(packed) for packed in _packed(subsets)])
         return self._certainty.log_probabilities(logits)
 
+    def distance_from_healthy(self) -> Array | None:
+        """Return (n,) the models' mean distance of each cell from healthy ones, None without it.
+
+        See `AnomalyScore`; only anomaly-aware attention measures it.
+        """
+        measured = [
+            embeddings[:, -1].numpy()  # see `AttentionMIL.embed`
+            for model, embeddings in zip(self._poolings, self._embeddings, strict=True)
+            if model.anomaly is not None
+        ]
+        return np.mean(measured, axis=0) if measured else None
+
     def _logits(self, subsets: Sequence[Rows]) -> Array:
         """Return (s, K) the mean of the models' log probabilities of packed subsets."""
         offsets = np.cumsum([0, *map(len, subsets)]).tolist()
