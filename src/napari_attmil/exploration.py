@@ -19,7 +19,6 @@ from napari_attmil.explore.cell_rows import Condition, Rows, parse_conditions, r
 from napari_attmil.explore.colours import (
     MODEL_COLOUR,
     PERSON_COLOUR,
-    Scale,
     map_colours,
     relative_attention,
 )
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.explore.value_scale import Scale
     from napari_attmil.images.cohort import Sample
     from napari_attmil.sample_state import SampleState
     from napari_attmil.session import Session

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_attmil.explore.colours import (
+    COLOUR_MAPS,
     UNSCORED_COLOUR,
     attention_colours,
     map_colours,
@@ -62,3 +64,26 @@ def test_permuting_cells_permutes_colours(weights, random):
     random.shuffle(order)
     permuted = attention_colours(np.array(weights)[order])
     np.testing.assert_array_equal(permuted, attention_colours(weights)[order])
+
+
+def test_maps_are_those_of_matplotlib():
+    values = np.linspace(0, 1, 7)
+    for name in ("viridis", "cividis", "magma"):
+        np.testing.assert_array_equal(map_colours(values, name), matplotlib.colormaps[name](values))
+
+
+@pytest.mark.parametrize("name", ["viridis", "cividis", "magma"])
+def test_every_map_from_low_to_high_gets_lighter(name):
+    luminance = map_colours(np.linspace(0, 1, 50), name)[:, :3] @ [0.2126, 0.7152, 0.0722]
+    assert np.all(np.diff(luminance) > 0)
+
+
+def test_diverging_map_is_grey_at_zero_blue_below_and_red_above():
+    below, zero, above = map_colours(relative_attention([-3, 0, 1.5], "linear", True), "diverging")
+    assert np.ptp(zero[:3]) < 0.02
+    assert below[2] > below[0] and above[0] > above[2]
+
+
+@pytest.mark.parametrize("name", COLOUR_MAPS)
+def test_cell_without_a_value_has_the_same_colour_in_every_map(name):
+    assert tuple(map_colours([np.nan], name)[0]) == UNSCORED_COLOUR

@@ -86,7 +86,8 @@ class WhatIf:
                 f"All {len(self._bag)} cells of sample {self._bag.sample!r} would be taken away; "
                 "leave at least one."
             )
-        return self._probabilities([kept])[0]
+        alone: Array = self._probabilities([kept])[0]
+        return alone
 
     def curve(self, score: npt.ArrayLike, most: int = MOST_TAKEN, seed: int = 0) -> RemovalCurve:
         """Return how the probabilities move as the cells with the highest score go.

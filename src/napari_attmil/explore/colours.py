@@ -1,4 +1,4 @@
-"""Colours of boxes: from attention, and for boxes that have none."""
+"""Colours of boxes: from attention or another measure, and for boxes that have none."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+
+from napari_attmil.explore.value_scale import Scale, ValueScale
 
 FloatArray = npt.NDArray[np.float64]
 Rgba = tuple[float, float, float, float]
-Scale = Literal["rank", "linear"]
+ColourMap = Literal["paper", "viridis", "cividis", "magma", "diverging"]
+
+COLOUR_MAPS: Final[dict[ColourMap, str]] = {
+    "paper": "dark blue to white, as in the paper",
+    "viridis": "viridis",
+    "cividis": "cividis",
+    "magma": "magma",
+    "diverging": "blue below 0, red above",
+}
+"""The maps and what they are called."""
+_DIVERGING: Final = "coolwarm"
+"""Matplotlib's name of the map of Moreland (2009), which colour-blind readers can tell apart."""
 
 # Lightness rises steadily, so that the order also survives colour blindness and grey print.
 _PAPER_RGB: Final = np.array(
@@ -36,41 +48,40 @@ UNSCORED_COLOUR: Final[Rgba] = (0.90, 0.45, 0.0, 1.0)
 """A box that has no attention, because it is newer than the classification; orange."""
 
 
-def relative_attention(attention: npt.ArrayLike, scale: Scale = "rank") -> FloatArray:
-    """Return attention from 0 (lowest of the sample) to 1 (highest).
+def relative_attention(
+    attention: npt.ArrayLike, scale: Scale = "rank", is_signed: bool = False
+) -> FloatArray:
+    """Return attention, or another measure, from 0 (lowest of the sample) to 1 (highest).
 
     Parameters
     ----------
     attention
         (n,) weights; NaN where there is none.
-    scale
-        ``"rank"`` spreads the cells evenly, whatever their weights; ``"linear"`` keeps the
-        proportions between the lowest and the highest weight.
+    scale, is_signed
+        See `ValueScale.of`.
 
     Returns
     -------
     (n,) float64
         NaN where `attention` is; 1 if all weights are equal.
     """
-    values = np.asarray(attention, dtype=np.float64)
-    relative = np.full(values.shape, np.nan)
-    known = np.isfinite(values)
-    if not known.any():
-        return relative
-    weights = values[known] if scale == "linear" else rankdata(values[known])
-    low, high = weights.min(), weights.max()
-    relative[known] = (weights - low) / (high - low) if high > low else 1.0
-    return relative
+    return ValueScale.of(attention, scale, is_signed).shares(attention)
 
 
-def map_colours(relative: npt.ArrayLike) -> FloatArray:
-    """Return the (n, 4) RGBA of values from 0 (dark blue) to 1 (white).
+def map_colours(relative: npt.ArrayLike, colour_map: ColourMap = "paper") -> FloatArray:
+    """Return the (n, 4) RGBA of values from 0 (lowest) to 1 (highest).
 
     NaN becomes `UNSCORED_COLOUR`; values outside are clipped.
     """
     values = np.asarray(relative, dtype=np.float64)
     known = np.isfinite(values)
     colours = np.tile(np.array(UNSCORED_COLOUR), (len(values), 1))
+    if colour_map != "paper":
+        from matplotlib import colormaps  # only who wants its maps waits for it
+
+        name = _DIVERGING if colour_map == "diverging" else colour_map
+        colours[known] = colormaps[name](values[known])
+        return colours
     anchors = np.linspace(0, 1, len(_PAPER_RGB))
     for channel in range(3):
         colours[known, channel] = np.interp(values[known], anchors, _PAPER_RGB[:, channel])
@@ -85,6 +96,6 @@ def attention_colours(attention: npt.ArrayLike, scale: Scale = "rank") -> FloatA
     attention
         (n,) weights; a NaN gets `UNSCORED_COLOUR`.
     scale
-        See `relative_attention`.
+        See `ValueScale.of`.
     """
     return map_colours(relative_attention(attention, scale))

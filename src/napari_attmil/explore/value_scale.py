@@ -1,0 +1,109 @@
+"""Where the values of cells stand between the lowest and the highest, for colours and legend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+FloatArray = npt.NDArray[np.float64]
+Scale = Literal["rank", "linear", "log"]
+
+SCALES: Final[tuple[Scale, ...]] = ("rank", "linear", "log")
+DECADES: Final = 6
+"""A logarithmic scale ends this far below the highest value: a vanishing weight is as good as 0."""
+HISTOGRAM_BINS: Final = 48
+TICKS: Final = 5
+
+
+@dataclass(frozen=True, eq=False)
+class ValueScale:
+    """A monotonic way from values to shares: 0 is the lowest, 1 the highest of the cells.
+
+    Between the anchors it is linear, in the value or in its logarithm.
+
+    Attributes
+    ----------
+    anchors
+        (m,) ascending values, of a signed scale their magnitudes; logarithms where `is_log`.
+    positions
+        (m,) ascending, from 0 to 1: where the anchors stand.
+    is_log
+        Whether the anchors are decimal logarithms.
+    is_signed
+        Whether 0 stands in the middle, and as far from it on both sides is as much.
+    """
+
+    anchors: FloatArray
+    positions: FloatArray
+    is_log: bool = False
+    is_signed: bool = False
+
+    @classmethod
+    def of(cls, values: npt.ArrayLike, scale: Scale = "rank", is_signed: bool = False) -> Self:
+        """Return the scale of some cells.
+
+        Parameters
+        ----------
+        values
+            (n,) what the scale spans; values that are not finite are passed over.
+        scale
+            ``"rank"`` spreads the cells evenly, whatever their values; ``"linear"`` keeps the
+            proportions between the lowest and the highest; ``"log"`` those of their logarithms,
+            over `DECADES` at most: what is lower, and 0, stands at the low end.
+        is_signed
+            Whether values of both signs are compared with 0, as contributions are.
+        """
+        known = np.asarray(values, dtype=np.float64)
+        known = known[np.isfinite(known)]
+        if is_signed:
+            known = np.append(np.abs(known), 0.0)
+        if not len(known):
+            known = np.zeros(1)
+        is_log = scale == "log" and bool(known.max() > 0)
+        anchors = _logarithms(known, known.max()) if is_log else known
+        places = rankdata(anchors) if scale == "rank" else anchors
+        anchors, first = np.unique(anchors, return_index=True)
+        low, high = places.min(), places.max()
+        shares = (places[first] - low) / (high - low) if high > low else np.ones(1)
+        if scale != "rank":
+            anchors, shares = anchors[[0, -1]], shares[[0, -1]]
+        return cls(anchors, shares, is_log, is_signed)
+
+    def shares(self, values: npt.ArrayLike) -> FloatArray:
+        """Return (n,) from 0 to 1 where values stand; NaN stays, what lies outside is clipped."""
+        wanted = np.asarray(values, dtype=np.float64)
+        magnitude = np.abs(wanted) if self.is_signed else wanted
+        if self.is_log:
+            magnitude = _logarithms(magnitude, 10 ** self.anchors[-1])
+        place = np.interp(magnitude, self.anchors, self.positions)
+        if self.is_signed:
+            place = 0.5 + 0.5 * np.sign(wanted) * place
+        return np.where(np.isnan(wanted), np.nan, place)
+
+    def values(self, shares: npt.ArrayLike) -> FloatArray:
+        """Return (n,) the values that stand at places from 0 to 1: the way back."""
+        wanted = np.asarray(shares, dtype=np.float64)
+        place = np.abs(2 * wanted - 1) if self.is_signed else wanted
+        magnitude = np.interp(place, self.positions, self.anchors)
+        if self.is_log:
+            magnitude = np.power(10.0, magnitude)
+        return np.asarray(np.sign(2 * wanted - 1) * magnitude if self.is_signed else magnitude)
+
+    def histogram(self, values: npt.ArrayLike, bins: int = HISTOGRAM_BINS) -> npt.NDArray[np.int64]:
+        """Return (bins,) how many cells stand in equal parts of the way from 0 to 1."""
+        shares = self.shares(values)
+        counts, _ = np.histogram(shares[np.isfinite(shares)], bins=bins, range=(0, 1))
+        return counts.astype(np.int64)
+
+    def ticks(self, count: int = TICKS) -> tuple[FloatArray, tuple[str, ...]]:
+        """Return evenly spaced places from 0 to 1 for a legend, and the values there as text."""
+        places = np.linspace(0, 1, count)
+        return places, tuple(f"{value:.2g}" for value in self.values(places))
+
+
+def _logarithms(values: FloatArray, highest: float) -> FloatArray:
+    return np.asarray(np.log10(np.fmax(values, highest * 10.0**-DECADES)))
