@@ -9,7 +9,7 @@ from qtpy.QtCore import QSignalBlocker, QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.exploration import MAKER, column_title, numeric_columns
-from napari_attmil.explore.colours import Scale
+from napari_attmil.explore.value_scale import Scale
 from napari_attmil.settings import CAUTION
 from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
 from napari_attmil.widgets.context import PanelContext
