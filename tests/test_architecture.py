@@ -30,7 +30,7 @@ BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 WITHOUT_TORCH = {"images", "explore", "sample_state", "session", "exploration", "widgets"}
 WITHOUT_TORCH |= {"terminal", "demo", "cli"}
 WITHOUT_TORCH |= {*SERVANTS} | {
-    f"cells.{name}" for name in ("boxes", "corrections", "project", "formats")
+    f"cells.{name}" for name in ("boxes", "corrections", "edits", "journal", "project", "formats")
 }
 
 IMPORT_ALL = """

@@ -2,15 +2,21 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.cells.project import AnnotationFile, Annotations
+from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session import LoadedClassifier, Session, sample_key
 from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from napari_attmil.cells.edits import Annotations, Edit
 
 DETECTED = Boxes.from_detections(
     [0, 0, 1], [[0, 0, 10, 10], [20, 0, 30, 10], [0, 0, 10, 10]], [0.9, 0.8, 0.7]
@@ -236,13 +242,15 @@ def test_a_disk_that_fails_is_told_and_the_boxes_stay_in_memory(tmp_path: Path) 
     class FullDisk:
         full = True
 
-        def read(self, sample: Sample) -> None:
-            return None
+        def read_all(self, samples: list[Sample]) -> dict[str, Annotations]:
+            return {}
 
-        def write(self, sample: Sample, annotations: Annotations) -> None:
+        def history(self, sample: Sample) -> tuple[list[Edit], list[Edit]]:
+            return [], []
+
+        def record(self, sample: Sample, edit: Edit, next_id: int, made_by: str = "") -> None:
             if self.full:
                 raise UserError("The disk is full.")
-            self.written = annotations
 
     cohort, _ = on_disk(tmp_path, "a")
     session, disk, told = Session(), FullDisk(), []
@@ -254,7 +262,7 @@ def test_a_disk_that_fails_is_told_and_the_boxes_stay_in_memory(tmp_path: Path) 
     assert len(session.boxes) == 1
     disk.full = False
     session.add(0, [20, 20, 29, 29])
-    assert len(disk.written.boxes) == 2
+    assert len(session.boxes) == 2 and len(told) == 1
 
 
 def test_a_file_that_cannot_be_read_is_told_and_never_written_over(tmp_path: Path) -> None:
@@ -267,3 +275,145 @@ def test_a_file_that_cannot_be_read_is_told_and_never_written_over(tmp_path: Pat
     session.add(0, [0, 0, 9, 9])
     assert len(told) == 1
     assert file.path.read_text().startswith("somebody's notes")
+
+
+def test_undo_and_redo_go_on_after_a_restart(tmp_path: Path) -> None:
+    cohort, file = on_disk(tmp_path, "a")
+    first = Session()
+    first.open_cohort(cohort, file)
+    first.show(cohort.samples[0])
+    first.add(0, [0, 0, 9, 9])
+    first.add(0, [20, 20, 30, 30])
+    first.delete([1])
+    first.undo()
+    first.undo()
+    second = Session()
+    second.open_cohort(cohort, AnnotationFile(file.path))
+    second.show(cohort.samples[0])
+    assert (second.undo_title, second.redo_title) == ("Draw 1 box", "Draw 1 box")
+    second.redo()
+    second.redo()
+    assert second.boxes.cell_id.tolist() == [2] and not second.can_redo
+    for _ in range(3):
+        second.undo()
+    assert len(second.boxes) == 0 and not second.can_undo
+    assert second.add(0, [0, 0, 9, 9]) == 3
+
+
+def test_marking_an_image_reviewed_accepts_its_boxes_in_one_step(session):
+    heard = listen(session.reviewed_changed)
+    session.set_reviewed(0)
+    assert session.reviewed == {0} and heard == [1]
+    assert session.boxes.source.tolist() == [Source.ACCEPTED, Source.ACCEPTED, Source.MODEL]
+    session.undo()
+    assert session.reviewed == frozenset() and heard == [1, 1]
+    assert (session.boxes.source == Source.MODEL).all()
+
+
+def test_an_empty_image_can_be_marked_reviewed_and_is_remembered(tmp_path: Path) -> None:
+    cohort, file = on_disk(tmp_path, "a")
+    session = Session()
+    session.open_cohort(cohort, file)
+    session.show(cohort.samples[0])
+    session.set_reviewed(0)
+    again = Session()
+    again.open_cohort(cohort, file)
+    again.show(cohort.samples[0])
+    assert again.reviewed == {0}
+    again.set_reviewed(0, False)
+    kept = file.read(cohort.samples[0])
+    assert kept is not None and kept.reviewed == frozenset()
+
+
+def test_detection_leaves_reviewed_images_and_accepted_boxes_alone(session):
+    session.accept([1])
+    session.set_reviewed(1)
+    session.merge(Boxes.from_detections([0, 1], [[60, 60, 70, 70]] * 2, [0.9, 0.9]))
+    assert sorted(session.boxes.of_image(0).source.tolist()) == [Source.MODEL, Source.ACCEPTED]
+    assert session.boxes.of_image(1).cell_id.tolist() == [3]
+
+
+def test_steps_of_undo_are_named_as_a_person_would(session):
+    assert session.undo_title == "Detect cells"
+    session.delete([1, 2])
+    assert session.undo_title == "Delete 2 boxes"
+    session.move(3, [1, 1, 11, 11])
+    assert session.undo_title == "Move 1 box"
+    session.undo()
+    assert (session.undo_title, session.redo_title) == ("Delete 2 boxes", "Move 1 box")
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ("add", "move", "delete", "accept", "review", "unreview", "detect", "clear", "undo")
+        ),
+        st.integers(0, 1),
+        st.integers(0, 9),
+    ),
+    max_size=12,
+)
+
+
+def do(session: Session, step: str, image: int, place: int) -> None:
+    """Do something to a session, as a person might."""
+    ids = session.boxes.cell_id
+    box = [10 * place, 0, 10 * place + 9, 9 + place]
+    if step == "add":
+        session.add(image, box)
+    elif step == "move" and len(ids):
+        session.move(int(ids[place % len(ids)]), box)
+    elif step == "delete":
+        session.delete(ids[place : place + 2])
+    elif step == "accept":
+        session.accept(ids[:place])
+    elif step in ("review", "unreview"):
+        session.set_reviewed(image, step == "review")
+    elif step == "detect":
+        session.merge(Boxes.from_detections([image], [box], [0.5]), images=[image])
+    elif step == "clear":
+        session.clear_boxes()
+    else:
+        session.undo()
+
+
+def content(session: Session) -> tuple[object, ...]:
+    """Return all of a session's sample that edits can change."""
+    state = session.state
+    parts = [
+        getattr(boxes, name).tolist()
+        for boxes in (state.boxes, state.deleted)
+        for name in ("cell_id", "image_index", "xyxy", "score", "source")
+    ]
+    return (*parts, state.detected, state.reviewed)
+
+
+@given(STEPS, st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_any_edits_and_their_undo_are_the_identity_on_screen_and_disk(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]], restarts: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("study")
+    two = Sample("a", "a", None, (Frame(folder / "a.tif"), Frame(folder / "b.tif")))
+    cohort, file = Cohort((two,), folder), AnnotationFile(folder / "annotations.sqlite")
+    session = Session()
+    session.open_cohort(cohort, file)
+    session.show(two)
+    for step in steps:
+        do(session, *step)
+    after = content(session)
+    if restarts:
+        session = Session()
+        session.open_cohort(cohort, AnnotationFile(file.path))
+        session.show(two)
+        assert content(session) == after
+    count = 0
+    while session.can_undo:
+        session.undo()
+        count += 1
+    assert content(session) == content(Session())
+    for _ in range(count):
+        session.redo()
+    assert content(session) == after
+    kept = file.read(two)
+    assert (kept.boxes.xyxy.tolist() if kept else []) == session.boxes.xyxy.tolist()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from psygnal import Signal
 
-from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.boxes import SOURCE_NAMES, Source
 from napari_attmil.explore.cell_rows import Condition, Rows, parse_conditions, rows_that_meet
 from napari_attmil.explore.colours import (
     MODEL_COLOUR,
@@ -353,7 +353,7 @@ def _columns_of_boxes(boxes: Boxes) -> dict[str, Any]:
         "score": boxes.score.astype(np.float64),
         **dict(zip(CORNERS, boxes.xyxy.astype(np.float64).T, strict=True)),
         "diameter_px": boxes.diameter_px.astype(np.float64),
-        MAKER: np.array(["model", "person"], dtype=object)[boxes.source],
+        MAKER: np.array(SOURCE_NAMES, dtype=object)[boxes.source],
     }
 
 

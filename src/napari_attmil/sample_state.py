@@ -1,20 +1,23 @@
-"""What is known about one sample: its cells, what a person did to them, and the prediction."""
+"""What is known about one sample: its cells, what was done to them, and the prediction."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, FloatArray, IntArray
 from napari_attmil.cells.corrections import add_box, delete_boxes, move_box
-from napari_attmil.cells.project import Annotations
+from napari_attmil.cells.edits import Annotations, Edit
 from napari_attmil.explore.cell_table import attention_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.images.cohort import Sample
 
 SAME_PLACE_PX: Final = 0.01
 """Corners closer than this did not move: layers keep float64, boxes float32."""
@@ -32,6 +35,8 @@ class SampleState:
         Boxes that a person deleted; a later detection leaves them out.
     detected
         Whether the detector has seen all of its images.
+    reviewed
+        Images whose boxes a person has confirmed to be right and complete.
     prediction
         What the classifier said last.
     classified
@@ -41,13 +46,19 @@ class SampleState:
     boxes: Boxes = field(default_factory=Boxes.empty)
     deleted: Boxes = field(default_factory=Boxes.empty)
     detected: bool = False
+    reviewed: frozenset[int] = frozenset()
     prediction: Prediction | None = None
     classified: Boxes = field(default_factory=Boxes.empty)
 
     def annotations(self, next_id: int = 1) -> Annotations:
         """Return what is kept on disk, with the next cell_id to give away."""
         free = max(next_id, self.boxes.next_id, self.deleted.next_id)
-        return Annotations(self.boxes, self.deleted, self.detected, free)
+        return Annotations(self.boxes, self.deleted, self.detected, free, self.reviewed)
+
+    @property
+    def is_worked_on(self) -> bool:
+        """Whether detector or person have done anything to it."""
+        return bool(self.detected or len(self.boxes) or len(self.deleted) or self.reviewed)
 
     @property
     def is_stale(self) -> bool:
@@ -65,22 +76,123 @@ class SampleState:
         return attention
 
 
-@dataclass(frozen=True, eq=False)
-class Version:
-    """The part of a sample's state that undo brings back."""
+class AnnotationsOnDisk(Protocol):
+    """Where edits are kept as soon as they are made; see `cells.project.AnnotationFile`."""
 
-    boxes: Boxes
-    deleted: Boxes
-    detected: bool
+    def read_all(self, samples: Sequence[Sample]) -> Mapping[str, Annotations]:
+        """Return what was kept of samples, by name; those of which nothing was are left out."""
+
+    def history(self, sample: Sample) -> tuple[list[Edit], list[Edit]]:
+        """Return the edits that can be undone and redone, each list's next one last."""
+
+    def record(self, sample: Sample, edit: Edit, next_id: int, made_by: str = "") -> None:
+        """Keep an edit, or raise a UserError."""
+
+    def undo(self, sample: Sample, edit: Edit) -> None:
+        """Keep that the last edit was taken back, or raise a UserError."""
+
+    def redo(self, sample: Sample, edit: Edit) -> None:
+        """Keep that it was made again, or raise a UserError."""
 
 
-class History:
-    """Earlier and undone versions of one sample's boxes, and the ids it has given away."""
+class SampleRecord:
+    """One sample's state, the edits that led to it, and where they are kept.
+
+    The methods that change it may raise a UserError of the disk; the change is made all the same,
+    and kept with the next one.
+    """
 
     def __init__(self) -> None:
-        self.undo: list[Version] = []
-        self.redo: list[Version] = []
-        self.next_id = 1
+        self.state = SampleState()
+        self._undo: list[Edit] = []
+        self._redo: list[Edit] = []
+        self._next_id = 1
+        self._sample: Sample | None = None
+        self._kept_in: AnnotationsOnDisk | None = None
+        self._history_is_read = True
+
+    @property
+    def next_id(self) -> int:
+        """The next cell_id to give away."""
+        return self._next_id
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether edits are written to disk."""
+        return self._kept_in is not None
+
+    def keep(self, sample: Sample, kept_in: AnnotationsOnDisk, known: Annotations | None) -> None:
+        """Take over what was kept of the sample, and keep every edit from now on."""
+        self._sample, self._kept_in, self._history_is_read = sample, kept_in, False
+        if known is not None:
+            self._take(known)
+            self._next_id = known.next_id
+
+    def edit(self, title: str, made_by: str = "", **changes: Any) -> None:
+        """Change boxes, deleted, detected or reviewed as one step of undo."""
+        self._read_history()
+        old = self.state.annotations(self._next_id)
+        new = replace(old, **changes)
+        new = replace(new, boxes=new.boxes.in_order(), deleted=new.deleted.in_order())
+        self._next_id = max(old.next_id, new.boxes.next_id, new.deleted.next_id)
+        edit = Edit.between(title, old, new)
+        if not edit.changes_anything:
+            return
+        self._undo.append(edit)
+        self._redo.clear()
+        self._take(new)
+        if self._kept_in is not None and self._sample is not None:
+            self._kept_in.record(self._sample, edit, self._next_id, made_by)
+
+    @property
+    def undo_title(self) -> str:
+        """What would be undone; empty if there is nothing."""
+        self._read_history()
+        return self._undo[-1].title if self._undo else ""
+
+    @property
+    def redo_title(self) -> str:
+        """What would be made again; empty if there is nothing."""
+        self._read_history()
+        return self._redo[-1].title if self._redo else ""
+
+    def undo(self) -> None:
+        """Take back the last edit."""
+        self._read_history()
+        if not self._undo:
+            return
+        edit = self._undo.pop()
+        self._redo.append(edit)
+        self._take(edit.inverse.applied_to(self.state.annotations(self._next_id)))
+        if self._kept_in is not None and self._sample is not None:
+            self._kept_in.undo(self._sample, edit)
+
+    def redo(self) -> None:
+        """Make the edit again that was taken back last."""
+        self._read_history()
+        if not self._redo:
+            return
+        edit = self._redo.pop()
+        self._undo.append(edit)
+        self._take(edit.applied_to(self.state.annotations(self._next_id)))
+        if self._kept_in is not None and self._sample is not None:
+            self._kept_in.redo(self._sample, edit)
+
+    def _take(self, annotations: Annotations) -> None:
+        self.state = replace(
+            self.state,
+            boxes=annotations.boxes,
+            deleted=annotations.deleted,
+            detected=annotations.detected,
+            reviewed=annotations.reviewed,
+        )
+
+    def _read_history(self) -> None:
+        """Read the edits of earlier sessions when they are first asked for."""
+        if self._history_is_read or self._kept_in is None or self._sample is None:
+            return
+        self._history_is_read = True
+        self._undo, self._redo = self._kept_in.history(self._sample)
 
 
 def follow_rows(

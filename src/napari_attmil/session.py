@@ -7,27 +7,31 @@ no Qt and no napari, and is written on the main thread only.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from psygnal import Signal
 
 from napari_attmil.cells.boxes import Boxes, IntArray
-from napari_attmil.cells.corrections import add_box, delete_boxes, merge_detections
-from napari_attmil.sample_state import History, SampleState, Version, follow_rows
+from napari_attmil.cells.corrections import (
+    accept_boxes,
+    add_box,
+    delete_boxes,
+    merge_detections,
+    move_box,
+)
+from napari_attmil.sample_state import SampleRecord, SampleState, follow_rows
 from napari_attmil.settings import FeatureSettings, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Prediction
-    from napari_attmil.cells.project import Annotations
     from napari_attmil.images.cohort import Cohort, Sample
-
-UNDO_STEPS: Final = 200
+    from napari_attmil.sample_state import AnnotationsOnDisk
 
 
 class ClassifierLike(Protocol):
@@ -50,16 +54,6 @@ class ClassifierLike(Protocol):
 
     def save(self, path: Path) -> None:
         """Write the model file."""
-
-
-class AnnotationsOnDisk(Protocol):
-    """Where boxes are kept as soon as they change; see `cells.project.AnnotationFile`."""
-
-    def read(self, sample: Sample) -> Annotations | None:
-        """Return what was kept of a sample."""
-
-    def write(self, sample: Sample, annotations: Annotations) -> None:
-        """Keep a sample's boxes, or raise a UserError."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +84,8 @@ class Session:
         Another cohort, sample or classifier is used.
     boxes_changed, prediction_changed, selection_changed
         The cells of the shown sample, their classification, or the cells picked out.
+    reviewed_changed
+        Images of the shown sample were marked as reviewed, or no longer are.
     not_kept(str)
         Boxes could not be written to disk or read from it; they stay in memory. Says why.
     """
@@ -97,6 +93,7 @@ class Session:
     cohort_changed = Signal()
     sample_changed = Signal()
     boxes_changed = Signal()
+    reviewed_changed = Signal()
     prediction_changed = Signal()
     selection_changed = Signal()
     classifier_changed = Signal()
@@ -106,12 +103,9 @@ class Session:
         self._cohort: Cohort | None = None
         self._sample: Sample | None = None
         self._key = ""
-        self._states: dict[str, SampleState] = {}
-        self._histories: dict[str, History] = {}
+        self._records: dict[str, SampleRecord] = {}
         self._selection: tuple[int, ...] = ()
         self._classifier: LoadedClassifier | None = None
-        self._samples: dict[str, Sample] = {}
-        self._kept_in: dict[str, AnnotationsOnDisk] = {}
 
     # --- what is open -----------------------------------------------------------------------
 
@@ -130,15 +124,12 @@ class Session:
         kept_in
             Where its boxes are read from, and written to with every change.
         """
-        for key in [key for key in self._states if key.startswith("sample:")]:
-            del self._states[key], self._histories[key]
-            self._samples.pop(key, None)
-            self._kept_in.pop(key, None)
+        for key in [key for key in self._records if key.startswith(sample_key(""))]:
+            del self._records[key]
         self._cohort = cohort
         self.show(None)
         if kept_in is not None:
-            for sample in cohort.samples:
-                self.keep(sample, kept_in, sample_key(sample.name))
+            self._keep({sample_key(sample.name): sample for sample in cohort.samples}, kept_in)
         self.cohort_changed.emit()
 
     @property
@@ -173,29 +164,18 @@ class Session:
 
     def keep(self, sample: Sample, kept_in: AnnotationsOnDisk, key: str) -> None:
         """Take over what was kept of a sample, and keep every change from now on."""
-        self._know(key)
-        self._samples[key], self._kept_in[key] = sample, kept_in
-        try:
-            kept = kept_in.read(sample)
-        except UserError as error:
-            del self._kept_in[key]
-            self.not_kept.emit(str(error))
-            return
-        if kept is not None:
-            self._states[key] = SampleState(kept.boxes, kept.deleted, kept.detected)
-            self._histories[key].next_id = kept.next_id
-            self._tell_boxes_changed(key)
+        self._keep({key: sample}, kept_in)
 
     def is_kept(self, key: str) -> bool:
         """Return whether changes of a sample's boxes are written to disk."""
-        return key in self._kept_in
+        return key in self._records and self._records[key].is_kept
 
     # --- boxes ------------------------------------------------------------------------------
 
     @property
     def state(self) -> SampleState:
         """What is known about the shown sample; empty if there is none."""
-        return self._states.get(self._key, SampleState())
+        return self._record.state
 
     @property
     def boxes(self) -> Boxes:
@@ -206,32 +186,72 @@ class Session:
         """Return what is known of the cohort's samples that were worked on, by sample name."""
         prefix = sample_key("")
         return {
-            key.removeprefix(prefix): state
-            for key, state in self._states.items()
-            if key.startswith(prefix) and (state.detected or len(state.boxes) or len(state.deleted))
+            key.removeprefix(prefix): record.state
+            for key, record in self._records.items()
+            if key.startswith(prefix) and record.state.is_worked_on
         }
 
     def add(self, image_index: int, xyxy: npt.ArrayLike) -> int:
         """Add a person's box and return its id."""
-        boxes = add_box(self.boxes, image_index, xyxy, self._history.next_id)
-        self._write(boxes)
+        record = self._record
+        boxes = add_box(self.boxes, image_index, xyxy, record.next_id)
+        self._edit("Draw 1 box", boxes=boxes)
         return int(boxes.cell_id[-1])
+
+    def move(self, cell_id: int, xyxy: npt.ArrayLike) -> None:
+        """Move or resize a box; it becomes the person's."""
+        self._edit("Move 1 box", boxes=move_box(self.boxes, cell_id, xyxy))
+
+    def accept(self, cell_ids: npt.ArrayLike) -> None:
+        """Confirm boxes of the detector as they are."""
+        boxes = accept_boxes(self.boxes, cell_ids)
+        count = int(np.count_nonzero(boxes.source != self.boxes.source))
+        self._edit(f"Accept {_boxes(count)}", boxes=boxes)
 
     def delete(self, cell_ids: npt.ArrayLike) -> None:
         """Delete cells for good: a later detection does not bring them back."""
         gone = self.boxes[np.isin(self.boxes.cell_id, np.asarray(cell_ids))]
-        self._write(
-            delete_boxes(self.boxes, cell_ids), Boxes.concatenate([self.state.deleted, gone])
+        self._edit(
+            f"Delete {_boxes(len(gone))}",
+            boxes=delete_boxes(self.boxes, cell_ids),
+            deleted=Boxes.concatenate([self.state.deleted, gone]),
         )
 
     def clear_boxes(self) -> None:
         """Start over: forget all boxes of the shown sample and all corrections."""
-        self._write(Boxes.empty(), Boxes.empty(), detected=False)
+        self._edit(
+            "Start over",
+            boxes=Boxes.empty(),
+            deleted=Boxes.empty(),
+            detected=False,
+            reviewed=frozenset(),
+        )
+
+    @property
+    def reviewed(self) -> frozenset[int]:
+        """Images of the shown sample whose boxes a person has confirmed."""
+        return self.state.reviewed
+
+    def set_reviewed(self, image_index: int, reviewed: bool = True) -> None:
+        """Confirm that an image's boxes are right and complete, or take that back.
+
+        The detector's boxes in it are accepted with it, as one step of undo.
+        """
+        marks, boxes = self.reviewed - {image_index}, self.boxes
+        if reviewed:
+            marks |= {image_index}
+            boxes = accept_boxes(boxes, boxes.of_image(image_index).cell_id)
+        state = "reviewed" if reviewed else "not reviewed"
+        self._edit(f"Mark image {image_index + 1} as {state}", boxes=boxes, reviewed=marks)
 
     def merge(
-        self, detected: Boxes, images: npt.ArrayLike | None = None, key: str | None = None
+        self,
+        detected: Boxes,
+        images: npt.ArrayLike | None = None,
+        key: str | None = None,
+        made_by: str = "",
     ) -> None:
-        """Take over a detection; a person's boxes and deletions stay.
+        """Take over a detection; a person's boxes and deletions, and reviewed images, stay.
 
         Parameters
         ----------
@@ -241,18 +261,26 @@ class Session:
             The images it has seen; all by default. Boxes of the others stay as they are.
         key
             The sample it belongs to, if another one may be shown by now.
+        made_by
+            The detector's digest.
         """
         key = self._key if key is None else key
         self._know(key)
-        state = self._states[key]
-        seen = np.ones(len(state.boxes), dtype=bool)
+        record = self._records[key]
+        state, reviewed = record.state, sorted(record.state.reviewed)
+        seen = ~np.isin(state.boxes.image_index, reviewed)
         if images is not None:
-            seen = np.isin(state.boxes.image_index, np.asarray(images))
-        merged = merge_detections(
-            state.boxes[seen], detected, state.deleted, self._histories[key].next_id
+            seen &= np.isin(state.boxes.image_index, np.asarray(images))
+        found = detected[~np.isin(detected.image_index, reviewed)]
+        next_id = max(record.next_id, state.boxes.next_id)
+        merged = merge_detections(state.boxes[seen], found, state.deleted, next_id)
+        self._edit(
+            "Detect cells",
+            key,
+            made_by,
+            boxes=Boxes.concatenate([state.boxes[~seen], merged]),
+            detected=state.detected or images is None,
         )
-        joined = Boxes.concatenate([state.boxes[~seen], merged]).sorted_by_image()
-        self._write(joined, detected=state.detected or images is None, key=key)
 
     def follow(
         self, cell_ids: npt.ArrayLike, image_index: npt.ArrayLike, xyxy: npt.ArrayLike
@@ -264,29 +292,45 @@ class Session:
         (n,) int64
             The id of each row; 0 for a row too small to be a cell, which is left out.
         """
-        boxes, ids = follow_rows(self.boxes, cell_ids, image_index, xyxy, self._history.next_id)
-        if boxes.digest() != self.boxes.digest():
-            gone = self.boxes[~np.isin(self.boxes.cell_id, boxes.cell_id)]
-            self._write(boxes, Boxes.concatenate([self.state.deleted, gone]))
+        before = self.boxes
+        boxes, ids = follow_rows(before, cell_ids, image_index, xyxy, self._record.next_id)
+        if boxes.in_order().digest() != before.in_order().digest():
+            gone = before[~np.isin(before.cell_id, boxes.cell_id)]
+            drawn = int(np.count_nonzero(~np.isin(boxes.cell_id, before.cell_id)))
+            self._edit(
+                _what_was_done(drawn, len(gone)),
+                boxes=boxes,
+                deleted=Boxes.concatenate([self.state.deleted, gone]),
+            )
         return ids
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a change of the shown sample's boxes to take back."""
-        return bool(self._history.undo)
+        return bool(self.undo_title)
 
     @property
     def can_redo(self) -> bool:
         """Whether there is a change to make again."""
-        return bool(self._history.redo)
+        return bool(self.redo_title)
+
+    @property
+    def undo_title(self) -> str:
+        """What `undo` would take back ("Delete 3 boxes"); empty if there is nothing."""
+        return self._record.undo_title
+
+    @property
+    def redo_title(self) -> str:
+        """What `redo` would make again; empty if there is nothing."""
+        return self._record.redo_title
 
     def undo(self) -> None:
-        """Take back the last change of the boxes."""
-        self._step(self._history.undo, self._history.redo)
+        """Take back the last change of the boxes, also one of an earlier day."""
+        self._change(self._key, self._record.undo)
 
     def redo(self) -> None:
         """Make the change again that was taken back last."""
-        self._step(self._history.redo, self._history.undo)
+        self._change(self._key, self._record.redo)
 
     # --- selection --------------------------------------------------------------------------
 
@@ -315,9 +359,8 @@ class Session:
         former = self._classifier
         self._classifier = classifier
         if former is None or classifier is None or former.model is not classifier.model:
-            self._states = {
-                key: replace(state, prediction=None) for key, state in self._states.items()
-            }
+            for record in self._records.values():
+                record.state = replace(record.state, prediction=None)
             self.prediction_changed.emit()
         self.classifier_changed.emit()
 
@@ -341,69 +384,52 @@ class Session:
             The sample, if another one may be shown by now.
         """
         key = self._key if key is None else key
-        if key not in self._states:
+        if key not in self._records:
             return
-        self._states[key] = replace(self._states[key], prediction=prediction, classified=classified)
+        record = self._records[key]
+        record.state = replace(record.state, prediction=prediction, classified=classified)
         if key == self._key:
             self.prediction_changed.emit()
 
     # --- inside -----------------------------------------------------------------------------
 
     @property
-    def _history(self) -> History:
-        return self._histories.get(self._key, History())
+    def _record(self) -> SampleRecord:
+        return self._records.get(self._key, SampleRecord())
 
     def _know(self, key: str) -> None:
-        self._states.setdefault(key, SampleState())
-        self._histories.setdefault(key, History())
+        self._records.setdefault(key, SampleRecord())
 
-    def _write(
-        self,
-        boxes: Boxes,
-        deleted: Boxes | None = None,
-        detected: bool | None = None,
-        key: str | None = None,
-    ) -> None:
-        key = self._key if key is None else key
-        if key not in self._states:
-            raise UserError("No images are chosen; choose an image layer or open a cohort first.")
-        state, history = self._states[key], self._histories[key]
-        history.undo = [*history.undo, _version(state)][-UNDO_STEPS:]
-        history.redo = []
-        history.next_id = max(history.next_id, boxes.next_id)
-        self._states[key] = replace(
-            state,
-            boxes=boxes,
-            deleted=state.deleted if deleted is None else deleted,
-            detected=state.detected if detected is None else detected,
-        )
-        self._write_to_disk(key)
-        self._tell_boxes_changed(key)
-
-    def _step(self, source: list[Version], target: list[Version]) -> None:
-        if not source:
-            return
-        target.append(_version(self.state))
-        version = source.pop()
-        self._states[self._key] = replace(
-            self.state,
-            boxes=version.boxes,
-            deleted=version.deleted,
-            detected=version.detected,
-        )
-        self._write_to_disk(self._key)
-        self._tell_boxes_changed(self._key)
-
-    def _write_to_disk(self, key: str) -> None:
-        if key not in self._kept_in:
-            return
-        kept = self._states[key].annotations(self._histories[key].next_id)
+    def _keep(self, samples: Mapping[str, Sample], kept_in: AnnotationsOnDisk) -> None:
+        """Keep several samples, by key."""
         try:
-            self._kept_in[key].write(self._samples[key], kept)
+            known = kept_in.read_all(list(samples.values()))
         except UserError as error:
             self.not_kept.emit(str(error))
+            return
+        for key, sample in samples.items():
+            self._know(key)
+            self._records[key].keep(sample, kept_in, known.get(sample.name))
+            self._tell(key)
 
-    def _tell_boxes_changed(self, key: str) -> None:
+    def _edit(self, title: str, key: str | None = None, made_by: str = "", **changes: Any) -> None:
+        key = self._key if key is None else key
+        if key not in self._records:
+            raise UserError("No images are chosen; choose an image layer or open a cohort first.")
+        self._change(key, lambda: self._records[key].edit(title, made_by, **changes))
+
+    def _change(self, key: str, change: Callable[[], None]) -> None:
+        """Change a sample's record, and tell whom it concerns."""
+        reviewed = self.reviewed
+        try:
+            change()
+        except UserError as error:
+            self.not_kept.emit(str(error))
+        self._tell(key)
+        if self.reviewed != reviewed:
+            self.reviewed_changed.emit()
+
+    def _tell(self, key: str) -> None:
         if key != self._key:
             return
         self.boxes_changed.emit()
@@ -415,5 +441,11 @@ def sample_key(name: str) -> str:
     return f"sample:{name}"
 
 
-def _version(state: SampleState) -> Version:
-    return Version(state.boxes, state.deleted, state.detected)
+def _boxes(count: int) -> str:
+    return "1 box" if count == 1 else f"{count} boxes"
+
+
+def _what_was_done(drawn: int, deleted: int) -> str:
+    """Return what a person did in the layer; what was neither drawn nor deleted was moved."""
+    parts = [f"{verb} {_boxes(n)}" for verb, n in (("draw", drawn), ("delete", deleted)) if n]
+    return " and ".join(parts).capitalize() if parts else "Move boxes"

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import signal
 import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.corrections import add_box, delete_boxes
+from napari_attmil.cells.edits import Edit
 from napari_attmil.cells.project import AnnotationFile, Annotations
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.settings import UserError
@@ -84,16 +87,128 @@ def test_all_samples_are_read_by_name_and_untouched_ones_left_out(tmp_path: Path
     assert_same(found["known"].boxes, corrected().boxes)
 
 
-def test_a_failed_edit_leaves_the_one_before(tmp_path: Path) -> None:
-    file = AnnotationFile(tmp_path / "annotations.sqlite")
-    sample = sample_in(tmp_path, "a.tif", "b.tif")
-    file.write(sample, corrected())
-    broken = replace(corrected(), next_id=None)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="stay in memory"):
-        file.write(sample, broken)
-    read = file.read(sample)
+def fill_disk(path: Path, full: bool) -> None:
+    """Make every further edit fail as on a full disk, or work again."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TRIGGER full BEFORE INSERT ON edits BEGIN "
+            "SELECT RAISE(ABORT, 'database or disk is full'); END"
+            if full
+            else "DROP TRIGGER full"
+        )
+
+
+def drawn(before: Annotations, *xyxy: float) -> tuple[Annotations, Edit]:
+    boxes = add_box(before.boxes, 0, xyxy, before.next_id)
+    after = replace(before, boxes=boxes.in_order(), next_id=boxes.next_id)
+    return after, Edit.between("Draw 1 box", before, after)
+
+
+def test_an_edit_that_fails_leaves_the_one_before_and_is_written_with_the_next(
+    tmp_path: Path,
+) -> None:
+    file, sample = AnnotationFile(tmp_path / "annotations.sqlite"), sample_in(tmp_path, "a.tif")
+    one, first = drawn(Annotations(), 0, 0, 9, 9)
+    file.record(sample, first, one.next_id)
+    fill_disk(file.path, full=True)
+    two, second = drawn(one, 20, 20, 29, 29)
+    with pytest.raises(UserError, match=r"disk is full.*stay in memory.*next change tries again"):
+        file.record(sample, second, two.next_id)
+    read = AnnotationFile(file.path).read(sample)
+    assert read is not None and file.has_pending
+    assert_same(read.boxes, one.boxes)
+    fill_disk(file.path, full=False)
+    three, third = drawn(two, 40, 40, 49, 49)
+    file.record(sample, third, three.next_id)
+    read = AnnotationFile(file.path).read(sample)
+    assert read is not None and not file.has_pending
+    assert_same(read.boxes, three.boxes)
+    assert len(file.history(sample)[0]) == 3
+
+
+def test_a_sample_that_another_program_has_changed_is_not_written_over(tmp_path: Path) -> None:
+    sample, path = sample_in(tmp_path, "a.tif"), tmp_path / "annotations.sqlite"
+    one, two = AnnotationFile(path), AnnotationFile(path)
+    one.read(sample)
+    two.read(sample)
+    after, edit = drawn(Annotations(), 0, 0, 9, 9)
+    two.record(replace(sample_in(tmp_path, "b.tif"), name="elsewhere"), edit, after.next_id)
+    one.record(sample, edit, after.next_id)
+    one.undo(sample, edit)
+    one.redo(sample, edit)
+    other, theirs = drawn(Annotations(), 5, 5, 15, 15)
+    with pytest.raises(UserError, match="Another window or program has changed the boxes"):
+        two.record(sample, theirs, other.next_id)
+    read = AnnotationFile(path).read(sample)
     assert read is not None
-    assert_same(read.boxes, corrected().boxes)
+    assert_same(read.boxes, after.boxes)
+
+
+def test_the_journal_says_who_did_what_when_and_what_made_the_boxes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_ATTMIL_AUTHOR", "Ana")
+    file, sample = AnnotationFile(tmp_path / "annotations.sqlite"), sample_in(tmp_path, "a.tif")
+    after, edit = drawn(Annotations(), 0, 0, 9, 9)
+    file.record(sample, edit, after.next_id, made_by="detector 12ab")
+    with contextlib.closing(sqlite3.connect(file.path)) as connection:
+        row = connection.execute(
+            "SELECT author, title, made_by, made_at, cell_id FROM cells JOIN edits "
+            "ON cells.edit = edits.number"
+        ).fetchone()
+    assert row[:3] == ("Ana", "Draw 1 box", "detector 12ab") and row[4] == 1
+    assert datetime.fromisoformat(row[3]).tzinfo is not None
+
+
+VERSION_1 = """
+CREATE TABLE images (
+    image TEXT NOT NULL, page INTEGER NOT NULL, detected INTEGER NOT NULL, next_id INTEGER NOT NULL,
+    PRIMARY KEY (image, page)
+);
+CREATE TABLE cells (
+    image TEXT NOT NULL, page INTEGER NOT NULL, cell_id INTEGER NOT NULL,
+    x_min REAL NOT NULL, y_min REAL NOT NULL, x_max REAL NOT NULL, y_max REAL NOT NULL,
+    score REAL NOT NULL, source INTEGER NOT NULL, deleted INTEGER NOT NULL
+);
+CREATE INDEX cells_of_image ON cells (image, page);
+INSERT INTO images VALUES ('a.tif', 0, 1, 4);
+INSERT INTO cells VALUES ('a.tif', 0, 1, 0, 0, 9, 9, 0.5, 0, 0);
+INSERT INTO cells VALUES ('a.tif', 0, 3, 5, 5, 9, 9, 1, 1, 1);
+PRAGMA user_version = 1;
+"""
+
+
+def test_an_older_file_is_changed_after_a_copy_was_put_aside(tmp_path: Path) -> None:
+    path, sample = tmp_path / "annotations.sqlite", sample_in(tmp_path, "a.tif")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+    read = AnnotationFile(path).read(sample)
+    assert read is not None
+    assert (read.boxes.cell_id.tolist(), read.deleted.cell_id.tolist()) == ([1], [3])
+    assert (read.detected, read.next_id, read.reviewed) == (True, 4, frozenset())
+    with contextlib.closing(sqlite3.connect(tmp_path / "annotations-version-1.sqlite")) as copy:
+        assert copy.execute("PRAGMA user_version").fetchone() == (1,)
+        assert copy.execute("SELECT count(*) FROM cells").fetchone() == (2,)
+    after, edit = drawn(read, 20, 20, 29, 29)
+    AnnotationFile(path).record(sample, edit, after.next_id)
+    again = AnnotationFile(path).read(sample)
+    assert again is not None
+    assert_same(again.boxes, after.boxes)
+
+
+def test_images_are_summed_up_in_the_order_of_the_samples(tmp_path: Path) -> None:
+    file, sample = AnnotationFile(tmp_path / "annotations.sqlite"), sample_in(tmp_path, "a", "b")
+    other = replace(sample_in(tmp_path, "c"), name="other")
+    assert file.summaries([sample])["boxes"].tolist() == [0, 0]
+    file.write(sample, replace(corrected(), reviewed=frozenset({1})))
+    table = file.summaries([other, sample])
+    assert table["sample"].tolist() == ["other", "s", "s"]
+    assert table["image_index"].tolist() == [0, 0, 1]
+    assert table["boxes"].tolist() == [0, 1, 2]
+    assert table["person"].tolist() == [0, 0, 1]
+    assert table["reviewed"].tolist() == [False, False, True]
+    assert table["detected"].tolist() == [False, True, True]
+    np.testing.assert_allclose(table["least_score"], [np.nan, 0.9, 0.7], rtol=1e-6)
 
 
 def test_a_damaged_file_is_said_and_not_overwritten(tmp_path: Path) -> None:

@@ -22,10 +22,18 @@ MIN_SIDE_PX = 3.0
 
 
 class Source(IntEnum):
-    """Who made a box."""
+    """Who made a box, or answers for it."""
 
     MODEL = 0
+    """The detector; nobody has looked at it."""
     PERSON = 1
+    """A person drew or moved it."""
+    ACCEPTED = 2
+    """The detector made it, and a person has confirmed it as it is."""
+
+
+SOURCE_NAMES = ("model", "person", "accepted")
+"""As tables and files name them, by value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +49,7 @@ class Boxes:
     xyxy
         (n, 4) float32: x_min, y_min, x_max, y_max in pixels of that image; x is the column.
     score
-        (n,) float32 in 0..1, how sure the detector is; 1 for a person's box.
+        (n,) float32 in 0..1, how sure the detector is; 1 for one that a person made.
     source
         (n,) uint8, values of `Source`.
     """
@@ -125,6 +133,10 @@ class Boxes:
     def sorted_by_image(self) -> Self:
         """Return the cells ordered by image, otherwise in their present order."""
         return self[np.argsort(self.image_index, kind="stable")]
+
+    def in_order(self) -> Self:
+        """Return the cells ordered by image, then by cell_id."""
+        return self[np.lexsort((self.cell_id, self.image_index))]
 
     def index_of(self, cell_ids: npt.ArrayLike) -> IntArray:
         """Return the positions of cells, in the order asked for.

@@ -47,16 +47,22 @@ def delete_boxes(boxes: Boxes, cell_ids: npt.ArrayLike) -> Boxes:
     return boxes[~np.isin(boxes.cell_id, np.asarray(cell_ids))]
 
 
+def accept_boxes(boxes: Boxes, cell_ids: npt.ArrayLike) -> Boxes:
+    """Return the boxes with some of the detector's confirmed; a person's stay a person's."""
+    chosen = np.isin(boxes.cell_id, np.asarray(cell_ids)) & (boxes.source == Source.MODEL)
+    return replace(boxes, source=np.where(chosen, np.uint8(Source.ACCEPTED), boxes.source))
+
+
 def merge_detections(
     current: Boxes, detected: Boxes, deleted: Boxes | None = None, first_id: int = 1
 ) -> Boxes:
     """Return a new detection's boxes joined with what a person did to the old ones.
 
-    A person's boxes stay as they are; a detected box that shows the same cell as one of
-    them, or as a cell that a person deleted, is left out. The detected boxes that remain get
-    new ids, larger than all present ones and not less than `first_id`.
+    Boxes that a person made or accepted stay as they are; a detected box that shows the same
+    cell as one of them, or as a cell that a person deleted, is left out. The detected boxes that
+    remain get new ids, larger than all present ones and not less than `first_id`.
     """
-    kept = current[current.source == Source.PERSON]
+    kept = current[current.source != Source.MODEL]
     taboo = [kept] if deleted is None else [kept, deleted]
     blocked = np.zeros(len(detected), dtype=bool)
     for image in np.unique(detected.image_index):

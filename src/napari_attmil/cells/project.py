@@ -1,72 +1,64 @@
 """What a person did to boxes, on disk as soon as it is done.
 
 One SQLite file beside the images, one transaction an edit: a process that is killed loses at
-most the edit under way. Undo after a restart, and merging two people's work, are not here yet.
+most the edit under way. The file holds the boxes as they are, and a journal of how they came to
+be so: who did what when, with all that it takes to undo it, also after a restart.
 """
 
 from __future__ import annotations
 
 import contextlib
+import getpass
+import hashlib
+import os
 import sqlite3
 import tempfile
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import pandas as pd
 import platformdirs
 
-from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.edits import Annotations, Edit
+from napari_attmil.cells.journal import (
+    DONE,
+    DROPPED,
+    SCHEMA_VERSION,
+    UNDONE,
+    Place,
+    bring_up_to_date,
+    cells_of,
+    edit_from_text,
+    edit_to_text,
+    write_cells,
+)
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from napari_attmil.images.cohort import Frame, Sample
 
 FILE_NAME = "annotations.sqlite"
-SCHEMA_VERSION = 1
+AUTHOR_VARIABLE = "NAPARI_ATTMIL_AUTHOR"
+"""Environment variable that names the annotator, instead of the account's name."""
 WAIT_S = 5.0
 """Another process that is writing is waited for so long."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS images (
-    image TEXT NOT NULL, page INTEGER NOT NULL, detected INTEGER NOT NULL, next_id INTEGER NOT NULL,
-    PRIMARY KEY (image, page)
-);
-CREATE TABLE IF NOT EXISTS cells (
-    image TEXT NOT NULL, page INTEGER NOT NULL, cell_id INTEGER NOT NULL,
-    x_min REAL NOT NULL, y_min REAL NOT NULL, x_max REAL NOT NULL, y_max REAL NOT NULL,
-    score REAL NOT NULL, source INTEGER NOT NULL, deleted INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS cells_of_image ON cells (image, page);
-"""
+__all__ = ["FILE_NAME", "SCHEMA_VERSION", "AnnotationFile", "Annotations", "author_name"]
 
-
-@dataclass(frozen=True, eq=False)
-class Annotations:
-    """The boxes of one sample as a person left them.
-
-    Attributes
-    ----------
-    boxes
-        Its cells.
-    deleted
-        Boxes that a person deleted, which a later detection leaves out.
-    detected
-        Whether the detector has seen all of its images.
-    next_id
-        The next cell_id to give away.
-    """
-
-    boxes: Boxes
-    deleted: Boxes
-    detected: bool
-    next_id: int
+_Operation = Callable[[sqlite3.Connection], None]
 
 
 class AnnotationFile:
     """The annotations of all samples of one project.
+
+    Several programs may have it open. Each writes what it has changed only; a sample that another
+    one has changed since it was read is refused, never overwritten.
 
     Parameters
     ----------
@@ -76,6 +68,9 @@ class AnnotationFile:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self._names: dict[Path, str] = {}
+        self._versions: dict[str, int] = {}
+        self._pending: dict[str, list[_Operation]] = {}
 
     @classmethod
     def beside(cls, folder: Path) -> AnnotationFile:
@@ -91,6 +86,8 @@ class AnnotationFile:
         """Return the file for images that belong to no project."""
         return cls(platformdirs.user_data_path("napari-attmil") / FILE_NAME)
 
+    # --- reading ----------------------------------------------------------------------------
+
     def read(self, sample: Sample) -> Annotations | None:
         """Return what was written about a sample's images, None if nothing was.
 
@@ -99,68 +96,192 @@ class AnnotationFile:
         UserError
             If the file is damaged or of a newer version.
         """
-        if not self.path.exists():
-            return None
-        with self._connection() as connection:
-            rows, known = [], []
-            for index, frame in enumerate(sample.frames):
-                place = self._place(frame)
-                state = connection.execute(
-                    "SELECT detected, next_id FROM images WHERE image = ? AND page = ?", place
-                ).fetchone()
-                if state is not None:
-                    known.append(state)
-                rows += [
-                    (index, *cell)
-                    for cell in connection.execute(
-                        "SELECT cell_id, x_min, y_min, x_max, y_max, score, source, deleted "
-                        "FROM cells WHERE image = ? AND page = ? ORDER BY rowid",
-                        place,
-                    )
-                ]
-        if not known:
-            return None
-        detected = len(known) == len(sample.frames) and all(flag for flag, _ in known)
-        return Annotations(
-            _boxes([row for row in rows if not row[-1]]),
-            _boxes([row for row in rows if row[-1]]),
-            detected,
-            max(next_id for _, next_id in known),
-        )
+        return self.read_all([sample]).get(sample.name)
 
     def read_all(self, samples: Sequence[Sample]) -> dict[str, Annotations]:
         """Return what was written about several samples, by name; the others are left out."""
-        found = {sample.name: self.read(sample) for sample in samples}
-        return {name: kept for name, kept in found.items() if kept is not None}
+        found, images, cells, versions = {}, {}, {}, {}
+        if self.path.exists():
+            with self._connection() as connection:
+                images, cells = _read_tables(connection, self._where(samples))
+                versions = dict(connection.execute("SELECT frames, version FROM versions"))
+        for sample in samples:
+            places = self._places(sample)
+            self._versions[_frames_key(places)] = versions.get(_frames_key(places), 0)
+            known = [images[place] for place in places if place in images]
+            if known:
+                found[sample.name] = _annotations(places, images, cells)
+        return found
 
-    def write(self, sample: Sample, annotations: Annotations) -> None:
-        """Replace what is known of a sample's images, in one transaction.
+    def history(self, sample: Sample) -> tuple[list[Edit], list[Edit]]:
+        """Return a sample's edits that can be undone and redone, each list's next one last."""
+        if not self.path.exists():
+            return [], []
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT state, title, content FROM edits WHERE frames = ? AND state != ? "
+                "ORDER BY number",
+                (_frames_key(self._places(sample)), DROPPED),
+            ).fetchall()
+        done = [edit_from_text(*rest) for state, *rest in rows if state == DONE]
+        undone = [edit_from_text(*rest) for state, *rest in rows if state == UNDONE]
+        return done, undone[::-1]
+
+    def summaries(self, samples: Sequence[Sample]) -> pd.DataFrame:
+        """Return one row an image of the samples, in their order.
+
+        Columns: sample, image_index, path, page; boxes, person, accepted (their numbers),
+        detected, reviewed (bool); least_score (the least sure box that nobody has looked at, NaN
+        if there is none), mean_score (of the same boxes).
+        """
+        counted: dict[Place, tuple[float, ...]] = {}
+        if self.path.exists():
+            with self._connection() as connection:
+                counted = {(row[0], row[1]): row[2:] for row in connection.execute(_SUMMARY)}
+        rows = [
+            (sample.name, index, str(frame.path), frame.page, *counted.get(place, _NOTHING))
+            for sample in samples
+            for index, (frame, place) in enumerate(
+                zip(sample.frames, self._places(sample), strict=True)
+            )
+        ]
+        columns = ["sample", "image_index", "path", "page", "detected", "reviewed"]
+        columns += ["boxes", "person", "accepted", "least_score", "mean_score"]
+        types = {"detected": bool, "reviewed": bool, "least_score": float, "mean_score": float}
+        return pd.DataFrame(rows, columns=columns).astype(types)
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def record(self, sample: Sample, edit: Edit, next_id: int, made_by: str = "") -> None:
+        """Write an edit and what it has changed, in one transaction.
+
+        Parameters
+        ----------
+        sample
+            The sample.
+        edit
+            What was done to what the file, or an edit that could not be written yet, says of it.
+        next_id
+            The next cell_id to give away.
+        made_by
+            What made the boxes: a detector's digest, a file; empty for a person.
 
         Raises
         ------
         UserError
-            If the disk is full, the folder is read-only, or another process keeps the file.
+            If the disk is full, the folder is read-only, another program keeps the file, or has
+            changed the sample. The edit is kept in memory and written with the next one.
         """
+        places = self._places(sample)
+        stamp = (author_name(), made_by, datetime.now(UTC).isoformat(timespec="seconds"))
+        uid = uuid.uuid4().hex
+
+        def write(connection: sqlite3.Connection) -> None:
+            key = _frames_key(places)
+            connection.execute(
+                "UPDATE edits SET state = ? WHERE frames = ? AND state = ?", (DROPPED, key, UNDONE)
+            )
+            number = connection.execute(
+                "INSERT INTO edits (uid, frames, sample, title, author, made_by, made_at, state, "
+                "content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (uid, key, sample.name, edit.title, *stamp, DONE, edit_to_text(edit)),
+            ).lastrowid
+            self._write(connection, places, edit, next_id, int(number or 0))
+
+        self._do(places, sample.name, write)
+
+    def undo(self, sample: Sample, edit: Edit) -> None:
+        """Write that the last edit was taken back; errors as `record`."""
+        self._step(sample, edit.inverse, DONE, UNDONE)
+
+    def redo(self, sample: Sample, edit: Edit) -> None:
+        """Write that the edit that was taken back last was made again; errors as `record`."""
+        self._step(sample, edit, UNDONE, DONE)
+
+    def write(
+        self, sample: Sample, annotations: Annotations, title: str = "Import", made_by: str = ""
+    ) -> None:
+        """Make a sample's annotations these, as one edit; errors as `record`."""
+        now = self.read(sample) or Annotations()
+        edit = Edit.between(title, now, annotations)
+        if edit.changes_anything or annotations.next_id > now.next_id:
+            self.record(sample, edit, max(annotations.next_id, now.next_id), made_by)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there are edits that could not be written yet."""
+        return bool(self._pending)
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _step(self, sample: Sample, edit: Edit, source: int, target: int) -> None:
+        places = self._places(sample)
+        # Undone are the newest edits; the next to redo is the oldest of those.
+        which = "MAX" if source == DONE else "MIN"
+
+        def write(connection: sqlite3.Connection) -> None:
+            (number,) = connection.execute(
+                f"SELECT {which}(number) FROM edits WHERE frames = ? AND state = ?",
+                (_frames_key(places), source),
+            ).fetchone()
+            connection.execute("UPDATE edits SET state = ? WHERE number = ?", (target, number))
+            self._write(connection, places, edit, 1, int(number or 0))
+
+        self._do(places, sample.name, write)
+
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        places: Sequence[Place],
+        edit: Edit,
+        next_id: int,
+        number: int,
+    ) -> None:
+        """Write what an edit makes of the tables of what is there."""
+        whole = edit.detected_before != edit.detected_after
+        images = range(len(places)) if whole else sorted(edit.images or {0})
+        connection.executemany(
+            "INSERT INTO images (image, page, detected, next_id) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET detected = excluded.detected, "
+            "next_id = max(next_id, excluded.next_id)",
+            [(*places[index], edit.detected_after, next_id) for index in images],
+        )
+        write_cells(connection, places, edit, number)
+
+    def _do(self, places: Sequence[Place], name: str, operation: _Operation) -> None:
+        """Do an operation on a sample, after those that could not be done before it."""
+        key = _frames_key(places)
+        self._pending.setdefault(key, []).append(operation)
         with self._connection() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
-            for index, frame in enumerate(sample.frames):
-                place = self._place(frame)
-                connection.execute("DELETE FROM cells WHERE image = ? AND page = ?", place)
-                connection.execute(
-                    "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)",
-                    (*place, annotations.detected, annotations.next_id),
+            version = _version(connection, key)
+            if self._versions.get(key, version) != version:
+                raise UserError(
+                    f"Another window or program has changed the boxes of sample {name!r} since it "
+                    "was opened here, so yours were not written over them: export yours (CSV), "
+                    "then open the sample again."
                 )
-                for boxes, deleted in ((annotations.boxes, 0), (annotations.deleted, 1)):
-                    connection.executemany(
-                        "INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        [(*place, *row, deleted) for row in _rows(boxes.of_image(index))],
-                    )
+            for pending in self._pending[key]:
+                pending(connection)
+            connection.execute("INSERT OR REPLACE INTO versions VALUES (?, ?)", (key, version + 1))
+        self._versions[key] = version + 1
+        del self._pending[key]
 
-    def _place(self, frame: Frame) -> tuple[str, int]:
-        """Return how an image is named: relative to the project, so that this can be moved."""
-        path, folder = frame.path.resolve(), self.path.parent.resolve()
-        name = path.relative_to(folder) if path.is_relative_to(folder) else path
-        return name.as_posix(), frame.page
+    def _where(self, samples: Sequence[Sample]) -> list[str]:
+        """Return the names of a few samples' images; empty for so many that all are read."""
+        names = {place[0] for sample in samples for place in self._places(sample)}
+        return sorted(names) if len(names) <= 50 else []
+
+    def _places(self, sample: Sample) -> list[Place]:
+        """Return how images are named: relative to the project, so that this can be moved."""
+        return [(self._name(frame), frame.page) for frame in sample.frames]
+
+    def _name(self, frame: Frame) -> str:
+        if frame.path not in self._names:
+            path, folder = frame.path.resolve(), self.path.parent.resolve()
+            relative = path.relative_to(folder) if path.is_relative_to(folder) else path
+            self._names[frame.path] = relative.as_posix()
+        return self._names[frame.path]
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -169,7 +290,7 @@ class AnnotationFile:
             with contextlib.closing(
                 sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
             ) as connection:
-                self._check_version(connection)
+                bring_up_to_date(connection, self.path)
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise UserError(
@@ -177,28 +298,71 @@ class AnnotationFile:
                 "Free some space, or close what else uses the file: the next change tries again."
             ) from error
 
-    def _check_version(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise UserError(
-                f"{self.path} was written by a newer napari-attmil; update this one to open it."
-            )
-        if version < SCHEMA_VERSION:
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+def author_name() -> str:
+    """Return who makes the edits: the variable's value, or the account's name."""
+    try:
+        return os.environ.get(AUTHOR_VARIABLE) or getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
 
 
-def _rows(boxes: Boxes) -> Iterator[tuple[float, ...]]:
-    columns = (boxes.cell_id, *boxes.xyxy.T, boxes.score, boxes.source)
-    yield from zip(*(column.tolist() for column in columns), strict=True)
+_NOTHING = (0, 0, 0, 0, 0, None, None)
+_UNSEEN = f"CASE WHEN deleted = 0 AND source = {int(Source.MODEL)} THEN score END"
+_SUMMARY = f"""
+SELECT images.image, images.page, detected, reviewed, TOTAL(deleted = 0),
+    TOTAL(deleted = 0 AND source = {int(Source.PERSON)}),
+    TOTAL(deleted = 0 AND source = {int(Source.ACCEPTED)}), MIN({_UNSEEN}), AVG({_UNSEEN})
+FROM images LEFT JOIN cells USING (image, page) GROUP BY images.image, images.page
+"""
 
 
-def _boxes(rows: Sequence[tuple[float, ...]]) -> Boxes:
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), 9)
-    return Boxes(
-        cell_id=table[:, 1].astype(np.int64),
-        image_index=table[:, 0].astype(np.int32),
-        xyxy=table[:, 2:6].astype(np.float32),
-        score=table[:, 6].astype(np.float32),
-        source=table[:, 7].astype(np.uint8),
+def _read_tables(
+    connection: sqlite3.Connection, names: Sequence[str]
+) -> tuple[dict[Place, tuple[int, int, int]], dict[Place, list[tuple[float, ...]]]]:
+    """Return the rows of images and of cells by image, of some images or of all."""
+    where = f" WHERE image IN ({', '.join('?' * len(names))})" if names else ""
+    images = {
+        (image, page): flags
+        for image, page, *flags in connection.execute(
+            f"SELECT image, page, detected, next_id, reviewed FROM images{where}", names
+        )
+    }
+    cells: dict[Place, list[tuple[float, ...]]] = {}
+    for image, page, *row in connection.execute(
+        "SELECT image, page, cell_id, x_min, y_min, x_max, y_max, score, source, deleted "
+        f"FROM cells{where}",
+        names,
+    ):
+        cells.setdefault((image, page), []).append(row)
+    return images, cells
+
+
+def _annotations(
+    places: Sequence[Place],
+    images: Mapping[Place, tuple[int, int, int]],
+    cells: Mapping[Place, list[tuple[float, ...]]],
+) -> Annotations:
+    known = [images.get(place, (0, 1, 0)) for place in places]
+    rows = [
+        (row[0], index, *row[1:])
+        for index, place in enumerate(places)
+        for row in cells.get(place, ())
+    ]
+    found = cells_of(rows)
+    return Annotations(
+        found.boxes[~found.deleted].in_order(),
+        found.boxes[found.deleted].in_order(),
+        all(detected for detected, _, _ in known),
+        max(next_id for _, next_id, _ in known),
+        frozenset(index for index, (_, _, reviewed) in enumerate(known) if reviewed),
     )
+
+
+def _frames_key(places: Sequence[Place]) -> str:
+    return hashlib.blake2b(repr(list(places)).encode(), digest_size=12).hexdigest()
+
+
+def _version(connection: sqlite3.Connection, key: str) -> int:
+    row = connection.execute("SELECT version FROM versions WHERE frames = ?", (key,)).fetchone()
+    return int(row[0]) if row else 0

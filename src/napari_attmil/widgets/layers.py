@@ -15,7 +15,7 @@ import pandas as pd
 from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
 
-from napari_attmil.cells.boxes import Boxes, FloatArray, IntArray, Source
+from napari_attmil.cells.boxes import SOURCE_NAMES, Boxes, FloatArray, IntArray, Source
 from napari_attmil.exploration import Exploration
 from napari_attmil.explore.colours import PERSON_COLOUR
 from napari_attmil.session import Session
@@ -372,7 +372,7 @@ def _features(boxes: Boxes) -> pd.DataFrame:
         {
             "cell_id": boxes.cell_id,
             "score": boxes.score.astype(np.float64),
-            "source": np.array(["model", "person"], dtype=object)[boxes.source],
+            "source": np.array(SOURCE_NAMES, dtype=object)[boxes.source],
         }
     )
 

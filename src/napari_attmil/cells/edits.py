@@ -1,0 +1,169 @@
+"""One edit of a sample's annotations as a value: what it took away, what it put there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_attmil.cells.boxes import Boxes, IntArray
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """The boxes of one sample as a person left them.
+
+    Attributes
+    ----------
+    boxes
+        Its cells.
+    deleted
+        Boxes that a person deleted, which a later detection leaves out.
+    detected
+        Whether the detector has seen all of its images.
+    next_id
+        The next cell_id to give away; never one that was given before, undone or not.
+    reviewed
+        Images whose boxes a person has confirmed to be right and complete, also when there are
+        none.
+    """
+
+    boxes: Boxes = field(default_factory=Boxes.empty)
+    deleted: Boxes = field(default_factory=Boxes.empty)
+    detected: bool = False
+    next_id: int = 1
+    reviewed: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Rows of a sample's cells, those that a person deleted among them.
+
+    Attributes
+    ----------
+    boxes
+        The (n,) cells, by cell_id.
+    deleted
+        (n,) bool, whether a person deleted it.
+    """
+
+    boxes: Boxes
+    deleted: Mask
+
+    @classmethod
+    def of(cls, annotations: Annotations) -> Cells:
+        """Return all cells of a sample."""
+        parts = (annotations.boxes, annotations.deleted)
+        deleted = np.repeat([False, True], [len(part) for part in parts])
+        joined = Boxes.concatenate(parts)
+        order = np.argsort(joined.cell_id)
+        return cls(joined[order], deleted[order])
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, rows: Mask | IntArray) -> Cells:
+        """Return the rows of a mask or of positions."""
+        return Cells(self.boxes[rows], self.deleted[rows])
+
+    def without(self, others: Cells) -> Cells:
+        """Return the rows that `others` does not have just so."""
+        return self[~self._is_in(others)]
+
+    def _is_in(self, others: Cells) -> Mask:
+        known = np.isin(self.boxes.cell_id, others.boxes.cell_id)
+        rows = others.boxes.index_of(self.boxes.cell_id[known])
+        mine, theirs = self[known], others[rows]
+        same = mine.deleted == theirs.deleted
+        same &= mine.boxes.image_index == theirs.boxes.image_index
+        same &= np.all(mine.boxes.xyxy == theirs.boxes.xyxy, axis=1)
+        same &= (mine.boxes.score == theirs.boxes.score) & (
+            mine.boxes.source == theirs.boxes.source
+        )
+        found = known.copy()
+        found[known] = same
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """One step of undo: a drag, the deletion of several boxes, a detection.
+
+    Attributes
+    ----------
+    title
+        What was done, in a person's words.
+    before, after
+        The rows that it took away or changed, and what stands there since.
+    detected_before, detected_after, reviewed_before, reviewed_after
+        The same of `Annotations.detected` and `Annotations.reviewed`.
+    """
+
+    title: str
+    before: Cells
+    after: Cells
+    detected_before: bool = False
+    detected_after: bool = False
+    reviewed_before: frozenset[int] = frozenset()
+    reviewed_after: frozenset[int] = frozenset()
+
+    @classmethod
+    def between(cls, title: str, old: Annotations, new: Annotations) -> Edit:
+        """Return the edit that makes `new` of `old`."""
+        old_cells, new_cells = Cells.of(old), Cells.of(new)
+        return cls(
+            title,
+            old_cells.without(new_cells),
+            new_cells.without(old_cells),
+            old.detected,
+            new.detected,
+            old.reviewed,
+            new.reviewed,
+        )
+
+    @property
+    def inverse(self) -> Edit:
+        """The edit that takes this one back."""
+        return Edit(
+            self.title,
+            self.after,
+            self.before,
+            self.detected_after,
+            self.detected_before,
+            self.reviewed_after,
+            self.reviewed_before,
+        )
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether there is anything to take back."""
+        return bool(
+            len(self.before)
+            or len(self.after)
+            or self.detected_before != self.detected_after
+            or self.reviewed_before != self.reviewed_after
+        )
+
+    @property
+    def images(self) -> frozenset[int]:
+        """The images whose cells or review it changes."""
+        cells = np.concatenate([self.before.boxes.image_index, self.after.boxes.image_index])
+        return frozenset(cells.tolist()) | (self.reviewed_before ^ self.reviewed_after)
+
+    def applied_to(self, annotations: Annotations) -> Annotations:
+        """Return annotations after this edit, which was made of just these."""
+        cells = Cells.of(annotations)
+        kept = cells[~np.isin(cells.boxes.cell_id, self.before.boxes.cell_id)]
+        boxes = Boxes.concatenate([kept.boxes, self.after.boxes])
+        deleted = np.concatenate([kept.deleted, self.after.deleted])
+        return replace(
+            annotations,
+            boxes=boxes[~deleted].in_order(),
+            deleted=boxes[deleted].in_order(),
+            detected=self.detected_after,
+            next_id=max(annotations.next_id, boxes.next_id),
+            reviewed=self.reviewed_after,
+        )
