@@ -284,7 +284,7 @@ class Exploration:
     def colours(self) -> FloatArray:
         """Return (n, 4) RGBA of the shown sample's boxes."""
         if self.coloured_column == MAKER:
-            from_person = (self._session.boxes.source == Source.PERSON)[:, np.newaxis]
+            from_person = (self._session.boxes.source != Source.MODEL)[:, np.newaxis]
             return np.where(from_person, np.array(PERSON_COLOUR), np.array(MODEL_COLOUR))
         colours = map_colours(self.relative())
         colours[~self.is_inside(), 3] = 0.0 if self._colouring.hides else FADED_ALPHA

@@ -108,7 +108,7 @@ def test_drawn_box_goes_into_the_session_in_pixels(cells, session):
     cells.layer.add(rectangle(1, 5, 6, 25, 36))
     assert kept(session)[4] == (1, [5, 6, 25, 36])
     assert shown(cells) == kept(session)
-    assert session.boxes.source[-1] == Source.PERSON
+    assert session.boxes.source[session.boxes.index_of(4)] == Source.PERSON
     assert cells.layer.features["source"].tolist()[-1] == "person"
 
 

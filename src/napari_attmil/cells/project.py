@@ -51,6 +51,8 @@ WAIT_S = 5.0
 
 __all__ = ["FILE_NAME", "SCHEMA_VERSION", "AnnotationFile", "Annotations", "author_name"]
 
+_Images = dict[Place, tuple[int, int, int]]
+_Cells = dict[Place, list[tuple[float, ...]]]
 _Operation = Callable[[sqlite3.Connection], None]
 
 
@@ -100,7 +102,9 @@ class AnnotationFile:
 
     def read_all(self, samples: Sequence[Sample]) -> dict[str, Annotations]:
         """Return what was written about several samples, by name; the others are left out."""
-        found, images, cells, versions = {}, {}, {}, {}
+        images: _Images = {}
+        cells: _Cells = {}
+        found, versions = {}, {}
         if self.path.exists():
             with self._connection() as connection:
                 images, cells = _read_tables(connection, self._where(samples))
@@ -317,9 +321,7 @@ FROM images LEFT JOIN cells USING (image, page) GROUP BY images.image, images.pa
 """
 
 
-def _read_tables(
-    connection: sqlite3.Connection, names: Sequence[str]
-) -> tuple[dict[Place, tuple[int, int, int]], dict[Place, list[tuple[float, ...]]]]:
+def _read_tables(connection: sqlite3.Connection, names: Sequence[str]) -> tuple[_Images, _Cells]:
     """Return the rows of images and of cells by image, of some images or of all."""
     where = f" WHERE image IN ({', '.join('?' * len(names))})" if names else ""
     images = {
@@ -328,7 +330,7 @@ def _read_tables(
             f"SELECT image, page, detected, next_id, reviewed FROM images{where}", names
         )
     }
-    cells: dict[Place, list[tuple[float, ...]]] = {}
+    cells: _Cells = {}
     for image, page, *row in connection.execute(
         "SELECT image, page, cell_id, x_min, y_min, x_max, y_max, score, source, deleted "
         f"FROM cells{where}",

@@ -139,7 +139,7 @@ class CellsStep(QWidget):
         if not detection.images:
             return
         whole = len(detection.images) == image_count
-        kept = int(np.count_nonzero(session.boxes.source == Source.PERSON))
+        kept = int(np.count_nonzero(session.boxes.source != Source.MODEL))
         gone = len(session.state.deleted)
         session.merge(detection.boxes, None if whole else detection.images, key)
         if key == session.key and (kept or gone):

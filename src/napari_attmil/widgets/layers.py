@@ -380,7 +380,7 @@ def _features(boxes: Boxes) -> pd.DataFrame:
 def _edge_widths(boxes: Boxes) -> npt.NDArray[np.float64]:
     """Return (n,) widths in pixels; a person's boxes are bolder, to be told without colour."""
     width = float(np.clip(np.median(boxes.diameter_px) * EDGE_SHARE, 0.8, 20))
-    return np.where(boxes.source == Source.PERSON, 1.6 * width, width)
+    return np.where(boxes.source != Source.MODEL, 1.6 * width, width)
 
 
 def _is_upright(vertices: npt.NDArray[Any]) -> bool:
