@@ -1,0 +1,174 @@
+"""What a student marks without seeing the model's colours, and how far that agrees with others."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+FILE_NAME: Final = "teaching.jsonl"
+"""Lies beside the cohort, as the annotations do."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How two choices among the same cells agree; the second is the one to be met.
+
+    Attributes
+    ----------
+    both, only_marked, only_reference, neither
+        Cells that both chose, only the student, only the reference, and neither.
+    """
+
+    both: int
+    only_marked: int
+    only_reference: int
+    neither: int
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the student's cells that the reference has too; None if none was marked."""
+        marked = self.both + self.only_marked
+        return self.both / marked if marked else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the reference's cells that the student found; None if it has none."""
+        wanted = self.both + self.only_reference
+        return self.both / wanted if wanted else None
+
+    @property
+    def kappa(self) -> float | None:
+        """Agreement beyond chance (Cohen 1960): 1 is perfect, 0 is chance.
+
+        None where chance alone agrees on everything: both chose all cells, or both none.
+        """
+        cells = self.both + self.only_marked + self.only_reference + self.neither
+        marked, wanted = self.both + self.only_marked, self.both + self.only_reference
+        # Counts instead of shares, so that perfect agreement by chance is exactly told.
+        chance = marked * wanted + (cells - marked) * (cells - wanted)
+        if chance == cells**2:
+            return None
+        return ((self.both + self.neither) * cells - chance) / (cells**2 - chance)
+
+
+def agreement(shown: Iterable[int], marked: Iterable[int], reference: Iterable[int]) -> Agreement:
+    """Return how a student's cells agree with the model's or an expert's.
+
+    Parameters
+    ----------
+    shown
+        cell_id of all cells that could be chosen.
+    marked, reference
+        cell_id of those that were. Cells that were not shown are ignored: nobody can be
+        blamed for not having marked them.
+    """
+    cells = set(shown)
+    chosen, wanted = cells & set(marked), cells & set(reference)
+    both = len(chosen & wanted)
+    only_marked, only_reference = len(chosen) - both, len(wanted) - both
+    neither = len(cells) - both - only_marked - only_reference
+    return Agreement(both, only_marked, only_reference, neither)
+
+
+@dataclass(frozen=True)
+class TeachingRound:
+    """What one person marked in one sample.
+
+    Attributes
+    ----------
+    person, sample
+        Names.
+    shown, marked
+        cell_id of the cells that could be chosen, and of those that were.
+    model
+        cell_id of the model's highest cells at that time; the model may be another one later.
+    expert
+        cell_id of an expert's choice; None where no expert has looked.
+    time
+        When, in ISO 8601 and UTC; see `now`.
+    """
+
+    person: str
+    sample: str
+    shown: tuple[int, ...]
+    marked: tuple[int, ...]
+    model: tuple[int, ...]
+    expert: tuple[int, ...] | None
+    time: str
+
+    @property
+    def with_model(self) -> Agreement:
+        """How the student agrees with the model."""
+        return agreement(self.shown, self.marked, self.model)
+
+    @property
+    def with_expert(self) -> Agreement | None:
+        """How the student agrees with the expert."""
+        return None if self.expert is None else agreement(self.shown, self.marked, self.expert)
+
+
+def now() -> str:
+    """Return the time as a round keeps it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def keep_round(path: Path, teaching_round: TeachingRound) -> None:
+    """Add a round to a file of JSON lines; what stands there is never touched.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    line = json.dumps(asdict(teaching_round), ensure_ascii=False).encode() + b"\n"
+    try:
+        with path.open("a+b") as file:
+            # A line that a power cut left unfinished must not swallow this one.
+            if file.tell() and not _ends_a_line(file):
+                line = b"\n" + line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UserError(
+            f"The round cannot be kept in {path} ({error.strerror}); make room or permit writing "
+            "there, and finish the round again."
+        ) from error
+
+
+def read_rounds(path: Path) -> tuple[list[TeachingRound], int]:
+    """Return the rounds of a file, oldest first, and how many of its lines cannot be read.
+
+    A file that is not there has none.
+    """
+    if not path.is_file():
+        return [], 0
+    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    rounds = [parsed for parsed in map(_round, lines) if parsed is not None]
+    return rounds, len(lines) - len(rounds)
+
+
+def _ends_a_line(file: Any) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return bool(file.read(1) == b"\n")
+
+
+def _round(line: bytes) -> TeachingRound | None:
+    """Return what a line says, None if it was cut off or is of another kind."""
+    try:
+        values = json.loads(line)
+        for name in ("shown", "marked", "model", "expert"):
+            if values[name] is not None or name != "expert":
+                values[name] = tuple(int(cell) for cell in values[name])
+        return TeachingRound(**values)
+    except (ValueError, TypeError, KeyError):
+        return None
