@@ -100,6 +100,31 @@ def load_checkpoint(path: Path, kind: str) -> Checkpoint:
     return Checkpoint(kind, weights, settings, provenance)
 
 
+def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return what an optimiser remembers of its parameters, named `<parameter>.<name>`."""
+    return {
+        f"{number}.{name}": tensor
+        for number, moments in optimiser.state_dict()["state"].items()
+        for name, tensor in moments.items()
+    }
+
+
+def set_moments(optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tensor]) -> None:
+    """Make an optimiser remember what another one did."""
+    import torch
+
+    state = optimiser.state_dict()
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state["state"] = {}
+    for key, tensor in moments.items():
+        number, _, name = key.partition(".")
+        if name != "step":
+            # Laid out in memory as its parameter is: files know only one layout.
+            tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
+        state["state"].setdefault(int(number), {})[name] = tensor
+    optimiser.load_state_dict(state)
+
+
 @contextlib.contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its place once it is written whole.

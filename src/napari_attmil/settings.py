@@ -130,6 +130,31 @@ class FeatureSettings(Settings):
     )
 
 
+class FinetuneSettings(Settings):
+    """How the detector is fitted to a person's own images."""
+
+    steps: int = Field(
+        160, ge=1, le=100_000, title="Steps", description="Steps of the optimiser at most."
+    )
+    minutes: float = Field(
+        10.0, gt=0, title="Minutes", description="The training ends after so long at the latest."
+    )
+    learning_rate: float = Field(
+        3e-4, gt=0, le=1, title="Learning rate", description="Its peak, of AdamW."
+    )
+    crops_per_step: int = Field(
+        8, ge=1, le=256, title="Crops a step", description="Parts of images learnt from at once."
+    )
+    patience: int = Field(
+        4,
+        ge=1,
+        title="Patience",
+        description="The training ends once so many tests on the held-out images in a row were "
+        "no better than the best.",
+    )
+    seed: int = Field(0, ge=0, title="Seed", description="The same seed gives the same training.")
+
+
 class MILSettings(Settings):
     """Architecture and fitting of the multiple instance classifier.
 

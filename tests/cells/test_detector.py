@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from napari_attmil.cells.boxes import match_boxes
-from napari_attmil.cells.detector import Detector, shipped_weights
+from napari_attmil.cells.detector import Detector
 from napari_attmil.cells.network import CellRCNN, DetectorArchitecture
 from napari_attmil.cells.rescaling import to_grey
+from napari_attmil.cells.saved_network import shipped_weights
 from napari_attmil.checkpoints import Checkpoint, save_checkpoint
 from napari_attmil.device import choose_device
 from napari_attmil.images.simulation import SimulationSettings, simulate_image

@@ -35,9 +35,8 @@ from napari_attmil.bags.training_state import (
     Randomness,
     TrainingState,
     digest_of,
-    moments_of,
-    set_moments,
 )
+from napari_attmil.checkpoints import moments_of, set_moments
 from napari_attmil.device import Device, choose_device, is_out_of_memory
 from napari_attmil.settings import MILSettings, UserError, reference_class
 

@@ -97,29 +97,6 @@ class TrainingState:
         return cls(**groups, fit_losses=list(checkpoint.settings["fit_losses"]))
 
 
-def moments_of(optimiser: torch.optim.Optimizer) -> Tensors:
-    """Return what an optimiser remembers of its parameters, as `TrainingState.moments`."""
-    return {
-        f"{number}.{name}": tensor
-        for number, moments in optimiser.state_dict()["state"].items()
-        for name, tensor in moments.items()
-    }
-
-
-def set_moments(optimiser: torch.optim.Optimizer, moments: Tensors) -> None:
-    """Make an optimiser remember what another one did."""
-    state = optimiser.state_dict()
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    state["state"] = {}
-    for key, tensor in moments.items():
-        number, _, name = key.partition(".")
-        if name != "step":
-            # Laid out in memory as its parameter is: files know only one layout.
-            tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
-        state["state"].setdefault(int(number), {})[name] = tensor
-    optimiser.load_state_dict(state)
-
-
 def digest_of(bags: Sequence[Bag]) -> str:
     """Return a digest of names, labels and cells, and of one cell's features a bag."""
     digest = hashlib.blake2b(digest_size=16)

@@ -42,23 +42,47 @@ class LabelledImage:
         (n, 4) float32, all its cells.
     stained
         Whether cells differ from the background by absorption rather than by their rims.
+    name
+        Tells the image from all others of its data set.
+    diameter_px
+        Typical cell diameter; that of its own boxes if None.
     """
 
-    grey: npt.NDArray[np.uint8]
+    grey: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
     xyxy: FloatArray
     stained: bool
+    name: str = ""
+    diameter_px: float | None = None
 
 
 def random_crop(
-    image: LabelledImage, working_diameter_px: float, rng: np.random.Generator
+    image: LabelledImage,
+    working_diameter_px: float,
+    rng: np.random.Generator,
+    changed_looks: float = 1.0,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return a normalised (256, 256) crop in a random look, and its (m, 4) boxes."""
+    """Return a normalised (256, 256) crop, and its (m, 4) boxes.
+
+    Parameters
+    ----------
+    image
+        What it is cut from.
+    working_diameter_px
+        About the size that its cells get.
+    rng
+        Draws size, orientation, place and look.
+    changed_looks
+        Chance of a random look in place of the image's own.
+    """
     octaves = rng.uniform(-DIAMETER_SPREAD_OCTAVES, DIAMETER_SPREAD_OCTAVES)
-    diameter = median_diameter_px(image.xyxy) if len(image.xyxy) else working_diameter_px
+    own = median_diameter_px(image.xyxy) if len(image.xyxy) else working_diameter_px
+    diameter = image.diameter_px or own
     scale = working_diameter_px * 2.0**octaves / diameter
     grey, xyxy = _resized(image.grey.astype(np.float32), image.xyxy, scale)
     grey, xyxy = _turned(grey, xyxy, rng)
-    grey = to_grey(random_look(grey, diameter * scale, image.stained, rng))
+    if rng.random() < changed_looks:
+        grey = random_look(grey, diameter * scale, image.stained, rng)
+    grey = to_grey(grey)
     return _cropped(grey, xyxy, rng)
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.resources
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,14 +20,14 @@ from napari_attmil.cells.network import (
 )
 from napari_attmil.cells.read_ahead import ReadAhead
 from napari_attmil.cells.rescaling import GreyLevels, Prepared, rescale, stacked, to_grey
+from napari_attmil.cells.saved_network import load_network
 from napari_attmil.cells.tiling import Tile, merge_tiles, tiles_of
 from napari_attmil.cells.working_scale import estimate_diameter_px, scale_windows
-from napari_attmil.checkpoints import load_checkpoint
 from napari_attmil.device import Device, choose_device, in_batches
-from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
+from napari_attmil.settings import DetectionSettings, FeatureSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
 ROI_STRIDE_PX = 4
 FRAMES_FOR_SCALE = 2
@@ -143,21 +140,9 @@ class Detector:
         UserError
             If the file is missing, damaged or holds another kind of model.
         """
-        path = shipped_weights() if path is None else Path(path)
-        checkpoint = load_checkpoint(path, "detector")
-        architecture = DetectorArchitecture.checked(**checkpoint.settings)
-        network = CellRCNN(architecture)
-        try:
-            load_weights(network, checkpoint.weights)
-        except (RuntimeError, KeyError) as error:
-            raise UserError(f"{path} does not fit its own settings; it is damaged.") from error
-        return cls(
-            network,
-            architecture,
-            device or choose_device(),
-            _digest(checkpoint.weights),
-            checkpoint.provenance,
-        )
+        saved = load_network(path)
+        device = device or choose_device()
+        return cls(saved.network, saved.architecture, device, saved.digest, saved.provenance)
 
     def detect(
         self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings | None = None
@@ -335,38 +320,7 @@ def boxes_of_frames(frames: Sequence[DetectionProgress]) -> Boxes:
     )
 
 
-def shipped_weights() -> Path:
-    """Return the model file of the detector that comes with the package."""
-    folder = importlib.resources.files("napari_attmil") / "weights"
-    return Path(str(folder / "detector.safetensors"))
-
-
-def load_weights(network: CellRCNN, weights: Mapping[str, torch.Tensor]) -> None:
-    """Give a network the weights of a model file.
-
-    Raises
-    ------
-    KeyError, RuntimeError
-        If they do not fit.
-    """
-    # Counters of batch normalisation are not shipped: only training would need them.
-    counters = {k for k in network.state_dict() if k.endswith("num_batches_tracked")}
-    missing, unexpected = network.load_state_dict(
-        {name: tensor.float() for name, tensor in weights.items()}, strict=False
-    )
-    if unexpected or set(missing) - counters:
-        raise KeyError("weights and architecture differ")
-
-
 def _enlarged(xyxy: FloatArray, factor: float) -> FloatArray:
     centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2
     half = (xyxy[:, 2:] - xyxy[:, :2]) / 2 * np.float32(factor)
     return np.concatenate([centre - half, centre + half], axis=1)
-
-
-def _digest(weights: Mapping[str, torch.Tensor]) -> str:
-    blake = hashlib.blake2b(digest_size=16)
-    for name in sorted(weights):
-        blake.update(name.encode())
-        blake.update(weights[name].contiguous().numpy().tobytes())
-    return blake.hexdigest()
