@@ -30,7 +30,8 @@ BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 WITHOUT_TORCH = {"images", "explore", "sample_state", "session", "exploration", "widgets"}
 WITHOUT_TORCH |= {"terminal", "demo", "cli"}
 WITHOUT_TORCH |= {*SERVANTS} | {
-    f"cells.{name}" for name in ("boxes", "corrections", "edits", "journal", "project", "formats")
+    f"cells.{name}"
+    for name in ("boxes", "corrections", "edits", "journal", "project", "formats", "queue")
 }
 
 IMPORT_ALL = """

@@ -58,6 +58,8 @@ class FinetuneProgress:
         On the held-out images, if they were looked at after this step.
     before, best
         The same before the first step and at its best so far; None without held-out images.
+    written
+        Whether the model file holds what was learnt.
     note
         What a person should know, said once.
     """
@@ -68,6 +70,7 @@ class FinetuneProgress:
     score: DetectionScore | None
     before: DetectionScore | None
     best: DetectionScore | None
+    written: bool
     note: str = ""
 
 
@@ -224,7 +227,8 @@ class _Finetuning:
 
     def _progress(self, loss: float, score: DetectionScore | None, note: str) -> FinetuneProgress:
         done, total = self._learner.step, self._settings.steps
-        return FinetuneProgress(done, total, loss, score, self._before, self._best, note)
+        written = self._best_step > 0
+        return FinetuneProgress(done, total, loss, score, self._before, self._best, written, note)
 
     def _opening_note(self) -> str:
         if self._learner.step:

@@ -1,0 +1,69 @@
+"""Only what a person has confirmed is learnt from; a COCO file is confirmed as a whole."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.project import AnnotationFile, Annotations
+from napari_attmil.cells.reviewed import read_coco, reviewed_images
+from napari_attmil.images.cohort import Frame, Sample
+from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Sample:
+    for level, name in enumerate(("a", "b", "c")):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.full((20, 30), level, np.uint8))
+    frames = tuple(Frame(tmp_path / f"{name}.tif") for name in ("a", "b", "c"))
+    return Sample("s", "p", None, frames)
+
+
+def test_reviewed_images_come_with_their_boxes_and_empty_ones_too(
+    sample: Sample, tmp_path: Path
+) -> None:
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    boxes = Boxes.from_detections([0, 1], [[1, 2, 9, 8], [3, 3, 7, 7]], [0.9, 0.8])
+    file.write(sample, Annotations(boxes, Boxes.empty(), True, 3, frozenset({0, 2})))
+    images = reviewed_images([sample], file)
+    assert [image.name for image in images] == ["a.tif#0", "c.tif#0"]
+    assert images[0].xyxy.tolist() == [[1, 2, 9, 8]]
+    assert images[1].xyxy.shape == (0, 4)
+    assert (images[1].grey == 2).all()
+
+
+def test_a_project_without_reviewed_images_is_refused(sample: Sample, tmp_path: Path) -> None:
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    with pytest.raises(UserError, match="marked as reviewed"):
+        reviewed_images([sample], file)
+
+
+def test_coco_boxes_become_corners_and_images_without_boxes_stay(
+    sample: Sample, tmp_path: Path
+) -> None:
+    content = {
+        "images": [{"id": 7, "file_name": "a.tif"}, {"id": 8, "file_name": "b.tif"}],
+        "annotations": [
+            {"image_id": 7, "bbox": [2, 3, 10, 5]},
+            {"image_id": 7, "bbox": [0, 0, 20, 20], "iscrowd": 1},
+        ],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content), "utf-8")
+    first, second = read_coco(tmp_path / "coco.json")
+    assert first.xyxy.tolist() == [[2, 3, 12, 8]]
+    assert (second.name, len(second.xyxy)) == ("b.tif", 0)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"images": [{}], "annotations": []}'])
+def test_a_file_that_is_no_coco_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "coco.json").write_text(text, "utf-8")
+    with pytest.raises(UserError, match="no COCO file"):
+        read_coco(tmp_path / "coco.json")
