@@ -137,6 +137,15 @@ class Exploration:
             self.table_changed.emit()
 
     @property
+    def scope_in_words(self) -> str:
+        """Whose cells, as a person says it."""
+        sample = self._session.sample
+        shown = "no sample" if sample is None else f"sample {sample.name}"
+        return {"": shown, WHOLE_COHORT: "the whole cohort"}.get(
+            self._scope, f"class {self._scope}"
+        )
+
+    @property
     def sample_table(self) -> pd.DataFrame:
         """One row a cell of the shown sample, in the order of the session's boxes."""
         if self._sample_table is None:

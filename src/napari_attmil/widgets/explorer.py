@@ -10,7 +10,9 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QW
 from napari_attmil.widgets.colours_tab import ColoursTab
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.explorer_tab import ExplorerTab
+from napari_attmil.widgets.gallery_tab import GalleryTab
 from napari_attmil.widgets.scope_bar import ScopeBar
+from napari_attmil.widgets.table_tab import TableTab
 
 HEIGHT_PX = 300
 
@@ -39,6 +41,8 @@ class ExploreWidget(DockPanel):
     def _create(self) -> None:
         self.scope_bar = ScopeBar(self.context)
         self.colours = ColoursTab(self.context)
+        self.gallery = GalleryTab(self.context)
+        self.table = TableTab(self.context)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         for title, tip, tab in self._named_tabs():
@@ -46,7 +50,11 @@ class ExploreWidget(DockPanel):
             self.tabs.setTabToolTip(self.tabs.indexOf(tab), tip)
 
     def _named_tabs(self) -> tuple[tuple[str, str, ExplorerTab], ...]:
-        return (("Colours", "What the boxes are coloured by.", self.colours),)
+        return (
+            ("Colours", "What the boxes are coloured by.", self.colours),
+            ("Gallery", "Cells side by side, in any order.", self.gallery),
+            ("Table", "Every cell as a row of numbers.", self.table),
+        )
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QGridLayout, QSizePolicy, QToolButton, QWidget
+
+from napari_attmil.widgets.thumbnails import pixmap_of
 
 PER_ROW = 4
 
@@ -77,7 +79,7 @@ class TopCells(QWidget):
 
     def _button(self, cell: CellThumbnail) -> QToolButton:
         button = QToolButton()
-        pixmap = _pixmap(cell.image)
+        pixmap = pixmap_of(cell.image)
         button.setIcon(QIcon(pixmap))
         button.setIconSize(QSize(pixmap.width(), pixmap.height()))
         button.setText(cell.caption)
@@ -89,12 +91,3 @@ class TopCells(QWidget):
 
     def _tell(self, cell_id: Any) -> None:
         self.cell_clicked.emit(int(cell_id))
-
-
-def _pixmap(image: npt.NDArray[np.uint8]) -> QPixmap:
-    pixels = np.ascontiguousarray(image)
-    height, width = pixels.shape[:2]
-    kind = QImage.Format.Format_Grayscale8 if pixels.ndim == 2 else QImage.Format.Format_RGB888
-    data = pixels.tobytes()
-    # A pixmap copies the pixels: QImage does not keep the bytes alive.
-    return QPixmap.fromImage(QImage(data, width, height, pixels.strides[0], kind))

@@ -1,0 +1,85 @@
+"""One scale for all thumbnails of a gallery, and the bar that tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from napari_attmil.images.cohort import Sample
+
+LARGEST_SHOWN: Final = 0.98
+"""Share of the cells that fit into a thumbnail; for a few giants all others would be tiny."""
+BAR_SHARE: Final = 0.4
+NICE: Final = (1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True)
+class GalleryScale:
+    """How much of an image every thumbnail shows.
+
+    Attributes
+    ----------
+    side
+        Side of the square that is shown.
+    unit
+        "µm" where all samples tell the size of their pixels, else "px".
+    pixel_size_um
+        By sample; empty for "px".
+    """
+
+    side: float = 64.0
+    unit: str = "px"
+    pixel_size_um: Mapping[str, float] = field(default_factory=dict)
+
+    def side_px(self, sample: str) -> float:
+        """Return the side in pixels of a sample's images."""
+        return self.side / self.pixel_size_um.get(sample, 1.0)
+
+    @property
+    def bar(self) -> float:
+        """Length of the scale bar: 1, 2 or 5 times a power of ten, at most 0.4 of the side."""
+        most = BAR_SHARE * self.side
+        power = 10.0 ** np.floor(np.log10(most))
+        return float(max(step * power for step in NICE if step * power <= most))
+
+    @property
+    def bar_text(self) -> str:
+        """The length of the bar as it is written beside it."""
+        return f"{self.bar:g} {self.unit}"
+
+
+def gallery_scale(
+    table: pd.DataFrame, samples: Sequence[Sample], margin: float = 1.3
+) -> GalleryScale:
+    """Return the scale at which nearly all cells of a table fit into thumbnails.
+
+    Parameters
+    ----------
+    table
+        Columns sample, x_min, y_min, x_max and y_max (pixels).
+    samples
+        Those of the table.
+    margin
+        By how much more than the cells is shown, at least 1.
+    """
+    if not len(table):
+        return GalleryScale()
+    sizes = {sample.name: sample.pixel_size_um for sample in samples}
+    known = {name: size for name, size in sizes.items() if size is not None}
+    in_um = len(known) == len(sizes)
+    width, height = table["x_max"] - table["x_min"], table["y_max"] - table["y_min"]
+    longer = np.maximum(width.to_numpy(np.float64), height.to_numpy(np.float64))
+    if in_um:
+        longer = longer * table["sample"].map(known).to_numpy(np.float64)
+    side = margin * float(np.quantile(longer, LARGEST_SHOWN))
+    # Rounded up, so that one corrected box does not change every thumbnail.
+    step = 10.0 ** np.floor(np.log10(max(side, 1e-9))) / 2
+    rounded = float(np.ceil(side / step) * step)
+    return GalleryScale(rounded, "µm", known) if in_um else GalleryScale(rounded)

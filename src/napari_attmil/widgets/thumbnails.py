@@ -1,0 +1,206 @@
+"""Thumbnails for a gallery of any length: cut when they are seen, off the main thread, and kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtGui import QImage, QPixmap
+
+from napari_attmil.explore.crops import crop_cell
+from napari_attmil.images.cohort import Sample
+from napari_attmil.settings import UserError
+from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.workers import Progress, TaskRunner
+
+KEPT = 3000
+"""Thumbnails that are kept: some 100 MB of 96 px ones."""
+WANTED_AT_MOST = 400
+"""More are not waited for: what was scrolled past is asked for again when it is seen again."""
+BATCH = 24
+IMAGES_KEPT = 8
+
+Images = Sequence[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Which part of which image is shown, and how large.
+
+    Attributes
+    ----------
+    sample
+        Name of the sample.
+    image_index
+        Of its images.
+    x, y
+        Centre in pixels of the image.
+    side_px
+        Side of the square in pixels of the image.
+    size_px
+        Side of the thumbnail.
+    """
+
+    sample: str
+    image_index: int
+    x: float
+    y: float
+    side_px: float
+    size_px: int
+
+    def cut(self, image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Return the thumbnail, (size_px, size_px) or (size_px, size_px, 3)."""
+        half = self.side_px / 2
+        corners = (self.x - half, self.y - half, self.x + half, self.y + half)
+        return crop_cell(image, corners, self.size_px, context=1.0)
+
+
+class ImageShelf:
+    """Images of several samples; the last few are kept decoded. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, Images] = {}
+        self._decoded: OrderedDict[tuple[str, int], npt.NDArray[Any]] = OrderedDict()
+
+    def image(self, cutout: Cutout, source: Images | Sample) -> npt.NDArray[Any]:
+        """Return the image that a cutout is taken from."""
+        place = (cutout.sample, cutout.image_index)
+        if place not in self._decoded:
+            if cutout.sample not in self._opened:
+                self._opened[cutout.sample] = _images(source)
+            self._decoded[place] = np.asarray(self._opened[cutout.sample][cutout.image_index])
+        self._decoded.move_to_end(place)
+        while len(self._decoded) > IMAGES_KEPT:
+            self._decoded.popitem(last=False)
+        return self._decoded[place]
+
+
+class Thumbnails(QObject):
+    """Gives thumbnails that are there, and fetches those that are not.
+
+    Signals
+    -------
+    loaded()
+        Some that were asked for are there now.
+    """
+
+    loaded = Signal()
+
+    def __init__(self, context: PanelContext, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._context = context
+        self._kept: OrderedDict[Cutout, QPixmap | None] = OrderedDict()
+        self._wanted: OrderedDict[Cutout, None] = OrderedDict()
+        self._shelf = ImageShelf()
+        self._runner = TaskRunner(self)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._fetch)
+        self._runner.busy_changed.connect(self._on_busy)
+        context.images_changed.connect(self.forget)
+
+    def pixmap(self, cutout: Cutout) -> QPixmap | None:
+        """Return a thumbnail, or None: then it is fetched, the last one asked for first."""
+        if cutout in self._kept:
+            self._kept.move_to_end(cutout)
+            return self._kept[cutout]
+        self._wanted[cutout] = None
+        self._wanted.move_to_end(cutout)
+        while len(self._wanted) > WANTED_AT_MOST:
+            self._wanted.popitem(last=False)
+        if not self._timer.isActive() and not self._runner.busy:
+            self._timer.start(0)
+        return None
+
+    def forget(self) -> None:
+        """Start over: other images are chosen."""
+        self._kept.clear()
+        self._wanted.clear()
+        self._shelf = ImageShelf()
+
+    def close(self) -> None:
+        """End the work."""
+        self._timer.stop()
+        self._runner.close()
+
+    def source(self, sample: str) -> Images | Sample | None:
+        """Return where the images of a sample come from; None if they are not known."""
+        session = self._context.session
+        if session.sample is not None and session.sample.name == sample:
+            return self._context.images
+        cohort = session.cohort
+        return next((s for s in cohort.samples if s.name == sample), None) if cohort else None
+
+    def _fetch(self) -> None:
+        batch = [self._wanted.popitem()[0] for _ in range(min(BATCH, len(self._wanted)))]
+        sources = {cutout.sample: self.source(cutout.sample) for cutout in batch}
+        known = [cutout for cutout in batch if sources[cutout.sample] is not None]
+        if known:
+            shelf = self._shelf
+            self._runner.start(
+                cut_all,
+                known,
+                sources,
+                shelf,
+                on_done=lambda cut: self._keep(cut, shelf),
+            )
+
+    def _keep(self, cut: Mapping[Cutout, npt.NDArray[np.uint8] | None], shelf: ImageShelf) -> None:
+        if shelf is not self._shelf:
+            return
+        for cutout, image in cut.items():
+            self._kept[cutout] = None if image is None else pixmap_of(image)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        self.loaded.emit()
+
+    def _on_busy(self, busy: bool) -> None:
+        if not busy and self._wanted:
+            self._timer.start(0)
+
+
+def cut_all(
+    stop: Event,
+    cutouts: Sequence[Cutout],
+    sources: Mapping[str, Images | Sample],
+    shelf: ImageShelf,
+) -> Generator[Progress, None, dict[Cutout, npt.NDArray[np.uint8] | None]]:
+    """Cut thumbnails, those of one image together; None for those of an image nobody can read."""
+    cut: dict[Cutout, npt.NDArray[np.uint8] | None] = {}
+    for cutout in sorted(cutouts, key=lambda each: (each.sample, each.image_index)):
+        yield Progress(len(cut), len(cutouts), "Cutting out cells")
+        if stop.is_set():
+            break
+        try:
+            cut[cutout] = cutout.cut(shelf.image(cutout, sources[cutout.sample]))
+        except (UserError, IndexError):
+            cut[cutout] = None
+    return cut
+
+
+def pixmap_of(image: npt.NDArray[np.uint8]) -> QPixmap:
+    """Return (h, w) or (h, w, 3) uint8 as a pixmap."""
+    return QPixmap.fromImage(qimage_of(image))
+
+
+def qimage_of(image: npt.NDArray[np.uint8]) -> QImage:
+    """Return (h, w) or (h, w, 3) uint8 as an image."""
+    pixels = np.ascontiguousarray(image)
+    height, width = pixels.shape[:2]
+    kind = QImage.Format.Format_Grayscale8 if pixels.ndim == 2 else QImage.Format.Format_RGB888
+    # Copied: QImage does not keep the bytes alive.
+    return QImage(pixels.tobytes(), width, height, pixels.strides[0], kind).copy()
+
+
+def _images(source: Images | Sample) -> Images:
+    if not isinstance(source, Sample):
+        return source
+    from napari_attmil.images.reading import read_images
+
+    return read_images(source)
