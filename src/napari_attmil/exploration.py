@@ -19,9 +19,10 @@ from napari_attmil.explore.cell_rows import Condition, Rows, parse_conditions, r
 from napari_attmil.explore.colours import (
     MODEL_COLOUR,
     PERSON_COLOUR,
+    ColourMap,
     map_colours,
-    relative_attention,
 )
+from napari_attmil.explore.value_scale import HISTOGRAM_BINS, Scale, ValueScale
 from napari_attmil.session import sample_key
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
 MAKER: Final = "source"
 """The column that says who made a box; colours by it have no scale."""
 
+_MIDDLES: Final = (np.arange(HISTOGRAM_BINS) + 0.5) / HISTOGRAM_BINS
+"""The middles of the parts of a histogram, from 0 to 1."""
+
 
 @dataclass(frozen=True)
 class Colouring:
@@ -56,6 +60,8 @@ class Colouring:
         Which column; `MAKER` colours boxes by who made them.
     scale
         How values become shares of the way from the lowest to the highest of the sample.
+    colour_map
+        Which colours; the diverging one has 0 in its middle.
     low, high
         Cells whose share lies outside are faded or hidden.
     hides
@@ -64,6 +70,7 @@ class Colouring:
 
     column: str = "attention"
     scale: Scale = "rank"
+    colour_map: ColourMap = "paper"
     low: float = 0.0
     high: float = 1.0
     hides: bool = False
@@ -77,16 +84,16 @@ class Distribution:
     ----------
     heights
         (b,) cells in each of equal parts of the way; by rank, where all parts have as many, the
-        mean value in each above the lowest.
+        size of the value there.
     colours
         (b, 4) RGBA of boxes in each part.
     ticks
-        Values at 0, 1/4, 1/2, 3/4 and 1 of the way; empty where no value is known.
+        Values at even distances from the left end to the right one; empty where none is known.
     """
 
     heights: FloatArray
     colours: FloatArray
-    ticks: tuple[float, ...]
+    ticks: tuple[str, ...]
 
 
 class Exploration:
@@ -265,7 +272,7 @@ class Exploration:
         """Return (n,) from 0 to 1 where each box of the shown sample stands; NaN if unknown."""
         if self.coloured_column == MAKER:
             return np.full(len(self.sample_table), np.nan)
-        return relative_attention(self.sample_table[self.coloured_column], self._colouring.scale)
+        return self._scale().shares(self._coloured_values())
 
     def is_inside(self) -> npt.NDArray[np.bool_]:
         """Return (n,) which boxes of the shown sample lie within the range, or have no value."""
@@ -273,29 +280,31 @@ class Exploration:
         outside = (relative < self._colouring.low) | (relative > self._colouring.high)
         return np.asarray(~outside)
 
-    def distribution(self, parts: int = 64) -> Distribution:
+    def distribution(self) -> Distribution:
         """Return how the values that colour the shown sample's boxes are spread."""
-        relative = self.relative()
-        known = np.isfinite(relative)
-        colours = map_colours((np.arange(parts) + 0.5) / parts)
-        if not known.any():
-            return Distribution(np.zeros(parts), colours, ())
-        values = self.sample_table[self.coloured_column].to_numpy(np.float64)[known]
-        part = np.minimum((relative[known] * parts).astype(np.intp), parts - 1)
-        heights = np.bincount(part, minlength=parts).astype(np.float64)
+        colours = map_colours(_MIDDLES, self._colouring.colour_map)
+        if self.coloured_column == MAKER:
+            return Distribution(np.zeros(HISTOGRAM_BINS), colours, ())
+        values, scale = self._coloured_values(), self._scale()
+        heights = scale.histogram(values).astype(np.float64)
         if self._colouring.scale == "rank":
-            above = np.bincount(part, values - values.min(), minlength=parts)
-            heights = above / np.maximum(heights, 1)
-        order = np.argsort(values)
-        ticks = np.interp(np.linspace(0, 1, 5), relative[known][order], values[order])
-        return Distribution(heights, colours, tuple(ticks.tolist()))
+            heights = np.abs(scale.values(_MIDDLES))
+        return Distribution(heights, colours, scale.ticks()[1])
+
+    def _coloured_values(self) -> FloatArray:
+        return np.asarray(self.sample_table[self.coloured_column], dtype=np.float64)
+
+    def _scale(self) -> ValueScale:
+        colouring = self._colouring
+        is_signed = colouring.colour_map == "diverging"
+        return ValueScale.of(self._coloured_values(), colouring.scale, is_signed)
 
     def colours(self) -> FloatArray:
         """Return (n, 4) RGBA of the shown sample's boxes."""
         if self.coloured_column == MAKER:
             from_person = (self._session.boxes.source != Source.MODEL)[:, np.newaxis]
             return np.where(from_person, np.array(PERSON_COLOUR), np.array(MODEL_COLOUR))
-        colours = map_colours(self.relative())
+        colours = map_colours(self.relative(), self._colouring.colour_map)
         colours[~self.is_inside(), 3] = 0.0 if self._colouring.hides else FADED_ALPHA
         return colours
 

@@ -1,19 +1,37 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pandas as pd
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_attmil.exploration import FADED_ALPHA, MAKER
 from napari_attmil.explore.gallery_scale import GalleryScale
 from napari_attmil.settings import UserError
+from napari_attmil.widgets import explorer_tasks
+from napari_attmil.widgets.explorer_tasks import Removal
 from napari_attmil.widgets.gallery_export import export
 from napari_attmil.widgets.gallery_figure import GalleryFigure, save_figure
+from napari_attmil.widgets.workers import Progress
 
 
 def show_tab(explorer, tab, qtbot):
     explorer.tabs.setCurrentWidget(tab)
     qtbot.waitUntil(lambda: not tab._is_stale, timeout=5000)
+
+
+def send_drag(widget, place):
+    """Move the mouse with the left button held; qtbot's moves hold none."""
+    button = Qt.MouseButton.LeftButton
+    where = QPointF(place), QPointF(widget.mapToGlobal(place))
+    event = QMouseEvent(
+        QEvent.Type.MouseMove, *where, Qt.MouseButton.NoButton, button, Qt.KeyboardModifier(0)
+    )
+    QApplication.sendEvent(widget, event)
 
 
 def choose(combo, value):
@@ -191,3 +209,98 @@ def test_table_is_exported_as_shown(explored, table, tmp_path, qtbot):
     table.export(tmp_path / "cells")
     written = pd.read_csv(tmp_path / "cells.csv")
     assert written["cell_id"].tolist() == [8, 9] and "contribution_sickle" in written
+
+
+@pytest.fixture
+def cell_map(explored, qtbot):
+    show_tab(explored, explored.map, qtbot)
+    return explored.map
+
+
+def scene_place(cell_map, row):
+    scatter = cell_map._scatter
+    return scatter._box.mapViewToScene(QPointF(*scatter._points[row]))
+
+
+def test_lasso_selects_the_cells_within_it_everywhere(explored, cell_map, qtbot):
+    points = cell_map._scatter._points
+    inside = np.flatnonzero(points[:, 1] > 0.1)
+    low, high = 0.1, points[:, 1].max() + 1
+    polygon = np.array([[-1e3, low], [1e3, low], [1e3, high], [-1e3, high]])
+    cell_map._scatter._on_lasso(polygon, SimpleNamespace(modifiers=lambda: Qt.KeyboardModifier(0)))
+    expected = tuple(sorted(cell_map._model.key(row)[1] for row in inside))
+    assert explored.context.session.selection == expected and len(expected) > 1
+    assert len(explored.context.cells.layer.selected_data) == len(expected)
+
+
+def test_lasso_is_drawn_with_the_left_button(explored, cell_map, qtbot):
+    plot = cell_map._scatter._plot
+    qtbot.waitExposed(plot)
+    size = plot.viewport().size()
+    corners = [(0.2, 0.03), (0.97, 0.03), (0.97, 0.75), (0.2, 0.75)]
+    places = [QPoint(int(x * size.width()), int(y * size.height())) for x, y in corners]
+    qtbot.mousePress(plot.viewport(), Qt.MouseButton.LeftButton, pos=places[0])
+    for place in places[1:]:
+        send_drag(plot.viewport(), place)
+    qtbot.mouseRelease(plot.viewport(), Qt.MouseButton.LeftButton, pos=places[-1])
+    assert explored.context.session.selection
+
+
+def test_cell_under_the_mouse_is_shown(cell_map, qtbot):
+    cell_map._scatter._on_moved(scene_place(cell_map, 4))
+    assert cell_map._about.text() == "Cell 5 in image 2 of blood"
+    qtbot.waitUntil(lambda: not cell_map._picture.pixmap().isNull(), timeout=10_000)
+
+
+def test_selected_cells_are_ringed_on_the_map(explored, cell_map):
+    explored.context.session.select([2, 3])
+    assert len(cell_map._scatter._rings.points()) == 2
+
+
+def fake_removal(stop, sample, images, boxes, classifier, score, device_name, cohort):
+    yield Progress(0, 0, "Reading")
+    left = np.array([[0.1, 0.7, 0.2], [0.3, 0.5, 0.2], [0.6, 0.2, 0.2]])
+    curve = SimpleNamespace(cell_id=np.array([9, 8]), probabilities=left, random_mean=left)
+
+    def without(cell_ids):
+        if len(cell_ids) == 9:
+            raise UserError("All 9 cells would be taken away; leave at least one.")
+        return np.array([0.2, 0.3, 0.5])
+
+    return Removal(SimpleNamespace(without=without), curve, np.arange(9.0))
+
+
+@pytest.fixture
+def sample_tab(explored, qtbot, monkeypatch):
+    monkeypatch.setattr(explorer_tasks, "prepare_removal", fake_removal)
+    show_tab(explored, explored.sample, qtbot)
+    explored.sample._prepare.click()
+    qtbot.waitUntil(lambda: explored.sample._removal is not None, timeout=10_000)
+    return explored.sample
+
+
+def test_probabilities_move_as_cells_are_taken_away(explored, sample_tab, qtbot):
+    assert sample_tab._bars.value()[0] == ("sickle", 0.7)
+    assert "rests on about 5 of 9 cells" in sample_tab._cells.text()
+    sample_tab._slider.setValue(2)
+    assert sample_tab._without.value()[0] == ("healthy", 0.6)
+    assert sample_tab._without_label.text() == "Without the 2 cells that count most:"
+    sample_tab._plot._line.setValue(1.2)
+    assert sample_tab._slider.value() == 1 and sample_tab._without.value()[0] == ("sickle", 0.5)
+    assert not sample_tab._selected.isEnabled()
+    explored.context.session.select([1])
+    sample_tab._selected.click()
+    assert sample_tab._without.value()[0] == ("spherocytosis", 0.5)
+    assert "distance_from_healthy" in explored.context.exploration.sample_table
+
+
+def test_taking_all_cells_away_is_refused(explored, sample_tab, notifications):
+    explored.context.session.select(np.arange(1, 10))
+    sample_tab._selected.click()
+    assert any("leave at least one" in message for _, message in notifications)
+
+
+def test_what_if_is_forgotten_with_the_prediction(explored, sample_tab, qtbot):
+    explored.context.session.use_classifier(None)
+    qtbot.waitUntil(lambda: sample_tab._removal is None, timeout=5000)
+    assert sample_tab._certainty.text() == "This sample is not classified yet."

@@ -7,7 +7,7 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QLinearGradient, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_attmil.explore.colours import UNSCORED_COLOUR, map_colours
+from napari_attmil.explore.colours import UNSCORED_COLOUR, ColourMap, map_colours
 
 STOPS = np.linspace(0, 1, 21)
 
@@ -19,15 +19,16 @@ class AttentionLegend(QWidget):
         super().__init__(parent)
         self._with_unscored = False
         self._title = "attention"
+        self._colours = map_colours(STOPS)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(
             "What the boxes' colours mean. Attention is how much a cell counts for the result of "
-            "its sample. White cells are highest."
+            "its sample."
         )
 
-    def setTitle(self, title: str) -> None:
-        """Say what the boxes are coloured by."""
-        self._title = title
+    def setColouring(self, title: str, colour_map: ColourMap) -> None:
+        """Say what the boxes are coloured by, and in which colours."""
+        self._title, self._colours = title, map_colours(STOPS, colour_map)
         self.update()
 
     def setUnscoredShown(self, is_shown: bool) -> None:
@@ -54,7 +55,7 @@ class AttentionLegend(QWidget):
         strip = QRectF(metrics.horizontalAdvance(low) + 7, 3, 0, self.height() - 6)
         strip.setRight(right - metrics.horizontalAdvance(high) - 8)
         gradient = QLinearGradient(strip.topLeft(), strip.topRight())
-        for stop, colour in zip(STOPS, map_colours(STOPS), strict=True):
+        for stop, colour in zip(STOPS, self._colours, strict=True):
             gradient.setColorAt(float(stop), QColor.fromRgbF(*(float(part) for part in colour)))
         painter.setPen(QPen(text, 0.7))
         painter.setBrush(gradient)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.exploration import MAKER, column_title, numeric_columns
-from napari_attmil.explore.value_scale import Scale
+from napari_attmil.explore.colours import COLOUR_MAPS
+from napari_attmil.explore.value_scale import SCALES
 from napari_attmil.settings import CAUTION
 from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
 from napari_attmil.widgets.context import PanelContext
@@ -38,8 +37,14 @@ class ColoursTab(ExplorerTab):
             "How values become colours: by rank every colour has as many cells; by value and by "
             "logarithm distances between cells show."
         )
-        for scale in get_args(Scale):
+        for scale in SCALES:
             self._scale.addItem(SCALE_TITLES[scale], scale)
+        self._map = narrow_combo(
+            "Which colours; in all of them lightness keeps the order for colour-blind readers. "
+            "The last has 0 in its middle, for contributions to and against a class."
+        )
+        for colour_map, title in COLOUR_MAPS.items():
+            self._map.addItem(title, colour_map)
         self._outside = narrow_combo("What happens to cells outside of the slider's range.")
         self._outside.addItem("fade", False)
         self._outside.addItem("hide", True)
@@ -63,6 +68,7 @@ class ColoursTab(ExplorerTab):
         form = QFormLayout()
         form.addRow("Colour by", self._column)
         form.addRow("Scale", self._scale)
+        form.addRow("Colours", self._map)
         form.addRow("Outside", self._outside)
         left = QVBoxLayout()
         left.addLayout(form)
@@ -82,6 +88,7 @@ class ColoursTab(ExplorerTab):
         context, session = self._context, self._context.session
         self._column.activated.connect(self._on_choice)
         self._scale.activated.connect(self._on_choice)
+        self._map.activated.connect(self._on_choice)
         self._outside.activated.connect(self._on_choice)
         self._range.range_changed.connect(self._on_range)
         self._slider_timer.timeout.connect(self._apply_range)
@@ -122,20 +129,20 @@ class ColoursTab(ExplorerTab):
         for combo, value in (
             (self._column, exploration.coloured_column),
             (self._scale, colouring.scale),
+            (self._map, colouring.colour_map),
             (self._outside, colouring.hides),
         ):
             with QSignalBlocker(combo):
                 combo.setCurrentIndex(combo.findData(value))
         has_scale = exploration.coloured_column != MAKER
-        for control in (self._scale, self._outside, self._range):
+        for control in (self._scale, self._map, self._outside, self._range):
             control.setEnabled(has_scale)
         self._range.setRange(colouring.low, colouring.high)
 
     def _show_distribution(self) -> None:
         exploration = self._context.exploration
         spread = exploration.distribution()
-        ticks = [f"{tick:.3g}" for tick in spread.ticks]
-        self._range.histogram.setValue(spread.heights, spread.colours, ticks)
+        self._range.histogram.setValue(spread.heights, spread.colours, spread.ticks)
         known = np.isfinite(exploration.relative())
         if not known.any():
             self._explanation.setText("Yellow boxes are a person's, blue ones the detector's.")
@@ -160,6 +167,7 @@ class ColoursTab(ExplorerTab):
         self._context.exploration.colour(
             column=self._column.currentData(),
             scale=self._scale.currentData(),
+            colour_map=self._map.currentData(),
             hides=self._outside.currentData(),
         )
 

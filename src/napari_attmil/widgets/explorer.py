@@ -11,6 +11,8 @@ from napari_attmil.widgets.colours_tab import ColoursTab
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.gallery_tab import GalleryTab
+from napari_attmil.widgets.map_tab import MapTab
+from napari_attmil.widgets.sample_tab import SampleTab
 from napari_attmil.widgets.scope_bar import ScopeBar
 from napari_attmil.widgets.table_tab import TableTab
 
@@ -43,6 +45,8 @@ class ExploreWidget(DockPanel):
         self.colours = ColoursTab(self.context)
         self.gallery = GalleryTab(self.context)
         self.table = TableTab(self.context)
+        self.sample = SampleTab(self.context)
+        self.map = MapTab(self.context)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         for title, tip, tab in self._named_tabs():
@@ -54,6 +58,8 @@ class ExploreWidget(DockPanel):
             ("Colours", "What the boxes are coloured by.", self.colours),
             ("Gallery", "Cells side by side, in any order.", self.gallery),
             ("Table", "Every cell as a row of numbers.", self.table),
+            ("Sample", "What the classifier says, and without some cells.", self.sample),
+            ("Map", "Like cells lie together; draw a line around some.", self.map),
         )
 
     def _lay_out(self) -> None:

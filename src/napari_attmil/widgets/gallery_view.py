@@ -10,6 +10,7 @@ from qtpy.QtCore import QModelIndex, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPalette, QPen
 from qtpy.QtWidgets import QAbstractItemView, QListView, QStyledItemDelegate, QWidget
 
+from napari_attmil.exploration import CORNERS
 from napari_attmil.explore.gallery_scale import GalleryScale
 from napari_attmil.widgets.cell_model import CellModel, in_words
 from napari_attmil.widgets.thumbnails import Cutout, Thumbnails
@@ -88,15 +89,7 @@ class GalleryView(QListView):
 
     def cutout(self, row: int) -> Cutout:
         """Return what a row shows."""
-        table, place = self._cells.table, self._cells.rows[row]
-        sample, _ = self._cells.key(row)
-        x_min, y_min, x_max, y_max = (
-            float(table[name].to_numpy()[place]) for name in ("x_min", "y_min", "x_max", "y_max")
-        )
-        side = self._look.scale.side_px(sample)
-        image_index = int(table["image"].to_numpy()[place]) - 1
-        centre = ((x_min + x_max) / 2, (y_min + y_max) / 2)
-        return Cutout(sample, image_index, *centre, side, self._look.size_px)
+        return cutout_of(self._cells, row, self._look.scale, self._look.size_px)
 
     def caption(self, row: int) -> str:
         """Return what stands below a row's thumbnail."""
@@ -128,6 +121,16 @@ class GalleryView(QListView):
         below = area.adjusted(0, side + 2, 0, 0)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         painter.drawText(below, Qt.AlignmentFlag.AlignCenter, self.caption(row))
+
+
+def cutout_of(cells: CellModel, row: int, scale: GalleryScale, size_px: int) -> Cutout:
+    """Return which part of an image shows a cell at a scale."""
+    sample, _ = cells.key(row)
+    place = cells.rows[row]
+    x_min, y_min, x_max, y_max = (float(cells.table[name].to_numpy()[place]) for name in CORNERS)
+    image_index = int(cells.table["image"].to_numpy()[place]) - 1
+    centre = ((x_min + x_max) / 2, (y_min + y_max) / 2)
+    return Cutout(sample, image_index, *centre, scale.side_px(sample), size_px)
 
 
 class _CellDelegate(QStyledItemDelegate):

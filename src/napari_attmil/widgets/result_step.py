@@ -265,7 +265,7 @@ class ResultStep(QWidget):
         exploration = self._context.exploration
         relative = exploration.relative()
         title = column_title(exploration.coloured_column)
-        self._legend.setTitle(title)
+        self._legend.setColouring(title, exploration.colouring.colour_map)
         self._legend.setUnscoredShown(bool(np.isnan(relative).any()))
         known = np.isfinite(relative)
         shown = int(np.count_nonzero(exploration.is_inside() & known))

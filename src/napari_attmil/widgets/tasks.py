@@ -180,12 +180,30 @@ def classify_sample(
     cohort: Cohort | None,
 ) -> Generator[Progress, None, Classification | None]:
     """Say which class a sample belongs to; stopped early, return None."""
+    bag = yield from bag_of_sample(
+        stop, sample, images, boxes, classifier.feature_settings, device_name, cohort
+    )
+    if bag is None:
+        return None
+    yield Progress(0, 0, "Classifying")
+    return Classification(classifier.classify(bag), boxes)
+
+
+def bag_of_sample(
+    stop: Event,
+    sample: Sample,
+    images: Images,
+    boxes: Boxes,
+    features: FeatureSettings,
+    device_name: str,
+    cohort: Cohort | None,
+) -> Generator[Progress, None, Bag | None]:
+    """Read the features of a sample's cells; stopped early, return None."""
     yield Progress(0, len(boxes), "Loading the detector")
     from napari_attmil.bags.bag import bag_of
 
     store = None if cohort is None else _store_of(cohort)
     detector = _detector(device_name)
-    features = classifier.feature_settings
     bag: Bag | None = None
     for step in bag_of(sample, boxes, detector, features, images=images, store=store):
         yield Progress(step.done, step.total, f"Looking at cell {step.done} of {step.total}")
@@ -194,8 +212,7 @@ def classify_sample(
         bag = step.bag
     if bag is None:
         raise UserError(f"Sample {sample.name!r} has no cells; detect or draw some first.")
-    yield Progress(0, 0, "Classifying")
-    return Classification(classifier.classify(bag), boxes)
+    return bag
 
 
 def cut_thumbnails(
