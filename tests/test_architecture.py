@@ -33,6 +33,7 @@ WITHOUT_TORCH |= {*SERVANTS} | {
     f"cells.{name}"
     for name in ("boxes", "corrections", "edits", "journal", "project", "formats", "queue")
 }
+WITHOUT_TORCH |= {f"cells.{name}" for name in ("proposals",)}
 
 IMPORT_ALL = """
 import importlib, json, sys
