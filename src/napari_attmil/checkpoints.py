@@ -76,28 +76,48 @@ def load_checkpoint(path: Path, kind: str) -> Checkpoint:
     UserError
         If the file is missing, damaged, not of this program or of another kind.
     """
+    with _opened(path, kind, "pt") as (file, settings, provenance):
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return Checkpoint(kind, weights, settings, provenance)
+
+
+def read_provenance(path: Path, kind: str) -> dict[str, Any]:
+    """Read where a model file comes from, without its weights; errors as `load_checkpoint`."""
+    with _opened(path, kind, "np") as (_, _, provenance):
+        return provenance
+
+
+@contextlib.contextmanager
+def _opened(
+    path: Path, kind: str, framework: str
+) -> Iterator[tuple[Any, dict[str, Any], dict[str, Any]]]:
+    """Give an open model file of the given kind, its settings and its provenance."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no model file {path}; check the path.")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        settings = json.loads(metadata.get("settings", "{}"))
-        provenance = json.loads(metadata.get("provenance", "{}"))
+            _check(metadata, kind, path)
+            settings = json.loads(metadata.get("settings", "{}"))
+            yield file, settings, json.loads(metadata.get("provenance", "{}"))
+    except UserError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{path} is not a readable model file ({error}); train or download it again."
         ) from error
+
+
+def _check(metadata: Mapping[str, str], kind: str, path: Path) -> None:
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} is not a napari-attmil model file; it was made by other software.")
     if metadata["kind"] != kind:
         raise UserError(
             f"{path} holds a {metadata['kind']}, but a {kind} is needed here; choose another file."
         )
-    return Checkpoint(kind, weights, settings, provenance)
 
 
 def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -129,6 +129,7 @@ class CellsStep(QWidget):
             places,
             settings,
             context.device_name,
+            context.detector_path,
             on_done=lambda detection: self._take_over(detection, key, len(images)),
             on_progress=self._progress.setValue,
             on_end=self._progress.hide,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
+from napari_attmil.cells.detector_models import detector_in_use
 from napari_attmil.exploration import Exploration
 from napari_attmil.session import Session
 from napari_attmil.widgets.image_choice import ImageChoice
@@ -120,6 +122,12 @@ class PanelContext(QObject):
         """Let another device compute."""
         self._workspace.device_name = name
         self._workspace.device_changed.emit()
+
+    @property
+    def detector_path(self) -> Path | None:
+        """Model file of the detector in use on the open cohort; None for the shipped one."""
+        cohort = self.session.cohort
+        return None if cohort is None else detector_in_use(cohort.folder)
 
     def cells_of_image_shown(self) -> int:
         """Return how many cells the image has that the viewer shows."""

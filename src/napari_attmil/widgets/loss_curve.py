@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pyqtgraph as pg
@@ -10,27 +11,47 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-CURVES = {
+EPOCH_LOSSES = {
     "loss": ("total", "#D55E00"),
     "mil_loss": ("sample", "#0072B2"),
     "sic_loss": ("single cell", "#009E73"),
 }
 """Of the Okabe-Ito palette; they stand out on dark and on light ground."""
+LOSS_TIP = (
+    "How wrong the classifier still is on the samples it learns from: total, for whole samples, "
+    "and for single cells. It should go down and level off."
+)
 
 
 class LossCurve(QWidget):
-    """Curves of total, sample (bag) and single-cell loss of one training against the epoch."""
+    """Curves of one training against its epochs or steps.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    curves
+        Title and colour of each, by name; by default total, sample (bag) and single-cell loss.
+    labels
+        What stands at the lower and the left side.
+    tip
+        What the curves say.
+    """
+
+    def __init__(
+        self,
+        curves: Mapping[str, tuple[str, str]] = EPOCH_LOSSES,
+        labels: tuple[str, str] = ("epoch", "loss"),
+        tip: str = LOSS_TIP,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
-        self._values: dict[str, list[float]] = {name: [] for name in CURVES}
+        self._values: dict[str, list[float]] = {name: [] for name in curves}
         self._epochs: list[int] = []
         self._training = ""
         self._plot = pg.PlotWidget()
         self._legend = self._plot.addLegend(offset=(-4, 4), labelTextSize="8pt")
         self._curves = {
             name: self._plot.plot(name=title, pen=pg.mkPen(colour, width=2))
-            for name, (title, colour) in CURVES.items()
+            for name, (title, colour) in curves.items()
         }
 
         layout = QVBoxLayout(self)
@@ -40,15 +61,12 @@ class LossCurve(QWidget):
         self._plot.setMouseEnabled(False, False)
         self._plot.hideButtons()
         self._plot.setMenuEnabled(False)
-        self._plot.setLabel("bottom", "epoch")
-        self._plot.setLabel("left", "loss")
+        self._plot.setLabel("bottom", labels[0])
+        self._plot.setLabel("left", labels[1])
         self._plot.getAxis("left").setWidth(44)
         self._plot.getAxis("bottom").setHeight(36)
         self._plot.setFixedHeight(180)
-        self.setToolTip(
-            "How wrong the classifier still is on the samples it learns from: total, for whole "
-            "samples, and for single cells. It should go down and level off."
-        )
+        self.setToolTip(tip)
         self._apply_palette()
 
     def clear(self) -> None:
@@ -60,14 +78,14 @@ class LossCurve(QWidget):
         self._redraw()
 
     def add(self, training: str, progress: Any) -> None:
-        """Add an epoch; the first of another training starts new curves.
+        """Add a point to each curve; the first of another training starts new ones.
 
         Parameters
         ----------
         training
             Tells one training from the next.
         progress
-            Something with done, loss, mil_loss and sic_loss.
+            Something with `done` and the curves' names; None leaves a gap.
         """
         if training != self._training:
             self.clear()

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.detector_models import detector_in_use
 from napari_attmil.explore.crops import crop_cell
 from napari_attmil.images.cohort import Cohort, Sample
 from napari_attmil.sample_state import SampleState
@@ -99,10 +100,14 @@ def detect_cells(
     places: Sequence[int],
     settings: DetectionSettings,
     device_name: str,
+    weights: Path | None = None,
 ) -> Generator[Progress, None, Detection]:
-    """Find the cells in some images of a stack; stopped early, return those found so far."""
+    """Find the cells in some images of a stack; stopped early, return those found so far.
+
+    `weights` is the model file of a detector that was fitted; the shipped one is used if None.
+    """
     yield Progress(0, len(places), "Loading the detector")
-    detector = _detector(device_name)
+    detector = loaded_detector(device_name, weights)
     yield Progress(0, len(places), "Measuring the cells")
     chosen = _Chosen(images, places)
     found: list[Boxes] = []
@@ -143,7 +148,8 @@ def train_classifier(
             "open a folder with one sub-folder a class, or a cohort.csv with a label column."
         )
     yield Progress(0, len(labelled), "Loading the detector")
-    device, detector = _device(device_name), _detector(device_name)
+    device = _device(device_name)
+    detector = loaded_detector(device_name, detector_in_use(cohort.folder))
     bags = yield from _bags(stop, labelled, states, detector, detection, features_for(settings))
     if stop.is_set():
         return None
@@ -203,7 +209,8 @@ def bag_of_sample(
     from napari_attmil.bags.bag import bag_of
 
     store = None if cohort is None else _store_of(cohort)
-    detector = _detector(device_name)
+    weights = None if cohort is None else detector_in_use(cohort.folder)
+    detector = loaded_detector(device_name, weights)
     bag: Bag | None = None
     for step in bag_of(sample, boxes, detector, features, images=images, store=store):
         yield Progress(step.done, step.total, f"Looking at cell {step.done} of {step.total}")
@@ -320,12 +327,12 @@ def _device(name: str) -> Device:
     return choose_device(name)
 
 
-@lru_cache(maxsize=2)
-def _detector(device_name: str) -> Detector:
-    """Return the shipped detector, loaded once a device."""
+@lru_cache(maxsize=3)
+def loaded_detector(device_name: str, weights: Path | None = None) -> Detector:
+    """Return the detector of a model file, or the shipped one, loaded once a device."""
     from napari_attmil.cells.detector import Detector
 
-    return Detector.load(None, _device(device_name))
+    return Detector.load(weights, _device(device_name))
 
 
 def _store_of(cohort: Cohort) -> FeatureStore:
