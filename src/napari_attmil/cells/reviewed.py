@@ -39,7 +39,7 @@ def reviewed_images(samples: Sequence[Sample], annotations: AnnotationFile) -> l
         boxes, reviewed = kept[sample.name].boxes, kept[sample.name].reviewed
         for index in sorted(reviewed):
             frame = sample.frames[index]
-            name = _name(frame, annotations.path.parent)
+            name = image_name(frame, annotations.path.parent)
             images.append(_labelled(frame, boxes.of_image(index).xyxy, name))
     if not images:
         raise UserError(
@@ -83,7 +83,7 @@ def _labelled(frame: Frame, xyxy: npt.NDArray[np.float32], name: str) -> Labelle
     return LabelledImage(grey, xyxy, stained=pixels.ndim == 3, name=name)
 
 
-def _name(frame: Frame, folder: Path) -> str:
+def image_name(frame: Frame, folder: Path) -> str:
     """Name an image by its way from the project, which stays when the folder is moved."""
     path, folder = frame.path.resolve(), folder.resolve()
     name = path.relative_to(folder) if path.is_relative_to(folder) else path

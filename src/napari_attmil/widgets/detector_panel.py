@@ -86,15 +86,10 @@ class DetectorPanel(DockPanel):
         row.setContentsMargins(0, 0, 0, 0)
         for button in (self._compare, self._accept, self._discard):
             row.addWidget(button)
+        above: tuple[QWidget, ...] = (self._hint, self._form, self._train, self._progress)
+        below: tuple[QWidget, ...] = (self._curve, self._outcome, self._decision)
         layout = QVBoxLayout(self)
-        for widget in (self._hint, self._form, self._train, self._progress, self._curve):
-            layout.addWidget(widget)
-        for widget in (
-            self._outcome,
-            self._decision,
-            QLabel("Detectors of this study"),
-            self._list,
-        ):
+        for widget in (*above, *below, QLabel("Detectors of this study"), self._list):
             layout.addWidget(widget)
 
     def _connect(self) -> None:
