@@ -1,0 +1,195 @@
+"""Which pixels a cell covers, found inside its box.
+
+Stained cells are darker than the ground all over; unstained ones show a dark or bright rim and may
+be as bright as the ground inside. Both stand out from the ground by their outline, so a cell is
+what stands out, with its holes filled; of several thresholds that one is taken whose outcome fits
+the box best. All cells of an image are cut to one grid and segmented together: one call a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Stack = npt.NDArray[np.float32]
+    Masks = npt.NDArray[np.bool_]
+
+GRID: Final = 48
+"""Pixels a side of a cell's window: some 38 across a cell, about as many as optics resolve."""
+MARGIN: Final = 1.25
+"""A window's side over the longer side of its box: the outline must close inside."""
+BOX_SLACK: Final = 1.0
+"""Grid points by which a cell may reach out of its box; what lies beyond is a neighbour."""
+HALO: Final = 4.0
+"""Grid points around the box where a wrong threshold's halo shows; further out are neighbours."""
+FULLNESS_WEIGHT: Final = 0.2
+"""How much a filled outline is preferred to an open ring, whose box fits as well."""
+FULLEST: Final = np.pi / 4
+"""Share of its box that an ellipse fills; more is not better."""
+MIN_BOX_IOU: Final = 0.6
+"""A mask whose own box agrees less with the cell's is not believed."""
+NOISE_LEVELS: Final = 3.0
+"""What stands out by fewer standard deviations of the ground is noise."""
+
+# Sign (dark only, bright only, both) and share of the strongest deviation that is the threshold.
+# A stained edge lies at half; rims of unstained cells close only below.
+_THRESHOLDS: Final = ((-1, 0.5), (-1, 0.25), (1, 0.3), (0, 0.25))
+_IN_PLANE: Final = np.zeros((3, 3, 3), dtype=bool)
+_IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class CellWindows:
+    """Cells of one image on one grid.
+
+    Attributes
+    ----------
+    grey
+        (n, GRID, GRID) float32, grey levels over those of the ground: 1 is empty.
+    step_px
+        (n,) image pixels from one grid point to the next.
+    half_sides
+        (n, 2) half height and half width of the boxes, in grid points.
+    noise
+        Standard deviation of the ground in `grey`.
+    """
+
+    grey: Stack
+    step_px: npt.NDArray[np.float64]
+    half_sides: npt.NDArray[np.float64]
+    noise: float
+
+
+def cell_windows(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> CellWindows:
+    """Cut the cells of one image to a grid.
+
+    Parameters
+    ----------
+    image
+        (Y, X) or (Y, X, 3), any type.
+    xyxy
+        (n, 4) all boxes of the image in pixels: the ground is what they leave.
+    """
+    boxes = np.asarray(xyxy, dtype=np.float64).reshape(-1, 4)
+    grey = np.asarray(image, dtype=np.float32)
+    grey = grey.mean(axis=2) if grey.ndim == 3 else grey
+    low, high = boxes[:, [1, 0]], boxes[:, [3, 2]]  # rows before columns from here on
+    sides = np.maximum(high - low, 1)
+    step_px = sides.max(axis=1) * MARGIN / (GRID - 1)
+    relative, noise = _over_ground(grey, boxes)
+    if len(boxes) and np.median(step_px) > 1:  # Coarser than the image: no aliasing, less noise.
+        relative = ndimage.gaussian_filter(relative, 0.4 * float(np.median(step_px)))
+    centre = (low + high) / 2
+    offsets = np.arange(GRID) - (GRID - 1) / 2
+    # Pixel i covers i to i + 1, so that its centre is half a pixel further on.
+    places = centre[:, :, None] + step_px[:, None, None] * offsets - 0.5
+    rows, columns = np.broadcast_arrays(places[:, 0, :, None], places[:, 1, None, :])
+    windows = ndimage.map_coordinates(relative, (rows, columns), order=1, mode="nearest")
+    return CellWindows(windows, step_px, sides / 2 / step_px[:, None], noise)
+
+
+def cell_masks(windows: CellWindows) -> tuple[Masks, npt.NDArray[np.bool_]]:
+    """Return (n, GRID, GRID) the pixels of the cells, and (n,) whether they were found."""
+    count = len(windows.grey)
+    deviation = ndimage.gaussian_filter(windows.grey - 1, (0, 0.7, 0.7))
+    inside, around = _near_boxes(windows, 0), _near_boxes(windows, HALO)
+    box_area = inside.sum(axis=(1, 2))
+    strongest = np.array(
+        [np.percentile(part[box], 98) for part, box in zip(np.abs(deviation), inside, strict=True)]
+    )
+    best, best_iou, best_fit = (
+        np.zeros(deviation.shape, dtype=bool),
+        np.zeros(count),
+        np.zeros(count),
+    )
+    for sign, share in _THRESHOLDS:
+        level = np.maximum(share * strongest, NOISE_LEVELS * windows.noise)[:, None, None]
+        signed = np.abs(deviation) if sign == 0 else sign * deviation
+        standing_out = ndimage.binary_closing((signed > level) & around, _IN_PLANE)
+        masks = _filled(_largest_part(standing_out))
+        iou = _box_iou(masks, windows.half_sides)
+        fullness = np.minimum((masks & inside).sum(axis=(1, 2)) / box_area, FULLEST)
+        fit = iou + FULLNESS_WEIGHT * fullness
+        better = fit > best_fit
+        best[better], best_iou[better], best_fit[better] = masks[better], iou[better], fit[better]
+    return best & _near_boxes(windows, BOX_SLACK), best_iou >= MIN_BOX_IOU
+
+
+def _over_ground(grey: Stack, boxes: npt.NDArray[np.float64]) -> tuple[Stack, float]:
+    """Return the image over its ground, and the noise of the ground in those units."""
+    is_ground = np.ones(grey.shape, dtype=bool)
+    corners = np.clip(np.rint(boxes), 0, None).astype(int)
+    for x_min, y_min, x_max, y_max in corners:
+        is_ground[y_min:y_max, x_min:x_max] = False
+    if is_ground.mean() < 0.02:
+        ground = np.full_like(grey, np.median(grey))
+        return grey / np.maximum(ground, 1e-6), 0.0
+    ground = _smooth_where(grey, is_ground, max(grey.shape) / 8)
+    relative = grey / np.maximum(ground, 1e-6)
+    away = np.abs(relative[is_ground] - 1)
+    return relative, float(1.4826 * np.median(away))
+
+
+def _smooth_where(grey: Stack, is_ground: Masks, width_px: float) -> Stack:
+    """Return a slowly changing surface through the ground's pixels."""
+    shrink = max(1, int(width_px // 8))  # A slow surface needs few points.
+    weight = _block_sums(is_ground.astype(np.float32), shrink)
+    total = _block_sums(np.where(is_ground, grey, 0), shrink)
+    width = width_px / shrink
+    weight, total = (ndimage.gaussian_filter(part, width) for part in (weight, total))
+    surface = total / np.maximum(weight, 1e-6)
+    upscaled = surface.repeat(shrink, axis=0).repeat(shrink, axis=1)
+    return np.asarray(upscaled[: grey.shape[0], : grey.shape[1]])
+
+
+def _block_sums(values: Stack, side: int) -> Stack:
+    rows = np.add.reduceat(values, np.arange(0, values.shape[0], side), axis=0)
+    return np.asarray(np.add.reduceat(rows, np.arange(0, values.shape[1], side), axis=1))
+
+
+def _near_boxes(windows: CellWindows, slack: float) -> Masks:
+    """Return (n, GRID, GRID) which grid points lie in the box, or `slack` points beside it."""
+    away = np.abs(np.arange(GRID) - (GRID - 1) / 2)
+    rows, columns = (away <= half[:, None] + slack for half in windows.half_sides.T)
+    return np.asarray(rows[:, :, None] & columns[:, None, :])
+
+
+def _largest_part(masks: Masks) -> Masks:
+    """Return of each mask its largest connected part."""
+    labels, count = ndimage.label(masks, _IN_PLANE)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    flat = labels.reshape(len(masks), -1)
+    largest = sizes[flat].argmax(axis=1)
+    wanted = np.take_along_axis(flat, largest[:, None], axis=1)
+    return np.asarray((labels == wanted[:, :, None]) & masks)
+
+
+def _filled(masks: Masks) -> Masks:
+    """Return masks without holes: what no way leads to from the window's edge belongs to them."""
+    labels, count = ndimage.label(~masks, _IN_PLANE)
+    is_outside = np.zeros(count + 1, dtype=bool)
+    for edge in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
+        is_outside[edge] = True
+    is_outside[0] = False
+    return np.asarray(~is_outside[labels])
+
+
+def _box_iou(masks: Masks, half_sides: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return (n,) how well the masks' own boxes agree with those of the cells, 0 to 1."""
+    middle = (GRID - 1) / 2
+    shared, own = np.ones(len(masks)), np.ones(len(masks))
+    for axis, half in zip((2, 1), half_sides.T, strict=True):
+        covered = masks.any(axis=axis)
+        low = covered.argmax(axis=1) - middle - 0.5
+        high = GRID - covered[:, ::-1].argmax(axis=1) - middle - 0.5
+        shared *= np.maximum(np.minimum(high, half) - np.maximum(low, -half), 0)
+        own *= high - low
+    union = own + 4 * half_sides.prod(axis=1) - shared
+    return np.where(masks.any(axis=(1, 2)), shared / union, 0.0)
