@@ -30,6 +30,8 @@ HALO: Final = 4.0
 """Grid points around the box where a wrong threshold's halo shows; further out are neighbours."""
 FULLNESS_WEIGHT: Final = 0.2
 """How much a filled outline is preferred to an open ring, whose box fits as well."""
+CLEARLY_BETTER: Final = 0.02
+"""By how much a lower threshold must fit better: it draws the outline a little too wide."""
 FULLEST: Final = np.pi / 4
 """Share of its box that an ellipse fills; more is not better."""
 MIN_BOX_IOU: Final = 0.6
@@ -40,8 +42,6 @@ NOISE_LEVELS: Final = 3.0
 # Sign (dark only, bright only, both) and share of the strongest deviation that is the threshold.
 # A stained edge lies at half; rims of unstained cells close only below.
 _THRESHOLDS: Final = ((-1, 0.5), (-1, 0.25), (1, 0.3), (0, 0.25))
-_IN_PLANE: Final = np.zeros((3, 3, 3), dtype=bool)
-_IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +100,7 @@ def cell_masks(windows: CellWindows) -> tuple[Masks, npt.NDArray[np.bool_]]:
     deviation = ndimage.gaussian_filter(windows.grey - 1, (0, 0.7, 0.7))
     inside, around = _near_boxes(windows, 0), _near_boxes(windows, HALO)
     box_area = inside.sum(axis=(1, 2))
-    strongest = np.array(
-        [np.percentile(part[box], 98) for part, box in zip(np.abs(deviation), inside, strict=True)]
-    )
+    strongest = _high_quantile(np.abs(deviation), inside)
     best, best_iou, best_fit = (
         np.zeros(deviation.shape, dtype=bool),
         np.zeros(count),
@@ -111,12 +109,12 @@ def cell_masks(windows: CellWindows) -> tuple[Masks, npt.NDArray[np.bool_]]:
     for sign, share in _THRESHOLDS:
         level = np.maximum(share * strongest, NOISE_LEVELS * windows.noise)[:, None, None]
         signed = np.abs(deviation) if sign == 0 else sign * deviation
-        standing_out = ndimage.binary_closing((signed > level) & around, _IN_PLANE)
+        standing_out = _closed((signed > level) & around)
         masks = _filled(_largest_part(standing_out))
         iou = _box_iou(masks, windows.half_sides)
         fullness = np.minimum((masks & inside).sum(axis=(1, 2)) / box_area, FULLEST)
         fit = iou + FULLNESS_WEIGHT * fullness
-        better = fit > best_fit
+        better = fit > best_fit + CLEARLY_BETTER
         best[better], best_iou[better], best_fit[better] = masks[better], iou[better], fit[better]
     return best & _near_boxes(windows, BOX_SLACK), best_iou >= MIN_BOX_IOU
 
@@ -128,12 +126,11 @@ def _over_ground(grey: Stack, boxes: npt.NDArray[np.float64]) -> tuple[Stack, fl
     for x_min, y_min, x_max, y_max in corners:
         is_ground[y_min:y_max, x_min:x_max] = False
     if is_ground.mean() < 0.02:
-        ground = np.full_like(grey, np.median(grey))
-        return grey / np.maximum(ground, 1e-6), 0.0
+        return grey / np.float32(max(float(np.median(grey)), 1e-6)), 0.0
     ground = _smooth_where(grey, is_ground, max(grey.shape) / 8)
-    relative = grey / np.maximum(ground, 1e-6)
+    relative = grey / np.maximum(ground, np.float32(1e-6))
     away = np.abs(relative[is_ground] - 1)
-    return relative, float(1.4826 * np.median(away))
+    return np.asarray(relative, dtype=np.float32), float(1.4826 * np.median(away))
 
 
 def _smooth_where(grey: Stack, is_ground: Masks, width_px: float) -> Stack:
@@ -160,25 +157,58 @@ def _near_boxes(windows: CellWindows, slack: float) -> Masks:
     return np.asarray(rows[:, :, None] & columns[:, None, :])
 
 
+def _high_quantile(values: Stack, where: Masks) -> npt.NDArray[np.float64]:
+    """Return (n,) the 98 % quantiles of the values in each mask, from every fourth grid point."""
+    count = len(values)
+    coarse = np.where(where, values, -np.inf)[:, ::2, ::2].reshape(count, -1)
+    share = 0.02 * where[:, ::2, ::2].sum(axis=(1, 2))
+    place = coarse.shape[1] - 1 - share.astype(int)
+    quantile = np.take_along_axis(np.sort(coarse, axis=1), place[:, None], axis=1)[:, 0]
+    return np.asarray(np.where(np.isfinite(quantile), quantile, 0), dtype=np.float64)
+
+
+def _closed(masks: Masks) -> Masks:
+    """Return masks whose gaps of one or two points are bridged, away from the window's edge."""
+    closed = ~_grown(~_grown(masks))
+    closed[:, [0, -1]] = closed[:, :, [0, -1]] = False
+    return closed
+
+
+def _grown(masks: Masks) -> Masks:
+    """Return masks and their four neighbours; many times faster than scipy's dilation."""
+    grown = masks.copy()
+    grown[:, 1:] |= masks[:, :-1]
+    grown[:, :-1] |= masks[:, 1:]
+    grown[:, :, 1:] |= masks[:, :, :-1]
+    grown[:, :, :-1] |= masks[:, :, 1:]
+    return grown
+
+
 def _largest_part(masks: Masks) -> Masks:
     """Return of each mask its largest connected part."""
-    labels, count = ndimage.label(masks, _IN_PLANE)
+    labels, count = ndimage.label(as_mosaic(masks))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
-    flat = labels.reshape(len(masks), -1)
+    flat = labels.reshape(len(masks), GRID * GRID)
     largest = sizes[flat].argmax(axis=1)
     wanted = np.take_along_axis(flat, largest[:, None], axis=1)
-    return np.asarray((labels == wanted[:, :, None]) & masks)
+    return np.asarray(((flat == wanted) & (flat > 0)).reshape(masks.shape))
 
 
 def _filled(masks: Masks) -> Masks:
-    """Return masks without holes: what no way leads to from the window's edge belongs to them."""
-    labels, count = ndimage.label(~masks, _IN_PLANE)
-    is_outside = np.zeros(count + 1, dtype=bool)
-    for edge in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
-        is_outside[edge] = True
-    is_outside[0] = False
-    return np.asarray(~is_outside[labels])
+    """Return masks without holes: what no way leads to from the outside belongs to them."""
+    labels, _ = ndimage.label(as_mosaic(~masks))
+    if not labels.size:
+        return masks
+    return np.asarray((labels != labels[0, 0]).reshape(masks.shape))
+
+
+def as_mosaic(masks: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return (n * GRID, GRID) windows below each other: one call of scipy's for all cells.
+
+    No mask reaches the edge of its window, so that masks do not touch, and all ground is one.
+    """
+    return masks.reshape(-1, GRID)
 
 
 def _box_iou(masks: Masks, half_sides: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -186,9 +216,9 @@ def _box_iou(masks: Masks, half_sides: npt.NDArray[np.float64]) -> npt.NDArray[n
     middle = (GRID - 1) / 2
     shared, own = np.ones(len(masks)), np.ones(len(masks))
     for axis, half in zip((2, 1), half_sides.T, strict=True):
-        covered = masks.any(axis=axis)
-        low = covered.argmax(axis=1) - middle - 0.5
-        high = GRID - covered[:, ::-1].argmax(axis=1) - middle - 0.5
+        covered: Masks = np.any(masks, axis=axis)
+        low = np.argmax(covered, axis=1) - middle - 0.5
+        high = GRID - np.argmax(covered[:, ::-1], axis=1) - middle - 0.5
         shared *= np.maximum(np.minimum(high, half) - np.maximum(low, -half), 0)
         own *= high - low
     union = own + 4 * half_sides.prod(axis=1) - shared
