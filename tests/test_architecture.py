@@ -21,13 +21,15 @@ PACKAGE = Path(napari_attmil.__file__).parent
 # A room imports itself and what stands to its left. The command line opens the widgets for the
 # demo, never the other way round.
 ROOMS = ["images", "cells", "bags", "explore"]
-ROOMS += ["sample_state", "session", "exploration", "terminal", "demo", "widgets", "cli"]
+ROOMS += ["sample_state", "session", "review_queue", "exploration"]
+ROOMS += ["terminal", "demo", "widgets", "cli"]
 SERVANTS = ["methods", "settings", "device", "checkpoints"]  # import no room and serve all
 SCREEN = {"qtpy", "napari", "superqt", "magicgui", "pyqtgraph", "vispy"}
 BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 
 # What opens before a stage runs, and so without torch. A room stands for all modules in it.
 WITHOUT_TORCH = {"images", "explore", "sample_state", "session", "exploration", "widgets"}
+WITHOUT_TORCH |= {"review_queue"}
 WITHOUT_TORCH |= {"terminal", "demo", "cli"}
 WITHOUT_TORCH |= {*SERVANTS} | {
     f"cells.{name}"

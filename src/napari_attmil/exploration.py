@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 from psygnal import Signal
 
-from napari_attmil.cells.boxes import SOURCE_NAMES, Source
+from napari_attmil.cells.boxes import SOURCE_NAMES
 from napari_attmil.explore.cell_rows import Condition, Rows, parse_conditions, rows_that_meet
 from napari_attmil.explore.colours import (
+    ACCEPTED_COLOUR,
     MODEL_COLOUR,
     PERSON_COLOUR,
     ColourMap,
@@ -302,8 +303,8 @@ class Exploration:
     def colours(self) -> FloatArray:
         """Return (n, 4) RGBA of the shown sample's boxes."""
         if self.coloured_column == MAKER:
-            from_person = (self._session.boxes.source != Source.MODEL)[:, np.newaxis]
-            return np.where(from_person, np.array(PERSON_COLOUR), np.array(MODEL_COLOUR))
+            by_source = np.array([MODEL_COLOUR, PERSON_COLOUR, ACCEPTED_COLOUR])
+            return by_source[self._session.boxes.source]
         colours = map_colours(self.relative(), self._colouring.colour_map)
         colours[~self.is_inside(), 3] = 0.0 if self._colouring.hides else FADED_ALPHA
         return colours

@@ -44,6 +44,9 @@ MODEL_COLOUR: Final[Rgba] = (0.34, 0.71, 0.91, 1.0)
 PERSON_COLOUR: Final[Rgba] = (0.94, 0.89, 0.26, 1.0)
 """A box that a person drew or moved; yellow of the same palette."""
 
+ACCEPTED_COLOUR: Final[Rgba] = (0.0, 0.75, 0.55, 1.0)
+"""A box of the detector that a person confirmed; the palette's bluish green, made lighter."""
+
 UNSCORED_COLOUR: Final[Rgba] = (0.90, 0.45, 0.0, 1.0)
 """A box that has no attention, because it is newer than the classification; orange."""
 

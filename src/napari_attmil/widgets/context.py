@@ -15,10 +15,9 @@ from napari_attmil.cells.detector_models import detector_in_use
 from napari_attmil.exploration import Exploration
 from napari_attmil.session import Session
 from napari_attmil.widgets.image_choice import ImageChoice
+from napari_attmil.widgets.key_registry import KeyBindings, KeyRegistry
 from napari_attmil.widgets.layers import CellsLayer
 from napari_attmil.widgets.workers import TaskRunner
-
-UNDO_KEY, REDO_KEY = "Control-Z", "Control-Shift-Z"
 
 _SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 _EXPLORATIONS: WeakKeyDictionary[Any, Exploration] = WeakKeyDictionary()
@@ -57,8 +56,9 @@ class Workspace(QObject):
         self.image_choice = ImageChoice(viewer, self.session, self.cells, self)
         self.device_name = "auto"
         self.panels = 0
-        viewer.bind_key(UNDO_KEY, lambda _: self.session.undo(), overwrite=True)
-        viewer.bind_key(REDO_KEY, lambda _: self.session.redo(), overwrite=True)
+        self.keys = KeyRegistry.of_user(self)
+        functions = {"undo": self.session.undo, "redo": self.session.redo}
+        self._bindings = KeyBindings(viewer, self.keys, functions, self)
 
     @classmethod
     def enter(cls, viewer: Any) -> Workspace:
@@ -78,8 +78,7 @@ class Workspace(QObject):
         del _WORKSPACES[id(_behind_proxy(self.viewer))]
         self.image_choice.close()
         self.cells.close()
-        for key in (UNDO_KEY, REDO_KEY):
-            self.viewer.bind_key(key, None, overwrite=True)
+        self._bindings.close()
 
 
 class PanelContext(QObject):
@@ -104,6 +103,7 @@ class PanelContext(QObject):
         self.exploration = self._workspace.exploration
         self.cells = self._workspace.cells
         self.image_choice = self._workspace.image_choice
+        self.keys = self._workspace.keys
         self.runner = TaskRunner(self)
         self.image_choice.images_changed.connect(self.images_changed)
         self._workspace.device_changed.connect(self.device_changed)

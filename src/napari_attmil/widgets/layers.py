@@ -15,7 +15,7 @@ import pandas as pd
 from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
 
-from napari_attmil.cells.boxes import SOURCE_NAMES, Boxes, FloatArray, IntArray, Source
+from napari_attmil.cells.boxes import SOURCE_NAMES, Boxes, FloatArray, IntArray
 from napari_attmil.exploration import Exploration
 from napari_attmil.explore.colours import PERSON_COLOUR
 from napari_attmil.session import Session
@@ -25,6 +25,8 @@ IS_CELLS = "napari-attmil cells"
 """Key of the metadata that marks the layer."""
 EDGE_SHARE = 0.045
 """Width of a box's edge as a share of the median cell diameter."""
+WIDTH_OF_SOURCE = np.array([0.8, 1.8, 1.3])
+"""Of boxes of the detector, of a person, and accepted: times the usual width."""
 SMALLEST_ON_SCREEN_PX = 90
 """A cell that is jumped to is shown at least this large."""
 
@@ -378,9 +380,9 @@ def _features(boxes: Boxes) -> pd.DataFrame:
 
 
 def _edge_widths(boxes: Boxes) -> npt.NDArray[np.float64]:
-    """Return (n,) widths in pixels; a person's boxes are bolder, to be told without colour."""
+    """Return (n,) widths in pixels; who made a box is told without colour too."""
     width = float(np.clip(np.median(boxes.diameter_px) * EDGE_SHARE, 0.8, 20))
-    return np.where(boxes.source != Source.MODEL, 1.6 * width, width)
+    return width * WIDTH_OF_SOURCE[boxes.source]
 
 
 def _is_upright(vertices: npt.NDArray[Any]) -> bool:

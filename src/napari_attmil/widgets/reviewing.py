@@ -1,0 +1,217 @@
+"""Goes through the images of a study: which there are, which is shown, which comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QObject, Signal
+
+from napari_attmil.images.cohort import Sample
+from napari_attmil.review_queue import (
+    QueueEntry,
+    QueueOrder,
+    ReviewPace,
+    ReviewState,
+    arranged,
+    entries_of,
+    neighbour,
+    reviewed_count,
+)
+from napari_attmil.sample_state import SampleState
+from napari_attmil.session import sample_key
+from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.image_pictures import Place
+
+
+class Reviewing(QObject):
+    """The queue of one viewer, as one panel goes through it.
+
+    Parameters
+    ----------
+    context
+        The panel's.
+
+    Signals
+    -------
+    queue_changed()
+        Other images are in the queue, or in another order.
+    entries_changed(entries)
+        Images of the queue stand differently.
+    place_changed()
+        Another image is shown.
+    """
+
+    queue_changed = Signal()
+    entries_changed = Signal(object)
+    place_changed = Signal()
+
+    def __init__(self, context: PanelContext, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._context = context
+        self._entries: dict[str, list[QueueEntry]] = {}
+        self._queue: list[QueueEntry] = []
+        self._order, self._states = QueueOrder.STUDY, frozenset(ReviewState)
+        self.samples: Sequence[Sample] = ()
+        self.pace = ReviewPace()
+        self._connect()
+        self.refresh()
+
+    def _connect(self) -> None:
+        session = self._context.session
+        session.cohort_changed.connect(self.refresh)
+        session.sample_changed.connect(self._on_sample)
+        session.boxes_changed.connect(self._on_edit)
+        session.reviewed_changed.connect(self._on_edit)
+        self._context.viewer.dims.events.current_step.connect(self._tell_place)
+
+    def close(self) -> None:
+        """Stop listening."""
+        session = self._context.session
+        session.cohort_changed.disconnect(self.refresh)
+        session.sample_changed.disconnect(self._on_sample)
+        session.boxes_changed.disconnect(self._on_edit)
+        session.reviewed_changed.disconnect(self._on_edit)
+        self._context.viewer.dims.events.current_step.disconnect(self._tell_place)
+
+    # --- what there is ----------------------------------------------------------------------
+
+    @property
+    def queue(self) -> Sequence[QueueEntry]:
+        """The images that are asked for, in the order asked for."""
+        return self._queue
+
+    @property
+    def place(self) -> Place | None:
+        """The image shown."""
+        sample = self._context.session.sample
+        if sample is None or self._context.images is None:
+            return None
+        return sample.name, self._context.cells.current_image_index()
+
+    @property
+    def entry(self) -> QueueEntry | None:
+        """What is known of the image shown."""
+        place = self.place
+        entries = self._entries.get(place[0], []) if place else []
+        return entries[place[1]] if place and place[1] < len(entries) else None
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many images are reviewed, and how many there are."""
+        entries = [entry for part in self._entries.values() for entry in part]
+        return reviewed_count(entries), len(entries)
+
+    def entry_at(self, place: Place) -> QueueEntry | None:
+        """Return how an image stands now."""
+        return self._entries[place[0]][place[1]] if place[0] in self._entries else None
+
+    def arrange(self, order: QueueOrder, states: frozenset[ReviewState]) -> None:
+        """Put the queue in another order, with images of some states only."""
+        self._order, self._states = order, states
+        entries = [entry for part in self._entries.values() for entry in part]
+        self._queue = arranged([entry for entry in entries if entry.state in states], order)
+        self.queue_changed.emit()
+
+    def refresh(self) -> None:
+        """Read anew which images there are and how they stand."""
+        session, cohort = self._context.session, self._context.session.cohort
+        own = () if session.sample is None else (session.sample,)
+        of_cohort = cohort is not None and (not own or self._is_of_cohort(own[0]))
+        self.samples = cohort.samples if cohort is not None and of_cohort else own
+        states = session.states_of_samples()
+        self._entries = {
+            sample.name: entries_of(sample, self._state_of(sample, states))
+            for sample in self.samples
+        }
+        self.arrange(self._order, self._states)
+        self.place_changed.emit()
+
+    def refresh_sample(self, name: str) -> None:
+        """Read anew how the images of one sample stand; they keep their place in the queue."""
+        sample = next((sample for sample in self.samples if sample.name == name), None)
+        if sample is None:
+            return
+        states = self._context.session.states_of_samples()
+        self._entries[name] = entries_of(sample, self._state_of(sample, states))
+        known = {entry.place: entry for entry in self._entries[name]}
+        self._queue = [known.get(entry.place, entry) for entry in self._queue]
+        self.entries_changed.emit(self._entries[name])
+
+    def key_of(self, sample: Sample) -> str:
+        """Return the session's key of a sample of the queue."""
+        session = self._context.session
+        return session.key if sample is session.sample else sample_key(sample.name)
+
+    # --- going through it -------------------------------------------------------------------
+
+    def functions(self) -> dict[str, Callable[[], None]]:
+        """Return what the keys do, by the action's name."""
+        return {
+            "reviewed_next": self.mark_and_go_on,
+            "previous": lambda: self.step(-1),
+            "skip": lambda: self.step(1),
+        }
+
+    def mark_and_go_on(self) -> None:
+        """Confirm the image shown, and show the next one that is not reviewed."""
+        place = self.place
+        if place is None:
+            return
+        self._context.session.set_reviewed(place[1])
+        self.pace.note_review()
+        following = neighbour(self._queue, place, 1, only_unreviewed=True)
+        if following is None:
+            show_info("All images of the queue are reviewed.")
+            return
+        self.show(following.place)
+
+    def step(self, by: int) -> None:
+        """Show the image after (1) or before (-1) this one, and leave it as it is."""
+        following = neighbour(self._queue, self.place, by)
+        if following is None:
+            show_info("This is the last image." if by > 0 else "This is the first image.")
+            return
+        self.show(following.place)
+
+    def show(self, place: Place) -> None:
+        """Show an image of the queue."""
+        name, index = place
+        if self.place != place:
+            self._context.image_choice.show_sample(name, index)
+        if self.place != place and self._context.session.sample is not None:
+            self._turn_layer(index)
+        self._context.session.select([])
+        self.pace.start()
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _turn_layer(self, index: int) -> None:
+        """Turn a stack that belongs to no cohort."""
+        layer = self._context.image_choice.chosen
+        if layer is not None and layer.ndim == 3:
+            world = layer.data_to_world((index, 0, 0))
+            self._context.viewer.dims.set_point(0, float(world[0]))
+
+    def _is_of_cohort(self, sample: Sample) -> bool:
+        cohort = self._context.session.cohort
+        return cohort is not None and any(sample is member for member in cohort.samples)
+
+    def _state_of(self, sample: Sample, states: Any) -> SampleState:
+        session = self._context.session
+        shown = session.state if sample is session.sample else SampleState()
+        return states.get(sample.name, shown) if self._is_of_cohort(sample) else shown
+
+    def _on_sample(self) -> None:
+        sample = self._context.session.sample
+        if sample is not None and sample not in self.samples:
+            self.refresh()
+        self._tell_place()
+
+    def _on_edit(self) -> None:
+        sample = self._context.session.sample
+        if sample is not None:
+            self.refresh_sample(sample.name)
+
+    def _tell_place(self) -> None:
+        self.place_changed.emit()
