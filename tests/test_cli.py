@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,6 +111,11 @@ def test_train_then_classify_names_classes_and_cells(
     assert printed.count("Undecided: no class can be ruled out at 90%") == 3
     assert "needs 9 patients to calibrate with" in printed
     assert "not a diagnosis" in printed
+    page = tmp_path / "report.html"
+    assert run(monkeypatch, "report", model, sample, "--out", page) == 0
+    html = page.read_text("utf-8")
+    assert hashlib.sha256(model.read_bytes()).hexdigest() in html
+    assert all(f"<h2>{escape(found['sample'])}</h2>" in html for found in samples)
 
 
 def test_ctrl_c_keeps_the_models_that_are_there(

@@ -84,10 +84,26 @@ def page(report: Report) -> str:
             f"<pre>{escape(json.dumps(recipe(report), indent=1))}</pre>",
         ]
     )
+    return document("Cross-validation", text)
+
+
+def document(title: str, body: str, more_style: str = "") -> str:
+    """Return an HTML page of the house's style that needs no other file.
+
+    Parameters
+    ----------
+    title
+        Plain text.
+    body
+        HTML.
+    more_style
+        CSS of this page alone.
+    """
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Cross-validation</title><style>{STYLE}</style></head>\n<body>{text}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}{more_style}</style></head>\n"
+        f"<body>{body}</body></html>\n"
     )
 
 

@@ -36,7 +36,7 @@ def crop_cell(
     side = max(round(max(x_max - x_min, y_max - y_min) * context), 1)
     rows = _window((y_min + y_max) / 2, side, image.shape[0])
     columns = _window((x_min + x_max) / 2, side, image.shape[1])
-    crop = _to_uint8(image[np.ix_(rows, columns)], image)
+    crop = to_uint8(image[np.ix_(rows, columns)], image)
     shape = (size_px, size_px, *crop.shape[2:])
     resized = resize(crop, shape, order=1, preserve_range=True, anti_aliasing=side > size_px)
     return np.asarray(np.rint(resized), dtype=np.uint8)
@@ -48,7 +48,8 @@ def _window(centre: float, side: int, length: int) -> npt.NDArray[np.intp]:
     return np.clip(np.arange(start, start + side), 0, length - 1)
 
 
-def _to_uint8(crop: npt.NDArray[Any], image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def to_uint8(crop: npt.NDArray[Any], image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a part of an image with values from 0 to 255, stretched as `crop_cell` says."""
     if image.dtype == np.uint8:
         return crop
     # A subsample of the image is enough to find its range.

@@ -1,0 +1,59 @@
+"""What a classifier saw, as commands: report."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_attmil.cli.options import (
+    CellDiameter,
+    DeviceName,
+    Inputs,
+    MinScore,
+    Weights,
+    app,
+)
+from napari_attmil.settings import DetectionSettings
+from napari_attmil.terminal import bag_of_sample, detect_cells, follow, labelled, load_detector
+
+
+@app.command()
+def report(
+    model: Annotated[
+        Path, typer.Argument(help="Model file that `attmil train` wrote.", show_default=False)
+    ],
+    inputs: Inputs,
+    out: Annotated[Path, typer.Option(help="HTML file to write.", show_default=False)],
+    weights: Weights = None,
+    min_score: MinScore = 0.5,
+    cell_diameter: CellDiameter = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Classify samples and write one page with their images, deciding cells and doubts."""
+    from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.checkpoints import write_atomically
+    from napari_attmil.explore.report import CAUTION, model_origin
+    from napari_attmil.explore.report_page import Finding, report_page
+    from napari_attmil.images.reading import open_samples
+
+    detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
+    samples = open_samples(inputs)
+    detector = load_detector(weights, device)
+    classifier = Classifier.load(model, detector.device)
+    findings = []
+    for sample, label in labelled("Detecting cells", samples):
+        boxes = detect_cells(sample, detector, detection, label)
+        bag = bag_of_sample(sample, boxes, detector, classifier.feature_settings)
+        findings.append(Finding(sample, boxes, classifier.classify(bag)))
+    with model.open("rb") as file:
+        digests = {"model_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    origin = model_origin(classifier, str(model), detector.digest)
+    made_with = {**digests, "detection": detection.model_dump(), **origin}
+    *_, last = follow("Writing the report", report_page(findings, made_with))
+    with write_atomically(out) as temporary:
+        temporary.write_text(last.page, "utf-8")
+    print(f"{len(findings)} samples reported in {out}")
+    print(CAUTION)
