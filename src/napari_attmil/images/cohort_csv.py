@@ -65,7 +65,7 @@ def _notes(rows: list[_Row], repeated: int) -> Iterator[str]:
 
 def _read_rows(path: Path) -> list[_Row]:
     """Read and check the table row by row; blank rows are passed over."""
-    lines = list(io.StringIO(_read_text(path), newline=None))
+    lines = list(io.StringIO(read_text(path), newline=None))
     # Excel's own way to say the separator is a first line "sep=;".
     skipped = 1 if lines and lines[0].lower().startswith("sep=") else 0
     header = lines[skipped] if len(lines) > skipped else ""
@@ -89,7 +89,14 @@ def _read_rows(path: Path) -> list[_Row]:
     return rows
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return a text file's content, in UTF-8, or UTF-16 or Windows-1252 as Excel writes them.
+
+    Raises
+    ------
+    UserError
+        If it cannot be opened, or is no text.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
