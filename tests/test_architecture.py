@@ -35,7 +35,7 @@ WITHOUT_TORCH |= {*SERVANTS} | {
     f"cells.{name}"
     for name in ("boxes", "corrections", "edits", "journal", "project", "formats", "queue")
 }
-WITHOUT_TORCH |= {f"cells.{name}" for name in ("proposals",)}
+WITHOUT_TORCH |= {f"cells.{name}" for name in ("proposals", "importing", "agreement", "box_checks")}
 
 IMPORT_ALL = """
 import importlib, json, sys

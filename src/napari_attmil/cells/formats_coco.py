@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from napari_attmil.cells.labelled import (
+from napari_attmil.cells.boxes import SOURCE_NAMES
+from napari_attmil.cells.listing import (
     CELL_LABEL,
     Corners,
-    LabelledBox,
-    LabelledImage,
-    Reading,
+    ListedBox,
+    ListedImage,
+    Listing,
     corners_of,
     source_of,
 )
@@ -24,7 +25,7 @@ def is_coco(content: Any) -> bool:
     return isinstance(content, dict) and {"images", "annotations"} <= content.keys()
 
 
-def read_coco(content: dict[str, Any]) -> Reading:
+def read_coco(content: dict[str, Any]) -> Listing:
     """Return the boxes of a COCO data set.
 
     An annotation without a box gets that of its polygons; crowds, and masks alone, are left out.
@@ -36,7 +37,7 @@ def read_coco(content: dict[str, Any]) -> Reading:
     """
     names = {each["id"]: str(each["name"]) for each in content.get("categories", [])}
     images = {each["id"]: each for each in content["images"]}
-    boxes: dict[Any, list[LabelledBox]] = {key: [] for key in images}
+    boxes: dict[Any, list[ListedBox]] = {key: [] for key in images}
     left_out = 0
     for annotation in content["annotations"]:
         corners = None if annotation.get("iscrowd") else _corners(annotation)
@@ -46,10 +47,10 @@ def read_coco(content: dict[str, Any]) -> Reading:
             boxes[annotation["image_id"]].append(_box(annotation, corners, names))
     notes = [f"{left_out} crowds or masks without a box were left out."] if left_out else []
     read = tuple(_image(image, boxes[key]) for key, image in images.items())
-    return Reading("COCO", read, tuple(notes))
+    return Listing("COCO", read, tuple(notes))
 
 
-def write_coco(images: Sequence[LabelledImage]) -> str:
+def write_coco(images: Sequence[ListedImage]) -> str:
     """Return images as the text of a COCO file; ids and sources stand among the attributes."""
     annotations: list[dict[str, Any]] = []
     listed = []
@@ -67,9 +68,9 @@ def write_coco(images: Sequence[LabelledImage]) -> str:
     return json.dumps(whole | {"images": listed, "annotations": annotations}, indent=1) + "\n"
 
 
-def _image(image: dict[str, Any], boxes: list[LabelledBox]) -> LabelledImage:
+def _image(image: dict[str, Any], boxes: list[ListedBox]) -> ListedImage:
     width, height = int(image.get("width") or 0), int(image.get("height") or 0)
-    return LabelledImage(
+    return ListedImage(
         str(image["file_name"]),
         tuple(boxes),
         int(image.get("page", 0)),
@@ -78,9 +79,9 @@ def _image(image: dict[str, Any], boxes: list[LabelledBox]) -> LabelledImage:
     )
 
 
-def _box(annotation: dict[str, Any], corners: Corners, names: dict[Any, str]) -> LabelledBox:
+def _box(annotation: dict[str, Any], corners: Corners, names: dict[Any, str]) -> ListedBox:
     attributes = annotation.get("attributes") or {}
-    return LabelledBox(
+    return ListedBox(
         corners,
         names.get(annotation.get("category_id"), ""),
         int(attributes.get("cell_id", 0)),
@@ -101,7 +102,7 @@ def _corners(annotation: dict[str, Any]) -> Corners | None:
     return (min(x), min(y), max(x), max(y))
 
 
-def _annotation(box: LabelledBox) -> dict[str, Any]:
+def _annotation(box: ListedBox) -> dict[str, Any]:
     x_min, y_min, x_max, y_max = box.xyxy
     width, height = x_max - x_min, y_max - y_min
     return {
@@ -111,5 +112,5 @@ def _annotation(box: LabelledBox) -> dict[str, Any]:
         "segmentation": [],
         "iscrowd": 0,
         "score": box.score,
-        "attributes": {"cell_id": box.cell_id, "source": box.source.name.lower()},
+        "attributes": {"cell_id": box.cell_id, "source": SOURCE_NAMES[box.source]},
     }

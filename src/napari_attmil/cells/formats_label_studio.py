@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from napari_attmil.cells.boxes import Source
-from napari_attmil.cells.labelled import Corners, LabelledBox, LabelledImage, Reading
+from napari_attmil.cells.listing import Corners, ListedBox, ListedImage, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ def is_label_studio(content: Any) -> bool:
     )
 
 
-def read_label_studio(content: list[dict[str, Any]]) -> Reading:
+def read_label_studio(content: list[dict[str, Any]]) -> Listing:
     """Return the boxes of tasks; a task's predictions count where nobody has annotated it.
 
     Raises
@@ -42,9 +42,9 @@ def read_label_studio(content: list[dict[str, Any]]) -> Reading:
         size = next((_size(region) for region, _ in found if _size(region)), None)
         boxes = tuple(_box(region, source) for region, source in found)
         name = _image_name(task.get("data", task))
-        images.append(LabelledImage(name, boxes, size_px=size, is_relative=True))
+        images.append(ListedImage(name, boxes, size_px=size, is_relative=True))
     notes = [f"{others} regions that are no rectangles were left out."] if others else []
-    return Reading("Label Studio", tuple(images), tuple(notes))
+    return Listing("Label Studio", tuple(images), tuple(notes))
 
 
 def _regions(task: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Source]]:
@@ -72,11 +72,11 @@ def _size(region: dict[str, Any]) -> tuple[int, int] | None:
     return (int(width), int(height)) if width and height else None
 
 
-def _box(region: dict[str, Any], source: Source) -> LabelledBox:
+def _box(region: dict[str, Any], source: Source) -> ListedBox:
     value = region.get("value", region)
     labels = value.get("rectanglelabels") or [""]
     score = float(region.get("score", 1)) if source == Source.MODEL else 1.0
-    return LabelledBox(_corners(value, _size(region)), str(labels[0]), 0, source, score)
+    return ListedBox(_corners(value, _size(region)), str(labels[0]), 0, source, score)
 
 
 def _corners(value: dict[str, Any], size: tuple[int, int] | None) -> Corners:

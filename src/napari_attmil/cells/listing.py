@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.boxes import SOURCE_NAMES, Source
 
 CELL_LABEL = "red cell"
 """The class that is written for every box."""
@@ -14,7 +14,7 @@ Corners = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class LabelledBox:
+class ListedBox:
     """One box of a file.
 
     Attributes
@@ -52,7 +52,7 @@ class LabelledBox:
 
 
 @dataclass(frozen=True)
-class LabelledImage:
+class ListedImage:
     """The boxes of one image.
 
     Attributes
@@ -72,27 +72,27 @@ class LabelledImage:
     """
 
     name: str
-    boxes: tuple[LabelledBox, ...]
+    boxes: tuple[ListedBox, ...]
     page: int = 0
     size_px: tuple[int, int] | None = None
     reviewed: bool = False
     is_relative: bool = False
 
-    def in_pixels(self, size_px: tuple[int, int]) -> LabelledImage:
+    def in_pixels(self, size_px: tuple[int, int]) -> ListedImage:
         """Return the image with its boxes in pixels, `size_px` being its width and height."""
         if not self.is_relative:
             return self
         width, height = size_px
-        scale = (width, height, width, height)
         boxes = tuple(
-            replace(box, xyxy=tuple(v * s for v, s in zip(box.xyxy, scale, strict=True)))
+            replace(box, xyxy=(x0 * width, y0 * height, x1 * width, y1 * height))
             for box in self.boxes
+            for x0, y0, x1, y1 in [box.xyxy]
         )
         return replace(self, boxes=boxes, size_px=size_px, is_relative=False)
 
 
 @dataclass(frozen=True)
-class Reading:
+class Listing:
     """What a file, or a folder of files, holds.
 
     Attributes
@@ -106,13 +106,14 @@ class Reading:
     """
 
     format_name: str
-    images: tuple[LabelledImage, ...]
+    images: tuple[ListedImage, ...]
     notes: tuple[str, ...] = field(default=())
 
 
 def source_of(name: str) -> Source:
     """Return the source with a name, in any case; a person's where there is no such."""
-    return Source.__members__.get(name.strip().upper(), Source.PERSON)
+    key = name.strip().lower()
+    return Source(SOURCE_NAMES.index(key)) if key in SOURCE_NAMES else Source.PERSON
 
 
 def corners_of(x: float, y: float, width: float, height: float) -> Corners:

@@ -1,0 +1,113 @@
+"""CSV: one row a box, as this program writes it and as data sets come."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from napari_attmil.cells.boxes import SOURCE_NAMES
+from napari_attmil.cells.listing import (
+    CELL_LABEL,
+    ListedBox,
+    ListedImage,
+    Listing,
+    source_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COLUMNS = (
+    *("image", "frame", "cell_id", "x_min", "y_min", "x_max", "y_max", "score"),
+    *("source", "reviewed", "width", "height", "cell_type"),
+)
+_OTHER_NAMES = {
+    "filename": "image",
+    "file_name": "image",
+    "page": "frame",
+    "xmin": "x_min",
+    "ymin": "y_min",
+    "xmax": "x_max",
+    "ymax": "y_max",
+    "class": "cell_type",
+    "label": "cell_type",
+}
+"""How TensorFlow's and Roboflow's CSV call the columns."""
+
+
+def read_csv(text: str) -> Listing:
+    """Return the boxes of a table; each image's rows are joined, wherever they stand.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or a row has no box.
+    """
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
+    names = [name.strip().lower() for name in rows[0]] if rows else []
+    names = [_OTHER_NAMES.get(name, name) for name in names]
+    _check_columns(names)
+    images: dict[tuple[str, int], ListedImage] = {}
+    boxes: dict[tuple[str, int], list[ListedBox]] = {}
+    for number, cells in enumerate(rows[1:], start=2):
+        row = {k: v.strip() for k, v in zip(names, cells, strict=False) if v.strip()}
+        if row:
+            try:
+                key = (row["image"], int(row.get("frame", 0)))
+                images.setdefault(key, _image(key, row))
+                boxes.setdefault(key, []).extend(_boxes(row))
+            except (ValueError, KeyError) as error:
+                raise ValueError(f"row {number}: {error}") from None
+    found = tuple(
+        ListedImage(i.name, tuple(boxes[key]), i.page, i.size_px, i.reviewed)
+        for key, i in images.items()
+    )
+    return Listing("CSV", found)
+
+
+def write_csv(images: Sequence[ListedImage]) -> str:
+    """Return images as a table; one without boxes has a row without corners."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for image in images:
+        end = (int(image.reviewed), *(image.size_px or ("", "")), CELL_LABEL)
+        for box in image.boxes:
+            middle = (*map(repr, box.xyxy), repr(box.score), SOURCE_NAMES[box.source])
+            writer.writerow((image.name, image.page, box.cell_id, *middle, *end))
+        if not image.boxes:
+            writer.writerow((image.name, image.page, *("",) * 7, *end))
+    return out.getvalue()
+
+
+def _check_columns(names: list[str]) -> None:
+    if "image" in names and {"x", "y"} <= set(names) and "x_min" not in names:
+        raise ValueError("it has centre points, but boxes are needed: x_min, y_min, x_max, y_max")
+    for needed in ("image", "x_min", "y_min", "x_max", "y_max"):
+        if names.count(needed) != 1:
+            raise ValueError(f"it needs one column {needed!r}")
+
+
+def _image(key: tuple[str, int], row: dict[str, str]) -> ListedImage:
+    size = (int(float(row.get("width", 0))), int(float(row.get("height", 0))))
+    reviewed = row.get("reviewed", "0").lower() in ("1", "true", "yes")
+    return ListedImage(key[0], (), key[1], size if min(size) > 0 else None, reviewed)
+
+
+def _boxes(row: dict[str, str]) -> list[ListedBox]:
+    corners = [row.get(side) for side in ("x_min", "y_min", "x_max", "y_max")]
+    if not any(corners):
+        return []
+    x0, y0, x1, y1 = (float(value or "") for value in corners)
+    return [
+        ListedBox(
+            (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)),
+            row.get("cell_type", ""),
+            int(row.get("cell_id", 0)),
+            source_of(row.get("source", "")),
+            float(row.get("score", 1)),
+        )
+    ]

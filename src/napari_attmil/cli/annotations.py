@@ -1,0 +1,129 @@
+"""A project's boxes: out to other programs and in from them, compared, and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_attmil.cli.options import CohortPath, app
+from napari_attmil.settings import UserError
+from napari_attmil.terminal import follow, open_labelled_cohort, say
+
+if TYPE_CHECKING:
+    from napari_attmil.cells.edits import Annotations
+    from napari_attmil.cells.importing import ImportProgress
+    from napari_attmil.images.cohort import Cohort
+
+
+@app.command("export")
+def export_boxes(
+    project: CohortPath,
+    out: Annotated[
+        Path, typer.Option(help="File (coco, csv) or folder (voc, yolo).", show_default=False)
+    ],
+    format_name: Annotated[str, typer.Option("--format", help="coco, csv, voc or yolo.")] = "coco",
+) -> None:
+    """Write a project's boxes for other programs, and say what the format cannot hold."""
+    from napari_attmil.cells.exchange import listed_images
+    from napari_attmil.cells.formats import write_boxes
+
+    cohort, kept = opened_project(project)
+    images = listed_images(cohort.samples, kept, cohort.folder)
+    if not images:
+        raise UserError(
+            f"There are no boxes yet in {cohort.folder}; draw some, detect cells, or import them."
+        )
+    sentence = write_boxes(out, images, format_name)
+    boxes = sum(len(image.boxes) for image in images)
+    print(f"{boxes} boxes of {len(images)} images written to {out}")
+    say(sentence)
+
+
+@app.command("import")
+def import_files(
+    project: CohortPath,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="COCO, YOLO, Pascal VOC, CSV, CVAT or Label Studio files, folders of them, masks "
+            "or label images.",
+            show_default=False,
+        ),
+    ],
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Classes that are red cells, separated by commas; by default what is called so.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Merge other programs' boxes into a project; no person's box is changed or lost."""
+    from napari_attmil.cells.exchange import only_cells
+    from napari_attmil.cells.importing import import_boxes, read_annotations
+    from napari_attmil.cells.project import AnnotationFile
+
+    cohort = open_labelled_cohort(project)
+    listing = read_annotations(files)
+    names = [name.strip() for name in (classes or "").split(",") if name.strip()]
+    images, others = only_cells(listing.images, names)
+    for note in listing.notes:
+        say(note)
+    if others:
+        counts = ", ".join(f"{count} of {name or 'no class'}" for name, count in others.items())
+        say(f"Left out, as they are no red cells: {counts}.")
+    annotations = AnnotationFile.beside(cohort.folder)
+    made_by = ", ".join(file.name for file in files)[:200]
+    steps = import_boxes(cohort.samples, annotations, images, made_by)
+    print(_summary(listing.format_name, list(follow("Importing", steps))[-1]))
+
+
+@app.command()
+def agreement(
+    first: CohortPath,
+    second: Annotated[Path, typer.Argument(help="The other annotator's copy.", show_default=False)],
+) -> None:
+    """Compare two annotators' boxes of the same images, per image and in all."""
+    from napari_attmil.cells.agreement import compared, in_words
+
+    mine, theirs = opened_project(first), opened_project(second)
+    for line in in_words(compared(mine[0], mine[1], theirs[0], theirs[1])):
+        print(line)
+
+
+@app.command()
+def check(project: CohortPath) -> None:
+    """List boxes that are probably mistakes: tiny, huge, twice the same, outside of the image."""
+    from napari_attmil.cells.box_checks import odd_boxes
+    from napari_attmil.cells.exchange import size_of
+
+    cohort, kept = opened_project(project)
+    odd = 0
+    for sample in cohort.samples:
+        if sample.name not in kept:
+            continue
+        sizes = [size_of(frame) for frame in sample.frames]
+        for box in odd_boxes(kept[sample.name].boxes, sizes):
+            image = sample.frames[box.image_index].path.name
+            print(f"{sample.name}, {image}: box {box.cell_id} {box.reason}")
+            odd += 1
+    say(f"{odd} odd boxes in {len(kept)} samples with boxes.")
+
+
+def opened_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
+    """Return a cohort and what is known of its samples' boxes, by name."""
+    from napari_attmil.cells.project import AnnotationFile
+
+    cohort = open_labelled_cohort(path)
+    return cohort, AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
+
+
+def _summary(format_name: str, last: ImportProgress) -> str:
+    counts = last.counts
+    return (
+        f"{format_name}: {counts.added} boxes added in {last.images} images; "
+        f"{counts.already_there} were there already or had been deleted, {counts.overlapping} "
+        f"overlap with a person's box (both are kept), {counts.replaced} of the detector's gave way"
+    )
