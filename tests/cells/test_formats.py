@@ -54,7 +54,7 @@ def by_name(images: tuple[ListedImage, ...]) -> list[ListedImage]:
 
 
 @pytest.mark.parametrize("format_name", ["coco", "csv", "voc"])
-@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 @given(images=listed())
 def test_round_trip_loses_nothing(
     tmp_path_factory: pytest.TempPathFactory, format_name: str, images: list[ListedImage]
@@ -67,7 +67,7 @@ def test_round_trip_loses_nothing(
         assert by_name(read_boxes([out]).images) == by_name(tuple(images))
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 @given(images=listed())
 def test_yolo_is_a_fixed_point_of_export_import_export(
     tmp_path_factory: pytest.TempPathFactory, images: list[ListedImage]

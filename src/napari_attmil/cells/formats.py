@@ -16,6 +16,7 @@ from napari_attmil.cells.formats_yolo import (
     CLASS_FILES,
     class_file_text,
     class_names,
+    image_name,
     read_yolo_image,
     write_yolo,
 )
@@ -92,7 +93,7 @@ def _read_file(path: Path, folder: Path) -> Listing:
     with _explained(path):
         start = text.lstrip()[:1]
         if path.suffix.lower() == ".txt" and start not in ("<", "{", "["):
-            name = path.relative_to(folder).with_suffix("").as_posix()
+            name = image_name(path.relative_to(folder))
             return Listing("YOLO", (read_yolo_image(text, name, class_names(path)),))
         if start == "<":
             return read_xml(text)

@@ -12,6 +12,7 @@ from napari_attmil.cells.listing import (
     ListedBox,
     ListedImage,
     Listing,
+    bounds,
     corners_of,
     source_of,
 )
@@ -99,7 +100,7 @@ def _corners(annotation: dict[str, Any]) -> Corners | None:
     numbers = [[float(value) for value in polygon] for polygon in polygons]
     x = [value for polygon in numbers for value in polygon[0::2]]
     y = [value for polygon in numbers for value in polygon[1::2]]
-    return (min(x), min(y), max(x), max(y))
+    return bounds(x, y)
 
 
 def _annotation(box: ListedBox) -> dict[str, Any]:

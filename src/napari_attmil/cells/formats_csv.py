@@ -12,6 +12,7 @@ from napari_attmil.cells.listing import (
     ListedBox,
     ListedImage,
     Listing,
+    bounds,
     source_of,
 )
 
@@ -104,7 +105,7 @@ def _boxes(row: dict[str, str]) -> list[ListedBox]:
     x0, y0, x1, y1 = (float(value or "") for value in corners)
     return [
         ListedBox(
-            (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)),
+            bounds((x0, x1), (y0, y1)),
             row.get("cell_type", ""),
             int(row.get("cell_id", 0)),
             source_of(row.get("source", "")),

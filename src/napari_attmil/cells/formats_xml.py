@@ -9,10 +9,10 @@ from xml.sax.saxutils import escape
 from napari_attmil.cells.boxes import SOURCE_NAMES
 from napari_attmil.cells.listing import (
     CELL_LABEL,
-    Corners,
     ListedBox,
     ListedImage,
     Listing,
+    bounds,
     source_of,
 )
 
@@ -72,7 +72,7 @@ def _voc_image(root: Element) -> ListedImage:
         sides = [float(_text(each, f"bndbox/{side}")) for side in _SIDES]
         boxes.append(
             ListedBox(
-                _ordered(sides),
+                bounds(sides[0::2], sides[1::2]),
                 each.findtext("name", "").strip(),
                 int(each.findtext("cell_id", "0")),
                 source_of(each.findtext("source", "")),
@@ -99,13 +99,7 @@ def _voc_name(root: Element) -> str:
 def _cvat(root: Element) -> Listing:
     images, others = [], 0
     for image in root.iterfind("image"):
-        found = [
-            ListedBox(
-                _ordered([float(box.attrib[side]) for side in _CVAT_SIDES]),
-                box.get("label", ""),
-            )
-            for box in image.iterfind("box")
-        ]
+        found = [_cvat_box(box) for box in image.iterfind("box")]
         others += len(image) - len(found)
         size = (int(image.attrib["width"]), int(image.attrib["height"]))
         images.append(ListedImage(image.attrib["name"], tuple(found), size_px=size))
@@ -115,13 +109,13 @@ def _cvat(root: Element) -> Listing:
     return Listing("CVAT", tuple(images), tuple(notes))
 
 
+def _cvat_box(box: Element) -> ListedBox:
+    sides = [float(box.attrib[side]) for side in _CVAT_SIDES]
+    return ListedBox(bounds(sides[0::2], sides[1::2]), box.get("label", ""))
+
+
 def _text(element: Element, path: str) -> str:
     text = (element.findtext(path) or "").strip()
     if not text:
         raise ValueError(f"<{path}> is missing or empty")
     return text
-
-
-def _ordered(sides: list[float]) -> Corners:
-    x0, y0, x1, y1 = sides
-    return (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))

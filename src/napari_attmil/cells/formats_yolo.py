@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from napari_attmil.cells.listing import CELL_LABEL, ListedBox, ListedImage
+from napari_attmil.cells.listing import CELL_LABEL, ListedBox, ListedImage, bounds
 from napari_attmil.images.cohort_csv import read_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
 CLASS_FILES = ("classes.txt", "obj.names", "data.yaml", "data.yml")
 _FOLDERS_ABOVE = 3
@@ -69,6 +69,15 @@ def class_names(file: Path) -> list[str]:
     return []
 
 
+def image_name(way: PurePath) -> str:
+    """Return the image's name, without its suffix, for a label file's way from the folder read.
+
+    The folders that only hold the labels (labels, obj_train_data) have no images' counterpart.
+    """
+    folders = [p for p in way.parts[:-1] if p != "labels" and not re.fullmatch("obj_.*_data", p)]
+    return "/".join([*folders, way.stem])
+
+
 def class_file_text() -> str:
     """Return the data.yaml that belongs to what is written."""
     return f"path: .\nnc: 1\nnames:\n  0: {CELL_LABEL}\n"
@@ -96,7 +105,7 @@ def _box(words: list[str], classes: list[str]) -> ListedBox:
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     elif len(values) >= 6 and len(values) % 2 == 0:
         xs, ys = values[0::2], values[1::2]
-        corners = (min(xs), min(ys), max(xs), max(ys))
+        corners = bounds(xs, ys)
     else:
         raise ValueError(f"{len(words)} numbers, but class, x, y, width, height are needed")
     if any(not -1 <= value <= 2 for value in corners):

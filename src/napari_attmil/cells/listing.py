@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from napari_attmil.cells.boxes import SOURCE_NAMES, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CELL_LABEL = "red cell"
 """The class that is written for every box."""
@@ -127,3 +131,17 @@ def corners_of(x: float, y: float, width: float, height: float) -> Corners:
     if width < 0 or height < 0:
         raise ValueError(f"a box is {width} wide and {height} high")
     return (x, y, x + width, y + height)
+
+
+def bounds(xs: Iterable[float], ys: Iterable[float]) -> Corners:
+    """Return the corners of the box around points.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or a number is not finite (which a minimum may pass over).
+    """
+    across, down = list(xs), list(ys)
+    if not all(map(math.isfinite, across + down)):
+        raise ValueError("a box has a corner that is no number")
+    return (min(across), min(down), max(across), max(down))

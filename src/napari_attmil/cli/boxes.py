@@ -77,7 +77,10 @@ def import_files(
     annotations = AnnotationFile.beside(cohort.folder)
     made_by = ", ".join(file.name for file in files)[:200]
     steps = import_boxes(cohort.samples, annotations, images, made_by)
-    print(_summary(listing.format_name, list(follow("Importing", steps))[-1]))
+    last = list(follow("Importing", steps))[-1]
+    for note in last.notes:
+        say(note)
+    print(_summary(listing.format_name, last))
 
 
 @app.command()
