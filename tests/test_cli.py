@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from html import escape
@@ -116,6 +117,33 @@ def test_train_then_classify_names_classes_and_cells(
     html = page.read_text("utf-8")
     assert hashlib.sha256(model.read_bytes()).hexdigest() in html
     assert all(f"<h2>{escape(found['sample'])}</h2>" in html for found in samples)
+
+
+def test_a_classification_uses_the_boxes_that_a_person_left(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.cells.project import AnnotationFile, Annotations
+    from napari_attmil.images.reading import open_cohort
+
+    copy = tmp_path / "study"
+    shutil.copytree(study, copy)
+    sample = open_cohort(copy).samples[0]
+    images = np.arange(len(sample.frames))
+    boxes = Boxes.from_detections(images, [[5, 5, 30, 30]] * len(images), [0.9] * len(images))
+    kept = Annotations(boxes, detected=True, next_id=99)
+    AnnotationFile.beside(copy).write(sample, kept)
+    model = tmp_path / "model.safetensors"
+    options = ("--epochs", 1, "--members", 1, "--no-calibrate")
+    assert run(monkeypatch, "train", copy, "--out", model, *options) == 0
+    out = tmp_path / "cells.csv"
+    folder = sample.frames[0].path.parent
+    assert run(monkeypatch, "classify", model, folder, "--out", out) == 0
+    cells = pd.read_csv(out)
+    own = cells[cells["image"].isin([str(frame.path) for frame in sample.frames])]
+    assert own[["x_min", "y_min", "x_max", "y_max"]].drop_duplicates().to_numpy().tolist() == [
+        [5, 5, 30, 30]
+    ]
 
 
 def test_ctrl_c_keeps_the_models_that_are_there(

@@ -107,6 +107,24 @@ def detect_cells(
     )
 
 
+def cells_of(sample: Sample, detector: Detector, settings: DetectionSettings, label: str) -> Boxes:
+    """Return a sample's cells as a person left them; what nobody has seen is detected.
+
+    The corrections lie in the study that the images are part of.
+    """
+    from napari_attmil.cells.corrections import with_corrections
+    from napari_attmil.cells.project import AnnotationFile
+
+    file = AnnotationFile.above(sample.frames[0].path)
+    kept = None if file is None else file.read(sample)
+    if kept is None:
+        return detect_cells(sample, detector, settings, label)
+    say(f"{sample.name}: boxes that a person saw are used.")
+    if kept.detected:
+        return kept.boxes
+    return with_corrections(detect_cells(sample, detector, settings, label), kept)
+
+
 def bag_of_sample(
     sample: Sample, boxes: Boxes, detector: Detector, settings: FeatureSettings
 ) -> Bag:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.cells.corrections import add_box, delete_boxes, merge_detections, move_box
+from napari_attmil.cells.corrections import (
+    add_box,
+    delete_boxes,
+    merge_detections,
+    move_box,
+    with_corrections,
+)
+from napari_attmil.cells.edits import Annotations
 
 
 def detected() -> Boxes:
@@ -59,6 +66,14 @@ def test_detecting_again_does_not_bring_back_what_a_person_deleted() -> None:
     merged = merge_detections(delete_boxes(detected(), [2]), detected(), deleted=gone)
     assert [20, 20, 30, 30] not in merged.xyxy.tolist()
     assert len(merged) == 2
+
+
+def test_reviewed_images_stay_as_they_are() -> None:
+    boxes = add_box(delete_boxes(detected(), [1]), 0, [50, 50, 60, 60])
+    kept = Annotations(boxes, next_id=9, reviewed=frozenset({0}))
+    found = with_corrections(detected(), kept)
+    assert found.of_image(0).cell_id.tolist() == [2, 4]
+    assert found.of_image(1).cell_id.tolist() == [9]
 
 
 def test_detecting_an_empty_field_gives_the_person_s_boxes_only() -> None:

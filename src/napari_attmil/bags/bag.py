@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from napari_attmil.bags.features import FeatureRows, KnownFeatures, extract_features
 from napari_attmil.bags.truth import read_truth
-from napari_attmil.cells.corrections import merge_detections
+from napari_attmil.cells.corrections import with_corrections
 from napari_attmil.cells.detector import boxes_of_frames
 from napari_attmil.images.reading import read_images
 from napari_attmil.settings import FeatureSettings, UserError
@@ -145,7 +145,7 @@ def prepare_bags(
             boxes = boxes_of_frames(sorted(frames, key=lambda frame: frame.image_index))
             store.put_detections(sample, detector.digest, detection, boxes)
         if kept is not None and not kept.detected:
-            boxes = merge_detections(kept.boxes, boxes, kept.deleted, kept.next_id)
+            boxes = with_corrections(boxes, kept)
         if len(boxes) == 0:
             note = f"Sample {sample.name!r} has no cells and was left out."
             yield BagProgress(done + 1, total, sample.name, note=note)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.cells.boxes import Boxes, FloatArray, Source, iou_matrix
+
+if TYPE_CHECKING:
+    from napari_attmil.cells.edits import Annotations
 
 SAME_CELL_IOU = 0.5
 """Boxes that overlap more than this show the same cell."""
@@ -74,6 +78,18 @@ def merge_detections(
     start = max(current.next_id, first_id)
     renumbered = replace(fresh, cell_id=np.arange(start, start + len(fresh)))
     return Boxes.concatenate([kept, renumbered]).sorted_by_image()
+
+
+def with_corrections(detected: Boxes, kept: Annotations) -> Boxes:
+    """Return a detection of all images with what a person did to an earlier one.
+
+    Reviewed images stay as they are; for the others see `merge_detections`.
+    """
+    reviewed = sorted(kept.reviewed)
+    settled = np.isin(kept.boxes.image_index, reviewed)
+    found = detected[~np.isin(detected.image_index, reviewed)]
+    merged = merge_detections(kept.boxes[~settled], found, kept.deleted, kept.next_id)
+    return Boxes.concatenate([kept.boxes[settled], merged]).in_order()
 
 
 def _ordered(xyxy: npt.ArrayLike) -> FloatArray:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 FILE_NAME = "annotations.sqlite"
 AUTHOR_VARIABLE = "NAPARI_ATTMIL_AUTHOR"
 """Environment variable that names the annotator, instead of the account's name."""
+STUDY_DEPTH = 4
+"""A study's images lie at most so deep: class, patient, sample."""
 WAIT_S = 5.0
 """Another process that is writing is waited for so long."""
 
@@ -87,6 +89,12 @@ class AnnotationFile:
     def of_user(cls) -> AnnotationFile:
         """Return the file for images that belong to no project."""
         return cls(platformdirs.user_data_path("napari-attmil") / FILE_NAME)
+
+    @classmethod
+    def above(cls, image: Path) -> AnnotationFile | None:
+        """Return the file of the study that an image is part of, None if it has none."""
+        paths = (folder / FILE_NAME for folder in image.absolute().parents[:STUDY_DEPTH])
+        return next((cls(path) for path in paths if path.is_file()), None)
 
     # --- reading ----------------------------------------------------------------------------
 

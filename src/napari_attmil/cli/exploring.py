@@ -17,7 +17,7 @@ from napari_attmil.cli.options import (
     app,
 )
 from napari_attmil.settings import DetectionSettings
-from napari_attmil.terminal import bag_of_sample, detect_cells, follow, labelled, load_detector
+from napari_attmil.terminal import bag_of_sample, cells_of, follow, labelled, load_detector
 
 
 @app.command()
@@ -45,7 +45,7 @@ def report(
     classifier = Classifier.load(model, detector.device)
     findings = []
     for sample, label in labelled("Detecting cells", samples):
-        boxes = detect_cells(sample, detector, detection, label)
+        boxes = cells_of(sample, detector, detection, label)
         bag = bag_of_sample(sample, boxes, detector, classifier.feature_settings)
         findings.append(Finding(sample, boxes, classifier.classify(bag)))
     with model.open("rb") as file:

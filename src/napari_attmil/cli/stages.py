@@ -32,6 +32,7 @@ from napari_attmil.settings import (
 )
 from napari_attmil.terminal import (
     bag_of_sample,
+    cells_of,
     detect_cells,
     evaluation_written,
     follow,
@@ -217,7 +218,7 @@ def classify(
     classifier = Classifier.load(model, detector.device)
     tables, predictions = [], []
     for sample, label in labelled("Detecting cells", samples):
-        boxes = detect_cells(sample, detector, detection, label)
+        boxes = cells_of(sample, detector, detection, label)
         bag = bag_of_sample(sample, boxes, detector, classifier.feature_settings)
         prediction = classifier.classify(bag)
         tables.append(cell_table(sample, boxes, prediction))
