@@ -62,9 +62,12 @@ class GreyLevels:
 
     def normalise(self, image: npt.NDArray[Any]) -> FloatArray:
         """Return an image, or a part of it, as (Y, X) float32 of median 0 and unit spread."""
-        clipped = np.clip(_grey(image), self.low, self.high)
-        normalised: FloatArray = (clipped - np.float32(self.middle)) / np.float32(self.spread)
-        return normalised
+        grey = _grey(image)
+        # In place: a tile of large cells has 100 million pixels.
+        np.clip(grey, self.low, self.high, out=grey)
+        grey -= np.float32(self.middle)
+        grey /= np.float32(self.spread)
+        return grey
 
 
 @dataclass(frozen=True)
@@ -131,10 +134,12 @@ def stacked(batch: Sequence[Prepared]) -> torch.Tensor:
 
 
 def _grey(image: npt.NDArray[Any]) -> FloatArray:
+    """Return a copy of an image as (Y, X) float32 without what is not finite."""
     array = np.asarray(image)
     if array.ndim == 3:
         array = array[..., :3].mean(axis=-1, dtype=np.float32)
-    return np.nan_to_num(array.astype(np.float32))
+    grey: FloatArray = array.astype(np.float32)
+    return np.nan_to_num(grey, copy=False)
 
 
 def _padded(side: int) -> int:
