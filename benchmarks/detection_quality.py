@@ -3,7 +3,8 @@
     python benchmarks/detection_quality.py --data ../shared/data [--weights W] [--out quality.json]
 
 TXL-PBC's validation part (average precision of red cells; white cells and platelets ignored),
-simulated fields of seeds never trained on, and Chula RBC-12 (never trained on; its images with
+simulated fields of seeds never trained on, poor ones among them (within the ranges trained on, and
+with a quarter of their parameters beyond), and Chula RBC-12 (never trained on; its images with
 60 or more labelled cells, centre points: recall is exact, precision is a lower bound, because
 even these images have unlabelled cells).
 """
@@ -21,6 +22,7 @@ from skimage import io
 from napari_attmil.cells.detector import Detector
 from napari_attmil.cells.scoring import ScoredImage, average_precision, match_points
 from napari_attmil.device import choose_device
+from napari_attmil.images.appearance import draw_rough_appearance
 from napari_attmil.images.simulation import SimulationSettings, simulate_image
 from napari_attmil.settings import DetectionSettings
 
@@ -52,6 +54,19 @@ def simulated(look: str, count: int) -> Iterator[tuple[np.ndarray, Any, Any]]:
             variety=float(rng.uniform(0.3, 1)),
         )
         field = simulate_image(settings, rng)
+        yield field.image, field.xyxy, np.empty((0, 4), dtype=np.float32)
+
+
+def simulated_poor(beyond: float, count: int) -> Iterator[tuple[np.ndarray, Any, Any]]:
+    """Yield poor unstained fields; see `draw_rough_appearance`."""
+    for index in range(count):
+        rng = np.random.default_rng([77, index])
+        settings = SimulationSettings(
+            image_size_px=562,
+            cell_diameter_px=float(rng.uniform(40, 60)),
+            cells_per_image=int(rng.uniform(25, 65)),
+        )
+        field = simulate_image(settings, rng, appearance=draw_rough_appearance(rng, beyond))
         yield field.image, field.xyxy, np.empty((0, 4), dtype=np.float32)
 
 
@@ -104,6 +119,8 @@ def main() -> None:
         precision_row(
             "simulated, unstained", detector, simulated("unstained", options.limit or 60)
         ),
+        precision_row("simulated, poor", detector, simulated_poor(0, options.limit or 40)),
+        precision_row("beyond training", detector, simulated_poor(0.25, options.limit or 40)),
         precision_row("simulated, stained", detector, simulated("stained", options.limit or 30)),
         points_row(detector, options.data / "chula", options.limit),
     ]

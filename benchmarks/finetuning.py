@@ -1,6 +1,6 @@
 """How fast the detector learns a look that it does badly on: 1, 3 and 10 images.
 
-    python benchmarks/finetuning.py [--counts 1,3,10] [--steps 160] [--weights W] [--out finetuning.json]
+    python benchmarks/finetuning.py [--counts 1,3,10] [--steps 160] [--weights W]
 
 The look is made for it: unstained cells far out of focus through a small condenser aperture, so
 that each is a set of rings wider than itself, in noise. Cell sizes are given. The detector is
