@@ -1,0 +1,240 @@
+"""Whether the cells that count look different, and how many of a sample's cells do.
+
+Cells of a patient are alike, so they are no independent evidence: cells are compared within their
+sample, samples are averaged within their patient, and only patients are counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm, rankdata
+
+from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+
+HIGH_SHARE: Final = 0.1
+"""Share of a sample's cells that count as its high ones."""
+FEWEST_CELLS: Final = 3
+"""High cells, and others, with a measured shape that a sample needs to be compared."""
+SIGNIFICANT: Final = 0.05
+CONFIDENCE: Final = 0.95
+RESAMPLES: Final = 2000
+EXACT_PATIENTS: Final = 12
+"""So many patients' signs are flipped in all ways; of more, `RANDOM_FLIPS` are drawn."""
+RANDOM_FLIPS: Final = 20_000
+
+
+def compare_high_cells(
+    cells: pd.DataFrame, score: str, features: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """Compare the cells with the highest score to the others, feature by feature.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with the columns sample, patient, `score` and `features`.
+    score
+        What tells high cells: attention, or the contribution to a class.
+    features
+        Measures to compare; NaN where a cell has none.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        One row a feature, in order: feature; effect (-1 to 1, see `effects_by_patient`, the mean
+        over patients) with low and high (95 % bootstrap interval over patients); p (see
+        `sign_flip_test`); p_corrected (Holm's, over the features); patients.
+    """
+    effects = effects_by_patient(cells, score, features)
+    rows = [_row(feature, effects[feature].dropna().to_numpy(), seed) for feature in features]
+    table = pd.DataFrame(rows)
+    table["p_corrected"] = holm(table["p"].to_numpy())
+    return table
+
+
+def effects_by_patient(cells: pd.DataFrame, score: str, features: Sequence[str]) -> pd.DataFrame:
+    """Return how much higher each feature is in a patient's high cells.
+
+    The effect within a sample is Cliff's delta: how much more often a high cell exceeds another
+    one than the other way round; 1 if always, 0 if neither, -1 if never. High are the `HIGH_SHARE`
+    with the highest score, `FEWEST_CELLS` at least.
+
+    Returns
+    -------
+    DataFrame
+        One row a patient, one column a feature: the mean over the patient's samples, NaN where
+        none has enough cells.
+
+    Raises
+    ------
+    UserError
+        If no cell has a score.
+    """
+    known = cells[cells[score].notna()]
+    if known.empty:
+        raise UserError(
+            f"No cell has a value of {score!r}; classify the samples, or choose another column."
+        )
+    values = {
+        key: [
+            _cliffs_delta(sample[feature].to_numpy(float), _is_high(sample[score].to_numpy(float)))
+            for feature in features
+        ]
+        for key, sample in known.groupby(["patient", "sample"], sort=False)
+    }
+    by_sample = pd.DataFrame.from_dict(values, orient="index", columns=list(features))
+    by_sample.index = pd.MultiIndex.from_tuples(by_sample.index, names=["patient", "sample"])
+    return by_sample.groupby("patient", sort=False).mean()
+
+
+def severity_by_sample(cells: pd.DataFrame, contribution: str, threshold: float) -> pd.DataFrame:
+    """Return which share of each sample's cells speaks for a class.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with the columns sample, patient and `contribution`.
+    contribution
+        The signed share of a class's logit.
+    threshold
+        A cell above it counts.
+
+    Returns
+    -------
+    DataFrame
+        One row a sample, those of a patient together and in their order: patient, sample, number
+        (1 for the patient's first), cells, share, low and high (Wilson's 95 % interval; it takes
+        the cells for a random draw from the sample).
+    """
+    known = cells[cells[contribution].notna()]
+    marked = known.assign(is_above=known[contribution] > threshold)
+    groups = marked.groupby(["patient", "sample"], sort=False)["is_above"]
+    table = groups.agg(cells="size", share="mean").reset_index()
+    table["low"], table["high"] = wilson_interval(
+        table["share"].to_numpy(float), table["cells"].to_numpy(float)
+    )
+    order = pd.factorize(table["patient"])[0]
+    table = table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    table.insert(2, "number", table.groupby("patient").cumcount() + 1)
+    return table
+
+
+def healthy_threshold(cells: pd.DataFrame, contribution: str, quantile: float = 0.95) -> float:
+    """Return the contribution that only a few cells of these (healthy) samples exceed."""
+    return float(cells[contribution].quantile(quantile))
+
+
+def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str]:
+    """Return what a comparison shows, one sentence a feature, or one that says it shows nothing."""
+    found = table[table["p_corrected"] < SIGNIFICANT].to_dict("records")
+    sentences = [
+        f"Cells with high {score} have {'higher' if row['effect'] > 0 else 'lower'} "
+        f"{str(row['feature']).replace('_', ' ')}: effect {row['effect']:+.2f} "
+        f"({row['low']:+.2f} to {row['high']:+.2f}), p = {row['p_corrected']:.2g} after "
+        f"correction, {row['patients']} patients."
+        for row in found
+    ]
+    if sentences:
+        return sentences
+    patients = int(table["patients"].max()) if len(table) else 0
+    needed = fewest_patients(len(table))
+    if patients < needed:
+        return [
+            f"{patients} patients cannot show a difference in {len(table)} features; {needed} or "
+            "more are needed."
+        ]
+    return [f"No feature differs between cells with high {score} and the others."]
+
+
+def sign_flip_test(effects: npt.ArrayLike, seed: int = 0) -> float:
+    """Return the two-sided p of the mean effect if each patient's had either sign by chance.
+
+    Fisher's randomisation test (1935), with patients as the unit; NaN without patients.
+    """
+    values = np.asarray(effects, dtype=np.float64)
+    count = len(values)
+    if not count:
+        return np.nan
+    if count <= EXACT_PATIENTS:
+        flips = np.arange(2**count)[:, np.newaxis] >> np.arange(count) & 1
+    else:
+        flips = np.random.default_rng(seed).integers(2, size=(RANDOM_FLIPS, count))
+        flips[0] = 0  # what was seen is one of the outcomes
+    outcomes = np.abs((1 - 2 * flips) @ values)
+    return float(np.mean(outcomes >= abs(values.sum()) - 1e-12))
+
+
+def fewest_patients(features: int) -> int:
+    """Return how many patients the test needs for the smallest p that it can give to count."""
+    # All of n patients on one side have p = 2 / 2^n, before Holm's factor.
+    return int(np.floor(np.log2(2 * max(features, 1) / SIGNIFICANT))) + 1
+
+
+def holm(p: npt.ArrayLike) -> Array:
+    """Return p-values corrected for their number (Holm 1979), capped at 1; NaN stays."""
+    values = np.asarray(p, dtype=np.float64)
+    corrected = np.full(values.shape, np.nan)
+    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(factors * values[order]), 1)
+    return corrected
+
+
+def wilson_interval(share: npt.ArrayLike, count: npt.ArrayLike) -> tuple[Array, Array]:
+    """Return the ends of the 95 % interval of shares of `count` cells (Wilson 1927)."""
+    k, n = np.asarray(share, dtype=np.float64), np.asarray(count, dtype=np.float64)
+    z = norm.ppf(0.5 + CONFIDENCE / 2)
+    centre = (k + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(k * (1 - k) / n + z**2 / (4 * n**2))
+    return centre - half, centre + half
+
+
+def _row(feature: str, effects: Array, seed: int) -> dict[str, object]:
+    low, high = _bootstrap_interval(effects, seed)
+    return {
+        "feature": feature,
+        "effect": effects.mean() if len(effects) else np.nan,
+        "low": low,
+        "high": high,
+        "p": sign_flip_test(effects, seed),
+        "patients": len(effects),
+    }
+
+
+def _bootstrap_interval(effects: Array, seed: int) -> tuple[float, float]:
+    if len(effects) < 2:
+        return np.nan, np.nan
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(effects), size=(RESAMPLES, len(effects)))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(effects[drawn].mean(axis=1), (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def _is_high(score: Array) -> npt.NDArray[np.bool_]:
+    """Return (n,) which cells of a sample are its high ones."""
+    count = max(FEWEST_CELLS, round(HIGH_SHARE * len(score)))
+    is_high = np.zeros(len(score), dtype=bool)
+    is_high[np.argsort(-score, kind="stable")[:count]] = True
+    return is_high
+
+
+def _cliffs_delta(values: Array, is_high: npt.NDArray[np.bool_]) -> float:
+    known = np.isfinite(values)
+    high = is_high[known]
+    count, others = np.count_nonzero(high), np.count_nonzero(~high)
+    if min(count, others) < FEWEST_CELLS:
+        return np.nan
+    ranks = rankdata(values[known])[high].sum() - count * (count + 1) / 2
+    return float(2 * ranks / (count * others) - 1)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import mannwhitneyu
+
+from napari_attmil.explore.statistics import (
+    compare_high_cells,
+    effects_by_patient,
+    fewest_patients,
+    findings_in_words,
+    healthy_threshold,
+    holm,
+    severity_by_sample,
+    sign_flip_test,
+    wilson_interval,
+)
+from napari_attmil.settings import UserError
+
+FEATURES = ["area", "elongation", "solidity"]
+
+
+def cohort(
+    rng: np.random.Generator, patients: int = 12, cells: int = 30, shift: float = 0.0
+) -> pd.DataFrame:
+    """Return two samples a patient; the tenth of the cells with the highest attention is larger.
+
+    Patients differ more than cells do, and in some the cells differ more than in others.
+    """
+    parts = []
+    for patient in range(patients):
+        level, spread = rng.normal(0, 5), rng.uniform(0.5, 2)
+        for sample in ("first", "second"):
+            table = pd.DataFrame(level + spread * rng.normal(size=(cells, 3)), columns=FEATURES)
+            table["attention"] = rng.dirichlet(np.ones(cells))
+            high = table["attention"].rank() > 0.9 * cells
+            table.loc[high, "area"] += shift * spread
+            parts.append(table.assign(patient=f"p{patient}", sample=f"p{patient}-{sample}"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_effect_of_a_patient_is_the_mean_of_its_samples_rank_effects() -> None:
+    cells = cohort(np.random.default_rng(0), patients=1, shift=1)
+    expected = []
+    for _, sample in cells.groupby("sample"):
+        ranked = sample.sort_values("attention", ascending=False)["area"].to_numpy()
+        u = mannwhitneyu(ranked[:3], ranked[3:]).statistic
+        expected.append(2 * u / (3 * 27) - 1)
+    found = effects_by_patient(cells, "attention", ["area"])
+    assert found.loc["p0", "area"] == pytest.approx(np.mean(expected))
+
+
+def test_larger_high_cells_are_found_and_nothing_else() -> None:
+    table = compare_high_cells(cohort(np.random.default_rng(1), shift=2), "attention", FEATURES)
+    area, *others = table.to_dict("records")
+    assert area["feature"] == "area" and area["patients"] == 12
+    assert 0.5 < area["low"] < area["effect"] < area["high"] <= 1
+    assert area["p_corrected"] < 0.01
+    assert all(row["p_corrected"] > 0.05 for row in others)
+    words = findings_in_words(table)
+    assert len(words) == 1 and words[0].startswith("Cells with high attention have higher area")
+
+
+def test_p_is_the_share_of_sign_flips_that_are_as_extreme() -> None:
+    # Of the 8 sums of ±1 ±2 ±3 two are 6 or -6, and two more 4 or -4.
+    assert sign_flip_test([1, 2, 3]) == 2 / 8
+    assert sign_flip_test([-1, 2, 3]) == 4 / 8
+    assert sign_flip_test(np.ones(6)) == 2 / 64
+    assert sign_flip_test(np.ones(40)) < 1e-4
+    assert np.isnan(sign_flip_test([]))
+
+
+def test_without_a_difference_no_more_than_one_study_in_twenty_finds_one() -> None:
+    studies = 30
+    false = 0
+    for seed in range(studies):
+        table = compare_high_cells(cohort(np.random.default_rng(seed), 12), "attention", FEATURES)
+        false += bool((table["p_corrected"] < 0.05).any())
+    # 95 % of studies with a rate of 0.05 stay below this.
+    assert false <= 4
+
+
+def test_nothing_found_is_said_in_words() -> None:
+    table = compare_high_cells(cohort(np.random.default_rng(3)), "attention", FEATURES)
+    assert findings_in_words(table) == [
+        "No feature differs between cells with high attention and the others."
+    ]
+
+
+def test_too_few_patients_are_told_and_not_taken_for_no_difference() -> None:
+    assert fewest_patients(1) == 6  # 2 / 2^6 = 0.03
+    assert fewest_patients(8) == 9  # 8 * 2 / 2^9 = 0.03
+    cells = cohort(np.random.default_rng(4), patients=4, shift=3)
+    words = findings_in_words(compare_high_cells(cells, "attention", FEATURES))
+    assert words == ["4 patients cannot show a difference in 3 features; 7 or more are needed."]
+
+
+def test_cells_that_could_not_be_measured_are_passed_over() -> None:
+    cells = cohort(np.random.default_rng(5), shift=2)
+    cells.loc[cells.index % 7 == 0, "area"] = np.nan
+    cells["solidity"] = np.nan
+    table = compare_high_cells(cells, "attention", FEATURES).set_index("feature")
+    assert table.loc["area", "p_corrected"] < 0.05
+    assert table.loc["solidity", "patients"] == 0 and np.isnan(table.loc["solidity", "p"])
+
+
+def test_cohort_that_was_not_classified_is_refused_in_words() -> None:
+    cells = cohort(np.random.default_rng(6)).assign(attention=np.nan)
+    with pytest.raises(UserError, match="classify the samples"):
+        compare_high_cells(cells, "attention", FEATURES)
+
+
+def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, np.nan]), [0.03, 0.06, 0.06, np.nan])
+    np.testing.assert_allclose(holm([0.6, 0.7]), [1, 1])
+
+
+def test_wilson_interval_is_that_of_the_textbook() -> None:
+    low, high = wilson_interval([0.1, 0.0], [100, 20])
+    np.testing.assert_allclose(low, [0.0552, 0.0], atol=1e-4)
+    np.testing.assert_allclose(high, [0.1744, 0.1611], atol=1e-4)
+
+
+def test_severity_is_the_share_of_cells_above_the_threshold_in_order_of_samples() -> None:
+    cells = pd.DataFrame(
+        {
+            "patient": ["a"] * 4 + ["b"] * 2 + ["a"] * 2,
+            "sample": ["a1"] * 4 + ["b1"] * 2 + ["a2"] * 2,
+            "contribution": [1, 0, 0, 0, 0, 0, 1, 1],
+        }
+    )
+    table = severity_by_sample(cells, "contribution", 0.5)
+    assert table["sample"].tolist() == ["a1", "a2", "b1"]
+    assert table["number"].tolist() == [1, 2, 1]
+    assert table["share"].tolist() == [0.25, 1, 0]
+    assert table["cells"].tolist() == [4, 2, 2]
+    assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()
+
+
+def test_five_percent_of_healthy_cells_lie_above_the_healthy_threshold() -> None:
+    cells = pd.DataFrame({"contribution": np.arange(101.0)})
+    assert healthy_threshold(cells, "contribution") == 95
