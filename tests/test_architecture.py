@@ -33,7 +33,10 @@ WITHOUT_TORCH |= {"review_queue"}
 WITHOUT_TORCH |= {"terminal", "demo", "cli"}
 WITHOUT_TORCH |= {*SERVANTS} | {
     f"cells.{name}"
-    for name in ("boxes", "corrections", "edits", "journal", "project", "formats", "queue")
+    for name in (
+        *("boxes", "corrections", "edits", "journal", "database", "stored", "project"),
+        *("merging", "formats", "queue"),
+    )
 }
 WITHOUT_TORCH |= {f"cells.{name}" for name in ("proposals", "importing", "agreement", "box_checks")}
 

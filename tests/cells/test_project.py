@@ -214,7 +214,7 @@ def test_images_are_summed_up_in_the_order_of_the_samples(tmp_path: Path) -> Non
 def test_a_damaged_file_is_said_and_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "annotations.sqlite"
     path.write_bytes(b"this is no database, but somebody's notes" * 50)
-    with pytest.raises(UserError, match="could not be kept"):
+    with pytest.raises(UserError, match="could not be read"):
         AnnotationFile(path).write(sample_in(tmp_path, "a.tif"), corrected())
     assert path.read_bytes().startswith(b"this is no database")
 

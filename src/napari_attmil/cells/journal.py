@@ -1,78 +1,23 @@
-"""The tables of `annotations.sqlite`, how edits are written in them, and older versions' change."""
+"""How edits are written in the tables of `annotations.sqlite`."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sqlite3
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.edits import Cells, Edit
-from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 Place = tuple[str, int]
 """An image in the file: its name, relative to the project, and its page."""
-SCHEMA_VERSION: Final = 2
 DONE, UNDONE, DROPPED = 0, 1, 2
 """States of an edit: in force, taken back, or taken back and followed by another one."""
-
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS images (
-    image TEXT NOT NULL, page INTEGER NOT NULL, detected INTEGER NOT NULL, next_id INTEGER NOT NULL,
-    PRIMARY KEY (image, page)
-);
-CREATE TABLE IF NOT EXISTS cells (
-    image TEXT NOT NULL, page INTEGER NOT NULL, cell_id INTEGER NOT NULL,
-    x_min REAL NOT NULL, y_min REAL NOT NULL, x_max REAL NOT NULL, y_max REAL NOT NULL,
-    score REAL NOT NULL, source INTEGER NOT NULL, deleted INTEGER NOT NULL
-);
-"""
-_VERSION_1_TO_2: Final = """
-DROP INDEX IF EXISTS cells_of_image;
-CREATE UNIQUE INDEX cell ON cells (image, page, cell_id);
-ALTER TABLE cells ADD edit INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE images ADD reviewed INTEGER NOT NULL DEFAULT 0;
-CREATE TABLE edits (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, frames TEXT NOT NULL,
-    sample TEXT NOT NULL, title TEXT NOT NULL, author TEXT NOT NULL, made_by TEXT NOT NULL,
-    made_at TEXT NOT NULL, state INTEGER NOT NULL, content TEXT NOT NULL
-);
-CREATE INDEX edits_of_frames ON edits (frames, number);
-CREATE TABLE versions (frames TEXT PRIMARY KEY, version INTEGER NOT NULL);
-"""
-
-
-def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables, or change those of an older version after a copy has been put aside.
-
-    Raises
-    ------
-    UserError
-        If the file is of a newer version.
-    sqlite3.Error
-        If the file is no database or cannot be written.
-    """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise UserError(f"{path} was written by a newer napari-attmil; update this one to open it.")
-    if version == SCHEMA_VERSION:
-        return
-    if version:
-        _back_up(connection, path.with_name(f"{path.stem}-version-{version}{path.suffix}"))
-    connection.executescript(
-        f"BEGIN IMMEDIATE; {_TABLES} {_VERSION_1_TO_2} "
-        f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-    )
-    # Readers and the writer then do not wait for each other; where a drive cannot do that,
-    # SQLite stays with its slower way, which is as safe.
-    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def write_cells(
@@ -148,9 +93,3 @@ def cells_of(rows: Iterable[Sequence[float]]) -> Cells:
         source=table[:, 7].astype(np.uint8),
     )
     return Cells(boxes, table[:, 8].astype(bool))
-
-
-def _back_up(connection: sqlite3.Connection, path: Path) -> None:
-    if not path.exists():
-        with contextlib.closing(sqlite3.connect(path)) as copy:
-            connection.backup(copy)

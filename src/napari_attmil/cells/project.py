@@ -22,24 +22,29 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import platformdirs
 
-from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.database import SCHEMA_VERSION, open_for_reading, open_for_writing
 from napari_attmil.cells.edits import Annotations, Edit
 from napari_attmil.cells.journal import (
     DONE,
     DROPPED,
-    SCHEMA_VERSION,
     UNDONE,
     Place,
-    bring_up_to_date,
-    cells_of,
     edit_from_text,
     edit_to_text,
     write_cells,
 )
+from napari_attmil.cells.stored import (
+    NOTHING_KNOWN,
+    SUMMARY,
+    Images,
+    StoredCells,
+    annotations_of,
+    read_tables,
+)
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from napari_attmil.images.cohort import Frame, Sample
 
@@ -48,13 +53,9 @@ AUTHOR_VARIABLE = "NAPARI_ATTMIL_AUTHOR"
 """Environment variable that names the annotator, instead of the account's name."""
 STUDY_DEPTH = 4
 """A study's images lie at most so deep: class, patient, sample."""
-WAIT_S = 5.0
-"""Another process that is writing is waited for so long."""
 
 __all__ = ["FILE_NAME", "SCHEMA_VERSION", "AnnotationFile", "Annotations", "author_name"]
 
-_Images = dict[Place, tuple[int, int, int]]
-_Cells = dict[Place, list[tuple[float, ...]]]
 _Operation = Callable[[sqlite3.Connection], None]
 
 
@@ -75,10 +76,25 @@ class AnnotationFile:
         self._names: dict[Path, str] = {}
         self._versions: dict[str, int] = {}
         self._pending: dict[str, list[_Operation]] = {}
+        self._open: sqlite3.Connection | None = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; the next edit opens it again."""
+        connection, self._open = self._open, None
+        if connection is not None:
+            connection.close()
 
     @classmethod
     def beside(cls, folder: Path) -> AnnotationFile:
-        """Return the file in a project's folder, or in the user's own if that is read-only."""
+        """Return the file in a project's folder, or in the user's own if that is read-only.
+
+        A file that is there already stays the project's, also where it cannot be written.
+        """
+        if (folder / FILE_NAME).exists():
+            return cls(folder / FILE_NAME)
         try:
             with tempfile.TemporaryFile(dir=folder):
                 return cls(folder / FILE_NAME)
@@ -110,26 +126,26 @@ class AnnotationFile:
 
     def read_all(self, samples: Sequence[Sample]) -> dict[str, Annotations]:
         """Return what was written about several samples, by name; the others are left out."""
-        images: _Images = {}
-        cells: _Cells = {}
+        images: Images = {}
+        cells: StoredCells = {}
         found, versions = {}, {}
         if self.path.exists():
-            with self._connection() as connection:
-                images, cells = _read_tables(connection, self._where(samples))
+            with self._reading() as connection:
+                images, cells = read_tables(connection, self._where(samples))
                 versions = dict(connection.execute("SELECT frames, version FROM versions"))
         for sample in samples:
             places = self._places(sample)
             self._versions[_frames_key(places)] = versions.get(_frames_key(places), 0)
             known = [images[place] for place in places if place in images]
             if known:
-                found[sample.name] = _annotations(places, images, cells)
+                found[sample.name] = annotations_of(places, images, cells)
         return found
 
     def history(self, sample: Sample) -> tuple[list[Edit], list[Edit]]:
         """Return a sample's edits that can be undone and redone, each list's next one last."""
         if not self.path.exists():
             return [], []
-        with self._connection() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 "SELECT state, title, content FROM edits WHERE frames = ? AND state != ? "
                 "ORDER BY number",
@@ -148,10 +164,10 @@ class AnnotationFile:
         """
         counted: dict[Place, tuple[float, ...]] = {}
         if self.path.exists():
-            with self._connection() as connection:
-                counted = {(row[0], row[1]): row[2:] for row in connection.execute(_SUMMARY)}
+            with self._reading() as connection:
+                counted = {(row[0], row[1]): row[2:] for row in connection.execute(SUMMARY)}
         rows = [
-            (sample.name, index, str(frame.path), frame.page, *counted.get(place, _NOTHING))
+            (sample.name, index, str(frame.path), frame.page, *counted.get(place, NOTHING_KNOWN))
             for sample in samples
             for index, (frame, place) in enumerate(
                 zip(sample.frames, self._places(sample), strict=True)
@@ -264,7 +280,7 @@ class AnnotationFile:
         """Do an operation on a sample, after those that could not be done before it."""
         key = _frames_key(places)
         self._pending.setdefault(key, []).append(operation)
-        with self._connection() as connection, connection:
+        with self._writing() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
             version = _version(connection, key)
             if self._versions.get(key, version) != version:
@@ -296,15 +312,25 @@ class AnnotationFile:
         return self._names[frame.path]
 
     @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(
-                sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
-            ) as connection:
-                bring_up_to_date(connection, self.path)
+            with contextlib.closing(open_for_reading(self.path)) as connection:
                 yield connection
         except (sqlite3.Error, OSError) as error:
+            raise UserError(
+                f"The boxes kept in {self.path} could not be read ({error}). Close what else uses "
+                "the file; if it is damaged, put a copy of yours in its place."
+            ) from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection that stays open: opening one takes longer than an edit."""
+        try:
+            if self._open is None:
+                self._open = open_for_writing(self.path)
+            yield self._open
+        except (sqlite3.Error, OSError) as error:
+            self.close()  # A drive that comes back needs to be opened afresh.
             raise UserError(
                 f"Your boxes could not be kept in {self.path} ({error}); they stay in memory. "
                 "Free some space, or close what else uses the file: the next change tries again."
@@ -317,56 +343,6 @@ def author_name() -> str:
         return os.environ.get(AUTHOR_VARIABLE) or getpass.getuser()
     except (OSError, KeyError):
         return "unknown"
-
-
-_NOTHING = (0, 0, 0, 0, 0, None, None)
-_UNSEEN = f"CASE WHEN deleted = 0 AND source = {int(Source.MODEL)} THEN score END"
-_SUMMARY = f"""
-SELECT images.image, images.page, detected, reviewed, TOTAL(deleted = 0),
-    TOTAL(deleted = 0 AND source = {int(Source.PERSON)}),
-    TOTAL(deleted = 0 AND source = {int(Source.ACCEPTED)}), MIN({_UNSEEN}), AVG({_UNSEEN})
-FROM images LEFT JOIN cells USING (image, page) GROUP BY images.image, images.page
-"""
-
-
-def _read_tables(connection: sqlite3.Connection, names: Sequence[str]) -> tuple[_Images, _Cells]:
-    """Return the rows of images and of cells by image, of some images or of all."""
-    where = f" WHERE image IN ({', '.join('?' * len(names))})" if names else ""
-    images = {
-        (image, page): flags
-        for image, page, *flags in connection.execute(
-            f"SELECT image, page, detected, next_id, reviewed FROM images{where}", names
-        )
-    }
-    cells: _Cells = {}
-    for image, page, *row in connection.execute(
-        "SELECT image, page, cell_id, x_min, y_min, x_max, y_max, score, source, deleted "
-        f"FROM cells{where}",
-        names,
-    ):
-        cells.setdefault((image, page), []).append(row)
-    return images, cells
-
-
-def _annotations(
-    places: Sequence[Place],
-    images: Mapping[Place, tuple[int, int, int]],
-    cells: Mapping[Place, list[tuple[float, ...]]],
-) -> Annotations:
-    known = [images.get(place, (0, 1, 0)) for place in places]
-    rows = [
-        (row[0], index, *row[1:])
-        for index, place in enumerate(places)
-        for row in cells.get(place, ())
-    ]
-    found = cells_of(rows)
-    return Annotations(
-        found.boxes[~found.deleted].in_order(),
-        found.boxes[found.deleted].in_order(),
-        all(detected for detected, _, _ in known),
-        max(next_id for _, next_id, _ in known),
-        frozenset(index for index, (_, _, reviewed) in enumerate(known) if reviewed),
-    )
 
 
 def _frames_key(places: Sequence[Place]) -> str:

@@ -1,0 +1,112 @@
+"""How long a large project takes to open, an image's boxes to come, and one edit to be on disk.
+
+2,000 images with 50 boxes each, in samples of 20 images; asked for are 3 s, 300 ms (with the
+drawing of the image, which is not measured here) and 50 ms.
+
+    python benchmarks/annotations.py --out annotations.json
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from reporting import parser, report
+
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.project import AnnotationFile
+from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SAMPLES, IMAGES_PER_SAMPLE, BOXES_PER_IMAGE = 100, 20, 50
+REPEATS = 11
+
+
+def cohort_in(folder: Path) -> Cohort:
+    """Return a cohort whose images need not be there: boxes alone are read."""
+    samples = []
+    for number in range(SAMPLES):
+        frames = tuple(
+            Frame(folder / f"s{number}" / f"{index}.tif") for index in range(IMAGES_PER_SAMPLE)
+        )
+        samples.append(Sample(f"s{number}", f"p{number}", None, frames))
+    return Cohort(tuple(samples), folder)
+
+
+def detections(rng: np.random.Generator) -> Boxes:
+    """Return the boxes of one sample."""
+    count = IMAGES_PER_SAMPLE * BOXES_PER_IMAGE
+    corners = rng.uniform(0, 1000, (count, 2))
+    image_index = np.repeat(np.arange(IMAGES_PER_SAMPLE), BOXES_PER_IMAGE)
+    xyxy = np.concatenate([corners, corners + 30], axis=1)
+    return Boxes.from_detections(image_index, xyxy, rng.uniform(0.5, 1, count))
+
+
+def opened(folder: Path) -> Session:
+    """Return a session with the project open and its first sample shown."""
+    cohort = cohort_in(folder)
+    session = Session()
+    session.open_cohort(cohort, AnnotationFile.beside(folder))
+    session.show(cohort.samples[0])
+    return session
+
+
+def medians(action: Callable[[int], object]) -> dict[str, float]:
+    """Return the median times of an action that is told its number; the first warms up."""
+    wall, processor = [], []
+    for repeat in range(REPEATS):
+        start, start_processor = time.perf_counter(), time.process_time()
+        action(repeat)
+        wall.append(time.perf_counter() - start)
+        processor.append(time.process_time() - start_processor)
+    return {
+        "median ms": 1000 * statistics.median(wall[1:]),
+        "of it processor ms": 1000 * statistics.median(processor[1:]),
+    }
+
+
+def measure(folder: Path) -> list[dict[str, Any]]:
+    """Fill a project, and return one row a step with its median and what is asked for."""
+    session, rng = opened(folder), np.random.default_rng(0)
+    for sample in cohort_in(folder).samples:
+        session.show(sample)
+        session.merge(detections(rng))
+    samples = cohort_in(folder).samples
+    drawn: list[int] = []
+    actions: dict[str, tuple[float, Callable[[int], object]]] = {
+        "open the project": (3000, lambda _: opened(folder)),
+        "show another sample's image: its boxes": (300, lambda n: session.show(samples[n])),
+        "draw a box": (50, lambda n: drawn.append(session.add(n % 20, [5, 5, 35, 35]))),
+        "move a box": (50, lambda n: session.move(drawn[n], [6, 6, 36, 36])),
+        "mark an image as reviewed": (50, lambda n: session.set_reviewed(n % 20, n < 20)),
+        "undo": (50, lambda _: session.undo()),
+        "redo": (50, lambda _: session.redo()),
+        "one row an image for the queue": (
+            3000,
+            lambda _: AnnotationFile.beside(folder).summaries(samples),
+        ),
+    }
+    boxes = SAMPLES * IMAGES_PER_SAMPLE * BOXES_PER_IMAGE
+    return [
+        {"step": name, "boxes": boxes, **medians(action), "asked for ms": asked_ms}
+        for name, (asked_ms, action) in actions.items()
+    ]
+
+
+def main() -> None:
+    """Run it."""
+    arguments = parser(__doc__ or "").parse_args()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        rows = measure(Path(folder))
+    report("Annotations of 2,000 images and 100,000 boxes", rows, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
