@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,27 @@ if TYPE_CHECKING:
 
 Place = tuple[str, int]
 """An image in the file: its name, relative to the project, and its page."""
-DONE, UNDONE, DROPPED = 0, 1, 2
-"""States of an edit: in force, taken back, or taken back and followed by another one."""
+DONE, UNDONE, DROPPED, MERGED = 0, 1, 2, 3
+"""States of an edit: in force, taken back, taken back and followed by another one, or another
+person's, which came in with a merge."""
+
+
+class JournalEntry(NamedTuple):
+    """One row of the journal, as it goes from file to file."""
+
+    uid: str
+    sample: str
+    title: str
+    author: str
+    made_by: str
+    made_at: str
+    state: int
+    content: str
+
+    @property
+    def edit(self) -> Edit:
+        """What was done."""
+        return edit_from_text(self.title, self.content)
 
 
 def write_cells(

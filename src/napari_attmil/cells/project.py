@@ -27,7 +27,9 @@ from napari_attmil.cells.edits import Annotations, Edit
 from napari_attmil.cells.journal import (
     DONE,
     DROPPED,
+    MERGED,
     UNDONE,
+    JournalEntry,
     Place,
     edit_from_text,
     edit_to_text,
@@ -147,13 +149,35 @@ class AnnotationFile:
             return [], []
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT state, title, content FROM edits WHERE frames = ? AND state != ? "
+                "SELECT state, title, content FROM edits WHERE frames = ? AND state IN (?, ?) "
                 "ORDER BY number",
-                (_frames_key(self._places(sample)), DROPPED),
+                (_frames_key(self._places(sample)), DONE, UNDONE),
             ).fetchall()
         done = [edit_from_text(*rest) for state, *rest in rows if state == DONE]
         undone = [edit_from_text(*rest) for state, *rest in rows if state == UNDONE]
         return done, undone[::-1]
+
+    def journal(self, sample: Sample) -> list[JournalEntry]:
+        """Return all that was ever done to a sample, the first edit first."""
+        if not self.path.exists():
+            return []
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"SELECT {', '.join(JournalEntry._fields)} FROM edits WHERE frames = ? "
+                "ORDER BY number",
+                (_frames_key(self._places(sample)),),
+            ).fetchall()
+        return [JournalEntry(*row) for row in rows]
+
+    def note_known(self, sample: Sample, entries: Sequence[JournalEntry]) -> None:
+        """Note another person's edits, which a merge brings; errors as `record`."""
+        key = _frames_key(self._places(sample))
+        with self._writing() as connection, connection:
+            connection.executemany(
+                f"INSERT INTO edits (frames, {', '.join(JournalEntry._fields)}) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(key, *entry._replace(state=MERGED)) for entry in entries],
+            )
 
     def summaries(self, samples: Sequence[Sample]) -> pd.DataFrame:
         """Return one row an image of the samples, in their order.

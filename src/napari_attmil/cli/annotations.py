@@ -1,0 +1,62 @@
+"""Commands about what people annotated: join the work of two."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_attmil.cli.options import app
+from napari_attmil.terminal import open_labelled_cohort, say
+
+if TYPE_CHECKING:
+    from napari_attmil.cells.merged_file import SampleMerged
+
+COLUMNS = ("sample", "image", "page", "reason", "cell_ids")
+
+
+@app.command()
+def merge(
+    mine: Annotated[
+        Path, typer.Argument(help="Folder of the project, with its images.", show_default=False)
+    ],
+    theirs: Annotated[
+        Path,
+        typer.Argument(help="Folder of another person's copy; no images needed in it."),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="New folder for the joined annotations.", show_default=False)
+    ],
+) -> None:
+    """Join two people's annotations of one project; neither copy is changed.
+
+    What both did is there once. Where they disagree, both boxes are kept, the image is open for
+    review again, and the conflict is listed, here and in conflicts.csv.
+    """
+    from napari_attmil.cells.merged_file import merge_files
+    from napari_attmil.cells.project import FILE_NAME
+
+    samples = open_labelled_cohort(mine).samples
+    files = mine / FILE_NAME, theirs / FILE_NAME, out / FILE_NAME
+    merged = list(merge_files(*files, samples))
+    rows = [row for sample in merged for row in _conflict_rows(sample)]
+    with (out / "conflicts.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    taken_over = sum(sample.taken_over for sample in merged)
+    print(f"{taken_over} edits taken over, {len(rows)} conflicts; written to {out / FILE_NAME}")
+    for sample, image, page, reason, cell_ids in rows:
+        print(f"{sample}, {Path(image).name}, page {page}: {reason} (cells {cell_ids})")
+    say(f"Put {FILE_NAME} into a copy of the project to go on from there.")
+
+
+def _conflict_rows(merged: SampleMerged) -> list[tuple[str, str, int, str, str]]:
+    rows = []
+    for conflict in merged.conflicts:
+        frame = merged.sample.frames[conflict.image_index]
+        cell_ids = " ".join(map(str, conflict.cell_ids))
+        rows.append(
+            (merged.sample.name, str(frame.path), frame.page + 1, conflict.reason, cell_ids)
+        )
+    return rows
