@@ -10,12 +10,12 @@ import sys
 
 import typer
 
-from napari_attmil.cli import boxes, detector, exploring, stages  # each module adds its commands
+from napari_attmil.cli import boxes, detector, exploring, merging, stages  # each adds its commands
 from napari_attmil.cli.options import app
 from napari_attmil.settings import UserError
 from napari_attmil.terminal import stderr
 
-__all__ = ["app", "boxes", "detector", "exploring", "main", "stages"]
+__all__ = ["app", "boxes", "detector", "exploring", "main", "merging", "stages"]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Commands about what people annotated: join the work of two."""
+"""The command that joins what two people annotated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def merge(
     ],
     theirs: Annotated[
         Path,
-        typer.Argument(help="Folder of another person's copy; no images needed in it."),
+        typer.Argument(
+            help="Folder of another person's copy; no images needed in it.", show_default=False
+        ),
     ],
     out: Annotated[
         Path, typer.Option(help="New folder for the joined annotations.", show_default=False)
