@@ -3,7 +3,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 from napari_attmil.cells.boxes import Boxes
@@ -98,12 +100,12 @@ def test_command_lists_conflicts_and_writes_them(started: Path, tmp_path: Path) 
     rows = ["image,sample,patient,label", "a.tif,a,a,x", "b.tif,a,a,x"]
     (started / "cohort.csv").write_text("\n".join(rows))
     for name in ("a.tif", "b.tif"):
-        (started / name).write_bytes(b"")
+        tifffile.imwrite(started / name, np.zeros((8, 8), dtype=np.uint8))
     copied(started, tmp_path / "theirs").move(1, [0, 0, 40, 40])
     opened(started).delete([1])
     arguments = ["merge", str(started), str(tmp_path / "theirs"), "--out", str(tmp_path / "both")]
     answer = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert "1 edits taken over, 1 conflicts" in answer.stdout
+    assert "1 edit taken over, 1 conflict;" in answer.stdout
     assert "one deleted the cell, the other changed it" in answer.stdout
     written = (tmp_path / "both" / "conflicts.csv").read_text().splitlines()
     assert len(written) == 2 and written[1].startswith("a,")

@@ -47,7 +47,8 @@ def merge(
     with (out / "conflicts.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     taken_over = sum(sample.taken_over for sample in merged)
-    print(f"{taken_over} edits taken over, {len(rows)} conflicts; written to {out / FILE_NAME}")
+    told = f"{_counted(taken_over, 'edit')} taken over, {_counted(len(rows), 'conflict')}"
+    print(f"{told}; written to {out / FILE_NAME}")
     for sample, image, page, reason, cell_ids in rows:
         print(f"{sample}, {Path(image).name}, page {page}: {reason} (cells {cell_ids})")
     say(f"Put {FILE_NAME} into a copy of the project to go on from there.")
@@ -62,3 +63,7 @@ def _conflict_rows(merged: SampleMerged) -> list[tuple[str, str, int, str, str]]
             (merged.sample.name, str(frame.path), frame.page + 1, conflict.reason, cell_ids)
         )
     return rows
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
