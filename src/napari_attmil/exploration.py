@@ -44,6 +44,8 @@ FADED_ALPHA: Final = 0.12
 WHOLE_COHORT: Final = "*"
 """The scope of all samples; any other scope but the empty one is the name of a class."""
 CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
+MAP_COLUMNS: Final = ("map_1", "map_2")
+"""Where a cell lies on a map in which like cells lie together."""
 MAKER: Final = "source"
 """The column that says who made a box; colours by it have no scale."""
 
@@ -126,8 +128,8 @@ class Exploration:
         self._selection: tuple[CellKey, ...] = ()
         self._selecting = False
         session.cohort_changed.connect(self._on_cohort)
-        session.boxes_changed.connect(self._forget_tables)
-        session.prediction_changed.connect(self._forget_tables)
+        session.boxes_changed.connect(self.forget_tables)
+        session.prediction_changed.connect(self.forget_tables)
         session.selection_changed.connect(self._on_session_selection)
 
     # --- the cells in question --------------------------------------------------------------
@@ -219,7 +221,7 @@ class Exploration:
             former = self._measured[key][1].drop(columns=columns.columns, errors="ignore")
             columns = pd.concat([former, columns.reset_index(drop=True)], axis=1)
         self._measured[key] = (boxes, columns.reset_index(drop=True))
-        self._forget_tables()
+        self.forget_tables()
 
     def _table_of(self, key: str, sample: Sample | None, state: SampleState) -> pd.DataFrame:
         columns = _columns_of_boxes(state.boxes)
@@ -343,9 +345,10 @@ class Exploration:
     def _on_cohort(self) -> None:
         self._measured = {k: v for k, v in self._measured.items() if not k.startswith("sample:")}
         self._scope, self._conditions = "", ()
-        self._forget_tables()
+        self.forget_tables()
 
-    def _forget_tables(self) -> None:
+    def forget_tables(self) -> None:
+        """Make the tables anew: samples that are not shown have changed."""
         self._sample_table = self._table = None
         self.table_changed.emit()
 

@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
+from napari_attmil.widgets.cohort_tab import CohortTab
 from napari_attmil.widgets.colours_tab import ColoursTab
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.explorer_tab import ExplorerTab
@@ -14,7 +15,9 @@ from napari_attmil.widgets.gallery_tab import GalleryTab
 from napari_attmil.widgets.map_tab import MapTab
 from napari_attmil.widgets.sample_tab import SampleTab
 from napari_attmil.widgets.scope_bar import ScopeBar
+from napari_attmil.widgets.shape_tab import ShapeTab
 from napari_attmil.widgets.table_tab import TableTab
+from napari_attmil.widgets.teaching_tab import TeachingTab
 
 HEIGHT_PX = 300
 
@@ -47,6 +50,9 @@ class ExploreWidget(DockPanel):
         self.table = TableTab(self.context)
         self.sample = SampleTab(self.context)
         self.map = MapTab(self.context)
+        self.shape = ShapeTab(self.context)
+        self.cohort = CohortTab(self.context)
+        self.teaching = TeachingTab(self.context)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         for title, tip, tab in self._named_tabs():
@@ -60,6 +66,9 @@ class ExploreWidget(DockPanel):
             ("Table", "Every cell as a row of numbers.", self.table),
             ("Sample", "What the classifier says, and without some cells.", self.sample),
             ("Map", "Like cells lie together; draw a line around some.", self.map),
+            ("Shape", "Are the cells that count different?", self.shape),
+            ("Cohort", "All samples: which were right, which wrong.", self.cohort),
+            ("Teach", "Pick cells without the model's colours, then compare.", self.teaching),
         )
 
     def _lay_out(self) -> None:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.exploration import MAKER, column_title, numeric_columns
+from napari_attmil.exploration import MAKER, MAP_COLUMNS, column_title, numeric_columns
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.explore.gallery_scale import gallery_scale
+from napari_attmil.explore.projection import MapMethod
 from napari_attmil.explore.value_scale import ValueScale
+from napari_attmil.widgets import explorer_tasks
 from napari_attmil.widgets.cell_model import CellModel
+from napari_attmil.widgets.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.flight import fly_to
 from napari_attmil.widgets.gallery_view import cutout_of
+from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.scatter import Scatter
 from napari_attmil.widgets.style import hint_label, narrow_combo
 from napari_attmil.widgets.thumbnails import Thumbnails
+from napari_attmil.widgets.workers import TaskRunner
 
 THUMBNAIL_PX = 96
-ACROSS, UP = "map 1", "map 2"
-"""Columns of a projection."""
+ACROSS, UP = MAP_COLUMNS
+METHODS: tuple[tuple[str, MapMethod], ...] = (("PCA, at once", "pca"), ("UMAP, minutes", "umap"))
 
 
 class MapTab(ExplorerTab):
@@ -49,6 +56,15 @@ class MapTab(ExplorerTab):
         self._clear = QPushButton("Select none")
         self._clear.setToolTip("Let go of all selected cells.")
         self._hovered = -1
+        self._runner = TaskRunner(self)
+        self._method = narrow_combo("How cells are laid out; UMAP needs the package umap-learn.")
+        for text, method in METHODS:
+            self._method.addItem(text, method)
+        self._compute = QPushButton("Lay like cells together")
+        self._compute.setToolTip(
+            "Read the cells as the classifier sees them, and draw those alike close together."
+        )
+        self._progress = ProgressRow("Stop", "Stop; the map stays as it is.")
 
     def _lay_out(self) -> None:
         side = QVBoxLayout()
@@ -61,6 +77,9 @@ class MapTab(ExplorerTab):
             row.addWidget(QLabel(text))
             row.addWidget(combo, 1)
             side.addLayout(row)
+        side.addWidget(self._method)
+        side.addWidget(self._compute)
+        side.addWidget(self._progress)
         side.addWidget(self._picture)
         side.addWidget(self._about)
         side.addStretch(1)
@@ -78,8 +97,12 @@ class MapTab(ExplorerTab):
         self._scatter.hovered.connect(self._on_hovered)
         self._scatter.entered.connect(lambda row: fly_to(self._context, self._model.key(row)))
         self._thumbnails.loaded.connect(self._show_picture)
+        self._compute.clicked.connect(self.compute)
+        self._progress.stop_clicked.connect(self._runner.stop)
+        self._runner.busy_changed.connect(self.invalidate)
         self._clear.clicked.connect(lambda: exploration.select([]))
         self.listen(exploration.table_changed, self.invalidate)
+        self.listen(self._context.session.classifier_changed, self.invalidate)
         self.listen(exploration.colouring_changed, self.invalidate)
         self.listen(exploration.selection_changed, self._show_selection)
 
@@ -87,6 +110,30 @@ class MapTab(ExplorerTab):
         """Stop listening and cutting."""
         super().close_tab()
         self._thumbnails.close()
+        self._runner.close()
+
+    def compute(self) -> None:
+        """Lay the cells in scope out, off the main thread."""
+        session, samples = self._context.session, cells_in_scope(self._context)
+        if session.classifier is None or not samples:
+            return
+        self._progress.begin("Loading the detector")
+        self._runner.start(
+            explorer_tasks.map_cells,
+            samples,
+            session.classifier.model,
+            self._method.currentData(),
+            self._context.device_name,
+            session.cohort if session.key.startswith("sample:") else None,
+            on_done=self._take_over,
+            on_progress=self._progress.setValue,
+            on_end=self._progress.hide,
+        )
+
+    def _take_over(self, measured: Sequence[explorer_tasks.Measured]) -> None:
+        for each in measured:
+            cells = each.cells
+            self._context.exploration.add_measured(cells.key, cells.boxes, each.columns)
 
     def refresh(self) -> None:
         """Draw the cells in question."""
@@ -103,6 +150,8 @@ class MapTab(ExplorerTab):
         titles = (column_title(across or ""), column_title(up or ""))
         self._scatter.setPoints(points, self._colours(), titles)
         self._hovered = -1
+        has_classifier = self._context.session.classifier is not None
+        self._compute.setEnabled(has_classifier and len(rows) > 0 and not self._runner.busy)
         self._show_selection()
 
     def _colours(self) -> npt.NDArray[np.float64]:

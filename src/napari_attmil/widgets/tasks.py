@@ -150,7 +150,9 @@ def train_classifier(
     yield Progress(0, len(labelled), "Loading the detector")
     device = _device(device_name)
     detector = loaded_detector(device_name, detector_in_use(cohort.folder))
-    bags = yield from _bags(stop, labelled, states, detector, detection, features_for(settings))
+    bags = yield from bags_of_cohort(
+        stop, labelled, states, detector, detection, features_for(settings)
+    )
     if stop.is_set():
         return None
     yield Progress(0, 0, "Preparing the training")
@@ -198,7 +200,7 @@ def classify_sample(
 def bag_of_sample(
     stop: Event,
     sample: Sample,
-    images: Images,
+    images: Images | None,
     boxes: Boxes,
     features: FeatureSettings,
     device_name: str,
@@ -268,7 +270,7 @@ def _unfinished_folder(cohort: Cohort) -> Path:
         return own_folder("models") / "unfinished"
 
 
-def _bags(
+def bags_of_cohort(
     stop: Event,
     cohort: Cohort,
     states: Mapping[str, SampleState],
@@ -276,7 +278,7 @@ def _bags(
     detection: DetectionSettings,
     features: FeatureSettings,
 ) -> Generator[Progress, None, list[Bag]]:
-    """Return the bags of all samples that have cells."""
+    """Return the bags of all samples that have cells; each is told once it is there."""
     from napari_attmil.bags.bag import prepare_bags
     from napari_attmil.bags.feature_store import expected_size
 

@@ -1,0 +1,72 @@
+"""One row a sample: what the classifier said, beside what is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.images.cohort import Sample
+
+WRONG: Final = "wrong"
+
+
+def sample_table(samples: Iterable[tuple[Sample, int, Prediction | None]]) -> pd.DataFrame:
+    """Return samples as a table.
+
+    Parameters
+    ----------
+    samples
+        Each with its number of cells and what the classifier said of it, if it was asked.
+
+    Returns
+    -------
+    DataFrame
+        Columns sample, patient, class (empty where unknown), cells, predicted, probability (of
+        the predicted class), result ("right", "wrong", "undecided", or empty where class or
+        prediction is unknown), models_agreeing, effective_cells, and probability_<class>.
+    """
+    rows = [_row(sample, cells, prediction) for sample, cells, prediction in samples]
+    columns = ["sample", "patient", "class", "cells", "predicted", "probability", "result"]
+    return pd.DataFrame(rows, columns=None if rows else columns)
+
+
+def confusion(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how many samples of each class (rows) were taken for which (columns).
+
+    Only samples whose class and prediction are known; classes in alphabetical order.
+    """
+    known = table[(table["class"] != "") & (table["predicted"] != "")]
+    names = sorted({*known["class"], *known["predicted"]})
+    counts = pd.crosstab(known["class"], known["predicted"])
+    return counts.reindex(index=names, columns=names, fill_value=0)
+
+
+def _row(sample: Sample, cells: int, prediction: Prediction | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "sample": sample.name,
+        "patient": sample.patient,
+        "class": sample.label or "",
+        "cells": cells,
+        "predicted": "" if prediction is None else prediction.predicted,
+        "probability": float("nan") if prediction is None else float(max(prediction.probabilities)),
+        "result": _result(sample.label, prediction),
+    }
+    if prediction is not None:
+        row["models_agreeing"] = f"{prediction.agreeing} of {len(prediction.member_probabilities)}"
+        row["effective_cells"] = prediction.effective_cells
+        for name, probability in zip(prediction.classes, prediction.probabilities, strict=True):
+            row[f"probability_{name}"] = float(probability)
+    return row
+
+
+def _result(label: str | None, prediction: Prediction | None) -> str:
+    if label is None or prediction is None:
+        return ""
+    if prediction.abstains:
+        return "undecided"
+    return "right" if prediction.predicted == label else WRONG

@@ -1,0 +1,95 @@
+"""How many samples of each class were taken for which."""
+
+from __future__ import annotations
+
+import pandas as pd
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPalette
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+CELL_PX = 40
+
+
+class ConfusionView(QWidget):
+    """A matrix of counts: true classes downwards, named ones across.
+
+    Signals
+    -------
+    cell_clicked(str, str)
+        A true class and the one that was named.
+    """
+
+    cell_clicked = Signal(str, str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._counts = pd.DataFrame()
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+        self.setToolTip(
+            "Rows: the samples' own classes; columns: what the classifier named. Click a number "
+            "to select its samples in the list."
+        )
+
+    def setValue(self, counts: pd.DataFrame) -> None:
+        """Show (K, K) counts with the classes as index and columns."""
+        self._counts = counts
+        self.updateGeometry()
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """Return the room of all numbers and names."""
+        side = len(self._counts) * CELL_PX
+        line = QFontMetrics(self.font()).height()
+        return QSize(self._left() + side + 4, side + 2 * line + 8)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the room of all numbers and names."""
+        return self.sizeHint()
+
+    def cell_at(self, place: QPointF) -> tuple[str, str] | None:
+        """Return the classes of a number, None beside all of them."""
+        for row, name in enumerate(self._counts.index):
+            for column, named in enumerate(self._counts.columns):
+                if self._square(row, column).contains(place):
+                    return str(name), str(named)
+        return None
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Tell which number was clicked."""
+        cell = self.cell_at(event.position())
+        if cell is not None:
+            self.cell_clicked.emit(*cell)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw numbers on squares that are the fuller the more samples they stand for."""
+        painter, palette = QPainter(self), self.palette()
+        text = palette.color(QPalette.ColorRole.WindowText)
+        fill = QColor(palette.color(QPalette.ColorRole.Highlight))
+        metrics = painter.fontMetrics()
+        painter.setPen(text)
+        counts = self._counts.to_numpy()
+        totals = counts.sum(axis=1)
+        for row, name in enumerate(map(str, self._counts.index)):
+            for column in range(len(self._counts)):
+                square, count = self._square(row, column), int(counts[row, column])
+                fill.setAlphaF(0.08 + 0.72 * count / max(int(totals[row]), 1))
+                painter.fillRect(square.adjusted(1, 1, -1, -1), fill)
+                painter.drawText(square, Qt.AlignmentFlag.AlignCenter, str(count) if count else "")
+            beside = QRectF(0, self._square(row, 0).top(), self._left() - 6, CELL_PX)
+            right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(beside, right, name)
+            above = self._square(0, row).adjusted(-2, -metrics.height() - 2, 2, 0)
+            above.setHeight(metrics.height())
+            short = metrics.elidedText(name, Qt.TextElideMode.ElideRight, CELL_PX)
+            painter.drawText(above, Qt.AlignmentFlag.AlignCenter, short)
+        if len(self._counts):
+            painter.drawText(QPointF(self._left(), metrics.ascent()), "named by the classifier")
+
+    def _left(self) -> int:
+        metrics = QFontMetrics(self.font())
+        widths = [metrics.horizontalAdvance(str(name)) for name in self._counts.index]
+        return max(widths, default=0) + 10
+
+    def _square(self, row: int, column: int) -> QRectF:
+        top = 2 * QFontMetrics(self.font()).height() + 6
+        return QRectF(self._left() + column * CELL_PX, top + row * CELL_PX, CELL_PX, CELL_PX)

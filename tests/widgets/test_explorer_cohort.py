@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtCore import QPoint, Qt
+
+from napari_attmil.bags.classifier import Prediction
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.session import LoadedClassifier
+from napari_attmil.widgets import explorer_tasks
+from napari_attmil.widgets.explorer_tasks import ClassifiedSample
+from napari_attmil.widgets.workers import Progress
+
+CLASSES = ("healthy", "sickle")
+BOXES = Boxes.from_detections([0, 1], [[5, 5, 25, 25], [30, 10, 50, 30]], [0.9, 0.8])
+
+
+def said(sample, sickle):
+    return Prediction(
+        sample,
+        CLASSES,
+        np.array([1 - sickle, sickle], dtype=np.float32),
+        BOXES.cell_id,
+        np.array([0.2, 0.8]),
+        np.array([[0.1, -0.1], [-0.5, 0.5]]),
+        np.array([[1 - sickle, sickle]]),
+        note="Learnt from.",
+    )
+
+
+def fake_classify_cohort(stop, cohort, states, classifier, device_name):
+    yield Progress(0, len(cohort), "Loading")
+    for done, sample in enumerate(cohort.samples):
+        yield Progress(
+            done,
+            len(cohort),
+            "Reading",
+            ClassifiedSample(sample.name, BOXES, said(sample.name, 0.9)),
+        )
+        if stop.is_set():
+            break
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Two samples of two images each; the second is brighter."""
+    samples = []
+    for place, label in enumerate(CLASSES):
+        frames = []
+        for number in range(2):
+            path = tmp_path / f"{label}-{number}.tif"
+            tifffile.imwrite(path, np.full((60, 70), 50 + 100 * place, dtype=np.uint8))
+            frames.append(Frame(path))
+        samples.append(Sample(f"{label}-1", f"patient {place}", label, tuple(frames), 0.25))
+    return Cohort(tuple(samples), tmp_path)
+
+
+@pytest.fixture
+def explorer(viewer, make_explorer, cohort, monkeypatch, qtbot):
+    monkeypatch.setattr(explorer_tasks, "classify_cohort", fake_classify_cohort)
+    explorer = make_explorer(viewer)
+    explorer.context.image_choice.use_cohort(cohort)
+    model = SimpleNamespace(classes=CLASSES)
+    explorer.context.session.use_classifier(LoadedClassifier(model, "fake"))
+    return explorer
+
+
+@pytest.fixture
+def tab(explorer, qtbot):
+    explorer.tabs.setCurrentWidget(explorer.cohort)
+    qtbot.waitUntil(lambda: explorer.cohort._classify.isEnabled(), timeout=5000)
+    return explorer.cohort
+
+
+@pytest.fixture
+def classified(explorer, tab, qtbot):
+    tab._classify.click()
+    qtbot.waitUntil(lambda: not tab._runner.busy and not tab._is_stale, timeout=10_000)
+    return explorer
+
+
+def test_all_samples_are_classified_and_counted(classified, tab):
+    assert tab._model.table["result"].tolist() == ["wrong", "right"]
+    assert tab._confusion._counts.to_numpy().tolist() == [[0, 1], [0, 1]]
+    assert "1 sample taken for another class" in tab._hint.text()
+    assert "Learnt from." in tab._hint.text() and "not a diagnosis" in tab._hint.text()
+    assert len(classified.context.exploration.table) == 4
+    assert classified.context.exploration.scope_in_words == "the whole cohort"
+
+
+def test_click_on_a_wrong_sample_lands_in_it(classified, tab, qtbot):
+    session = classified.context.session
+    assert session.sample.name == "healthy-1"
+    bar = tab._strips.bars()["sickle-1"].center().toPoint()
+    qtbot.mouseClick(tab._strips, Qt.MouseButton.LeftButton, pos=bar)
+    assert session.sample.name == "sickle-1" and len(session.boxes) == 2
+
+
+def test_click_on_a_number_selects_its_samples(classified, tab, qtbot):
+    place = tab._confusion._square(0, 1).center().toPoint()
+    qtbot.mouseClick(tab._confusion, Qt.MouseButton.LeftButton, pos=place)
+    rows = {index.row() for index in tab._view.selectionModel().selectedIndexes()}
+    assert [tab._model.table["sample"].iat[row] for row in rows] == ["healthy-1"]
+    qtbot.mouseClick(tab._confusion, Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
+
+
+def test_another_classification_only_asks_about_what_changed(classified, tab, monkeypatch, qtbot):
+    asked = []
+
+    def remember(stop, cohort, *args):
+        asked.extend(sample.name for sample in cohort.samples)
+        yield Progress(0, 0, "Nothing")
+
+    monkeypatch.setattr(explorer_tasks, "classify_cohort", remember)
+    classified.context.session.add(0, [40, 40, 55, 55])
+    tab.classify()
+    qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
+    assert asked == ["healthy-1"]
+
+
+def test_gallery_of_the_cohort_flies_into_another_sample(classified, tab, viewer, qtbot):
+    classified.tabs.setCurrentWidget(classified.gallery)
+    gallery = classified.gallery
+    qtbot.waitUntil(lambda: gallery._model.rowCount() == 4, timeout=5000)
+    row = next(r for r in range(4) if gallery._model.key(r) == ("sickle-1", 2))
+    cutout = gallery._view.cutout(row)
+    qtbot.waitUntil(lambda: cutout in gallery._thumbnails._kept, timeout=10_000)
+    gallery._view.doubleClicked.emit(gallery._model.index(row, 0))
+    session = classified.context.session
+    assert session.sample.name == "sickle-1" and session.selection == (2,)
+    assert viewer.dims.current_step[0] == 1
+    assert gallery._view.look.scale.unit == "µm"
+
+
+def test_eight_highest_of_each_class(classified, tab, qtbot):
+    classified.tabs.setCurrentWidget(classified.gallery)
+    gallery = classified.gallery
+    gallery._shown.setCurrentIndex(gallery._shown.findData("class"))
+    gallery._shown.activated.emit(1)
+    qtbot.waitUntil(lambda: not gallery._is_stale, timeout=5000)
+    keys = [gallery._model.key(row) for row in range(4)]
+    assert keys == [("healthy-1", 2), ("healthy-1", 1), ("sickle-1", 2), ("sickle-1", 1)]
+    assert gallery._view.caption(0) == "healthy 0.8"
+
+
+def test_sample_changed_during_the_classification_breaks_nothing(explorer, tab, qtbot):
+    tab.classify()
+    explorer.context.image_choice.show_sample("sickle-1")
+    explorer.tabs.setCurrentWidget(explorer.gallery)
+    qtbot.waitUntil(lambda: not tab._runner.busy, timeout=10_000)
+    states = explorer.context.session.states_of_samples()
+    assert {name: len(state.boxes) for name, state in states.items()} == {
+        "healthy-1": 2,
+        "sickle-1": 2,
+    }
