@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+from threading import Event
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from qtpy.QtCore import QPoint, Qt
 
 from napari_attmil.bags.classifier import Prediction
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.explore.teaching import FILE_NAME, read_rounds
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session import LoadedClassifier
 from napari_attmil.widgets import explorer_tasks
+from napari_attmil.widgets.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer_tasks import ClassifiedSample
 from napari_attmil.widgets.workers import Progress
 
@@ -157,3 +161,53 @@ def test_sample_changed_during_the_classification_breaks_nothing(explorer, tab, 
         "healthy-1": 2,
         "sickle-1": 2,
     }
+
+
+def test_report_tells_of_all_classified_samples(classified, tab, tmp_path, monkeypatch, qtbot):
+    told = []
+
+    def fake_report(stop, path, findings, classifier, name):
+        told.extend(finding.sample.name for finding in findings)
+        yield Progress(0, 0, "Writing")
+        return path
+
+    monkeypatch.setattr(explorer_tasks, "write_report", fake_report)
+    tab.report(tmp_path / "report")
+    qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
+    assert told == ["healthy-1", "sickle-1"]
+
+
+def test_teaching_hides_the_colours_and_keeps_the_agreement(classified, cohort, qtbot):
+    classified.tabs.setCurrentWidget(classified.teaching)
+    teaching, context = classified.teaching, classified.context
+    qtbot.waitUntil(lambda: teaching._start.isEnabled(), timeout=5000)
+    teaching._start.click()
+    assert len({tuple(colour) for colour in context.exploration.colours().tolist()}) == 1
+    context.session.select([1])
+    qtbot.waitUntil(lambda: teaching._compare.isEnabled(), timeout=5000)
+    teaching._compare.click()
+    assert teaching._outcome.text().startswith("0 of your 1 cell are among the 1 that count most")
+    assert not context.exploration.is_blind
+    (kept,), unreadable = read_rounds(cohort.folder / FILE_NAME)
+    assert (kept.sample, kept.marked, kept.model, unreadable) == ("healthy-1", (1,), (2,), 0)
+
+
+def test_map_lays_the_cells_in_scope_out(classified, monkeypatch, qtbot):
+    def fake_map(stop, samples, classifier, method, device_name, cohort):
+        yield Progress(0, 0, "Mapping")
+        places = pd.DataFrame({"map_1": [0.0, 1], "map_2": [2.0, 3]})
+        return [explorer_tasks.Measured(cells, places) for cells in samples]
+
+    monkeypatch.setattr(explorer_tasks, "map_cells", fake_map)
+    classified.tabs.setCurrentWidget(classified.map)
+    qtbot.waitUntil(lambda: classified.map._compute.isEnabled(), timeout=5000)
+    classified.map._compute.click()
+    points = classified.map._scatter
+    qtbot.waitUntil(lambda: len(points._points) == 4 and points._points[3, 1] == 3, timeout=5000)
+    assert classified.map._across.currentData() == "map_1"
+
+
+def test_cells_are_measured_on_their_images(classified):
+    samples = cells_in_scope(classified.context)
+    (*_, last) = explorer_tasks.measure_cells(Event(), samples[:1])
+    assert last.detail.cells.sample.name == "healthy-1" and len(last.detail.columns) == 2

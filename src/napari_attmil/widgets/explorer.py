@@ -15,7 +15,6 @@ from napari_attmil.widgets.gallery_tab import GalleryTab
 from napari_attmil.widgets.map_tab import MapTab
 from napari_attmil.widgets.sample_tab import SampleTab
 from napari_attmil.widgets.scope_bar import ScopeBar
-from napari_attmil.widgets.shape_tab import ShapeTab
 from napari_attmil.widgets.table_tab import TableTab
 from napari_attmil.widgets.teaching_tab import TeachingTab
 
@@ -50,7 +49,6 @@ class ExploreWidget(DockPanel):
         self.table = TableTab(self.context)
         self.sample = SampleTab(self.context)
         self.map = MapTab(self.context)
-        self.shape = ShapeTab(self.context)
         self.cohort = CohortTab(self.context)
         self.teaching = TeachingTab(self.context)
         self.tabs = QTabWidget()
@@ -66,7 +64,6 @@ class ExploreWidget(DockPanel):
             ("Table", "Every cell as a row of numbers.", self.table),
             ("Sample", "What the classifier says, and without some cells.", self.sample),
             ("Map", "Like cells lie together; draw a line around some.", self.map),
-            ("Shape", "Are the cells that count different?", self.shape),
             ("Cohort", "All samples: which were right, which wrong.", self.cohort),
             ("Teach", "Pick cells without the model's colours, then compare.", self.teaching),
         )
