@@ -43,6 +43,7 @@ class BoxPanel(QWidget):
         super().__init__(parent)
         self._context = context
         self._counts = QLabel()
+        self._counts.setWordWrap(True)
         self._looks = hint_label("Thin: the detector's. Medium: accepted. Bold: yours.")
         self._buttons: dict[str, QPushButton] = {}
         self._cut = ScoreCut(context)
@@ -84,14 +85,12 @@ class BoxPanel(QWidget):
         doubtful = int(np.count_nonzero(boxes.score[boxes.source == Source.MODEL] < DOUBTFUL_SCORE))
         self._counts.setText(
             f"{plain(len(boxes), 'box', 'boxes')} in this image: {made[Source.PERSON]} yours, "
-            f"{made[Source.ACCEPTED]} accepted, {made[Source.MODEL]} detected "
-            f"({doubtful} doubtful)"
+            f"{made[Source.ACCEPTED]} accepted, {made[Source.MODEL]} detected, {doubtful} doubtful."
             if is_open
             else "Open images first, in the panel Attention MIL."
         )
         for name, button in self._buttons.items():
             button.setEnabled(is_open or name == "keys")
-        self._buttons["snap"].setEnabled(bool(session.selection))
         self._buttons["undo"].setEnabled(session.can_undo)
         self._buttons["redo"].setEnabled(session.can_redo)
         for name, title in (("undo", session.undo_title), ("redo", session.redo_title)):

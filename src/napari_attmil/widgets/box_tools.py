@@ -118,10 +118,10 @@ class BoxTools(QObject):
         self._shift_corners(by)
 
     def snap(self) -> None:
-        """Pull the selected boxes onto their cells."""
-        image, ids = self._image(), self._selected()
+        """Pull the selected boxes, or else the one under the pointer, onto their cells."""
+        image, ids = self._image(), self._selected() or self._under_pointer()
         if image is None or not ids:
-            show_info("Select a box first; Snap then pulls it onto its cell.")
+            show_info("Select a box, or point at one; Snap then pulls it onto its cell.")
             return
         boxes = self._context.session.boxes
         xyxy = boxes.xyxy.copy()

@@ -60,6 +60,10 @@ class CellsStep(QWidget):
         self._redo.setToolTip("Make the last change again that was taken back (Ctrl+Shift+Z).")
         self._clear = QPushButton("Start over")
         self._clear.setToolTip("Remove all boxes of this sample and forget all corrections.")
+        self._annotate = QPushButton("Annotate…")
+        self._annotate.setToolTip(
+            "Go through the images one by one and set their boxes right, with keys for everything."
+        )
 
     def _lay_out(self) -> None:
         tools = QGridLayout()
@@ -76,6 +80,7 @@ class CellsStep(QWidget):
         layout.addWidget(self._progress)
         layout.addWidget(self._counts)
         layout.addLayout(tools)
+        layout.addWidget(self._annotate)
 
     def _connect(self) -> None:
         context, session = self._context, self._context.session
@@ -87,6 +92,7 @@ class CellsStep(QWidget):
         self._undo.clicked.connect(session.undo)
         self._redo.clicked.connect(session.redo)
         self._clear.clicked.connect(session.clear_boxes)
+        self._annotate.clicked.connect(self._open_workbench)
         context.runner.busy_changed.connect(self._synchronise)
         context.images_changed.connect(self._synchronise)
         context.viewer.dims.events.current_step.connect(self._synchronise)
@@ -134,6 +140,9 @@ class CellsStep(QWidget):
             on_progress=self._progress.setValue,
             on_end=self._progress.hide,
         )
+
+    def _open_workbench(self) -> None:
+        self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate")
 
     def _take_over(self, detection: tasks.Detection, key: str, image_count: int) -> None:
         session = self._context.session

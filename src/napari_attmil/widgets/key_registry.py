@@ -61,7 +61,12 @@ ACTIONS = (
         "delete_here", "Delete", "K", "Delete the box under the mouse pointer, or the selected."
     ),
     Action("accept", "Accept", "J", "Confirm the selected boxes, or the one under the pointer."),
-    Action("snap", "Snap to cell", "G", "Pull the selected box onto its cell."),
+    Action(
+        "snap",
+        "Snap to cell",
+        "G",
+        "Pull the selected box, or the one under the pointer, onto its cell.",
+    ),
     Action("undo", "Undo", "Ctrl+Z", "Take back the last change of the boxes."),
     Action("redo", "Redo", "Ctrl+Shift+Z", "Make the change again that was taken back last."),
     Action("hide_boxes", "Hide boxes", "H", "Hide the boxes, or show them again."),

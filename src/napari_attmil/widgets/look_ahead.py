@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from threading import Event
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -56,6 +57,11 @@ class LookAhead(QObject):
         else:
             self._runner.stop()
 
+    @property
+    def busy(self) -> bool:
+        """Whether an image is searched."""
+        return self._runner.busy
+
     def close(self) -> None:
         """End the work."""
         self._timer.stop()
@@ -80,6 +86,7 @@ class LookAhead(QObject):
             self._context.images if key == self._context.session.key else None,
             place[1],
             self._context.device_name,
+            self._context.detector_path,
             on_done=lambda detection: self._take_over(detection, sample, key, place),
             on_end=lambda: self.working_on.emit(""),
         )
@@ -113,10 +120,13 @@ def _detect_one(
     images: tasks.Images | None,
     image_index: int,
     device_name: str,
+    weights: Path | None,
 ) -> Generator[Progress, None, tasks.Detection]:
     """Find the cells of one image; `images` are the sample's if it is shown, None else."""
     from napari_attmil.images.reading import read_images
 
     images = read_images(sample) if images is None else images
     settings = DetectionSettings()
-    return (yield from tasks.detect_cells(stop, images, [image_index], settings, device_name))
+    return (
+        yield from tasks.detect_cells(stop, images, [image_index], settings, device_name, weights)
+    )

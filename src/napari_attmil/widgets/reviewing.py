@@ -177,14 +177,25 @@ class Reviewing(QObject):
     def show(self, place: Place) -> None:
         """Show an image of the queue."""
         name, index = place
+        tool = self._context.cells.layer
+        is_in_hand = tool is not None and self._context.viewer.layers.selection.active == tool
         if self.place != place:
             self._context.image_choice.show_sample(name, index)
         if self.place != place and self._context.session.sample is not None:
             self._turn_layer(index)
+        self._keep_tool(tool if is_in_hand else None)
         self._context.session.select([])
         self.pace.start()
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _keep_tool(self, layer: Any) -> None:
+        """Leave the tool for boxes in the person's hand; another image's layer took its place."""
+        layers = self._context.viewer.layers
+        if layer is not None and layer in layers:
+            layers.selection.active = layer
+        else:
+            self._context.cells.start_selecting()
 
     def _turn_layer(self, index: int) -> None:
         """Turn a stack that belongs to no cohort."""
