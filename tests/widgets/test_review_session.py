@@ -19,7 +19,10 @@ from napari_attmil.widgets import tasks
 from napari_attmil.widgets.workers import Progress
 
 IMAGES, CORRECTED, WRONG_OF_A_KIND = 20, 5, 2
-HALF_PX, SHIFT_PX = 36, 14
+HALF_PX, SHIFT_PX, APART_PX = 19, 9, 44
+NEARLY_ALL = 60
+"""Images with so many labels lack hardly any."""
+GRID = [np.array([x, y], dtype=float) for x in range(60, 600, 12) for y in range(60, 430, 12)]
 
 
 class Hand:
@@ -39,8 +42,9 @@ class Hand:
         self.actions += 1
 
     def point_at(self, x, y):
-        QTest.mouseMove(self._canvas, self._pixel(x, y))
-        QApplication.processEvents()
+        for nearer in (2, 0):  # no mouse jumps
+            QTest.mouseMove(self._canvas, self._pixel(x, y) + QPoint(nearer, 0))
+            QApplication.processEvents()
 
     def drag(self, start, end):
         left = Qt.MouseButton.LeftButton
@@ -63,18 +67,26 @@ class Plan:
     """For one image: what the detector says, and what is wrong with it."""
 
     def __init__(self, centres):
-        inside = [c for c in centres if 110 < c[0] < 530 and 110 < c[1] < 370]
-        alone = [c for c in inside if np.sort(np.hypot(*(centres - c).T))[1] > 85]
+        alone = [
+            c for c in centres if is_inside(c) and np.sort(distances(centres, c))[1] > APART_PX
+        ]
+        empty = [c for c in GRID if distances(centres, c).min() > APART_PX]
         self.missing = alone[:WRONG_OF_A_KIND]
         self.shifted = alone[WRONG_OF_A_KIND : 2 * WRONG_OF_A_KIND]
-        self.is_good = len(alone) >= 2 * WRONG_OF_A_KIND
-        wrong = [tuple(c) for c in (*self.missing, *self.shifted)]
+        self.false = empty[:: max(len(empty) - 1, 1)][:WRONG_OF_A_KIND]
+        self.is_good = len(centres) >= NEARLY_ALL and len(alone) >= 4 and len(empty) >= 2
+        wrong = {tuple(c) for c in (*self.missing, *self.shifted)}
         right = [c for c in centres if tuple(c) not in wrong]
-        self.false = [np.array([60 + 90 * n, 30]) for n in range(WRONG_OF_A_KIND)]
-        said = [*(c + SHIFT_PX for c in self.shifted), *right]
-        corners = [[*(c - HALF_PX), *(c + HALF_PX)] for c in said]
-        corners += [[*(c - 12), *(c + 12)] for c in self.false]
-        self.boxes = np.array(corners, dtype=np.float32)
+        said = [*(c + SHIFT_PX for c in self.shifted), *right, *self.false]
+        self.boxes = np.array([[*(c - HALF_PX), *(c + HALF_PX)] for c in said], dtype=np.float32)
+
+
+def distances(places, place):
+    return np.hypot(*(places - place).T)
+
+
+def is_inside(place):
+    return bool(np.all(place > 50) and np.all(place < (590, 430)))
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +135,7 @@ def open_bench(viewer, cohort):
     viewer.window.add_dock_widget(bench, area="right")
     viewer.window.resize(1500, 950)
     viewer.window.show()
+    QApplication.processEvents()
     bench.context.image_choice.use_cohort(cohort)
     QApplication.processEvents()
     return bench

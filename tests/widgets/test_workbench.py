@@ -169,6 +169,19 @@ def test_box_under_the_pointer_is_accepted(bench, viewer):
     assert source == [Source.MODEL, Source.ACCEPTED, Source.MODEL]
 
 
+def test_a_key_over_one_of_several_selected_boxes_means_all_of_them(bench, viewer):
+    session = bench.context.session
+    session.select([1, 3])
+    point_at(bench, viewer, 60, 30)
+    press(viewer, "J")
+    assert session.boxes.source.tolist() == [Source.MODEL, Source.ACCEPTED, Source.MODEL]
+    point_at(bench, viewer, 20, 20)
+    press(viewer, "K")
+    assert session.boxes.cell_id.tolist() == [2]
+    press(viewer, "K")
+    assert session.boxes.cell_id.tolist() == [2]
+
+
 def test_keyboard_alone_adds_and_selects_a_box(bench, viewer):
     press(viewer, "Shift+Q")
     session = bench.context.session

@@ -16,7 +16,7 @@ from napari_attmil.widgets.score_cut import ScoreCut
 from napari_attmil.widgets.style import hint_label, plain
 
 BUTTONS = (
-    ("draw", "select", "delete_here", "accept"),
+    ("draw", "select", "delete_selected", "accept_selected"),
     ("snap", "next_doubtful", "undo", "redo"),
     ("hide_boxes", "keys"),
 )
@@ -91,6 +91,8 @@ class BoxPanel(QWidget):
         )
         for name, button in self._buttons.items():
             button.setEnabled(is_open or name == "keys")
+        for name in ("delete_selected", "accept_selected", "snap"):
+            self._buttons[name].setEnabled(bool(session.selection))
         self._buttons["undo"].setEnabled(session.can_undo)
         self._buttons["redo"].setEnabled(session.can_redo)
         for name, title in (("undo", session.undo_title), ("redo", session.redo_title)):

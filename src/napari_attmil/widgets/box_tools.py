@@ -52,7 +52,9 @@ class BoxTools(QObject):
             "box_here": lambda: self.add_at(self._context.viewer.cursor.position),
             "box_in_middle": self.add_in_middle,
             "delete_here": self.delete_here,
-            "accept": self.accept,
+            "delete_selected": self.delete_selected,
+            "accept_here": self.accept_here,
+            "accept_selected": self.accept_selected,
             "snap": self.snap,
             "next_box": lambda: self.select_neighbour(1),
             "previous_box": lambda: self.select_neighbour(-1),
@@ -118,8 +120,8 @@ class BoxTools(QObject):
         self._shift_corners(by)
 
     def snap(self) -> None:
-        """Pull the selected boxes, or else the one under the pointer, onto their cells."""
-        image, ids = self._image(), self._selected() or self._under_pointer()
+        """Pull the box under the pointer, or else the selected ones, onto their cells."""
+        image, ids = self._image(), self._pointed_at() or self._selected()
         if image is None or not ids:
             show_info("Select a box, or point at one; Snap then pulls it onto its cell.")
             return
@@ -130,16 +132,24 @@ class BoxTools(QObject):
         self._replace_corners(xyxy)
 
     def delete_here(self) -> None:
-        """Delete the box under the pointer, or else the selected ones."""
-        ids = self._under_pointer() or self._selected()
-        if ids:
-            self._context.session.delete(ids)
+        """Delete the box under the pointer; if it is one of the selected, all of these."""
+        if self._pointed_at():
+            self._context.session.delete(self._pointed_at())
 
-    def accept(self) -> None:
-        """Confirm the selected boxes, or else the one under the pointer."""
-        ids = self._selected() or self._under_pointer()
-        if ids:
-            self._context.session.accept(ids)
+    def delete_selected(self) -> None:
+        """Delete the selected boxes."""
+        if self._selected():
+            self._context.session.delete(self._selected())
+
+    def accept_here(self) -> None:
+        """Confirm the box under the pointer; if it is one of the selected, all of these."""
+        if self._pointed_at():
+            self._context.session.accept(self._pointed_at())
+
+    def accept_selected(self) -> None:
+        """Confirm the selected boxes."""
+        if self._selected():
+            self._context.session.accept(self._selected())
 
     def select_neighbour(self, step: int) -> None:
         """Select the next or previous box of the image, in reading order."""
@@ -239,6 +249,11 @@ class BoxTools(QObject):
             np.all(boxes.xyxy[:, :2] <= place, axis=1) & np.all(boxes.xyxy[:, 2:] >= place, axis=1)
         ]
         return [int(over.cell_id[np.argmin(over.diameter_px)])] if len(over) else []
+
+    def _pointed_at(self) -> list[int]:
+        """Return what a key means that is pressed over a box."""
+        here, selected = self._under_pointer(), self._selected()
+        return selected if here and here[0] in selected else here
 
     def _likely_diameters_px(self, image: npt.NDArray[Any]) -> tuple[float, ...]:
         boxes = self._context.session.boxes

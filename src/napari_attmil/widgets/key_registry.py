@@ -57,16 +57,11 @@ ACTIONS = (
     Action("select", "Select", "M", "Click a box to select it, drag it to move it."),
     Action("next_box", "Next box", ".", "Select the next box of this image."),
     Action("previous_box", "Previous box", ",", "Select the box before."),
-    Action(
-        "delete_here", "Delete", "K", "Delete the box under the mouse pointer, or the selected."
-    ),
-    Action("accept", "Accept", "J", "Confirm the selected boxes, or the one under the pointer."),
-    Action(
-        "snap",
-        "Snap to cell",
-        "G",
-        "Pull the selected box, or the one under the pointer, onto its cell.",
-    ),
+    Action("delete_here", "Delete here", "K", "Delete the box under the mouse pointer."),
+    Action("delete_selected", "Delete", "Shift+K", "Delete the selected boxes."),
+    Action("accept_here", "Accept here", "J", "Confirm the box under the mouse pointer."),
+    Action("accept_selected", "Accept", "Shift+J", "Confirm the selected boxes."),
+    Action("snap", "Snap to cell", "G", "Pull a box, pointed at or selected, onto its cell."),
     Action("undo", "Undo", "Ctrl+Z", "Take back the last change of the boxes."),
     Action("redo", "Redo", "Ctrl+Shift+Z", "Make the change again that was taken back last."),
     Action("hide_boxes", "Hide boxes", "H", "Hide the boxes, or show them again."),
