@@ -131,7 +131,7 @@ def test_arrow_keys_move_the_selected_box_by_a_pixel(bench, viewer):
     press(viewer, "Shift+Down")
     assert session.boxes.xyxy[0].tolist() == [11, 20, 31, 40]
     press(viewer, "Alt+Right")
-    press(viewer, "Shift+Alt+Up")
+    press(viewer, "Alt+Shift+Up")
     assert session.boxes.xyxy[0].tolist() == [11, 19, 32, 40]
     session.undo()
     assert session.boxes.xyxy[0].tolist() == [11, 20, 32, 40]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-from napari.layers import Image, Shapes
+from napari.settings import get_settings
 from qtpy.QtCore import QObject, Signal
 
 from napari_attmil.settings import UserError
 
 FILE_NAME = "keys.json"
+_OF_OTHER_LAYERS = ("label", "brush", "complete_poly", "reset_poly", "points", "vectors", "tracks")
+"""Parts of the names of napari's actions that work neither on images nor on shapes."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ ACTIONS = (
     *_arrows("nudge", "", "Move 1 px", "Move the selected box; without one, turn the images."),
     *_arrows("push", "Shift+", "Move 10 px", "Move the selected box by 10 px."),
     *_arrows("resize", "Alt+", "Right, lower side", "Move the selected box's right or lower side."),
-    *_arrows("stretch", "Shift+Alt+", "Left, upper side", "Move its left or upper side."),
+    *_arrows("stretch", "Alt+Shift+", "Left, upper side", "Move its left or upper side."),
     Action("keys", "Keys", "F1", "Show all keys, and change them."),
 )
 
@@ -137,12 +139,11 @@ class KeyRegistry(QObject):
         if not key:
             return ""
         for other in ACTIONS:
-            if other.name != besides and self._keys[other.name].lower() == key.lower():
+            if other.name != besides and is_same_key(self._keys[other.name], key):
                 return other.title
-        for layer, kind in ((Shapes, "shapes"), (Image, "image")):
-            if key.lower() in {str(taken).lower() for taken in layer.class_keymap}:
-                return f"napari's {kind} layer"
-        return ""
+        if besides and is_same_key(key, action(besides).default_key):
+            return ""  # A few of napari's keys are taken over on purpose.
+        return next((use for taken, use in _napari_keys() if is_same_key(taken, key)), "")
 
     def _keep(self, keys: Mapping[str, str]) -> None:
         changed = {name: key for name, key in keys.items() if key != action(name).default_key}
@@ -195,7 +196,7 @@ class KeyBindings(QObject):
     def run(self, key: str) -> bool:
         """Do what a key stands for; return whether it does anything."""
         for name, function in self._functions.items():
-            if self._registry.key(name).lower() == key.lower():
+            if is_same_key(self._registry.key(name), key):
                 function()
                 return True
         return False
@@ -222,6 +223,19 @@ class KeyBindings(QObject):
 def action(name: str) -> Action:
     """Return the action of a name."""
     return next(action for action in ACTIONS if action.name == name)
+
+
+def is_same_key(key: str, other: str) -> bool:
+    """Return whether two names mean one key; the order of modifiers does not matter."""
+    return set(key.lower().split("+")) == set(other.lower().split("+"))
+
+
+def _napari_keys() -> Iterator[tuple[str, str]]:
+    """Yield napari's own keys, as the person has them, with what each does."""
+    for name, bindings in get_settings().shortcuts.shortcuts.items():
+        if not any(word in name for word in _OF_OTHER_LAYERS):
+            for binding in bindings:
+                yield str(binding), name.replace(":", ": ").replace("_", " ")
 
 
 def _ignoring_viewer(function: Callable[[], Any]) -> Callable[[Any], None]:

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_attmil.settings import UserError
-from napari_attmil.widgets.key_registry import ACTIONS, KeyRegistry
+from napari_attmil.widgets.key_registry import ACTIONS, KeyRegistry, is_same_key
 from napari_attmil.widgets.style import hint_label, set_warning
 
 # What Qt calls a key, and what napari calls it.
@@ -76,7 +76,7 @@ class KeySheet(QDialog):
 
     def _change(self, name: str) -> None:
         key = from_qt(self._fields[name].keySequence())
-        if key.lower() == self._keys.key(name).lower():
+        if is_same_key(key, self._keys.key(name)):
             return
         try:
             self._keys.set_key(name, "" if key == "Backspace" else key)

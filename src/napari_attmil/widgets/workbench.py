@@ -73,7 +73,8 @@ class AnnotateWidget(DockPanel):
 
     def _connect(self) -> None:
         self._ahead.toggled.connect(self.look_ahead.set_on)
-        self.look_ahead.working_on.connect(self._working_on.setText)
+        self.look_ahead.working_on.connect(self._tell_work)
+        self._tell_work("")
 
     def sizeHint(self) -> QSize:
         """Return the width the panel is made for."""
@@ -82,6 +83,10 @@ class AnnotateWidget(DockPanel):
     def show_keys(self) -> None:
         """Open the sheet of keys."""
         KeySheet(self.context.keys, self).open()
+
+    def _tell_work(self, text: str) -> None:
+        self._working_on.setText(text)
+        self._working_on.setVisible(bool(text))
 
     def close_parts(self) -> None:
         """End the work of the parts and give the keys back."""
