@@ -117,6 +117,11 @@ def test_train_then_classify_names_classes_and_cells(
     html = page.read_text("utf-8")
     assert hashlib.sha256(model.read_bytes()).hexdigest() in html
     assert all(f"<h2>{escape(found['sample'])}</h2>" in html for found in samples)
+    assert run(monkeypatch, "shapes", model, study, "--out", out) == 0
+    measured = pd.read_csv(out)
+    assert measured["patient"].nunique() == 6
+    assert measured["equivalent_diameter_um"].median() == pytest.approx(7.8, abs=1.5)
+    assert "patients cannot show a difference in 8 features; 9 or more" in capsys.readouterr().out
 
 
 def test_a_classification_uses_the_boxes_that_a_person_left(

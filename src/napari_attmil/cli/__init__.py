@@ -10,12 +10,19 @@ import sys
 
 import typer
 
-from napari_attmil.cli import boxes, detector, exploring, merging, stages  # each adds its commands
+from napari_attmil.cli import (  # each adds its commands
+    boxes,
+    detector,
+    exploring,
+    merging,
+    shapes,
+    stages,
+)
 from napari_attmil.cli.options import app
 from napari_attmil.settings import UserError
 from napari_attmil.terminal import stderr
 
-__all__ = ["app", "boxes", "detector", "exploring", "main", "merging", "stages"]
+__all__ = ["app", "boxes", "detector", "exploring", "main", "merging", "shapes", "stages"]
 
 
 def main() -> None:

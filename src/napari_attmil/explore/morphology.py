@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,7 @@ FEATURES: Final[Mapping[str, str]] = {
 
 RIM_DEPTH, CENTRE_DEPTH = 0.3, 0.65
 """Shares of the way from the outline to the innermost point where rim ends and centre begins."""
+_UNIT: Final = re.compile("_(um|px)2?$")
 _OUTLINE_POINTS: Final = 128
 _SMOOTH_ORDERS: Final = 6
 """Waves around the outline that make ovals, bows and corners; spikes come in more."""
@@ -121,6 +123,11 @@ def shapes_of_image(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Array:
         ]
     )
     return values
+
+
+def shape_columns(table: pd.DataFrame) -> list[str]:
+    """Return which columns of a table are measures, with or without units."""
+    return [str(name) for name in table if _UNIT.sub("", str(name)) in FEATURES]
 
 
 def outline_measures(outline: npt.ArrayLike) -> tuple[float, float, float, float]:

@@ -1,0 +1,92 @@
+"""The command that measures cells and asks whether those that decided look different."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_attmil.cli.options import (
+    CellDiameter,
+    CohortPath,
+    DeviceName,
+    MinScore,
+    Seed,
+    Weights,
+    app,
+)
+from napari_attmil.settings import DetectionSettings
+from napari_attmil.terminal import follow, load_detector, open_labelled_cohort, prepare
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.images.cohort import Cohort
+
+
+@app.command()
+def shapes(
+    model: Annotated[
+        Path, typer.Argument(help="Model file that `attmil train` wrote.", show_default=False)
+    ],
+    cohort: CohortPath,
+    out: Annotated[Path, typer.Option(help="CSV file for the cells.", show_default=False)],
+    seed: Seed = 0,
+    weights: Weights = None,
+    min_score: MinScore = 0.5,
+    cell_diameter: CellDiameter = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Measure all cells, and say class by class whether those with high attention differ."""
+    from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.explore.cell_table import write_cells_csv
+
+    detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
+    opened = open_labelled_cohort(cohort)
+    detector = load_detector(weights, device)
+    classifier = Classifier.load(model, detector.device)
+    bags = prepare(opened, detector, detection, classifier.feature_settings)
+    tables = [_cells_of(opened, bag, classifier) for bag in bags]
+    write_cells_csv(out, tables)
+    _tell(tables, seed)
+    print(f"{sum(map(len, tables))} cells written to {out}")
+
+
+def _cells_of(cohort: Cohort, bag: Bag, classifier: Classifier) -> pd.DataFrame:
+    """Return the cells of one sample with attention, contributions and shapes."""
+    from napari_attmil.explore.cell_table import cell_table
+    from napari_attmil.explore.morphology import measure_shapes
+    from napari_attmil.images.reading import read_images
+
+    sample = next(sample for sample in cohort.samples if sample.name == bag.sample)
+    assert bag.boxes is not None  # bags of a cohort have them
+    boxes = bag.boxes.sorted_by_image()
+    # Lengths of samples that do and that do not tell their pixel size cannot be compared.
+    has_sizes = all(sample.pixel_size_um is not None for sample in cohort.samples)
+    size_um = sample.pixel_size_um if has_sizes else None
+    steps = measure_shapes(read_images(sample), boxes, size_um)
+    *_, last = follow(f"Measuring the cells of {sample.name}", steps)
+    assert last.shapes is not None  # the last progress value has them
+    table = cell_table(sample, boxes, classifier.classify(bag)).join(last.shapes)
+    table.insert(0, "sample", bag.sample)
+    table.insert(1, "patient", bag.patient)
+    table.insert(2, "class", bag.label or "")
+    return table
+
+
+def _tell(tables: list[pd.DataFrame], seed: int) -> None:
+    """Print what differs, for each class of the cohort."""
+    import pandas as pd
+
+    from napari_attmil.explore.morphology import shape_columns
+    from napari_attmil.explore.statistics import compare_high_cells, findings_in_words
+
+    cells = pd.concat(tables, ignore_index=True)
+    for name in sorted(map(str, cells["class"].unique())):
+        of_class = cells[cells["class"] == name]
+        compared = compare_high_cells(of_class, "attention", shape_columns(of_class), seed)
+        for sentence in findings_in_words(compared):
+            print(f"{name}: {sentence}" if name else sentence)
