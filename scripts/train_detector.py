@@ -193,7 +193,7 @@ def write_weights(
     provenance = {
         "data": "TXL-PBC train (MIT; github.com/lugan113/TXL-PBC_Dataset) + simulation",
         "script": "scripts/train_detector.py",
-        "start": str(arguments.start or ""),
+        "start": load_network(arguments.start).digest if arguments.start else "random",
         "peak_learning_rate": arguments.rate,
         "seed": arguments.seed,
         "steps": run.learner.step,
