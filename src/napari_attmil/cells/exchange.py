@@ -87,7 +87,8 @@ def only_cells(
     images
         What a file lists.
     classes
-        The classes to keep; by default what is called like a red cell, or the file's only class.
+        The classes to keep; by default what is called like a red cell, the file's only class, or
+        all of a file of centre points, whose classes are types of cells.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def only_cells(
     """
     known = Counter(box.label for image in images for box in image.boxes)
     wanted = set(classes) or {name for name in known if _RED_CELL.search(name)}
-    if not wanted and len(known) == 1:
+    if not wanted and (len(known) == 1 or all(image.has_points for image in images)):
         wanted = set(known)
     if known and not wanted & known.keys():
         raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_attmil.cells.boxes import SOURCE_NAMES
@@ -38,7 +39,7 @@ _OTHER_NAMES = {
 
 
 def read_csv(text: str) -> Listing:
-    """Return the boxes of a table; each image's rows are joined, wherever they stand.
+    """Return the boxes or centre points of a table; each image's rows are joined.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def read_csv(text: str) -> Listing:
     rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
     names = [name.strip().lower() for name in rows[0]] if rows else []
     names = [_OTHER_NAMES.get(name, name) for name in names]
-    _check_columns(names)
+    has_points = _check_columns(names)
     images: dict[tuple[str, int], ListedImage] = {}
     boxes: dict[tuple[str, int], list[ListedBox]] = {}
     for number, cells in enumerate(rows[1:], start=2):
@@ -59,12 +60,12 @@ def read_csv(text: str) -> Listing:
             try:
                 key = (row["image"], int(row.get("frame", 0)))
                 images.setdefault(key, _image(key, row))
-                boxes.setdefault(key, []).extend(_boxes(row))
+                boxes.setdefault(key, []).extend(_point(row) if has_points else _boxes(row))
             except (ValueError, KeyError) as error:
                 raise ValueError(f"row {number}: {error}") from None
     found = tuple(
-        ListedImage(i.name, tuple(boxes[key]), i.page, i.size_px, i.reviewed)
-        for key, i in images.items()
+        replace(image, boxes=tuple(boxes[key]), has_points=has_points)
+        for key, image in images.items()
     )
     return Listing("CSV", found)
 
@@ -84,18 +85,25 @@ def write_csv(images: Sequence[ListedImage]) -> str:
     return out.getvalue()
 
 
-def _check_columns(names: list[str]) -> None:
-    if "image" in names and {"x", "y"} <= set(names) and "x_min" not in names:
-        raise ValueError("it has centre points, but boxes are needed: x_min, y_min, x_max, y_max")
-    for needed in ("image", "x_min", "y_min", "x_max", "y_max"):
+def _check_columns(names: list[str]) -> bool:
+    """Refuse a table without what is needed; return whether it has points instead of boxes."""
+    has_points = {"x", "y"} <= set(names) and "x_min" not in names
+    corners = ("x", "y") if has_points else ("x_min", "y_min", "x_max", "y_max")
+    for needed in ("image", *corners):
         if names.count(needed) != 1:
             raise ValueError(f"it needs one column {needed!r}")
+    return has_points
 
 
 def _image(key: tuple[str, int], row: dict[str, str]) -> ListedImage:
     size = (int(float(row.get("width", 0))), int(float(row.get("height", 0))))
     reviewed = row.get("reviewed", "0").lower() in ("1", "true", "yes")
     return ListedImage(key[0], (), key[1], size if min(size) > 0 else None, reviewed)
+
+
+def _point(row: dict[str, str]) -> list[ListedBox]:
+    x, y = float(row["x"]), float(row["y"])
+    return [ListedBox((x, y, x, y), row.get("cell_type", ""))]
 
 
 def _boxes(row: dict[str, str]) -> list[ListedBox]:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.boxes_from_points import boxes_from_points
 from napari_attmil.cells.edits import Annotations
 from napari_attmil.cells.exchange import FrameFinder, MergeCounts, merged, size_of, why_not
 from napari_attmil.cells.formats import read_boxes
 from napari_attmil.cells.label_images import read_label_image
-from napari_attmil.cells.listing import ListedImage, Listing
+from napari_attmil.cells.listing import ListedBox, ListedImage, Listing
 from napari_attmil.images.decoding import IMAGE_SUFFIXES
+from napari_attmil.images.reading import read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from napari_attmil.cells.project import AnnotationFile
     from napari_attmil.images.cohort import Sample
 
+POINT_SCORE: Final = 0.5
+"""Of a box that was found around a centre point."""
 _Placed = list[tuple[int, ListedImage]]
 
 
@@ -111,7 +121,7 @@ def _place(
     """Return the listed images by sample and position, and what is to be said of the others."""
     finder = FrameFinder(samples)
     placed: dict[str, _Placed] = defaultdict(list)
-    missing, unclear, misfit = [], [], []
+    missing, unclear, misfit, lost, points = [], [], [], 0, 0
     for image in images:
         places = finder.find(image)
         if not places:
@@ -124,18 +134,43 @@ def _place(
             if reason:
                 misfit.append(f"{image.name} ({reason})")
             else:
-                placed[sample.name].append((index, _in_pixels(image, sample, index)))
+                found = _in_pixels(image, sample, index)
+                placed[sample.name].append((index, found))
+                points += len(image.boxes) if image.has_points else 0
+                lost += len(image.boxes) - len(found.boxes)
     notes = [
         _note("are not in the project and were left out", missing),
         _note("fit several images of the project and were left out", unclear),
         _note("do not fit their image and were left out", misfit),
+        f"Boxes were found around {points - lost} of {points} centre points; review them."
+        if points
+        else "",
     ]
     return dict(placed), tuple(note for note in notes if note)
 
 
 def _in_pixels(image: ListedImage, sample: Sample, index: int) -> ListedImage:
-    size = size_of(sample.frames[index])
+    frame = sample.frames[index]
+    size = size_of(frame)
+    if image.has_points:
+        image = _around_points(image, read_frame(frame))
     return replace(image.in_pixels(size), size_px=size)
+
+
+def _around_points(image: ListedImage, pixels: npt.NDArray[Any]) -> ListedImage:
+    """Return an image with the boxes of its centre points; those that no cell fits are left out.
+
+    They count as the detector's, and as doubtful: nobody has looked at them.
+    """
+    centres = np.array([box.xyxy[:2] for box in image.boxes])
+    found = boxes_from_points(pixels, centres)
+    corners = found.xyxy[found.plausible].astype(np.float64).tolist()
+    labels = itertools.compress((box.label for box in image.boxes), found.plausible)
+    boxes = tuple(
+        ListedBox((x0, y0, x1, y1), label, source=Source.MODEL, score=POINT_SCORE)
+        for (x0, y0, x1, y1), label in zip(corners, labels, strict=True)
+    )
+    return replace(image, boxes=boxes, has_points=False)
 
 
 def _note(trouble: str, names: Sequence[str]) -> str:

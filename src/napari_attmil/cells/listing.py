@@ -73,6 +73,8 @@ class ListedImage:
         Whether a person has confirmed that the boxes are right and complete.
     is_relative
         Whether boxes are given in parts of width and height.
+    has_points
+        Whether boxes are but the cells' centres: both corners are the same.
     """
 
     name: str
@@ -81,6 +83,7 @@ class ListedImage:
     size_px: tuple[int, int] | None = None
     reviewed: bool = False
     is_relative: bool = False
+    has_points: bool = False
 
     def in_pixels(self, size_px: tuple[int, int]) -> ListedImage:
         """Return the image with its boxes in pixels, `size_px` being its width and height."""

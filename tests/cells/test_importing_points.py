@@ -1,0 +1,43 @@
+"""Tables of centre points: boxes are found around them, and count as doubtful."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tifffile
+
+from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.exchange import only_cells
+from napari_attmil.cells.importing import POINT_SCORE, import_boxes, read_annotations
+from napari_attmil.cells.project import AnnotationFile
+from napari_attmil.images.cohort import Frame, Sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_boxes_are_found_around_centre_points_and_what_fits_no_cell_is_told(
+    tmp_path: Path,
+) -> None:
+    y, x = np.mgrid[:120, :160]
+    image = np.full((120, 160), 220, np.uint8)
+    for cx, cy in ((40, 40), (110, 50)):
+        image[np.hypot(x - cx, y - cy) <= 15] = 100
+    tifffile.imwrite(tmp_path / "001.tif", image)
+    table = tmp_path / "cells.csv"
+    table.write_text(
+        "image,x,y,cell_type\n001.tif,41,42,normal\n001.tif,108,49,burr\n001.tif,5,110,normal\n"
+    )
+    sample = Sample("s", "p", None, (Frame(tmp_path / "001.tif"),))
+    listing = read_annotations([table])
+    images, others = only_cells(listing.images)
+    assert not others
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    *_, last = import_boxes([sample], file, images, "cells.csv")
+    assert last.notes == ("Boxes were found around 2 of 3 centre points; review them.",)
+    kept = file.read(sample)
+    assert kept is not None
+    np.testing.assert_allclose(kept.boxes.xyxy, [[25, 25, 56, 56], [95, 35, 126, 66]], atol=2)
+    assert set(kept.boxes.source.tolist()) == {Source.MODEL}
+    assert set(kept.boxes.score.tolist()) == {POINT_SCORE}
