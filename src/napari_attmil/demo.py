@@ -189,7 +189,7 @@ def _write_results(
     out: Path,
 ) -> None:
     """Write the shown sample's cells, and add its classification to the report."""
-    from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+    from napari_attmil.explore.cell_table import cell_table, write_cells
     from napari_attmil.explore.report import (
         CAUTION,
         classification_report,
@@ -198,7 +198,7 @@ def _write_results(
     )
 
     assert bag.boxes is not None  # bags of images always have them
-    write_cells_csv(out / "cells.csv", [cell_table(sample, bag.boxes, prediction)])
+    write_cells(out / "cells.csv", [cell_table(sample, bag.boxes, prediction)])
     path = out / "report.json"
     report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if classifier is not None and prediction is not None:

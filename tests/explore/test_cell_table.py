@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_attmil.bags.classifier import Prediction
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+from napari_attmil.explore.cell_table import cell_table, sample_table, write_cells
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.settings import UserError
 
@@ -56,7 +57,7 @@ def test_no_cells_give_a_table_with_all_columns():
 
 def test_written_file_is_read_back_the_same(tmp_path):
     table = cell_table(SAMPLE, BOXES, prediction([1, 2], [0.123456, 1e-7], [[1, -2], [3, 4]]))
-    write_cells_csv(tmp_path / "cells.csv", [table, table])
+    write_cells(tmp_path / "cells.csv", [table, table])
     back = pd.read_csv(tmp_path / "cells.csv")
     pd.testing.assert_frame_equal(
         back, pd.concat([table, table], ignore_index=True), check_dtype=False
@@ -66,4 +67,44 @@ def test_written_file_is_read_back_the_same(tmp_path):
 def test_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="could not be written"):
-        write_cells_csv(tmp_path / "file" / "cells.csv", [cell_table(SAMPLE, BOXES)])
+        write_cells(tmp_path / "file" / "cells.csv", [cell_table(SAMPLE, BOXES)])
+
+
+def test_one_row_a_sample_with_what_the_classifier_said():
+    said = Prediction(
+        sample="s",
+        classes=("healthy", "sickle"),
+        probabilities=np.array([0.25, 0.75], np.float32),
+        cell_id=np.array([1, 2]),
+        attention=np.array([0.5, 0.5], np.float32),
+        contribution=np.zeros((2, 2), np.float32),
+        member_probabilities=np.array([[0.1, 0.9], [0.6, 0.4]], np.float32),
+        prediction_set=("sickle", "healthy"),
+    )
+    (row,) = sample_table([SAMPLE], [said]).to_dict("records")
+    assert row == {
+        "sample": "s",
+        "patient": "p",
+        "class": "",
+        "predicted": "sickle",
+        "probability_healthy": 0.25,
+        "probability_sickle": 0.75,
+        "models_agreeing": 1,
+        "prediction_set": "sickle|healthy",
+        "cells": 2,
+        "effective_cells": 2,
+    }
+
+
+def test_parquet_holds_what_the_table_does(tmp_path):
+    pytest.importorskip("pyarrow")
+    table = cell_table(SAMPLE, BOXES)
+    write_cells(tmp_path / "cells.parquet", [table])
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "cells.parquet"), table)
+
+
+def test_parquet_without_its_library_is_refused_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_attmil.explore.cell_table.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"napari-attmil\[parquet\].*\.csv"):
+        write_cells(tmp_path / "cells.parquet", [cell_table(SAMPLE, BOXES)])
+    assert not list(tmp_path.iterdir())

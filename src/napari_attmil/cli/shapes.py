@@ -33,7 +33,9 @@ def shapes(
         Path, typer.Argument(help="Model file that `attmil train` wrote.", show_default=False)
     ],
     cohort: CohortPath,
-    out: Annotated[Path, typer.Option(help="CSV file for the cells.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="CSV or Parquet file for the cells.", show_default=False)
+    ],
     seed: Seed = 0,
     weights: Weights = None,
     min_score: MinScore = 0.5,
@@ -42,7 +44,7 @@ def shapes(
 ) -> None:
     """Measure all cells, and say class by class whether those with high attention differ."""
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.explore.cell_table import write_cells_csv
+    from napari_attmil.explore.cell_table import write_cells
 
     detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
     opened = open_labelled_cohort(cohort)
@@ -50,7 +52,7 @@ def shapes(
     classifier = Classifier.load(model, detector.device)
     bags = prepare(opened, detector, detection, classifier.feature_settings)
     tables = [_cells_of(opened, bag, classifier) for bag in bags]
-    write_cells_csv(out, tables)
+    write_cells(out, tables)
     _tell(tables, seed)
     print(f"{sum(map(len, tables))} cells written to {out}")
 

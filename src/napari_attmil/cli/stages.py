@@ -63,14 +63,16 @@ def simulate(
 @app.command()
 def detect(
     inputs: Inputs,
-    out: Annotated[Path, typer.Option(help="CSV file for the cells.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="CSV or Parquet file for the cells.", show_default=False)
+    ],
     weights: Weights = None,
     min_score: MinScore = 0.5,
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
     """Find the cells of images and write one row a cell."""
-    from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+    from napari_attmil.explore.cell_table import cell_table, write_cells
     from napari_attmil.images.reading import open_stacks
 
     settings = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
@@ -80,7 +82,7 @@ def detect(
         cell_table(stack, detect_cells(stack, detector, settings, label))
         for stack, label in labelled("Detecting cells", stacks)
     ]
-    write_cells_csv(out, tables)
+    write_cells(out, tables)
     cells, images = sum(map(len, tables)), sum(map(len, stacks))
     print(f"{cells} cells in {images} images written to {out}")
 
@@ -197,7 +199,9 @@ def classify(
         Path, typer.Argument(help="Model file that `attmil train` wrote.", show_default=False)
     ],
     inputs: Inputs,
-    out: Annotated[Path, typer.Option(help="CSV file for the cells.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="CSV or Parquet file for the cells.", show_default=False)
+    ],
     report: Annotated[
         Path | None, typer.Option(help="JSON file for the result.", show_default=False)
     ] = None,
@@ -208,7 +212,7 @@ def classify(
 ) -> None:
     """Classify samples; each image file, stack or folder of images is one sample."""
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+    from napari_attmil.explore.cell_table import cell_table, write_cells
     from napari_attmil.explore.report import CAUTION, classification_report, in_words, model_origin
     from napari_attmil.images.reading import open_samples
 
@@ -223,7 +227,7 @@ def classify(
         prediction = classifier.classify(bag)
         tables.append(cell_table(sample, boxes, prediction))
         predictions.append(prediction)
-    write_cells_csv(out, tables)
+    write_cells(out, tables)
     if report is not None:
         origin = model_origin(classifier, str(model), detector.digest)
         write_json(report, classification_report(predictions, origin))

@@ -1,7 +1,8 @@
-"""One row a cell: what is exported, and what other programs read."""
+"""One row a cell, or a sample: what is exported, and what other programs read."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.checkpoints import write_atomically
+from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,17 +64,72 @@ def attention_of(boxes: Boxes, prediction: Prediction) -> npt.NDArray[np.float64
     return _aligned(boxes, prediction.cell_id, prediction.attention)
 
 
-def write_cells_csv(path: Path, tables: Sequence[pd.DataFrame]) -> None:
-    """Write the cells of several samples below each other, whole or not at all.
+def sample_table(samples: Sequence[Sample], predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """Return one row a sample: what the classifier said of it.
+
+    Parameters
+    ----------
+    samples
+        Where the predictions come from, in any order.
+    predictions
+        One a sample.
+
+    Returns
+    -------
+    DataFrame
+        Columns sample, patient, class (empty if not known), predicted, probability_<class> a class
+        (0 to 1), models_agreeing, prediction_set (names separated by "|"; empty without
+        calibration), cells, effective_cells.
+    """
+    by_name = {sample.name: sample for sample in samples}
+    rows = []
+    for prediction in predictions:
+        sample = by_name[prediction.sample]
+        shares = zip(prediction.classes, prediction.probabilities.tolist(), strict=True)
+        rows.append(
+            {
+                "sample": sample.name,
+                "patient": sample.patient,
+                "class": sample.label or "",
+                "predicted": prediction.predicted,
+                **{f"probability_{name}": share for name, share in shares},
+                "models_agreeing": prediction.agreeing,
+                "prediction_set": "|".join(prediction.prediction_set or ()),
+                "cells": len(prediction.cell_id),
+                "effective_cells": prediction.effective_cells,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def write_cells(path: Path, tables: Sequence[pd.DataFrame]) -> None:
+    """Write the rows of several samples below each other, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Parquet where it ends in ``.parquet``, else CSV.
+    tables
+        One or more a file.
 
     Raises
     ------
     UserError
-        If the file cannot be written.
+        If the file cannot be written, or Parquet's library is missing.
     """
+    path = Path(path)
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    with write_atomically(Path(path)) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
+    is_parquet = path.suffix.lower() == ".parquet"
+    if is_parquet and find_spec("pyarrow") is None:
+        raise UserError(
+            f"Writing {path.name} needs pyarrow, which is not installed; "
+            'pip install "napari-attmil[parquet]", or choose a name that ends in .csv.'
+        )
+    with write_atomically(path) as temporary:
+        if is_parquet:
+            table.to_parquet(temporary, engine="pyarrow", index=False)
+        else:
+            table.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
 
 
 def _aligned(

@@ -62,7 +62,7 @@ def folder_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Lay
 def write_boxes(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write the boxes of a Shapes layer as CSV: one row a box, in pixels of the image's data."""
     from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+    from napari_attmil.explore.cell_table import cell_table, write_cells
     from napari_attmil.images.cohort import Frame, Sample
 
     images, xyxy = from_vertices(list(data))
@@ -77,7 +77,7 @@ def write_boxes(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     )
     name = Path(meta.get("name", "boxes"))
     frames = tuple(Frame(name, page) for page in range(int(images.max(initial=-1)) + 1))
-    write_cells_csv(Path(path), [cell_table(Sample(str(name), str(name), None, frames), boxes)])
+    write_cells(Path(path), [cell_table(Sample(str(name), str(name), None, frames), boxes)])
     return [path]
 
 

@@ -12,7 +12,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from napari_attmil.exploration import column_title
-from napari_attmil.explore.cell_table import cell_table, write_cells_csv
+from napari_attmil.explore.cell_table import cell_table, write_cells
 from napari_attmil.explore.report import CAUTION, in_words, top_cells
 from napari_attmil.settings import UserError
 from napari_attmil.widgets import tasks
@@ -151,7 +151,7 @@ class ResultStep(QWidget):
         path = path if path.suffix else path.with_suffix(".csv")
         try:
             table = cell_table(session.sample, session.boxes, session.prediction)
-            write_cells_csv(path, [table])
+            write_cells(path, [table])
         except UserError as error:
             tell_error(error)
             return

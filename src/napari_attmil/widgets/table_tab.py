@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.explore.cell_table import write_cells_csv
+from napari_attmil.explore.cell_table import write_cells
 from napari_attmil.settings import UserError
 from napari_attmil.widgets.cell_model import CellModel, LinkedSelection
 from napari_attmil.widgets.context import PanelContext
@@ -76,7 +76,7 @@ class TableTab(ExplorerTab):
         """Write the rows shown, in their order."""
         path = path if path.suffix else path.with_suffix(".csv")
         try:
-            write_cells_csv(path, [self._model.table.iloc[self._model.rows]])
+            write_cells(path, [self._model.table.iloc[self._model.rows]])
         except UserError as error:
             tell_error(error)
             return
@@ -91,7 +91,7 @@ class TableTab(ExplorerTab):
 
     def _ask_where_to_export(self) -> None:
         path, _ = QFileDialog.getSaveFileName(
-            self, "Export the cells shown", "cells.csv", "Table (*.csv)"
+            self, "Export the cells shown", "cells.csv", "Table (*.csv *.parquet)"
         )
         if path:
             self.export(Path(path))
