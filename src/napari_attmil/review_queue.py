@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.queue import rank_images
@@ -80,13 +81,16 @@ class QueueEntry:
 
 def entries_of(sample: Sample, state: SampleState) -> list[QueueEntry]:
     """Return the images of one sample as entries of the queue, in their order."""
-    boxes, count = state.boxes.sorted_by_image(), len(sample)
+    boxes, count = state.boxes, len(sample)
+    # Arrays, not Boxes: making Boxes checks them, which thousands of samples would wait for.
     is_unsure = boxes.source == Source.MODEL
-    unsure = boxes[is_unsure]
-    total = _per_image(boxes, count)
-    scores = np.split(np.where(is_unsure, boxes.score, 1.0), np.cumsum(total)[:-1])
-    doubtful = _per_image(unsure[unsure.score < DOUBTFUL_SCORE], count)
-    touched = total - _per_image(unsure, count) + _per_image(state.deleted, count)
+    total = _per_image(boxes.image_index, count)
+    order = np.argsort(boxes.image_index, kind="stable")
+    seen_scores = np.where(is_unsure, boxes.score, 1.0)[order]
+    scores = np.split(seen_scores, np.cumsum(total)[:-1])
+    doubtful = _per_image(boxes.image_index[is_unsure & (boxes.score < DOUBTFUL_SCORE)], count)
+    touched = _per_image(boxes.image_index[~is_unsure], count)
+    touched += _per_image(state.deleted.image_index, count)
     several = {frame.path for frame in sample.frames if frame.page > 0}
     return [
         QueueEntry(
@@ -193,8 +197,8 @@ def _most_doubtful_first(entries: Sequence[QueueEntry]) -> list[QueueEntry]:
     return [*ranked, *new, *(e for e in entries if e.state is ReviewState.REVIEWED)]
 
 
-def _per_image(boxes: Boxes, count: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    return np.bincount(boxes.image_index, minlength=count)
+def _per_image(image_index: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.intp]:
+    return np.bincount(image_index, minlength=count)
 
 
 def _state(index: int, state: SampleState, touched: int, boxes: int) -> ReviewState:

@@ -24,6 +24,9 @@ from napari_attmil.session import sample_key
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.image_pictures import Place
 
+UNKNOWN = SampleState()
+"""Of a sample that nobody has worked on."""
+
 
 class Reviewing(QObject):
     """The queue of one viewer, as one panel goes through it.
@@ -119,11 +122,13 @@ class Reviewing(QObject):
         own = () if session.sample is None else (session.sample,)
         of_cohort = cohort is not None and (not own or self._is_of_cohort(own[0]))
         self.samples = cohort.samples if cohort is not None and of_cohort else own
-        states = session.states_of_samples()
+        states = session.states_of_samples() if of_cohort else {}
         self._entries = {
-            sample.name: entries_of(sample, self._state_of(sample, states))
+            sample.name: entries_of(sample, states.get(sample.name, UNKNOWN))
             for sample in self.samples
         }
+        if not of_cohort and own:
+            self._entries[own[0].name] = entries_of(own[0], session.state)
         self.arrange(self._order, self._states)
         self.place_changed.emit()
 
@@ -132,8 +137,10 @@ class Reviewing(QObject):
         sample = next((sample for sample in self.samples if sample.name == name), None)
         if sample is None:
             return
-        states = self._context.session.states_of_samples()
-        self._entries[name] = entries_of(sample, self._state_of(sample, states))
+        session = self._context.session
+        is_shown = sample is session.sample
+        state = session.state if is_shown else session.states_of_samples().get(name, UNKNOWN)
+        self._entries[name] = entries_of(sample, state)
         known = {entry.place: entry for entry in self._entries[name]}
         self._queue = [known.get(entry.place, entry) for entry in self._queue]
         self.entries_changed.emit(self._entries[name])
@@ -207,11 +214,6 @@ class Reviewing(QObject):
     def _is_of_cohort(self, sample: Sample) -> bool:
         cohort = self._context.session.cohort
         return cohort is not None and any(sample is member for member in cohort.samples)
-
-    def _state_of(self, sample: Sample, states: Any) -> SampleState:
-        session = self._context.session
-        shown = session.state if sample is session.sample else SampleState()
-        return states.get(sample.name, shown) if self._is_of_cohort(sample) else shown
 
     def _on_sample(self) -> None:
         sample = self._context.session.sample
