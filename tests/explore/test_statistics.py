@@ -18,7 +18,7 @@ from napari_attmil.explore.statistics import (
 )
 from napari_attmil.settings import UserError
 
-FEATURES = ["area", "elongation", "solidity"]
+FEATURES = ["area_um2", "elongation", "solidity"]
 
 
 def cohort(
@@ -35,7 +35,7 @@ def cohort(
             table = pd.DataFrame(level + spread * rng.normal(size=(cells, 3)), columns=FEATURES)
             table["attention"] = rng.dirichlet(np.ones(cells))
             high = table["attention"].rank() > 0.9 * cells
-            table.loc[high, "area"] += shift * spread
+            table.loc[high, "area_um2"] += shift * spread
             parts.append(table.assign(patient=f"p{patient}", sample=f"p{patient}-{sample}"))
     return pd.concat(parts, ignore_index=True)
 
@@ -44,22 +44,22 @@ def test_effect_of_a_patient_is_the_mean_of_its_samples_rank_effects() -> None:
     cells = cohort(np.random.default_rng(0), patients=1, shift=1)
     expected = []
     for _, sample in cells.groupby("sample"):
-        ranked = sample.sort_values("attention", ascending=False)["area"].to_numpy()
+        ranked = sample.sort_values("attention", ascending=False)["area_um2"].to_numpy()
         u = mannwhitneyu(ranked[:3], ranked[3:]).statistic
         expected.append(2 * u / (3 * 27) - 1)
-    found = effects_by_patient(cells, "attention", ["area"])
-    assert found.loc["p0", "area"] == pytest.approx(np.mean(expected))
+    found = effects_by_patient(cells, "attention", ["area_um2"])
+    assert found.loc["p0", "area_um2"] == pytest.approx(np.mean(expected))
 
 
 def test_larger_high_cells_are_found_and_nothing_else() -> None:
     table = compare_high_cells(cohort(np.random.default_rng(1), shift=2), "attention", FEATURES)
     area, *others = table.to_dict("records")
-    assert area["feature"] == "area" and area["patients"] == 12
+    assert area["feature"] == "area_um2" and area["patients"] == 12
     assert 0.5 < area["low"] < area["effect"] < area["high"] <= 1
     assert area["p_corrected"] < 0.01
     assert all(row["p_corrected"] > 0.05 for row in others)
     words = findings_in_words(table)
-    assert len(words) == 1 and words[0].startswith("Cells with high attention have higher area")
+    assert len(words) == 1 and words[0].startswith("Cells with high attention have higher area:")
 
 
 def test_p_is_the_share_of_sign_flips_that_are_as_extreme() -> None:
@@ -98,10 +98,10 @@ def test_too_few_patients_are_told_and_not_taken_for_no_difference() -> None:
 
 def test_cells_that_could_not_be_measured_are_passed_over() -> None:
     cells = cohort(np.random.default_rng(5), shift=2)
-    cells.loc[cells.index % 7 == 0, "area"] = np.nan
+    cells.loc[cells.index % 7 == 0, "area_um2"] = np.nan
     cells["solidity"] = np.nan
     table = compare_high_cells(cells, "attention", FEATURES).set_index("feature")
-    assert table.loc["area", "p_corrected"] < 0.05
+    assert table.loc["area_um2", "p_corrected"] < 0.05
     assert table.loc["solidity", "patients"] == 0 and np.isnan(table.loc["solidity", "p"])
 
 

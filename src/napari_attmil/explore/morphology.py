@@ -127,7 +127,12 @@ def shapes_of_image(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Array:
 
 def shape_columns(table: pd.DataFrame) -> list[str]:
     """Return which columns of a table are measures, with or without units."""
-    return [str(name) for name in table if _UNIT.sub("", str(name)) in FEATURES]
+    return [str(name) for name in table if without_unit(str(name)) in FEATURES]
+
+
+def without_unit(column: str) -> str:
+    """Return the name of a measure: "area" of "area_um2"."""
+    return _UNIT.sub("", column)
 
 
 def outline_measures(outline: npt.ArrayLike) -> tuple[float, float, float, float]:

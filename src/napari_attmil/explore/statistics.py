@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, rankdata
 
+from napari_attmil.explore.morphology import without_unit
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str
     found = table[table["p_corrected"] < SIGNIFICANT].to_dict("records")
     sentences = [
         f"Cells with high {score} have {'higher' if row['effect'] > 0 else 'lower'} "
-        f"{str(row['feature']).replace('_', ' ')}: effect {row['effect']:+.2f} "
+        f"{without_unit(str(row['feature'])).replace('_', ' ')}: effect {row['effect']:+.2f} "
         f"({row['low']:+.2f} to {row['high']:+.2f}), p = {row['p_corrected']:.2g} after "
         f"correction, {row['patients']} patients."
         for row in found
