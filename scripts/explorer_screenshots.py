@@ -90,7 +90,7 @@ def shoot(
 ) -> None:
     """Take pictures of the whole window with one tab in front."""
     tab = getattr(explorer, name)
-    explorer.tabs.setCurrentWidget(tab)
+    explorer.show_tab(tab)
     whole_cohort = name in ("gallery", "map")
     explorer.context.exploration.set_scope("*" if whole_cohort else "")
     if name == "gallery":

@@ -20,7 +20,7 @@ from napari_attmil.widgets.workers import Progress
 
 
 def show_tab(explorer, tab, qtbot):
-    explorer.tabs.setCurrentWidget(tab)
+    explorer.show_tab(tab)
     qtbot.waitUntil(lambda: not tab._is_stale, timeout=5000)
 
 

@@ -75,7 +75,7 @@ def explorer(viewer, make_explorer, cohort, monkeypatch, qtbot):
 
 @pytest.fixture
 def tab(explorer, qtbot):
-    explorer.tabs.setCurrentWidget(explorer.cohort)
+    explorer.show_tab(explorer.cohort)
     qtbot.waitUntil(lambda: explorer.cohort._classify.isEnabled(), timeout=5000)
     return explorer.cohort
 
@@ -127,7 +127,7 @@ def test_another_classification_only_asks_about_what_changed(classified, tab, mo
 
 
 def test_gallery_of_the_cohort_flies_into_another_sample(classified, tab, viewer, qtbot):
-    classified.tabs.setCurrentWidget(classified.gallery)
+    classified.show_tab(classified.gallery)
     gallery = classified.gallery
     qtbot.waitUntil(lambda: gallery._model.rowCount() == 4, timeout=5000)
     row = next(r for r in range(4) if gallery._model.key(r) == ("sickle-1", 2))
@@ -141,7 +141,7 @@ def test_gallery_of_the_cohort_flies_into_another_sample(classified, tab, viewer
 
 
 def test_eight_highest_of_each_class(classified, tab, qtbot):
-    classified.tabs.setCurrentWidget(classified.gallery)
+    classified.show_tab(classified.gallery)
     gallery = classified.gallery
     gallery._shown.setCurrentIndex(gallery._shown.findData("class"))
     gallery._shown.activated.emit(1)
@@ -154,7 +154,7 @@ def test_eight_highest_of_each_class(classified, tab, qtbot):
 def test_sample_changed_during_the_classification_breaks_nothing(explorer, tab, qtbot):
     tab.classify()
     explorer.context.image_choice.show_sample("sickle-1")
-    explorer.tabs.setCurrentWidget(explorer.gallery)
+    explorer.show_tab(explorer.gallery)
     qtbot.waitUntil(lambda: not tab._runner.busy, timeout=10_000)
     states = explorer.context.session.states_of_samples()
     assert {name: len(state.boxes) for name, state in states.items()} == {
@@ -178,7 +178,7 @@ def test_report_tells_of_all_classified_samples(classified, tab, tmp_path, monke
 
 
 def test_teaching_hides_the_colours_and_keeps_the_agreement(classified, cohort, qtbot):
-    classified.tabs.setCurrentWidget(classified.teaching)
+    classified.show_tab(classified.teaching)
     teaching, context = classified.teaching, classified.context
     qtbot.waitUntil(lambda: teaching._start.isEnabled(), timeout=5000)
     teaching._start.click()
@@ -199,7 +199,7 @@ def test_map_lays_the_cells_in_scope_out(classified, monkeypatch, qtbot):
         return [explorer_tasks.Measured(cells, places) for cells in samples]
 
     monkeypatch.setattr(explorer_tasks, "map_cells", fake_map)
-    classified.tabs.setCurrentWidget(classified.map)
+    classified.show_tab(classified.map)
     qtbot.waitUntil(lambda: classified.map._compute.isEnabled(), timeout=5000)
     classified.map._compute.click()
     points = classified.map._scatter
@@ -211,3 +211,23 @@ def test_cells_are_measured_on_their_images(classified):
     samples = cells_in_scope(classified.context)
     (*_, last) = explorer_tasks.measure_cells(Event(), samples[:1])
     assert last.detail.cells.sample.name == "healthy-1" and len(last.detail.columns) == 2
+
+
+def test_shapes_are_measured_and_compared(classified, monkeypatch, qtbot):
+    def fake_measure(stop, samples):
+        for cells in samples:
+            measured = explorer_tasks.Measured(cells, pd.DataFrame({"area": [1.0, 2]}))
+            yield Progress(1, 1, "", measured)
+
+    monkeypatch.setattr(explorer_tasks, "measure_cells", fake_measure)
+    classified.show_tab(classified.shape)
+    shape = classified.shape
+    qtbot.waitUntil(lambda: not shape._is_stale, timeout=5000)
+    shape._measure.click()
+    qtbot.waitUntil(lambda: "area" in classified.context.exploration.table, timeout=5000)
+    qtbot.waitUntil(lambda: not shape._is_stale, timeout=5000)
+    assert classified.context.exploration.table["area"].tolist() == [1, 2, 1, 2]
+    shape._score.setCurrentIndex(shape._score.findData("contribution_sickle"))
+    shape._compare.click()
+    assert "patients" in shape._words.text()
+    assert shape._severity.table["share"].tolist() == [0.5, 0.5]

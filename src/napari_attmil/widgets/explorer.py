@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QMainWindow,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_attmil.widgets.cohort_tab import CohortTab
 from napari_attmil.widgets.colours_tab import ColoursTab
@@ -15,6 +23,7 @@ from napari_attmil.widgets.gallery_tab import GalleryTab
 from napari_attmil.widgets.map_tab import MapTab
 from napari_attmil.widgets.sample_tab import SampleTab
 from napari_attmil.widgets.scope_bar import ScopeBar
+from napari_attmil.widgets.shape_tab import ShapeTab
 from napari_attmil.widgets.table_tab import TableTab
 from napari_attmil.widgets.teaching_tab import TeachingTab
 
@@ -49,13 +58,23 @@ class ExploreWidget(DockPanel):
         self.table = TableTab(self.context)
         self.sample = SampleTab(self.context)
         self.map = MapTab(self.context)
+        self.shape = ShapeTab(self.context)
         self.cohort = CohortTab(self.context)
         self.teaching = TeachingTab(self.context)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         for title, tip, tab in self._named_tabs():
-            self.tabs.addTab(tab, title)
-            self.tabs.setTabToolTip(self.tabs.indexOf(tab), tip)
+            # A tab that needs more room than there is scrolls, and leaves the window its size.
+            area = QScrollArea()
+            area.setWidget(tab)
+            area.setWidgetResizable(True)
+            area.setFrameShape(QFrame.Shape.NoFrame)
+            self.tabs.setTabToolTip(self.tabs.addTab(area, title), tip)
+
+    def show_tab(self, tab: ExplorerTab) -> None:
+        """Bring a tab to the front."""
+        tabs = [each for _, _, each in self._named_tabs()]
+        self.tabs.setCurrentIndex(tabs.index(tab))
 
     def _named_tabs(self) -> tuple[tuple[str, str, ExplorerTab], ...]:
         return (
@@ -64,6 +83,7 @@ class ExploreWidget(DockPanel):
             ("Table", "Every cell as a row of numbers.", self.table),
             ("Sample", "What the classifier says, and without some cells.", self.sample),
             ("Map", "Like cells lie together; draw a line around some.", self.map),
+            ("Shape", "Are the cells that count different?", self.shape),
             ("Cohort", "All samples: which were right, which wrong.", self.cohort),
             ("Teach", "Pick cells without the model's colours, then compare.", self.teaching),
         )
@@ -100,3 +120,8 @@ class ExploreWidget(DockPanel):
             return
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
         window.resizeDocks([dock], [HEIGHT_PX], Qt.Orientation.Vertical)
+        # While it was at the right, it has widened what stands there.
+        right = Qt.DockWidgetArea.RightDockWidgetArea
+        others = [d for d in window.findChildren(QDockWidget) if window.dockWidgetArea(d) == right]
+        widths = [other.widget().sizeHint().width() for other in others]
+        window.resizeDocks(others, widths, Qt.Orientation.Horizontal)

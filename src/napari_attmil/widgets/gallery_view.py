@@ -120,7 +120,9 @@ class GalleryView(QListView):
             draw_scale_bar(painter, square, self._look.scale)
         below = area.adjusted(0, side + 2, 0, 0)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        painter.drawText(below, Qt.AlignmentFlag.AlignCenter, self.caption(row))
+        middle = Qt.TextElideMode.ElideMiddle
+        caption = painter.fontMetrics().elidedText(self.caption(row), middle, side)
+        painter.drawText(below, Qt.AlignmentFlag.AlignCenter, caption)
 
 
 def cutout_of(cells: CellModel, row: int, scale: GalleryScale, size_px: int) -> Cutout:
