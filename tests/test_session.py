@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -252,6 +254,9 @@ def test_a_disk_that_fails_is_told_and_the_boxes_stay_in_memory(tmp_path: Path) 
             if self.full:
                 raise UserError("The disk is full.")
 
+        def retry(self) -> None:
+            pass
+
     cohort, _ = on_disk(tmp_path, "a")
     session, disk, told = Session(), FullDisk(), []
     session.not_kept.connect(told.append)
@@ -298,6 +303,27 @@ def test_undo_and_redo_go_on_after_a_restart(tmp_path: Path) -> None:
         second.undo()
     assert len(second.boxes) == 0 and not second.can_undo
     assert second.add(0, [0, 0, 9, 9]) == 3
+
+
+def test_what_a_full_disk_refused_is_kept_when_another_sample_is_shown(tmp_path: Path) -> None:
+    cohort, file = on_disk(tmp_path, "a", "b")
+    session, told = Session(), []
+    session.not_kept.connect(told.append)
+    session.open_cohort(cohort, file)
+    session.show(cohort.samples[0])
+    session.add(0, [0, 0, 9, 9])
+    with contextlib.closing(sqlite3.connect(file.path)) as connection:
+        connection.executescript(
+            "CREATE TRIGGER full BEFORE INSERT ON edits BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+    session.add(0, [20, 20, 29, 29])
+    assert len(told) == 1 and file.has_pending
+    with contextlib.closing(sqlite3.connect(file.path)) as connection:
+        connection.execute("DROP TRIGGER full")
+    session.show(cohort.samples[1])
+    kept = AnnotationFile(file.path).read(cohort.samples[0])
+    assert kept is not None and len(kept.boxes) == 2
+    assert len(told) == 1 and not file.has_pending
 
 
 def test_marking_an_image_reviewed_accepts_its_boxes_in_one_step(session):

@@ -94,6 +94,9 @@ class AnnotationsOnDisk(Protocol):
     def redo(self, sample: Sample, edit: Edit) -> None:
         """Keep that it was made again, or raise a UserError."""
 
+    def retry(self) -> None:
+        """Keep what could not be kept yet, or raise a UserError."""
+
 
 class SampleRecord:
     """One sample's state, the edits that led to it, and where they are kept.
@@ -108,7 +111,7 @@ class SampleRecord:
         self._redo: list[Edit] = []
         self._next_id = 1
         self._sample: Sample | None = None
-        self._kept_in: AnnotationsOnDisk | None = None
+        self.kept_in: AnnotationsOnDisk | None = None
         self._history_is_read = True
 
     @property
@@ -119,11 +122,11 @@ class SampleRecord:
     @property
     def is_kept(self) -> bool:
         """Whether edits are written to disk."""
-        return self._kept_in is not None
+        return self.kept_in is not None
 
     def keep(self, sample: Sample, kept_in: AnnotationsOnDisk, known: Annotations | None) -> None:
         """Take over what was kept of the sample, and keep every edit from now on."""
-        self._sample, self._kept_in, self._history_is_read = sample, kept_in, False
+        self._sample, self.kept_in, self._history_is_read = sample, kept_in, False
         if known is not None:
             self._take(known)
             self._next_id = known.next_id
@@ -141,8 +144,8 @@ class SampleRecord:
         self._undo.append(edit)
         self._redo.clear()
         self._take(new)
-        if self._kept_in is not None and self._sample is not None:
-            self._kept_in.record(self._sample, edit, self._next_id, made_by)
+        if self.kept_in is not None and self._sample is not None:
+            self.kept_in.record(self._sample, edit, self._next_id, made_by)
 
     @property
     def undo_title(self) -> str:
@@ -164,8 +167,8 @@ class SampleRecord:
         edit = self._undo.pop()
         self._redo.append(edit)
         self._take(edit.inverse.applied_to(self.state.annotations(self._next_id)))
-        if self._kept_in is not None and self._sample is not None:
-            self._kept_in.undo(self._sample, edit)
+        if self.kept_in is not None and self._sample is not None:
+            self.kept_in.undo(self._sample, edit)
 
     def redo(self) -> None:
         """Make the edit again that was taken back last."""
@@ -175,8 +178,8 @@ class SampleRecord:
         edit = self._redo.pop()
         self._undo.append(edit)
         self._take(edit.applied_to(self.state.annotations(self._next_id)))
-        if self._kept_in is not None and self._sample is not None:
-            self._kept_in.redo(self._sample, edit)
+        if self.kept_in is not None and self._sample is not None:
+            self.kept_in.redo(self._sample, edit)
 
     def _take(self, annotations: Annotations) -> None:
         self.state = replace(
@@ -189,10 +192,10 @@ class SampleRecord:
 
     def _read_history(self) -> None:
         """Read the edits of earlier sessions when they are first asked for."""
-        if self._history_is_read or self._kept_in is None or self._sample is None:
+        if self._history_is_read or self.kept_in is None or self._sample is None:
             return
         self._history_is_read = True
-        self._undo, self._redo = self._kept_in.history(self._sample)
+        self._undo, self._redo = self.kept_in.history(self._sample)
 
 
 def follow_rows(

@@ -124,6 +124,7 @@ class Session:
         kept_in
             Where its boxes are read from, and written to with every change.
         """
+        self.keep_pending()
         for key in [key for key in self._records if key.startswith(sample_key(""))]:
             del self._records[key]
         self._cohort = cohort
@@ -152,6 +153,7 @@ class Session:
         key
             Tells samples apart; by default the name within the cohort.
         """
+        self.keep_pending()
         self._sample = sample
         self._key = "" if sample is None else key or sample_key(sample.name)
         if self._key:
@@ -159,12 +161,22 @@ class Session:
         self._selection = ()
         self.sample_changed.emit()
         self.boxes_changed.emit()
+        self.reviewed_changed.emit()
         self.prediction_changed.emit()
         self.selection_changed.emit()
 
     def keep(self, sample: Sample, kept_in: AnnotationsOnDisk, key: str) -> None:
         """Take over what was kept of a sample, and keep every change from now on."""
         self._keep({key: sample}, kept_in)
+
+    def keep_pending(self) -> None:
+        """Write what could not be written yet, as long as the disk was full; say if it still is."""
+        files = {id(r.kept_in): r.kept_in for r in self._records.values() if r.kept_in is not None}
+        for file in files.values():
+            try:
+                file.retry()
+            except UserError as error:
+                self.not_kept.emit(str(error))
 
     def is_kept(self, key: str) -> bool:
         """Return whether changes of a sample's boxes are written to disk."""

@@ -78,6 +78,7 @@ class AnnotationFile:
         self._names: dict[Path, str] = {}
         self._versions: dict[str, int] = {}
         self._pending: dict[str, list[_Operation]] = {}
+        self._pending_names: dict[str, str] = {}
         self._open: sqlite3.Connection | None = None
 
     def __del__(self) -> None:
@@ -259,6 +260,11 @@ class AnnotationFile:
         if edit.changes_anything or annotations.next_id > now.next_id:
             self.record(sample, edit, max(annotations.next_id, now.next_id), made_by)
 
+    def retry(self) -> None:
+        """Write the edits that could not be written yet; errors as `record`."""
+        for key, name in [(key, self._pending_names[key]) for key in self._pending]:
+            self._do_pending(key, name)
+
     @property
     def has_pending(self) -> bool:
         """Whether there are edits that could not be written yet."""
@@ -304,6 +310,11 @@ class AnnotationFile:
         """Do an operation on a sample, after those that could not be done before it."""
         key = _frames_key(places)
         self._pending.setdefault(key, []).append(operation)
+        self._pending_names[key] = name
+        self._do_pending(key, name)
+
+    def _do_pending(self, key: str, name: str) -> None:
+        """Do what is to be done on a sample, all of it or nothing."""
         with self._writing() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
             version = _version(connection, key)

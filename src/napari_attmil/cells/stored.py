@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari_attmil.cells.boxes import Source
 from napari_attmil.cells.edits import Annotations
 from napari_attmil.cells.journal import Place, cells_of
+from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -58,6 +59,11 @@ def annotations_of(
         for index, place in enumerate(places)
         for row in cells.get(place, ())
     ]
+    if len({row[0] for row in rows}) < len(rows):
+        raise UserError(
+            f"The images of one sample ({places[0][0]} and others) were corrected as several ones "
+            "before, so that two of their cells have one number; part them as they were."
+        )
     found = cells_of(rows)
     return Annotations(
         found.boxes[~found.deleted].in_order(),
