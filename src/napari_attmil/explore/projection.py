@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -84,7 +85,7 @@ def _pca(values: FloatArray, seed: int) -> FloatArray:
 
 def _umap(values: FloatArray, seed: int) -> FloatArray:
     try:
-        from umap import UMAP
+        umap = import_module("umap")
     except ImportError as error:
         raise UserError(
             "UMAP is not installed; run `pip install napari-attmil[umap]`, or choose PCA."
@@ -93,7 +94,8 @@ def _umap(values: FloatArray, seed: int) -> FloatArray:
     if len(values) <= UMAP_NEIGHBOURS:
         return _pca(values, seed)
     reduced = _principal_components(values, UMAP_COMPONENTS, seed)
-    mapped = UMAP(n_neighbors=UMAP_NEIGHBOURS, random_state=seed, n_jobs=1).fit_transform(reduced)
+    layout = umap.UMAP(n_neighbors=UMAP_NEIGHBOURS, random_state=seed, n_jobs=1)
+    mapped = layout.fit_transform(reduced)
     return np.asarray(mapped, dtype=np.float32)
 
 
