@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -100,14 +100,33 @@ class ImageChoice(QObject):
             self.layers_changed.emit()
             return
         former = [layer for layer in self._layers if SAMPLE_NAME in layer.metadata]
-        layer = Image(data, metadata={SAMPLE_NAME: sample.name}, **settings)
+        fitting = [layer for layer in former if layer.ndim == 3 and layer.rgb == settings["rgb"]]
+        if fitting:
+            # Far quicker than a new layer: a study's next image is shown with one key.
+            self._refill(fitting[0], sample, data, settings)
+        else:
+            self._replace(former, Image(data, metadata={SAMPLE_NAME: sample.name}, **settings))
+        self._turn_to(image_index)
+        self._viewer.reset_view()
+
+    def _refill(self, layer: Any, sample: Sample, data: Any, settings: Mapping[str, Any]) -> None:
+        """Let a sample's layer show another one."""
+        layer.metadata[SAMPLE_NAME] = sample.name
+        layer.data = data
+        for key in ("name", "scale", "units", "contrast_limits"):
+            if key in settings:
+                setattr(layer, key, settings[key])
+        if "scale" not in settings:
+            layer.scale, layer.units = [1, 1, 1], ["pixel"] * 3
+        self.choose(layer)
+
+    def _replace(self, former: Sequence[Any], layer: Any) -> None:
+        """Show a new layer below all others, in place of former ones."""
         self._viewer.add_layer(layer)
         self.choose(layer)
         for old in former:
             self._viewer.layers.remove(old)
         self._viewer.layers.move(self._viewer.layers.index(layer), 0)
-        self._turn_to(image_index)
-        self._viewer.reset_view()
 
     def close(self) -> None:
         """Stop listening."""
