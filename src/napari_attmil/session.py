@@ -154,11 +154,12 @@ class Session:
             Tells samples apart; by default the name within the cohort.
         """
         self.keep_pending()
-        self._sample = sample
+        former, self._sample = self._key, sample
         self._key = "" if sample is None else key or sample_key(sample.name)
         if self._key:
             self._know(self._key)
-        self._selection = ()
+        if self._key != former:
+            self._selection = ()
         self.sample_changed.emit()
         self.boxes_changed.emit()
         self.reviewed_changed.emit()

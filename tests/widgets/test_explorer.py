@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
@@ -304,3 +305,46 @@ def test_what_if_is_forgotten_with_the_prediction(explored, sample_tab, qtbot):
     explored.context.session.use_classifier(None)
     qtbot.waitUntil(lambda: sample_tab._removal is None, timeout=5000)
     assert sample_tab._certainty.text() == "This sample is not classified yet."
+
+
+def test_reopened_explorer_shows_the_same_cells_and_selection(
+    explored, gallery, viewer, make_explorer, qtbot
+):
+    explored.context.session.select([3])
+    explored.close_panel()
+    again = make_explorer(viewer)
+    show_tab(again, again.gallery, qtbot)
+    assert ids(again.gallery) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
+    (row,) = {index.row() for index in again.gallery._view.selectionModel().selectedIndexes()}
+    assert ids(again.gallery)[row] == 3
+
+
+def test_without_the_boxes_layer_the_gallery_goes_on_and_a_double_click_brings_it_back(
+    explored, gallery, viewer, qtbot
+):
+    viewer.layers.remove(explored.context.cells.layer)
+    view = gallery._view
+    place = view.visualRect(view.model().index(0, 0)).center()
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert explored.context.session.selection == (9,)
+    qtbot.mouseDClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    qtbot.waitUntil(lambda: explored.context.cells.layer is not None, timeout=5000)
+    assert explored.context.cells.layer.nshapes == 9
+
+
+def test_explorers_of_two_viewers_do_not_mix(explored, gallery, make_explorer, qtbot):
+    other = make_explorer(ViewerModel())
+    show_tab(other, other.gallery, qtbot)
+    explored.context.session.select([2])
+    assert ids(other.gallery) == [] and other.context.session.selection == ()
+    other.close_panel()
+    assert ids(gallery) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
+
+
+def test_boxes_selected_in_the_layer_are_selected_in_gallery_and_table(explored, gallery, qtbot):
+    explored.context.cells.layer.selected_data = {0, 4}
+    selected = {index.row() for index in gallery._view.selectionModel().selectedIndexes()}
+    assert {ids(gallery)[row] for row in selected} == {1, 5}
+    show_tab(explored, explored.table, qtbot)
+    rows = {index.row() for index in explored.table._view.selectionModel().selectedIndexes()}
+    assert {ids(explored.table)[row] for row in rows} == {1, 5}
