@@ -69,7 +69,7 @@ def fill(session: Any, rng: np.random.Generator) -> None:
     """Give the session classified cells."""
     from napari_attmil.bags.classifier import Prediction
     from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.session import LoadedClassifier
+    from napari_attmil.loaded_classifier import LoadedClassifier
 
     images = len(session.sample)
     count = images * CELLS_PER_IMAGE

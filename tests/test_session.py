@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.session import LoadedClassifier, Session, sample_key
+from napari_attmil.loaded_classifier import LoadedClassifier
+from napari_attmil.session import Session, sample_key
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ no Qt and no napari, and is written on the main thread only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,61 +18,19 @@ from napari_attmil.cells.corrections import (
     accept_boxes,
     add_box,
     delete_boxes,
-    merge_detections,
     move_box,
+    with_corrections,
 )
 from napari_attmil.sample_state import SampleRecord, SampleState, follow_rows
-from napari_attmil.settings import FeatureSettings, UserError
+from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
-    from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Prediction
     from napari_attmil.images.cohort import Cohort, Sample
+    from napari_attmil.loaded_classifier import LoadedClassifier
     from napari_attmil.sample_state import AnnotationsOnDisk
-
-
-class ClassifierLike(Protocol):
-    """What the session's users need of a classifier."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-
-    @property
-    def feature_settings(self) -> FeatureSettings:
-        """How the features it was trained on were read."""
-
-    @property
-    def description(self) -> str:
-        """How many models it asks, and what they were calibrated on."""
-
-    def classify(self, bag: Bag) -> Prediction:
-        """Say which class a sample belongs to, and which cells decided."""
-
-    def save(self, path: Path) -> None:
-        """Write the model file."""
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedClassifier:
-    """A classifier and where it is kept.
-
-    Attributes
-    ----------
-    model
-        The classifier.
-    name
-        What the person calls it.
-    path
-        The file it was read from or last saved to.
-    """
-
-    model: ClassifierLike
-    name: str
-    path: Path | None = None
 
 
 class Session:
@@ -280,19 +238,13 @@ class Session:
         key = self._key if key is None else key
         self._know(key)
         record = self._records[key]
-        state, reviewed = record.state, sorted(record.state.reviewed)
-        seen = ~np.isin(state.boxes.image_index, reviewed)
-        if images is not None:
-            seen &= np.isin(state.boxes.image_index, np.asarray(images))
-        found = detected[~np.isin(detected.image_index, reviewed)]
-        next_id = max(record.next_id, state.boxes.next_id)
-        merged = merge_detections(state.boxes[seen], found, state.deleted, next_id)
+        now = record.state.annotations(record.next_id)
         self._edit(
             "Detect cells",
             key,
             made_by,
-            boxes=Boxes.concatenate([state.boxes[~seen], merged]),
-            detected=state.detected or images is None,
+            boxes=with_corrections(detected, now, images),
+            detected=now.detected or images is None,
         )
 
     def follow(

@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.session import LoadedClassifier
+from napari_attmil.loaded_classifier import LoadedClassifier
 from napari_attmil.settings import FeatureSettings, UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.workers import Progress

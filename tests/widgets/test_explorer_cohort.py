@@ -13,7 +13,7 @@ from napari_attmil.bags.classifier import Prediction
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.explore.teaching import FILE_NAME, read_rounds
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.session import LoadedClassifier
+from napari_attmil.loaded_classifier import LoadedClassifier
 from napari_attmil.widgets import explorer_tasks
 from napari_attmil.widgets.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer_tasks import ClassifiedSample

@@ -80,14 +80,26 @@ def merge_detections(
     return Boxes.concatenate([kept, renumbered]).sorted_by_image()
 
 
-def with_corrections(detected: Boxes, kept: Annotations) -> Boxes:
-    """Return a detection of all images with what a person did to an earlier one.
+def with_corrections(
+    detected: Boxes, kept: Annotations, images: npt.ArrayLike | None = None
+) -> Boxes:
+    """Return a detection with what a person did to an earlier one.
 
     Reviewed images stay as they are; for the others see `merge_detections`.
+
+    Parameters
+    ----------
+    detected
+        What the detector found.
+    kept
+        What there was before.
+    images
+        The images that the detector has seen; all if None. Boxes of the others stay.
     """
-    reviewed = sorted(kept.reviewed)
-    settled = np.isin(kept.boxes.image_index, reviewed)
-    found = detected[~np.isin(detected.image_index, reviewed)]
+    settled = np.isin(kept.boxes.image_index, sorted(kept.reviewed))
+    if images is not None:
+        settled |= ~np.isin(kept.boxes.image_index, np.asarray(images))
+    found = detected[~np.isin(detected.image_index, sorted(kept.reviewed))]
     merged = merge_detections(kept.boxes[~settled], found, kept.deleted, kept.next_id)
     return Boxes.concatenate([kept.boxes[settled], merged]).in_order()
 

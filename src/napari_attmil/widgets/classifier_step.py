@@ -17,7 +17,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.session import LoadedClassifier, sample_key
+from napari_attmil.loaded_classifier import LoadedClassifier
+from napari_attmil.session import sample_key
 from napari_attmil.settings import (
     DetectionSettings,
     EnsembleSettings,

@@ -18,8 +18,8 @@ from napari_attmil.exploration import MAP_COLUMNS
 from napari_attmil.explore.projection import MapMethod, map_of_cells
 from napari_attmil.explore.report import model_origin
 from napari_attmil.images.cohort import Cohort, Sample
+from napari_attmil.loaded_classifier import ClassifierLike
 from napari_attmil.sample_state import SampleState
-from napari_attmil.session import ClassifierLike
 from napari_attmil.settings import DetectionSettings
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.workers import Progress

@@ -22,8 +22,8 @@ from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.detector_models import detector_in_use
 from napari_attmil.explore.crops import crop_cell
 from napari_attmil.images.cohort import Cohort, Sample
+from napari_attmil.loaded_classifier import ClassifierLike, LoadedClassifier
 from napari_attmil.sample_state import SampleState
-from napari_attmil.session import ClassifierLike, LoadedClassifier
 from napari_attmil.settings import (
     DetectionSettings,
     EnsembleSettings,
