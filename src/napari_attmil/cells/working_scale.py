@@ -19,6 +19,8 @@ SMALLEST_DIAMETER_PX, LARGEST_DIAMETER_PX = 10.0, 400.0
 LARGEST_SHARE = 0.3
 LARGEST_SIDE_PX = 320
 """Only a window of this many working pixels is looked at, whatever the image's size."""
+FEW_CELLS = 3.0
+"""With so many sure cells, a scale's evidence counts half."""
 LARGE_IMAGE_PX = 4096
 """An image with a longer side is looked at in three places: its middle alone may be empty."""
 
@@ -50,7 +52,7 @@ def estimate_diameter_px(
     best_evidence, best_diameter = 0.0, working_diameter_px
     for guess in _guesses(min(LARGEST_DIAMETER_PX, longest)):
         scale = working_diameter_px / guess
-        evidence, sizes = 0.0, []
+        evidence, crowd, sizes = 0.0, 0.0, []
         for image in images:
             window = _window(image, scale)
             xyxy, score = detect_at(window, scale)
@@ -59,7 +61,10 @@ def estimate_diameter_px(
             cells = area < LARGEST_SHARE * window.size
             diameter, score = np.sqrt(area[cells]), score[cells]
             evidence += _evidence(diameter, score, guess) / window.size
+            crowd += float(np.sum(score**2))
             sizes.append(np.repeat(diameter, np.ceil(score * 4).astype(int)))
+        # A few clumps that pass for large cells must not outweigh the many cells they consist of.
+        evidence *= crowd / (crowd + FEW_CELLS)
         if evidence > best_evidence:
             best_evidence, best_diameter = evidence, float(np.median(np.concatenate(sizes)))
     return best_diameter
