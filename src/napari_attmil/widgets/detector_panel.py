@@ -71,7 +71,7 @@ class DetectorPanel(DockPanel):
         self._outcome.setWordWrap(True)
         self._compare = QPushButton("Show what changed")
         self._compare.setToolTip(
-            "Show a held-out image with the cells that only the new detector finds (green) and "
+            "Show a held-out image with the cells that only the new detector finds (pink) and "
             "that only the old one found (red); press again for the next image."
         )
         self._accept = QPushButton("Accept")
@@ -200,7 +200,7 @@ class DetectorPanel(DockPanel):
     def _show_differences(self, found: detector_tasks.Differences, index: int) -> None:
         self._differences.show(found, index)
         self._outcome.setText(
-            f"{plain(len(found.found), 'cell')} found now (green), {len(found.lost)} lost now "
+            f"{plain(len(found.found), 'cell')} found now (pink), {len(found.lost)} lost now "
             f"(red), {found.same} found by both."
         )
 

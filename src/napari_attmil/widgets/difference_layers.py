@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from napari_attmil.widgets.context import PanelContext
     from napari_attmil.widgets.detector_tasks import Differences
 
-COLOURS = {"Found now": "#009E73", "Lost now": "#D55E00"}
-"""Of the Okabe-Ito palette, told apart by the colour-blind too."""
+COLOURS = {"Found now": "#CC79A7", "Lost now": "#D55E00"}
+"""Of the Okabe-Ito palette; no colour that boxes themselves have."""
 EDGE_SHARE = 0.08
 """Width of an edge as a share of the median cell diameter: bolder than the boxes beneath."""
 

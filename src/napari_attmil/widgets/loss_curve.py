@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QShowEvent
@@ -17,6 +18,7 @@ EPOCH_LOSSES = {
     "sic_loss": ("single cell", "#009E73"),
 }
 """Of the Okabe-Ito palette; they stand out on dark and on light ground."""
+FEW_POINTS = 12
 LOSS_TIP = (
     "How wrong the classifier still is on the samples it learns from: total, for whole samples, "
     "and for single cells. It should go down and level off."
@@ -113,7 +115,10 @@ class LossCurve(QWidget):
 
     def _redraw(self) -> None:
         for name, curve in self._curves.items():
-            curve.setData(self._epochs, self._values[name], connect="finite")
+            known = np.isfinite(self._values[name])
+            points = np.array(self._epochs)[known], np.array(self._values[name])[known]
+            # A value that is measured only now and then would not show as a line alone.
+            curve.setData(*points, symbol="o" if known.sum() <= FEW_POINTS else None)
 
     def _apply_palette(self) -> None:
         palette = self.palette()
