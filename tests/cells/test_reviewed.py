@@ -62,6 +62,20 @@ def test_coco_boxes_become_corners_and_images_without_boxes_stay(
     assert (second.name, len(second.xyxy)) == ("b.tif", 0)
 
 
+def test_white_cells_of_a_coco_file_are_no_red_ones(sample: Sample, tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 7, "file_name": "a.tif"}],
+        "categories": [{"id": 1, "name": "RBC"}, {"id": 2, "name": "WBC"}],
+        "annotations": [
+            {"image_id": 7, "category_id": 1, "bbox": [2, 3, 10, 5]},
+            {"image_id": 7, "category_id": 2, "bbox": [0, 0, 20, 20]},
+        ],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content), "utf-8")
+    (image,) = read_coco(tmp_path / "coco.json")
+    assert image.xyxy.tolist() == [[2, 3, 12, 8]]
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"images": [{}], "annotations": []}'])
 def test_a_file_that_is_no_coco_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "coco.json").write_text(text, "utf-8")

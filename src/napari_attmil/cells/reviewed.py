@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_attmil.cells import formats_coco
 from napari_attmil.cells.augmentation import LabelledImage
+from napari_attmil.cells.exchange import only_cells
 from napari_attmil.images.cohort import Frame
 from napari_attmil.images.reading import read_frame
 from napari_attmil.settings import UserError
@@ -50,30 +51,29 @@ def reviewed_images(samples: Sequence[Sample], annotations: AnnotationFile) -> l
 
 
 def read_coco(path: Path) -> list[LabelledImage]:
-    """Return all images of a COCO file with their boxes; each counts as reviewed.
+    """Return all images of a COCO file with their red cells; each counts as reviewed.
 
-    Files are looked for beside the COCO file. Crowds are left out.
+    Files are looked for beside the COCO file. Crowds and other classes are left out.
 
     Raises
     ------
     UserError
-        If it is no COCO file, or an image cannot be read.
+        If it is no COCO file, has no red cells among several classes, or an image cannot be read.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
-        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        boxes: dict[Any, list[list[float]]] = defaultdict(list)
-        for annotation in content["annotations"]:
-            x, y, width, height = map(float, annotation["bbox"])
-            if not annotation.get("iscrowd"):
-                boxes[annotation["image_id"]].append([x, y, x + width, y + height])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        listing = formats_coco.read_coco(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is no COCO file that can be read ({error!r}); export it again as COCO JSON."
         ) from error
+    images, _ = only_cells(listing.images)
     return [
-        _labelled(Frame(path.parent / name), np.array(boxes[key], np.float32).reshape(-1, 4), name)
-        for key, name in names.items()
+        _labelled(
+            Frame(path.parent / image.name),
+            np.array([box.xyxy for box in image.boxes], np.float32).reshape(-1, 4),
+            image.name,
+        )
+        for image in images
     ]
 
 
