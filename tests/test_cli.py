@@ -15,12 +15,11 @@ import pytest
 import tifffile
 
 from napari_attmil import cli
+from napari_attmil.cli.options import detection_settings
 from napari_attmil.cli.stages import method_names
 from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
 from napari_attmil.methods import METHODS, TABLE_1
-from napari_attmil.settings import (
-    UserError,
-)
+from napari_attmil.settings import DetectionSettings, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,6 +217,22 @@ def test_methods_are_named_by_table_or_by_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        (None, {}),
+        ("50", {"cell_diameter_px": 50}),
+        ("48.5px", {"cell_diameter_px": 48.5}),
+        ("7.5um", {"cell_diameter_um": 7.5}),
+        ("8 µm", {"cell_diameter_um": 8}),
+    ],
+)
+def test_a_cell_diameter_is_in_pixels_or_micrometres(
+    text: str | None, settings: dict[str, float]
+) -> None:
+    assert detection_settings(0.4, text) == DetectionSettings(min_score=0.4, **settings)
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("detect", "nowhere.tif", "--out", "c.csv"), "does not exist"),
@@ -227,6 +242,8 @@ def test_methods_are_named_by_table_or_by_name() -> None:
         (("detect", "field.tif", "--out", "text.tif/c.csv"), "could not be written"),
         (("detect", "field.tif", "--out", "c.csv", "--device", "gpu9"), "no device 'gpu9'"),
         (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "1"), "Cell diameter"),
+        (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "big"), "7.5um"),
+        (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "7um"), "size of their pix"),
         (("train", "field.tif", "--out", "m.safetensors"), "is an image"),
         (("train", "columns.csv", "--out", "m.safetensors"), "label"),
         (("evaluate", "few", "--out", "r"), "patient"),

@@ -76,3 +76,15 @@ def test_an_unknown_preset_lists_the_known_ones() -> None:
 def test_settings_survive_a_round_trip_through_json() -> None:
     paper = mil_preset("paper")
     assert MILSettings.model_validate_json(paper.model_dump_json()) == paper
+
+
+def test_a_diameter_in_micrometres_becomes_pixels_of_the_images() -> None:
+    settings = DetectionSettings(cell_diameter_um=7.5)
+    assert settings.in_pixels(0.15).cell_diameter_px == pytest.approx(50)
+    assert settings.replace(cell_diameter_px=40).in_pixels(None).cell_diameter_px == 40
+    assert DetectionSettings().in_pixels(0.15).cell_diameter_px is None
+
+
+def test_a_diameter_in_micrometres_needs_the_size_of_a_pixel() -> None:
+    with pytest.raises(UserError, match=r"7\.5 µm.*give it in pixels"):
+        DetectionSettings(cell_diameter_um=7.5).in_pixels(None)

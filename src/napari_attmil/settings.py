@@ -81,6 +81,14 @@ class DetectionSettings(Settings):
         title="Cell diameter (px)",
         description="Typical diameter of a cell in pixels; leave empty to have it measured.",
     )
+    cell_diameter_um: float | None = Field(
+        None,
+        ge=0.5,
+        le=200,
+        title="Cell diameter (µm)",
+        description="Typical diameter of a cell in micrometres, for images that tell the size of "
+        "their pixels; used where the diameter in pixels is empty.",
+    )
     max_cells_per_image: int = Field(
         1000,
         ge=1,
@@ -95,6 +103,29 @@ class DetectionSettings(Settings):
         title="Images at once",
         description="Images that are computed together; halved when memory runs out.",
     )
+
+    def in_pixels(self, pixel_size_um: float | None) -> Self:
+        """Return the same settings with the cell diameter in pixels of some images.
+
+        Parameters
+        ----------
+        pixel_size_um
+            Side of a pixel in micrometres; None if the images do not tell.
+
+        Raises
+        ------
+        UserError
+            If a diameter in micrometres is to be used and the images do not tell.
+        """
+        if self.cell_diameter_px is not None or self.cell_diameter_um is None:
+            return self
+        if pixel_size_um is None:
+            raise UserError(
+                f"The cell diameter was given as {self.cell_diameter_um:g} µm, but the images do "
+                "not tell the size of their pixels; give it in pixels, or leave it out to have it "
+                "measured."
+            )
+        return self.replace(cell_diameter_px=self.cell_diameter_um / pixel_size_um)
 
 
 class FeatureSettings(Settings):

@@ -102,6 +102,7 @@ def detect_cells(
     from napari_attmil.cells.detector import boxes_of_frames
     from napari_attmil.images.reading import read_images
 
+    settings = settings.in_pixels(sample.pixel_size_um)
     return boxes_of_frames(
         list(follow(label, detector.detect_frames(read_images(sample), settings)))
     )

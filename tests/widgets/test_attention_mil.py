@@ -101,6 +101,32 @@ def test_detection_of_the_image_shown_only(panel, viewer, wait_idle):
     assert not panel.context.session.state.detected
 
 
+def test_detection_settings_are_those_of_all_panels(panel, make_panel, viewer):
+    panel.cells_step._form.field("cell_diameter_px").setValue(40)
+    assert make_panel(viewer).context.detection_settings.cell_diameter_px == 40
+
+
+@pytest.mark.parametrize(("units", "diameter_px"), [("um", 40), ("pixel", None)])
+def test_diameter_in_micrometres_is_taken_by_the_scale_of_the_layer(
+    panel, viewer, wait_idle, monkeypatch, notifications, units, diameter_px
+):
+    layer = viewer.add_image(np.zeros((64, 64)), scale=(0.2, 0.2), units=units, name="scaled")
+    panel.context.image_choice.choose(layer)
+    asked = []
+
+    detect_all = tasks.detect_cells
+
+    def remember(stop, images, places, settings, *rest):
+        asked.append(settings.cell_diameter_px)
+        return (yield from detect_all(stop, images, places, settings, *rest))
+
+    monkeypatch.setattr(tasks, "detect_cells", remember)
+    panel.cells_step._form.field("cell_diameter_um").setValue(8)
+    detect(panel, wait_idle)
+    assert asked == ([diameter_px] if diameter_px else [])
+    assert bool(notifications) == (diameter_px is None)
+
+
 def test_cancelled_detection_keeps_what_was_found(panel, wait_idle, monkeypatch, fakes):
     detect_all = tasks.detect_cells
 

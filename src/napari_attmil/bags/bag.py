@@ -139,7 +139,8 @@ def prepare_bags(
             boxes = store.detections(sample, detector.digest, detection)
         if boxes is None:
             frames = []
-            for frame in detector.detect_frames(read_images(sample), detection):
+            in_pixels = detection.in_pixels(sample.pixel_size_um)
+            for frame in detector.detect_frames(read_images(sample), in_pixels):
                 frames.append(frame)
                 yield BagProgress(done, total, sample.name)
             boxes = boxes_of_frames(sorted(frames, key=lambda frame: frame.image_index))

@@ -15,8 +15,8 @@ from napari_attmil.cli.options import (
     MinScore,
     Weights,
     app,
+    detection_settings,
 )
-from napari_attmil.settings import DetectionSettings
 from napari_attmil.terminal import bag_of_sample, cells_of, follow, labelled, load_detector
 
 
@@ -39,7 +39,7 @@ def report(
     from napari_attmil.explore.report_page import Finding, report_page
     from napari_attmil.images.reading import open_samples
 
-    detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
+    detection = detection_settings(min_score, cell_diameter)
     samples = open_samples(inputs)
     detector = load_detector(weights, device)
     classifier = Classifier.load(model, detector.device)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from napari_attmil.settings import Preset
+from napari_attmil.settings import DetectionSettings, Preset, UserError
 
 app = typer.Typer(
     help="Find red blood cells in bright-field images, classify samples by attention-based "
@@ -40,8 +41,13 @@ MinScore = Annotated[
     float, typer.Option(min=0, max=1, help="Leave out cells that the detector is less sure of.")
 ]
 CellDiameter = Annotated[
-    float | None,
-    typer.Option(help="Typical cell diameter in pixels; measured by default.", show_default=False),
+    str | None,
+    typer.Option(
+        metavar="50|7.5um",
+        help="Typical cell diameter in pixels, or in micrometres where the images tell the size of "
+        "their pixels; measured by default.",
+        show_default=False,
+    ),
 ]
 DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")]
 PresetName = Annotated[Preset, typer.Option(help="Architecture and training.")]
@@ -52,3 +58,22 @@ Epochs = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+
+
+def detection_settings(min_score: float, cell_diameter: str | None) -> DetectionSettings:
+    """Return how to detect, from what the options say.
+
+    Raises
+    ------
+    UserError
+        If the diameter is no number of pixels or micrometres, or a value is out of range.
+    """
+    if cell_diameter is None:
+        return DetectionSettings.checked(min_score=min_score)
+    number = re.fullmatch(r"\s*([0-9.]+)\s*(px|um|[µμ]m)?\s*", cell_diameter)
+    if number is None:
+        raise UserError(
+            f"--cell-diameter was given {cell_diameter!r}; give pixels (50) or micrometres (7.5um)."
+        )
+    name = "cell_diameter_px" if number[2] in (None, "px") else "cell_diameter_um"
+    return DetectionSettings.checked(min_score=min_score, **{name: number[1]})

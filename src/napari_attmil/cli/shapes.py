@@ -15,8 +15,8 @@ from napari_attmil.cli.options import (
     Seed,
     Weights,
     app,
+    detection_settings,
 )
-from napari_attmil.settings import DetectionSettings
 from napari_attmil.terminal import follow, load_detector, open_labelled_cohort, prepare
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def shapes(
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.explore.cell_table import write_cells
 
-    detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
+    detection = detection_settings(min_score, cell_diameter)
     opened = open_labelled_cohort(cohort)
     detector = load_detector(weights, device)
     classifier = Classifier.load(model, detector.device)

@@ -19,10 +19,10 @@ from napari_attmil.cli.options import (
     Seed,
     Weights,
     app,
+    detection_settings,
 )
 from napari_attmil.methods import METHODS, TABLE_1, Method
 from napari_attmil.settings import (
-    DetectionSettings,
     EvaluationSettings,
     Preset,
     UserError,
@@ -75,7 +75,7 @@ def detect(
     from napari_attmil.explore.cell_table import cell_table, write_cells
     from napari_attmil.images.reading import open_stacks
 
-    settings = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
+    settings = detection_settings(min_score, cell_diameter)
     stacks = open_stacks(inputs)
     detector = load_detector(weights, device)
     tables = [
@@ -123,7 +123,7 @@ def train(
     settings = preset_settings(preset, epochs, seed)
     chosen = {"members": members, "calibrate": calibrate}
     ensemble = ensemble_preset(preset, **{k: v for k, v in chosen.items() if v is not None})
-    detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
+    detection = detection_settings(min_score, cell_diameter)
     opened = open_labelled_cohort(cohort)
     detector = load_detector(weights, device)
     bags = prepare(opened, detector, detection, features_for(settings))
@@ -173,7 +173,7 @@ def evaluate(
     settings = preset_settings(preset, epochs, seed)
     compared = {"methods": method_names(methods), "ensemble": ensemble, "controls": controls}
     plan = EvaluationSettings.checked(folds=folds, runs=runs, seed=seed, **compared)
-    detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
+    detection = detection_settings(min_score, cell_diameter)
     opened = open_labelled_cohort(cohort)
     from napari_attmil.images.cohort import patient_folds
 
@@ -216,7 +216,7 @@ def classify(
     from napari_attmil.explore.report import CAUTION, classification_report, in_words, model_origin
     from napari_attmil.images.reading import open_samples
 
-    detection = DetectionSettings.checked(min_score=min_score, cell_diameter_px=cell_diameter)
+    detection = detection_settings(min_score, cell_diameter)
     samples = open_samples(inputs)
     detector = load_detector(weights, device)
     classifier = Classifier.load(model, detector.device)

@@ -42,7 +42,7 @@ class AttentionMILWidget(DockPanel):
         self._scroll_timer.setInterval(FOLLOW_SIZE_MS)
         self.images_step = ImagesStep(self.context)
         self.cells_step = CellsStep(self.context)
-        self.classifier_step = ClassifierStep(self.context, self.cells_step.settings)
+        self.classifier_step = ClassifierStep(self.context)
         self.result_step = ResultStep(self.context)
         self.frames = {
             "images": StepFrame(1, "Images", self.images_step),

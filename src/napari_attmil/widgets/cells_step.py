@@ -46,6 +46,7 @@ class CellsStep(QWidget):
         self._only_shown = QCheckBox("Only in the image shown")
         self._only_shown.setToolTip("Try the settings on one image before the whole sample.")
         self._form = SettingsForm(DetectionSettings, ("min_score", "cell_diameter_px"))
+        self._form.setValue(self._context.detection_settings)
         self._progress = ProgressRow("Cancel", "Stop; cells that were found so far are kept.")
         self._counts = hint_label()
         self._draw = QPushButton("Draw")
@@ -84,6 +85,7 @@ class CellsStep(QWidget):
 
     def _connect(self) -> None:
         context, session = self._context, self._context.session
+        self._form.valueChanged.connect(self._take_settings)
         self._detect.clicked.connect(self.detect)
         self._progress.stop_clicked.connect(context.runner.stop)
         self._draw.clicked.connect(context.cells.start_drawing)
@@ -110,18 +112,14 @@ class CellsStep(QWidget):
         session.boxes_changed.disconnect(self._synchronise)
         session.selection_changed.disconnect(self._synchronise)
 
-    def settings(self) -> DetectionSettings:
-        """Return the detection settings as the form shows them."""
-        return cast("DetectionSettings", self._form.value())
-
     def detect(self) -> None:
         """Find the cells off the main thread."""
         context = self._context
-        images = context.images
-        if images is None:
+        images, sample = context.images, context.session.sample
+        if images is None or sample is None:
             return
         try:
-            settings = self.settings()
+            settings = context.detection_settings.in_pixels(sample.pixel_size_um)
         except UserError as error:
             tell_error(error)
             return
@@ -140,6 +138,10 @@ class CellsStep(QWidget):
             on_progress=self._progress.setValue,
             on_end=self._progress.hide,
         )
+
+    def _take_settings(self) -> None:
+        settings = cast("DetectionSettings", self._form.value())
+        self._context.set_detection_settings(settings)
 
     def _open_workbench(self) -> None:
         self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -20,7 +19,6 @@ from qtpy.QtWidgets import (
 from napari_attmil.loaded_classifier import LoadedClassifier
 from napari_attmil.session import sample_key
 from napari_attmil.settings import (
-    DetectionSettings,
     EnsembleSettings,
     MILSettings,
     Preset,
@@ -71,12 +69,10 @@ class ClassifierStep(QWidget):
     def __init__(
         self,
         context: PanelContext,
-        detection_settings: Callable[[], DetectionSettings],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._context = context
-        self._detection_settings = detection_settings
         self._create()
         self._lay_out()
         self._connect()
@@ -158,7 +154,6 @@ class ClassifierStep(QWidget):
         if cohort is None:
             return
         try:
-            detection = self._detection_settings()
             settings = cast("MILSettings", self._form.value())
             ensemble = cast("EnsembleSettings", self._ensemble_form.value())
         except UserError as error:
@@ -170,7 +165,7 @@ class ClassifierStep(QWidget):
             tasks.train_classifier,
             cohort,
             context.session.states_of_samples(),
-            detection,
+            context.detection_settings,
             settings,
             ensemble,
             context.device_name,

@@ -137,6 +137,7 @@ class CohortTab(ExplorerTab):
             replace(session.cohort, samples=tuple(wanted)),
             states,
             classifier.model,
+            self._context.detection_settings,
             self._context.device_name,
             on_done=lambda _: self._context.exploration.set_scope(WHOLE_COHORT),
             on_progress=lambda progress: self._on_progress(progress, classifier),

@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_attmil.cells.detector_models import detector_in_use
 from napari_attmil.exploration import Exploration
 from napari_attmil.session import Session
+from napari_attmil.settings import DetectionSettings
 from napari_attmil.widgets.image_choice import ImageChoice
 from napari_attmil.widgets.key_registry import KeyBindings, KeyRegistry
 from napari_attmil.widgets.layers import CellsLayer
@@ -55,6 +56,7 @@ class Workspace(QObject):
         self.cells = CellsLayer(viewer, self.session, self.exploration)
         self.image_choice = ImageChoice(viewer, self.session, self.cells, self)
         self.device_name = "auto"
+        self.detection = DetectionSettings()
         self.panels = 0
         self.keys = KeyRegistry.of_user(self)
         functions = {"undo": self.session.undo, "redo": self.session.redo}
@@ -122,6 +124,15 @@ class PanelContext(QObject):
         """Let another device compute."""
         self._workspace.device_name = name
         self._workspace.device_changed.emit()
+
+    @property
+    def detection_settings(self) -> DetectionSettings:
+        """How cells are found, whichever panel asks; the person sets it in step 2."""
+        return self._workspace.detection
+
+    def set_detection_settings(self, settings: DetectionSettings) -> None:
+        """Let cells be found in another way."""
+        self._workspace.detection = settings
 
     @property
     def detector_path(self) -> Path | None:

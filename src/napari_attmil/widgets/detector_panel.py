@@ -19,7 +19,7 @@ from napari_attmil.cells.detector_models import (
 )
 from napari_attmil.cells.holdout import FEWEST_IMAGES
 from napari_attmil.cells.project import AnnotationFile
-from napari_attmil.settings import DetectionSettings, FinetuneSettings, UserError
+from napari_attmil.settings import FinetuneSettings, UserError
 from napari_attmil.widgets import detector_tasks
 from napari_attmil.widgets.detector_list import DetectorList
 from napari_attmil.widgets.difference_layers import DifferenceLayers
@@ -151,14 +151,15 @@ class DetectorPanel(DockPanel):
         sample, index = places[self._next_held_out % len(places)]
         self._next_held_out += 1
         context.image_choice.show_sample(sample, index)
-        if context.images is None:
+        shown = context.session.sample
+        if context.images is None or shown is None:
             return
         self._comparer.start(
             detector_tasks.compare_detectors,
             context.images[index],
             context.detector_path,
             new.path,
-            DetectionSettings(),
+            context.detection_settings.in_pixels(shown.pixel_size_um),
             context.device_name,
             on_done=lambda found: self._show_differences(found, index),
         )

@@ -78,16 +78,14 @@ def classify_cohort(
     cohort: Cohort,
     states: Mapping[str, SampleState],
     classifier: ClassifierLike,
+    detection: DetectionSettings,
     device_name: str,
 ) -> Generator[Progress, None, None]:
-    """Classify samples one after the other; each is told as soon as it is done.
-
-    Samples that the detector has not seen are searched with the usual settings.
-    """
+    """Classify samples one after the other; each is told as soon as it is done."""
     yield Progress(0, len(cohort), "Loading the detector")
     detector = tasks.loaded_detector(device_name, detector_in_use(cohort.folder))
     steps = tasks.bags_of_cohort(
-        stop, cohort, states, detector, DetectionSettings(), classifier.feature_settings
+        stop, cohort, states, detector, detection, classifier.feature_settings
     )
     for step in steps:
         bag = step.detail

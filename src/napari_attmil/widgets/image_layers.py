@@ -69,7 +69,14 @@ def sample_of_layer(layer: Any) -> Sample:
         patient=layer.name,
         label=None,
         frames=tuple(Frame(path, page) for page in range(count)),
+        pixel_size_um=layer_pixel_size_um(layer),
     )
+
+
+def layer_pixel_size_um(layer: Any) -> float | None:
+    """Return the side of a pixel in micrometres, None if the layer's units are no length."""
+    side = float(layer.scale[-1]) * layer.units[-1]
+    return float(side.to("um").magnitude) if side.check("[length]") else None
 
 
 def sample_layer_data(sample: Sample) -> tuple[Any, dict[str, Any]]:

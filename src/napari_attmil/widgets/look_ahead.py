@@ -85,6 +85,7 @@ class LookAhead(QObject):
             sample,
             self._context.images if key == self._context.session.key else None,
             place[1],
+            self._context.detection_settings,
             self._context.device_name,
             self._context.detector_path,
             on_done=lambda detection: self._take_over(detection, sample, key, place),
@@ -119,6 +120,7 @@ def _detect_one(
     sample: Sample,
     images: tasks.Images | None,
     image_index: int,
+    settings: DetectionSettings,
     device_name: str,
     weights: Path | None,
 ) -> Generator[Progress, None, tasks.Detection]:
@@ -126,7 +128,7 @@ def _detect_one(
     from napari_attmil.images.reading import read_images
 
     images = read_images(sample) if images is None else images
-    settings = DetectionSettings()
+    settings = settings.in_pixels(sample.pixel_size_um)
     return (
         yield from tasks.detect_cells(stop, images, [image_index], settings, device_name, weights)
     )
