@@ -35,7 +35,7 @@ WITHOUT_TORCH |= {*SERVANTS} | {
     f"cells.{name}"
     for name in (
         *("boxes", "corrections", "edits", "journal", "database", "stored", "project"),
-        *("merging", "merged_file", "formats", "queue"),
+        *("connection", "merging", "merged_file", "formats", "queue"),
     )
 }
 WITHOUT_TORCH |= {f"cells.{name}" for name in ("proposals", "importing", "agreement", "box_checks")}

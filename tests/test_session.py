@@ -244,6 +244,10 @@ def test_undo_reaches_the_disk(tmp_path: Path) -> None:
 def test_a_disk_that_fails_is_told_and_the_boxes_stay_in_memory(tmp_path: Path) -> None:
     class FullDisk:
         full = True
+        has_pending = False
+
+        def claim(self) -> None:
+            pass
 
         def read_all(self, samples: list[Sample]) -> dict[str, Annotations]:
             return {}

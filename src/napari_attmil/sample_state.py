@@ -82,6 +82,13 @@ class AnnotationsOnDisk(Protocol):
     def read_all(self, samples: Sequence[Sample]) -> Mapping[str, Annotations]:
         """Return what was kept of samples, by name; those of which nothing was are left out."""
 
+    def claim(self) -> None:
+        """Let no other program write, or raise a UserError."""
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there are edits that could not be kept yet."""
+
     def history(self, sample: Sample) -> tuple[list[Edit], list[Edit]]:
         """Return the edits that can be undone and redone, each list's next one last."""
 

@@ -130,12 +130,13 @@ class Session:
 
     def keep_pending(self) -> None:
         """Write what could not be written yet, as long as the disk was full; say if it still is."""
-        files = {id(r.kept_in): r.kept_in for r in self._records.values() if r.kept_in is not None}
-        for file in files.values():
-            try:
-                file.retry()
-            except UserError as error:
-                self.not_kept.emit(str(error))
+        for file in self._files():
+            self._try(file.retry)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there are changes that could not be written yet."""
+        return any(file.has_pending for file in self._files())
 
     def is_kept(self, key: str) -> bool:
         """Return whether changes of a sample's boxes are written to disk."""
@@ -376,6 +377,11 @@ class Session:
             self._know(key)
             self._records[key].keep(sample, kept_in, known.get(sample.name))
             self._tell(key)
+        self._try(kept_in.claim)
+
+    def _files(self) -> list[AnnotationsOnDisk]:
+        files = {id(r.kept_in): r.kept_in for r in self._records.values() if r.kept_in is not None}
+        return list(files.values())
 
     def _edit(self, title: str, key: str | None = None, made_by: str = "", **changes: Any) -> None:
         key = self._key if key is None else key
@@ -386,13 +392,17 @@ class Session:
     def _change(self, key: str, change: Callable[[], None]) -> None:
         """Change a sample's record, and tell whom it concerns."""
         reviewed = self.reviewed
-        try:
-            change()
-        except UserError as error:
-            self.not_kept.emit(str(error))
+        self._try(change)
         self._tell(key)
         if self.reviewed != reviewed:
             self.reviewed_changed.emit()
+
+    def _try(self, function: Callable[[], None]) -> None:
+        """Do something with the disk, and tell if it fails."""
+        try:
+            function()
+        except UserError as error:
+            self.not_kept.emit(str(error))
 
     def _tell(self, key: str) -> None:
         if key != self._key:

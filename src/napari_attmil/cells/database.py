@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
-from typing import TYPE_CHECKING, Final
+import tempfile
+from pathlib import Path
+from typing import Final
 
 from napari_attmil.settings import UserError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SCHEMA_VERSION: Final = 2
 WAIT_S: Final = 5.0
@@ -82,11 +82,33 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     except (sqlite3.OperationalError, OSError) as error:
         if _is_in_use(error):
             raise
-    # A read-only folder has no room for the files of WAL, and nobody changes what is there.
-    address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    return read_into_memory(path)
+
+
+def read_into_memory(path: Path) -> sqlite3.Connection:
+    """Return a copy in memory of a file whose folder nothing can be written to.
+
+    Raises
+    ------
+    UserError, sqlite3.Error, OSError
+        If the file is of a newer version, no database, or cannot be read.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        # A process that was killed left edits in the log: SQLite needs room to take them over.
+        with tempfile.TemporaryDirectory() as folder:
+            for part in (path, log):
+                shutil.copy(part, folder)
+            copy = Path(folder) / path.name
+            return _in_memory(sqlite3.connect(copy))
+    # There is no room for the files of WAL, and nobody changes what is there.
+    return _in_memory(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True))
+
+
+def _in_memory(source: sqlite3.Connection) -> sqlite3.Connection:
     copy = sqlite3.connect(":memory:", isolation_level=None)
-    with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
-        connection.backup(copy)
+    with contextlib.closing(source):
+        source.backup(copy)
     _bring_up_to_date(copy, None)
     return copy
 

@@ -7,7 +7,6 @@ be so: who did what when, with all that it takes to undo it, also after a restar
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import hashlib
 import os
@@ -22,7 +21,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import platformdirs
 
-from napari_attmil.cells.database import SCHEMA_VERSION, open_for_reading, open_for_writing
+from napari_attmil.cells.connection import Connection
+from napari_attmil.cells.database import SCHEMA_VERSION
 from napari_attmil.cells.edits import Annotations, Edit
 from napari_attmil.cells.journal import (
     DONE,
@@ -46,7 +46,7 @@ from napari_attmil.cells.stored import (
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from napari_attmil.images.cohort import Frame, Sample
 
@@ -64,31 +64,41 @@ _Operation = Callable[[sqlite3.Connection], None]
 class AnnotationFile:
     """The annotations of all samples of one project.
 
-    Several programs may have it open. Each writes what it has changed only; a sample that another
-    one has changed since it was read is refused, never overwritten.
+    Several programs may look at it, one at a time may write. A sample that something else has
+    changed since it was read is refused, never overwritten.
 
     Parameters
     ----------
     path
         The SQLite file; made with the first edit.
+    one_writer
+        Whether one program at a time may write; others are told so.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, one_writer: bool = True) -> None:
         self.path = Path(path)
+        self._connection = Connection(self.path, one_writer)
         self._names: dict[Path, str] = {}
         self._versions: dict[str, int] = {}
         self._pending: dict[str, list[_Operation]] = {}
         self._pending_names: dict[str, str] = {}
-        self._open: sqlite3.Connection | None = None
 
     def __del__(self) -> None:
         self.close()
 
     def close(self) -> None:
         """Let go of the file; the next edit opens it again."""
-        connection, self._open = self._open, None
-        if connection is not None:
-            connection.close()
+        self._connection.close()
+
+    def claim(self) -> None:
+        """Let no other program write until this one is closed.
+
+        Raises
+        ------
+        UserError
+            If another one writes, or nobody can.
+        """
+        self._connection.claim()
 
     @classmethod
     def beside(cls, folder: Path) -> AnnotationFile:
@@ -106,8 +116,8 @@ class AnnotationFile:
 
     @classmethod
     def of_user(cls) -> AnnotationFile:
-        """Return the file for images that belong to no project."""
-        return cls(platformdirs.user_data_path("napari-attmil") / FILE_NAME)
+        """Return the file for images that belong to no project; several programs may write it."""
+        return cls(platformdirs.user_data_path("napari-attmil") / FILE_NAME, one_writer=False)
 
     @classmethod
     def above(cls, image: Path) -> AnnotationFile | None:
@@ -133,7 +143,7 @@ class AnnotationFile:
         cells: StoredCells = {}
         found, versions = {}, {}
         if self.path.exists():
-            with self._reading() as connection:
+            with self._connection.reading() as connection:
                 images, cells = read_tables(connection, self._where(samples))
                 versions = dict(connection.execute("SELECT frames, version FROM versions"))
         for sample in samples:
@@ -148,7 +158,7 @@ class AnnotationFile:
         """Return a sample's edits that can be undone and redone, each list's next one last."""
         if not self.path.exists():
             return [], []
-        with self._reading() as connection:
+        with self._connection.reading() as connection:
             rows = connection.execute(
                 "SELECT state, title, content FROM edits WHERE frames = ? AND state IN (?, ?) "
                 "ORDER BY number",
@@ -162,7 +172,7 @@ class AnnotationFile:
         """Return all that was ever done to a sample, the first edit first."""
         if not self.path.exists():
             return []
-        with self._reading() as connection:
+        with self._connection.reading() as connection:
             rows = connection.execute(
                 f"SELECT {', '.join(JournalEntry._fields)} FROM edits WHERE frames = ? "
                 "ORDER BY number",
@@ -173,7 +183,7 @@ class AnnotationFile:
     def note_known(self, sample: Sample, entries: Sequence[JournalEntry]) -> None:
         """Note another person's edits, which a merge brings; errors as `record`."""
         key = _frames_key(self._places(sample))
-        with self._writing() as connection, connection:
+        with self._connection.writing() as connection, connection:
             connection.executemany(
                 f"INSERT INTO edits (frames, {', '.join(JournalEntry._fields)}) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -189,7 +199,7 @@ class AnnotationFile:
         """
         counted: dict[Place, tuple[float, ...]] = {}
         if self.path.exists():
-            with self._reading() as connection:
+            with self._connection.reading() as connection:
                 counted = {(row[0], row[1]): row[2:] for row in connection.execute(SUMMARY)}
         rows = [
             (sample.name, index, str(frame.path), frame.page, *counted.get(place, NOTHING_KNOWN))
@@ -315,7 +325,7 @@ class AnnotationFile:
 
     def _do_pending(self, key: str, name: str) -> None:
         """Do what is to be done on a sample, all of it or nothing."""
-        with self._writing() as connection, connection:
+        with self._connection.writing() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
             version = _version(connection, key)
             if self._versions.get(key, version) != version:
@@ -345,31 +355,6 @@ class AnnotationFile:
             relative = path.relative_to(folder) if path.is_relative_to(folder) else path
             self._names[frame.path] = relative.as_posix()
         return self._names[frame.path]
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with contextlib.closing(open_for_reading(self.path)) as connection:
-                yield connection
-        except (sqlite3.Error, OSError) as error:
-            raise UserError(
-                f"The boxes kept in {self.path} could not be read ({error}). Close what else uses "
-                "the file; if it is damaged, put a copy of yours in its place."
-            ) from error
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection that stays open: opening one takes longer than an edit."""
-        try:
-            if self._open is None:
-                self._open = open_for_writing(self.path)
-            yield self._open
-        except (sqlite3.Error, OSError) as error:
-            self.close()  # A drive that comes back needs to be opened afresh.
-            raise UserError(
-                f"Your boxes could not be kept in {self.path} ({error}); they stay in memory. "
-                "Free some space, or close what else uses the file: the next change tries again."
-            ) from error
 
 
 def author_name() -> str:
