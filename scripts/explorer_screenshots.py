@@ -18,10 +18,10 @@ from screenshots import settle, wait
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "images"
 LOOKS = (("dark", 1280, 800), ("light", 1280, 800))
-LARGE = ("dark", 3840, 2160)
+LARGE = (("dark", 3840, 2160), ("light", 3840, 2160))
 SAMPLE = "sickle-02-1"
-TABS = ("colours", "gallery", "table", "sample", "map", "cohort")
-LARGE_TABS = ("gallery",)
+TABS = ("colours", "gallery", "table", "sample", "map", "shape", "cohort", "teaching")
+COHORT_TABS = ("gallery", "map", "shape")
 
 
 def main() -> None:
@@ -29,16 +29,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=OUT, help="where the pictures go")
     parser.add_argument("--epochs", type=int, default=40, help="of the training")
+    parser.add_argument("--large", nargs="*", default=["gallery"], help="tabs also in 4K")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         # The pictures must neither show nor change this person's own settings and data.
         os.environ["NAPARI_CONFIG"] = str(Path(scratch) / "napari.yaml")
         os.environ["XDG_DATA_HOME"] = scratch
         options.out.mkdir(parents=True, exist_ok=True)
-        take_pictures(options.out, options.epochs)
+        take_pictures(options.out, options.epochs, options.large)
 
 
-def take_pictures(folder: Path, epochs: int) -> None:
+def take_pictures(folder: Path, epochs: int, large_tabs: list[str]) -> None:
     """Work through both panels, and take a picture of each tab."""
     import napari
 
@@ -53,8 +54,9 @@ def take_pictures(folder: Path, epochs: int) -> None:
     panel.context.image_choice.show_sample(SAMPLE)
     explorer.sample.prepare()
     wait(lambda: not explorer.sample._runner.busy)
+    fill_shape_tab(explorer)
     for tab in TABS:
-        looks = (*LOOKS, LARGE) if tab in LARGE_TABS else LOOKS
+        looks = (*LOOKS, *LARGE) if tab in large_tabs else LOOKS
         shoot(viewer, explorer, tab, folder, looks)
     explorer.close_panel()
     panel.close_panel()
@@ -85,14 +87,25 @@ def prepare(panel: Any, epochs: int) -> None:
     wait(lambda: not panel.context.runner.busy)
 
 
+def fill_shape_tab(explorer: Any) -> None:
+    """Measure all cells, and compare those of a high contribution with the others."""
+    explorer.context.exploration.set_scope("*")
+    explorer.show_tab(explorer.shape)
+    settle(1)
+    explorer.shape.measure()
+    wait(lambda: not explorer.shape._runner.busy)
+    settle(1)
+    explorer.shape._score.setCurrentIndex(explorer.shape._score.findData("contribution_sickle"))
+    explorer.shape.compare()
+
+
 def shoot(
     viewer: Any, explorer: Any, name: str, folder: Path, looks: tuple[tuple[str, int, int], ...]
 ) -> None:
     """Take pictures of the whole window with one tab in front."""
     tab = getattr(explorer, name)
     explorer.show_tab(tab)
-    whole_cohort = name in ("gallery", "map")
-    explorer.context.exploration.set_scope("*" if whole_cohort else "")
+    explorer.context.exploration.set_scope("*" if name in COHORT_TABS else "")
     if name == "gallery":
         tab._shown.setCurrentIndex(1)
         tab.invalidate()

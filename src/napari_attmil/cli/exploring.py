@@ -26,19 +26,20 @@ def report(
         Path, typer.Argument(help="Model file that `attmil train` wrote.", show_default=False)
     ],
     inputs: Inputs,
-    out: Annotated[Path, typer.Option(help="HTML file to write.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="HTML or PDF file to write.", show_default=False)],
     weights: Weights = None,
     min_score: MinScore = 0.5,
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
-    """Classify samples and write one page with their images, deciding cells and doubts."""
+    """Classify samples and report their images, deciding cells and doubts in one file."""
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.checkpoints import write_atomically
     from napari_attmil.explore.report import CAUTION, model_origin
-    from napari_attmil.explore.report_page import Finding, report_page
+    from napari_attmil.explore.report_content import Finding
+    from napari_attmil.explore.report_file import check_suffix, write_report
     from napari_attmil.images.reading import open_samples
 
+    check_suffix(out)  # before minutes of work
     detection = detection_settings(min_score, cell_diameter)
     samples = open_samples(inputs)
     detector = load_detector(weights, device)
@@ -52,8 +53,6 @@ def report(
         digests = {"model_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
     origin = model_origin(classifier, str(model), detector.digest)
     made_with = {**digests, "detection": detection.model_dump(), **origin}
-    *_, last = follow("Writing the report", report_page(findings, made_with))
-    with write_atomically(out) as temporary:
-        temporary.write_text(last.page, "utf-8")
+    list(follow("Writing the report", write_report(out, findings, made_with)))
     print(f"{len(findings)} samples reported in {out}")
     print(CAUTION)

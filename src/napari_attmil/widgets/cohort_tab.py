@@ -66,8 +66,8 @@ class CohortTab(ExplorerTab):
         self._view.setToolTip("Double-click a sample to open it; click a heading to sort.")
         self._report = QPushButton("Write report…")
         self._report.setToolTip(
-            "Write one page with images, boxes, deciding cells and doubts of all classified "
-            "samples; a browser shows and prints it."
+            "Write images, boxes, deciding cells and doubts of all classified samples into one "
+            "file: a page for the browser (HTML) or a document (PDF)."
         )
         self._confusion = ConfusionView()
         self._strips = PatientStrips()
@@ -146,7 +146,7 @@ class CohortTab(ExplorerTab):
 
     def report(self, path: Path) -> None:
         """Write a page about all classified samples, off the main thread."""
-        from napari_attmil.explore.report_page import Finding
+        from napari_attmil.explore.report_content import Finding
 
         session = self._context.session
         if session.cohort is None or session.classifier is None:
@@ -195,7 +195,7 @@ class CohortTab(ExplorerTab):
 
     def _ask_where_to_report(self) -> None:
         path, _ = QFileDialog.getSaveFileName(
-            self, "Write a report", "report.html", "Page (*.html)"
+            self, "Write a report", "report.html", "Page (*.html);;Document (*.pdf)"
         )
         if path:
             self.report(Path(path))

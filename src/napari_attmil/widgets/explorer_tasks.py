@@ -13,7 +13,6 @@ import pandas as pd
 
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.detector_models import detector_in_use
-from napari_attmil.checkpoints import write_atomically
 from napari_attmil.exploration import MAP_COLUMNS
 from napari_attmil.explore.projection import MapMethod, map_of_cells
 from napari_attmil.explore.report import model_origin
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags.classifier import Prediction
     from napari_attmil.bags.what_if import RemovalCurve, WhatIf
-    from napari_attmil.explore.report_page import Finding
+    from napari_attmil.explore.report_content import Finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,15 +177,12 @@ def map_cells(
 def write_report(
     stop: Event, path: Path, findings: Sequence[Finding], classifier: Any, name: str
 ) -> Generator[Progress, None, Path | None]:
-    """Write one page about classified samples; stopped early, write nothing."""
-    from napari_attmil.explore.report_page import report_page
+    """Write a report about classified samples; stopped early, write nothing."""
+    from napari_attmil.explore import report_file
 
-    page = ""
-    for step in report_page(findings, model_origin(classifier, name, classifier.detector_digest)):
+    origin = model_origin(classifier, name, classifier.detector_digest)
+    for step in report_file.write_report(path, findings, origin):
         yield Progress(step.done, step.total, f"Writing sample {step.done} of {step.total}")
-        page = step.page
-        if stop.is_set():
+        if stop.is_set() and step.done < step.total:
             return None
-    with write_atomically(path) as temporary:
-        temporary.write_text(page, "utf-8")
     return path

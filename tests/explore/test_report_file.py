@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from pypdf import PdfReader
 
 from napari_attmil.bags.classifier import Prediction
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.explore.report import CAUTION
-from napari_attmil.explore.report_page import Finding, report_page
+from napari_attmil.explore.report_blocks import Heading, Listing
+from napari_attmil.explore.report_content import Finding
+from napari_attmil.explore.report_file import ReportProgress, write_report
+from napari_attmil.explore.report_pdf import pdf_file
 from napari_attmil.explore.report_pictures import PICTURE_PX, boxed_picture, thumbnail
 from napari_attmil.images.cohort import Frame, Sample
+from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +57,14 @@ def finding(tmp_path: Path) -> Finding:
     return Finding(sample, boxes, prediction)
 
 
+def written(path: Path, *findings: Finding) -> list[ReportProgress]:
+    return list(write_report(path, findings, {"detector": "d1gest", "model_sha256": "5ha"}))
+
+
 def page_of(*findings: Finding) -> str:
-    *_, last = report_page(findings, {"detector": "d1gest", "model_sha256": "5ha"})
-    return last.page
+    path = findings[0].sample.frames[0].path.with_name("report.html")
+    written(path, *findings)
+    return path.read_text("utf-8")
 
 
 def test_page_needs_no_other_file_and_escapes_names(finding: Finding) -> None:
@@ -96,12 +106,44 @@ def test_image_with_the_most_attention_comes_first(finding: Finding) -> None:
     assert captions == [("1", "1", "60"), ("0", "2", "40")]
 
 
-def test_page_is_written_a_sample_at_a_time(finding: Finding) -> None:
-    steps = list(report_page([finding, finding], {}))
-    assert [(step.done, step.total, bool(step.page)) for step in steps] == [
-        (1, 2, False),
-        (2, 2, True),
-    ]
+def test_report_is_written_a_sample_at_a_time_and_kept_at_the_end(
+    finding: Finding, tmp_path: Path
+) -> None:
+    steps = write_report(tmp_path / "r.html", [finding, finding], {})
+    assert next(steps) == ReportProgress(1, 2) and not (tmp_path / "r.html").exists()
+    assert list(steps) == [ReportProgress(2, 2)] and (tmp_path / "r.html").exists()
+
+
+def test_pdf_says_the_same_in_text_that_can_be_searched(finding: Finding, tmp_path: Path) -> None:
+    written(tmp_path / "r.pdf", finding)
+    text = "".join(page.extract_text() for page in PdfReader(tmp_path / "r.pdf").pages)
+    text = " ".join(text.split())
+    assert "P<7>" in text and "sick & tired" in text and "2 of 2 models agree" in text
+    assert CAUTION in text and finding.boxes.digest() in text and "5ha" in text
+    assert "box 20, 60, 50, 90 px" in text and "every picture shows 15 µm" in text
+
+
+def test_pdf_holds_the_pixels_of_the_highest_cell(finding: Finding, tmp_path: Path) -> None:
+    written(tmp_path / "r.pdf", finding)
+    shown = [i.image for page in PdfReader(tmp_path / "r.pdf").pages for i in page.images]
+    expected = np.asarray(thumbnail(image(1), CORNERS[2], 15 / 0.25))
+    assert any(np.array_equal(np.asarray(each), expected) for each in shown)
+
+
+def test_pdf_takes_names_in_other_scripts_and_texts_longer_than_a_page(tmp_path: Path) -> None:
+    blocks = [Heading("Пациент Ωμέγα", 1), Listing("All", "x" * 300 + "\n" + "line\n" * 400)]
+    (tmp_path / "r.pdf").write_bytes(pdf_file("Title", blocks))
+    pages = PdfReader(tmp_path / "r.pdf").pages
+    text = "".join(page.extract_text() for page in pages)
+    assert "Пациент Ωμέγα" in text and text.count("x") == 300 and text.count("line") == 400
+    assert len(pages) > 2
+
+
+def test_other_suffixes_are_refused_with_those_that_are_known(
+    finding: Finding, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"'r\.docx'; choose a name that ends in \.html or \.pdf"):
+        written(tmp_path / "r.docx", finding)
 
 
 def test_wide_image_is_shrunk_and_its_boxes_with_it() -> None:
