@@ -36,7 +36,7 @@ def said(sample, sickle):
     )
 
 
-def fake_classify_cohort(stop, cohort, states, classifier, device_name):
+def fake_classify_cohort(stop, cohort, states, classifier, detection, device_name):
     yield Progress(0, len(cohort), "Loading")
     for done, sample in enumerate(cohort.samples):
         yield Progress(
