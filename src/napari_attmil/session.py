@@ -21,7 +21,8 @@ from napari_attmil.cells.corrections import (
     move_box,
     with_corrections,
 )
-from napari_attmil.sample_state import SampleRecord, SampleState, follow_rows
+from napari_attmil.cells.following import count_in_words, follow_shown
+from napari_attmil.sample_state import SampleRecord, SampleState
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -178,13 +179,13 @@ class Session:
         """Confirm boxes of the detector as they are."""
         boxes = accept_boxes(self.boxes, cell_ids)
         count = int(np.count_nonzero(boxes.source != self.boxes.source))
-        self._edit(f"Accept {_boxes(count)}", boxes=boxes)
+        self._edit(f"Accept {count_in_words(count)}", boxes=boxes)
 
     def delete(self, cell_ids: npt.ArrayLike) -> None:
         """Delete cells for good: a later detection does not bring them back."""
         gone = self.boxes[np.isin(self.boxes.cell_id, np.asarray(cell_ids))]
         self._edit(
-            f"Delete {_boxes(len(gone))}",
+            f"Delete {count_in_words(len(gone))}",
             boxes=delete_boxes(self.boxes, cell_ids),
             deleted=Boxes.concatenate([self.state.deleted, gone]),
         )
@@ -249,26 +250,25 @@ class Session:
         )
 
     def follow(
-        self, cell_ids: npt.ArrayLike, image_index: npt.ArrayLike, xyxy: npt.ArrayLike
+        self,
+        cell_ids: npt.ArrayLike,
+        image_index: npt.ArrayLike,
+        xyxy: npt.ArrayLike,
+        images: npt.ArrayLike | None = None,
     ) -> IntArray:
-        """Make the boxes what a person sees, as one step of undo; see `follow_rows`.
+        """Make the boxes what a person sees, as one step of undo; see `follow_shown`.
 
         Returns
         -------
         (n,) int64
             The id of each row; 0 for a row too small to be a cell, which is left out.
         """
-        before = self.boxes
-        boxes, ids = follow_rows(before, cell_ids, image_index, xyxy, self._record.next_id)
-        if boxes.in_order().digest() != before.in_order().digest():
-            gone = before[~np.isin(before.cell_id, boxes.cell_id)]
-            drawn = int(np.count_nonzero(~np.isin(boxes.cell_id, before.cell_id)))
-            self._edit(
-                _what_was_done(drawn, len(gone)),
-                boxes=boxes,
-                deleted=Boxes.concatenate([self.state.deleted, gone]),
-            )
-        return ids
+        first_id = self._record.next_id
+        followed = follow_shown(self.boxes, cell_ids, image_index, xyxy, first_id, images)
+        if followed.title:
+            deleted = Boxes.concatenate([self.state.deleted, followed.gone])
+            self._edit(followed.title, boxes=followed.boxes, deleted=deleted)
+        return followed.cell_id
 
     @property
     def can_undo(self) -> bool:
@@ -414,13 +414,3 @@ class Session:
 def sample_key(name: str) -> str:
     """Return the session's key of a cohort's sample."""
     return f"sample:{name}"
-
-
-def _boxes(count: int) -> str:
-    return "1 box" if count == 1 else f"{count} boxes"
-
-
-def _what_was_done(drawn: int, deleted: int) -> str:
-    """Return what a person did in the layer; what was neither drawn nor deleted was moved."""
-    parts = [f"{verb} {_boxes(n)}" for verb, n in (("draw", drawn), ("delete", deleted)) if n]
-    return " and ".join(parts).capitalize() if parts else "Move boxes"

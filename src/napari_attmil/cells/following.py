@@ -1,0 +1,145 @@
+"""Boxes made what a person sees, row by row, in a layer that shows all of them or some images'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, FloatArray, IntArray
+from napari_attmil.cells.corrections import add_box, delete_boxes, move_box
+
+SAME_PLACE_PX: Final = 0.01
+"""Corners closer than this did not move: layers keep float64, boxes float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """What a person did, told from the rows that are shown now.
+
+    Attributes
+    ----------
+    boxes
+        The cells now, those of images that are not shown among them.
+    gone
+        The cells that were deleted.
+    cell_id
+        (n,) the id of each row; 0 for a row too small to be a cell, which is left out.
+    title
+        What was done, in a person's words; empty if nothing was.
+    """
+
+    boxes: Boxes
+    gone: Boxes
+    cell_id: IntArray
+    title: str
+
+
+def follow_shown(
+    boxes: Boxes,
+    cell_ids: npt.ArrayLike,
+    image_index: npt.ArrayLike,
+    xyxy: npt.ArrayLike,
+    first_id: int = 1,
+    images: npt.ArrayLike | None = None,
+) -> Followed:
+    """Return what a person did to boxes; see `follow_rows`.
+
+    Parameters
+    ----------
+    boxes
+        The cells before.
+    cell_ids, image_index, xyxy
+        (n,), (n,) and (n, 4), as shown.
+    first_id
+        New boxes get no smaller id than this; larger than those of all `boxes`.
+    images
+        The images whose boxes are shown; all by default. Boxes of the others stay as they are.
+    """
+    everything = np.ones(len(boxes), dtype=bool)
+    is_shown = everything if images is None else np.isin(boxes.image_index, images)
+    before = boxes[is_shown]
+    now, ids = follow_rows(before, cell_ids, image_index, xyxy, first_id)
+    if now.in_order().digest() == before.in_order().digest():
+        return Followed(boxes, Boxes.empty(), ids, "")
+    gone = before[~np.isin(before.cell_id, now.cell_id)]
+    drawn = int(np.count_nonzero(~np.isin(now.cell_id, before.cell_id)))
+    joined = Boxes.concatenate([boxes[~is_shown], now])
+    return Followed(joined, gone, ids, _what_was_done(drawn, len(gone)))
+
+
+def follow_rows(
+    boxes: Boxes,
+    cell_ids: npt.ArrayLike,
+    image_index: npt.ArrayLike,
+    xyxy: npt.ArrayLike,
+    first_id: int = 1,
+) -> tuple[Boxes, IntArray]:
+    """Return boxes that are what a person sees.
+
+    Rows of an unknown id, or of one that an earlier row has, are new boxes of a person; rows of
+    a known id that lie elsewhere were moved; cells without a row were deleted.
+
+    Parameters
+    ----------
+    boxes
+        The cells before.
+    cell_ids, image_index, xyxy
+        (n,), (n,) and (n, 4), as shown.
+    first_id
+        New boxes get no smaller id than this.
+
+    Returns
+    -------
+    Boxes
+        The cells now.
+    (n,) int64
+        The id of each row; 0 for a row too small to be a cell, which is left out.
+    """
+    images = np.asarray(image_index, dtype=np.int32)
+    corners = np.asarray(xyxy, dtype=np.float32).reshape(-1, 4)
+    sides = np.abs(corners[:, 2:] - corners[:, :2])
+    large_enough = np.all(sides >= MIN_SIDE_PX, axis=1)
+    ids = np.array(cell_ids, dtype=np.int64)
+    known = _rows_of_cells(boxes, ids, images) & large_enough
+    ids[~known] = 0
+    now = delete_boxes(boxes, np.setdiff1d(boxes.cell_id, ids))
+    rows = np.flatnonzero(known)
+    before = now[now.index_of(ids[rows])].xyxy
+    for row in rows[have_moved(before, corners[rows])]:
+        now = move_box(now, int(ids[row]), corners[row])
+    for row in np.flatnonzero(~known & large_enough):
+        now = add_box(now, int(images[row]), corners[row], first_id)
+        ids[row] = now.cell_id[-1]
+        first_id = now.next_id
+    return now, ids
+
+
+def _rows_of_cells(
+    boxes: Boxes, ids: IntArray, images: npt.NDArray[np.int32]
+) -> npt.NDArray[np.bool_]:
+    """Return which rows are the first of a cell of `boxes`, in that cell's image."""
+    image_of = dict(zip(boxes.cell_id.tolist(), boxes.image_index.tolist(), strict=True))
+    known = np.zeros(len(ids), dtype=bool)
+    _, first = np.unique(ids, return_index=True)
+    known[first] = [image_of.get(int(ids[row])) == images[row] for row in first]
+    return known
+
+
+def have_moved(before: FloatArray, after: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return (n,) which of (n, 4) boxes lie elsewhere than before."""
+    return np.asarray(np.any(np.abs(before - after) > SAME_PLACE_PX, axis=1))
+
+
+def count_in_words(count: int) -> str:
+    """Return "1 box", "2 boxes"."""
+    return "1 box" if count == 1 else f"{count} boxes"
+
+
+def _what_was_done(drawn: int, deleted: int) -> str:
+    """Return what a person did in the layer; what was neither drawn nor deleted was moved."""
+    counts = (("draw", drawn), ("delete", deleted))
+    parts = [f"{verb} {count_in_words(count)}" for verb, count in counts if count]
+    return " and ".join(parts).capitalize() if parts else "Move boxes"
