@@ -10,7 +10,8 @@ from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.explore.colours import MODEL_COLOUR, PERSON_COLOUR, UNSCORED_COLOUR
 from napari_attmil.images.cohort import Sample
 from napari_attmil.session import Session
-from napari_attmil.widgets.layers import CellsLayer, from_vertices, to_vertices
+from napari_attmil.widgets.box_shapes import from_vertices, to_vertices
+from napari_attmil.widgets.layers import CellsLayer
 
 DETECTED = Boxes.from_detections(
     [0, 0, 2], [[10, 20, 40, 30], [50, 20, 70, 40], [10, 60, 30, 80]], [0.9, 0.8, 0.7]

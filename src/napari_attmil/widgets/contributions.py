@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_attmil.images.simulation import ClassName
 from napari_attmil.settings import UserError
+from napari_attmil.widgets.box_shapes import NOT_HELD, from_vertices
 from napari_attmil.widgets.image_layers import AXIS_LABELS, sample_layer_data
-from napari_attmil.widgets.layers import from_vertices
+
+if TYPE_CHECKING:
+    from napari_attmil.cells.boxes import Boxes
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -60,25 +63,35 @@ def folder_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Lay
 
 
 def write_boxes(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the boxes of a Shapes layer as CSV: one row a box, in pixels of the image's data."""
+    """Write the boxes of a Shapes layer as CSV: one row a box, in pixels of the image's data.
+
+    Boxes of the plugin's own layer are written for all images, also where it shows one only.
+    """
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.explore.cell_table import cell_table, write_cells
     from napari_attmil.images.cohort import Frame, Sample
 
+    not_held = meta.get("metadata", {}).get(NOT_HELD, Boxes.empty())
+    boxes = Boxes.concatenate([not_held, _boxes_of_layer(data, meta, not_held.next_id)])
+    name = Path(meta.get("name", "boxes"))
+    frames = tuple(Frame(name, page) for page in range(int(boxes.image_index.max(initial=-1)) + 1))
+    write_cells(Path(path), [cell_table(Sample(str(name), str(name), None, frames), boxes)])
+    return [path]
+
+
+def _boxes_of_layer(data: Any, meta: dict[str, Any], first_id: int) -> Boxes:
+    """Return what a Shapes layer holds; ids count from `first_id` where it has none."""
+    from napari_attmil.cells.boxes import Boxes
+
     images, xyxy = from_vertices(list(data))
-    features = meta.get("features", {})
-    count = len(images)
-    boxes = Boxes(
-        cell_id=_column(features, "cell_id", count, np.arange(1, count + 1)),
+    features, count = meta.get("features", {}), len(images)
+    return Boxes(
+        cell_id=_column(features, "cell_id", count, np.arange(first_id, first_id + count)),
         image_index=images.astype(np.int32),
         xyxy=xyxy,
         score=_column(features, "score", count, np.ones(count)),
         source=np.zeros(count, dtype=np.uint8),
     )
-    name = Path(meta.get("name", "boxes"))
-    frames = tuple(Frame(name, page) for page in range(int(images.max(initial=-1)) + 1))
-    write_cells(Path(path), [cell_table(Sample(str(name), str(name), None, frames), boxes)])
-    return [path]
 
 
 def _simulated_sample(label: ClassName) -> list[LayerData]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_attmil.cells.boxes import Boxes, FloatArray
-from napari_attmil.widgets.layers import to_vertices
+from napari_attmil.widgets.box_shapes import to_vertices
 
 if TYPE_CHECKING:
     from napari_attmil.widgets.context import PanelContext

@@ -1,32 +1,33 @@
-"""Boxes as a Shapes layer, and what a person does to them there.
-
-The only place that swaps (x, y) and (y, x). Everything is in pixels of the image's data; scale
-and translation belong to the layers alone.
-"""
+"""The layer of boxes, and what a person does to them there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
 
-from napari_attmil.cells.boxes import SOURCE_NAMES, Boxes, FloatArray, IntArray
+from napari_attmil.cells.boxes import Boxes, IntArray
 from napari_attmil.exploration import Exploration
 from napari_attmil.explore.colours import PERSON_COLOUR
 from napari_attmil.session import Session
+from napari_attmil.widgets.box_shapes import (
+    NOT_HELD,
+    Portion,
+    edge_widths,
+    features_of,
+    features_of_drawn,
+    from_vertices,
+    is_upright,
+    to_vertices,
+)
 
 LAYER_NAME = "Cells"
 IS_CELLS = "napari-attmil cells"
 """Key of the metadata that marks the layer."""
-EDGE_SHARE = 0.045
-"""Width of a box's edge as a share of the median cell diameter."""
-WIDTH_OF_SOURCE = np.array([0.8, 1.8, 1.3])
-"""Of boxes of the detector, of a person, and accepted: times the usual width."""
 SMALLEST_ON_SCREEN_PX = 90
 """A cell that is jumped to is shown at least this large."""
 
@@ -34,40 +35,14 @@ _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 _PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
 
 
-def to_vertices(boxes: Boxes, ndim: int) -> npt.NDArray[np.float64]:
-    """Return (n, 4, ndim) corners as Shapes stores them: (frame,) row, column."""
-    x_min, y_min, x_max, y_max = boxes.xyxy.astype(np.float64).T
-    rows = np.stack([y_min, y_min, y_max, y_max], axis=1)
-    columns = np.stack([x_min, x_max, x_max, x_min], axis=1)
-    corners = [rows, columns]
-    if ndim == 3:
-        frames = np.repeat(boxes.image_index.astype(np.float64)[:, np.newaxis], 4, axis=1)
-        corners.insert(0, frames)
-    return np.stack(corners, axis=-1)
-
-
-def from_vertices(shapes: Sequence[npt.NDArray[Any]]) -> tuple[IntArray, FloatArray]:
-    """Return (n,) image indices and (n, 4) xyxy around shapes of any kind.
-
-    Each shape has (m, 2) or (m, 3) vertices; a rotated rectangle or a polygon becomes the
-    upright box around it.
-    """
-    images = np.zeros(len(shapes), dtype=np.int64)
-    xyxy = np.zeros((len(shapes), 4), dtype=np.float32)
-    for row, vertices in enumerate(shapes):
-        if vertices.shape[1] == 3:
-            images[row] = round(float(vertices[0, 0]))
-        low, high = vertices[:, -2:].min(axis=0), vertices[:, -2:].max(axis=0)
-        xyxy[row] = low[1], low[0], high[1], high[0]
-    return images, xyxy
-
-
 class CellsLayer:
     """Keeps one Shapes layer and the session's boxes the same.
 
     What a person draws, moves, pastes or deletes goes into the session; what the session says
-    comes back into the layer. The layer may be removed at any time: its boxes stay in the
-    session, and it is made again when it is needed.
+    comes back into the layer. Of a sample with very many boxes the layer holds those of the shown
+    image only (see `Portion`), and is filled anew when the viewer turns to another image. The
+    layer may be removed at any time: its boxes stay in the session, and it is made again when it
+    is needed.
 
     Parameters
     ----------
@@ -86,10 +61,13 @@ class CellsLayer:
         self._exploration = exploration or Exploration(session)
         self._image: Any = None
         self._layer: Any = None
+        self._portion = Portion()
+        self._is_pressed = False
         self._writing = False
         self._following = False
         self._closed = False
         viewer.layers.events.removed.connect(self._on_layer_removed)
+        viewer.dims.events.current_step.connect(self._on_turned)
         session.boxes_changed.connect(self._on_boxes_changed)
         session.prediction_changed.connect(self.recolour)
         self._exploration.colouring_changed.connect(self.recolour)
@@ -117,6 +95,7 @@ class CellsLayer:
         self._closed = True
         self._watch_image(None)
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        self._viewer.dims.events.current_step.disconnect(self._on_turned)
         self._session.boxes_changed.disconnect(self._on_boxes_changed)
         self._session.prediction_changed.disconnect(self.recolour)
         self._exploration.colouring_changed.disconnect(self.recolour)
@@ -172,7 +151,7 @@ class CellsLayer:
         if self._layer is None and not len(self._session.boxes):
             return
         self._ensure()
-        if self._agrees():
+        if self._portion == self._wanted_portion() and self._agrees():
             self._write_features()
             self.recolour()
         else:
@@ -195,6 +174,7 @@ class CellsLayer:
             self._layer.events.data.connect(self._on_layer_data)
             self._layer.events.features.connect(self._on_layer_features)
             self._layer.selected_data.events.items_changed.connect(self._on_layer_selection)
+            self._layer.mouse_drag_callbacks.append(self._on_press)
             self._rewrite()
         return self._layer
 
@@ -203,7 +183,7 @@ class CellsLayer:
         layer = self._viewer.add_shapes(
             ndim=self._image.ndim,
             name=LAYER_NAME,
-            features=_features(Boxes.empty()),
+            features=features_of(Boxes.empty()),
             edge_color=np.array(PERSON_COLOUR),
             face_color="transparent",
             opacity=0.9,
@@ -225,20 +205,22 @@ class CellsLayer:
         """Replace all shapes, ordered by image, and their features together."""
         if self._layer is None:
             return
-        boxes = self._session.boxes.sorted_by_image()
-        order = self._session.boxes.index_of(boxes.cell_id)
+        self._portion = self._wanted_portion()
+        sample = self._session.boxes
+        boxes = self._portion.held(sample).sorted_by_image()
         with _Flag(self, "_writing"):
             self._layer.data = []
-            self._layer.features = _features(Boxes.empty())
+            self._layer.features = features_of(Boxes.empty())
             if len(boxes):
+                widths = edge_widths(boxes, sample)
                 self._layer.add(
                     list(to_vertices(boxes, self._layer.ndim)),
                     shape_type="rectangle",
-                    edge_width=_edge_widths(boxes),
-                    edge_color=self._exploration.colours()[order],
+                    edge_width=widths,
+                    edge_color=self._exploration.colours()[sample.index_of(boxes.cell_id)],
                     face_color="transparent",
                 )
-                self._layer.current_edge_width = float(_edge_widths(boxes).max())
+                self._layer.current_edge_width = float(widths.max())
             self._layer.current_edge_color = PERSON_COLOUR
         self._write_features(boxes)
         self._show_selection()
@@ -248,21 +230,48 @@ class CellsLayer:
         if boxes is None:
             boxes = self._session.boxes[self._rows_in_session()]
         with _Flag(self, "_writing"):
-            self._layer.features = _features(boxes)
-            self._layer.feature_defaults = (
-                _features(Boxes.empty()).reindex([0]).assign(cell_id=0, score=1.0, source="person")
-            )
+            self._layer.features = features_of(boxes)
+            self._layer.feature_defaults = features_of_drawn()
+        self._layer.metadata[NOT_HELD] = self._portion.others(self._session.boxes)
+
+    def _wanted_portion(self) -> Portion:
+        return Portion.of_sample(len(self._session.boxes), self.current_image_index())
+
+    def _held(self) -> Boxes:
+        """Return the session's boxes that the layer is to hold."""
+        return self._portion.held(self._session.boxes)
+
+    def _on_turned(self) -> None:
+        """Follow the viewer to another image, but not out of a person's hand."""
+        if self._layer is None or self._is_pressed:
+            return
+        if self._portion != self._wanted_portion():
+            self._rewrite()
+
+    def _on_press(self, layer: Any, event: Any) -> Generator[None, None, None]:
+        """Leave the shapes alone as long as one of them is drawn or dragged."""
+        self._is_pressed = True
+        yield
+        while event.type == "mouse_move":
+            yield
+        self._is_pressed = False
+        # Not within napari's own event, which still has to finish its drawing.
+        QTimer.singleShot(0, self._on_turned)
 
     def _agrees(self) -> bool:
-        """Return whether the layer shows just the session's boxes."""
-        ids, boxes = self._row_ids(), self._session.boxes
-        if len(ids) != len(boxes) or not np.array_equal(np.sort(ids), np.sort(boxes.cell_id)):
+        """Return whether the layer shows just the boxes that it is to hold."""
+        ids = self._row_ids()
+        if not self._is_held(ids):
             return False
         images, xyxy = from_vertices(self._layer.data)
-        shown = boxes[boxes.index_of(ids)]
+        shown = self._session.boxes[self._rows_in_session()]
         return np.array_equal(images, shown.image_index) and np.allclose(
             xyxy, shown.xyxy, atol=0.01
         )
+
+    def _is_held(self, ids: IntArray) -> bool:
+        """Return whether ids are just those of the boxes that the layer is to hold."""
+        return np.array_equal(np.sort(ids), np.sort(self._held().cell_id))
 
     def _show_selection(self) -> None:
         if self._layer is None or self._following:
@@ -281,7 +290,7 @@ class CellsLayer:
 
     def _on_layer_features(self) -> None:
         # A paste tells of features only; other edits have been followed by now.
-        if not self._writing and self._layer.nshapes != len(self._session.boxes):
+        if not self._writing and self._layer.nshapes != len(self._held()):
             self._follow()
 
     def _follow(self) -> None:
@@ -289,8 +298,8 @@ class CellsLayer:
         shapes = self._layer.data
         images, xyxy = from_vertices(shapes)
         with _Flag(self, "_following"):
-            ids = self._session.follow(self._row_ids(), images, xyxy)
-        if np.any(ids == 0) or not all(_is_upright(vertices) for vertices in shapes):
+            ids = self._session.follow(self._row_ids(), images, xyxy, self._portion.images)
+        if not self._is_held(ids) or not all(is_upright(vertices) for vertices in shapes):
             # Not within napari's own event, which still has to finish its drawing.
             QTimer.singleShot(0, self._rewrite)
             return
@@ -353,6 +362,8 @@ class CellsLayer:
         layer.events.data.disconnect(self._on_layer_data)
         layer.events.features.disconnect(self._on_layer_features)
         layer.selected_data.events.items_changed.disconnect(self._on_layer_selection)
+        layer.mouse_drag_callbacks.remove(self._on_press)
+        self._is_pressed = False
 
 
 class _Flag:
@@ -367,29 +378,3 @@ class _Flag:
 
     def __exit__(self, *error: object) -> None:
         setattr(self._owner, self._name, self._before)
-
-
-def _features(boxes: Boxes) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "cell_id": boxes.cell_id,
-            "score": boxes.score.astype(np.float64),
-            "source": np.array(SOURCE_NAMES, dtype=object)[boxes.source],
-        }
-    )
-
-
-def _edge_widths(boxes: Boxes) -> npt.NDArray[np.float64]:
-    """Return (n,) widths in pixels; who made a box is told without colour too."""
-    width = float(np.clip(np.median(boxes.diameter_px) * EDGE_SHARE, 0.8, 20))
-    return width * WIDTH_OF_SOURCE[boxes.source]
-
-
-def _is_upright(vertices: npt.NDArray[Any]) -> bool:
-    """Return whether vertices are those of a rectangle along the axes."""
-    if len(vertices) != 4:
-        return False
-    corners = vertices[:, -2:]
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    off = np.minimum(np.abs(corners - low), np.abs(corners - high))
-    return bool(off.max() < 0.01)

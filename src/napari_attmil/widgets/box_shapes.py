@@ -1,0 +1,120 @@
+"""Boxes as shapes of a layer, and shapes as boxes.
+
+The only place that swaps (x, y) and (y, x). Everything is in pixels of the image's data; scale
+and translation belong to the layers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from napari_attmil.cells.boxes import SOURCE_NAMES, Boxes, FloatArray, IntArray
+
+EDGE_SHARE = 0.045
+"""Width of a box's edge as a share of the median cell diameter."""
+WIDTH_OF_SOURCE = np.array([0.8, 1.8, 1.3])
+"""Of boxes of the detector, of a person, and accepted: times the usual width."""
+NOT_HELD = "napari-attmil cells of other images"
+"""Key of a layer's metadata with the sample's `Boxes` that the layer does not hold."""
+MOST_SHAPES = 5000
+"""With more boxes in a sample napari's layer is too slow to hold them all."""
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Which of a sample's boxes a layer holds.
+
+    Attributes
+    ----------
+    image_index
+        The boxes of this image only; of all images if None.
+    """
+
+    image_index: int | None = None
+
+    @classmethod
+    def of_sample(cls, count: int, image_index: int) -> Portion:
+        """Return what a layer holds of a sample with so many boxes, this image being shown."""
+        return cls(image_index if count > MOST_SHAPES else None)
+
+    @property
+    def images(self) -> list[int] | None:
+        """The images whose boxes are held; None for all."""
+        return None if self.image_index is None else [self.image_index]
+
+    def held(self, boxes: Boxes) -> Boxes:
+        """Return those of a sample's boxes that the layer holds."""
+        return boxes if self.image_index is None else boxes.of_image(self.image_index)
+
+    def others(self, boxes: Boxes) -> Boxes:
+        """Return those of a sample's boxes that the layer does not hold."""
+        return boxes[boxes.image_index != self.image_index] if self.images else Boxes.empty()
+
+
+def to_vertices(boxes: Boxes, ndim: int) -> npt.NDArray[np.float64]:
+    """Return (n, 4, ndim) corners as Shapes stores them: (frame,) row, column."""
+    x_min, y_min, x_max, y_max = boxes.xyxy.astype(np.float64).T
+    rows = np.stack([y_min, y_min, y_max, y_max], axis=1)
+    columns = np.stack([x_min, x_max, x_max, x_min], axis=1)
+    corners = [rows, columns]
+    if ndim == 3:
+        frames = np.repeat(boxes.image_index.astype(np.float64)[:, np.newaxis], 4, axis=1)
+        corners.insert(0, frames)
+    return np.stack(corners, axis=-1)
+
+
+def from_vertices(shapes: Sequence[npt.NDArray[Any]]) -> tuple[IntArray, FloatArray]:
+    """Return (n,) image indices and (n, 4) xyxy around shapes of any kind.
+
+    Each shape has (m, 2) or (m, 3) vertices; a rotated rectangle or a polygon becomes the
+    upright box around it.
+    """
+    images = np.zeros(len(shapes), dtype=np.int64)
+    xyxy = np.zeros((len(shapes), 4), dtype=np.float32)
+    for row, vertices in enumerate(shapes):
+        if vertices.shape[1] == 3:
+            images[row] = round(float(vertices[0, 0]))
+        low, high = vertices[:, -2:].min(axis=0), vertices[:, -2:].max(axis=0)
+        xyxy[row] = low[1], low[0], high[1], high[0]
+    return images, xyxy
+
+
+def features_of(boxes: Boxes) -> pd.DataFrame:
+    """Return one row a box: what a layer's features say of it."""
+    return pd.DataFrame(
+        {
+            "cell_id": boxes.cell_id,
+            "score": boxes.score.astype(np.float64),
+            "source": np.array(SOURCE_NAMES, dtype=object)[boxes.source],
+        }
+    )
+
+
+def features_of_drawn() -> pd.DataFrame:
+    """Return the one row of features that a box has which a person has just drawn."""
+    return features_of(Boxes.empty()).reindex([0]).assign(cell_id=0, score=1.0, source="person")
+
+
+def edge_widths(boxes: Boxes, sample: Boxes) -> npt.NDArray[np.float64]:
+    """Return (n,) widths in pixels of some of a sample's boxes.
+
+    They fit the size of the sample's cells, n > 0; who made a box is told without colour too.
+    """
+    width = float(np.clip(np.median(sample.diameter_px) * EDGE_SHARE, 0.8, 20))
+    return width * WIDTH_OF_SOURCE[boxes.source]
+
+
+def is_upright(vertices: npt.NDArray[Any]) -> bool:
+    """Return whether vertices are those of a rectangle along the axes."""
+    if len(vertices) != 4:
+        return False
+    corners = vertices[:, -2:]
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    off = np.minimum(np.abs(corners - low), np.abs(corners - high))
+    return bool(off.max() < 0.01)
