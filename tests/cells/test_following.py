@@ -103,7 +103,7 @@ def test_image_without_any_row_has_lost_its_own_boxes_only():
 
 def test_box_added_to_an_image_that_is_not_shown_is_new_there():
     rows = [*BOXES.xyxy[:2].tolist(), [50, 50, 60, 60]]
-    followed = follow_shown(BOXES, [1, 2, 3], [0, 0, 1], rows, first_id=7, images=[0])
+    followed = follow_shown(BOXES, [1, 2, 0], [0, 0, 1], rows, first_id=7, images=[0])
     assert followed.cell_id.tolist() == [1, 2, 7]
     assert dict(zip(followed.boxes.cell_id, followed.boxes.image_index, strict=True)) == {
         1: 0,
@@ -112,6 +112,8 @@ def test_box_added_to_an_image_that_is_not_shown_is_new_there():
         7: 1,
     }
     assert followed.title == "Draw 1 box"
+    again = follow_shown(followed.boxes, [1, 2, 7], [0, 0, 1], rows, first_id=8, images=[0])
+    assert again.title == "" and again.cell_id.tolist() == [1, 2, 7]
 
 
 @given(

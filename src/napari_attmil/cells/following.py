@@ -56,18 +56,24 @@ def follow_shown(
     first_id
         New boxes get no smaller id than this; larger than those of all `boxes`.
     images
-        The images whose boxes are shown; all by default. Boxes of the others stay as they are.
+        The images whose boxes are shown; all by default. Boxes of the others stay as they are,
+        and a row that lies in one of them is a new box there, unless it has the id of one.
     """
-    everything = np.ones(len(boxes), dtype=bool)
-    is_shown = everything if images is None else np.isin(boxes.image_index, images)
-    before = boxes[is_shown]
-    now, ids = follow_rows(before, cell_ids, image_index, xyxy, first_id)
+    if images is None:
+        images = np.unique(boxes.image_index)
+    is_shown = np.isin(boxes.image_index, images)
+    before, others = boxes[is_shown], boxes[~is_shown]
+    ids, rows_image = np.array(cell_ids, dtype=np.int64), np.asarray(image_index, dtype=np.int32)
+    to_follow = ~_rows_of_cells(others, ids, rows_image)
+    corners = np.asarray(xyxy, dtype=np.float32).reshape(-1, 4)[to_follow]
+    now, ids[to_follow] = follow_rows(
+        before, ids[to_follow], rows_image[to_follow], corners, first_id
+    )
     if now.in_order().digest() == before.in_order().digest():
         return Followed(boxes, Boxes.empty(), ids, "")
     gone = before[~np.isin(before.cell_id, now.cell_id)]
     drawn = int(np.count_nonzero(~np.isin(now.cell_id, before.cell_id)))
-    joined = Boxes.concatenate([boxes[~is_shown], now])
-    return Followed(joined, gone, ids, _what_was_done(drawn, len(gone)))
+    return Followed(Boxes.concatenate([others, now]), gone, ids, _what_was_done(drawn, len(gone)))
 
 
 def follow_rows(

@@ -300,6 +300,8 @@ class CellsLayer:
         with _Flag(self, "_following"):
             ids = self._session.follow(self._row_ids(), images, xyxy, self._portion.images)
         if not self._is_held(ids) or not all(is_upright(vertices) for vertices in shapes):
+            with _Flag(self, "_writing"):
+                self._layer.features = self._layer.features.assign(cell_id=ids)
             # Not within napari's own event, which still has to finish its drawing.
             QTimer.singleShot(0, self._rewrite)
             return
