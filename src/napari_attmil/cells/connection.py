@@ -107,7 +107,7 @@ class Connection:
 
     def _not_written(self, error: Exception) -> UserError:
         return UserError(
-            f"Your boxes could not be kept in {self._path} ({error}); they stay in memory. "
+            f"Changes of boxes cannot be written to {self._path} ({error}); they stay in memory. "
             f"{_remedy(error)}: the next change tries again."
         )
 

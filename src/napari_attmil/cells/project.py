@@ -272,6 +272,7 @@ class AnnotationFile:
 
     def retry(self) -> None:
         """Write the edits that could not be written yet; errors as `record`."""
+        self.claim()
         for key, name in [(key, self._pending_names[key]) for key in self._pending]:
             self._do_pending(key, name)
 

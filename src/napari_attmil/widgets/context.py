@@ -16,6 +16,7 @@ from napari_attmil.exploration import Exploration
 from napari_attmil.session import Session
 from napari_attmil.settings import DetectionSettings
 from napari_attmil.widgets.image_choice import ImageChoice
+from napari_attmil.widgets.keeping import Keeping
 from napari_attmil.widgets.key_registry import KeyBindings, KeyRegistry
 from napari_attmil.widgets.layers import CellsLayer
 from napari_attmil.widgets.workers import TaskRunner
@@ -52,6 +53,7 @@ class Workspace(QObject):
         super().__init__()
         self.viewer = viewer
         self.session = session_of(viewer)
+        self.keeping = Keeping(self.session, self)
         self.exploration = exploration_of(viewer)
         self.cells = CellsLayer(viewer, self.session, self.exploration)
         self.image_choice = ImageChoice(viewer, self.session, self.cells, self)
@@ -78,6 +80,7 @@ class Workspace(QObject):
         if self.panels:
             return
         del _WORKSPACES[id(_behind_proxy(self.viewer))]
+        self.keeping.close()
         self.image_choice.close()
         self.cells.close()
         self._bindings.close()
@@ -106,6 +109,7 @@ class PanelContext(QObject):
         self.cells = self._workspace.cells
         self.image_choice = self._workspace.image_choice
         self.keys = self._workspace.keys
+        self.keeping = self._workspace.keeping
         self.runner = TaskRunner(self)
         self.image_choice.images_changed.connect(self.images_changed)
         self._workspace.device_changed.connect(self.device_changed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -99,7 +99,6 @@ class ImagesStep(QWidget):
         self._context.runner.busy_changed.connect(self._open.setDisabled)
         session.cohort_changed.connect(self._show_cohort)
         session.sample_changed.connect(self._show_sample_name)
-        session.not_kept.connect(self._warn)
 
     def _synchronise(self) -> None:
         self._show_cohort()
@@ -115,7 +114,6 @@ class ImagesStep(QWidget):
         self._choice.layers_changed.disconnect(self._name_layers)
         session.cohort_changed.disconnect(self._show_cohort)
         session.sample_changed.disconnect(self._show_sample_name)
-        session.not_kept.disconnect(self._warn)
 
     # --- layers of the viewer ---------------------------------------------------------------
 
@@ -208,9 +206,6 @@ class ImagesStep(QWidget):
         )
         if path:
             self.open_cohort(Path(path))
-
-    def _warn(self, reason: str) -> None:
-        show_warning(reason)
 
     def _describe(self) -> None:
         chosen = self._choice.chosen

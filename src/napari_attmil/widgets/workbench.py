@@ -12,6 +12,7 @@ from napari_attmil.widgets.box_panel import BoxPanel
 from napari_attmil.widgets.box_tools import BoxTools
 from napari_attmil.widgets.brightness import brightness_functions
 from napari_attmil.widgets.dock_panel import DockPanel
+from napari_attmil.widgets.keeping import KeepingNote
 from napari_attmil.widgets.key_registry import KeyBindings
 from napari_attmil.widgets.key_sheet import KeySheet, key_of_event
 from napari_attmil.widgets.look_ahead import LookAhead
@@ -50,6 +51,7 @@ class AnnotateWidget(DockPanel):
         }
         self.bindings = KeyBindings(context.viewer, context.keys, functions, self)
         undo = {"undo": context.session.undo, "redo": context.session.redo}
+        self.keeping_note = KeepingNote(context.keeping)
         self.review_bar = ReviewBar(self.reviewing, context.keys)
         self.box_panel = BoxPanel(context, functions | undo)
         self.queue_panel = QueuePanel(self.reviewing)
@@ -64,6 +66,7 @@ class AnnotateWidget(DockPanel):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(6)
+        layout.addWidget(self.keeping_note)
         layout.addWidget(self.review_bar)
         layout.addWidget(self.box_panel)
         layout.addWidget(self._ahead)
