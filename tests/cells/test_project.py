@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sqlite3
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -226,38 +223,3 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(UserError, match="newer napari-attmil"):
         AnnotationFile(path).read(sample_in(tmp_path, "a.tif"))
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.corrections import add_box
-from napari_attmil.cells.project import AnnotationFile, Annotations
-from napari_attmil.images.cohort import Frame, Sample
-
-folder = Path(sys.argv[1])
-sample = Sample("s", "p", None, (Frame(folder / "a.tif"),))
-boxes, file = Boxes.empty(), AnnotationFile(folder / "annotations.sqlite")
-while True:
-    boxes = add_box(boxes, 0, [1, 1, 9, 9])
-    file.write(sample, Annotations(boxes, Boxes.empty(), False, boxes.next_id))
-    print(len(boxes), flush=True)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_killed_process_loses_no_edit_that_was_committed(tmp_path: Path) -> None:
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert writer.stdout is not None
-    for _ in range(25):
-        committed = int(writer.stdout.readline())
-    writer.send_signal(signal.SIGKILL)
-    committed = max([committed, *map(int, writer.stdout.read().split())])
-    writer.wait()
-    read = AnnotationFile(tmp_path / "annotations.sqlite").read(sample_in(tmp_path, "a.tif"))
-    assert read is not None
-    # The edit under way may have been committed before its number could be printed.
-    assert len(read.boxes) in (committed, committed + 1)

@@ -108,7 +108,7 @@ class Connection:
     def _not_written(self, error: Exception) -> UserError:
         return UserError(
             f"Changes of boxes cannot be written to {self._path} ({error}); they stay in memory. "
-            f"{_remedy(error)}: the next change tries again."
+            f"{_remedy(error)}, and the next change tries again."
         )
 
 
