@@ -1,7 +1,7 @@
 """Edit boxes on a drive that is really full, or really read-only, and count what is lost.
 
-Asked for: a clear sentence, work kept in memory, saved once it can be. A drive of a few MB in memory
-is mounted for it; the script says so and ends where that is not allowed (it needs Linux's root).
+Asked for: a clear sentence, work kept in memory, saved once it can be. A drive of a few MB in
+memory is mounted for it; the script says so and ends where that is not allowed (Linux, root).
 
     python benchmarks/annotations_full_disk.py --out annotations_full_disk.json
 """

@@ -13,6 +13,7 @@ from napari_attmil.cli.options import (
     DeviceName,
     Inputs,
     MinScore,
+    ModelFile,
     Weights,
     app,
     detection_settings,
@@ -22,9 +23,7 @@ from napari_attmil.terminal import bag_of_sample, cells_of, follow, labelled, lo
 
 @app.command()
 def report(
-    model: Annotated[
-        Path, typer.Argument(help="Model file that `attmil train` wrote.", show_default=False)
-    ],
+    model: ModelFile,
     inputs: Inputs,
     out: Annotated[Path, typer.Option(help="HTML or PDF file to write.", show_default=False)],
     weights: Weights = None,

@@ -31,6 +31,9 @@ CohortPath = Annotated[
         show_default=False,
     ),
 ]
+ModelFile = Annotated[
+    Path, typer.Argument(help="Model file that `attmil train` wrote.", show_default=False)
+]
 Weights = Annotated[
     Path | None,
     typer.Option(

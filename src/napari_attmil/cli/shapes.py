@@ -12,6 +12,7 @@ from napari_attmil.cli.options import (
     CohortPath,
     DeviceName,
     MinScore,
+    ModelFile,
     Seed,
     Weights,
     app,
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def shapes(
-    model: Annotated[
-        Path, typer.Argument(help="Model file that `attmil train` wrote.", show_default=False)
-    ],
+    model: ModelFile,
     cohort: CohortPath,
     out: Annotated[
         Path, typer.Option(help="CSV or Parquet file for the cells.", show_default=False)

@@ -15,6 +15,7 @@ from napari_attmil.cli.options import (
     Epochs,
     Inputs,
     MinScore,
+    ModelFile,
     PresetName,
     Seed,
     Weights,
@@ -195,9 +196,7 @@ def evaluate(
 
 @app.command()
 def classify(
-    model: Annotated[
-        Path, typer.Argument(help="Model file that `attmil train` wrote.", show_default=False)
-    ],
+    model: ModelFile,
     inputs: Inputs,
     out: Annotated[
         Path, typer.Option(help="CSV or Parquet file for the cells.", show_default=False)
