@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.stats import norm, rankdata
 
 from napari_attmil.explore.morphology import without_unit
+from napari_attmil.explore.sign_flips import fewest_patients, sign_flip_test, typical_interval
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ FEWEST_CELLS: Final = 3
 """High cells, and others, with a measured shape that a sample needs to be compared."""
 SIGNIFICANT: Final = 0.05
 CONFIDENCE: Final = 0.95
-RESAMPLES: Final = 2000
-EXACT_PATIENTS: Final = 12
-"""So many patients' signs are flipped in all ways; of more, `RANDOM_FLIPS` are drawn."""
-RANDOM_FLIPS: Final = 20_000
 
 
 def compare_high_cells(
@@ -48,20 +45,25 @@ def compare_high_cells(
     features
         Measures to compare; NaN where a cell has none.
     seed
-        Of the bootstrap.
+        Of the flips of signs, if there are too many patients for all of them.
 
     Returns
     -------
     DataFrame
         One row a feature, in order: feature; effect (-1 to 1, see `effects_by_patient`, the mean
-        over patients) with low and high (95 % bootstrap interval over patients); p (see
-        `sign_flip_test`); p_corrected (Holm's, over the features); patients.
+        over patients) with low and high (95 %, see `typical_interval`); p and p_corrected (for
+        the number of features; see `sign_flip_test`); patients.
     """
     effects = effects_by_patient(cells, score, features)
-    rows = [_row(feature, effects[feature].dropna().to_numpy(), seed) for feature in features]
-    table = pd.DataFrame(rows)
-    table["p_corrected"] = holm(table["p"].to_numpy())
-    return table
+    p, p_corrected = sign_flip_test(effects.to_numpy(), seed)
+    intervals = [
+        typical_interval(effects[feature].dropna().to_numpy(), CONFIDENCE, seed)
+        for feature in features
+    ]
+    low, high = np.array(intervals).reshape(-1, 2).T
+    columns = {"feature": list(features), "effect": effects.mean().to_numpy()}
+    columns |= {"low": low, "high": high, "p": p, "p_corrected": p_corrected}
+    return pd.DataFrame(columns | {"patients": effects.notna().sum().to_numpy()})
 
 
 def effects_by_patient(cells: pd.DataFrame, score: str, features: Sequence[str]) -> pd.DataFrame:
@@ -149,47 +151,10 @@ def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str
     if sentences:
         return sentences
     patients = int(table["patients"].max()) if len(table) else 0
-    needed = fewest_patients(len(table))
+    needed = fewest_patients(SIGNIFICANT)
     if patients < needed:
-        return [
-            f"{patients} patients cannot show a difference in {len(table)} features; {needed} or "
-            "more are needed."
-        ]
+        return [f"{patients} patients cannot show a difference; {needed} or more are needed."]
     return [f"No feature differs between cells with high {score} and the others."]
-
-
-def sign_flip_test(effects: npt.ArrayLike, seed: int = 0) -> float:
-    """Return the two-sided p of the mean effect if each patient's had either sign by chance.
-
-    Fisher's randomisation test (1935), with patients as the unit; NaN without patients.
-    """
-    values = np.asarray(effects, dtype=np.float64)
-    count = len(values)
-    if not count:
-        return np.nan
-    if count <= EXACT_PATIENTS:
-        flips = np.arange(2**count)[:, np.newaxis] >> np.arange(count) & 1
-    else:
-        flips = np.random.default_rng(seed).integers(2, size=(RANDOM_FLIPS, count))
-        flips[0] = 0  # what was seen is one of the outcomes
-    outcomes = np.abs((1 - 2 * flips) @ values)
-    return float(np.mean(outcomes >= abs(values.sum()) - 1e-12))
-
-
-def fewest_patients(features: int) -> int:
-    """Return how many patients the test needs for the smallest p that it can give to count."""
-    # All of n patients on one side have p = 2 / 2^n, before Holm's factor.
-    return int(np.floor(np.log2(2 * max(features, 1) / SIGNIFICANT))) + 1
-
-
-def holm(p: npt.ArrayLike) -> Array:
-    """Return p-values corrected for their number (Holm 1979), capped at 1; NaN stays."""
-    values = np.asarray(p, dtype=np.float64)
-    corrected = np.full(values.shape, np.nan)
-    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]
-    factors = np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(np.maximum.accumulate(factors * values[order]), 1)
-    return corrected
 
 
 def wilson_interval(share: npt.ArrayLike, count: npt.ArrayLike) -> tuple[Array, Array]:
@@ -199,28 +164,6 @@ def wilson_interval(share: npt.ArrayLike, count: npt.ArrayLike) -> tuple[Array, 
     centre = (k + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(k * (1 - k) / n + z**2 / (4 * n**2))
     return centre - half, centre + half
-
-
-def _row(feature: str, effects: Array, seed: int) -> dict[str, object]:
-    low, high = _bootstrap_interval(effects, seed)
-    return {
-        "feature": feature,
-        "effect": effects.mean() if len(effects) else np.nan,
-        "low": low,
-        "high": high,
-        "p": sign_flip_test(effects, seed),
-        "patients": len(effects),
-    }
-
-
-def _bootstrap_interval(effects: Array, seed: int) -> tuple[float, float]:
-    if len(effects) < 2:
-        return np.nan, np.nan
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(effects), size=(RESAMPLES, len(effects)))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(effects[drawn].mean(axis=1), (tail, 1 - tail))
-    return float(low), float(high)
 
 
 def _is_high(score: Array) -> npt.NDArray[np.bool_]:
