@@ -54,7 +54,6 @@ def take_pictures(folder: Path, epochs: int, large_tabs: list[str]) -> None:
     panel.context.image_choice.show_sample(SAMPLE)
     explorer.sample.prepare()
     wait(lambda: not explorer.sample._runner.busy)
-    fill_shape_tab(explorer)
     for tab in TABS:
         looks = (*LOOKS, *LARGE) if tab in large_tabs else LOOKS
         shoot(viewer, explorer, tab, folder, looks)
@@ -106,12 +105,16 @@ def shoot(
     tab = getattr(explorer, name)
     explorer.show_tab(tab)
     explorer.context.exploration.set_scope("*" if name in COHORT_TABS else "")
+    if name == "shape":
+        fill_shape_tab(explorer)
     if name == "gallery":
         tab._shown.setCurrentIndex(1)
         tab.invalidate()
     for theme, width, height in looks:
         viewer.theme = theme
         viewer.window.resize(width, height)
+        settle(1)
+        explorer._go_below()  # as high as in a window that is opened in this size
         settle(1)
         viewer.reset_view()
         explorer.context.session.select(explorer.context.session.boxes.cell_id[:1])

@@ -23,6 +23,7 @@ from napari_attmil.explore.colours import (
     ColourMap,
     map_colours,
 )
+from napari_attmil.explore.morphology import feature_title
 from napari_attmil.explore.value_scale import HISTOGRAM_BINS, Scale, ValueScale
 from napari_attmil.session import sample_key
 
@@ -169,14 +170,13 @@ class Exploration:
         if not self._scope:
             return self.sample_table
         if self._table is None:
-            states = self._session.states_of_samples()
-            parts = [
-                self._table_of(sample_key(sample.name), sample, states[sample.name])
-                for sample in self.samples
-                if sample.name in states and len(states[sample.name].boxes)
-            ]
-            self._table = pd.concat(parts, ignore_index=True) if parts else _no_cells()
+            self._table = self._cells_of(self.samples)
         return self._table
+
+    def cohort_table(self) -> pd.DataFrame:
+        """Return one row a cell of the cohort, whatever the scope; without one, as `table`."""
+        cohort = self._session.cohort
+        return self.table if cohort is None else self._cells_of(cohort.samples)
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -222,6 +222,15 @@ class Exploration:
             columns = pd.concat([former, columns.reset_index(drop=True)], axis=1)
         self._measured[key] = (boxes, columns.reset_index(drop=True))
         self.forget_tables()
+
+    def _cells_of(self, samples: Iterable[Sample]) -> pd.DataFrame:
+        states = self._session.states_of_samples()
+        parts = [
+            self._table_of(sample_key(sample.name), sample, states[sample.name])
+            for sample in samples
+            if sample.name in states and len(states[sample.name].boxes)
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else _no_cells()
 
     def _table_of(self, key: str, sample: Sample | None, state: SampleState) -> pd.DataFrame:
         columns = _columns_of_boxes(state.boxes)
@@ -357,7 +366,7 @@ def column_title(column: str) -> str:
     """Return a column's name as a person reads it: "contribution_a" as "contribution to a"."""
     if column.startswith("contribution_"):
         return f"contribution to {column.removeprefix('contribution_')}"
-    return {"cell_id": "cell", MAKER: "made by"}.get(column, column.replace("_", " "))
+    return {"cell_id": "cell", MAKER: "made by"}.get(column, feature_title(column))
 
 
 def numeric_columns(table: pd.DataFrame) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from napari_attmil.explore.statistics import (
     compare_high_cells,
     effects_by_patient,
     findings_in_words,
-    healthy_threshold,
     severity_by_sample,
+    severity_threshold,
     wilson_interval,
 )
 from napari_attmil.settings import UserError
@@ -119,6 +119,16 @@ def test_severity_is_the_share_of_cells_above_the_threshold_in_order_of_samples(
     assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()
 
 
-def test_five_percent_of_healthy_cells_lie_above_the_healthy_threshold() -> None:
-    cells = pd.DataFrame({"contribution": np.arange(101.0)})
-    assert healthy_threshold(cells, "contribution") == 95
+def test_five_percent_of_healthy_cells_lie_above_the_threshold() -> None:
+    cells = pd.DataFrame({"class": "healthy", "contribution_sickle": np.arange(101.0)})
+    sick = cells.assign(**{"class": "sickle"})
+    sick["contribution_sickle"] += 1000
+    both = pd.concat([cells, sick])
+    threshold, words = severity_threshold(both, "contribution_sickle")
+    assert threshold == pytest.approx(95)
+    assert words == "whose contribution is above that of 95% of the cells of healthy samples"
+
+
+def test_without_healthy_samples_a_cell_counts_from_zero_on() -> None:
+    cells = pd.DataFrame({"class": ["a", "b"], "contribution_a": [5.0, 6]})
+    assert severity_threshold(cells, "contribution_a")[0] == 0

@@ -213,7 +213,7 @@ def test_cells_are_measured_on_their_images(classified):
     assert last.detail.cells.sample.name == "healthy-1" and len(last.detail.columns) == 2
 
 
-def test_shapes_are_measured_and_compared(classified, monkeypatch, qtbot):
+def test_shapes_are_measured_and_compared(classified, monkeypatch, tmp_path, qtbot):
     def fake_measure(stop, samples):
         for cells in samples:
             measured = explorer_tasks.Measured(cells, pd.DataFrame({"area": [1.0, 2]}))
@@ -230,4 +230,17 @@ def test_shapes_are_measured_and_compared(classified, monkeypatch, qtbot):
     shape._score.setCurrentIndex(shape._score.findData("contribution_sickle"))
     shape._compare.click()
     assert "patients" in shape._words.text()
-    assert shape._severity.table["share"].tolist() == [0.5, 0.5]
+    # Of two healthy cells, 95 % reach 0.47; of both samples, 0.5 lies above and -0.1 below.
+    assert shape._severity._numbers["share"].tolist() == [0.5, 0.5]
+    shape._effects.save(tmp_path / "effects.csv")
+    assert pd.read_csv(tmp_path / "effects.csv")["feature"].tolist() == ["area"]
+    shape._severity.save(tmp_path / "severity")
+    assert (tmp_path / "severity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_curves_of_the_classes_are_shown_beside_the_confusions(classified, tab, qtbot):
+    tab._summary.setCurrentIndex(1)
+    view = tab._stack.currentWidget()
+    assert view is tab._curves["roc"] and view.isVisible()
+    qtbot.waitUntil(lambda: view._image is not None, timeout=5000)
+    assert set(view._numbers["class"]) == set(CLASSES)

@@ -50,6 +50,22 @@ ACCEPTED_COLOUR: Final[Rgba] = (0.0, 0.75, 0.55, 1.0)
 UNSCORED_COLOUR: Final[Rgba] = (0.90, 0.45, 0.0, 1.0)
 """A box that has no attention, because it is newer than the classification; orange."""
 
+_CLASS_COLOURS: Final = (
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#0072B2",
+    "#F0E442",
+)
+"""Okabe and Ito's palette; they stand out on dark and on light ground."""
+
+
+def class_colour(place: int) -> str:
+    """Return the colour of the class at a place of the alphabetical order; they recur."""
+    return _CLASS_COLOURS[place % len(_CLASS_COLOURS)]
+
 
 def relative_attention(
     attention: npt.ArrayLike, scale: Scale = "rank", is_signed: bool = False

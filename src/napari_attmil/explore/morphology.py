@@ -135,6 +135,15 @@ def without_unit(column: str) -> str:
     return _UNIT.sub("", column)
 
 
+def feature_title(column: str) -> str:
+    """Return a measure as a person reads it: "area (µm²)" of "area_um2"."""
+    match = _UNIT.search(column)
+    name = without_unit(column).replace("_", " ")
+    if match is None:
+        return name
+    return f"{name} ({match[0].removeprefix('_').replace('um', 'µm').replace('2', '²')})"
+
+
 def outline_measures(outline: npt.ArrayLike) -> tuple[float, float, float, float]:
     """Return area, circularity, solidity and spikiness of a closed polygon.
 

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, rankdata
 
-from napari_attmil.explore.morphology import without_unit
+from napari_attmil.explore.morphology import feature_title, without_unit
 from napari_attmil.explore.sign_flips import fewest_patients, sign_flip_test, typical_interval
-from napari_attmil.settings import UserError
+from napari_attmil.settings import UserError, reference_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,8 @@ HIGH_SHARE: Final = 0.1
 FEWEST_CELLS: Final = 3
 """High cells, and others, with a measured shape that a sample needs to be compared."""
 SIGNIFICANT: Final = 0.05
+HEALTHY_ABOVE: Final = 0.05
+"""Share of healthy samples' cells that is taken for a class by chance: the severity of health."""
 CONFIDENCE: Final = 0.95
 
 
@@ -116,26 +118,45 @@ def severity_by_sample(cells: pd.DataFrame, contribution: str, threshold: float)
     Returns
     -------
     DataFrame
-        One row a sample, those of a patient together and in their order: patient, sample, number
-        (1 for the patient's first), cells, share, low and high (Wilson's 95 % interval; it takes
-        the cells for a random draw from the sample).
+        One row a sample, those of a patient together and in their order: class (empty if not
+        known), patient, sample, number (1 for the patient's first), cells, share, low and high
+        (Wilson's 95 % interval; it takes the cells for a random draw from the sample).
     """
     known = cells[cells[contribution].notna()]
     marked = known.assign(is_above=known[contribution] > threshold)
-    groups = marked.groupby(["patient", "sample"], sort=False)["is_above"]
+    if "class" not in marked:
+        marked["class"] = ""
+    groups = marked.groupby(["class", "patient", "sample"], sort=False)["is_above"]
     table = groups.agg(cells="size", share="mean").reset_index()
     table["low"], table["high"] = wilson_interval(
         table["share"].to_numpy(float), table["cells"].to_numpy(float)
     )
     order = pd.factorize(table["patient"])[0]
     table = table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
-    table.insert(2, "number", table.groupby("patient").cumcount() + 1)
+    table.insert(3, "number", table.groupby("patient").cumcount() + 1)
     return table
 
 
-def healthy_threshold(cells: pd.DataFrame, contribution: str, quantile: float = 0.95) -> float:
-    """Return the contribution that only a few cells of these (healthy) samples exceed."""
-    return float(cells[contribution].quantile(quantile))
+def severity_threshold(cells: pd.DataFrame, contribution: str) -> tuple[float, str]:
+    """Return above which contribution a cell counts, and why in words.
+
+    Only a `HEALTHY_ABOVE` of the cells of healthy samples exceed it; without such samples it is
+    0, where a cell begins to speak for the class.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with the columns class and `contribution`; the whole cohort's.
+    contribution
+        The signed share of a class's logit.
+    """
+    healthy = reference_class(sorted(cells["class"].unique()))
+    of_healthy = cells.loc[cells["class"] == healthy, contribution].dropna()
+    if of_healthy.empty or contribution == f"contribution_{healthy}":
+        return 0.0, "whose contribution is above 0"
+    threshold = float(of_healthy.quantile(1 - HEALTHY_ABOVE))
+    share = f"{1 - HEALTHY_ABOVE:.0%} of the cells of {healthy} samples"
+    return threshold, f"whose contribution is above that of {share}"
 
 
 def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str]:
@@ -143,7 +164,7 @@ def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str
     found = table[table["p_corrected"] < SIGNIFICANT].to_dict("records")
     sentences = [
         f"Cells with high {score} have {'higher' if row['effect'] > 0 else 'lower'} "
-        f"{without_unit(str(row['feature'])).replace('_', ' ')}: effect {row['effect']:+.2f} "
+        f"{feature_title(without_unit(str(row['feature'])))}: effect {row['effect']:+.2f} "
         f"({row['low']:+.2f} to {row['high']:+.2f}), p = {row['p_corrected']:.2g} after "
         f"correction, {row['patients']} patients."
         for row in found
@@ -163,7 +184,7 @@ def wilson_interval(share: npt.ArrayLike, count: npt.ArrayLike) -> tuple[Array, 
     z = norm.ppf(0.5 + CONFIDENCE / 2)
     centre = (k + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(k * (1 - k) / n + z**2 / (4 * n**2))
-    return centre - half, centre + half
+    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
 
 
 def _is_high(score: Array) -> npt.NDArray[np.bool_]:

@@ -163,10 +163,10 @@ class LinkedSelection(QObject):
         return model
 
 
-def in_words(value: Any) -> str:
+def in_words(value: Any, digits: int = 4) -> str:
     """Return a value of a table as a person reads it; nothing for an unknown one."""
     if isinstance(value, (float, np.floating)):
-        return "" if np.isnan(value) else f"{value:.4g}"
+        return "" if np.isnan(value) else f"{value:.{digits}g}"
     return str(value)
 
 

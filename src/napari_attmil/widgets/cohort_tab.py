@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QModelIndex
 from qtpy.QtWidgets import (
@@ -14,12 +15,15 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QPushButton,
     QScrollArea,
+    QStackedWidget,
     QTableView,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_attmil.exploration import WHOLE_COHORT
+from napari_attmil.explore.class_curves import class_curves_of, curve_points
+from napari_attmil.explore.figures import CurveKind, class_curves
 from napari_attmil.explore.sample_table import confusion, sample_table
 from napari_attmil.sample_state import SampleState
 from napari_attmil.session import sample_key
@@ -29,9 +33,10 @@ from napari_attmil.widgets.cell_model import TableModel
 from napari_attmil.widgets.confusion_view import ConfusionView
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab
+from napari_attmil.widgets.figure_view import FigureView
 from napari_attmil.widgets.patient_strips import PatientStrips
 from napari_attmil.widgets.progress_row import ProgressRow
-from napari_attmil.widgets.style import hint_label, plain, primary_button
+from napari_attmil.widgets.style import hint_label, narrow_combo, plain, primary_button
 from napari_attmil.widgets.workers import Progress, TaskRunner
 
 NO_COHORT = "Open a cohort first: step 1 of the panel Attention MIL."
@@ -71,11 +76,19 @@ class CohortTab(ExplorerTab):
         )
         self._confusion = ConfusionView()
         self._strips = PatientStrips()
+        self._curves: dict[CurveKind, FigureView] = {
+            "roc": FigureView("roc", "Each class against the rest."),
+            "precision_recall": FigureView("precision-recall", "Each class against the rest."),
+        }
+        self._summary = narrow_combo("How the samples as a whole are summed up, at the right.")
+        self._summary.addItems(["Confusions", "ROC curves", "Precision and recall"])
+        self._stack = QStackedWidget()
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
         top.addWidget(self._classify)
         top.addWidget(self._hint, 1)
+        top.addWidget(self._summary)
         top.addWidget(self._report)
         strips = QScrollArea()
         strips.setWidget(self._strips)
@@ -83,7 +96,9 @@ class CohortTab(ExplorerTab):
         row = QHBoxLayout()
         row.addWidget(self._view, 3)
         row.addWidget(strips, 2)
-        row.addWidget(self._confusion)
+        row.addWidget(self._stack)
+        for view in (self._confusion, *self._curves.values()):
+            self._stack.addWidget(view)
         layout = QVBoxLayout(self)
         layout.addLayout(top)
         layout.addWidget(self._progress)
@@ -95,6 +110,7 @@ class CohortTab(ExplorerTab):
         self._progress.stop_clicked.connect(self._runner.stop)
         self._runner.busy_changed.connect(self.invalidate)
         self._report.clicked.connect(self._ask_where_to_report)
+        self._summary.currentIndexChanged.connect(self._stack.setCurrentIndex)
         self._view.doubleClicked.connect(self._on_double_click)
         self._strips.sample_clicked.connect(self._context.image_choice.show_sample)
         self._confusion.cell_clicked.connect(self._select_samples)
@@ -116,6 +132,7 @@ class CohortTab(ExplorerTab):
         self._model.setTable(table)
         self._confusion.setValue(confusion(table))
         self._strips.setValue(table)
+        self._show_curves(table)
         self._show_hint({s.prediction.note for _, s in known if s.prediction is not None})
 
     def classify(self) -> None:
@@ -170,6 +187,14 @@ class CohortTab(ExplorerTab):
         )
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _show_curves(self, table: pd.DataFrame) -> None:
+        curves = class_curves_of(table)
+        for kind, view in self._curves.items():
+            if curves:
+                view.setDrawing(class_curves(curves, kind), curve_points(curves))
+            else:
+                view.clear()
 
     def _on_progress(self, progress: Progress, classifier: object) -> None:
         self._progress.setValue(progress)

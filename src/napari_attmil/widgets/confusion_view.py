@@ -7,7 +7,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPalette
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-CELL_PX = 40
+WIDTH_PX, HEIGHT_PX = 44, 26
 
 
 class ConfusionView(QWidget):
@@ -38,9 +38,8 @@ class ConfusionView(QWidget):
 
     def sizeHint(self) -> QSize:
         """Return the room of all numbers and names."""
-        side = len(self._counts) * CELL_PX
-        line = QFontMetrics(self.font()).height()
-        return QSize(self._left() + side + 4, side + 2 * line + 8)
+        count, line = len(self._counts), QFontMetrics(self.font()).height()
+        return QSize(self._left() + count * WIDTH_PX + 4, count * HEIGHT_PX + 2 * line + 8)
 
     def minimumSizeHint(self) -> QSize:
         """Return the room of all numbers and names."""
@@ -75,12 +74,12 @@ class ConfusionView(QWidget):
                 fill.setAlphaF(0.08 + 0.72 * count / max(int(totals[row]), 1))
                 painter.fillRect(square.adjusted(1, 1, -1, -1), fill)
                 painter.drawText(square, Qt.AlignmentFlag.AlignCenter, str(count) if count else "")
-            beside = QRectF(0, self._square(row, 0).top(), self._left() - 6, CELL_PX)
+            beside = QRectF(0, self._square(row, 0).top(), self._left() - 6, HEIGHT_PX)
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(beside, right, name)
             above = self._square(0, row).adjusted(-2, -metrics.height() - 2, 2, 0)
             above.setHeight(metrics.height())
-            short = metrics.elidedText(name, Qt.TextElideMode.ElideRight, CELL_PX)
+            short = metrics.elidedText(name, Qt.TextElideMode.ElideRight, WIDTH_PX)
             painter.drawText(above, Qt.AlignmentFlag.AlignCenter, short)
         if len(self._counts):
             painter.drawText(QPointF(self._left(), metrics.ascent()), "named by the classifier")
@@ -92,4 +91,5 @@ class ConfusionView(QWidget):
 
     def _square(self, row: int, column: int) -> QRectF:
         top = 2 * QFontMetrics(self.font()).height() + 6
-        return QRectF(self._left() + column * CELL_PX, top + row * CELL_PX, CELL_PX, CELL_PX)
+        left = self._left() + column * WIDTH_PX
+        return QRectF(left, top + row * HEIGHT_PX, WIDTH_PX, HEIGHT_PX)

@@ -28,6 +28,8 @@ from napari_attmil.widgets.table_tab import TableTab
 from napari_attmil.widgets.teaching_tab import TeachingTab
 
 HEIGHT_PX = 300
+HEIGHT_SHARE = 0.38
+"""Of the window: large screens have room for long lists and figures."""
 
 
 class ExploreWidget(DockPanel):
@@ -119,7 +121,8 @@ class ExploreWidget(DockPanel):
         if dock is None or not isinstance(window, QMainWindow):
             return
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-        window.resizeDocks([dock], [HEIGHT_PX], Qt.Orientation.Vertical)
+        height = max(HEIGHT_PX, round(HEIGHT_SHARE * window.height()))
+        window.resizeDocks([dock], [height], Qt.Orientation.Vertical)
         # While it was at the right, it has widened what stands there.
         right = Qt.DockWidgetArea.RightDockWidgetArea
         others = [d for d in window.findChildren(QDockWidget) if window.dockWidgetArea(d) == right]

@@ -8,7 +8,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -52,10 +51,11 @@ class GalleryTab(ExplorerTab):
         for text, group in SHOWN.items():
             self._shown.addItem(text, group)
         self._column = narrow_combo("What the cells are ordered by; it stands below each.")
-        self._ascending = QToolButton()
-        self._ascending.setText("lowest first")
-        self._ascending.setCheckable(True)
-        self._ascending.setToolTip("Begin with the lowest value instead of the highest.")
+        self._order = narrow_combo("Which end the cells begin with.")
+        self._order.addItem("highest first", True)
+        self._order.addItem("lowest first", False)
+        for combo in (self._shown, self._column):
+            combo.setMinimumContentsLength(14)
         self._size = narrow_combo("How large the thumbnails are.")
         for text, size_px in SIZES.items():
             self._size.addItem(text, size_px)
@@ -77,7 +77,7 @@ class GalleryTab(ExplorerTab):
         for text, control in (
             ("Show", self._shown),
             ("by", self._column),
-            ("", self._ascending),
+            ("", self._order),
             ("Size", self._size),
             ("Margin", self._margin),
         ):
@@ -92,9 +92,8 @@ class GalleryTab(ExplorerTab):
 
     def _connect(self) -> None:
         exploration = self._context.exploration
-        for combo in (self._shown, self._column, self._size):
+        for combo in (self._shown, self._column, self._order, self._size):
             combo.activated.connect(self.invalidate)
-        self._ascending.toggled.connect(self.invalidate)
         self._margin.valueChanged.connect(self.invalidate)
         self._view.doubleClicked.connect(self._on_double_click)
         self._export.clicked.connect(self._on_export)
@@ -128,16 +127,15 @@ class GalleryTab(ExplorerTab):
         column, group = self._column.currentData() or "", self._shown.currentData()
         if group:
             return highest_of_each(table, rows, column, group)
-        return ordered(table, rows, column, descending=not self._ascending.isChecked())
+        return ordered(table, rows, column, self._order.currentData())
 
     def _title(self) -> str:
         """Return what the cells are, as a figure's caption says it."""
         whose = self._context.exploration.scope_in_words
         by = column_title(self._column.currentData() or "")
-        first = "lowest" if self._ascending.isChecked() else "highest"
         if self._shown.currentData():
             return f"Cells of {whose}: the {self._shown.currentText()} by {by}"
-        return f"Cells of {whose}, ordered by {by}, {first} first"
+        return f"Cells of {whose}, ordered by {by}, {self._order.currentText()}"
 
     def _fill_columns(self) -> None:
         columns = list(numeric_columns(self._context.exploration.table))

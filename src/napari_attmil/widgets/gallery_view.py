@@ -95,7 +95,7 @@ class GalleryView(QListView):
         """Return what stands below a row's thumbnail."""
         table, place = self._cells.table, self._cells.rows[row]
         shown = [name for name in (self._look.group, self._look.column) if name in table]
-        return " ".join(in_words(table[name].iat[place]) for name in shown)
+        return " ".join(in_words(table[name].iat[place], digits=3) for name in shown)
 
     def group(self, row: int) -> str:
         """Return the group of a row; empty where there are none."""

@@ -19,8 +19,8 @@ from qtpy.QtGui import (
 )
 from qtpy.QtWidgets import QToolTip, QWidget
 
+from napari_attmil.explore.colours import class_colour
 from napari_attmil.explore.sample_table import WRONG
-from napari_attmil.widgets.removal_view import CLASS_COLOURS
 
 BAR_PX, GAP_PX, ROW_PX = 64, 6, 20
 PREFIX = "probability_"
@@ -99,7 +99,7 @@ class PatientStrips(QWidget):
         for place, name in enumerate(names):
             share = float(row[name])
             width = bar.width() * share if share == share else 0.0
-            colour = QColor(CLASS_COLOURS[place % len(CLASS_COLOURS)])
+            colour = QColor(class_colour(place))
             painter.fillRect(QRectF(left, bar.top(), width, bar.height()), colour)
             left += width
         painter.setPen(QPen(text, 2 if row["result"] == "undecided" else 0.7))

@@ -10,8 +10,7 @@ from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-CLASS_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
-"""Okabe and Ito's palette; they stand out on dark and on light ground."""
+from napari_attmil.explore.colours import class_colour
 
 
 class RemovalPlot(QWidget):
@@ -28,7 +27,9 @@ class RemovalPlot(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._plot = pg.PlotWidget()
-        self._legend = self._plot.addLegend(offset=(-4, 4), labelTextSize="8pt")
+        self._legend = self._plot.addLegend(
+            offset=(-8, 14), labelTextSize="8pt", colCount=2, verSpacing=-6
+        )
         self._line = pg.InfiniteLine(0, movable=True, pen=pg.mkPen("#888888", width=2))
 
         layout = QVBoxLayout(self)
@@ -53,7 +54,7 @@ class RemovalPlot(QWidget):
         """Draw a `RemovalCurve`: a line a class, dashed what random cells do instead."""
         self._plot.clear()
         for place, name in enumerate(classes):
-            colour = CLASS_COLOURS[place % len(CLASS_COLOURS)]
+            colour = class_colour(place)
             self._plot.plot(curve.probabilities[:, place], pen=pg.mkPen(colour, width=2), name=name)
             dashed = pg.mkPen(colour, width=1, style=Qt.PenStyle.DashLine)
             self._plot.plot(curve.random_mean[:, place], pen=dashed)

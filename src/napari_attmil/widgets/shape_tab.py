@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import pandas as pd
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTableView, QVBoxLayout, QWidget
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.exploration import column_title
-from napari_attmil.explore.morphology import FEATURES
+from napari_attmil.exploration import WHOLE_COHORT, column_title
+from napari_attmil.explore.morphology import shape_columns
 from napari_attmil.explore.statistics import (
     compare_high_cells,
     findings_in_words,
     severity_by_sample,
+    severity_threshold,
 )
 from napari_attmil.settings import UserError
 from napari_attmil.widgets import explorer_tasks
-from napari_attmil.widgets.cell_model import TableModel
 from napari_attmil.widgets.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab
+from napari_attmil.widgets.figure_view import FigureView
 from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.style import hint_label, narrow_combo, primary_button
 from napari_attmil.widgets.workers import Progress, TaskRunner
@@ -26,6 +27,9 @@ NOT_MEASURED = (
     "Shapes are not measured yet. Once they are, boxes, gallery and map can be coloured and "
     "ordered by them too."
 )
+NO_PATIENTS = "Patients are compared: open a cohort, and choose one of its classes above."
+ALL_CLASSES = "All classes together; choose one above to ask of it alone."
+CONTRIBUTION = "contribution_"
 
 
 class ShapeTab(ExplorerTab):
@@ -43,30 +47,31 @@ class ShapeTab(ExplorerTab):
             "Measure shapes", "Find every cell inside its box, and measure size and form."
         )
         self._score = narrow_combo("Cells that are high in this are compared with the others.")
+        self._score.setMinimumContentsLength(22)
         self._compare = QPushButton("Compare")
         self._compare.setToolTip(
-            "Compare cells of a high score with the others, patient by patient; choose the whole "
-            "cohort above."
+            "Compare the tenth of cells with the highest score with the others, patient by "
+            "patient; with a contribution, also count the cells that speak for its class."
         )
         self._progress = ProgressRow("Stop", "Stop measuring; what is measured so far stays.")
         self._words = hint_label(NOT_MEASURED)
-        self._effects, self._severity = TableModel(self), TableModel(self)
-        self._views = [_table_view(self._effects), _table_view(self._severity)]
-        self._views[0].setToolTip("1: always higher in cells that count; -1: always lower.")
-        self._views[1].setToolTip("Share of a sample's cells whose contribution is above 0.")
+        self._effects, self._severity = (
+            FigureView("effects", "Effects with their 95 % intervals; filled where they count."),
+            FigureView("severity", "A dot a sample with its 95 % interval; a line a patient."),
+        )
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
         for widget in (self._measure, self._score, self._compare):
             top.addWidget(widget)
         top.addWidget(self._words, 1)
-        tables = QHBoxLayout()
-        for view in self._views:
-            tables.addWidget(view)
+        figures = QHBoxLayout()
+        figures.addWidget(self._effects, 1)
+        figures.addWidget(self._severity, 1)
         layout = QVBoxLayout(self)
         layout.addLayout(top)
         layout.addWidget(self._progress)
-        layout.addLayout(tables, 1)
+        layout.addLayout(figures, 1)
 
     def _connect(self) -> None:
         self._measure.clicked.connect(self.measure)
@@ -81,18 +86,17 @@ class ShapeTab(ExplorerTab):
         self._runner.close()
 
     def refresh(self) -> None:
-        """Show what can be compared."""
+        """Show what can be compared; what was compared before is of other cells."""
         table = self._context.exploration.table
-        scores = [n for n in map(str, table) if n == "attention" or n.startswith("contribution_")]
-        if scores != [self._score.itemData(place) for place in range(self._score.count())]:
-            self._score.clear()
-            for score in scores:
-                self._score.addItem(column_title(score), score)
-        measured = bool(shape_columns(table))
+        self._fill_scores([n for n in map(str, table) if n.startswith(("attention", CONTRIBUTION))])
+        is_measured, has_patients = bool(shape_columns(table)), "patient" in table
         self._measure.setEnabled(len(table) > 0 and not self._runner.busy)
-        self._compare.setEnabled(measured and bool(scores) and "patient" in table)
-        if measured and self._words.text() == NOT_MEASURED:
-            self._words.setText("Shapes are measured; press Compare.")
+        self._compare.setEnabled(is_measured and has_patients and self._score.count() > 0)
+        missing = "" if has_patients else NO_PATIENTS
+        missing = missing if is_measured else NOT_MEASURED
+        self._words.setText(missing or "Shapes are measured; press Compare.")
+        self._effects.clear()
+        self._severity.clear()
 
     def measure(self) -> None:
         """Measure the cells in scope, off the main thread."""
@@ -110,32 +114,47 @@ class ShapeTab(ExplorerTab):
 
     def compare(self) -> None:
         """Compare cells of a high score with the others, and count those that speak for a class."""
+        from napari_attmil.explore import figures
+
         table, score = self._context.exploration.table, self._score.currentData()
+        title = column_title(score)
         try:
             effects = compare_high_cells(table, score, shape_columns(table))
         except UserError as error:
             self._words.setText(str(error))
             return
-        self._effects.setTable(effects)
-        self._words.setText(" ".join(findings_in_words(effects, column_title(score))))
-        if score.startswith("contribution_"):
-            self._severity.setTable(severity_by_sample(table, score, threshold=0.0))
+        is_mixed = self._context.exploration.scope == WHOLE_COHORT
+        words = [*findings_in_words(effects, title), *([ALL_CLASSES] if is_mixed else [])]
+        self._effects.setDrawing(figures.forest(effects, title), effects)
+        if score.startswith(CONTRIBUTION):
+            words.append(self._count_cells(score))
+        else:
+            self._severity.clear()
+        self._words.setText(" ".join(words))
+
+    def _count_cells(self, score: str) -> str:
+        """Show the severity of the samples in scope; return what counts, in words."""
+        from napari_attmil.explore import figures
+
+        exploration = self._context.exploration
+        threshold, words = severity_threshold(exploration.cohort_table(), score)
+        severity = severity_by_sample(exploration.table, score, threshold)
+        name = score.removeprefix(CONTRIBUTION)
+        self._severity.setDrawing(figures.severity(severity, name), severity)
+        return f"Right: the share of cells {words}."
+
+    def _fill_scores(self, scores: list[str]) -> None:
+        if scores == [self._score.itemData(place) for place in range(self._score.count())]:
+            return
+        wanted = self._score.currentData()
+        with QSignalBlocker(self._score):
+            self._score.clear()
+            for score in scores:
+                self._score.addItem(column_title(score), score)
+            self._score.setCurrentIndex(max(self._score.findData(wanted), 0))
 
     def _on_progress(self, progress: Progress) -> None:
         self._progress.setValue(progress)
         if progress.detail is not None:
             cells = progress.detail.cells
             self._context.exploration.add_measured(cells.key, cells.boxes, progress.detail.columns)
-
-
-def shape_columns(table: pd.DataFrame) -> list[str]:
-    """Return the measured shapes that a table has, whatever their unit."""
-    return [name for name in map(str, table) if name.startswith(tuple(FEATURES))]
-
-
-def _table_view(model: TableModel) -> QTableView:
-    view = QTableView()
-    view.setModel(model)
-    view.verticalHeader().hide()
-    view.verticalHeader().setDefaultSectionSize(22)
-    return view

@@ -45,10 +45,13 @@ class TableTab(ExplorerTab):
         self._view.verticalHeader().setDefaultSectionSize(22)
         self._view.setToolTip("Click a heading to sort; double-click a row to go to its cell.")
         self._view.setSortingEnabled(True)
+        self._view.horizontalHeader().setResizeContentsPrecision(0)  # of what is seen only
         self._view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.DescendingOrder)
         self._selection = LinkedSelection(self._view, self._context.exploration)
         self._export = QPushButton("Export table…")
-        self._export.setToolTip("Write the rows shown to a CSV file.")
+        self._export.setToolTip(
+            "Write the rows shown as CSV, or as Parquet where the extra parquet is installed."
+        )
 
     def _lay_out(self) -> None:
         below = QHBoxLayout()
@@ -70,6 +73,7 @@ class TableTab(ExplorerTab):
         exploration = self._context.exploration
         self._model.setTable(exploration.table, exploration.rows)
         self._export.setEnabled(bool(len(self._model.rows)))
+        self._view.resizeColumnsToContents()
         self._selection.show()
 
     def export(self, path: Path) -> None:

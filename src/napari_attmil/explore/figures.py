@@ -1,0 +1,210 @@
+"""Figures of the explorer and its reports, drawn with matplotlib: one look on screen and paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from napari_attmil.checkpoints import write_atomically
+from napari_attmil.explore.colours import class_colour
+from napari_attmil.explore.morphology import feature_title
+from napari_attmil.explore.report_blocks import Picture
+from napari_attmil.explore.statistics import SIGNIFICANT
+from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from napari_attmil.explore.class_curves import ClassCurve
+
+CurveKind = Literal["roc", "precision_recall"]
+Drawing = Callable[["Figure", str], None]
+"""Draws into an empty figure, text and axes in the given colour."""
+
+SUFFIXES: Final = (".png", ".svg", ".pdf")
+DPI: Final = 100
+_SHARPER: Final = 2
+"""Pixels of a report's figure over those on a screen: print needs more."""
+_MOST_NAMES: Final = 30
+"""So many patients can be named below an axis."""
+_BETWEEN_PATIENTS, _BETWEEN_CLASSES = 1.0, 1.5
+"""Room, in samples."""
+
+
+def forest(effects: pd.DataFrame, score: str) -> Drawing:
+    """Return a drawing of effects and their intervals; what is significant is filled.
+
+    Parameters
+    ----------
+    effects
+        See `napari_attmil.explore.statistics.compare_high_cells`.
+    score
+        What tells high cells, in words.
+    """
+
+    def draw(figure: Figure, ink: str) -> None:
+        axes = _axes(figure, ink)
+        axes.axvline(0, color=ink, linewidth=0.8, alpha=0.5)
+        for place, row in enumerate(effects.to_dict("records")):
+            found = row["p_corrected"] < SIGNIFICANT
+            axes.plot([row["low"], row["high"]], [place, place], color=ink, linewidth=1.5)
+            fill = class_colour(4) if found else "none"
+            axes.plot(row["effect"], place, "o", color=ink, markerfacecolor=fill, markersize=7)
+        axes.set_yticks(range(len(effects)), map(feature_title, effects["feature"]))
+        axes.set(xlim=(-1.05, 1.05), ylim=(len(effects) - 0.5, -0.5))
+        axes.set_xlabel(f"lower (−1) or higher (1) in cells with high {score}")
+
+    return draw
+
+
+def severity(table: pd.DataFrame, name: str) -> Drawing:
+    """Return a drawing of each sample's share of cells that speak for a class, by patient.
+
+    Parameters
+    ----------
+    table
+        Columns class, patient, share, low and high, samples of a patient in their order; see
+        `napari_attmil.explore.statistics.severity_by_sample`.
+    name
+        The class that cells speak for.
+    """
+    ordered = table.sort_values(["class", "patient"], kind="stable", ignore_index=True)
+    places = _places_by_patient(ordered)
+
+    def draw(figure: Figure, ink: str) -> None:
+        axes = _axes(figure, ink)
+        known = sorted(ordered["class"].unique())
+        for label, of_class in ordered.groupby("class"):
+            colour = class_colour(known.index(label))
+            for _, rows in of_class.groupby("patient"):
+                at, share = places[rows.index], rows["share"].to_numpy()
+                ends = np.stack([share - rows["low"], rows["high"] - share])
+                axes.errorbar(at, share, ends.clip(0), color=colour, marker="o", capsize=2)
+            middle = places[of_class.index].mean()
+            axes.text(middle, 1.02, str(label), color=ink, ha="center", fontsize=8)
+        _name_patients(axes, ordered, places)
+        axes.set_ylim(0, 1)
+        axes.set_ylabel(f"cells that speak\nfor {name}")
+
+    return draw
+
+
+def class_curves(curves: Sequence[ClassCurve], kind: CurveKind) -> Drawing:
+    """Return a drawing of one curve a class against the rest."""
+    is_roc = kind == "roc"
+
+    def draw(figure: Figure, ink: str) -> None:
+        axes = _axes(figure, ink)
+        if is_roc:
+            axes.plot([0, 1], [0, 1], color=ink, linewidth=0.8, alpha=0.5)
+        for place, curve in enumerate(curves):
+            x, y, area = curve.roc if is_roc else curve.precision_recall
+            # Several perfect curves lie on each other; dashes let all be seen.
+            style = (place * 3, (8, 3 * (len(curves) - 1) or 0.1)) if len(curves) > 1 else "-"
+            axes.plot(x, y, color=class_colour(place), label=f"{curve.name} {area:.2f}", ls=style)
+        labels = ("false positives", "found") if is_roc else ("found (recall)", "right (precision)")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=labels[0], ylabel=labels[1])
+        title = "area under the ROC curve" if is_roc else "average precision"
+        legend = figure.legend(
+            loc="outside right center", title=title, fontsize=8, title_fontsize=8, frameon=False
+        )
+        for text in (*legend.get_texts(), legend.get_title()):
+            text.set_color(ink)
+
+    return draw
+
+
+def rendered(
+    drawing: Drawing, size_px: tuple[int, int], ink: str, sharper: float = 1.0
+) -> np.ndarray[Any, Any]:
+    """Return a drawing as (h, w, 4) uint8 on transparent ground.
+
+    Parameters
+    ----------
+    drawing
+        What to draw.
+    size_px
+        Width and height before `sharper` multiplies them.
+    ink
+        Colour of text and axes.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    inches = (size_px[0] / DPI, size_px[1] / DPI)
+    figure = Figure(inches, DPI * sharper, layout="constrained", facecolor="none")
+    canvas = FigureCanvasAgg(figure)
+    drawing(figure, ink)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba()).copy()
+
+
+def figure_picture(drawing: Drawing, size_px: tuple[int, int], caption: str) -> Picture:
+    """Return a drawing, black on white, as a report holds it."""
+    from PIL import Image
+
+    pixels = Image.fromarray(rendered(drawing, size_px, "black", _SHARPER))
+    ground = Image.new("RGBA", pixels.size, "white")
+    file = BytesIO()
+    Image.alpha_composite(ground, pixels).convert("RGB").save(file, "PNG")
+    return Picture(file.getvalue(), "PNG", size_px, caption)
+
+
+def save_figure(path: Path, drawing: Drawing, size_px: tuple[int, int]) -> None:
+    """Write a drawing, black on white, whole or not at all; the suffix of the path says how.
+
+    Raises
+    ------
+    UserError
+        If the suffix is not one of `SUFFIXES`, or the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(
+            f"A figure cannot be saved as '{path.name}'; choose a name that ends in "
+            f"{', '.join(SUFFIXES)}."
+        )
+    figure = Figure((size_px[0] / DPI, size_px[1] / DPI), layout="constrained")
+    drawing(figure, "black")
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, format=suffix[1:], dpi=DPI * _SHARPER)
+
+
+def _axes(figure: Figure, ink: str) -> Axes:
+    axes = figure.add_subplot()
+    axes.set_facecolor("none")
+    axes.tick_params(colors=ink, labelsize=8)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(ink)
+        label.set_fontsize(8)
+    for side, spine in axes.spines.items():
+        spine.set_color(ink)
+        spine.set_visible(side in ("left", "bottom"))
+    return axes
+
+
+def _places_by_patient(table: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Return (n,) where samples stand: those of a patient close together."""
+    new_patient = table["patient"].ne(table["patient"].shift()).to_numpy()
+    new_class = table["class"].ne(table["class"].shift()).to_numpy()
+    steps = 1 + _BETWEEN_PATIENTS * new_patient + _BETWEEN_CLASSES * new_class
+    return np.asarray(np.cumsum(steps), dtype=np.float64)
+
+
+def _name_patients(axes: Axes, table: pd.DataFrame, places: np.ndarray[Any, Any]) -> None:
+    middles = pd.Series(places).groupby(table["patient"], sort=False).mean()
+    if len(middles) > _MOST_NAMES:
+        axes.set_xticks([])
+        axes.set_xlabel(f"{len(middles)} patients")
+        return
+    axes.set_xticks(middles.to_numpy(), middles.index, rotation=45, ha="right", fontsize=7)

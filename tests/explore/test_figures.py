@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from napari_attmil.explore import figures
+from napari_attmil.explore.class_curves import class_curves_of
+from napari_attmil.settings import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+EFFECTS = pd.DataFrame(
+    {
+        "feature": ["area_um2", "solidity"],
+        "effect": [0.5, 0.1],
+        "low": [0.3, -0.2],
+        "high": [0.7, 0.4],
+        "p_corrected": [0.01, 0.6],
+    }
+)
+SEVERITY = pd.DataFrame(
+    {
+        "class": ["sickle", "sickle", "healthy", "sickle"],
+        "patient": ["b", "b", "a", "c"],
+        "share": [0.2, 0.6, 0.05, 0.4],
+        "low": [0.1, 0.5, 0.0, 0.3],
+        "high": [0.3, 0.7, 0.1, 0.5],
+    }
+)
+
+
+def drawn(drawing: figures.Drawing) -> tuple[Figure, Axes]:
+    figure = Figure(layout="constrained")
+    drawing(figure, "#123456")
+    return figure, figure.axes[0]
+
+
+def test_forest_shows_each_effect_with_its_interval_and_fills_what_is_significant() -> None:
+    _, axes = drawn(figures.forest(EFFECTS, "attention"))
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [line.get_xydata().tolist() for line in dots] == [[[0.5, 0]], [[0.1, 1]]]
+    assert [line.get_markerfacecolor() != "none" for line in dots] == [True, False]
+    intervals = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2][1:]
+    assert [list(map(float, each)) for each in intervals] == [[0.3, 0.7], [-0.2, 0.4]]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["area (µm²)", "solidity"]
+
+
+def test_samples_of_a_patient_are_joined_in_their_order() -> None:
+    _, axes = drawn(figures.severity(SEVERITY, "sickle"))
+    shares = [container[0].get_ydata().tolist() for container in axes.containers]
+    assert shares == [[0.05], [0.2, 0.6], [0.4]]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b", "c"]
+    assert [text.get_text() for text in axes.texts] == ["healthy", "sickle"]
+
+
+def test_curves_name_their_areas() -> None:
+    table = pd.DataFrame({"class": ["a", "a", "b", "b"], "probability_a": [0.9, 0.4, 0.6, 0.1]})
+    curves = class_curves_of(table.assign(probability_b=1 - table["probability_a"]))
+    for kind, first in (("roc", "a 0.75"), ("precision_recall", "a 0.83")):
+        figure, _ = drawn(figures.class_curves(curves, kind))
+        assert figure.legends[0].get_texts()[0].get_text() == first
+
+
+def test_screen_has_the_pixels_asked_for_and_no_ground() -> None:
+    pixels = figures.rendered(figures.forest(EFFECTS, "x"), (300, 200), "red", 1.5)
+    assert pixels.shape == (300, 450, 4) and pixels[0, 0, 3] == 0
+
+
+def test_report_has_a_figure_on_white() -> None:
+    picture = figures.figure_picture(figures.forest(EFFECTS, "x"), (300, 200), "Forest.")
+    shown = np.asarray(Image.open(io.BytesIO(picture.data)))
+    assert shown.shape == (400, 600, 3) and shown[0, 0].tolist() == [255, 255, 255]
+    assert picture.size_px == (300, 200)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_figure_is_saved_as_its_name_says(tmp_path: Path, suffix: str, start: bytes) -> None:
+    path = tmp_path / f"figure.{suffix}"
+    figures.save_figure(path, figures.severity(SEVERITY, "sickle"), (300, 200))
+    assert path.read_bytes().startswith(start)
+
+
+def test_other_suffixes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"ends in \.png, \.svg, \.pdf"):
+        figures.save_figure(tmp_path / "figure.bmp", figures.forest(EFFECTS, "x"), (300, 200))
