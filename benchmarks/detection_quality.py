@@ -92,9 +92,8 @@ def precision_row(name: str, detector: Detector, images: Iterator[Any]) -> dict[
 def at_edge(xyxy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return which (n, 4) boxes end at an edge of their image, to a pixel or two."""
     height, width = shape[:2]
-    return (xyxy[:, :2] < EDGE_PX).any(1) | (xyxy[:, 2:] > np.array([width, height]) - EDGE_PX).any(
-        1
-    )
+    room = np.column_stack([xyxy[:, :2], np.array([width, height]) - xyxy[:, 2:]])
+    return np.asarray(room.min(axis=1) < EDGE_PX)
 
 
 def points_row(detector: Detector, folder: Path, limit: int | None) -> dict[str, Any]:

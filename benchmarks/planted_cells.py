@@ -23,13 +23,8 @@ from napari_attmil.bags.evaluation_report import write_report
 from napari_attmil.cells.detector import Detector
 from napari_attmil.cli.stages import method_names
 from napari_attmil.device import choose_device
-from napari_attmil.settings import (
-    EnsembleSettings,
-    EvaluationSettings,
-    FeatureSettings,
-    Preset,
-    mil_preset,
-)
+from napari_attmil.presets import Preset, mil_preset
+from napari_attmil.settings import EnsembleSettings, EvaluationSettings, FeatureSettings
 from napari_attmil.terminal import follow
 
 if TYPE_CHECKING:

@@ -23,7 +23,13 @@ PACKAGE = Path(napari_attmil.__file__).parent
 ROOMS = ["images", "cells", "bags", "explore"]
 ROOMS += ["sample_state", "loaded_classifier", "session", "review_queue", "exploration"]
 ROOMS += ["terminal", "demo", "widgets", "cli"]
-SERVANTS = ["methods", "settings", "device", "checkpoints"]  # import no room and serve all
+SERVANTS = [
+    "methods",
+    "settings",
+    "presets",
+    "device",
+    "checkpoints",
+]  # import no room and serve all
 SCREEN = {"qtpy", "napari", "superqt", "magicgui", "pyqtgraph", "vispy"}
 BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 

@@ -4,14 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from napari_attmil import settings
-from napari_attmil.settings import (
-    DetectionSettings,
-    MILSettings,
-    Settings,
-    UserError,
-    ensemble_preset,
-    mil_preset,
-)
+from napari_attmil.presets import ensemble_preset, mil_preset
+from napari_attmil.settings import DetectionSettings, MILSettings, Settings, UserError
 
 ALL_SETTINGS = [
     value

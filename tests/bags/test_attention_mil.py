@@ -15,11 +15,8 @@ from napari_attmil.bags import attention_mil
 from napari_attmil.bags.attention_mil import AttentionMIL
 from napari_attmil.device import Device
 from napari_attmil.methods import METHODS
-from napari_attmil.settings import (
-    MILSettings,
-    UserError,
-    mil_preset,
-)
+from napari_attmil.presets import mil_preset
+from napari_attmil.settings import MILSettings, UserError
 
 EMBEDDINGS = ["profile", "three-conv", "five-conv"]
 

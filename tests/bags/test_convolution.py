@@ -7,7 +7,7 @@ from torch.nn import functional
 from napari_attmil.bags.attention_mil import AttentionMIL
 from napari_attmil.bags.convolution import TiledConv2d, are_tiles, packed, tiles_bytes
 from napari_attmil.device import Device
-from napari_attmil.settings import mil_preset
+from napari_attmil.presets import mil_preset
 
 
 @pytest.fixture

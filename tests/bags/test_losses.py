@@ -6,7 +6,8 @@ import torch
 
 from napari_attmil.bags.attention_mil import MILOutput
 from napari_attmil.bags.losses import bag_losses, class_loss, combined_loss, should_stop
-from napari_attmil.settings import MILSettings, mil_preset
+from napari_attmil.presets import mil_preset
+from napari_attmil.settings import MILSettings
 
 MIL, SIC = torch.tensor([2.0]), torch.tensor([6.0])
 

@@ -14,7 +14,7 @@ from napari.layers import Image, Shapes
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider
 
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.settings import ensemble_preset
+from napari_attmil.presets import ensemble_preset
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import session_of
 from napari_attmil.widgets.workers import Progress

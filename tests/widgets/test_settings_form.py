@@ -4,6 +4,7 @@ import pytest
 from pydantic import Field
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox
 
+from napari_attmil.presets import mil_preset
 from napari_attmil.settings import (
     DetectionSettings,
     EnsembleSettings,
@@ -11,7 +12,6 @@ from napari_attmil.settings import (
     MILSettings,
     Settings,
     UserError,
-    mil_preset,
 )
 from napari_attmil.widgets.settings_form import SettingsForm
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from napari_attmil.settings import DetectionSettings, Preset, UserError
+from napari_attmil.presets import Preset
+from napari_attmil.settings import DetectionSettings, UserError
 
 app = typer.Typer(
     help="Find red blood cells in bright-field images, classify samples by attention-based "

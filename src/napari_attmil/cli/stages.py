@@ -23,14 +23,8 @@ from napari_attmil.cli.options import (
     detection_settings,
 )
 from napari_attmil.methods import METHODS, TABLE_1, Method
-from napari_attmil.settings import (
-    EvaluationSettings,
-    Preset,
-    UserError,
-    ensemble_preset,
-    features_for,
-    mil_preset,
-)
+from napari_attmil.presets import Preset, ensemble_preset, mil_preset
+from napari_attmil.settings import EvaluationSettings, UserError, features_for
 from napari_attmil.terminal import (
     bag_of_sample,
     cells_of,

@@ -17,15 +17,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_attmil.loaded_classifier import LoadedClassifier
+from napari_attmil.presets import Preset, ensemble_preset, mil_preset
 from napari_attmil.session import sample_key
-from napari_attmil.settings import (
-    EnsembleSettings,
-    MILSettings,
-    Preset,
-    UserError,
-    ensemble_preset,
-    mil_preset,
-)
+from napari_attmil.settings import EnsembleSettings, MILSettings, UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.device_combo import DeviceCombo
