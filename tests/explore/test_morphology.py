@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 import pytest
 from skimage.measure import label, regionprops
 
@@ -13,17 +15,18 @@ from napari_attmil.explore.morphology import (
     outline_measures,
     shapes_of_image,
 )
+from napari_attmil.images.appearance import draw_appearance
 from napari_attmil.images.simulation import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import pandas as pd
 
     Array = npt.NDArray[np.float64]
 
 SIZE = 160
 Y, X = np.mgrid[:SIZE, :SIZE] + 0.5
 GROUND, BODY = 200, 120
+PALLOR = list(FEATURES).index("central_pallor")
 
 
 def measured(body: npt.NDArray[np.bool_], image: Array | None = None) -> dict[str, float]:
@@ -161,3 +164,18 @@ def test_simulated_types_differ_in_the_measures_that_define_them(look: str) -> N
     assert median["elongation"]["sickle"] > 2 > 1.3 > median["elongation"]["discocyte"]
     assert median["spikiness"]["echinocyte"] > 2 * median["spikiness"]["discocyte"]
     assert found["area_um2"].notna().mean() > 0.7
+
+
+@pytest.mark.parametrize("look", ["unstained", "stained"])
+@pytest.mark.parametrize("defocus_um", [-4.0, 4.0])
+def test_central_pallor_is_less_in_types_without_it_on_either_side_of_the_focus(
+    look: Literal["unstained", "stained"], defocus_um: float
+) -> None:
+    rng = np.random.default_rng(0)
+    settings = SimulationSettings.checked(image_size_px=640, look=look, variety=0.2)
+    appearance = replace(draw_appearance(look, 0.2, rng), defocus_um=defocus_um)
+    kinds = ["discocyte"] * 24 + ["target", "spherocyte", "stomatocyte"] * 4
+    drawn = simulate_image(settings, rng, kinds, appearance)
+    pallor = pd.Series(shapes_of_image(drawn.image, drawn.xyxy)[:, PALLOR])
+    median = pallor.groupby(drawn.cell_type).median()
+    assert (median.drop("discocyte") < median["discocyte"]).all() and median["discocyte"] > 0

@@ -119,6 +119,18 @@ def cell_masks(windows: CellWindows) -> tuple[Masks, npt.NDArray[np.bool_]]:
     return best & _near_boxes(windows, BOX_SLACK), best_iou >= MIN_BOX_IOU
 
 
+def light_balance(windows: CellWindows) -> float:
+    """Return what cells do to the light: -1 if they only absorb it, about 0 if they only bend it.
+
+    It is the sum of deviations from the ground in and around the box over the sum of their sizes,
+    the median over the cells.
+    """
+    deviation = np.where(_near_boxes(windows, HALO), windows.grey - 1, 0)
+    sizes = np.abs(deviation).sum(axis=(1, 2))
+    sums = deviation.sum(axis=(1, 2))
+    return float(np.median(np.divide(sums, sizes, out=np.zeros_like(sums), where=sizes > 0)))
+
+
 def _over_ground(grey: Stack, boxes: npt.NDArray[np.float64]) -> tuple[Stack, float]:
     """Return the image over its ground, and the noise of the ground in those units."""
     is_ground = np.ones(grey.shape, dtype=bool)

@@ -12,7 +12,7 @@ from contourpy import contour_generator
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
-from napari_attmil.explore.cell_masks import as_mosaic, cell_masks, cell_windows
+from napari_attmil.explore.cell_masks import as_mosaic, cell_masks, cell_windows, light_balance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,13 +32,16 @@ FEATURES: Final[Mapping[str, str]] = {
     "elongation": "Length over width of the ellipse with the same second moments: 1 or more.",
     "solidity": "Area over that of the convex hull: 1 without dents.",
     "rim_contrast": "How much darker the rim is than the ground, as a share of the ground.",
-    "central_pallor": "How much paler the centre is than the zone around it, likewise.",
+    "central_pallor": "How far the centre departs from the zone around it as a normal, biconcave "
+    "cell's does, likewise: paler where cells absorb light, else as most cells of the image do.",
     "spikiness": "How far the outline strays in short waves (over six around), over its radius.",
 }
 """Names of the measures, without units, and what they mean."""
 
 RIM_DEPTH, CENTRE_DEPTH = 0.3, 0.65
 """Shares of the way from the outline to the innermost point where rim ends and centre begins."""
+ABSORBING: Final = -0.8
+"""A `light_balance` below it is that of cells that absorb light: they are stained."""
 _UNIT: Final = re.compile("_(um|px)2?$")
 _OUTLINE_POINTS: Final = 128
 _SMOOTH_ORDERS: Final = 6
@@ -110,6 +113,10 @@ def shapes_of_image(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Array:
     area, circularity, solidity, spikiness = outlines.T
     step_px = windows.step_px[kept]
     rim, pallor = _grey_measures(windows, masks, kept)
+    if len(kept) and light_balance(windows) > ABSORBING:
+        # Light that is only bent goes to a biconcave cell's centre on one side of the focus, and
+        # away from it on the other; which side it was, most of the cells tell.
+        pallor *= np.copysign(1, np.median(pallor))
     values[kept] = np.column_stack(
         [
             area * step_px**2,
@@ -211,7 +218,7 @@ def _elongation(masks: Masks) -> Array:
 def _grey_measures(
     windows: CellWindows, masks: Masks, kept: npt.NDArray[np.intp]
 ) -> tuple[Array, Array]:
-    """Return (n,) rim contrast and (n,) central pallor of some of the cells."""
+    """Return (n,) rim contrast and (n,) how much paler the centre is, of some of the cells."""
     grey, inside = windows.grey[kept], masks[kept]
     mosaic = as_mosaic(inside)
     depth = (ndimage.distance_transform_edt(mosaic) if mosaic.size else mosaic).reshape(grey.shape)
