@@ -21,7 +21,14 @@ PACKAGE = Path(napari_attmil.__file__).parent
 # A room imports itself and what stands to its left. The command line opens the widgets for the
 # demo, never the other way round.
 ROOMS = ["images", "cells", "bags", "explore"]
-ROOMS += ["sample_state", "loaded_classifier", "session", "review_queue", "exploration"]
+ROOMS += [
+    "sample_state",
+    "loaded_classifier",
+    "session",
+    "review_queue",
+    "cell_columns",
+    "exploration",
+]
 ROOMS += ["terminal", "demo", "widgets", "cli"]
 SERVANTS = [
     "methods",

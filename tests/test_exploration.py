@@ -7,14 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_attmil.cell_columns import MAKER, numeric_columns
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.exploration import (
-    FADED_ALPHA,
-    MAKER,
-    WHOLE_COHORT,
-    Exploration,
-    numeric_columns,
-)
+from napari_attmil.exploration import FADED_ALPHA, WHOLE_COHORT, Exploration
 from napari_attmil.explore.colours import MODEL_COLOUR
 from napari_attmil.images.cohort import Cohort, Sample
 from napari_attmil.session import Session, sample_key

@@ -14,7 +14,13 @@ import numpy.typing as npt
 import pandas as pd
 from psygnal import Signal
 
-from napari_attmil.cells.boxes import SOURCE_NAMES
+from napari_attmil.cell_columns import (
+    MAKER,
+    aligned_columns,
+    columns_of_boxes,
+    columns_of_prediction,
+    no_cells,
+)
 from napari_attmil.explore.cell_rows import Condition, Rows, parse_conditions, rows_that_meet
 from napari_attmil.explore.colours import (
     ACCEPTED_COLOUR,
@@ -23,12 +29,11 @@ from napari_attmil.explore.colours import (
     ColourMap,
     map_colours,
 )
-from napari_attmil.explore.morphology import feature_title
 from napari_attmil.explore.value_scale import HISTOGRAM_BINS, Scale, ValueScale
 from napari_attmil.session import sample_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.explore.value_scale import Scale
@@ -44,11 +49,6 @@ CellKey = tuple[str, int]
 FADED_ALPHA: Final = 0.12
 WHOLE_COHORT: Final = "*"
 """The scope of all samples; any other scope but the empty one is the name of a class."""
-CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
-MAP_COLUMNS: Final = ("map_1", "map_2")
-"""Where a cell lies on a map in which like cells lie together."""
-MAKER: Final = "source"
-"""The column that says who made a box; colours by it have no scale."""
 
 _MIDDLES: Final = (np.arange(HISTOGRAM_BINS) + 0.5) / HISTOGRAM_BINS
 """The middles of the parts of a histogram, from 0 to 1."""
@@ -230,15 +230,15 @@ class Exploration:
             for sample in samples
             if sample.name in states and len(states[sample.name].boxes)
         ]
-        return pd.concat(parts, ignore_index=True) if parts else _no_cells()
+        return pd.concat(parts, ignore_index=True) if parts else no_cells()
 
     def _table_of(self, key: str, sample: Sample | None, state: SampleState) -> pd.DataFrame:
-        columns = _columns_of_boxes(state.boxes)
-        if state.prediction is not None:
-            columns |= _columns_of_prediction(state)
+        columns = columns_of_boxes(state.boxes)
+        if state.prediction is not None and not self._is_blind:
+            columns |= columns_of_prediction(state)
         if key in self._measured:
             boxes, measured = self._measured[key]
-            columns |= _aligned(state.boxes, boxes, measured)
+            columns |= aligned_columns(state.boxes, boxes, measured)
         table = pd.DataFrame(columns)
         table.insert(0, "sample", "" if sample is None else sample.name)
         if self._session.cohort is not None and sample is not None:
@@ -264,21 +264,21 @@ class Exploration:
 
     @property
     def is_blind(self) -> bool:
-        """Whether boxes keep to themselves what the classifier said, as in teaching."""
+        """Whether cells keep to themselves what the classifier said, as in teaching."""
         return self._is_blind
 
     def set_blind(self, is_blind: bool) -> None:
-        """Colour all boxes alike, or as `colouring` says."""
+        """Keep attention and contributions from boxes and tables, or show them again."""
         if is_blind != self._is_blind:
             self._is_blind = is_blind
+            self.forget_tables()
             self.colouring_changed.emit()
 
     @property
     def coloured_column(self) -> str:
         """The column that colours the boxes: `MAKER` while the wanted one is not known."""
         column = self._colouring.column
-        known = not self._is_blind and column in self.sample_table
-        return column if known else MAKER
+        return column if column in self.sample_table else MAKER
 
     def relative(self) -> FloatArray:
         """Return (n,) from 0 to 1 where each box of the shown sample stands; NaN if unknown."""
@@ -360,61 +360,3 @@ class Exploration:
         """Make the tables anew: samples that are not shown have changed."""
         self._sample_table = self._table = None
         self.table_changed.emit()
-
-
-def column_title(column: str) -> str:
-    """Return a column's name as a person reads it: "contribution_a" as "contribution to a"."""
-    if column.startswith("contribution_"):
-        return f"contribution to {column.removeprefix('contribution_')}"
-    return {"cell_id": "cell", MAKER: "made by"}.get(column, feature_title(column))
-
-
-def numeric_columns(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the columns that cells can be ordered and coloured by, the telling ones first."""
-    names = map(str, table.select_dtypes("number"))
-    numeric = [name for name in names if name not in ("cell_id", "image", *CORNERS)]
-    telling = [n for n in numeric if n == "attention" or n.startswith("contribution_")]
-    return tuple(telling + [name for name in numeric if name not in telling])
-
-
-def _columns_of_boxes(boxes: Boxes) -> dict[str, Any]:
-    return {
-        "image": boxes.image_index + 1,
-        "cell_id": boxes.cell_id,
-        "score": boxes.score.astype(np.float64),
-        **dict(zip(CORNERS, boxes.xyxy.astype(np.float64).T, strict=True)),
-        "diameter_px": boxes.diameter_px.astype(np.float64),
-        MAKER: np.array(SOURCE_NAMES, dtype=object)[boxes.source],
-    }
-
-
-def _columns_of_prediction(state: SampleState) -> dict[str, Any]:
-    prediction, attention = state.prediction, state.attention()
-    assert prediction is not None
-    order = np.argsort(prediction.cell_id)
-    known = np.isfinite(attention)
-    place = np.searchsorted(prediction.cell_id, state.boxes.cell_id[known], sorter=order)
-    columns: dict[str, Any] = {"attention": attention}
-    for number, name in enumerate(prediction.classes):
-        values = np.full(len(attention), np.nan)
-        values[known] = prediction.contribution[order[place], number]
-        columns[f"contribution_{name}"] = values
-    return columns
-
-
-def _aligned(boxes: Boxes, measured: Boxes, columns: pd.DataFrame) -> Mapping[str, Any]:
-    """Return measured columns in the order of `boxes`, NaN where a box has moved or is new."""
-    ids, rows, places = np.intersect1d(boxes.cell_id, measured.cell_id, return_indices=True)
-    del ids
-    same = np.all(boxes.xyxy[rows] == measured.xyxy[places], axis=1)
-    rows, places = rows[same], places[same]
-    aligned = {}
-    for name in columns:
-        values = np.full(len(boxes), np.nan)
-        values[rows] = columns[name].to_numpy(dtype=np.float64)[places]
-        aligned[str(name)] = values
-    return aligned
-
-
-def _no_cells() -> pd.DataFrame:
-    return pd.DataFrame({"sample": [], "image": [], "cell_id": []})

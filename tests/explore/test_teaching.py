@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, precision_score, recall_score
 
 from napari_attmil.explore.teaching import (
+    FILE_NAME,
     Agreement,
     TeachingRound,
     agreement,
+    expert_of,
     keep_round,
     now,
     read_rounds,
@@ -93,3 +96,24 @@ def test_line_cut_within_a_letter_of_several_bytes_is_told_too(tmp_path: Path) -
 def test_folder_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be kept"):
         keep_round(tmp_path / "none" / "teaching.jsonl", ROUND)
+
+
+def test_latest_round_of_an_expert_is_the_one_to_be_met_and_older_files_have_none(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / FILE_NAME
+    student = TeachingRound("Ana", "s1", (1, 2), (1,), (2,), None, now())
+    for each in (
+        student,
+        replace(student, marked=(2,), is_expert=True),
+        replace(student, marked=(1, 2), is_expert=True),
+        replace(student, sample="s2", is_expert=True),
+    ):
+        keep_round(path, each)
+    rounds, _ = read_rounds(path)
+    found = expert_of(rounds, "s1")
+    assert found is not None and found.marked == (1, 2)
+    assert expert_of(rounds[:1], "s1") is None
+    older = {name: value for name, value in asdict(student).items() if name != "is_expert"}
+    path.write_text(json.dumps(older) + "\n")
+    assert read_rounds(path)[0] == [student]

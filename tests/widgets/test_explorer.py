@@ -10,7 +10,8 @@ from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_attmil.exploration import FADED_ALPHA, MAKER
+from napari_attmil.cell_columns import MAKER
+from napari_attmil.exploration import FADED_ALPHA
 from napari_attmil.explore.gallery_scale import GalleryScale
 from napari_attmil.settings import UserError
 from napari_attmil.widgets import explorer_tasks

@@ -183,13 +183,51 @@ def test_teaching_hides_the_colours_and_keeps_the_agreement(classified, cohort, 
     qtbot.waitUntil(lambda: teaching._start.isEnabled(), timeout=5000)
     teaching._start.click()
     assert len({tuple(colour) for colour in context.exploration.colours().tolist()}) == 1
+    assert "attention" not in context.exploration.table
     context.session.select([1])
-    qtbot.waitUntil(lambda: teaching._compare.isEnabled(), timeout=5000)
-    teaching._compare.click()
+    qtbot.waitUntil(lambda: teaching._finish.isEnabled(), timeout=5000)
+    teaching._finish.click()
     assert teaching._outcome.text().startswith("0 of your 1 cell are among the 1 that count most")
     assert not context.exploration.is_blind
     (kept,), unreadable = read_rounds(cohort.folder / FILE_NAME)
     assert (kept.sample, kept.marked, kept.model, unreadable) == ("healthy-1", (1,), (2,), 0)
+    assert kept.expert is None and "attention" in context.exploration.table
+
+
+def mark(teaching, cell, qtbot):
+    qtbot.waitUntil(lambda: teaching._start.isEnabled(), timeout=5000)
+    teaching._start.click()
+    teaching._context.session.select([cell])
+    qtbot.waitUntil(lambda: teaching._finish.isEnabled(), timeout=5000)
+    teaching._finish.click()
+
+
+def test_student_sees_the_cells_of_model_and_expert(classified, cohort, qtbot):
+    classified.show_tab(classified.teaching)
+    teaching, session = classified.teaching, classified.context.session
+    teaching._is_expert.setChecked(True)
+    mark(teaching, 1, qtbot)
+    assert "kept as the expert's" in teaching._outcome.text()
+    teaching._is_expert.setChecked(False)
+    mark(teaching, 2, qtbot)
+    words = "1 of your 1 cell are among the 1 that count most"
+    assert teaching._outcome.text().startswith(words)
+    assert "0 are among the 1 cell that the expert marked" in teaching._outcome.text()
+    student = read_rounds(cohort.folder / FILE_NAME)[0][-1]
+    assert (student.marked, student.expert, student.is_expert) == ((2,), (1,), False)
+    qtbot.waitUntil(lambda: teaching._choices["expert"].isVisible(), timeout=5000)
+    teaching._choices["expert"].click()
+    assert session.selection == (1,)
+    teaching._choices["model"].click()
+    assert session.selection == (2,)
+
+
+def test_another_sample_ends_the_round_and_shows_the_colours(classified, qtbot):
+    classified.show_tab(classified.teaching)
+    qtbot.waitUntil(lambda: classified.teaching._start.isEnabled(), timeout=5000)
+    classified.teaching._start.click()
+    classified.context.image_choice.show_sample("sickle-1")
+    assert not classified.context.exploration.is_blind
 
 
 def test_map_lays_the_cells_in_scope_out(classified, monkeypatch, qtbot):

@@ -33,8 +33,8 @@ SUFFIXES: Final = (".png", ".svg", ".pdf")
 DPI: Final = 100
 _SHARPER: Final = 2
 """Pixels of a report's figure over those on a screen: print needs more."""
-_MOST_NAMES: Final = 30
-"""So many patients can be named below an axis."""
+_NAME_PX: Final = 30
+"""Room that the slanted name of a patient needs below an axis."""
 _BETWEEN_PATIENTS, _BETWEEN_CLASSES = 1.0, 1.5
 """Room, in samples."""
 
@@ -203,7 +203,8 @@ def _places_by_patient(table: pd.DataFrame) -> np.ndarray[Any, Any]:
 
 def _name_patients(axes: Axes, table: pd.DataFrame, places: np.ndarray[Any, Any]) -> None:
     middles = pd.Series(places).groupby(table["patient"], sort=False).mean()
-    if len(middles) > _MOST_NAMES:
+    figure = axes.get_figure(root=True)
+    if figure is None or len(middles) * _NAME_PX > figure.get_figwidth() * DPI:
         axes.set_xticks([])
         axes.set_xlabel(f"{len(middles)} patients")
         return

@@ -92,9 +92,11 @@ class TeachingRound:
     model
         cell_id of the model's highest cells at that time; the model may be another one later.
     expert
-        cell_id of an expert's choice; None where no expert has looked.
+        cell_id of an expert's choice at that time; None where no expert had looked.
     time
         When, in ISO 8601 and UTC; see `now`.
+    is_expert
+        Whether this round's marks are what later students are measured by.
     """
 
     person: str
@@ -104,6 +106,7 @@ class TeachingRound:
     model: tuple[int, ...]
     expert: tuple[int, ...] | None
     time: str
+    is_expert: bool = False
 
     @property
     def with_model(self) -> Agreement:
@@ -155,6 +158,12 @@ def read_rounds(path: Path) -> tuple[list[TeachingRound], int]:
     lines = [line for line in path.read_bytes().splitlines() if line.strip()]
     rounds = [parsed for parsed in map(_round, lines) if parsed is not None]
     return rounds, len(lines) - len(rounds)
+
+
+def expert_of(rounds: Iterable[TeachingRound], sample: str) -> TeachingRound | None:
+    """Return the round whose marks are the expert's of a sample: the latest, None without any."""
+    experts = [each for each in rounds if each.is_expert and each.sample == sample]
+    return experts[-1] if experts else None
 
 
 def _ends_a_line(file: Any) -> bool:

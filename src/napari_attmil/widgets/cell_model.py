@@ -17,7 +17,8 @@ from qtpy.QtCore import (
 )
 from qtpy.QtWidgets import QAbstractItemView
 
-from napari_attmil.exploration import CellKey, Exploration, column_title
+from napari_attmil.cell_columns import column_title
+from napari_attmil.exploration import CellKey, Exploration
 from napari_attmil.explore.cell_rows import Rows, ordered
 
 NO_PARENT = QModelIndex()

@@ -6,7 +6,7 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.exploration import MAKER, column_title, numeric_columns
+from napari_attmil.cell_columns import MAKER, column_title, numeric_columns
 from napari_attmil.explore.colours import COLOUR_MAPS
 from napari_attmil.explore.value_scale import SCALES
 from napari_attmil.settings import CAUTION

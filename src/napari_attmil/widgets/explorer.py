@@ -27,8 +27,8 @@ from napari_attmil.widgets.shape_tab import ShapeTab
 from napari_attmil.widgets.table_tab import TableTab
 from napari_attmil.widgets.teaching_tab import TeachingTab
 
-HEIGHT_PX = 300
-HEIGHT_SHARE = 0.38
+HEIGHT_PX = 340
+HEIGHT_SHARE = 0.42
 """Of the window: large screens have room for long lists and figures."""
 
 

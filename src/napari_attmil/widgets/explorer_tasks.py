@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from napari_attmil.cell_columns import MAP_COLUMNS
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.detector_models import detector_in_use
-from napari_attmil.exploration import MAP_COLUMNS
 from napari_attmil.explore.projection import MapMethod, map_of_cells
 from napari_attmil.explore.report import model_origin
 from napari_attmil.images.cohort import Cohort, Sample

@@ -18,7 +18,7 @@ from napari_attmil.widgets.workers import tell_error
 if TYPE_CHECKING:
     from napari_attmil.explore.figures import Drawing
 
-SMALLEST_PX = (260, 120)
+SMALLEST_PX = (260, 100)
 TABLES = (".csv", ".parquet")
 
 

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.exploration import column_title, numeric_columns
+from napari_attmil.cell_columns import column_title, numeric_columns
 from napari_attmil.explore.cell_rows import Rows, highest_of_each, ordered
 from napari_attmil.explore.gallery_scale import gallery_scale
 from napari_attmil.widgets.cell_model import CellModel, LinkedSelection
@@ -117,7 +117,7 @@ class GalleryTab(ExplorerTab):
         self._view.setLook(
             GalleryLook(scale, self._size.currentData(), column, group, self._title())
         )
-        self._bar.setText(f"All at one scale; the bar is {scale.bar_text}.")
+        self._bar.setText(f"bar: {scale.bar_text}")
         self._export.setEnabled(bool(len(self._model.rows)))
         self._selection.show()
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.exploration import MAKER, MAP_COLUMNS, column_title, numeric_columns
+from napari_attmil.cell_columns import MAKER, MAP_COLUMNS, column_title, numeric_columns
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.explore.gallery_scale import gallery_scale
 from napari_attmil.explore.projection import MapMethod

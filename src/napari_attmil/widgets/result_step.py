@@ -11,7 +11,7 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
-from napari_attmil.exploration import column_title
+from napari_attmil.cell_columns import column_title
 from napari_attmil.explore.cell_table import cell_table, write_cells
 from napari_attmil.explore.report import CAUTION, in_words, top_cells
 from napari_attmil.settings import UserError
@@ -247,7 +247,8 @@ class ResultStep(QWidget):
         self._classify.setEnabled(not missing and not context.runner.busy)
         self._hint.setText(missing)
         self._hint.setVisible(bool(missing))
-        self._result.setVisible(prediction is not None)
+        # In teaching the student must not see which cells counted, before or between answers.
+        self._result.setVisible(prediction is not None and not context.exploration.is_blind)
         self._stale.setVisible(session.state.is_stale)
         self._explore.setEnabled(hasattr(context.viewer, "window"))
         self._export.setEnabled(len(session.boxes) > 0)

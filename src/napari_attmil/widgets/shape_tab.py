@@ -5,7 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.exploration import WHOLE_COHORT, column_title
+from napari_attmil.cell_columns import column_title
+from napari_attmil.exploration import WHOLE_COHORT
 from napari_attmil.explore.morphology import shape_columns
 from napari_attmil.explore.statistics import (
     compare_high_cells,
