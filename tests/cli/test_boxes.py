@@ -1,0 +1,149 @@
+"""`attmil export`, `import`, `agreement` and `check` on files as they lie on a disk."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.project import AnnotationFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ONE_IMAGE = Boxes.from_detections([0, 0], [[1, 2, 9, 8], [20, 10, 32, 22]], [1, 1])
+
+
+@pytest.mark.parametrize("format_name", ["coco", "csv", "voc", "yolo"])
+def test_boxes_go_out_and_come_into_another_copy(
+    format_name: str, attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    copy = project.copied_to(tmp_path / "copy")
+    (copy.folder / "annotations.sqlite").unlink()
+    out = tmp_path / f"boxes.{format_name}"
+    exported = attmil("export", project.folder, "--format", format_name, "--out", out)
+    assert exported.code == 0 and exported.out.startswith("3 boxes of 3 images written to")
+    imported = attmil("import", copy.folder, out)
+    assert imported.code == 0 and "3 boxes added in 3 images" in imported.out
+    np.testing.assert_allclose(copy.kept().boxes.xyxy, [[1, 2, 9, 8]] * 3, atol=1e-4)
+    again = attmil("import", copy.folder, out)
+    assert "0 boxes added in 3 images; 3 were there already" in again.out
+
+
+def test_an_export_says_what_its_format_cannot_hold(
+    attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    outcome = attmil("export", project.folder, "--format", "yolo", "--out", tmp_path / "yolo")
+    assert "YOLO cannot hold cell ids, scores, who made a box" in outcome.err
+
+
+def test_an_exported_coco_file_has_the_corners_as_written_by_hand(
+    attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    project.keep(ONE_IMAGE)
+    attmil("export", project.folder, "--out", tmp_path / "boxes.json")
+    content = json.loads((tmp_path / "boxes.json").read_text("utf-8"))
+    assert [image["file_name"] for image in content["images"]] == ["healthy/p1/s1/a.tif"]
+    assert [box["bbox"] for box in content["annotations"]] == [[1, 2, 8, 6], [20, 10, 12, 12]]
+
+
+def test_an_import_takes_the_red_cells_and_says_what_it_left_out(
+    attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "a.tif"}, {"id": 2, "file_name": "elsewhere.tif"}],
+        "categories": [{"id": 1, "name": "RBC"}, {"id": 2, "name": "WBC"}],
+        "annotations": [
+            {"image_id": 1, "category_id": 1, "bbox": [20, 10, 12, 12]},
+            {"image_id": 1, "category_id": 2, "bbox": [40, 10, 12, 12]},
+            {"image_id": 2, "category_id": 1, "bbox": [20, 10, 12, 12]},
+        ],
+    }
+    (tmp_path / "theirs.json").write_text(json.dumps(content), "utf-8")
+    outcome = attmil("import", project.folder, tmp_path / "theirs.json")
+    assert "1 boxes added in 1 images" in outcome.out
+    assert "no red cells: 1 of WBC." in outcome.err
+    assert "not in the project and were left out: elsewhere.tif." in outcome.err
+    here = project.kept().boxes.of_image(0)
+    assert here.xyxy.tolist() == [[1, 2, 9, 8], [20, 10, 32, 22]]
+    assert here.source.tolist() == [Source.MODEL, Source.PERSON]
+
+
+def test_a_label_image_comes_in_as_the_boxes_of_its_labels(
+    attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    labels = np.zeros((40, 60), np.uint16)
+    labels[10:22, 20:32] = 7
+    tifffile.imwrite(tmp_path / "a.tif", labels)
+    assert attmil("import", project.folder, tmp_path / "a.tif").code == 0
+    assert [20, 10, 32, 22] in project.kept().boxes.of_image(0).xyxy.tolist()
+
+
+def test_two_annotators_agreement_is_told_by_image_and_in_all(
+    attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    project.keep(ONE_IMAGE)
+    other = project.copied_to(tmp_path / "other")
+    other.keep(Boxes.from_detections([0, 0], [[1, 2, 9, 8], [40, 10, 52, 22]], [1, 1]))
+    lines = attmil("agreement", project.folder, other.folder).out.splitlines()
+    # One of two cells on each side: precision and recall are 1/2, and so is F1.
+    figures = "1 cells in common, 1 only in the first, 1 only in the second, F1 0.500"
+    assert len(lines) == 2 and lines[0].endswith(f"a.tif: {figures}, mean IoU 1.000")
+    assert lines[1].startswith(f"All 1 images: {figures}")
+
+
+def test_odd_boxes_are_listed_with_their_reason(attmil: Any, project: Any) -> None:
+    rows = [[x, 5, x + 6, 11] for x in (2, 12, 22, 32, 42)] + [[2, 20, 3, 21], [55, 30, 70, 38]]
+    project.keep(Boxes.from_detections([0] * 7, rows, [1] * 7))
+    outcome = attmil("check", project.folder)
+    lines = sorted(line.split(": box ")[1] for line in outcome.out.splitlines())
+    assert lines == ["6 has a side below 3 px", "7 reaches out of the image"]
+    assert "2 odd boxes in 1 samples with boxes." in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("export", "{study}", "--format", "pdf", "--out", "x"),
+            "no format 'pdf'; choose from coco",
+        ),
+        (("export", "{empty}", "--out", "x"), "no boxes yet"),
+        (("import", "{study}", "missing.json"), "'missing.json' does not exist; check the path"),
+        (("import", "{study}", "{notes}"), "notes.json cannot be read as boxes"),
+        (("agreement", "{study}", "{empty}"), "have no image that both have boxes of"),
+        (("check", "nowhere"), "nowhere"),
+        (("queue", "nowhere"), "nowhere"),
+        (("merge", "{study}", "{empty}", "--out", "{study}"), "exists already; give the name"),
+        (("merge", "{study}", "nowhere", "--out", "new"), "does not exist; give folders that hold"),
+    ],
+)
+def test_a_mistake_ends_with_code_1_and_one_sentence(
+    arguments: tuple[str, ...], sentence: str, attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.json").write_text('{"what": "no boxes"}', "utf-8")
+    empty = project.copied_to(tmp_path / "empty")
+    (empty.folder / "annotations.sqlite").unlink()
+    places = {"study": project.folder, "empty": empty.folder, "notes": tmp_path / "notes.json"}
+    outcome = attmil(*(argument.format(**places) for argument in arguments))
+    assert outcome.code == 1 and sentence in outcome.err
+    assert "Traceback" not in outcome.err and outcome.out == ""
+
+
+def test_a_study_that_another_program_changes_takes_no_import(
+    attmil: Any, project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from filelock import FileLock
+
+    attmil("export", project.folder, "--out", tmp_path / "boxes.json")
+    copy = project.copied_to(tmp_path / "copy")
+    (copy.folder / "annotations.sqlite").unlink()
+    # A lock of its own, as another process would hold it.
+    with FileLock(f"{AnnotationFile.beside(copy.folder).path}.lock"):
+        outcome = attmil("import", copy.folder, tmp_path / "boxes.json")
+    assert outcome.code == 1 and "Another program has" in outcome.err
+    assert len(copy.kept().boxes) == 0

@@ -1,0 +1,61 @@
+"""`attmil finetune` and `attmil queue`, as a person would type them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from napari_attmil.checkpoints import load_checkpoint
+from napari_attmil.images.simulation import SimulationSettings, simulate_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_coco_file_makes_a_detector(attmil: Any, tmp_path: Path) -> None:
+    settings = SimulationSettings(image_size_px=128, cells_per_image=4)
+    field = simulate_image(settings, np.random.default_rng(0))
+    tifffile.imwrite(tmp_path / "a.tif", field.image)
+    sides = field.xyxy[:, 2:] - field.xyxy[:, :2]
+    content = {
+        "images": [{"id": 1, "file_name": "a.tif"}],
+        "annotations": [
+            {"image_id": 1, "bbox": box}
+            for box in np.hstack([field.xyxy[:, :2], sides]).astype(float).tolist()
+        ],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content), "utf-8")
+    out = tmp_path / "w.safetensors"
+    outcome = attmil("finetune", tmp_path / "coco.json", "--out", out, "--steps", 1)
+    assert outcome.code == 0 and str(out) in outcome.out
+    assert load_checkpoint(out, "detector").provenance["data"] == "fine-tuned on 1 reviewed images"
+
+
+def test_the_queue_names_the_most_doubtful_image_first(attmil: Any, project: Any) -> None:
+    outcome = attmil("queue", project.folder)
+    lines = [line.split("\t") for line in outcome.out.splitlines()]
+    assert [(doubt, path[-5:]) for doubt, path, _ in lines] == [
+        ("0.400", "b.tif"),
+        ("0.100", "a.tif"),
+        ("0.000", "c.tif"),
+    ]
+
+
+def test_the_queue_leaves_reviewed_images_out_and_stops_at_its_limit(
+    attmil: Any, project: Any
+) -> None:
+    project.keep(project.kept().boxes, reviewed=frozenset({1}))
+    assert [
+        line[-7:] for line in attmil("queue", project.folder, "--limit", 1).out.splitlines()
+    ] == ["a.tif\t0"]
+    project.keep(project.kept().boxes, reviewed=frozenset({0, 1, 2}))
+    outcome = attmil("queue", project.folder)
+    assert (outcome.out, outcome.code) == ("", 0) and "all images are reviewed" in outcome.err
+
+
+def test_nothing_reviewed_ends_with_one_sentence(attmil: Any, project: Any) -> None:
+    outcome = attmil("finetune", project.folder, "--out", project.folder / "w.safetensors")
+    assert outcome.code == 1 and "marked as reviewed" in outcome.err
