@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.loaded_classifier import LoadedClassifier
@@ -94,6 +97,56 @@ def fake_load(stop, path, device_name):
 def fake_devices(stop):
     yield Progress(0, 0, "Looking")
     return [SimpleNamespace(name="cpu", description="processor, 2 cores")]
+
+
+class Hand:
+    """Moves the mouse over the canvas and presses keys; counts what a person would call actions."""
+
+    def __init__(self, viewer):
+        self._viewer, self.actions = viewer, 0
+        (self._canvas,) = (
+            widget
+            for widget in QApplication.allWidgets()
+            if type(widget).__name__ == "CanvasBackendDesktop" and widget.isVisible()
+        )
+
+    def key(self, key, modifier=Qt.KeyboardModifier.NoModifier):
+        QTest.keyClick(self._canvas, key, modifier)
+        QApplication.processEvents()
+        self.actions += 1
+
+    def click(self, x, y):
+        self.point_at(x, y)
+        QTest.mouseClick(self._canvas, Qt.MouseButton.LeftButton, pos=self._pixel(x, y))
+        QApplication.processEvents()
+        self.actions += 1
+
+    def point_at(self, x, y):
+        for nearer in (2, 0):  # no mouse jumps
+            QTest.mouseMove(self._canvas, self._pixel(x, y) + QPoint(nearer, 0))
+            QApplication.processEvents()
+
+    def drag(self, start, end):
+        left = Qt.MouseButton.LeftButton
+        self.point_at(*start)
+        QTest.mousePress(self._canvas, left, pos=self._pixel(*start))
+        for share in (0.3, 0.7, 1):
+            self.point_at(*(np.array(start) + share * (np.array(end) - start)))
+        QTest.mouseRelease(self._canvas, left, pos=self._pixel(*end))
+        QApplication.processEvents()
+        self.actions += 1
+
+    def _pixel(self, x, y):
+        camera = getattr(self._viewer, "scene", self._viewer).camera
+        size = np.array([self._canvas.width(), self._canvas.height()])
+        place = (np.array([x, y]) - camera.center[:-3:-1]) * camera.zoom + size / 2
+        return QPoint(*(round(float(value)) for value in place))
+
+
+@pytest.fixture
+def make_hand():
+    """Return a function that gives a hand at a viewer's window."""
+    return Hand
 
 
 @pytest.fixture

@@ -25,44 +25,6 @@ NEARLY_ALL = 60
 GRID = [np.array([x, y], dtype=float) for x in range(60, 600, 12) for y in range(60, 430, 12)]
 
 
-class Hand:
-    """Moves the mouse over the canvas and presses keys; counts what a person would call actions."""
-
-    def __init__(self, viewer):
-        self._viewer, self.actions = viewer, 0
-        (self._canvas,) = (
-            widget
-            for widget in QApplication.allWidgets()
-            if type(widget).__name__ == "CanvasBackendDesktop" and widget.isVisible()
-        )
-
-    def key(self, key, modifier=Qt.KeyboardModifier.NoModifier):
-        QTest.keyClick(self._canvas, key, modifier)
-        QApplication.processEvents()
-        self.actions += 1
-
-    def point_at(self, x, y):
-        for nearer in (2, 0):  # no mouse jumps
-            QTest.mouseMove(self._canvas, self._pixel(x, y) + QPoint(nearer, 0))
-            QApplication.processEvents()
-
-    def drag(self, start, end):
-        left = Qt.MouseButton.LeftButton
-        self.point_at(*start)
-        QTest.mousePress(self._canvas, left, pos=self._pixel(*start))
-        for share in (0.3, 0.7, 1):
-            self.point_at(*(np.array(start) + share * (np.array(end) - start)))
-        QTest.mouseRelease(self._canvas, left, pos=self._pixel(*end))
-        QApplication.processEvents()
-        self.actions += 1
-
-    def _pixel(self, x, y):
-        camera = getattr(self._viewer, "scene", self._viewer).camera
-        size = np.array([self._canvas.width(), self._canvas.height()])
-        place = (np.array([x, y]) - camera.center[:-3:-1]) * camera.zoom + size / 2
-        return QPoint(*(round(float(value)) for value in place))
-
-
 class Plan:
     """For one image: what the detector says, and what is wrong with it."""
 
@@ -161,12 +123,12 @@ def correct(hand, bench, plan):
 
 @pytest.mark.real_data
 def test_a_session_of_corrections_is_all_there_after_reopening(
-    make_napari_viewer, study, qtbot, capsys
+    make_napari_viewer, make_hand, study, qtbot, capsys
 ):
     cohort, plans = study
     viewer = make_napari_viewer(show=True)
     bench = open_bench(viewer, cohort)
-    session, hand = bench.context.session, Hand(viewer)
+    session, hand = bench.context.session, make_hand(viewer)
     QTest.mouseClick(bench._ahead, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
     actions = []
     for number in range(CORRECTED):
@@ -205,7 +167,7 @@ def test_a_session_of_corrections_is_all_there_after_reopening(
         assert again[name].reviewed == state.reviewed
     assert bench.review_bar.text().startswith(f"{CORRECTED} of {IMAGES} reviewed")
     bench.reviewing.show((last, 0))
-    hand = Hand(viewer)
+    hand = make_hand(viewer)
     hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not bench.context.session.reviewed
     hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
