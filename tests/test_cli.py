@@ -135,7 +135,7 @@ def test_a_classification_uses_the_boxes_that_a_person_left(
     sample = open_cohort(copy).samples[0]
     images = np.arange(len(sample.frames))
     boxes = Boxes.from_detections(images, [[5, 5, 30, 30]] * len(images), [0.9] * len(images))
-    kept = Annotations(boxes, detected=True, next_id=99)
+    kept = Annotations(boxes, searched=frozenset({0}), next_id=99)
     AnnotationFile.beside(copy).write(sample, kept)
     model = tmp_path / "model.safetensors"
     options = ("--epochs", 1, "--members", 1, "--no-calibrate")

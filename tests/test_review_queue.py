@@ -34,7 +34,7 @@ def test_an_image_is_new_until_it_has_boxes():
     predicted, new = ReviewState.PREDICTED, ReviewState.NEW
     assert states() == [new] * 4
     assert states(boxes=BOXES) == [predicted, predicted, new, new]
-    assert states(boxes=BOXES, detected=True) == [predicted] * 4
+    assert states(boxes=BOXES, searched=frozenset(range(4))) == [predicted] * 4
 
 
 def test_confirmed_and_deleted_boxes_mean_work_and_the_mark_means_reviewed():

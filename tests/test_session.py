@@ -55,7 +55,7 @@ def test_detection_is_shown_and_told():
     heard = listen(session.boxes_changed)
     session.merge(DETECTED)
     assert session.boxes.cell_id.tolist() == [1, 2, 3]
-    assert session.state.detected
+    assert session.state.searched == {0, 1}
     assert heard == [1]
 
 
@@ -224,7 +224,7 @@ def test_corrections_are_there_again_when_the_cohort_is_reopened(tmp_path: Path)
     assert second.boxes.cell_id.tolist() == first.boxes.cell_id.tolist()
     assert second.boxes.xyxy.tolist() == first.boxes.xyxy.tolist()
     assert second.state.deleted.xyxy.tolist() == [[0, 0, 9, 9]]
-    assert second.state.detected
+    assert second.state.searched == {0}
     assert second.add(0, [60, 60, 70, 70]) == drawn + 1
     assert set(second.states_of_samples()) == {"a"}
 
@@ -416,7 +416,7 @@ def content(session: Session) -> tuple[object, ...]:
         for boxes in (state.boxes, state.deleted)
         for name in ("cell_id", "image_index", "xyxy", "score", "source")
     ]
-    return (*parts, state.detected, state.reviewed)
+    return (*parts, state.searched, state.reviewed)
 
 
 @given(STEPS, st.booleans())

@@ -206,4 +206,5 @@ def _state(index: int, state: SampleState, touched: int, boxes: int) -> ReviewSt
         return ReviewState.REVIEWED
     if touched:
         return ReviewState.IN_WORK
-    return ReviewState.PREDICTED if state.detected or boxes else ReviewState.NEW
+    is_predicted = boxes or index in state.searched
+    return ReviewState.PREDICTED if is_predicted else ReviewState.NEW

@@ -30,8 +30,8 @@ class SampleState:
         Its cells at present.
     deleted
         Boxes that a person deleted; a later detection leaves them out.
-    detected
-        Whether the detector has seen all of its images.
+    searched
+        Images that the detector has seen, also where it found nothing.
     reviewed
         Images whose boxes a person has confirmed to be right and complete.
     prediction
@@ -42,7 +42,7 @@ class SampleState:
 
     boxes: Boxes = field(default_factory=Boxes.empty)
     deleted: Boxes = field(default_factory=Boxes.empty)
-    detected: bool = False
+    searched: frozenset[int] = frozenset()
     reviewed: frozenset[int] = frozenset()
     prediction: Prediction | None = None
     classified: Boxes = field(default_factory=Boxes.empty)
@@ -50,12 +50,12 @@ class SampleState:
     def annotations(self, next_id: int = 1) -> Annotations:
         """Return what is kept on disk, with the next cell_id to give away."""
         free = max(next_id, self.boxes.next_id, self.deleted.next_id)
-        return Annotations(self.boxes, self.deleted, self.detected, free, self.reviewed)
+        return Annotations(self.boxes, self.deleted, self.searched, free, self.reviewed)
 
     @property
     def is_worked_on(self) -> bool:
         """Whether detector or person have done anything to it."""
-        return bool(self.detected or len(self.boxes) or len(self.deleted) or self.reviewed)
+        return bool(self.searched or len(self.boxes) or len(self.deleted) or self.reviewed)
 
     @property
     def is_stale(self) -> bool:
@@ -136,7 +136,7 @@ class SampleRecord:
             self._next_id = known.next_id
 
     def edit(self, title: str, made_by: str = "", **changes: Any) -> None:
-        """Change boxes, deleted, detected or reviewed as one step of undo."""
+        """Change boxes, deleted, searched or reviewed as one step of undo."""
         self._read_history()
         old = self.state.annotations(self._next_id)
         new = replace(old, **changes)
@@ -190,7 +190,7 @@ class SampleRecord:
             self.state,
             boxes=annotations.boxes,
             deleted=annotations.deleted,
-            detected=annotations.detected,
+            searched=annotations.searched,
             reviewed=annotations.reviewed,
         )
 

@@ -164,6 +164,11 @@ class Session:
             if key.startswith(prefix) and record.state.is_worked_on
         }
 
+    def is_searched(self, key: str) -> bool:
+        """Return whether the detector has seen all images of a sample."""
+        record = self._records.get(key, SampleRecord())
+        return record.state.searched.issuperset(self._images_of(key))
+
     def add(self, image_index: int, xyxy: npt.ArrayLike) -> int:
         """Add a person's box and return its id."""
         record = self._record
@@ -196,7 +201,7 @@ class Session:
             "Start over",
             boxes=Boxes.empty(),
             deleted=Boxes.empty(),
-            detected=False,
+            searched=frozenset(),
             reviewed=frozenset(),
         )
 
@@ -241,12 +246,13 @@ class Session:
         self._know(key)
         record = self._records[key]
         now = record.state.annotations(record.next_id)
+        seen = frozenset(self._images_of(key) if images is None else np.asarray(images).tolist())
         self._edit(
             "Detect cells",
             key,
             made_by,
             boxes=with_corrections(detected, now, images),
-            detected=now.detected or images is None,
+            searched=now.searched | seen,
         )
 
     def follow(
@@ -365,6 +371,13 @@ class Session:
 
     def _know(self, key: str) -> None:
         self._records.setdefault(key, SampleRecord())
+
+    def _images_of(self, key: str) -> range:
+        """Return the images of the shown sample, or of another one of the cohort."""
+        samples = () if self._cohort is None else self._cohort.samples
+        of_cohort = next((one for one in samples if sample_key(one.name) == key), None)
+        sample = self._sample if key == self._key else of_cohort
+        return range(0 if sample is None else len(sample))
 
     def _keep(self, samples: Mapping[str, Sample], kept_in: AnnotationsOnDisk) -> None:
         """Keep several samples, by key."""

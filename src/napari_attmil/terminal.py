@@ -121,7 +121,7 @@ def cells_of(sample: Sample, detector: Detector, settings: DetectionSettings, la
     if kept is None:
         return detect_cells(sample, detector, settings, label)
     say(f"{sample.name}: boxes that a person saw are used.")
-    if kept.detected:
+    if kept.is_searched(len(sample)):
         return kept.boxes
     return with_corrections(detect_cells(sample, detector, settings, label), kept)
 

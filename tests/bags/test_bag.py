@@ -123,7 +123,7 @@ def test_boxes_that_a_person_finished_are_used_and_nothing_is_detected(
     cohort: Cohort, detector: Any, store: FeatureStore
 ) -> None:
     drawn = add_box(Boxes.empty(), 0, [18, 18, 30, 30])
-    kept = {"two": Annotations(drawn, Boxes.empty(), detected=True, next_id=2)}
+    kept = {"two": Annotations(drawn, Boxes.empty(), searched=frozenset(range(9)), next_id=2)}
     alone = replace(cohort, samples=cohort.samples[2:])
     steps = list(prepare_bags(alone, detector, DETECTION, FEATURES, store, kept))
     assert detector.detected == 0
@@ -137,8 +137,8 @@ def test_boxes_drawn_before_a_detection_are_joined_with_it(
     drawn = add_box(Boxes.empty(), 0, [2, 2, 14, 14])
     gone = Boxes.from_detections([0], [[2, 2, 14, 14]], [1.0])
     kept = {
-        "two": Annotations(drawn, Boxes.empty(), detected=False, next_id=7),
-        "one": Annotations(Boxes.empty(), gone, detected=False, next_id=2),
+        "two": Annotations(drawn, Boxes.empty(), next_id=7),
+        "one": Annotations(Boxes.empty(), gone, next_id=2),
     }
     steps = prepare_bags(cohort, detector, DETECTION, FEATURES, store, kept)
     bags = {step.sample: step.bag for step in steps if step.bag is not None}

@@ -64,7 +64,7 @@ def with_boxes(count: int) -> Annotations:
     boxes = Boxes.empty()
     for place in range(count):
         boxes = add_box(boxes, 0, [20 * place, 0, 20 * place + 9, 9])
-    return Annotations(boxes, Boxes.empty(), False, boxes.next_id)
+    return Annotations(boxes, Boxes.empty(), next_id=boxes.next_id)
 
 
 def kept_boxes(path: Path, sample: Sample) -> int:

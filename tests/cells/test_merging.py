@@ -14,7 +14,7 @@ from napari_attmil.cells.merging import merge_annotations
 DETECTED = Boxes.from_detections(
     [0, 0, 1], [[0, 0, 10, 10], [20, 0, 30, 10], [0, 0, 10, 10]], [0.9, 0.8, 0.7]
 )
-BASE = Annotations(DETECTED, detected=True, next_id=4)
+BASE = Annotations(DETECTED, searched=frozenset({0}), next_id=4)
 
 
 def with_boxes(boxes: Boxes, before: Annotations = BASE) -> Annotations:

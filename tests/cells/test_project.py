@@ -29,7 +29,8 @@ def corrected() -> Annotations:
         [0, 0, 1], [[0.25, 1, 10, 10], [20, 20, 30, 30], [5, 5, 9, 9.5]], [0.9, 0.8, 0.7]
     )
     gone = boxes[boxes.cell_id == 2]
-    return Annotations(add_box(delete_boxes(boxes, [2]), 1, [40, 40, 50, 52]), gone, True, 9)
+    left = add_box(delete_boxes(boxes, [2]), 1, [40, 40, 50, 52])
+    return Annotations(left, gone, frozenset({0, 1}), 9)
 
 
 def assert_same(read: Boxes, written: Boxes) -> None:
@@ -44,7 +45,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     assert read is not None
     assert_same(read.boxes, corrected().boxes)
     assert_same(read.deleted, corrected().deleted)
-    assert (read.detected, read.next_id) == (True, 9)
+    assert (read.searched, read.next_id) == ({0, 1}, 9)
     assert Source.PERSON in read.boxes.source
 
 
@@ -129,7 +130,8 @@ def test_a_sample_that_another_program_has_changed_is_not_written_over(tmp_path:
     one.read(sample)
     two.read(sample)
     after, edit = drawn(Annotations(), 0, 0, 9, 9)
-    two.record(replace(sample_in(tmp_path, "b.tif"), name="elsewhere"), edit, after.next_id)
+    _, elsewhere = drawn(Annotations(), 0, 0, 9, 9)
+    two.record(replace(sample_in(tmp_path, "b.tif"), name="other"), elsewhere, after.next_id)
     one.record(sample, edit, after.next_id)
     one.undo(sample, edit)
     one.redo(sample, edit)
@@ -182,7 +184,7 @@ def test_an_older_file_is_changed_after_a_copy_was_put_aside(tmp_path: Path) -> 
     read = AnnotationFile(path).read(sample)
     assert read is not None
     assert (read.boxes.cell_id.tolist(), read.deleted.cell_id.tolist()) == ([1], [3])
-    assert (read.detected, read.next_id, read.reviewed) == (True, 4, frozenset())
+    assert (read.searched, read.next_id, read.reviewed) == ({0}, 4, frozenset())
     with contextlib.closing(sqlite3.connect(tmp_path / "annotations-version-1.sqlite")) as copy:
         assert copy.execute("PRAGMA user_version").fetchone() == (1,)
         assert copy.execute("SELECT count(*) FROM cells").fetchone() == (2,)

@@ -32,7 +32,8 @@ def test_reviewed_images_come_with_their_boxes_and_empty_ones_too(
 ) -> None:
     file = AnnotationFile(tmp_path / "annotations.sqlite")
     boxes = Boxes.from_detections([0, 1], [[1, 2, 9, 8], [3, 3, 7, 7]], [0.9, 0.8])
-    file.write(sample, Annotations(boxes, Boxes.empty(), True, 3, frozenset({0, 2})))
+    searched, reviewed = frozenset({0, 1, 2}), frozenset({0, 2})
+    file.write(sample, Annotations(boxes, Boxes.empty(), searched, 3, reviewed))
     images = reviewed_images([sample], file)
     assert [image.name for image in images] == ["a.tif#0", "c.tif#0"]
     assert images[0].xyxy.tolist() == [[1, 2, 9, 8]]

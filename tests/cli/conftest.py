@@ -69,7 +69,8 @@ class Project:
 
     def keep(self, boxes: Boxes, reviewed: frozenset[int] = frozenset()) -> None:
         """Make these the boxes of the sample."""
-        annotations = Annotations(boxes, Boxes.empty(), True, boxes.next_id, reviewed)
+        searched = frozenset({0, 1, 2})
+        annotations = Annotations(boxes, Boxes.empty(), searched, boxes.next_id, reviewed)
         file = AnnotationFile.beside(self.folder)
         file.write(self._sample(), annotations)
         file.close()

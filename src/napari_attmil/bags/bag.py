@@ -133,8 +133,8 @@ def prepare_bags(
     total = len(cohort.samples)
     for done, sample in enumerate(cohort.samples):
         kept = (annotations or {}).get(sample.name)
-        known = kept.boxes if kept is not None and kept.detected else None
-        boxes = known
+        is_settled = kept is not None and kept.is_searched(len(sample))
+        boxes = kept.boxes if kept is not None and is_settled else None
         if boxes is None:
             boxes = store.detections(sample, detector.digest, detection)
         if boxes is None:
@@ -145,7 +145,7 @@ def prepare_bags(
                 yield BagProgress(done, total, sample.name)
             boxes = boxes_of_frames(sorted(frames, key=lambda frame: frame.image_index))
             store.put_detections(sample, detector.digest, detection, boxes)
-        if kept is not None and not kept.detected:
+        if kept is not None and not is_settled:
             boxes = with_corrections(boxes, kept)
         if len(boxes) == 0:
             note = f"Sample {sample.name!r} has no cells and was left out."

@@ -11,7 +11,7 @@ from typing import Final
 
 from napari_attmil.settings import UserError
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 WAIT_S: Final = 5.0
 """Another process that is writing is waited for so long."""
 
@@ -39,6 +39,15 @@ CREATE TABLE edits (
 CREATE INDEX edits_of_frames ON edits (frames, number);
 CREATE TABLE versions (frames TEXT PRIMARY KEY, version INTEGER NOT NULL);
 """
+_VERSION_2_TO_3: Final = """
+CREATE TABLE frame_lists (
+    frames TEXT NOT NULL, position INTEGER NOT NULL, image TEXT NOT NULL, page INTEGER NOT NULL,
+    PRIMARY KEY (frames, position)
+);
+CREATE INDEX frame_lists_of_image ON frame_lists (image);
+"""
+_CHANGES: Final = (_TABLES, _VERSION_1_TO_2, _VERSION_2_TO_3)
+"""What makes the tables of each version of those of the one before."""
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
@@ -129,7 +138,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path | None) -> None
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         if _version(connection) == version:  # no other process has done it meanwhile
-            for statement in f"{_TABLES} {_VERSION_1_TO_2}".split(";"):
+            for statement in "".join(_CHANGES[version:]).split(";"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.cells.boxes import Boxes, IntArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Mask = npt.NDArray[np.bool_]
 
@@ -22,8 +27,8 @@ class Annotations:
         Its cells.
     deleted
         Boxes that a person deleted, which a later detection leaves out.
-    detected
-        Whether the detector has seen all of its images.
+    searched
+        Images that the detector has seen, also where it found nothing.
     next_id
         The next cell_id to give away; never one that was given before, undone or not.
     reviewed
@@ -33,9 +38,13 @@ class Annotations:
 
     boxes: Boxes = field(default_factory=Boxes.empty)
     deleted: Boxes = field(default_factory=Boxes.empty)
-    detected: bool = False
+    searched: frozenset[int] = frozenset()
     next_id: int = 1
     reviewed: frozenset[int] = frozenset()
+
+    def is_searched(self, image_count: int) -> bool:
+        """Return whether the detector has seen all images of a sample that has so many."""
+        return self.searched.issuperset(range(image_count))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +78,11 @@ class Cells:
         """Return the rows of a mask or of positions."""
         return Cells(self.boxes[rows], self.deleted[rows])
 
+    def on_images(self, positions: Sequence[int | None]) -> Cells:
+        """Return the same cells where their images lie elsewhere in the sample."""
+        index = [positions[image] for image in self.boxes.image_index.tolist()]
+        return Cells(replace(self.boxes, image_index=np.array(index, dtype=np.int32)), self.deleted)
+
     def without(self, others: Cells) -> Cells:
         """Return the rows that `others` does not have just so."""
         return self[~self._is_in(others)]
@@ -98,17 +112,20 @@ class Edit:
         What was done, in a person's words.
     before, after
         The rows that it took away or changed, and what stands there since.
-    detected_before, detected_after, reviewed_before, reviewed_after
-        The same of `Annotations.detected` and `Annotations.reviewed`.
+    searched_before, searched_after, reviewed_before, reviewed_after
+        The same of `Annotations.searched` and `Annotations.reviewed`.
+    uid
+        Names it in the journal, and in other people's copies of it.
     """
 
     title: str
     before: Cells
     after: Cells
-    detected_before: bool = False
-    detected_after: bool = False
+    searched_before: frozenset[int] = frozenset()
+    searched_after: frozenset[int] = frozenset()
     reviewed_before: frozenset[int] = frozenset()
     reviewed_after: frozenset[int] = frozenset()
+    uid: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @classmethod
     def between(cls, title: str, old: Annotations, new: Annotations) -> Edit:
@@ -118,8 +135,8 @@ class Edit:
             title,
             old_cells.without(new_cells),
             new_cells.without(old_cells),
-            old.detected,
-            new.detected,
+            old.searched,
+            new.searched,
             old.reviewed,
             new.reviewed,
         )
@@ -131,10 +148,11 @@ class Edit:
             self.title,
             self.after,
             self.before,
-            self.detected_after,
-            self.detected_before,
+            self.searched_after,
+            self.searched_before,
             self.reviewed_after,
             self.reviewed_before,
+            self.uid,
         )
 
     @property
@@ -143,15 +161,43 @@ class Edit:
         return bool(
             len(self.before)
             or len(self.after)
-            or self.detected_before != self.detected_after
+            or self.searched_before != self.searched_after
             or self.reviewed_before != self.reviewed_after
         )
 
     @property
     def images(self) -> frozenset[int]:
-        """The images whose cells or review it changes."""
+        """The images that it changes."""
         cells = np.concatenate([self.before.boxes.image_index, self.after.boxes.image_index])
-        return frozenset(cells.tolist()) | (self.reviewed_before ^ self.reviewed_after)
+        flags = (self.searched_before ^ self.searched_after) | (
+            self.reviewed_before ^ self.reviewed_after
+        )
+        return frozenset(cells.tolist()) | flags
+
+    def on_images(self, positions: Sequence[int | None]) -> Edit | None:
+        """Return the edit for a sample whose images have been added to, or taken from, since.
+
+        Parameters
+        ----------
+        positions
+            Where each image of then is now; None for one that has gone.
+
+        Returns
+        -------
+        Edit or None
+            None if it changes an image that has gone.
+        """
+        if any(positions[image] is None for image in self.images):
+            return None
+        return replace(
+            self,
+            before=self.before.on_images(positions),
+            after=self.after.on_images(positions),
+            searched_before=_moved(self.searched_before, positions),
+            searched_after=_moved(self.searched_after, positions),
+            reviewed_before=_moved(self.reviewed_before, positions),
+            reviewed_after=_moved(self.reviewed_after, positions),
+        )
 
     def applied_to(self, annotations: Annotations) -> Annotations:
         """Return annotations after this edit, which was made of just these."""
@@ -163,7 +209,17 @@ class Edit:
             annotations,
             boxes=boxes[~deleted].in_order(),
             deleted=boxes[deleted].in_order(),
-            detected=self.detected_after,
+            searched=_changed(annotations.searched, self.searched_before, self.searched_after),
             next_id=max(annotations.next_id, boxes.next_id),
-            reviewed=self.reviewed_after,
+            reviewed=_changed(annotations.reviewed, self.reviewed_before, self.reviewed_after),
         )
+
+
+def _moved(images: frozenset[int], positions: Sequence[int | None]) -> frozenset[int]:
+    places = (positions[image] for image in images)
+    return frozenset(place for place in places if place is not None)
+
+
+def _changed(now: frozenset[int], before: frozenset[int], after: frozenset[int]) -> frozenset[int]:
+    """Return a set of images after a change, which says nothing of images added since."""
+    return (now - (before - after)) | (after - before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,13 +37,82 @@ class JournalEntry(NamedTuple):
     @property
     def edit(self) -> Edit:
         """What was done."""
-        return edit_from_text(self.title, self.content)
+        return edit_from_text(self.uid, self.title, self.content)
+
+
+def frames_key(places: Sequence[Place]) -> str:
+    """Return the name under which the edits of a sample with just these images are kept."""
+    return hashlib.blake2b(repr(list(places)).encode(), digest_size=12).hexdigest()
+
+
+def note_frames(connection: sqlite3.Connection, places: Sequence[Place]) -> None:
+    """Note which images a sample has now, for the day when it has others."""
+    key = frames_key(places)
+    connection.executemany(
+        "INSERT OR IGNORE INTO frame_lists VALUES (?, ?, ?, ?)",
+        [(key, index, *place) for index, place in enumerate(places)],
+    )
+
+
+def read_entries(
+    connection: sqlite3.Connection,
+    places: Sequence[Place],
+    states: Iterable[int] = (DONE, UNDONE, DROPPED, MERGED),
+) -> list[JournalEntry]:
+    """Return the edits of a sample's images, the first one first.
+
+    Edits that were made while the sample had other images are moved to where its images are now,
+    and left out if one of theirs has gone.
+    """
+    lists = _positions(connection, places)
+    rows = connection.execute(
+        f"SELECT frames, {', '.join(JournalEntry._fields)} FROM edits "
+        "WHERE frames IN (SELECT value FROM json_each(?)) "
+        "AND state IN (SELECT value FROM json_each(?)) ORDER BY number",
+        (json.dumps(list(lists)), json.dumps(list(states))),
+    )
+    same = list(range(len(places)))
+    entries = []
+    for key, *row in rows:
+        entry = JournalEntry(*row)
+        if lists[key] == same:
+            entries.append(entry)
+            continue
+        edit = entry.edit.on_images(lists[key])
+        if edit is not None:
+            entries.append(entry._replace(content=edit_to_text(edit)))
+    return entries
+
+
+def drop_undone(connection: sqlite3.Connection, places: Sequence[Place]) -> None:
+    """Note that what was taken back cannot be made again: another edit follows."""
+    connection.execute(
+        "UPDATE edits SET state = ? WHERE state = ? AND frames IN (SELECT value FROM json_each(?))",
+        (DROPPED, UNDONE, json.dumps(list(_positions(connection, places)))),
+    )
+
+
+def _positions(
+    connection: sqlite3.Connection, places: Sequence[Place]
+) -> dict[str, list[int | None]]:
+    """Return where the images are now of each list that has one of these among its own."""
+    now = {place: index for index, place in enumerate(places)}
+    found: dict[str, list[int | None]] = {frames_key(places): list(range(len(places)))}
+    rows = connection.execute(
+        "SELECT frames, image, page FROM frame_lists WHERE frames IN (SELECT frames FROM "
+        "frame_lists WHERE image IN (SELECT value FROM json_each(?))) AND frames != ? "
+        "ORDER BY frames, position",
+        (json.dumps([name for name, _ in places]), frames_key(places)),
+    )
+    for key, *place in rows:
+        found.setdefault(key, []).append(now.get((place[0], place[1])))
+    return found
 
 
 def write_cells(
     connection: sqlite3.Connection, places: Sequence[Place], edit: Edit, number: int
 ) -> None:
-    """Bring cells, reviewed and detected flags to what an edit has made of them."""
+    """Bring cells and reviewed flags to what an edit has made of them."""
     gone = edit.before.boxes
     connection.executemany(
         "DELETE FROM cells WHERE image = ? AND page = ? AND cell_id = ?",
@@ -66,29 +136,31 @@ def write_cells(
 
 
 def edit_to_text(edit: Edit) -> str:
-    """Return all of an edit but its title as JSON."""
+    """Return all of an edit but its title and uid as JSON."""
     return json.dumps(
         {
             "before": rows_of(edit.before),
             "after": rows_of(edit.after),
-            "detected": [edit.detected_before, edit.detected_after],
+            "searched": [sorted(edit.searched_before), sorted(edit.searched_after)],
             "reviewed": [sorted(edit.reviewed_before), sorted(edit.reviewed_after)],
         }
     )
 
 
-def edit_from_text(title: str, text: str) -> Edit:
+def edit_from_text(uid: str, title: str, text: str) -> Edit:
     """Return the edit that `edit_to_text` was given."""
     content = json.loads(text)
-    detected, reviewed = content["detected"], content["reviewed"]
+    # Files of version 2 say of the whole sample only whether it was searched.
+    searched, reviewed = content.get("searched", [[], []]), content["reviewed"]
     return Edit(
         title,
         cells_of(content["before"]),
         cells_of(content["after"]),
-        detected[0],
-        detected[1],
+        frozenset(searched[0]),
+        frozenset(searched[1]),
         frozenset(reviewed[0]),
         frozenset(reviewed[1]),
+        uid,
     )
 
 

@@ -111,7 +111,7 @@ class _Joined:
         return Annotations(
             boxes[~deleted].in_order(),
             boxes[deleted].in_order(),
-            mine.detected or theirs.detected,
+            mine.searched | theirs.searched,
             self._next_id,
             self._reviewed(),
         )

@@ -8,11 +8,9 @@ be so: who did what when, with all that it takes to undo it, also after a restar
 from __future__ import annotations
 
 import getpass
-import hashlib
 import os
 import sqlite3
 import tempfile
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,13 +24,15 @@ from napari_attmil.cells.database import SCHEMA_VERSION
 from napari_attmil.cells.edits import Annotations, Edit
 from napari_attmil.cells.journal import (
     DONE,
-    DROPPED,
     MERGED,
     UNDONE,
     JournalEntry,
     Place,
-    edit_from_text,
+    drop_undone,
     edit_to_text,
+    frames_key,
+    note_frames,
+    read_entries,
     write_cells,
 )
 from napari_attmil.cells.stored import (
@@ -148,7 +148,7 @@ class AnnotationFile:
                 versions = dict(connection.execute("SELECT frames, version FROM versions"))
         for sample in samples:
             places = self._places(sample)
-            self._versions[_frames_key(places)] = versions.get(_frames_key(places), 0)
+            self._versions[frames_key(places)] = versions.get(frames_key(places), 0)
             known = [images[place] for place in places if place in images]
             if known:
                 found[sample.name] = annotations_of(places, images, cells)
@@ -159,13 +159,9 @@ class AnnotationFile:
         if not self.path.exists():
             return [], []
         with self._connection.reading() as connection:
-            rows = connection.execute(
-                "SELECT state, title, content FROM edits WHERE frames = ? AND state IN (?, ?) "
-                "ORDER BY number",
-                (_frames_key(self._places(sample)), DONE, UNDONE),
-            ).fetchall()
-        done = [edit_from_text(*rest) for state, *rest in rows if state == DONE]
-        undone = [edit_from_text(*rest) for state, *rest in rows if state == UNDONE]
+            entries = read_entries(connection, self._places(sample), (DONE, UNDONE))
+        done = [entry.edit for entry in entries if entry.state == DONE]
+        undone = [entry.edit for entry in entries if entry.state == UNDONE]
         return done, undone[::-1]
 
     def journal(self, sample: Sample) -> list[JournalEntry]:
@@ -173,16 +169,11 @@ class AnnotationFile:
         if not self.path.exists():
             return []
         with self._connection.reading() as connection:
-            rows = connection.execute(
-                f"SELECT {', '.join(JournalEntry._fields)} FROM edits WHERE frames = ? "
-                "ORDER BY number",
-                (_frames_key(self._places(sample)),),
-            ).fetchall()
-        return [JournalEntry(*row) for row in rows]
+            return read_entries(connection, self._places(sample))
 
     def note_known(self, sample: Sample, entries: Sequence[JournalEntry]) -> None:
         """Note another person's edits, which a merge brings; errors as `record`."""
-        key = _frames_key(self._places(sample))
+        key = frames_key(self._places(sample))
         with self._connection.writing() as connection, connection:
             connection.executemany(
                 f"INSERT INTO edits (frames, {', '.join(JournalEntry._fields)}) "
@@ -237,17 +228,15 @@ class AnnotationFile:
         """
         places = self._places(sample)
         stamp = (author_name(), made_by, datetime.now(UTC).isoformat(timespec="seconds"))
-        uid = uuid.uuid4().hex
 
         def write(connection: sqlite3.Connection) -> None:
-            key = _frames_key(places)
-            connection.execute(
-                "UPDATE edits SET state = ? WHERE frames = ? AND state = ?", (DROPPED, key, UNDONE)
-            )
+            drop_undone(connection, places)
+            note_frames(connection, places)
+            entry = (sample.name, edit.title, *stamp, DONE, edit_to_text(edit))
             number = connection.execute(
                 "INSERT INTO edits (uid, frames, sample, title, author, made_by, made_at, state, "
                 "content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (uid, key, sample.name, edit.title, *stamp, DONE, edit_to_text(edit)),
+                (edit.uid, frames_key(places), *entry),
             ).lastrowid
             self._write(connection, places, edit, next_id, int(number or 0))
 
@@ -255,11 +244,11 @@ class AnnotationFile:
 
     def undo(self, sample: Sample, edit: Edit) -> None:
         """Write that the last edit was taken back; errors as `record`."""
-        self._step(sample, edit.inverse, DONE, UNDONE)
+        self._step(sample, edit.inverse, UNDONE)
 
     def redo(self, sample: Sample, edit: Edit) -> None:
         """Write that the edit that was taken back last was made again; errors as `record`."""
-        self._step(sample, edit, UNDONE, DONE)
+        self._step(sample, edit, DONE)
 
     def write(
         self, sample: Sample, annotations: Annotations, title: str = "Import", made_by: str = ""
@@ -283,18 +272,15 @@ class AnnotationFile:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _step(self, sample: Sample, edit: Edit, source: int, target: int) -> None:
+    def _step(self, sample: Sample, edit: Edit, state: int) -> None:
         places = self._places(sample)
-        # Undone are the newest edits; the next to redo is the oldest of those.
-        which = "MAX" if source == DONE else "MIN"
 
         def write(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE edits SET state = ? WHERE uid = ?", (state, edit.uid))
             (number,) = connection.execute(
-                f"SELECT {which}(number) FROM edits WHERE frames = ? AND state = ?",
-                (_frames_key(places), source),
+                "SELECT number FROM edits WHERE uid = ?", (edit.uid,)
             ).fetchone()
-            connection.execute("UPDATE edits SET state = ? WHERE number = ?", (target, number))
-            self._write(connection, places, edit, 1, int(number or 0))
+            self._write(connection, places, edit, 1, int(number))
 
         self._do(places, sample.name, write)
 
@@ -307,19 +293,18 @@ class AnnotationFile:
         number: int,
     ) -> None:
         """Write what an edit makes of the tables of what is there."""
-        whole = edit.detected_before != edit.detected_after
-        images = range(len(places)) if whole else sorted(edit.images or {0})
+        images = sorted(edit.images or {0})
         connection.executemany(
             "INSERT INTO images (image, page, detected, next_id) VALUES (?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET detected = excluded.detected, "
             "next_id = max(next_id, excluded.next_id)",
-            [(*places[index], edit.detected_after, next_id) for index in images],
+            [(*places[index], index in edit.searched_after, next_id) for index in images],
         )
         write_cells(connection, places, edit, number)
 
     def _do(self, places: Sequence[Place], name: str, operation: _Operation) -> None:
         """Do an operation on a sample, after those that could not be done before it."""
-        key = _frames_key(places)
+        key = frames_key(places)
         self._pending.setdefault(key, []).append(operation)
         self._pending_names[key] = name
         self._do_pending(key, name)
@@ -364,10 +349,6 @@ def author_name() -> str:
         return os.environ.get(AUTHOR_VARIABLE) or getpass.getuser()
     except (OSError, KeyError):
         return "unknown"
-
-
-def _frames_key(places: Sequence[Place]) -> str:
-    return hashlib.blake2b(repr(list(places)).encode(), digest_size=12).hexdigest()
 
 
 def _version(connection: sqlite3.Connection, key: str) -> int:

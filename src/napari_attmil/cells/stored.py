@@ -68,7 +68,7 @@ def annotations_of(
     return Annotations(
         found.boxes[~found.deleted].in_order(),
         found.boxes[found.deleted].in_order(),
-        all(detected for detected, _, _ in known),
+        frozenset(index for index, (detected, _, _) in enumerate(known) if detected),
         max(next_id for _, next_id, _ in known),
         frozenset(index for index, (_, _, reviewed) in enumerate(known) if reviewed),
     )

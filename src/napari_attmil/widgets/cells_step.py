@@ -134,7 +134,7 @@ class CellsStep(QWidget):
             settings,
             context.device_name,
             context.detector_path,
-            on_done=lambda detection: self._take_over(detection, key, len(images)),
+            on_done=lambda detection: self._take_over(detection, key),
             on_progress=self._progress.setValue,
             on_end=self._progress.hide,
         )
@@ -146,14 +146,13 @@ class CellsStep(QWidget):
     def _open_workbench(self) -> None:
         self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate")
 
-    def _take_over(self, detection: tasks.Detection, key: str, image_count: int) -> None:
+    def _take_over(self, detection: tasks.Detection, key: str) -> None:
         session = self._context.session
         if not detection.images:
             return
-        whole = len(detection.images) == image_count
         kept = int(np.count_nonzero(session.boxes.source != Source.MODEL))
         gone = len(session.state.deleted)
-        session.merge(detection.boxes, None if whole else detection.images, key)
+        session.merge(detection.boxes, detection.images, key)
         if key == session.key and (kept or gone):
             drawn = plain(kept, "box", "boxes")
             show_info(f"Your corrections stay: {drawn} drawn or moved, {gone} deleted.")

@@ -202,8 +202,7 @@ class CohortTab(ExplorerTab):
         if done is None or session.classifier is not classifier:
             return
         key = sample_key(done.name)
-        state = session.states_of_samples().get(done.name, SampleState())
-        if not state.detected:
+        if not session.is_searched(key):
             session.merge(done.boxes, key=key)
         session.set_prediction(done.prediction, done.boxes, key)
         self._context.exploration.forget_tables()

@@ -88,7 +88,7 @@ class LookAhead(QObject):
             self._context.detection_settings,
             self._context.device_name,
             self._context.detector_path,
-            on_done=lambda detection: self._take_over(detection, sample, key, place),
+            on_done=lambda detection: self._take_over(detection, key, place),
             on_end=lambda: self.working_on.emit(""),
         )
 
@@ -103,14 +103,11 @@ class LookAhead(QObject):
                 return entry.place
         return None
 
-    def _take_over(
-        self, detection: tasks.Detection, sample: Sample, key: str, place: Place
-    ) -> None:
+    def _take_over(self, detection: tasks.Detection, key: str, place: Place) -> None:
         entry = self._reviewing.entry_at(place)
         # Whoever has begun to draw meanwhile is not disturbed.
         if detection.images and entry is not None and entry.state == ReviewState.NEW:
-            whole = len(sample) == 1
-            self._context.session.merge(detection.boxes, None if whole else detection.images, key)
+            self._context.session.merge(detection.boxes, detection.images, key)
             self._reviewing.refresh_sample(place[0])
         self._soon()
 
