@@ -98,7 +98,7 @@ def test_detection_of_the_image_shown_only(panel, viewer, wait_idle):
     panel.cells_step._only_shown.setChecked(True)
     detect(panel, wait_idle)
     assert panel.context.session.boxes.image_index.tolist() == [1, 1, 1]
-    assert not panel.context.session.state.searched
+    assert panel.context.session.state.searched == {1}
 
 
 def test_detection_settings_are_those_of_all_panels(panel, make_panel, viewer):
