@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,18 @@ from napari_attmil.cli.options import (
     app,
     detection_settings,
 )
-from napari_attmil.terminal import bag_of_sample, cells_of, follow, labelled, load_detector
+from napari_attmil.settings import UserError
+from napari_attmil.terminal import (
+    bag_of_sample,
+    cells_of,
+    follow,
+    labelled,
+    load_detector,
+    open_labelled_cohort,
+)
+
+if TYPE_CHECKING:
+    from napari_attmil.images.cohort import Sample
 
 
 @app.command()
@@ -26,6 +37,14 @@ def report(
     model: ModelFile,
     inputs: Inputs,
     out: Annotated[Path, typer.Option(help="HTML or PDF file to write.", show_default=False)],
+    by_class: Annotated[
+        bool,
+        typer.Option(
+            "--by-class",
+            help="The input is a cohort (class/patient/sample/images or a cohort.csv); the report "
+            "is grouped by class and compares the cells that counted with the others.",
+        ),
+    ] = False,
     weights: Weights = None,
     min_score: MinScore = 0.5,
     cell_diameter: CellDiameter = None,
@@ -40,7 +59,7 @@ def report(
 
     check_suffix(out)  # before minutes of work
     detection = detection_settings(min_score, cell_diameter)
-    samples = open_samples(inputs)
+    samples = _samples_of_cohort(inputs) if by_class else open_samples(inputs)
     detector = load_detector(weights, device)
     classifier = Classifier.load(model, detector.device)
     findings = []
@@ -55,3 +74,12 @@ def report(
     list(follow("Writing the report", write_report(out, findings, made_with)))
     print(f"{len(findings)} samples reported in {out}")
     print(CAUTION)
+
+
+def _samples_of_cohort(inputs: list[Path]) -> list[Sample]:
+    if len(inputs) != 1:
+        raise UserError(
+            f"{len(inputs)} inputs were given, but --by-class needs one cohort: a folder "
+            "class/patient/sample/images, or a cohort.csv."
+        )
+    return list(open_labelled_cohort(inputs[0]).samples)

@@ -58,7 +58,7 @@ def shapes(
 
 def _cells_of(cohort: Cohort, bag: Bag, classifier: Classifier) -> pd.DataFrame:
     """Return the cells of one sample with attention, contributions and shapes."""
-    from napari_attmil.explore.cell_table import cell_table
+    from napari_attmil.explore.cell_table import study_table
     from napari_attmil.explore.morphology import measure_shapes
     from napari_attmil.images.reading import read_images
 
@@ -71,11 +71,7 @@ def _cells_of(cohort: Cohort, bag: Bag, classifier: Classifier) -> pd.DataFrame:
     steps = measure_shapes(read_images(sample), boxes, size_um)
     *_, last = follow(f"Measuring the cells of {sample.name}", steps)
     assert last.shapes is not None  # the last progress value has them
-    table = cell_table(sample, boxes, classifier.classify(bag)).join(last.shapes)
-    table.insert(0, "sample", bag.sample)
-    table.insert(1, "patient", bag.patient)
-    table.insert(2, "class", bag.label or "")
-    return table
+    return study_table(sample, boxes, classifier.classify(bag), last.shapes)
 
 
 def _tell(tables: list[pd.DataFrame], seed: int) -> None:

@@ -64,6 +64,32 @@ def attention_of(boxes: Boxes, prediction: Prediction) -> npt.NDArray[np.float64
     return _aligned(boxes, prediction.cell_id, prediction.attention)
 
 
+def study_table(
+    sample: Sample, boxes: Boxes, prediction: Prediction, shapes: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the cells of one sample of a study, as cells of several are compared.
+
+    Parameters
+    ----------
+    sample, prediction
+        See `cell_table`.
+    boxes
+        Its cells, ordered by image.
+    shapes
+        One row a box; see `napari_attmil.explore.morphology.measure_shapes`.
+
+    Returns
+    -------
+    DataFrame
+        Columns sample, patient, class (empty where not known), those of `cell_table` and `shapes`.
+    """
+    table = cell_table(sample, boxes, prediction).join(shapes)
+    table.insert(0, "sample", sample.name)
+    table.insert(1, "patient", sample.patient)
+    table.insert(2, "class", sample.label or "")
+    return table
+
+
 def sample_table(samples: Sequence[Sample], predictions: Sequence[Prediction]) -> pd.DataFrame:
     """Return one row a sample: what the classifier said of it.
 

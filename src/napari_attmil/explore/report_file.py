@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_attmil.checkpoints import write_atomically
 from napari_attmil.explore.report import CAUTION
+from napari_attmil.explore.report_blocks import Heading
+from napari_attmil.explore.report_cohort import about_class, about_classes, measured_cells
 from napari_attmil.explore.report_content import TITLE, about_sample, closing, opening
 from napari_attmil.explore.report_html import html_page
 from napari_attmil.settings import UserError
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from napari_attmil.explore.report_content import Finding
+    from napari_attmil.explore.report_blocks import Block
+from napari_attmil.explore.report_content import Finding
 
 SUFFIXES: Final = (".html", ".htm", ".pdf")
 
@@ -38,7 +41,8 @@ def write_report(
     path
         Ends in one of `SUFFIXES`.
     findings
-        The samples, in the order of the report.
+        The samples. Where their classes are known, they are grouped by them, and the report says
+        what sets each class's cells apart; else they keep their order.
     model
         Where the classifier comes from; see `napari_attmil.explore.report.model_origin`.
 
@@ -54,8 +58,8 @@ def write_report(
     """
     check_suffix(path)
     blocks = opening(findings, CAUTION)
-    for done, finding in enumerate(findings, start=1):
-        blocks += about_sample(finding)
+    for done, (finding, of_class) in enumerate(_by_class(findings), start=1):
+        blocks += [*of_class, *about_sample(finding)]
         if done < len(findings):
             yield ReportProgress(done, len(findings))
     blocks += closing(findings, model)
@@ -67,6 +71,20 @@ def write_report(
         else:
             temporary.write_text(html_page(TITLE, blocks), "utf-8")
     yield ReportProgress(len(findings), len(findings))
+
+
+def _by_class(findings: Sequence[Finding]) -> Iterator[tuple[Finding, list[Block]]]:
+    """Yield samples class by class, or as they come, with what stands before each."""
+    if not any(finding.sample.label for finding in findings):
+        yield from ((finding, []) for finding in findings)
+        return
+    cells, before = measured_cells(findings), about_classes(findings)
+    for name in sorted({finding.sample.label or "" for finding in findings}):
+        members = [finding for finding in findings if (finding.sample.label or "") == name]
+        before += about_class(name, members, cells) if name else [Heading("Class not known", 2)]
+        for finding in members:
+            yield finding, before
+            before = []
 
 
 def check_suffix(path: Path) -> None:

@@ -88,7 +88,8 @@ def _(block: Listing) -> str:
 def _figure(picture: Picture) -> str:
     uri = f"data:image/{picture.file_format.lower()};base64,{b64encode(picture.data).decode()}"
     caption = escape(picture.caption)
-    return f'<figure><img src="{uri}" alt=""><figcaption>{caption}</figcaption></figure>'
+    image = f'<img src="{uri}" alt="" width="{picture.size_px[0]}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def _cells(tag: str, texts: Sequence[str]) -> str:
