@@ -79,6 +79,7 @@ def test_report_says_what_sets_cells_apart_and_nothing_of_healthy_ones(
     assert "No feature differs between cells with high attention and the others." in healthy
     assert "Cells with high attention have lower area: effect -1.00" in sickle
     assert "above that of 95% of the cells of healthy samples" in sickle
+    assert "Severity" in sickle and "Severity" not in healthy
 
 
 def test_cohort_is_a_pdf_too(cohort: list[Finding], tmp_path: Path) -> None:

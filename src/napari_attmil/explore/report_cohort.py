@@ -21,6 +21,7 @@ from napari_attmil.explore.statistics import (
     severity_threshold,
 )
 from napari_attmil.images.reading import read_images
+from napari_attmil.settings import reference_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ def about_class(name: str, findings: Sequence[Finding], cells: pd.DataFrame) -> 
         cell_pictures(highest, [finding.sample for finding in findings], told),
         *_shapes(of_class),
     ]
-    if contribution in cells:
+    if contribution in cells and name != reference_class(sorted(cells["class"].unique())):
         threshold, words = severity_threshold(cells, contribution)
         drawing = severity(severity_by_sample(cells, contribution, threshold), name)
         caption = f"Share of each sample's cells {words}, with 95 % intervals; a line a patient."

@@ -107,8 +107,10 @@ def _(block: Pictures) -> Iterator[Any]:
 @_flow.register
 def _(block: CellPictures) -> Iterator[Any]:
     length = CELL_SIDE * block.scale.bar / block.scale.side
-    yield HRFlowable(length, 1.5, color=_INK, hAlign="LEFT", spaceBefore=6)
-    yield Text(escape(scale_note(block.scale)), _style(8, _FAINT))
+    bar = HRFlowable(length, 1.5, color=_INK, hAlign="LEFT", spaceBefore=6)
+    bar.keepWithNext = 1
+    yield bar
+    yield Text(escape(scale_note(block.scale)), _style(8, _FAINT, keepWithNext=1))
     cells = [_captioned(picture, CELL_SIDE, CELL_SIDE) for picture in block.pictures]
     cells += [[]] * (-len(cells) % CELLS_PER_ROW)
     rows = [cells[at : at + CELLS_PER_ROW] for at in range(0, len(cells), CELLS_PER_ROW)]
