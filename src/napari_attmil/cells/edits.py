@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,7 +68,7 @@ class Cells:
         parts = (annotations.boxes, annotations.deleted)
         deleted = np.repeat([False, True], [len(part) for part in parts])
         joined = Boxes.concatenate(parts)
-        order = np.argsort(joined.cell_id)
+        order = np.argsort(joined.cell_id, kind="stable")
         return cls(joined[order], deleted[order])
 
     def __len__(self) -> int:
@@ -85,21 +85,18 @@ class Cells:
 
     def without(self, others: Cells) -> Cells:
         """Return the rows that `others` does not have just so."""
-        return self[~self._is_in(others)]
+        return self[~self._is_in(others)] if len(others) else self
 
     def _is_in(self, others: Cells) -> Mask:
-        known = np.isin(self.boxes.cell_id, others.boxes.cell_id)
-        rows = others.boxes.index_of(self.boxes.cell_id[known])
-        mine, theirs = self[known], others[rows]
-        same = mine.deleted == theirs.deleted
-        same &= mine.boxes.image_index == theirs.boxes.image_index
-        same &= np.all(mine.boxes.xyxy == theirs.boxes.xyxy, axis=1)
-        same &= (mine.boxes.score == theirs.boxes.score) & (
-            mine.boxes.source == theirs.boxes.source
-        )
-        found = known.copy()
-        found[known] = same
-        return found
+        """Return which rows `others`, of which there are some, has just so."""
+        places = np.searchsorted(others.boxes.cell_id, self.boxes.cell_id)
+        places = np.minimum(places, len(others) - 1)
+        same = self.deleted == others.deleted[places]
+        for column in fields(Boxes):
+            mine, theirs = getattr(self.boxes, column.name), getattr(others.boxes, column.name)
+            equal = mine == theirs[places]
+            same &= np.all(equal, axis=tuple(range(1, equal.ndim)))
+        return np.asarray(same)
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,10 +127,10 @@ def _rows_of_cells(
     boxes: Boxes, ids: IntArray, images: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.bool_]:
     """Return which rows are the first of a cell of `boxes`, in that cell's image."""
-    image_of = dict(zip(boxes.cell_id.tolist(), boxes.image_index.tolist(), strict=True))
     known = np.zeros(len(ids), dtype=bool)
     _, first = np.unique(ids, return_index=True)
-    known[first] = [image_of.get(int(ids[row])) == images[row] for row in first]
+    first = first[np.isin(ids[first], boxes.cell_id)]
+    known[first] = boxes.image_index[boxes.index_of(ids[first])] == images[first]
     return known
 
 
