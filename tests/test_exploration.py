@@ -9,7 +9,8 @@ import pytest
 
 from napari_attmil.cell_columns import MAKER, numeric_columns
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.exploration import FADED_ALPHA, WHOLE_COHORT, Exploration
+from napari_attmil.exploration import WHOLE_COHORT, Exploration
+from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.explore.colours import MODEL_COLOUR
 from napari_attmil.images.cohort import Cohort, Sample
 from napari_attmil.session import Session, sample_key
@@ -121,6 +122,24 @@ def test_range_fades_or_hides_what_lies_outside(classified):
     assert classified.colours()[:, 3].tolist() == [1, 1, FADED_ALPHA]
     classified.colour(hides=True, high=0.6)
     assert classified.colours()[:, 3].tolist() == [0, 1, 0]
+
+
+def test_boxes_of_some_rows_have_the_colours_that_they_have_among_all(classified):
+    for colour_map in ("paper", "diverging"):
+        classified.colour(colour_map=colour_map, low=0.4)
+        rows = np.array([2, 0])
+        np.testing.assert_array_equal(classified.colours(rows), classified.colours()[rows])
+
+
+def test_where_boxes_stand_is_found_anew_when_they_or_the_scale_change(session, classified):
+    by_rank = classified.relative()
+    assert classified.relative() is by_rank
+    classified.colour(low=0.4, hides=True)
+    assert classified.relative() is by_rank
+    classified.colour(scale="linear")
+    assert classified.relative() is not by_rank
+    session.delete([session.boxes.cell_id[0]])
+    assert len(classified.relative()) == len(session.boxes)
 
 
 def test_another_column_starts_with_all_cells(classified):

@@ -6,7 +6,7 @@ Cells of several samples are told apart by their `CellKey`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,14 +22,8 @@ from napari_attmil.cell_columns import (
     no_cells,
 )
 from napari_attmil.explore.cell_rows import Condition, Rows, parse_conditions, rows_that_meet
-from napari_attmil.explore.colours import (
-    ACCEPTED_COLOUR,
-    MODEL_COLOUR,
-    PERSON_COLOUR,
-    ColourMap,
-    map_colours,
-)
-from napari_attmil.explore.value_scale import HISTOGRAM_BINS, Scale, ValueScale
+from napari_attmil.explore.colouring import Colouring, Distribution, Spread
+from napari_attmil.explore.colours import ACCEPTED_COLOUR, MODEL_COLOUR, PERSON_COLOUR
 from napari_attmil.session import sample_key
 
 if TYPE_CHECKING:
@@ -46,58 +40,8 @@ if TYPE_CHECKING:
 CellKey = tuple[str, int]
 """Name of a sample and cell_id within it."""
 
-FADED_ALPHA: Final = 0.12
 WHOLE_COHORT: Final = "*"
 """The scope of all samples; any other scope but the empty one is the name of a class."""
-
-_MIDDLES: Final = (np.arange(HISTOGRAM_BINS) + 0.5) / HISTOGRAM_BINS
-"""The middles of the parts of a histogram, from 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Colouring:
-    """How boxes are coloured.
-
-    Attributes
-    ----------
-    column
-        Which column; `MAKER` colours boxes by who made them.
-    scale
-        How values become shares of the way from the lowest to the highest of the sample.
-    colour_map
-        Which colours; the diverging one has 0 in its middle.
-    low, high
-        Cells whose share lies outside are faded or hidden.
-    hides
-        Whether they are hidden instead of faded.
-    """
-
-    column: str = "attention"
-    scale: Scale = "rank"
-    colour_map: ColourMap = "paper"
-    low: float = 0.0
-    high: float = 1.0
-    hides: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Distribution:
-    """How the values that colour the boxes are spread, from the lowest (left) to the highest.
-
-    Attributes
-    ----------
-    heights
-        (b,) cells in each of equal parts of the way; by rank, where all parts have as many, the
-        size of the value there.
-    colours
-        (b, 4) RGBA of boxes in each part.
-    ticks
-        Values at even distances from the left end to the right one; empty where none is known.
-    """
-
-    heights: FloatArray
-    colours: FloatArray
-    ticks: tuple[str, ...]
 
 
 class Exploration:
@@ -128,6 +72,7 @@ class Exploration:
         self._measured: dict[str, tuple[Boxes, pd.DataFrame]] = {}
         self._selection: tuple[CellKey, ...] = ()
         self._selecting = False
+        self._spreads: dict[tuple[str, Scale, bool], Spread] = {}
         session.cohort_changed.connect(self._on_cohort)
         session.boxes_changed.connect(self.forget_tables)
         session.prediction_changed.connect(self.forget_tables)
@@ -282,43 +227,35 @@ class Exploration:
 
     def relative(self) -> FloatArray:
         """Return (n,) from 0 to 1 where each box of the shown sample stands; NaN if unknown."""
-        if self.coloured_column == MAKER:
-            return np.full(len(self.sample_table), np.nan)
-        return self._scale().shares(self._coloured_values())
+        return self._spread.shares
 
     def is_inside(self) -> npt.NDArray[np.bool_]:
         """Return (n,) which boxes of the shown sample lie within the range, or have no value."""
-        relative = self.relative()
-        outside = (relative < self._colouring.low) | (relative > self._colouring.high)
-        return np.asarray(~outside)
+        return self._colouring.is_inside(self.relative())
 
     def distribution(self) -> Distribution:
         """Return how the values that colour the shown sample's boxes are spread."""
-        colours = map_colours(_MIDDLES, self._colouring.colour_map)
-        if self.coloured_column == MAKER:
-            return Distribution(np.zeros(HISTOGRAM_BINS), colours, ())
-        values, scale = self._coloured_values(), self._scale()
-        heights = scale.histogram(values).astype(np.float64)
-        if self._colouring.scale == "rank":
-            heights = np.abs(scale.values(_MIDDLES))
-        return Distribution(heights, colours, scale.ticks()[1])
+        is_known = self.coloured_column != MAKER
+        return self._spread.distribution if is_known else Distribution()
 
-    def _coloured_values(self) -> FloatArray:
-        return np.asarray(self.sample_table[self.coloured_column], dtype=np.float64)
-
-    def _scale(self) -> ValueScale:
-        colouring = self._colouring
-        is_signed = colouring.colour_map == "diverging"
-        return ValueScale.of(self._coloured_values(), colouring.scale, is_signed)
-
-    def colours(self) -> FloatArray:
-        """Return (n, 4) RGBA of the shown sample's boxes."""
+    def colours(self, rows: Rows | slice = slice(None)) -> FloatArray:
+        """Return (m, 4) RGBA of boxes of the shown sample, by their positions; all by default."""
         if self.coloured_column == MAKER:
             by_source = np.array([MODEL_COLOUR, PERSON_COLOUR, ACCEPTED_COLOUR])
-            return by_source[self._session.boxes.source]
-        colours = map_colours(self.relative(), self._colouring.colour_map)
-        colours[~self.is_inside(), 3] = 0.0 if self._colouring.hides else FADED_ALPHA
-        return colours
+            return by_source[self._session.boxes.source[rows]]
+        return self._colouring.colours(self.relative()[rows])
+
+    @property
+    def _spread(self) -> Spread:
+        """Where the boxes stand, found anew only when they or the scale have changed."""
+        column, colouring = self.coloured_column, self._colouring
+        key = (column, colouring.scale, colouring.is_signed)
+        if key not in self._spreads:
+            values = np.full(len(self.sample_table), np.nan)
+            if column != MAKER:
+                values = self.sample_table[column].to_numpy(dtype=np.float64)
+            self._spreads = {key: Spread(values, *key[1:])}
+        return self._spreads[key]
 
     # --- selection --------------------------------------------------------------------------
 
@@ -359,4 +296,5 @@ class Exploration:
     def forget_tables(self) -> None:
         """Make the tables anew: samples that are not shown have changed."""
         self._sample_table = self._table = None
+        self._spreads.clear()
         self.table_changed.emit()

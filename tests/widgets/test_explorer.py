@@ -11,7 +11,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_attmil.cell_columns import MAKER
-from napari_attmil.exploration import FADED_ALPHA
+from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.explore.gallery_scale import GalleryScale
 from napari_attmil.settings import UserError
 from napari_attmil.widgets import explorer_tasks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -169,6 +170,10 @@ class Boxes:
 
     def digest(self) -> str:
         """Return a fingerprint of where the cells are, to notice that features are stale."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         blake = hashlib.blake2b(digest_size=16)
         for array in (self.cell_id, self.image_index, self.xyxy):
             blake.update(np.ascontiguousarray(array).tobytes())

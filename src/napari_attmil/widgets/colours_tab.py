@@ -7,6 +7,7 @@ from qtpy.QtCore import QSignalBlocker, QTimer
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.cell_columns import MAKER, column_title, numeric_columns
+from napari_attmil.explore.colouring import colours_of_parts
 from napari_attmil.explore.colours import COLOUR_MAPS
 from napari_attmil.explore.value_scale import SCALES
 from napari_attmil.settings import CAUTION
@@ -142,7 +143,8 @@ class ColoursTab(ExplorerTab):
     def _show_distribution(self) -> None:
         exploration = self._context.exploration
         spread = exploration.distribution()
-        self._range.histogram.setValue(spread.heights, spread.colours, spread.ticks)
+        colours = colours_of_parts(exploration.colouring.colour_map)
+        self._range.histogram.setValue(spread.heights, colours, spread.ticks)
         known = np.isfinite(exploration.relative())
         if not known.any():
             self._explanation.setText("Yellow boxes are a person's, blue ones the detector's.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_attmil.images.simulation import ClassName
 from napari_attmil.settings import UserError
-from napari_attmil.widgets.box_shapes import NOT_HELD, from_vertices
+from napari_attmil.widgets.box_shapes import SAMPLE_OF_LAYER, Portion, from_vertices
 from napari_attmil.widgets.image_layers import AXIS_LABELS, sample_layer_data
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def write_boxes(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     from napari_attmil.explore.cell_table import cell_table, write_cells
     from napari_attmil.images.cohort import Frame, Sample
 
-    not_held = meta.get("metadata", {}).get(NOT_HELD, Boxes.empty())
+    whole, portion = meta.get("metadata", {}).get(SAMPLE_OF_LAYER, (Boxes.empty(), Portion()))
+    not_held = portion.others(whole)
     boxes = Boxes.concatenate([not_held, _boxes_of_layer(data, meta, not_held.next_id)])
     name = Path(meta.get("name", "boxes"))
     frames = tuple(Frame(name, page) for page in range(int(boxes.image_index.max(initial=-1)) + 1))

@@ -15,7 +15,7 @@ from napari_attmil.exploration import Exploration
 from napari_attmil.explore.colours import PERSON_COLOUR
 from napari_attmil.session import Session
 from napari_attmil.widgets.box_shapes import (
-    NOT_HELD,
+    SAMPLE_OF_LAYER,
     Portion,
     edge_widths,
     features_of,
@@ -163,8 +163,7 @@ class CellsLayer:
             return
         if self._layer.nshapes:
             with _Flag(self, "_writing"):
-                colours = self._exploration.colours()
-                self._layer.edge_color = colours[self._rows_in_session()]
+                self._layer.edge_color = self._exploration.colours(self._rows_in_session())
 
     def _ensure(self) -> Any:
         """Return the layer, made now if it is missing."""
@@ -217,7 +216,7 @@ class CellsLayer:
                     list(to_vertices(boxes, self._layer.ndim)),
                     shape_type="rectangle",
                     edge_width=widths,
-                    edge_color=self._exploration.colours()[sample.index_of(boxes.cell_id)],
+                    edge_color=self._exploration.colours(sample.index_of(boxes.cell_id)),
                     face_color="transparent",
                 )
                 self._layer.current_edge_width = float(widths.max())
@@ -232,7 +231,7 @@ class CellsLayer:
         with _Flag(self, "_writing"):
             self._layer.features = features_of(boxes)
             self._layer.feature_defaults = features_of_drawn()
-        self._layer.metadata[NOT_HELD] = self._portion.others(self._session.boxes)
+        self._layer.metadata[SAMPLE_OF_LAYER] = (self._session.boxes, self._portion)
 
     def _wanted_portion(self) -> Portion:
         return Portion.of_sample(len(self._session.boxes), self.current_image_index())

@@ -1,0 +1,123 @@
+"""How the boxes of a sample are coloured by what is known of them, and how that is spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_attmil.explore.colours import map_colours
+from napari_attmil.explore.value_scale import HISTOGRAM_BINS, Scale, ValueScale
+
+if TYPE_CHECKING:
+    from napari_attmil.explore.colours import ColourMap
+
+FloatArray = npt.NDArray[np.float64]
+
+FADED_ALPHA: Final = 0.12
+
+_MIDDLES: Final = (np.arange(HISTOGRAM_BINS) + 0.5) / HISTOGRAM_BINS
+"""The middles of the parts of a histogram, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """How boxes are coloured.
+
+    Attributes
+    ----------
+    column
+        Which column; `exploration.MAKER` colours boxes by who made them.
+    scale
+        How values become shares of the way from the lowest to the highest of the sample.
+    colour_map
+        Which colours; the diverging one has 0 in its middle.
+    low, high
+        Cells whose share lies outside are faded or hidden.
+    hides
+        Whether they are hidden instead of faded.
+    """
+
+    column: str = "attention"
+    scale: Scale = "rank"
+    colour_map: ColourMap = "paper"
+    low: float = 0.0
+    high: float = 1.0
+    hides: bool = False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether values of both signs are compared with 0."""
+        return self.colour_map == "diverging"
+
+    def is_inside(self, shares: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return (n,) which cells lie within the range, or have no value."""
+        return np.asarray(~((shares < self.low) | (shares > self.high)))
+
+    def colours(self, shares: FloatArray) -> FloatArray:
+        """Return (n, 4) RGBA of cells by where they stand, NaN if that is not known."""
+        colours = map_colours(shares, self.colour_map)
+        colours[~self.is_inside(shares), 3] = 0.0 if self.hides else FADED_ALPHA
+        return colours
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Where each of some cells stands among them all; found once, when it is first asked for.
+
+    Attributes
+    ----------
+    values
+        (n,) what is known of each cell; NaN where nothing is.
+    scale, is_signed
+        See `ValueScale.of`.
+    """
+
+    values: FloatArray
+    scale: Scale = "rank"
+    is_signed: bool = False
+
+    @cached_property
+    def shares(self) -> FloatArray:
+        """(n,) from 0 to 1, the lowest to the highest; NaN where nothing is known; read-only."""
+        shares = self._scale.shares(self.values)
+        shares.setflags(write=False)
+        return shares
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        """How the values are spread."""
+        if self.scale == "rank":
+            heights = np.abs(self._scale.values(_MIDDLES))
+        else:
+            heights = self._scale.histogram(self.values).astype(np.float64)
+        return Distribution(heights, self._scale.ticks()[1])
+
+    @cached_property
+    def _scale(self) -> ValueScale:
+        return ValueScale.of(self.values, self.scale, self.is_signed)
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """How the values that colour the boxes are spread, from the lowest (left) to the highest.
+
+    Attributes
+    ----------
+    heights
+        (b,) cells in each of equal parts of the way; by rank, where all parts have as many, the
+        size of the value there.
+    ticks
+        Values at even distances from the left end to the right one; empty where none is known.
+    """
+
+    heights: FloatArray = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS))
+    ticks: tuple[str, ...] = ()
+
+
+def colours_of_parts(colour_map: ColourMap) -> npt.NDArray[Any]:
+    """Return (b, 4) RGBA of the boxes in each part of a `Distribution`."""
+    return map_colours(_MIDDLES, colour_map)
