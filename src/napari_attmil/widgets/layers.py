@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
@@ -209,20 +210,24 @@ class CellsLayer:
         boxes = self._portion.held(sample).sorted_by_image()
         with _Flag(self, "_writing"):
             self._layer.data = []
-            self._layer.features = features_of(Boxes.empty())
             if len(boxes):
-                widths = edge_widths(boxes, sample)
-                self._layer.add(
-                    list(to_vertices(boxes, self._layer.ndim)),
-                    shape_type="rectangle",
-                    edge_width=widths,
-                    edge_color=self._exploration.colours(sample.index_of(boxes.cell_id)),
-                    face_color="transparent",
-                )
-                self._layer.current_edge_width = float(widths.max())
-            self._layer.current_edge_color = PERSON_COLOUR
+                self._fill(boxes, edge_widths(boxes, sample))
         self._write_features(boxes)
         self._show_selection()
+
+    def _fill(self, boxes: Boxes, widths: npt.NDArray[np.float64]) -> None:
+        """Put boxes into the empty layer."""
+        self._layer.add(
+            list(to_vertices(boxes, self._layer.ndim)),
+            shape_type="rectangle",
+            edge_width=widths,
+            edge_color=self._exploration.colours(self._session.boxes.index_of(boxes.cell_id)),
+            face_color="transparent",
+        )
+        # Of boxes to be drawn; those that are there are not to be drawn anew for it.
+        with self._layer.block_update_properties():
+            self._layer.current_edge_width = float(widths.max())
+            self._layer.current_edge_color = PERSON_COLOUR
 
     def _write_features(self, boxes: Boxes | None = None) -> None:
         """Write the features of all rows, which `boxes` gives in the layer's order."""
