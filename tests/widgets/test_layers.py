@@ -169,7 +169,8 @@ def test_undo_is_seen_in_the_layer(cells, session):
     session.undo()
     session.undo()
     assert shown(cells) == before == kept(session)
-    assert cells.layer.features["score"].round(3).tolist() == [0.9, 0.8, 0.7]
+    features = cells.layer.features.set_index("cell_id")
+    assert features["score"].round(3).to_dict() == {1: 0.9, 2: 0.8, 3: 0.7}
 
 
 def test_all_boxes_deleted_and_drawn_again(cells, session):
@@ -178,6 +179,22 @@ def test_all_boxes_deleted_and_drawn_again(cells, session):
     assert len(session.boxes) == 0
     cells.layer.add(rectangle(0, 5, 6, 25, 36))
     assert shown(cells) == kept(session) == {4: (0, [5, 6, 25, 36])}
+
+
+def test_only_boxes_that_changed_are_drawn_anew(cells, session):
+    counts = []
+    cells.layer.events.data.connect(lambda event: counts.append(cells.layer.nshapes))
+    session.move(2, [52, 22, 72, 42])
+    session.add(0, [80, 50, 100, 70])
+    session.delete([1])
+    assert shown(cells) == kept(session)
+    assert min(counts) == 2
+
+
+def test_accepted_box_has_a_bolder_edge(cells, session):
+    session.accept([1])
+    widths = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_width, strict=True))
+    assert widths[1] > widths[2] == widths[3]
 
 
 def test_model_and_person_can_be_told_with_and_without_colour(cells, session):
@@ -274,8 +291,8 @@ def test_colour_image_is_two_dimensional(cells, session, viewer):
     assert cells.layer.ndim == 2
 
 
-def test_boxes_are_ordered_by_image(cells, session):
-    session.add(0, [80, 50, 100, 70])
+def test_boxes_of_a_detection_are_ordered_by_image(cells, session):
+    session.merge(DETECTED[[2, 0, 1]])
     images, _ = from_vertices(cells.layer.data)
     assert images.tolist() == sorted(images.tolist())
 

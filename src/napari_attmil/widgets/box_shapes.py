@@ -75,14 +75,34 @@ def from_vertices(shapes: Sequence[npt.NDArray[Any]]) -> tuple[IntArray, FloatAr
     Each shape has (m, 2) or (m, 3) vertices; a rotated rectangle or a polygon becomes the
     upright box around it.
     """
-    images = np.zeros(len(shapes), dtype=np.int64)
-    xyxy = np.zeros((len(shapes), 4), dtype=np.float32)
-    for row, vertices in enumerate(shapes):
-        if vertices.shape[1] == 3:
-            images[row] = round(float(vertices[0, 0]))
-        low, high = vertices[:, -2:].min(axis=0), vertices[:, -2:].max(axis=0)
-        xyxy[row] = low[1], low[0], high[1], high[0]
-    return images, xyxy
+    if not len(shapes):
+        return np.zeros(0, dtype=np.int64), np.zeros((0, 4), dtype=np.float32)
+    vertices, starts = _joined(shapes)
+    low = np.minimum.reduceat(vertices[:, -2:], starts)
+    high = np.maximum.reduceat(vertices[:, -2:], starts)
+    has_frame = vertices.shape[1] == 3
+    images = np.rint(vertices[starts, 0]) if has_frame else np.zeros(len(shapes))
+    xyxy = np.concatenate([low[:, ::-1], high[:, ::-1]], axis=1)
+    return images.astype(np.int64), xyxy.astype(np.float32)
+
+
+def are_upright(shapes: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """Return (n,) whether vertices are those of a rectangle along the axes."""
+    if not len(shapes):
+        return np.zeros(0, dtype=bool)
+    vertices, starts = _joined(shapes)
+    counts = np.array([len(shape) for shape in shapes])
+    corners = vertices[:, -2:]
+    low = np.repeat(np.minimum.reduceat(corners, starts), counts, axis=0)
+    high = np.repeat(np.maximum.reduceat(corners, starts), counts, axis=0)
+    off = np.minimum(np.abs(corners - low), np.abs(corners - high)).max(axis=1)
+    return (counts == 4) & (np.maximum.reduceat(off, starts) < 0.01)
+
+
+def _joined(shapes: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], IntArray]:
+    """Return the (m, 2) or (m, 3) vertices of all shapes, and (n,) where each one's begin."""
+    counts = [len(shape) for shape in shapes]
+    return np.concatenate(shapes), np.cumsum([0, *counts[:-1]])
 
 
 def features_of(boxes: Boxes) -> pd.DataFrame:
@@ -104,17 +124,9 @@ def features_of_drawn() -> pd.DataFrame:
 def edge_widths(boxes: Boxes, sample: Boxes) -> npt.NDArray[np.float64]:
     """Return (n,) widths in pixels of some of a sample's boxes.
 
-    They fit the size of the sample's cells, n > 0; who made a box is told without colour too.
+    They fit the size of the sample's cells; who made a box is told without colour too.
     """
+    if not len(boxes):
+        return np.zeros(0)
     width = float(np.clip(np.median(sample.diameter_px) * EDGE_SHARE, 0.8, 20))
     return width * WIDTH_OF_SOURCE[boxes.source]
-
-
-def is_upright(vertices: npt.NDArray[Any]) -> bool:
-    """Return whether vertices are those of a rectangle along the axes."""
-    if len(vertices) != 4:
-        return False
-    corners = vertices[:, -2:]
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    off = np.minimum(np.abs(corners - low), np.abs(corners - high))
-    return bool(off.max() < 0.01)

@@ -6,8 +6,6 @@ from collections.abc import Generator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
 
@@ -20,11 +18,9 @@ from napari_attmil.widgets.box_shapes import (
     Portion,
     edge_widths,
     features_of,
-    features_of_drawn,
-    from_vertices,
-    is_upright,
     to_vertices,
 )
+from napari_attmil.widgets.layer_rows import LayerRows
 
 LAYER_NAME = "Cells"
 IS_CELLS = "napari-attmil cells"
@@ -62,6 +58,8 @@ class CellsLayer:
         self._exploration = exploration or Exploration(session)
         self._image: Any = None
         self._layer: Any = None
+        self._rows: LayerRows
+        """Of the layer, if there is one."""
         self._portion = Portion()
         self._is_pressed = False
         self._writing = False
@@ -149,33 +147,29 @@ class CellsLayer:
     def _on_boxes_changed(self) -> None:
         if self._following or self._image is None:
             return
-        if self._layer is None and not len(self._session.boxes):
-            return
-        self._ensure()
-        if self._portion == self._wanted_portion() and self._agrees():
-            self._write_features()
-            self.recolour()
-        else:
-            self._rewrite()
+        if self._layer is not None:
+            self._refill()
+        elif len(self._session.boxes):
+            self._ensure()
 
     def recolour(self) -> None:
         """Colour the boxes as the person explores them."""
-        if self._layer is None or self._layer.nshapes != len(self._row_ids()):
-            return
-        if self._layer.nshapes:
+        if self._layer is not None and self._is_held(self._rows.ids()):
+            rows = self._session.boxes.index_of(self._rows.ids())
             with _Flag(self, "_writing"):
-                self._layer.edge_color = self._exploration.colours(self._rows_in_session())
+                self._rows.colour(self._exploration.colours(rows))
 
     def _ensure(self) -> Any:
         """Return the layer, made now if it is missing."""
         if self._layer is None and self._image is not None:
             self._layer = self._former_layer() or self._new_layer()
+            self._rows = LayerRows(self._layer)
             self._place()
             self._layer.events.data.connect(self._on_layer_data)
             self._layer.events.features.connect(self._on_layer_features)
             self._layer.selected_data.events.items_changed.connect(self._on_layer_selection)
             self._layer.mouse_drag_callbacks.append(self._on_press)
-            self._rewrite()
+            self._refill()
         return self._layer
 
     def _new_layer(self) -> Any:
@@ -201,41 +195,20 @@ class CellsLayer:
                 return layer
         return None
 
-    def _rewrite(self) -> None:
-        """Replace all shapes, ordered by image, and their features together."""
+    def _refill(self) -> None:
+        """Let the layer show what it is to hold of the session's boxes."""
         if self._layer is None:
             return
-        self._portion = self._wanted_portion()
-        sample = self._session.boxes
-        boxes = self._portion.held(sample).sorted_by_image()
+        self._portion, sample = self._wanted_portion(), self._session.boxes
+        boxes = self._held().sorted_by_image()
+        colours = self._exploration.colours(sample.index_of(boxes.cell_id))
         with _Flag(self, "_writing"):
-            self._layer.data = []
-            if len(boxes):
-                self._fill(boxes, edge_widths(boxes, sample))
-        self._write_features(boxes)
+            self._rows.show(boxes, edge_widths(boxes, sample), colours)
+        self._note_sample()
         self._show_selection()
 
-    def _fill(self, boxes: Boxes, widths: npt.NDArray[np.float64]) -> None:
-        """Put boxes into the empty layer."""
-        self._layer.add(
-            list(to_vertices(boxes, self._layer.ndim)),
-            shape_type="rectangle",
-            edge_width=widths,
-            edge_color=self._exploration.colours(self._session.boxes.index_of(boxes.cell_id)),
-            face_color="transparent",
-        )
-        # Of boxes to be drawn; those that are there are not to be drawn anew for it.
-        with self._layer.block_update_properties():
-            self._layer.current_edge_width = float(widths.max())
-            self._layer.current_edge_color = PERSON_COLOUR
-
-    def _write_features(self, boxes: Boxes | None = None) -> None:
-        """Write the features of all rows, which `boxes` gives in the layer's order."""
-        if boxes is None:
-            boxes = self._session.boxes[self._rows_in_session()]
-        with _Flag(self, "_writing"):
-            self._layer.features = features_of(boxes)
-            self._layer.feature_defaults = features_of_drawn()
+    def _note_sample(self) -> None:
+        """Tell who saves the layer of the boxes that it does not hold."""
         self._layer.metadata[SAMPLE_OF_LAYER] = (self._session.boxes, self._portion)
 
     def _wanted_portion(self) -> Portion:
@@ -250,7 +223,7 @@ class CellsLayer:
         if self._layer is None or self._is_pressed:
             return
         if self._portion != self._wanted_portion():
-            self._rewrite()
+            self._refill()
 
     def _on_press(self, layer: Any, event: Any) -> Generator[None, None, None]:
         """Leave the shapes alone as long as one of them is drawn or dragged."""
@@ -262,17 +235,6 @@ class CellsLayer:
         # Not within napari's own event, which still has to finish its drawing.
         QTimer.singleShot(0, self._on_turned)
 
-    def _agrees(self) -> bool:
-        """Return whether the layer shows just the boxes that it is to hold."""
-        ids = self._row_ids()
-        if not self._is_held(ids):
-            return False
-        images, xyxy = from_vertices(self._layer.data)
-        shown = self._session.boxes[self._rows_in_session()]
-        return np.array_equal(images, shown.image_index) and np.allclose(
-            xyxy, shown.xyxy, atol=0.01
-        )
-
     def _is_held(self, ids: IntArray) -> bool:
         """Return whether ids are just those of the boxes that the layer is to hold."""
         return np.array_equal(np.sort(ids), np.sort(self._held().cell_id))
@@ -280,7 +242,7 @@ class CellsLayer:
     def _show_selection(self) -> None:
         if self._layer is None or self._following:
             return
-        rows = set(np.flatnonzero(np.isin(self._row_ids(), self._session.selection)).tolist())
+        rows = set(np.flatnonzero(np.isin(self._rows.ids(), self._session.selection)).tolist())
         if rows != set(self._layer.selected_data):
             with _Flag(self, "_writing"):
                 self._layer.selected_data = rows
@@ -299,37 +261,27 @@ class CellsLayer:
 
     def _follow(self) -> None:
         """Take what the layer shows over into the session."""
-        shapes = self._layer.data
-        images, xyxy = from_vertices(shapes)
         with _Flag(self, "_following"):
-            ids = self._session.follow(self._row_ids(), images, xyxy, self._portion.images)
-        if not self._is_held(ids) or not all(is_upright(vertices) for vertices in shapes):
-            with _Flag(self, "_writing"):
+            ids = self._session.follow(
+                self._rows.ids(), *self._rows.corners(), self._portion.images
+            )
+        with _Flag(self, "_writing"):
+            if self._is_held(ids) and self._rows.are_rectangles():
+                self._rows.describe(self._session.boxes[self._session.boxes.index_of(ids)])
+            else:
                 self._layer.features = self._layer.features.assign(cell_id=ids)
-            # Not within napari's own event, which still has to finish its drawing.
-            QTimer.singleShot(0, self._rewrite)
-            return
-        self._write_features(self._session.boxes[self._session.boxes.index_of(ids)])
+                # Not within napari's own event, which still has to finish its drawing.
+                QTimer.singleShot(0, self._refill)
+        self._note_sample()
         self.recolour()
 
     def _on_layer_selection(self) -> None:
         if self._writing or self._following:
             return
-        ids = self._row_ids()
+        ids = self._rows.ids()
         rows = [row for row in self._layer.selected_data if row < len(ids)]
         with _Flag(self, "_following"):
             self._session.select(ids[rows])
-
-    def _row_ids(self) -> IntArray:
-        """Return the cell_id of each row; 0 for a row that has none yet."""
-        ids = np.zeros(self._layer.nshapes, dtype=np.int64)
-        column = self._layer.features.get("cell_id", pd.Series(dtype=float))
-        known = np.nan_to_num(column.to_numpy(dtype=np.float64))[: len(ids)]
-        ids[: len(known)] = known.astype(np.int64)
-        return ids
-
-    def _rows_in_session(self) -> IntArray:
-        return self._session.boxes.index_of(self._row_ids())
 
     # --- layers come and go -----------------------------------------------------------------
 
@@ -352,7 +304,10 @@ class CellsLayer:
         if self._layer is None or self._image is None:
             return
         for name in (*_PLACEMENT, "units", "axis_labels"):
-            setattr(self._layer, name, getattr(self._image, name))
+            wanted = getattr(self._image, name)
+            # napari draws the layer anew for each of them, changed or not.
+            if not _same_place(getattr(self._layer, name), wanted):
+                setattr(self._layer, name, wanted)
 
     def _world_frame(self, image_index: int) -> float:
         return float(self._image.data_to_world((image_index, 0, 0))[0])
@@ -370,6 +325,12 @@ class CellsLayer:
         layer.selected_data.events.items_changed.disconnect(self._on_layer_selection)
         layer.mouse_drag_callbacks.remove(self._on_press)
         self._is_pressed = False
+
+
+def _same_place(now: Any, wanted: Any) -> bool:
+    """Return whether two scales, shifts, rotations, affine maps or lists of names are the same."""
+    now, wanted = (getattr(value, "affine_matrix", value) for value in (now, wanted))
+    return bool(np.array_equal(np.asarray(now), np.asarray(wanted)))
 
 
 class _Flag:

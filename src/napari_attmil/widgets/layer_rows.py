@@ -1,0 +1,124 @@
+"""The rows of a Shapes layer as boxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from napari_attmil.cells.boxes import Boxes, FloatArray, IntArray
+from napari_attmil.cells.following import have_moved
+from napari_attmil.explore.colours import PERSON_COLOUR
+from napari_attmil.widgets.box_shapes import (
+    are_upright,
+    features_of,
+    features_of_drawn,
+    from_vertices,
+    to_vertices,
+)
+
+Mask = npt.NDArray[np.bool_]
+
+
+class LayerRows:
+    """Brings a Shapes layer to the boxes it is to show.
+
+    Parameters
+    ----------
+    layer
+        The layer; its features carry each box's cell_id.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+
+    def ids(self) -> IntArray:
+        """Return the (n,) cell_id of each row; 0 for a row that has none yet."""
+        ids = np.zeros(self._layer.nshapes, dtype=np.int64)
+        column = self._layer.features.get("cell_id", pd.Series(dtype=float))
+        known = np.nan_to_num(column.to_numpy(dtype=np.float64))[: len(ids)]
+        ids[: len(known)] = known.astype(np.int64)
+        return ids
+
+    def corners(self) -> tuple[IntArray, FloatArray]:
+        """Return the (n,) image and the (n, 4) xyxy of each row."""
+        return from_vertices(self._layer.data)
+
+    def are_rectangles(self) -> bool:
+        """Return whether all rows are rectangles along the axes."""
+        return bool(are_upright(self._layer.data).all())
+
+    def show(
+        self,
+        boxes: Boxes,
+        widths: npt.NDArray[np.float64],
+        colours: npt.NDArray[np.float64],
+    ) -> None:
+        """Show just these boxes; rows that show one of them already are left alone.
+
+        Parameters
+        ----------
+        boxes
+            The (n,) boxes.
+        widths
+            (n,) widths of their edges in pixels.
+        colours
+            (n, 4) RGBA of their edges.
+        """
+        gone = np.flatnonzero(~self._that_stay(boxes, widths))
+        if len(gone):
+            self._layer.remove(gone.tolist())
+        shown = self.ids()
+        fresh = np.flatnonzero(~np.isin(boxes.cell_id, shown))
+        if len(fresh):
+            self._add(boxes[fresh], widths[fresh], colours[fresh])
+        order = boxes.index_of(np.concatenate([shown, boxes.cell_id[fresh]]))
+        self.describe(boxes[order])
+        self.colour(colours[order])
+
+    def describe(self, boxes: Boxes) -> None:
+        """Write the features of all rows, which `boxes` gives in their order."""
+        self._layer.features = features_of(boxes)
+        self._layer.feature_defaults = features_of_drawn()
+
+    def colour(self, colours: npt.NDArray[np.float64]) -> None:
+        """Colour the edges of all rows, (n, 4) RGBA, if they have other colours."""
+        if len(colours) and not np.allclose(self._layer.edge_color, colours, atol=1e-6):
+            self._layer.edge_color = colours
+
+    def _that_stay(self, boxes: Boxes, widths: npt.NDArray[np.float64]) -> Mask:
+        """Return which rows are the first to show one of the boxes as it is to look."""
+        ids = self.ids()
+        images, xyxy = self.corners()
+        _, first = np.unique(ids, return_index=True)
+        rows = first[np.isin(ids[first], boxes.cell_id)]
+        places = boxes.index_of(ids[rows])
+        stay = are_upright(self._layer.data)[rows]
+        stay &= images[rows] == boxes.image_index[places]
+        stay &= ~have_moved(xyxy[rows], boxes.xyxy[places])
+        # A box more or less changes the usual width by a little, which nobody sees.
+        now = np.array(self._layer.edge_width, dtype=np.float64)
+        stay &= np.isclose(now[rows], widths[places], rtol=0.1)
+        stays = np.zeros(len(ids), dtype=bool)
+        stays[rows[stay]] = True
+        return stays
+
+    def _add(
+        self,
+        boxes: Boxes,
+        widths: npt.NDArray[np.float64],
+        colours: npt.NDArray[np.float64],
+    ) -> None:
+        self._layer.add(
+            list(to_vertices(boxes, self._layer.ndim)),
+            shape_type="rectangle",
+            edge_width=widths,
+            edge_color=colours,
+            face_color="transparent",
+        )
+        # Of boxes to be drawn; those that are there are not to be drawn anew for it.
+        with self._layer.block_update_properties():
+            self._layer.current_edge_width = float(widths.max())
+            self._layer.current_edge_color = PERSON_COLOUR
