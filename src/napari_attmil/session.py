@@ -63,6 +63,7 @@ class Session:
         self._sample: Sample | None = None
         self._key = ""
         self._records: dict[str, SampleRecord] = {}
+        self._nothing = SampleRecord()
         self._selection: tuple[int, ...] = ()
         self._classifier: LoadedClassifier | None = None
 
@@ -367,7 +368,7 @@ class Session:
 
     @property
     def _record(self) -> SampleRecord:
-        return self._records.get(self._key, SampleRecord())
+        return self._records.get(self._key, self._nothing)
 
     def _know(self, key: str) -> None:
         self._records.setdefault(key, SampleRecord())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
@@ -113,11 +114,13 @@ class ImageChoice(QObject):
         """Let a sample's layer show another one."""
         layer.metadata[SAMPLE_NAME] = sample.name
         layer.data = data
-        for key in ("name", "scale", "units", "contrast_limits"):
+        scale = settings.get("scale", [1, 1, 1])
+        if not np.array_equal(layer.scale, scale):  # each setting is drawn, changed or not
+            layer.scale = scale
+        layer.units = settings.get("units", ["pixel"] * 3)
+        for key in ("name", "contrast_limits"):
             if key in settings:
                 setattr(layer, key, settings[key])
-        if "scale" not in settings:
-            layer.scale, layer.units = [1, 1, 1], ["pixel"] * 3
         self.choose(layer)
 
     def _replace(self, former: Sequence[Any], layer: Any) -> None:

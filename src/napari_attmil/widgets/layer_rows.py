@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -67,11 +68,10 @@ class LayerRows:
         colours
             (n, 4) RGBA of their edges.
         """
-        gone = np.flatnonzero(~self._that_stay(boxes, widths))
-        if len(gone):
-            self._layer.remove(gone.tolist())
-        shown = self.ids()
+        stays = self._that_stay(boxes, widths)
+        shown = self.ids()[stays]
         fresh = np.flatnonzero(~np.isin(boxes.cell_id, shown))
+        self._remove(np.flatnonzero(~stays), is_redrawn=len(fresh) > 0)
         if len(fresh):
             self._add(boxes[fresh], widths[fresh], colours[fresh])
         order = boxes.index_of(np.concatenate([shown, boxes.cell_id[fresh]]))
@@ -80,8 +80,10 @@ class LayerRows:
 
     def describe(self, boxes: Boxes) -> None:
         """Write the features of all rows, which `boxes` gives in their order."""
-        self._layer.features = features_of(boxes)
-        self._layer.feature_defaults = features_of_drawn()
+        features = features_of(boxes)
+        if not features.equals(self._layer.features):
+            self._layer.features = features
+            self._layer.feature_defaults = features_of_drawn()
 
     def colour(self, colours: npt.NDArray[np.float64]) -> None:
         """Colour the edges of all rows, (n, 4) RGBA, if they have other colours."""
@@ -104,6 +106,16 @@ class LayerRows:
         stays = np.zeros(len(ids), dtype=bool)
         stays[rows[stay]] = True
         return stays
+
+    def _remove(self, rows: IntArray, is_redrawn: bool) -> None:
+        """Remove rows; the screen is left to whoever draws the layer next, if somebody does."""
+        if not len(rows):
+            return
+        with ExitStack() as stack:
+            if is_redrawn:
+                for event in (self._layer.events.set_data, self._layer.events.extent):
+                    stack.enter_context(event.blocker())
+            self._layer.remove(rows.tolist())
 
     def _add(
         self,

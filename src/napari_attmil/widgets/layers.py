@@ -246,7 +246,7 @@ class CellsLayer:
         if rows != set(self._layer.selected_data):
             with _Flag(self, "_writing"):
                 self._layer.selected_data = rows
-                self._layer.refresh()
+                self._layer.refresh(thumbnail=False, data_displayed=False, extent=False)
 
     # --- layer -> session -------------------------------------------------------------------
 

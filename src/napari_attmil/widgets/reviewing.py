@@ -55,6 +55,7 @@ class Reviewing(QObject):
         self._context = context
         self._entries: dict[str, list[QueueEntry]] = {}
         self._queue: list[QueueEntry] = []
+        self._rows: dict[Place, int] = {}
         self._order, self._states = QueueOrder.STUDY, frozenset(ReviewState)
         self.samples: Sequence[Sample] = ()
         self.pace = ReviewPace()
@@ -114,6 +115,7 @@ class Reviewing(QObject):
         self._order, self._states = order, states
         entries = [entry for part in self._entries.values() for entry in part]
         self._queue = arranged([entry for entry in entries if entry.state in states], order)
+        self._rows = {entry.place: row for row, entry in enumerate(self._queue)}
         self.queue_changed.emit()
 
     def refresh(self) -> None:
@@ -140,10 +142,14 @@ class Reviewing(QObject):
         session = self._context.session
         is_shown = sample is session.sample
         state = session.state if is_shown else session.states_of_samples().get(name, UNKNOWN)
-        self._entries[name] = entries_of(sample, state)
-        known = {entry.place: entry for entry in self._entries[name]}
-        self._queue = [known.get(entry.place, entry) for entry in self._queue]
-        self.entries_changed.emit(self._entries[name])
+        entries = entries_of(sample, state)
+        if entries == self._entries[name]:
+            return
+        self._entries[name] = entries
+        for entry in entries:
+            if entry.place in self._rows:
+                self._queue[self._rows[entry.place]] = entry
+        self.entries_changed.emit(entries)
 
     def key_of(self, sample: Sample) -> str:
         """Return the session's key of a sample of the queue."""
