@@ -30,7 +30,7 @@ class Colouring:
     Attributes
     ----------
     column
-        Which column; `exploration.MAKER` colours boxes by who made them.
+        Which column; `cell_columns.MAKER` colours boxes by who made them.
     scale
         How values become shares of the way from the lowest to the highest of the sample.
     colour_map
