@@ -22,11 +22,14 @@ from sklearn.model_selection import StratifiedGroupKFold
 from napari_attmil.bags.bag import Bag
 from napari_attmil.cells.boxes import median_diameter_px
 from napari_attmil.checkpoints import write_atomically
+from napari_attmil.explore.morphology import FEATURES, shapes_of_image
 from napari_attmil.images.cohort import Frame
 from napari_attmil.images.reading import read_frame
 from napari_attmil.settings import DetectionSettings, FeatureSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_attmil.cells.detector import Detector
 
 CHULA: Final = Path(__file__).parents[2] / "shared" / "data" / "chula"
@@ -123,18 +126,24 @@ def planted_bags(cells: TypedCells, plan: CohortPlan) -> tuple[list[Bag], npt.ND
     bags, folds
         One bag a sample, and (n,) the fold whose images it was drawn from.
     """
+    bags, folds, _ = zip(*planted_draws(cells, plan), strict=True)
+    return list(bags), np.array(folds)
+
+
+def planted_draws(
+    cells: TypedCells, plan: CohortPlan
+) -> Iterator[tuple[Bag, int, npt.NDArray[np.intp]]]:
+    """Yield the samples of a cohort: bag, fold, and (m,) the rows of its cells in `cells`."""
     rng = np.random.default_rng(plan.seed)
     fold_of_cell = split_images(cells, plan)
-    bags, folds = [], []
     for label in (HEALTHY, *plan.types):
         for patient in range(plan.patients):
             fold = patient % FOLDS
             here = fold_of_cell == fold
             for number in range(plan.samples):
                 rows = _draw(cells, here, label, plan, rng)
-                bags.append(_bag(cells, rows, f"{label}-{patient + 1:02}", number + 1, label))
-                folds.append(fold)
-    return bags, np.array(folds)
+                bag = _bag(cells, rows, f"{label}-{patient + 1:02}", number + 1, label)
+                yield bag, fold, rows
 
 
 def split_images(cells: TypedCells, plan: CohortPlan) -> npt.NDArray[np.int64]:
@@ -183,6 +192,28 @@ def _bag(
     )
 
 
+def typed_shapes(cells: TypedCells, detector: Detector, folder: Path = CHULA) -> pd.DataFrame:
+    """Return the shapes of typed cells in their order, lengths in pixels."""
+    parts = []
+    groups = list(pd.read_csv(folder / "cells.csv").groupby("image"))
+    for name, group in track(groups, "Measuring the typed cells"):
+        image, xyxy, pairs = _typed_boxes(detector, folder / "images" / str(name), group)
+        if len(pairs):
+            parts.append(shapes_of_image(image, xyxy)[pairs[:, 0]])
+    table = pd.DataFrame(np.concatenate(parts), columns=list(FEATURES))
+    assert len(table) == len(cells)
+    return table
+
+
+def _typed_boxes(
+    detector: Detector, path: Path, labels: pd.DataFrame
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Return an image, (n, 4) its boxes, and (m, 2) rows of boxes and of their labels."""
+    image = read_frame(Frame(path))
+    xyxy = detector.detect([image], DetectionSettings()).xyxy
+    return image, xyxy, match_centres(xyxy, labels[["x", "y"]].to_numpy(dtype=float))
+
+
 def _compute(
     detector: Detector,
     settings: FeatureSettings,
@@ -195,9 +226,7 @@ def _compute(
     images, types, features = [], [], []
     groups = list(labels.groupby("image"))
     for name, group in track(groups, "Finding and reading the typed cells"):
-        image = read_frame(Frame(folder / "images" / str(name)))
-        xyxy = detector.detect([image], DetectionSettings()).xyxy
-        pairs = match_centres(xyxy, group[["x", "y"]].to_numpy(dtype=float))
+        image, xyxy, pairs = _typed_boxes(detector, folder / "images" / str(name), group)
         if not len(pairs):
             continue
         diameter = median_diameter_px(xyxy)

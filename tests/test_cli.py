@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from pypdf import PdfReader
 
 from napari_attmil import cli
 from napari_attmil.cli.options import detection_settings
@@ -116,11 +117,17 @@ def test_train_then_classify_names_classes_and_cells(
     html = page.read_text("utf-8")
     assert hashlib.sha256(model.read_bytes()).hexdigest() in html
     assert all(f"<h2>{escape(found['sample'])}</h2>" in html for found in samples)
+    document = tmp_path / "report.pdf"
+    assert run(monkeypatch, "report", model, study, "--by-class", "--out", document) == 0
+    text = "".join(page.extract_text() for page in PdfReader(document).pages)
+    assert "Class sickle" in text
+    assert "patients cannot show a difference; 6 or more" in " ".join(text.split())
+    assert run(monkeypatch, "report", model, study, study, "--by-class", "--out", page) == 1
     assert run(monkeypatch, "shapes", model, study, "--out", out) == 0
     measured = pd.read_csv(out)
     assert measured["patient"].nunique() == 6
     assert measured["equivalent_diameter_um"].median() == pytest.approx(7.8, abs=1.5)
-    assert "patients cannot show a difference in 8 features; 9 or more" in capsys.readouterr().out
+    assert "patients cannot show a difference; 6 or more" in capsys.readouterr().out
 
 
 def test_a_classification_uses_the_boxes_that_a_person_left(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -90,14 +90,14 @@ def opening(findings: Sequence[Finding], caution: str) -> list[Block]:
     ]
 
 
-def about_sample(finding: Finding) -> list[Block]:
-    """Return what is said of one sample, with its images and its highest cells."""
+def about_sample(finding: Finding, level: Literal[2, 3]) -> list[Block]:
+    """Return what is said of one sample below a heading of that level: images, highest cells."""
     prediction, boxes = finding.prediction, finding.boxes.sorted_by_image()
     table = finding.cells()
     known = table[table["attention"].notna()]
     highest = known.iloc[top_cells(known["attention"].to_numpy(np.float64))]
     return [
-        Heading(finding.sample.name, 3),
+        Heading(finding.sample.name, level),
         *_probabilities(prediction),
         Paragraph(
             f"The attention rests on {prediction.effective_cells:.1f} of {len(boxes)} cells "
@@ -106,7 +106,7 @@ def about_sample(finding: Finding) -> list[Block]:
             f"newer than the classification. Digest of the boxes: {boxes.digest()}"
         ),
         *_images(finding.sample, boxes, table),
-        Heading(f"The {len(highest)} cells with the highest attention", 4),
+        Heading(f"The {len(highest)} cells with the highest attention", 4 if level == 3 else 3),
         cell_pictures(highest, [finding.sample], prediction.predicted),
     ]
 

@@ -58,8 +58,10 @@ def write_report(
     """
     check_suffix(path)
     blocks = opening(findings, CAUTION)
-    for done, (finding, of_class) in enumerate(_by_class(findings), start=1):
-        blocks += [*of_class, *about_sample(finding)]
+    is_grouped = any(finding.sample.label for finding in findings)
+    ordered = _by_class(findings) if is_grouped else ((finding, []) for finding in findings)
+    for done, (finding, of_class) in enumerate(ordered, start=1):
+        blocks += [*of_class, *about_sample(finding, 3 if is_grouped else 2)]
         if done < len(findings):
             yield ReportProgress(done, len(findings))
     blocks += closing(findings, model)
@@ -74,10 +76,7 @@ def write_report(
 
 
 def _by_class(findings: Sequence[Finding]) -> Iterator[tuple[Finding, list[Block]]]:
-    """Yield samples class by class, or as they come, with what stands before each."""
-    if not any(finding.sample.label for finding in findings):
-        yield from ((finding, []) for finding in findings)
-        return
+    """Yield samples class by class, with what stands before each."""
     cells, before = measured_cells(findings), about_classes(findings)
     for name in sorted({finding.sample.label or "" for finding in findings}):
         members = [finding for finding in findings if (finding.sample.label or "") == name]
