@@ -36,6 +36,8 @@ def test_reviewed_images_come_with_their_boxes_and_empty_ones_too(
     file.write(sample, Annotations(boxes, Boxes.empty(), searched, 3, reviewed))
     images = reviewed_images([sample], file)
     assert [image.name for image in images] == ["a.tif#0", "c.tif#0"]
+    (left,) = reviewed_images([sample], file, left_out={(sample.name, 0)})
+    assert left.name == "c.tif#0"
     assert images[0].xyxy.tolist() == [[1, 2, 9, 8]]
     assert images[1].xyxy.shape == (0, 4)
     assert (images[1].grey == 2).all()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from qtpy.QtCore import Qt
 
 from napari_attmil.cells.detector_models import (
     candidate,
@@ -25,7 +26,7 @@ from napari_attmil.widgets.workers import Progress
 HELD_OUT = "s1-1.tif#0"
 
 
-def fake_fit(stop, cohort, settings, device_name):
+def fake_fit(stop, cohort, left_out, settings, device_name):
     score = SimpleNamespace(ap=0.5, ap50=0.8)
     for done in range(1, 4):
         step = SimpleNamespace(done=done, loss=1 / done, score=score if done == 3 else None)
@@ -92,6 +93,30 @@ def test_a_training_ends_with_a_candidate_that_is_accepted(panel, cohort, qtbot)
     assert panel.context.detector_path == accepted.path
     assert panel._list.names() == ["shipped", f"✓ {accepted.name}"]
     assert panel._decision.isHidden()
+
+
+def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
+    panel, cohort, qtbot, monkeypatch
+):
+    used = []
+
+    def fit(stop, cohort, left_out, settings, device_name):
+        yield Progress(0, 1, "")
+        used.append(left_out)
+        return ""
+
+    monkeypatch.setattr(detector_tasks, "fit_detector", fit)
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    rows = panel._images._list
+    assert rows.item(0).text() == "s1, s1-0.tif" and panel._images.count() == 1
+    rows.item(0).setCheckState(Qt.CheckState.Unchecked)
+    assert not panel._train.isEnabled()
+    panel.context.session.set_reviewed(1)
+    assert panel._images.count() == 1 and panel._train.isEnabled()
+    panel.train()
+    wait(panel, qtbot)
+    assert used == [frozenset({("s1", 0)})]
 
 
 def test_a_discarded_detector_leaves_the_one_in_use(panel, cohort, qtbot):

@@ -15,7 +15,7 @@ from napari_attmil.images.reading import read_frame
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -24,8 +24,21 @@ if TYPE_CHECKING:
     from napari_attmil.images.cohort import Sample
 
 
-def reviewed_images(samples: Sequence[Sample], annotations: AnnotationFile) -> list[LabelledImage]:
+def reviewed_images(
+    samples: Sequence[Sample],
+    annotations: AnnotationFile,
+    left_out: Collection[tuple[str, int]] = (),
+) -> list[LabelledImage]:
     """Return a project's reviewed images with their boxes, those without cells included.
+
+    Parameters
+    ----------
+    samples
+        The project's samples.
+    annotations
+        Where their boxes are kept.
+    left_out
+        Reviewed images that are not wanted: the sample's name and the place in it.
 
     Raises
     ------
@@ -39,6 +52,8 @@ def reviewed_images(samples: Sequence[Sample], annotations: AnnotationFile) -> l
             continue
         boxes, reviewed = kept[sample.name].boxes, kept[sample.name].reviewed
         for index in sorted(reviewed):
+            if (sample.name, index) in left_out:
+                continue
             frame = sample.frames[index]
             name = image_name(frame, annotations.path.parent)
             images.append(_labelled(frame, boxes.of_image(index).xyxy, name))

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pandas as pd
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
@@ -24,8 +25,10 @@ from napari_attmil.widgets import detector_tasks
 from napari_attmil.widgets.detector_list import DetectorList
 from napari_attmil.widgets.difference_layers import DifferenceLayers
 from napari_attmil.widgets.dock_panel import DockPanel
+from napari_attmil.widgets.image_pictures import Place
 from napari_attmil.widgets.loss_curve import LossCurve
 from napari_attmil.widgets.progress_row import ProgressRow
+from napari_attmil.widgets.reviewed_list import ReviewedList
 from napari_attmil.widgets.settings_form import SettingsForm
 from napari_attmil.widgets.style import hint_label, plain, primary_button, set_primary
 from napari_attmil.widgets.workers import Progress, TaskRunner, tell_error
@@ -59,11 +62,11 @@ class DetectorPanel(DockPanel):
 
     def _create(self) -> None:
         self._hint = hint_label()
+        self._images = ReviewedList()
         self._form = SettingsForm(FinetuneSettings, ("minutes", "steps"))
         self._train = primary_button(
             "Train on the reviewed images",
-            "Fit the detector in use to all images that are marked as reviewed; some are held out "
-            "to measure with.",
+            "Fit the detector in use to the ticked images; some are held out to measure with.",
         )
         self._progress = ProgressRow("Stop", "Stop; the best detector so far is kept.")
         self._curve = LossCurve(CURVES, ("step", "loss, AP"), CURVE_TIP)
@@ -86,7 +89,8 @@ class DetectorPanel(DockPanel):
         row.setContentsMargins(0, 0, 0, 0)
         for button in (self._compare, self._accept, self._discard):
             row.addWidget(button)
-        above: tuple[QWidget, ...] = (self._hint, self._form, self._train, self._progress)
+        above: tuple[QWidget, ...] = (self._hint, self._images, self._form)
+        above += (self._train, self._progress)
         below: tuple[QWidget, ...] = (self._curve, self._outcome, self._decision)
         layout = QVBoxLayout(self)
         for widget in (*above, *below, QLabel("Detectors of this study"), self._list):
@@ -99,6 +103,7 @@ class DetectorPanel(DockPanel):
         self._compare.clicked.connect(self.compare)
         self._accept.clicked.connect(self.accept)
         self._discard.clicked.connect(self.discard)
+        self._images.changed.connect(self._enable)
         self._list.chosen.connect(self._show_models)
         context.runner.busy_changed.connect(self._synchronise)
         self._comparer.busy_changed.connect(self._synchronise)
@@ -135,6 +140,7 @@ class DetectorPanel(DockPanel):
         context.runner.start(
             detector_tasks.fit_detector,
             context.session.cohort,
+            self._images.unticked(),
             settings,
             context.device_name,
             on_done=self._on_trained,
@@ -225,10 +231,10 @@ class DetectorPanel(DockPanel):
 
     def _synchronise(self) -> None:
         cohort, busy = self.context.session.cohort, self.context.runner.busy
-        reviewed, images = self._count_reviewed()
+        reviewed, images = self._list_reviewed()
         new = self._candidate()
         self._hint.setText(NO_COHORT if cohort is None else _advice(reviewed, images))
-        self._train.setEnabled(reviewed > 0 and not busy)
+        self._enable()
         set_primary(self._train, new is None)
         self._decision.setVisible(new is not None and not busy)
         self._outcome.setVisible(new is not None and not busy)
@@ -238,21 +244,36 @@ class DetectorPanel(DockPanel):
             self._compare.setVisible(bool(new.held_out))
         self._show_models()
 
+    def _enable(self) -> None:
+        self._train.setEnabled(self._images.count() > 0 and not self.context.runner.busy)
+
     def _show_models(self) -> None:
         cohort = self.context.session.cohort
         self._list.setProject(None if cohort is None else cohort.folder)
 
-    def _count_reviewed(self) -> tuple[int, int]:
-        """Return how many images of the cohort are reviewed, and how many there are."""
+    def _list_reviewed(self) -> tuple[int, int]:
+        """List the cohort's reviewed images; return how many they are, and how many of all."""
         cohort = self.context.session.cohort
-        if cohort is None:
-            return 0, 0
-        try:
-            table = AnnotationFile.beside(cohort.folder).summaries(cohort.samples)
-        except UserError as error:
-            tell_error(error)
-            return 0, 0
-        return int(table["reviewed"].sum()), len(table)
+        titles: dict[Place, str] = {}
+        count = 0
+        if cohort is not None:
+            try:
+                table = AnnotationFile.beside(cohort.folder).summaries(cohort.samples)
+            except UserError as error:
+                tell_error(error)
+            else:
+                titles, count = _titles(table[table["reviewed"]]), len(table)
+        self._images.setImages(titles)
+        return len(titles), count
+
+
+def _titles(table: pd.DataFrame) -> dict[Place, str]:
+    """Return what each image of a table of images is called."""
+    columns = (table[name] for name in ("sample", "image_index", "path"))
+    return {
+        (sample, int(index)): f"{sample}, {Path(path).name}"
+        for sample, index, path in zip(*columns, strict=True)
+    }
 
 
 def _advice(reviewed: int, images: int) -> str:

@@ -16,6 +16,7 @@ from napari_attmil.cells.detector_models import candidate_path, detector_in_use
 from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.settings import DetectionSettings, FinetuneSettings
+from napari_attmil.widgets.image_pictures import Place
 from napari_attmil.widgets.tasks import loaded_detector
 from napari_attmil.widgets.workers import Progress
 
@@ -41,7 +42,11 @@ class Differences:
 
 
 def fit_detector(
-    stop: Event, cohort: Cohort, settings: FinetuneSettings, device_name: str
+    stop: Event,
+    cohort: Cohort,
+    left_out: frozenset[Place],
+    settings: FinetuneSettings,
+    device_name: str,
 ) -> Generator[Progress, None, str]:
     """Fit the detector in use to the cohort's reviewed images; return what came of it.
 
@@ -52,7 +57,7 @@ def fit_detector(
     from napari_attmil.cells.reviewed import reviewed_images
     from napari_attmil.device import choose_device
 
-    images = reviewed_images(cohort.samples, AnnotationFile.beside(cohort.folder))
+    images = reviewed_images(cohort.samples, AnnotationFile.beside(cohort.folder), left_out)
     yield Progress(0, 0, "Measuring the detector as it is")
     note = ""
     steps = finetune(
