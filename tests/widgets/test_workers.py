@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -115,3 +117,30 @@ def test_closed_runner_never_calls_back_and_its_task_ends(qtbot, runner):
     assert not runner.busy
     qtbot.waitUntil(ended.is_set, timeout=10_000)
     assert called == []
+
+
+PROGRAM = """
+import time
+from qtpy.QtWidgets import QApplication
+from napari_attmil.widgets.workers import Progress, TaskRunner
+
+def task(stop):
+    yield Progress(0, 2, "")
+    time.sleep(0.5)
+    yield Progress(1, 2, "")
+    print("stopped" if stop.is_set() else "not stopped", flush=True)
+
+application = QApplication([])
+runner = TaskRunner()
+runner.start(task, on_done=print)
+time.sleep(0.1)
+if {closes}:
+    runner.close()
+"""
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_program_that_ends_during_a_task_ends_it_first(closes):
+    program = [sys.executable, "-c", PROGRAM.format(closes=closes)]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -6,18 +6,24 @@ person presses Stop: the task then ends early and returns what it has. It yields
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
+from weakref import WeakSet
 
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager, show_error
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QThreadPool, Signal
 
 from napari_attmil.settings import UserError
 from napari_attmil.widgets.graphics_clash import keep_triton_out
+
+_STOPS: WeakSet[Event] = WeakSet()
+"""The events that tell tasks to stop, for as long as anything knows them."""
+LONGEST_END_S = 30
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ class TaskRunner(QObject):
         if self.busy:
             return
         self._stop = Event()
+        _STOPS.add(self._stop)
         self._on_done, self._on_progress, self._on_end = on_done, on_progress, on_end
         self._worker = create_worker(_guarded, task, self._stop, args, _start_thread=False)
         self._worker.yielded.connect(self._tell_progress)
@@ -172,3 +179,16 @@ def _guarded(
         return (yield from task(stop, *args))
     except Exception as error:
         return _Failure(error)
+
+
+def _end_all() -> None:
+    """Let all tasks end before Qt does: a thread that outlives it aborts the whole program."""
+    pool = QThreadPool.globalInstance()
+    if len(_STOPS) and pool is not None:
+        for stop in list(_STOPS):
+            stop.set()
+        pool.waitForDone(1000 * LONGEST_END_S)
+
+
+# Called in reverse order at the end of the program, and so before what Qt's binding has registered.
+atexit.register(_end_all)
