@@ -51,7 +51,9 @@ WITHOUT_TORCH |= {*SERVANTS} | {
         *("connection", "merging", "merged_file", "formats", "queue"),
     )
 }
-WITHOUT_TORCH |= {f"cells.{name}" for name in ("proposals", "importing", "agreement", "box_checks")}
+WITHOUT_TORCH |= {
+    f"cells.{name}" for name in ("proposals", "candidates", "importing", "agreement", "box_checks")
+}
 
 IMPORT_ALL = """
 import importlib, json, sys

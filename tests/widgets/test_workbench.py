@@ -10,8 +10,10 @@ from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
 from napari_attmil.review_queue import QueueOrder, ReviewState
+from napari_attmil.widgets import tasks
 from napari_attmil.widgets.key_registry import ACTIONS
 from napari_attmil.widgets.workbench import AnnotateWidget
+from napari_attmil.widgets.workers import Progress
 
 DETECTED = Boxes.from_detections(
     [0, 0, 0], [[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]], [0.9, 0.5, 0.7]
@@ -199,6 +201,33 @@ def test_a_clear_cell_gets_its_box_from_one_key(viewer, make_bench):
     press(viewer, "Q")
     np.testing.assert_allclose(bench.context.session.boxes.xyxy, [[25, 35, 55, 65]], atol=2.5)
     assert layer in viewer.layers
+
+
+def test_a_click_takes_the_box_that_the_detector_thinks_possible(
+    viewer, stack, make_bench, qtbot, monkeypatch
+):
+    asked = []
+
+    def detect(stop, images, places, settings, device_name, weights=None):
+        yield Progress(0, 1, "")
+        asked.append((places, settings.min_score))
+        return tasks.Detection(Boxes.from_detections([1], [[51, 22, 69, 41]], [0.2]), (1,))
+
+    monkeypatch.setattr(tasks, "detect_cells", detect)
+    viewer.add_layer(stack)
+    bench = make_bench(viewer)
+    session, candidates = bench.context.session, bench.tools._candidates
+    viewer.dims.set_point(0, 1)
+    press(viewer, "W")
+    qtbot.waitUntil(lambda: len(candidates.of_image_shown()) > 0)
+    point_at(bench, viewer, 60, 30)
+    press(viewer, "Q")
+    assert session.boxes.xyxy.tolist() == [[51, 22, 69, 41]]
+    assert session.boxes.source.tolist() == [Source.PERSON]
+    session.move(1, [46, 25, 64, 44])
+    press(viewer, "G")
+    assert session.boxes.xyxy.tolist() == [[51, 22, 69, 41]]
+    assert len(asked) == 1 and asked[0][0] == [1] and asked[0][1] < 0.2
 
 
 def test_boxes_hide_and_come_back(bench, viewer):

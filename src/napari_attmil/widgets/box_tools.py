@@ -12,8 +12,10 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, QTimer
 
 from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, median_diameter_px
+from napari_attmil.cells.candidates import candidate_around, candidate_at
 from napari_attmil.cells.proposals import propose_box, snap_box
 from napari_attmil.review_queue import doubtful_cells
+from napari_attmil.widgets.cell_candidates import CellCandidates
 from napari_attmil.widgets.context import PanelContext
 
 Way = Literal["left", "right", "up", "down"]
@@ -37,6 +39,7 @@ class BoxTools(QObject):
     def __init__(self, context: PanelContext, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._context = context
+        self._candidates = CellCandidates(context, self)
         self._clicked: tuple[float, ...] = ()
         # A timer of its own dies with the panel.
         self._click_timer = QTimer(self)
@@ -47,7 +50,7 @@ class BoxTools(QObject):
     def functions(self) -> dict[str, Callable[[], None]]:
         """Return what the keys do, by the action's name."""
         named: dict[str, Callable[[], None]] = {
-            "draw": self._context.cells.start_drawing,
+            "draw": self.start_drawing,
             "select": self._context.cells.start_selecting,
             "box_here": lambda: self.add_at(self._context.viewer.cursor.position),
             "box_in_middle": self.add_in_middle,
@@ -71,9 +74,15 @@ class BoxTools(QObject):
     def close(self) -> None:
         """Stop listening."""
         self._click_timer.stop()
+        self._candidates.close()
         self._context.viewer.mouse_drag_callbacks.remove(self._on_press)
 
     # --- new boxes --------------------------------------------------------------------------
+
+    def start_drawing(self) -> None:
+        """Take up the tool that draws boxes."""
+        self._candidates.prepare()
+        self._context.cells.start_drawing()
 
     def add_at(self, world: npt.ArrayLike) -> None:
         """Add the box of the cell at a place of the viewer, if it is obvious."""
@@ -81,8 +90,10 @@ class BoxTools(QObject):
         image = self._image()
         if place is None or image is None:
             return
-        guesses = (propose_box(image, place, size) for size in self._likely_diameters_px(image))
-        found = next((box for box in guesses if box is not None), None)
+        found = candidate_at(self._candidates.of_image_shown(), place, self._boxes().xyxy)
+        if found is None:
+            guesses = (propose_box(image, place, size) for size in self._likely_diameters_px(image))
+            found = next((box for box in guesses if box is not None), None)
         if found is None:
             show_info("No clear cell here; drag a box around it instead.")
             return
@@ -125,10 +136,11 @@ class BoxTools(QObject):
         if image is None or not ids:
             show_info("Select a box, or point at one; Snap then pulls it onto its cell.")
             return
-        boxes = self._context.session.boxes
+        boxes, candidates = self._context.session.boxes, self._candidates.of_image_shown()
         xyxy = boxes.xyxy.copy()
         for row in boxes.index_of(ids):
-            xyxy[row] = snap_box(image, xyxy[row])
+            meant = candidate_around(candidates, xyxy[row])
+            xyxy[row] = snap_box(image, xyxy[row]) if meant is None else meant
         self._replace_corners(xyxy)
 
     def delete_here(self) -> None:

@@ -1,0 +1,91 @@
+"""What the detector thinks possible in the image shown, found once a person has a use for it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.candidates import candidate_settings
+from napari_attmil.widgets import tasks
+from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.workers import TaskRunner
+
+KEPT_IMAGES = 16
+PAUSE_MS = 150
+"""An image that is only passed over is not searched."""
+
+
+class CellCandidates(QObject):
+    """Keeps the candidates of the images shown last; none are searched before they are wanted.
+
+    Parameters
+    ----------
+    context
+        The panel's.
+    """
+
+    def __init__(self, context: PanelContext, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._context = context
+        self._runner = TaskRunner(self)
+        self._found: OrderedDict[Hashable, Boxes] = OrderedDict()
+        self._is_wanted = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._search)
+        context.images_changed.connect(self._soon)
+        context.viewer.dims.events.current_step.connect(self._soon)
+
+    def close(self) -> None:
+        """End the work and stop listening."""
+        self._timer.stop()
+        self._runner.close()
+        self._context.images_changed.disconnect(self._soon)
+        self._context.viewer.dims.events.current_step.disconnect(self._soon)
+
+    def of_image_shown(self) -> Boxes:
+        """Return the candidates of the image shown; none as long as they are searched for."""
+        self.prepare()
+        return self._found.get(self._what(), Boxes.empty())
+
+    def prepare(self) -> None:
+        """Search from now on in each image that a person stays at."""
+        self._is_wanted = True
+        self._search()
+
+    def _soon(self) -> None:
+        if self._is_wanted:
+            self._timer.start(PAUSE_MS)
+
+    def _what(self) -> Hashable:
+        """Return what the candidates depend on."""
+        context = self._context
+        image = context.session.key, context.cells.current_image_index()
+        return image, context.detector_path, context.detection_settings
+
+    def _search(self) -> None:
+        what, images = self._what(), self._context.images
+        sample = self._context.session.sample
+        if images is None or sample is None or what in self._found:
+            return
+        if self._runner.busy:
+            self._soon()
+            return
+        settings = candidate_settings(self._context.detection_settings)
+        self._runner.start(
+            tasks.detect_cells,
+            images,
+            [self._context.cells.current_image_index()],
+            settings.in_pixels(sample.pixel_size_um),
+            self._context.device_name,
+            self._context.detector_path,
+            on_done=lambda detection: self._keep(what, detection.boxes),
+        )
+
+    def _keep(self, what: Hashable, candidates: Boxes) -> None:
+        self._found[what] = candidates
+        if len(self._found) > KEPT_IMAGES:
+            self._found.popitem(last=False)
