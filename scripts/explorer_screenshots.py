@@ -29,17 +29,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=OUT, help="where the pictures go")
     parser.add_argument("--epochs", type=int, default=40, help="of the training")
-    parser.add_argument("--large", nargs="*", default=["gallery"], help="tabs also in 4K")
+    parser.add_argument("--tabs", nargs="*", choices=TABS, default=TABS, help="what is shown")
+    parser.add_argument("--large", nargs="*", choices=TABS, default=["shape"], help="also in 4K")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         # The pictures must neither show nor change this person's own settings and data.
         os.environ["NAPARI_CONFIG"] = str(Path(scratch) / "napari.yaml")
         os.environ["XDG_DATA_HOME"] = scratch
         options.out.mkdir(parents=True, exist_ok=True)
-        take_pictures(options.out, options.epochs, options.large)
+        take_pictures(options.out, options.epochs, options.tabs, options.large)
 
 
-def take_pictures(folder: Path, epochs: int, large_tabs: list[str]) -> None:
+def take_pictures(folder: Path, epochs: int, tabs: list[str], large: list[str]) -> None:
     """Work through both panels, and take a picture of each tab."""
     import napari
 
@@ -52,10 +53,11 @@ def take_pictures(folder: Path, epochs: int, large_tabs: list[str]) -> None:
     explorer.cohort.classify()
     wait(lambda: not explorer.cohort._runner.busy)
     panel.context.image_choice.show_sample(SAMPLE)
-    explorer.sample.prepare()
-    wait(lambda: not explorer.sample._runner.busy)
-    for tab in TABS:
-        looks = (*LOOKS, *LARGE) if tab in large_tabs else LOOKS
+    if "sample" in tabs:
+        explorer.sample.prepare()
+        wait(lambda: not explorer.sample._runner.busy)
+    for tab in tabs:
+        looks = (*LOOKS, *LARGE) if tab in large else LOOKS
         shoot(viewer, explorer, tab, folder, looks)
     explorer.close_panel()
     panel.close_panel()

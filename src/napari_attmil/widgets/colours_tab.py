@@ -12,6 +12,7 @@ from napari_attmil.explore.colours import COLOUR_MAPS
 from napari_attmil.explore.value_scale import SCALES
 from napari_attmil.settings import CAUTION
 from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
+from napari_attmil.widgets.column_combo import ColumnCombo
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.progress_row import ProgressRow
@@ -33,7 +34,7 @@ class ColoursTab(ExplorerTab):
         self._connect()
 
     def _create(self) -> None:
-        self._column = narrow_combo("What the boxes are coloured by.")
+        self._column = ColumnCombo("What the boxes are coloured by.")
         self._scale = narrow_combo(
             "How values become colours: by rank every colour has as many cells; by value and by "
             "logarithm distances between cells show."
@@ -114,15 +115,8 @@ class ColoursTab(ExplorerTab):
         self._show_state()
 
     def _fill_columns(self) -> None:
-        columns = [MAKER, *numeric_columns(self._context.exploration.sample_table)]
-        shown = [self._column.itemData(place) for place in range(self._column.count())]
-        if columns == shown:
-            return
-        with QSignalBlocker(self._column):
-            self._column.clear()
-            for column in columns:
-                title = "who made the box" if column == MAKER else column_title(column)
-                self._column.addItem(title, column)
+        table = self._context.exploration.sample_table
+        self._column.setColumns([MAKER, *numeric_columns(table)])
 
     def _show_choices(self) -> None:
         exploration = self._context.exploration

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QModelIndex, QSignalBlocker
+from qtpy.QtCore import QModelIndex
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QHBoxLayout,
@@ -16,6 +16,7 @@ from napari_attmil.cell_columns import column_title, numeric_columns
 from napari_attmil.explore.cell_rows import Rows, highest_of_each, ordered
 from napari_attmil.explore.gallery_scale import gallery_scale
 from napari_attmil.widgets.cell_model import CellModel, LinkedSelection
+from napari_attmil.widgets.column_combo import ColumnCombo
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.flight import fly_to
@@ -50,7 +51,7 @@ class GalleryTab(ExplorerTab):
         )
         for text, group in SHOWN.items():
             self._shown.addItem(text, group)
-        self._column = narrow_combo("What the cells are ordered by; it stands below each.")
+        self._column = ColumnCombo("What the cells are ordered by; it stands below each.")
         self._order = narrow_combo("Which end the cells begin with.")
         self._order.addItem("highest first", True)
         self._order.addItem("lowest first", False)
@@ -138,15 +139,7 @@ class GalleryTab(ExplorerTab):
         return f"Cells of {whose}, ordered by {by}, {self._order.currentText()}"
 
     def _fill_columns(self) -> None:
-        columns = list(numeric_columns(self._context.exploration.table))
-        if columns == [self._column.itemData(place) for place in range(self._column.count())]:
-            return
-        wanted = self._column.currentData()
-        with QSignalBlocker(self._column):
-            self._column.clear()
-            for column in columns:
-                self._column.addItem(column_title(column), column)
-            self._column.setCurrentIndex(max(self._column.findData(wanted), 0))
+        self._column.setColumns(numeric_columns(self._context.exploration.table))
 
     def _on_selection(self) -> None:
         if self.isVisible() and not self._is_stale:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.cell_columns import MAKER, MAP_COLUMNS, column_title, numeric_columns
@@ -17,6 +16,7 @@ from napari_attmil.explore.value_scale import ValueScale
 from napari_attmil.widgets import explorer_tasks
 from napari_attmil.widgets.cell_model import CellModel
 from napari_attmil.widgets.cells_at_hand import cells_in_scope
+from napari_attmil.widgets.column_combo import ColumnCombo
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab, scrolling
 from napari_attmil.widgets.flight import fly_to
@@ -47,9 +47,9 @@ class MapTab(ExplorerTab):
         self._scale = gallery_scale(self._model.table, ())
         self._thumbnails = Thumbnails(self._context, self)
         self._scatter = Scatter()
-        self._across = narrow_combo("What is drawn from left to right.")
-        self._up = narrow_combo("What is drawn from bottom to top.")
-        self._colour = narrow_combo("What the points are coloured by.")
+        self._across = ColumnCombo("What is drawn from left to right.")
+        self._up = ColumnCombo("What is drawn from bottom to top.")
+        self._colour = ColumnCombo("What the points are coloured by.")
         self._picture = QLabel()
         self._picture.setFixedSize(THUMBNAIL_PX, THUMBNAIL_PX)
         self._about = hint_label("Point at a cell to see it.")
@@ -172,15 +172,9 @@ class MapTab(ExplorerTab):
         first = self._context.exploration.colouring.column
         defaults = (*wanted, "attention" if first == MAKER else first)
         for combo, default in zip((self._across, self._up, self._colour), defaults, strict=True):
-            if columns == [combo.itemData(place) for place in range(combo.count())]:
-                continue
-            kept = combo.currentData() if combo.currentData() in columns else default
-            kept = default if has_map and combo.findData(ACROSS) < 0 else kept
-            with QSignalBlocker(combo):
-                combo.clear()
-                for column in columns:
-                    combo.addItem(column_title(column), column)
-                combo.setCurrentIndex(max(combo.findData(kept), 0))
+            if has_map and ACROSS not in combo.columns():
+                combo.clear()  # a new map is shown at once
+            combo.setColumns(columns, default)
 
     def _show_selection(self) -> None:
         if self.isVisible() and not self._is_stale:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.cell_columns import column_title
@@ -17,11 +16,12 @@ from napari_attmil.explore.statistics import (
 from napari_attmil.settings import UserError
 from napari_attmil.widgets import explorer_tasks
 from napari_attmil.widgets.cells_at_hand import cells_in_scope
+from napari_attmil.widgets.column_combo import ColumnCombo
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.figure_view import FigureView
 from napari_attmil.widgets.progress_row import ProgressRow
-from napari_attmil.widgets.style import hint_label, narrow_combo, primary_button
+from napari_attmil.widgets.style import hint_label, primary_button
 from napari_attmil.widgets.workers import Progress, TaskRunner
 
 NOT_MEASURED = (
@@ -47,7 +47,7 @@ class ShapeTab(ExplorerTab):
         self._measure = primary_button(
             "Measure shapes", "Find every cell inside its box, and measure size and form."
         )
-        self._score = narrow_combo("Cells that are high in this are compared with the others.")
+        self._score = ColumnCombo("Cells that are high in this are compared with the others.")
         self._score.setMinimumContentsLength(22)
         self._compare = QPushButton("Compare")
         self._compare.setToolTip(
@@ -89,7 +89,8 @@ class ShapeTab(ExplorerTab):
     def refresh(self) -> None:
         """Show what can be compared; what was compared before is of other cells."""
         table = self._context.exploration.table
-        self._fill_scores([n for n in map(str, table) if n.startswith(("attention", CONTRIBUTION))])
+        scores = [name for name in map(str, table) if name.startswith(("attention", CONTRIBUTION))]
+        self._score.setColumns(scores)
         is_measured, has_patients = bool(shape_columns(table)), "patient" in table
         self._measure.setEnabled(len(table) > 0 and not self._runner.busy)
         self._compare.setEnabled(is_measured and has_patients and self._score.count() > 0)
@@ -143,16 +144,6 @@ class ShapeTab(ExplorerTab):
         name = score.removeprefix(CONTRIBUTION)
         self._severity.setDrawing(figures.severity(severity, name), severity)
         return f"Right: the share of cells {words}."
-
-    def _fill_scores(self, scores: list[str]) -> None:
-        if scores == [self._score.itemData(place) for place in range(self._score.count())]:
-            return
-        wanted = self._score.currentData()
-        with QSignalBlocker(self._score):
-            self._score.clear()
-            for score in scores:
-                self._score.addItem(column_title(score), score)
-            self._score.setCurrentIndex(max(self._score.findData(wanted), 0))
 
     def _on_progress(self, progress: Progress) -> None:
         self._progress.setValue(progress)

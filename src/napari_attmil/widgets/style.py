@@ -71,10 +71,15 @@ def set_warning(label: QLabel, is_warning: bool) -> None:
 def narrow_combo(tip: str) -> QComboBox:
     """Return a combo box that shortens long entries instead of widening the panel."""
     combo = QComboBox()
+    make_narrow(combo, tip)
+    return combo
+
+
+def make_narrow(combo: QComboBox, tip: str) -> None:
+    """Let a combo box shorten long entries; see `narrow_combo`."""
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(8)
     combo.setToolTip(tip)
-    return combo
 
 
 def _set_property(widget: QWidget, name: str, value: bool) -> None:

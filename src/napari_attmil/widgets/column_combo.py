@@ -1,0 +1,42 @@
+"""A choice among the columns of a table of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QComboBox, QWidget
+
+from napari_attmil.cell_columns import MAKER, column_title
+from napari_attmil.widgets.style import make_narrow
+
+
+class ColumnCombo(QComboBox):
+    """Keeps what was chosen while the columns change around it.
+
+    Parameters
+    ----------
+    tip
+        What is chosen.
+    """
+
+    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        make_narrow(self, tip)
+
+    def columns(self) -> list[str]:
+        """Return the columns that there are to choose from."""
+        return [str(self.itemData(place)) for place in range(self.count())]
+
+    def setColumns(self, columns: Sequence[str], wanted: str = "") -> None:
+        """Offer columns; without the former choice among them, `wanted` or the first is chosen."""
+        if list(columns) == self.columns():
+            return
+        former = self.currentData()
+        with QSignalBlocker(self):
+            self.clear()
+            for column in columns:
+                title = "who made the box" if column == MAKER else column_title(column)
+                self.addItem(title, column)
+            place = self.findData(former)
+            self.setCurrentIndex(max(place if place >= 0 else self.findData(wanted), 0))

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+
+def test_cells_that_counted_are_hidden_while_a_student_answers(panel, stack, wait_idle, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"fake")
+    panel.cells_step.detect()
+    wait_idle(panel)
+    panel.classifier_step.load(path)
+    wait_idle(panel)
+    panel.result_step.classify()
+    wait_idle(panel)
+    result, exploration = panel.result_step, panel.context.exploration
+    assert not result._result.isHidden()
+    exploration.set_blind(True)
+    assert result._result.isHidden()
+    exploration.set_blind(False)
+    assert not result._result.isHidden() and len(result._top_cells.value()) == 8
