@@ -3,14 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import tifffile
 from npe2 import PluginManager, PluginManifest
 
 import napari_attmil
 from napari_attmil.widgets import contributions
-from napari_attmil.widgets.contributions import folder_reader, write_boxes
+from napari_attmil.widgets.contributions import folder_reader
 
 MANIFEST = Path(napari_attmil.__file__).with_name("napari.yaml")
 SAMPLES = [
@@ -63,26 +62,3 @@ def test_folder_without_images_is_left_to_others(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing to see")
     assert folder_reader(str(tmp_path)) is None
     assert folder_reader(str(tmp_path / "notes.txt")) is None
-
-
-def test_boxes_are_written_in_pixels_with_their_ids(tmp_path):
-    box = np.array([[1, 10, 20], [1, 10, 50], [1, 40, 50], [1, 40, 20]], dtype=float)
-    features = pd.DataFrame({"cell_id": [7, 4], "score": [0.5, 1.0]})
-    path = str(tmp_path / "boxes.csv")
-    meta = {"features": features, "scale": [1, 0.5, 0.5], "name": "Cells"}
-    assert write_boxes(path, [box, box + 1], meta) == [path]
-    table = pd.read_csv(path)
-    assert table["cell_id"].tolist() == [7, 4] and table["frame"].tolist() == [1, 2]
-    assert table.loc[0, ["x_min", "y_min", "x_max", "y_max"]].tolist() == [20, 10, 50, 40]
-
-
-def test_shapes_of_another_origin_are_numbered(tmp_path):
-    box = np.array([[10, 20], [10, 50], [40, 50], [40, 20]], dtype=float)
-    write_boxes(str(tmp_path / "boxes.csv"), [box, box + 5], {})
-    table = pd.read_csv(tmp_path / "boxes.csv")
-    assert table["cell_id"].tolist() == [1, 2] and table["frame"].tolist() == [0, 0]
-
-
-def test_no_shapes_give_a_table_without_rows(tmp_path):
-    write_boxes(str(tmp_path / "boxes.csv"), [], {"name": "Cells"})
-    assert len(pd.read_csv(tmp_path / "boxes.csv")) == 0

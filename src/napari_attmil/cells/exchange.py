@@ -73,8 +73,28 @@ def listed_images(
         for index, frame in enumerate(sample.frames):
             boxes = known.boxes.of_image(index)
             if len(boxes) or index in known.reviewed:
-                images.append(_listed(frame, boxes, index in known.reviewed, folder))
+                name = _name_from(folder, frame.path)
+                size, reviewed = size_of(frame), index in known.reviewed
+                images.append(listed_image(name, boxes, frame.page, size, reviewed))
     return images
+
+
+def listed_image(
+    name: str,
+    boxes: Boxes,
+    page: int = 0,
+    size_px: tuple[int, int] | None = None,
+    reviewed: bool = False,
+) -> ListedImage:
+    """Return the boxes of one image as files list them; see `ListedImage`."""
+    columns = (boxes.xyxy, boxes.cell_id, boxes.source, boxes.score)
+    listed = tuple(
+        ListedBox((x0, y0, x1, y1), cell_id=cell_id, source=Source(source), score=score)
+        for (x0, y0, x1, y1), cell_id, source, score in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
+    )
+    return ListedImage(name, listed, page, size_px, reviewed)
 
 
 def only_cells(
@@ -202,17 +222,10 @@ def why_not(image: ListedImage, frame: Frame) -> str:
     return ""
 
 
-def _listed(frame: Frame, boxes: Boxes, reviewed: bool, folder: Path) -> ListedImage:
-    path, base = frame.path.resolve(), folder.resolve()
-    name = path.relative_to(base) if path.is_relative_to(base) else path
-    columns = (boxes.xyxy, boxes.cell_id, boxes.source, boxes.score)
-    listed = tuple(
-        ListedBox((x0, y0, x1, y1), cell_id=cell_id, source=Source(source), score=score)
-        for (x0, y0, x1, y1), cell_id, source, score in zip(
-            *(column.tolist() for column in columns), strict=True
-        )
-    )
-    return ListedImage(name.as_posix(), listed, frame.page, size_of(frame), reviewed)
+def _name_from(folder: Path, path: Path) -> str:
+    """Name an image by its way from a folder, if it lies in there."""
+    path, base = path.resolve(), folder.resolve()
+    return (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
 
 
 def _other_names(name: str) -> list[str]:

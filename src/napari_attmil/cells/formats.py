@@ -78,6 +78,33 @@ def write_boxes(path: Path, images: Sequence[ListedImage], format_name: str) -> 
     return FORMATS[format_name].cannot_hold
 
 
+def write_by_suffix(path: Path, images: Sequence[ListedImage]) -> None:
+    """Write one file: .json is COCO, .csv CSV, .xml Pascal VOC and .txt YOLO of a single image.
+
+    Raises
+    ------
+    UserError
+        If the suffix is another one, or the format cannot hold the images.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".json", ".csv"):
+        write_boxes(path, images, "coco" if suffix == ".json" else "csv")
+        return
+    if suffix not in _OF_ONE_IMAGE:
+        raise UserError(f"{path.name} names no format of boxes; end it in .json, .csv, .xml, .txt.")
+    if len(images) != 1:
+        raise UserError(
+            f"{path.name} would hold the boxes of one image, but there are boxes in {len(images)}; "
+            "save as .json or .csv, or use `attmil export`."
+        )
+    if suffix == ".txt" and images[0].size_px is None:
+        raise UserError(
+            f"YOLO counts in parts of the image, but the size of {images[0].name} is not known; "
+            "save as .json, .csv or .xml."
+        )
+    _write_text(path, _OF_ONE_IMAGE[suffix](images[0]))
+
+
 def _files(path: Path) -> list[tuple[Path, Path]]:
     """Return annotation files, each with the folder that names of images count from."""
     if not path.exists():
@@ -180,6 +207,7 @@ def _file_per_image(
     yield from zip(taken, images, strict=True)
 
 
+_OF_ONE_IMAGE: Final = {".xml": write_voc, ".txt": write_yolo}
 FORMATS: Final = {
     "coco": ExportFormat(
         "COCO",

@@ -1,20 +1,16 @@
-"""What napari calls directly: sample data, the reader of folders, the writer of boxes."""
+"""What napari calls directly: sample data and the reader of folders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_attmil.images.simulation import ClassName
 from napari_attmil.settings import UserError
-from napari_attmil.widgets.box_shapes import SAMPLE_OF_LAYER, Portion, from_vertices
 from napari_attmil.widgets.image_layers import AXIS_LABELS, sample_layer_data
-
-if TYPE_CHECKING:
-    from napari_attmil.cells.boxes import Boxes
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -62,39 +58,6 @@ def folder_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Lay
     return _read_folder
 
 
-def write_boxes(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the boxes of a Shapes layer as CSV: one row a box, in pixels of the image's data.
-
-    Boxes of the plugin's own layer are written for all images, also where it shows one only.
-    """
-    from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.explore.cell_table import cell_table, write_cells
-    from napari_attmil.images.cohort import Frame, Sample
-
-    whole, portion = meta.get("metadata", {}).get(SAMPLE_OF_LAYER, (Boxes.empty(), Portion()))
-    not_held = portion.others(whole)
-    boxes = Boxes.concatenate([not_held, _boxes_of_layer(data, meta, not_held.next_id)])
-    name = Path(meta.get("name", "boxes"))
-    frames = tuple(Frame(name, page) for page in range(int(boxes.image_index.max(initial=-1)) + 1))
-    write_cells(Path(path), [cell_table(Sample(str(name), str(name), None, frames), boxes)])
-    return [path]
-
-
-def _boxes_of_layer(data: Any, meta: dict[str, Any], first_id: int) -> Boxes:
-    """Return what a Shapes layer holds; ids count from `first_id` where it has none."""
-    from napari_attmil.cells.boxes import Boxes
-
-    images, xyxy = from_vertices(list(data))
-    features, count = meta.get("features", {}), len(images)
-    return Boxes(
-        cell_id=_column(features, "cell_id", count, np.arange(first_id, first_id + count)),
-        image_index=images.astype(np.int32),
-        xyxy=xyxy,
-        score=_column(features, "score", count, np.ones(count)),
-        source=np.zeros(count, dtype=np.uint8),
-    )
-
-
 def _simulated_sample(label: ClassName) -> list[LayerData]:
     """Return a stack of bright-field images, all from one simulated microscope."""
     from napari_attmil.images.appearance import draw_appearance
@@ -126,13 +89,3 @@ def _read_folder(path: str | list[str]) -> list[LayerData]:
         raise UserError(f"{len(path)} paths were given; open one folder at a time.")
     data, settings = sample_layer_data(open_sample(path))
     return [(data, settings, "image")]
-
-
-def _column(features: Any, name: str, count: int, default: Any) -> Any:
-    """Return a feature column if it fits and numbers every box once, else the default."""
-    if name not in features or len(features[name]) != count:
-        return default
-    values = np.asarray(features[name])
-    if name == "cell_id" and (len(np.unique(values)) != count or np.any(values < 1)):
-        return default
-    return values
