@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from napari_attmil.cells.boxes import SOURCE_NAMES
+from napari_attmil.cells.boxes import SOURCE_NAMES, positions_of
 from napari_attmil.explore.morphology import feature_title
 
 if TYPE_CHECKING:
@@ -54,13 +54,12 @@ def columns_of_prediction(state: SampleState) -> dict[str, Any]:
     """Return attention and contributions of the boxes of a classified sample."""
     prediction, attention = state.prediction, state.attention()
     assert prediction is not None
-    order = np.argsort(prediction.cell_id)
     known = np.isfinite(attention)
-    place = np.searchsorted(prediction.cell_id, state.boxes.cell_id[known], sorter=order)
+    place = positions_of(state.boxes.cell_id[known], prediction.cell_id)
     columns: dict[str, Any] = {"attention": attention}
     for number, name in enumerate(prediction.classes):
         values = np.full(len(attention), np.nan)
-        values[known] = prediction.contribution[order[place], number]
+        values[known] = prediction.contribution[place, number]
         columns[f"contribution_{name}"] = values
     return columns
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torchvision.ops import box_iou
 
-from napari_attmil.cells.boxes import Boxes, Source, iou_matrix, match_boxes
+from napari_attmil.cells.boxes import Boxes, Source, iou_matrix, match_boxes, positions_of
 
 corners = arrays.arrays(
     np.float32,
@@ -114,3 +114,9 @@ def test_no_truth_is_matched_twice(found: np.ndarray, truth: np.ndarray) -> None
     assert len(set(matched.tolist())) == len(matched)
     iou = iou_matrix(found, truth)
     assert all(iou[row, column] >= 0.5 for row, column in enumerate(pairs) if column >= 0)
+
+
+def test_positions_are_of_the_first_such_id_and_minus_one_where_there_is_none():
+    wanted, ids = np.array([7, 2, 9, 7]), np.array([2, 7, 5, 7])
+    assert positions_of(wanted, ids).tolist() == [1, 0, -1, 1]
+    assert positions_of(wanted, ids[:0]).tolist() == [-1] * 4

@@ -148,13 +148,10 @@ class Boxes:
             If there is no such cell.
         """
         wanted = np.atleast_1d(np.asarray(cell_ids, dtype=np.int64))
-        order = np.argsort(self.cell_id, kind="stable")
-        places = np.searchsorted(self.cell_id, wanted, sorter=order)
-        found = np.append(order, -1)[places]
-        if len(wanted) and (not len(self) or np.any(self.cell_id[found] != wanted)):
-            missing = sorted(set(wanted.tolist()) - set(self.cell_id.tolist()))
-            raise KeyError(f"There is no cell {missing[0]}.")
-        return found.astype(np.int64)
+        found = positions_of(wanted, self.cell_id)
+        if np.any(found < 0):
+            raise KeyError(f"There is no cell {wanted[found < 0].min()}.")
+        return found
 
     @property
     def next_id(self) -> int:
@@ -178,6 +175,18 @@ class Boxes:
         for array in (self.cell_id, self.image_index, self.xyxy):
             blake.update(np.ascontiguousarray(array).tobytes())
         return blake.hexdigest()
+
+
+def positions_of(wanted: IntArray, ids: IntArray) -> IntArray:
+    """Return (n,) where each of the wanted ids stands among (m,) others; -1 for one that does not.
+
+    Of an id that is there several times the first is meant.
+    """
+    order = np.argsort(ids, kind="stable")
+    places = np.searchsorted(ids, wanted, sorter=order)
+    found = np.append(order, -1)[places]
+    is_there = np.append(ids, -1)[found] == wanted
+    return np.where(is_there, found, -1).astype(np.int64)
 
 
 def _sealed(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from napari_attmil.cells.boxes import positions_of
 from napari_attmil.checkpoints import write_atomically
 from napari_attmil.settings import UserError
 
@@ -163,9 +164,7 @@ def _aligned(
 ) -> npt.NDArray[np.float64]:
     """Return the rows of `values` that belong to the boxes, NaN where there is none."""
     known = np.asarray(values, dtype=np.float64)
-    place_of = {int(cell): place for place, cell in enumerate(cell_id)}
+    places = positions_of(boxes.cell_id, np.asarray(cell_id))
     aligned = np.full((len(boxes), *known.shape[1:]), np.nan)
-    for row, cell in enumerate(boxes.cell_id.tolist()):
-        if cell in place_of:
-            aligned[row] = known[place_of[cell]]
+    aligned[places >= 0] = known[places[places >= 0]]
     return aligned
