@@ -64,6 +64,7 @@ class CohortTab(ExplorerTab):
         self._model = TableModel(self)
         self._view = QTableView()
         self._view.setModel(self._model)
+        self._view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self._view.setSortingEnabled(True)
         self._view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._view.verticalHeader().hide()

@@ -62,6 +62,7 @@ class GalleryView(QListView):
         self._cells, self._thumbnails = model, thumbnails
         self._look = GalleryLook()
         self.setModel(model)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setItemDelegate(_CellDelegate(self))
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setMovement(QListView.Movement.Static)

@@ -152,6 +152,8 @@ def _adds(event: Any) -> bool:
 
 
 def _brushes(colours: npt.NDArray[np.uint8]) -> list[Any]:
-    """Return a brush each; boxes share few colours, and so brushes."""
-    known: dict[bytes, Any] = {}
-    return [known.setdefault(c.tobytes(), pg.mkBrush(*c.tolist())) for c in colours]
+    """Return a brush for each of (n, 4) colours; boxes share few colours, and so brushes."""
+    codes = np.ascontiguousarray(colours).view(np.uint32)[:, 0]
+    distinct, places = np.unique(codes, return_inverse=True)
+    brushes = [pg.mkBrush(*rgba) for rgba in distinct.view(np.uint8).reshape(-1, 4).tolist()]
+    return [brushes[place] for place in places.tolist()]

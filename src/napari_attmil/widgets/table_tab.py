@@ -39,6 +39,7 @@ class TableTab(ExplorerTab):
         self._model = CellModel(self)
         self._view = QTableView()
         self._view.setModel(self._model)
+        self._view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self._view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self._view.verticalHeader().hide()
