@@ -62,7 +62,7 @@ def measure(images: int, folder: Path) -> Figures:
         return viewer.window.add_plugin_dock_widget("napari-attmil", "Explore cells")[1]
 
     explorer, figures["open the panel"] = timed(opened)
-    importlib.import_module("napari_attmil.bags.classifier")  # torch: neither waited for nor counted
+    importlib.import_module("napari_attmil.bags.classifier")  # torch is not what is timed
     before = memory_mib()
     _, figures["100,000 cells come, first drawing"] = timed(
         lambda: fill(explorer.context.session, rng)
