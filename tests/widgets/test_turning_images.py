@@ -1,0 +1,145 @@
+"""Boxes of a sample with very many, corrected by real mouse and key events in a real window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.project import AnnotationFile
+from napari_attmil.images.cohort import Cohort
+from napari_attmil.images.reading import open_sample
+from napari_attmil.widgets import box_shapes
+from napari_attmil.widgets.workbench import AnnotateWidget
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+FIRST, SECOND = [20, 20, 60, 50], [100, 70, 150, 110]
+MIDDLE_OF_FIRST, MIDDLE_OF_SECOND = (40, 35), (125, 90)
+
+
+@pytest.fixture
+def open_bench(make_napari_viewer, fakes, tmp_path, monkeypatch):
+    """Open a sample of three images, two detected boxes each, in the panel "Annotate"."""
+    monkeypatch.setattr(box_shapes, "MOST_SHAPES", 2)
+    pages = np.full((3, 150, 200), 99, np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack")
+    viewer = make_napari_viewer(show=True)
+    benches = []
+
+    def open_it():
+        bench = AnnotateWidget(viewer)
+        viewer.window.add_dock_widget(bench, area="right")
+        viewer.window.resize(1300, 850)
+        QApplication.processEvents()
+        bench.context.image_choice.use_cohort(Cohort((open_sample(tmp_path / "a.tif"),), tmp_path))
+        QApplication.processEvents()
+        benches.append(bench)
+        return bench
+
+    yield open_it
+    benches[-1].close_panel()
+
+
+@pytest.fixture
+def bench(open_bench):
+    bench = open_bench()
+    boxes = Boxes.from_detections([0, 0, 1, 1, 2, 2], [FIRST, SECOND] * 3, np.full(6, 0.9))
+    bench.context.session.merge(boxes)
+    QApplication.processEvents()
+    return bench
+
+
+@pytest.fixture
+def hand(bench, make_hand):
+    """Return a hand that has the tool for selecting."""
+    hand = make_hand(bench.context.viewer)
+    hand.key(Qt.Key.Key_M)
+    return hand
+
+
+def turn_to(bench, image):
+    bench.context.viewer.dims.set_point(0, image)
+    QApplication.processEvents()
+
+
+def settled(bench, qtbot):
+    """Return what session and file agree on as {cell_id: (image, corners)}, once all is over.
+
+    The layer shows the boxes of the present image, and only those.
+    """
+    session, layer = bench.context.session, bench.context.cells.layer
+    qtbot.wait(1)
+    on_disk = AnnotationFile.beside(session.cohort.folder).read(session.sample).boxes
+    assert on_disk.digest() == session.boxes.digest()
+    here = session.boxes.of_image(bench.context.cells.current_image_index())
+    shown = sorted([*v[:, :0:-1].min(axis=0), *v[:, :0:-1].max(axis=0)] for v in layer.data)
+    np.testing.assert_allclose(shown, sorted(here.xyxy.tolist()), atol=0.01)
+    assert sorted(layer.features["cell_id"]) == sorted(here.cell_id.tolist())
+    boxes = session.boxes
+    return {
+        int(cell): (int(image), np.round(xyxy).tolist())
+        for cell, image, xyxy in zip(boxes.cell_id, boxes.image_index, boxes.xyxy, strict=True)
+    }
+
+
+def test_edits_by_hand_on_three_images_are_kept_undone_and_there_after_reopening(
+    bench, hand, open_bench, qtbot
+):
+    before = settled(bench, qtbot)
+    hand.drag(MIDDLE_OF_FIRST, (50, 45))
+    turn_to(bench, 1)
+    hand.point_at(*MIDDLE_OF_SECOND)
+    hand.key(Qt.Key.Key_K)
+    turn_to(bench, 2)
+    hand.key(Qt.Key.Key_W)
+    hand.drag((20, 90), (60, 130))
+    after = settled(bench, qtbot)
+    assert after[1] == (0, [30, 30, 70, 60])
+    assert 4 not in after and after[7] == (2, [20, 90, 60, 130])
+    assert {i: after[i] for i in (2, 3, 5, 6)} == {i: before[i] for i in (2, 3, 5, 6)}
+    bench.close_panel()
+    again = open_bench()
+    assert settled(again, qtbot) == after
+    for _ in range(3):
+        hand.key(Qt.Key.Key_Z, CTRL)
+    assert settled(again, qtbot) == before
+
+
+def test_selected_box_is_selected_again_when_its_image_comes_back(bench, hand, qtbot):
+    hand.click(*MIDDLE_OF_SECOND)
+    assert bench.context.session.selection == (2,)
+    turn_to(bench, 1)
+    hand.key(Qt.Key.Key_Delete)
+    assert len(settled(bench, qtbot)) == 6
+    turn_to(bench, 0)
+    assert bench.context.cells.layer.selected_data == {1}
+    hand.key(Qt.Key.Key_Delete)
+    assert set(settled(bench, qtbot)) == {1, 3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("key, start", [(Qt.Key.Key_M, MIDDLE_OF_FIRST), (Qt.Key.Key_W, (20, 90))])
+def test_box_in_hand_while_the_image_turns_is_the_old_images(bench, hand, qtbot, key, start):
+    hand.key(key)
+    end = (start[0] + 40, start[1] + 30)
+    hand.point_at(*start)
+    QTest.mousePress(hand._canvas, Qt.MouseButton.LeftButton, pos=hand._pixel(*start))
+    hand.point_at(*end)
+    qtbot.wait(50)  # napari follows the mouse a little later
+    turn_to(bench, 1)
+    QTest.mouseRelease(hand._canvas, Qt.MouseButton.LeftButton, pos=hand._pixel(*end))
+    QApplication.processEvents()
+    now = settled(bench, qtbot)
+    assert {i: box for i, box in now.items() if box[0] != 0} == {
+        3: (1, FIRST),
+        4: (1, SECOND),
+        5: (2, FIRST),
+        6: (2, SECOND),
+    }
+    moved_or_drawn = [
+        box for i, box in now.items() if box[0] == 0 and box[1] not in (FIRST, SECOND)
+    ]
+    assert len(moved_or_drawn) == 1
