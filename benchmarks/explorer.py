@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -125,8 +126,8 @@ def time_exploring(explorer: Any, figures: Figures) -> None:
     """Time tabs, colours, filter and gallery."""
     exploration, gallery = explorer.context.exploration, explorer.gallery
     for name in ("gallery", "table", "map", "colours"):
-        tab = getattr(explorer, name)
-        figures[f"first look at the tab {name}"] = timed(lambda tab=tab: explorer.show_tab(tab))[1]
+        look = partial(explorer.show_tab, getattr(explorer, name))
+        figures[f"first look at the tab {name}"] = timed(look)[1]
     shares = iter(np.linspace(0.1, 0.9, REPEATS))
     figures["recolour: move the range"] = median(
         lambda: exploration.colour(low=float(next(shares)))
