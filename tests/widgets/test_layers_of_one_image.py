@@ -14,7 +14,7 @@ from napari_attmil.images.cohort import Sample
 from napari_attmil.session import Session
 from napari_attmil.widgets import box_shapes
 from napari_attmil.widgets.box_shapes import from_vertices
-from napari_attmil.widgets.contributions import write_boxes
+from napari_attmil.widgets.boxes_writer import write_boxes
 from napari_attmil.widgets.layers import CellsLayer
 
 CORNERS = [[10, 20, 40, 30], [50, 20, 70, 40], [10, 60, 30, 80]]
