@@ -1,0 +1,39 @@
+"""What holds for every control of "Annotate" and "Train detector", whatever it does."""
+
+from __future__ import annotations
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider, QWidget
+
+from napari_attmil.widgets.detector_panel import DetectorPanel
+from napari_attmil.widgets.workbench import AnnotateWidget
+
+CONTROLS = (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider)
+
+
+@pytest.fixture(params=[AnnotateWidget, DetectorPanel])
+def controls(request, viewer, fakes, qtbot):
+    """Return the controls of a panel; parts that Qt itself makes have names of its own."""
+    panel = request.param(viewer)
+    qtbot.addWidget(panel)
+    yield [
+        control
+        for control in panel.findChildren(QWidget)
+        if isinstance(control, CONTROLS) and not control.objectName().startswith("qt_")
+    ]
+    panel.close_panel()
+
+
+def test_each_has_a_tooltip_and_a_name(controls):
+    assert len(controls) > 5
+    for control in controls:
+        name = control.accessibleName() or getattr(control, "text", str)()
+        assert control.toolTip(), f"{type(control).__name__} {name!r} has no tooltip"
+        assert name, f"{type(control).__name__} with {control.toolTip()!r} has no name"
+
+
+def test_each_is_reached_with_the_tab_key(controls):
+    for control in controls:
+        policy = control.focusPolicy()
+        assert policy & Qt.FocusPolicy.TabFocus, f"{control.toolTip()!r} needs the mouse"
