@@ -65,7 +65,7 @@ class DetectorPanel(DockPanel):
         self._images = ReviewedList()
         self._form = SettingsForm(FinetuneSettings, ("minutes", "steps"))
         self._train = primary_button(
-            "Train on the reviewed images",
+            "Train on the ticked images",
             "Fit the detector in use to the ticked images; some are held out to measure with.",
         )
         self._progress = ProgressRow("Stop", "Stop; the best detector so far is kept.")

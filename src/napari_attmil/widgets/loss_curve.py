@@ -66,6 +66,7 @@ class LossCurve(QWidget):
         self._plot.setLabel("bottom", labels[0])
         self._plot.setLabel("left", labels[1])
         self._plot.getAxis("left").setWidth(44)
+        self._plot.getAxis("left").enableAutoSIPrefix(False)  # no losses in thousandths
         self._plot.getAxis("bottom").setHeight(36)
         self._plot.setFixedHeight(180)
         self.setToolTip(tip)
