@@ -66,8 +66,9 @@ def test_curves_name_their_areas() -> None:
     table = pd.DataFrame({"class": ["a", "a", "b", "b"], "probability_a": [0.9, 0.4, 0.6, 0.1]})
     curves = class_curves_of(table.assign(probability_b=1 - table["probability_a"]))
     for kind, first in (("roc", "a 0.75"), ("precision_recall", "a 0.83")):
-        figure, _ = drawn(figures.class_curves(curves, kind))
-        assert figure.legends[0].get_texts()[0].get_text() == first
+        _, axes = drawn(figures.class_curves(curves, kind))
+        legend = axes.get_legend()
+        assert legend is not None and legend.get_texts()[0].get_text() == first
 
 
 def test_screen_has_the_pixels_asked_for_and_no_ground() -> None:

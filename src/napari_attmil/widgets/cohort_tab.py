@@ -97,7 +97,7 @@ class CohortTab(ExplorerTab):
         row = QHBoxLayout()
         row.addWidget(self._view, 3)
         row.addWidget(strips, 2)
-        row.addWidget(self._stack)
+        row.addWidget(self._stack, 2)
         for view in (self._confusion, *self._curves.values()):
             self._stack.addWidget(view)
         layout = QVBoxLayout(self)

@@ -40,7 +40,11 @@ class FigureView(QWidget):
         self._numbers = pd.DataFrame()
         self._image: QImage | None = None
         self.setMinimumSize(*SMALLEST_PX)
-        self.setToolTip(f"{tip} Right-click to save the figure or its numbers.")
+        self.setToolTip(tip)
+
+    def setToolTip(self, tip: str) -> None:
+        """Say what is drawn, and how it is saved."""
+        super().setToolTip(f"{tip} Right-click to save the figure or its numbers.")
 
     def setDrawing(self, drawing: Drawing, numbers: pd.DataFrame) -> None:
         """Show a drawing, whose numbers can be saved too."""

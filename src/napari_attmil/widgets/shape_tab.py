@@ -30,6 +30,7 @@ NOT_MEASURED = (
 )
 NO_PATIENTS = "Patients are compared: open a cohort, and choose one of its classes above."
 ALL_CLASSES = "All classes together; choose one above to ask of it alone."
+SEVERITY_TIP = "A dot a sample with its 95 % interval; a line a patient."
 CONTRIBUTION = "contribution_"
 
 
@@ -58,7 +59,7 @@ class ShapeTab(ExplorerTab):
         self._words = hint_label(NOT_MEASURED)
         self._effects, self._severity = (
             FigureView("effects", "Effects with their 95 % intervals; filled where they count."),
-            FigureView("severity", "A dot a sample with its 95 % interval; a line a patient."),
+            FigureView("severity", SEVERITY_TIP),
         )
 
     def _lay_out(self) -> None:
@@ -129,13 +130,13 @@ class ShapeTab(ExplorerTab):
         words = [*findings_in_words(effects, title), *([ALL_CLASSES] if is_mixed else [])]
         self._effects.setDrawing(figures.forest(effects, title), effects)
         if score.startswith(CONTRIBUTION):
-            words.append(self._count_cells(score))
+            self._count_cells(score)
         else:
             self._severity.clear()
         self._words.setText(" ".join(words))
 
-    def _count_cells(self, score: str) -> str:
-        """Show the severity of the samples in scope; return what counts, in words."""
+    def _count_cells(self, score: str) -> None:
+        """Show the severity of the samples in scope."""
         from napari_attmil.explore import figures
 
         exploration = self._context.exploration
@@ -143,7 +144,7 @@ class ShapeTab(ExplorerTab):
         severity = severity_by_sample(exploration.table, score, threshold)
         name = score.removeprefix(CONTRIBUTION)
         self._severity.setDrawing(figures.severity(severity, name), severity)
-        return f"Right: the share of cells {words}."
+        self._severity.setToolTip(f"Share of a sample's cells {words}. {SEVERITY_TIP}")
 
     def _on_progress(self, progress: Progress) -> None:
         self._progress.setValue(progress)
