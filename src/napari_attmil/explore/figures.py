@@ -113,12 +113,16 @@ def class_curves(curves: Sequence[ClassCurve], kind: CurveKind) -> Drawing:
         labels = ("false positives", "found") if is_roc else ("found (recall)", "right (precision)")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=labels[0], ylabel=labels[1])
         # Good curves leave this corner empty, and beside the axes there may be no room.
-        corner = "lower right" if is_roc else "lower left"
         title = "area below" if is_roc else "average precision"
         legend = axes.legend(
-            loc=corner, title=title, fontsize=8, title_fontsize=8, frameon=False, labelcolor=ink
+            loc="lower right" if is_roc else "lower left",
+            title=title,
+            fontsize=8,
+            title_fontsize=8,
+            frameon=False,
         )
-        legend.get_title().set_color(ink)
+        for text in (*legend.get_texts(), legend.get_title()):
+            text.set_color(ink)
 
     return draw
 
