@@ -127,8 +127,14 @@ def test_box_in_hand_while_the_image_turns_is_the_old_images(bench, hand, qtbot,
     end = (start[0] + 40, start[1] + 30)
     hand.point_at(*start)
     QTest.mousePress(hand._canvas, Qt.MouseButton.LeftButton, pos=hand._pixel(*start))
-    hand.point_at(*end)
-    qtbot.wait(50)  # napari follows the mouse a little later
+    layer = bench.context.cells.layer
+
+    def follows():
+        hand.point_at(*end)  # napari follows a mouse that moves, and a little later
+        corners = box_shapes.from_vertices(layer.data)[1]
+        return len(corners) != 2 or np.abs(corners - [FIRST, SECOND]).max() > 20
+
+    qtbot.waitUntil(follows)
     turn_to(bench, 1)
     QTest.mouseRelease(hand._canvas, Qt.MouseButton.LeftButton, pos=hand._pixel(*end))
     QApplication.processEvents()

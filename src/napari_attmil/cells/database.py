@@ -64,7 +64,10 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         If it is no database or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
+    # One thread writes, but the collector may close what nobody holds any more in any other.
+    connection = sqlite3.connect(
+        path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
+    )
     try:
         _bring_up_to_date(connection, path)
         with contextlib.suppress(sqlite3.OperationalError):
