@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from detection_quality import NOTHING, scored_images, usual_settings
 from reporting import parser, report
 
 from napari_attmil.cells.detector import Detector
-from napari_attmil.cells.scoring import ScoredImage, average_precision
+from napari_attmil.cells.scoring import average_precision
 from napari_attmil.device import choose_device
 from napari_attmil.images.appearance import ROUGH_RANGES, Appearance
-from napari_attmil.images.simulation import SimulationSettings, simulate_image
-from napari_attmil.settings import DetectionSettings
+from napari_attmil.images.simulation import simulate_image
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-ANY_SCORE = DetectionSettings(min_score=0.05)
-NOTHING = np.empty((0, 4), dtype=np.float32)
+    from napari_attmil.cells.scoring import ScoredImage
+
 GOOD = Appearance(
     defocus_um=2.0, contrast=0.7, vignetting=0.05, shot_noise=2.0, read_noise=0.5, dust=4, debris=4
 )
@@ -44,20 +44,12 @@ def with_fault(fault: str, beyond: float) -> Appearance:
     return replace(GOOD, **changes)
 
 
-def scored(detector: Detector, look: Appearance, images: int) -> list[ScoredImage]:
-    """Return what is found in fields that are the same but for their look."""
-    found = []
-    for index in range(images):
+def simulated(look: Appearance, count: int) -> Iterator[tuple[np.ndarray, Any, Any]]:
+    """Yield fields that are the same but for their look."""
+    for index in range(count):
         rng = np.random.default_rng([4_242, index])
-        settings = SimulationSettings(
-            image_size_px=562,
-            cell_diameter_px=float(rng.uniform(40, 60)),
-            cells_per_image=int(rng.uniform(25, 65)),
-        )
-        field = simulate_image(settings, rng, appearance=look)
-        boxes = detector.detect([field.image], ANY_SCORE)
-        found.append(ScoredImage(boxes.xyxy, boxes.score, field.xyxy, NOTHING))
-    return found
+        field = simulate_image(usual_settings(rng), rng, appearance=look)
+        yield field.image, field.xyxy, NOTHING
 
 
 def row(fault: str, images: Sequence[ScoredImage]) -> dict[str, Any]:
@@ -80,9 +72,10 @@ def main() -> None:
     options = arguments.parse_args()
     detector = Detector.load(options.weights, choose_device(options.device))
     together: list[ScoredImage] = []
-    rows = [row("none", scored(detector, GOOD, options.images))]
+    rows = [row("none", scored_images(detector, simulated(GOOD, options.images)))]
     for fault in ROUGH_RANGES:
-        images = scored(detector, with_fault(fault, options.beyond), options.images)
+        look = with_fault(fault, options.beyond)
+        images = scored_images(detector, simulated(look, options.images))
         together += images
         rows.append(row(fault, images))
         print(rows[-1], flush=True)

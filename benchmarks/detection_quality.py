@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ANY_SCORE = DetectionSettings(min_score=0.05)
+NOTHING = np.empty((0, 4), dtype=np.float32)
 MIN_LABELLED_CELLS = 60
 EDGE_PX = 2
 
@@ -56,28 +57,39 @@ def simulated(look: str, count: int) -> Iterator[tuple[np.ndarray, Any, Any]]:
             variety=float(rng.uniform(0.3, 1)),
         )
         field = simulate_image(settings, rng)
-        yield field.image, field.xyxy, np.empty((0, 4), dtype=np.float32)
+        yield field.image, field.xyxy, NOTHING
+
+
+def usual_settings(rng: np.random.Generator) -> SimulationSettings:
+    """Draw how many cells of which size an unstained field has."""
+    return SimulationSettings(
+        image_size_px=562,
+        cell_diameter_px=float(rng.uniform(40, 60)),
+        cells_per_image=int(rng.uniform(25, 65)),
+    )
 
 
 def simulated_poor(beyond: float, count: int) -> Iterator[tuple[np.ndarray, Any, Any]]:
     """Yield poor unstained fields; see `draw_rough_appearance`."""
     for index in range(count):
         rng = np.random.default_rng([77, index])
-        settings = SimulationSettings(
-            image_size_px=562,
-            cell_diameter_px=float(rng.uniform(40, 60)),
-            cells_per_image=int(rng.uniform(25, 65)),
-        )
+        settings = usual_settings(rng)
         field = simulate_image(settings, rng, appearance=draw_rough_appearance(rng, beyond))
-        yield field.image, field.xyxy, np.empty((0, 4), dtype=np.float32)
+        yield field.image, field.xyxy, NOTHING
 
 
-def precision_row(name: str, detector: Detector, images: Iterator[Any]) -> dict[str, Any]:
-    """Return one row of average precision; every image is measured for its own cell size."""
+def scored_images(detector: Detector, images: Iterator[Any]) -> list[ScoredImage]:
+    """Return what is found; every image is measured for its own cell size."""
     scored = []
     for image, truth, ignored in images:
         boxes = detector.detect([image], ANY_SCORE)
         scored.append(ScoredImage(boxes.xyxy, boxes.score, truth, ignored))
+    return scored
+
+
+def precision_row(name: str, detector: Detector, images: Iterator[Any]) -> dict[str, Any]:
+    """Return one row of average precision."""
+    scored = scored_images(detector, images)
     score = average_precision(scored)
     return {
         "set": name,

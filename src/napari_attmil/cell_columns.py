@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from napari_attmil.cells.boxes import SOURCE_NAMES, positions_of
+from napari_attmil.cells.boxes import SOURCE_NAMES
+from napari_attmil.explore.cell_table import CORNERS, aligned
 from napari_attmil.explore.morphology import feature_title
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.sample_state import SampleState
 
-CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
 MAP_COLUMNS: Final = ("map_1", "map_2")
 """Where a cell lies on a map in which like cells lie together."""
 MAKER: Final = "source"
@@ -54,14 +54,10 @@ def columns_of_prediction(state: SampleState) -> dict[str, Any]:
     """Return attention and contributions of the boxes of a classified sample."""
     prediction, attention = state.prediction, state.attention()
     assert prediction is not None
-    known = np.isfinite(attention)
-    place = positions_of(state.boxes.cell_id[known], prediction.cell_id)
-    columns: dict[str, Any] = {"attention": attention}
-    for number, name in enumerate(prediction.classes):
-        values = np.full(len(attention), np.nan)
-        values[known] = prediction.contribution[place, number]
-        columns[f"contribution_{name}"] = values
-    return columns
+    contribution = aligned(state.boxes, prediction.cell_id, prediction.contribution)
+    contribution[np.isnan(attention)] = np.nan
+    named = {f"contribution_{n}": contribution[:, k] for k, n in enumerate(prediction.classes)}
+    return {"attention": attention, **named}
 
 
 def aligned_columns(boxes: Boxes, measured: Boxes, columns: pd.DataFrame) -> Mapping[str, Any]:

@@ -6,14 +6,11 @@ command line can be built from it and a value out of range is refused with its r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_attmil.methods import TABLE_1, Method
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CAUTION: Final = "Decision support for research, not a diagnosis."
 """Stands wherever a prediction is shown."""
@@ -390,35 +387,3 @@ class EvaluationSettings(Settings):
         "patients, and an untrained model.",
     )
     seed: int = Field(0, ge=0, title="Seed", description="Seed of the first run.")
-
-
-REFERENCE_NAMES: Final = ("healthy", "control", "normal", "reference", "negative", "uninfected")
-"""What the class of healthy samples is called, in this order; compared without case."""
-
-
-def reference_class(classes: Sequence[str], wanted: str = "") -> str | None:
-    """Return the class of healthy samples, or None if no name tells.
-
-    Parameters
-    ----------
-    classes
-        Names of all classes.
-    wanted
-        The one a person chose, if any.
-
-    Raises
-    ------
-    UserError
-        If the class asked for is not there.
-    """
-    if wanted:
-        if wanted not in classes:
-            raise UserError(
-                f"There is no class {wanted!r} to compare with; choose one of {', '.join(classes)}."
-            )
-        return wanted
-    for word in REFERENCE_NAMES:
-        for name in classes:
-            if word in name.casefold().replace("-", " ").replace("_", " ").split():
-                return name
-    return None

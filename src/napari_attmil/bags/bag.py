@@ -70,6 +70,27 @@ class Bag:
         if self.altered is not None and len(self.altered) != n:
             raise ValueError(f"altered is not as long as cell_id ({n}).")
 
+    @classmethod
+    def of_sample(
+        cls,
+        features: npt.NDArray[np.float16],
+        sample: Sample,
+        boxes: Boxes,
+        detector_digest: str,
+        feature_settings: FeatureSettings,
+    ) -> Self:
+        """Return the bag of a sample's boxes, whose features these are."""
+        return cls(
+            features=features,
+            cell_id=boxes.cell_id,
+            sample=sample.name,
+            patient=sample.patient,
+            label=sample.label,
+            boxes=boxes,
+            detector_digest=detector_digest,
+            feature_settings=feature_settings,
+        )
+
     def __len__(self) -> int:
         return len(self.cell_id)
 
@@ -213,22 +234,8 @@ def bag_of(
                 destination.write(step.rows, step.features)
                 yield BagProgress(step.done, step.total, sample.name)
         features = destination.features
-    yield BagProgress(
-        len(boxes),
-        len(boxes),
-        sample.name,
-        Bag(
-            features=features,
-            cell_id=boxes.cell_id,
-            sample=sample.name,
-            patient=sample.patient,
-            label=sample.label,
-            boxes=boxes,
-            detector_digest=detector.digest,
-            feature_settings=settings,
-        ),
-        from_store,
-    )
+    bag = Bag.of_sample(features, *key)
+    yield BagProgress(len(boxes), len(boxes), sample.name, bag, from_store)
 
 
 def _destination(

@@ -15,7 +15,8 @@ from napari_attmil.bags.attention_mil import CHANNELS, AttentionMIL
 from napari_attmil.bags.certainty import Certainty
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from napari_attmil.device import Device, choose_device
-from napari_attmil.settings import FeatureSettings, MILSettings, UserError, reference_class
+from napari_attmil.images.cohort import reference_class
+from napari_attmil.settings import FeatureSettings, MILSettings, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -303,3 +304,9 @@ def as_tensor(features: npt.NDArray[np.float16]) -> torch.Tensor:
 def name_digest(name: str) -> str:
     """Return what a model file keeps of a patient's name: enough to know it again."""
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+
+
+def names_learnt(bags: Sequence[Bag]) -> list[str]:
+    """Return digests of the names of all patients and samples, sorted."""
+    names = {name for bag in bags for name in (bag.patient, bag.sample)}
+    return sorted(map(name_digest, names))

@@ -20,11 +20,11 @@ from napari_attmil.bags.evaluation_trials import (
 from napari_attmil.bags.fitting import EpochProgress
 from napari_attmil.bags.resident_features import loaded_bags
 from napari_attmil.device import Device, choose_device
+from napari_attmil.images.cohort import reference_class
 from napari_attmil.settings import (
     EnsembleSettings,
     EvaluationSettings,
     MILSettings,
-    reference_class,
 )
 
 if TYPE_CHECKING:

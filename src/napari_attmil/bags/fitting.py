@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import time
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,12 @@ import torch
 from torch import Tensor
 
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
-from napari_attmil.bags.classifier import Classifier, as_tensor, name_digest, new_model
+from napari_attmil.bags.classifier import Classifier, as_tensor, names_learnt, new_model
 from napari_attmil.bags.components import MOST_CELLS
 from napari_attmil.bags.convolution import packed
 from napari_attmil.bags.losses import (
     bag_losses,
+    bag_weights,
     combined_loss,
     exclusion_loss,
     rate_share,
@@ -38,7 +38,8 @@ from napari_attmil.bags.training_state import (
 )
 from napari_attmil.checkpoints import moments_of, set_moments
 from napari_attmil.device import Device, choose_device, is_out_of_memory
-from napari_attmil.settings import MILSettings, UserError, reference_class
+from napari_attmil.images.cohort import reference_class
+from napari_attmil.settings import MILSettings, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,7 +126,7 @@ class Trainer:
         self._randomness = Randomness(self.settings.seed, self._device)
         self._features = self._prepare() if alike is None else self._prepared_by(alike)
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
-        self._weights = _bag_weights(self._targets, self.settings)
+        self._weights = bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
             self._model.parameters(),
             lr=self.settings.learning_rate,
@@ -375,12 +376,6 @@ class _Sums:
         return {name: float(total) / self._count for name, total in self._sums.items()}
 
 
-def names_learnt(bags: Sequence[Bag]) -> list[str]:
-    """Return digests of the names of all patients and samples, sorted."""
-    names = {name for bag in bags for name in (bag.patient, bag.sample)}
-    return sorted(map(name_digest, names))
-
-
 def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
     for bag in bags:
         if bag.label is None or bag.label not in classes:
@@ -407,11 +402,3 @@ def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
 def _training_device(device: Device) -> Device:
     # Gradients underflow in float16; float32 is slower on such old GPUs, but right.
     return replace(device, precision="float32") if device.precision == "float16" else device
-
-
-def _bag_weights(targets: Tensor, settings: MILSettings) -> Tensor:
-    """Return (bags,) weights of mean 1 with which all classes count alike."""
-    if not settings.balance_classes:
-        return torch.ones(len(targets))
-    counts = Counter(targets.tolist())
-    return torch.tensor([len(targets) / (len(counts) * counts[int(t)]) for t in targets])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -89,3 +90,11 @@ def should_stop(fit_losses: Sequence[float], settings: MILSettings) -> bool:
     if settings.stop_consecutive:
         return len(below) >= settings.stop_epochs and all(below[-settings.stop_epochs :])
     return sum(below) >= settings.stop_epochs
+
+
+def bag_weights(targets: Tensor, settings: MILSettings) -> Tensor:
+    """Return (bags,) weights of mean 1 with which all classes count alike."""
+    if not settings.balance_classes:
+        return torch.ones(len(targets))
+    counts = Counter(targets.tolist())
+    return torch.tensor([len(targets) / (len(counts) * counts[int(t)]) for t in targets])

@@ -58,8 +58,10 @@ class Connection:
                 f"Another program has {self._path} open to change it. Close the study there, and "
                 "the next change here is written; until then changes stay in memory."
             ) from None
-        except (NotImplementedError, OSError) as error:
-            if getattr(error, "errno", errno.ENOSYS) not in _NO_LOCKS:
+        except NotImplementedError:
+            pass  # This system knows no locks; see `_NO_LOCKS`.
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
                 raise self._not_written(error) from error
 
     def close(self) -> None:

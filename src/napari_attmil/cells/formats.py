@@ -79,7 +79,7 @@ def write_boxes(path: Path, images: Sequence[ListedImage], format_name: str) -> 
 
 
 def write_by_suffix(path: Path, images: Sequence[ListedImage]) -> None:
-    """Write one file: .json is COCO, .csv CSV, .xml Pascal VOC and .txt YOLO of a single image.
+    """Write one file: .json is COCO, .xml Pascal VOC and .txt YOLO of a single image.
 
     Raises
     ------
@@ -87,8 +87,8 @@ def write_by_suffix(path: Path, images: Sequence[ListedImage]) -> None:
         If the suffix is another one, or the format cannot hold the images.
     """
     suffix = path.suffix.lower()
-    if suffix in (".json", ".csv"):
-        write_boxes(path, images, "coco" if suffix == ".json" else "csv")
+    if suffix == ".json":
+        write_boxes(path, images, "coco")
         return
     if suffix not in _OF_ONE_IMAGE:
         raise UserError(f"{path.name} names no format of boxes; end it in .json, .csv, .xml, .txt.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from napari_attmil.bags.classifier import Prediction
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.images.cohort import Sample
+
+CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
 
 
 def cell_table(sample: Sample, boxes: Boxes, prediction: Prediction | None = None) -> pd.DataFrame:
@@ -49,12 +51,12 @@ def cell_table(sample: Sample, boxes: Boxes, prediction: Prediction | None = Non
         "cell_id": boxes.cell_id,
     }
     corners = np.round(boxes.xyxy.astype(np.float64), 2)
-    for place, name in enumerate(("x_min", "y_min", "x_max", "y_max")):
+    for place, name in enumerate(CORNERS):
         columns[name] = corners[:, place]
     columns["score"] = np.round(boxes.score.astype(np.float64), 4)
     if prediction is not None:
         columns["attention"] = attention_of(boxes, prediction)
-        contribution = _aligned(boxes, prediction.cell_id, prediction.contribution)
+        contribution = aligned(boxes, prediction.cell_id, prediction.contribution)
         for place, name in enumerate(prediction.classes):
             columns[f"contribution_{name}"] = contribution[:, place]
     return pd.DataFrame(columns)
@@ -62,7 +64,7 @@ def cell_table(sample: Sample, boxes: Boxes, prediction: Prediction | None = Non
 
 def attention_of(boxes: Boxes, prediction: Prediction) -> npt.NDArray[np.float64]:
     """Return (n,) the attention of each box, NaN where the prediction does not know the cell."""
-    return _aligned(boxes, prediction.cell_id, prediction.attention)
+    return aligned(boxes, prediction.cell_id, prediction.attention)
 
 
 def study_table(
@@ -159,12 +161,12 @@ def write_cells(path: Path, tables: Sequence[pd.DataFrame]) -> None:
             table.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
 
 
-def _aligned(
+def aligned(
     boxes: Boxes, cell_id: npt.NDArray[np.int64], values: npt.NDArray[Any]
 ) -> npt.NDArray[np.float64]:
     """Return the rows of `values` that belong to the boxes, NaN where there is none."""
     known = np.asarray(values, dtype=np.float64)
     places = positions_of(boxes.cell_id, np.asarray(cell_id))
-    aligned = np.full((len(boxes), *known.shape[1:]), np.nan)
-    aligned[places >= 0] = known[places[places >= 0]]
-    return aligned
+    rows = np.full((len(boxes), *known.shape[1:]), np.nan)
+    rows[places >= 0] = known[places[places >= 0]]
+    return rows

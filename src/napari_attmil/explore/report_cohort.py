@@ -20,8 +20,8 @@ from napari_attmil.explore.statistics import (
     severity_by_sample,
     severity_threshold,
 )
+from napari_attmil.images.cohort import reference_class
 from napari_attmil.images.reading import read_images
-from napari_attmil.settings import reference_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

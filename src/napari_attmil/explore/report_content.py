@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from napari_attmil import __version__
-from napari_attmil.explore.cell_table import cell_table
+from napari_attmil.explore.cell_table import CORNERS, cell_table
 from napari_attmil.explore.colours import attention_colours
 from napari_attmil.explore.gallery_scale import gallery_scale
 from napari_attmil.explore.report import classification_report, in_words, top_cells
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 TITLE: Final = "What the classifier saw"
 PICTURES: Final = 3
 """Images shown of a sample: those with the most attention."""
-CORNERS: Final = ["x_min", "y_min", "x_max", "y_max"]
 
 
 @dataclass(frozen=True, eq=False)

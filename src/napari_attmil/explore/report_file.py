@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.explore.report_blocks import Block
-from napari_attmil.explore.report_content import Finding
+    from napari_attmil.explore.report_content import Finding
 
 SUFFIXES: Final = (".html", ".htm", ".pdf")
 

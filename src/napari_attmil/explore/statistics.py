@@ -14,7 +14,8 @@ from scipy.stats import norm, rankdata
 
 from napari_attmil.explore.morphology import feature_title, without_unit
 from napari_attmil.explore.sign_flips import fewest_patients, sign_flip_test, typical_interval
-from napari_attmil.settings import UserError, reference_class
+from napari_attmil.images.cohort import reference_class
+from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

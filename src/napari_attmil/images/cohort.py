@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+REFERENCE_NAMES: Final = ("healthy", "control", "normal", "reference", "negative", "uninfected")
+"""What the class of healthy samples is called, in this order; compared without case."""
 
 # Of so many random partitions the most even one is taken: enough to spread the samples well, few
 # enough that another seed still gives other folds.
@@ -169,6 +172,34 @@ def patient_folds(
             load[fold] += sizes[patient]
     tested_in = np.array([fold_of[patient] for patient in patients])
     return [(np.flatnonzero(tested_in != k), np.flatnonzero(tested_in == k)) for k in range(folds)]
+
+
+def reference_class(classes: Sequence[str], wanted: str = "") -> str | None:
+    """Return the class of healthy samples, or None if no name tells.
+
+    Parameters
+    ----------
+    classes
+        Names of all classes.
+    wanted
+        The one a person chose, if any.
+
+    Raises
+    ------
+    UserError
+        If the class asked for is not there.
+    """
+    if wanted:
+        if wanted not in classes:
+            raise UserError(
+                f"There is no class {wanted!r} to compare with; choose one of {', '.join(classes)}."
+            )
+        return wanted
+    for word in REFERENCE_NAMES:
+        for name in classes:
+            if word in name.casefold().replace("-", " ").replace("_", " ").split():
+                return name
+    return None
 
 
 def _patients_and_labels(

@@ -20,9 +20,9 @@ EDGE_SHARE = 0.045
 """Width of a box's edge as a share of the median cell diameter."""
 WIDTH_OF_SOURCE = np.array([0.8, 1.8, 1.3])
 """Of boxes of the detector, of a person, and accepted: times the usual width."""
-SAMPLE_OF_LAYER = "napari-attmil cells of the sample"
+BOXES_OF_LAYER = "napari-attmil cells of the sample"
 """Key of a layer's metadata: the sample's `Boxes`, and the `Portion` of them that it holds."""
-IMAGES_OF_LAYER = "napari-attmil images of the sample"
+SAMPLE_OF_LAYER = "napari-attmil images of the sample"
 """Key of a layer's metadata: the `Sample`, which names the images that the boxes are of."""
 MOST_SHAPES = 5000
 """With more boxes in a sample napari's layer is too slow to hold them all."""

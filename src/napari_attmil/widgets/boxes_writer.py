@@ -16,7 +16,7 @@ from napari_attmil.cells.listing import ListedImage
 from napari_attmil.explore.cell_table import cell_table, write_cells
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.widgets.box_shapes import (
-    IMAGES_OF_LAYER,
+    BOXES_OF_LAYER,
     SAMPLE_OF_LAYER,
     Portion,
     from_vertices,
@@ -62,7 +62,7 @@ def _listed(sample: Sample, boxes: Boxes, folder: Path) -> list[ListedImage]:
 
 def _sample(meta: Mapping[str, Any], image_count: int) -> Sample:
     """Return the images that the boxes are of; without any known, pages named like the layer."""
-    known = meta.get("metadata", {}).get(IMAGES_OF_LAYER)
+    known = meta.get("metadata", {}).get(SAMPLE_OF_LAYER)
     if known is not None and len(known) >= image_count:
         return known
     name = str(meta.get("name", "boxes"))
@@ -72,7 +72,7 @@ def _sample(meta: Mapping[str, Any], image_count: int) -> Sample:
 
 def _all_boxes(data: Any, meta: Mapping[str, Any]) -> Boxes:
     """Return what a layer holds, and what of its sample it does not hold at present."""
-    own = meta.get("metadata", {}).get(SAMPLE_OF_LAYER, (Boxes.empty(), Portion()))
+    own = meta.get("metadata", {}).get(BOXES_OF_LAYER, (Boxes.empty(), Portion()))
     not_held = own[1].others(own[0])
     return Boxes.concatenate([not_held, _boxes_of_layer(data, meta, not_held.next_id)])
 

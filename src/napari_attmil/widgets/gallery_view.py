@@ -10,7 +10,7 @@ from qtpy.QtCore import QModelIndex, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPalette, QPen
 from qtpy.QtWidgets import QAbstractItemView, QListView, QStyledItemDelegate, QWidget
 
-from napari_attmil.cell_columns import CORNERS
+from napari_attmil.explore.cell_table import CORNERS
 from napari_attmil.explore.gallery_scale import GalleryScale
 from napari_attmil.widgets.cell_model import CellModel, in_words
 from napari_attmil.widgets.thumbnails import Cutout, Thumbnails

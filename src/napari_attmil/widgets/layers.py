@@ -14,7 +14,7 @@ from napari_attmil.exploration import Exploration
 from napari_attmil.explore.colours import PERSON_COLOUR
 from napari_attmil.session import Session
 from napari_attmil.widgets.box_shapes import (
-    IMAGES_OF_LAYER,
+    BOXES_OF_LAYER,
     SAMPLE_OF_LAYER,
     Portion,
     edge_widths,
@@ -210,8 +210,8 @@ class CellsLayer:
 
     def _note_sample(self) -> None:
         """Tell who saves the layer of the boxes that it does not hold."""
-        self._layer.metadata[SAMPLE_OF_LAYER] = (self._session.boxes, self._portion)
-        self._layer.metadata[IMAGES_OF_LAYER] = self._session.sample
+        self._layer.metadata[BOXES_OF_LAYER] = (self._session.boxes, self._portion)
+        self._layer.metadata[SAMPLE_OF_LAYER] = self._session.sample
 
     def _wanted_portion(self) -> Portion:
         return Portion.of_sample(len(self._session.boxes), self.current_image_index())
