@@ -53,9 +53,9 @@ def test_a_preset_takes_changes() -> None:
     assert mil_preset("paper", epochs=3).epochs == 3
 
 
-def test_published_presets_train_one_model_and_the_own_one_five_calibrated() -> None:
+def test_published_presets_train_one_model_and_the_own_one_twenty_calibrated() -> None:
     own = ensemble_preset("default")
-    assert (own.members, own.calibrate) == (5, True)
+    assert (own.members, own.calibrate) == (20, True)
     for name in ("paper", "marrlab-code"):
         published = ensemble_preset(name)  # type: ignore[arg-type]
         assert (published.members, published.calibrate) == (1, False)

@@ -330,7 +330,7 @@ class EnsembleSettings(Settings):
     """What is trained for people to use: several models, and how sure they are together."""
 
     members: int = Field(
-        5,
+        20,
         ge=1,
         le=50,
         title="Models",
@@ -341,6 +341,14 @@ class EnsembleSettings(Settings):
         title="Calibrate",
         description="Also train models without some patients each, to learn from these patients "
         "how sure the classifier may be.",
+    )
+    calibration_members: int = Field(
+        5,
+        ge=1,
+        le=50,
+        title="Models a calibration fold",
+        description="So many models, at most as many as classify, stand for them where it is "
+        "learnt how sure they may be.",
     )
     folds: int = Field(
         3,
@@ -358,6 +366,11 @@ class EnsembleSettings(Settings):
         description="How often the set of classes that cannot be ruled out shall hold the right "
         "one (0.5 to 1).",
     )
+
+    @property
+    def members_held_out(self) -> int:
+        """Models that are trained without the patients of a calibration fold."""
+        return min(self.calibration_members, self.members)
 
 
 class EvaluationSettings(Settings):

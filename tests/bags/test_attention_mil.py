@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from napari_attmil.bags import attention_mil
 from napari_attmil.bags.attention_mil import AttentionMIL
+from napari_attmil.bags.attribution_measures import effective_number
+from napari_attmil.bags.classifier import new_model
 from napari_attmil.device import Device
-from napari_attmil.methods import METHODS
+from napari_attmil.methods import METHODS, Method
 from napari_attmil.presets import mil_preset
 from napari_attmil.settings import MILSettings, UserError
 
@@ -228,3 +230,21 @@ def test_a_bag_of_100_000_cells_is_learnt_from_in_bounded_memory() -> None:
     grown_kib = int(subprocess.check_output(command, text=True))
     # Vectors of 16 numbers, logits and weights; a cell's maps in float32 alone would take 6 KiB.
     assert grown_kib < 100_000
+
+
+@pytest.mark.parametrize("method", ["mil-top-sic", "mil-multi-top-sic"])
+def test_cells_none_of_which_stands_out_share_the_attention(
+    small: MILSettings, cpu: Device, method: Method
+) -> None:
+    model = new_model(("healthy", "a"), small.replace(method=method), cpu, channels=8)
+    weights = torch.zeros_like(model.pooling.head.weight)
+    weights[1, 0] = 1
+    model.pooling.head.weight = torch.nn.Parameter(weights)
+    model.pooling.head.bias = torch.nn.Parameter(torch.full((2,), -10.0))
+    embeddings = torch.zeros(50, small.embedding_size)
+    embeddings[:, 0] = torch.linspace(0, 4, 50)  # all most improbable, one a little less
+    alike = model.pool(embeddings, [0, 50]).attention
+    assert effective_number(alike.detach()) > 45
+    embeddings[:5, 0] = 15
+    altered = model.pool(embeddings, [0, 50]).attention
+    assert effective_number(altered.detach()) < 8

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,10 @@ from scipy.special import log_softmax
 
 from napari_attmil.bags import ensemble as ensemble_module
 from napari_attmil.bags import fitting
-from napari_attmil.bags.classifier import Classifier
+from napari_attmil.bags.classifier import KIND, Classifier, agreed_attention
 from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.fitting import Trainer
+from napari_attmil.checkpoints import load_checkpoint
 from napari_attmil.settings import EnsembleSettings, UserError
 
 if TYPE_CHECKING:
@@ -305,3 +307,56 @@ def test_bags_that_cannot_be_trained_on_are_refused_at_once(
 ) -> None:
     with pytest.raises(UserError, match="at least 2 classes"):
         EnsembleTrainer(planted_bags[:bags], quick, TWO, cpu)
+
+
+def test_a_calibration_fold_needs_no_more_models_than_asked_for(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device
+) -> None:
+    asked = EnsembleSettings(members=3, calibration_members=1, folds=2)
+    steps = list(EnsembleTrainer(planted_bags, quick, asked, cpu).epochs())
+    titles = list(dict.fromkeys(step.title for step in steps))
+    assert titles == [f"Model {n} of 3" for n in (1, 2, 3)] + [
+        f"Calibrating {n} of 2" for n in (1, 2)
+    ]
+    assert [step.done for step in steps] == list(range(1, 11))
+    assert {step.total for step in steps} == {10}
+
+
+def test_attention_is_what_the_models_agree_on(classifier: Classifier, make_bag: Any) -> None:
+    bag = make_bag(5, label="b", planted=2)
+    alone = [replace(classifier, models=(model,)).classify(bag) for model in classifier.models]
+    expected = np.prod([prediction.attention for prediction in alone], axis=0) ** 0.5
+    attention = classifier.classify(bag).attention
+    np.testing.assert_allclose(attention, expected / expected.sum(), rtol=1e-3)
+    assert attention.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_one_model_that_ignores_a_cell_does_not_settle_its_rank() -> None:
+    agreed = agreed_attention([np.array([0.0, 0.2, 0.8]), np.array([0.5, 0.2, 0.3])])
+    assert np.isfinite(agreed).all() and agreed.argsort().tolist() == [0, 1, 2]
+
+
+def test_what_the_models_share_is_kept_once(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device, make_bag: Any, tmp_path: Path
+) -> None:
+    several = trained(planted_bags, quick, cpu)
+    several.save(tmp_path / "two.safetensors")
+    kept = load_checkpoint(tmp_path / "two.safetensors", KIND).weights
+    assert "0.components.directions" in kept and "1.components.directions" not in kept
+    assert "1.pooling.head.weight" in kept
+    loaded, bag = Classifier.load(tmp_path / "two.safetensors", cpu), make_bag(3)
+    assert same_weights(loaded, several)
+    for shared, model in zip(loaded.embeddings(bag), several.models, strict=True):
+        torch.testing.assert_close(shared, model.embed(torch.from_numpy(bag.features)))
+
+
+def test_models_that_see_cells_differently_are_asked_one_by_one(
+    classifier: Classifier, make_bag: Any
+) -> None:
+    bag = make_bag(4)
+    other = deepcopy(classifier.models[1])
+    other.feature_mean += 1
+    mixed = replace(classifier, models=(classifier.models[0], other))
+    second = mixed.embeddings(bag)[1]
+    torch.testing.assert_close(second, other.embed(torch.from_numpy(bag.features)))
+    assert not torch.allclose(second, classifier.embeddings(bag)[1])

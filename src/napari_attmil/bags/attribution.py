@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from scipy.special import logsumexp
 
-from napari_attmil.bags.classifier import as_tensor
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -112,11 +110,7 @@ class SubsetClassifier:
 
     def subsets(self, bag: Bag) -> Subsets:
         """Return a bag with cells, ready to be asked about."""
-        features = as_tensor(bag.features)
-        with torch.inference_mode():
-            embeddings = [
-                model.eval().embed(features).cpu().double() for model in self._classifier.models
-            ]
+        embeddings = [each.cpu().double() for each in self._classifier.embeddings(bag)]
         return Subsets(self._poolings, embeddings, self._classifier.certainty)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from napari_attmil.cells.boxes import FloatArray, IntArray
 
 KIND = "classifier"
+LEAST_ATTENTION = 1e-6
+"""Stands for a cell that a model gave none, where its logarithm is needed."""
 LEARNT_FROM = (
     "The classifier was trained on a patient or sample of this name: if it is the same one, this "
     "shows what it has learnt, not how well it does on a new patient."
@@ -46,8 +49,8 @@ class Prediction:
     cell_id
         (n,) the cells, in the order of the bag.
     attention
-        (n,) float32, non-negative, sums to 1 (eq. 7), the mean of the models'; what it is for the
-        other methods says `AttentionMIL.pool`.
+        (n,) float32, non-negative, sums to 1 (eq. 7), what the models agree on (see
+        `agreed_attention`); what it is for the other methods says `AttentionMIL.pool`.
     contribution
         (n, K) float32, signed. Their sum over the cells is the logarithm of the probabilities
         but for a constant of the classifier and one of the sample. For the method SIC, whose
@@ -151,7 +154,7 @@ class Classifier:
             other feature settings than those of the training.
         """
         self._check(bag)
-        members = [self._ask(model, bag) for model in self.models]
+        members = self._ask(bag)
         logits = np.stack([logits for logits, _, _ in members])
         probabilities = np.exp(self.certainty.log_probabilities(logits.mean(0)))
         possible = self.certainty.prediction_set(probabilities)
@@ -161,7 +164,7 @@ class Classifier:
             self.classes,
             probabilities.astype(np.float32),
             bag.cell_id,
-            np.mean([attention for _, attention, _ in members], axis=0),
+            agreed_attention([attention for _, attention, _ in members]),
             (contribution / self.certainty.temperature).astype(np.float32),
             np.exp(self.certainty.log_probabilities(logits)).astype(np.float32),
             None if possible is None else self._names(possible, probabilities),
@@ -172,9 +175,22 @@ class Classifier:
     def logits(self, bag: Bag) -> npt.NDArray[np.float64]:
         """Return (K,) the mean of the models' log probabilities, before calibration."""
         self._check(bag)
-        logits = [self._ask(model, bag)[0] for model in self.models]
-        mean: npt.NDArray[np.float64] = np.mean(logits, axis=0)
+        mean: npt.NDArray[np.float64] = np.mean([logits for logits, _, _ in self._ask(bag)], axis=0)
         return mean
+
+    def embeddings(self, bag: Bag, models: int | None = None) -> list[torch.Tensor]:
+        """Return the cells' embeddings by each of the first models, by all if None.
+
+        Returns
+        -------
+        list of (n, D) float32
+            See `AttentionMIL.embed`.
+        """
+        features = as_tensor(bag.features)
+        with torch.inference_mode():
+            if self._share_components:
+                features = self.models[0].eval().fixed_part(features)
+            return [model.eval().embed(features) for model in self.models[:models]]
 
     def save(self, path: Path) -> None:
         """Write the classifier whole or not at all.
@@ -193,11 +209,7 @@ class Classifier:
             "models": len(self.models),
             "certainty": self.certainty.to_json(),
         }
-        weights = {
-            f"{number}.{name}": tensor
-            for number, model in enumerate(self.models)
-            for name, tensor in model.state_dict().items()
-        }
+        weights = _weights_of(self.models)
         save_checkpoint(Path(path), Checkpoint(KIND, weights, settings, self.provenance))
 
     @classmethod
@@ -235,20 +247,26 @@ class Classifier:
             ) from error
         return cls(tuple(models), classes, digest, features, certainty, checkpoint.provenance)
 
-    def _ask(
-        self, model: AttentionMIL, bag: Bag
-    ) -> tuple[npt.NDArray[np.float32], FloatArray, FloatArray]:
-        """Return (K,) log probabilities, (n,) attention and (n, K) contribution of one model."""
-        model.eval()
-        offsets = [0, len(bag)]
-        with torch.inference_mode():
-            output = model(as_tensor(bag.features), offsets)
-            logits = model.log_probabilities(output, offsets)[0]
-        return (
-            logits.cpu().numpy(),
-            output.attention.cpu().numpy(),
-            output.contribution.cpu().numpy(),
+    @cached_property
+    def _share_components(self) -> bool:
+        """Whether all models see the cells along the same directions, so that once is enough."""
+        model, *others = self.models
+        return (model.components is not None and model.has_fixed_part) and all(
+            torch.equal(one, another)
+            for other in others
+            for one, another in zip(model.buffers(), other.buffers(), strict=True)
         )
+
+    def _ask(self, bag: Bag) -> list[tuple[npt.NDArray[np.float32], FloatArray, FloatArray]]:
+        """Return (K,) log probabilities, (n,) attention and (n, K) contribution by each model."""
+        answers, offsets = [], [0, len(bag)]
+        with torch.inference_mode():
+            for model, embeddings in zip(self.models, self.embeddings(bag), strict=True):
+                output = model.pool(embeddings, offsets)
+                logits = model.log_probabilities(output, offsets)[0].cpu().numpy()
+                attention, contribution = output.attention.cpu(), output.contribution.cpu()
+                answers.append((logits, attention.numpy(), contribution.numpy()))
+        return answers
 
     def _note(self, bag: Bag) -> str:
         notes = [self.certainty.note(self.classes)]
@@ -286,10 +304,34 @@ def new_model(
         return AttentionMIL(len(classes), settings, device, channels, reference)
 
 
+def agreed_attention(attention: Sequence[FloatArray]) -> FloatArray:
+    """Return (n,) the geometric mean of several models' attention to a bag's cells; sums to 1.
+
+    Unlike the arithmetic mean it is not that of whichever model attends most: ensembles of other
+    seeds agree better on it.
+    """
+    logarithms = np.log(np.asarray(attention, dtype=np.float64) + LEAST_ATTENTION)
+    mean = np.exp(logarithms.mean(0))
+    agreed: FloatArray = (mean / mean.sum()).astype(np.float32)
+    return agreed
+
+
+def _weights_of(models: Sequence[AttentionMIL]) -> dict[str, torch.Tensor]:
+    """Return the tensors of all models, those that are the first model's own kept once."""
+    first = models[0].state_dict()
+    return {
+        f"{number}.{name}": tensor
+        for number, model in enumerate(models)
+        for name, tensor in model.state_dict().items()
+        if number == 0 or not torch.equal(tensor, first[name])
+    }
+
+
 def _member_weights(weights: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
-    prefix = f"{number}."
+    """Return the tensors of one model, as `_weights_of` keeps them."""
     return {
         name.removeprefix(prefix): tensor
+        for prefix in ("0.", f"{number}.")
         for name, tensor in weights.items()
         if name.startswith(prefix)
     }

@@ -61,9 +61,10 @@ class EnsembleProgress:
 class EnsembleTrainer:
     """Trains models of several seeds on all samples, then calibrates them on held-out patients.
 
-    For the calibration the samples are parted by patient into inner folds; for each, as many
-    models are trained without it, and classify it. If the training is left early, `best` holds
-    the models that are there by then; without all of the inner folds it is not calibrated.
+    For the calibration the samples are parted by patient into inner folds; for each, a few models
+    (`EnsembleSettings.calibration_members`) are trained without it, and classify it. If the
+    training is left early, `best` holds the models that are there by then; without all of the
+    inner folds it is not calibrated.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ class EnsembleTrainer:
         logits = np.empty((len(self._bags), len(self.classes)))
         for number, (train, test) in enumerate(self._folds, start=1):
             held_out: list[Classifier] = []
-            for member in range(self.ensemble.members):
+            for member in range(self.ensemble.members_held_out):
                 yield from self._train([self._bags[row] for row in train], member, number)
                 held_out.append(self._trainer.best)
             for row in test:
@@ -157,16 +158,17 @@ class EnsembleTrainer:
             if not member:
                 del self._trainer  # Its features leave the device before the next ones come.
             self._trainer = self._new_trainer(bags, member)
-        members, epochs = self.ensemble.members, self.settings.epochs
-        before = (fold * members + member) * epochs
+        members, held_out = self.ensemble.members, self.ensemble.members_held_out
+        before = member if fold == 0 else members + (fold - 1) * held_out + member
+        epochs = self.settings.epochs
         trainer, folder = self._trainer, self._kept_in
         for epoch in trainer.epochs() if folder is None else trainer.epochs_kept_in(folder):
             yield EnsembleProgress(
-                before + epoch.done,
-                members * (1 + len(self._folds)) * epochs,
+                before * epochs + epoch.done,
+                (members + len(self._folds) * held_out) * epochs,
                 fold > 0,
-                member + 1 + members * max(fold - 1, 0),
-                members * (len(self._folds) if fold else 1),
+                (before - members if fold else before) + 1,
+                len(self._folds) * held_out if fold else members,
                 epoch,
             )
 

@@ -88,7 +88,8 @@ def trainings_of(row: Row, ensemble: EnsembleSettings) -> int:
     """Return how many models are trained for a row in each fold, at most."""
     if row.kind != "ensemble":
         return 1
-    return ensemble.members * (1 + (ensemble.folds if ensemble.calibrate else 0))
+    held_out = ensemble.folds * ensemble.members_held_out if ensemble.calibrate else 0
+    return ensemble.members + held_out
 
 
 def trainer_of(

@@ -25,12 +25,10 @@ if TYPE_CHECKING:
 
 TOP_SHARE = 1 / 12
 """Share of a bag's cells that `TopPooling` looks at."""
-LARGEST_LOG_RATIO = 15.0
-"""Beyond this a single cell is proof enough; keeps the exponential finite."""
-
-
-FIRST_ALTERED_SHARE = 0.1
-"""Where `MixturePooling` begins to learn a class's share of altered cells."""
+LEAST_PROBABILITY = 0.01
+"""Of belonging to a class; below it cells of `TopPooling` weigh alike, so that those of a sample
+in which none stands out share the attention. Chosen on the cohort "development" of
+`benchmarks/planted_cells.py`, where 0.003 to 0.1 do about as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +166,8 @@ class TopPooling(Pooling):
 
     A cell's logit is what the head says of it alone, so that cells are judged one by one. Its
     weight, unlike its contribution, does not stop at the border of the top: it is its
-    probability, of belonging to the class, over the sum of the bag's.
+    probability, of belonging to the class, over the sum of the bag's, with `LEAST_PROBABILITY`
+    added to each.
     """
 
     judges_cells = True
@@ -186,7 +185,8 @@ class TopPooling(Pooling):
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
         own = embeddings @ self.head.weight.T
         chosen = per_bag(partial(_top, shares=self.shares), own.detach(), lengths)
-        weight = per_bag(_normalised, (own + self.head.bias).detach().sigmoid(), lengths)
+        probability = (own + self.head.bias).detach().sigmoid()
+        weight = per_bag(_normalised, probability + LEAST_PROBABILITY, lengths)
         return Pooled(own * chosen, weight)
 
 

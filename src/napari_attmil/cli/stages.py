@@ -91,7 +91,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Models of different seeds that classify together; by default 5, or 1 with the "
+            help="Models of different seeds that classify together; by default 20, or 1 with the "
             "presets paper and marrlab-code.",
             show_default=False,
         ),
@@ -99,8 +99,8 @@ def train(
     calibrate: Annotated[
         bool | None,
         typer.Option(
-            help="Also learn from held-out patients how sure the models may be, which takes "
-            "three times as long again; by default with the preset default only.",
+            help="Also learn from held-out patients how sure the models may be, which nearly "
+            "doubles the time; by default with the preset default only.",
             show_default=False,
         ),
     ] = None,
