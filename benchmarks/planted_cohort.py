@@ -192,8 +192,14 @@ def _bag(
     )
 
 
-def typed_shapes(cells: TypedCells, detector: Detector, folder: Path = CHULA) -> pd.DataFrame:
-    """Return the shapes of typed cells in their order, lengths in pixels."""
+def typed_shapes(
+    cells: TypedCells, detector: Detector, cache: Path, folder: Path = CHULA
+) -> pd.DataFrame:
+    """Return the shapes of typed cells in their order, lengths in pixels; kept in `cache`."""
+    key = f"{detector.digest[:12]}-{' '.join(FEATURES)}"
+    path = cache / f"shapes-{zlib.crc32(key.encode()):08x}.csv"
+    if path.is_file():
+        return pd.read_csv(path)
     parts = []
     groups = list(pd.read_csv(folder / "cells.csv").groupby("image"))
     for name, group in track(groups, "Measuring the typed cells"):
@@ -202,6 +208,8 @@ def typed_shapes(cells: TypedCells, detector: Detector, folder: Path = CHULA) ->
             parts.append(shapes_of_image(image, xyxy)[pairs[:, 0]])
     table = pd.DataFrame(np.concatenate(parts), columns=list(FEATURES))
     assert len(table) == len(cells)
+    with write_atomically(path) as temporary:
+        table.to_csv(temporary, index=False)
     return table
 
 

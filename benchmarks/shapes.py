@@ -100,7 +100,7 @@ def false_findings(healthy: pd.DataFrame, controls: int) -> float:
     found = 0
     for seed in range(controls):
         scored = healthy.assign(score=np.random.default_rng(seed).normal(size=len(healthy)))
-        table = compare_high_cells(scored, "score", shape_columns(healthy), seed)
+        table = compare_high_cells(scored, "score", shape_columns(healthy), seed=seed)
         found += bool((table["p_corrected"] < SIGNIFICANT).any())
     return found / max(controls, 1)
 

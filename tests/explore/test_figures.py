@@ -24,7 +24,8 @@ EFFECTS = pd.DataFrame(
         "effect": [0.5, 0.1],
         "low": [0.3, -0.2],
         "high": [0.7, 0.4],
-        "p_corrected": [0.01, 0.6],
+        "healthy": [0.05, np.nan],
+        "is_found": [True, False],
     }
 )
 SEVERITY = pd.DataFrame(
@@ -49,6 +50,8 @@ def test_forest_shows_each_effect_with_its_interval_and_fills_what_is_significan
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     assert [line.get_xydata().tolist() for line in dots] == [[[0.5, 0]], [[0.1, 1]]]
     assert [line.get_markerfacecolor() != "none" for line in dots] == [True, False]
+    bars = [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "|"]
+    assert bars[0] == [[0.05, 0]] and np.isnan(bars[1][0][0])
     intervals = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2][1:]
     assert [list(map(float, each)) for each in intervals] == [[0.3, 0.7], [-0.2, 0.4]]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["area (µm²)", "solidity"]

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test, ttest_1samp
 
-from napari_attmil.explore.sign_flips import fewest_patients, sign_flip_test, typical_interval
+from napari_attmil.explore.randomisation_tests import (
+    fewest_patients,
+    group_test,
+    sign_flip_test,
+    typical_interval,
+)
 
 
 def test_p_is_the_share_of_sign_flips_that_are_as_extreme() -> None:
@@ -70,3 +75,45 @@ def test_interval_of_many_patients_is_about_that_of_student() -> None:
 
 def test_six_patients_of_one_sign_are_the_fewest_that_count() -> None:
     assert fewest_patients(0.05) == 6  # 2 / 2^6 = 0.03
+
+
+def test_groups_differ_by_the_share_of_splits_that_are_as_extreme() -> None:
+    # Of the 20 ways to choose 3 of 6 two part them as far as here.
+    p, corrected = group_test([[1.0], [2], [3]], [[4.0], [5], [6]])
+    assert (p[0], corrected[0]) == (pytest.approx(2 / 20), pytest.approx(2 / 20))
+
+
+def test_p_of_groups_is_that_of_scipy_also_where_splits_are_drawn() -> None:
+    rng = np.random.default_rng(5)
+    for sizes in ((5, 7), (15, 12)):
+        one, other = rng.normal(0.5, 1, sizes[0]), rng.normal(0, 1, sizes[1])
+        theirs = permutation_test(
+            (one, other),
+            lambda a, b, axis: np.mean(a, axis=axis) - np.mean(b, axis=axis),
+            n_resamples=20_000,
+            vectorized=True,
+            rng=1,
+        )
+        ours, _ = group_test(one[:, np.newaxis], other[:, np.newaxis])
+        assert ours[0] == pytest.approx(theirs.pvalue, abs=0.012)
+
+
+def test_groups_are_compared_by_the_patients_that_have_the_measure() -> None:
+    rng = np.random.default_rng(6)
+    one, other = rng.normal(2, 1, (6, 2)), rng.normal(0, 1, (6, 2))
+    one[0, 1] = other[2:4, 1] = np.nan
+    p, _ = group_test(one, other)
+    fewer, _ = group_test(one[1:, 1:], other[[0, 1, 4, 5], 1:])
+    assert p[1] == pytest.approx(fewer[0], abs=0.03) and p[1] < 0.05
+    other[:, 1] = np.nan
+    p, corrected = group_test(one, other)
+    assert np.isnan(p[1]) and np.isnan(corrected[1]) and p[0] < 0.05
+
+
+def test_one_pair_of_groups_in_twenty_differs_by_chance() -> None:
+    rng = np.random.default_rng(7)
+    found = [
+        (group_test(rng.normal(size=(6, 8)), rng.normal(size=(6, 8)))[1] < 0.05).any()
+        for _ in range(400)
+    ]
+    assert 0.02 < np.mean(found) < 0.08  # 0.05 within three standard errors

@@ -9,6 +9,7 @@ from napari_attmil.explore.statistics import (
     compare_high_cells,
     effects_by_patient,
     findings_in_words,
+    healthy_cells,
     severity_by_sample,
     severity_threshold,
     wilson_interval,
@@ -132,3 +133,42 @@ def test_five_percent_of_healthy_cells_lie_above_the_threshold() -> None:
 def test_without_healthy_samples_a_cell_counts_from_zero_on() -> None:
     cells = pd.DataFrame({"class": ["a", "b"], "contribution_a": [5.0, 6]})
     assert severity_threshold(cells, "contribution_a")[0] == 0
+
+
+def test_what_healthy_samples_show_too_is_not_taken_for_the_disease() -> None:
+    rng = np.random.default_rng(8)
+    cells, healthy = cohort(rng, shift=2), cohort(rng, shift=2)
+    area = compare_high_cells(cells, "attention", FEATURES, healthy).iloc[0]
+    assert area["p_corrected"] < 0.05 < area["p_healthy"] and not area["is_found"]
+    assert abs(area["effect"] - area["healthy"]) < 0.3
+    words = findings_in_words(compare_high_cells(cells, "attention", FEATURES, healthy))
+    assert words == [
+        "Cells with high attention also differ in area, but no more than in healthy samples: this "
+        "shows what the classifier looks at, not the disease."
+    ]
+
+
+def test_what_goes_beyond_healthy_samples_is_found_and_they_are_named() -> None:
+    rng = np.random.default_rng(9)
+    cells, healthy = cohort(rng, shift=2), cohort(rng)
+    table = compare_high_cells(cells, "attention", FEATURES, healthy)
+    assert table["is_found"].tolist() == [True, False, False]
+    (words,) = findings_in_words(table)
+    assert "12 patients; in healthy samples" in words
+
+
+def test_an_effect_that_healthy_samples_show_more_is_not_found() -> None:
+    rng = np.random.default_rng(10)
+    table = compare_high_cells(
+        cohort(rng, shift=1), "attention", FEATURES, cohort(rng, shift=6)
+    ).iloc[0]
+    assert table["p_healthy"] < 0.05 and table["p_corrected"] < 0.05 and not table["is_found"]
+
+
+def test_healthy_cells_are_those_of_the_reference_class_that_were_classified() -> None:
+    cells = pd.DataFrame({"class": ["healthy", "healthy", "sickle"], "attention": [0.5, np.nan, 1]})
+    found = healthy_cells(cells, "sickle", "attention")
+    assert found is not None and found.index.tolist() == [0]
+    assert healthy_cells(cells, "healthy", "attention") is None
+    assert healthy_cells(cells, "sickle", "contribution_sickle") is None
+    assert healthy_cells(cells[cells["class"] == "sickle"], "sickle", "attention") is None

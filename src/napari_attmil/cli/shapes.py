@@ -79,11 +79,17 @@ def _tell(tables: list[pd.DataFrame], seed: int) -> None:
     import pandas as pd
 
     from napari_attmil.explore.morphology import shape_columns
-    from napari_attmil.explore.statistics import compare_high_cells, findings_in_words
+    from napari_attmil.explore.statistics import (
+        compare_high_cells,
+        findings_in_words,
+        healthy_cells,
+    )
 
     cells = pd.concat(tables, ignore_index=True)
     for name in sorted(map(str, cells["class"].unique())):
         of_class = cells[cells["class"] == name]
-        compared = compare_high_cells(of_class, "attention", shape_columns(of_class), seed)
+        healthy = healthy_cells(cells, name, "attention")
+        columns = shape_columns(of_class)
+        compared = compare_high_cells(of_class, "attention", columns, healthy, seed)
         for sentence in findings_in_words(compared):
             print(f"{name}: {sentence}" if name else sentence)

@@ -13,7 +13,6 @@ from napari_attmil.checkpoints import write_atomically
 from napari_attmil.explore.colours import class_colour
 from napari_attmil.explore.morphology import feature_title
 from napari_attmil.explore.report_blocks import Picture
-from napari_attmil.explore.statistics import SIGNIFICANT
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ _BETWEEN_PATIENTS, _BETWEEN_CLASSES = 1.0, 1.5
 
 
 def forest(effects: pd.DataFrame, score: str) -> Drawing:
-    """Return a drawing of effects and their intervals; what is significant is filled.
+    """Return a drawing of effects and their intervals; what counts is filled, health a bar.
 
     Parameters
     ----------
@@ -54,9 +53,9 @@ def forest(effects: pd.DataFrame, score: str) -> Drawing:
         axes = _axes(figure, ink)
         axes.axvline(0, color=ink, linewidth=0.8, alpha=0.5)
         for place, row in enumerate(effects.to_dict("records")):
-            found = row["p_corrected"] < SIGNIFICANT
             axes.plot([row["low"], row["high"]], [place, place], color=ink, linewidth=1.5)
-            fill = class_colour(4) if found else "none"
+            fill = class_colour(4) if row["is_found"] else "none"
+            axes.plot(row["healthy"], place, "|", color=ink, alpha=0.7, markersize=14)
             axes.plot(row["effect"], place, "o", color=ink, markerfacecolor=fill, markersize=7)
         axes.set_yticks(range(len(effects)), map(feature_title, effects["feature"]))
         axes.set(xlim=(-1.05, 1.05), ylim=(len(effects) - 0.5, -0.5))

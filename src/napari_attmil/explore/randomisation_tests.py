@@ -1,12 +1,15 @@
-"""Whether effects of few patients differ from 0: every patient's may have had the other sign.
+"""Whether effects of few patients differ from 0, or from those of other patients.
 
 Nothing is assumed of the effects but that, if a score says nothing, each is as likely to be
-positive as negative. All measures of a patient turn their sign together, so that measures which
-go together (area and diameter) are not paid for twice.
+positive as negative; and that, if a group means nothing, any patient might have been in it. All
+measures of a patient go together, so that measures which say the same (area and diameter) are not
+paid for twice.
 """
 
 from __future__ import annotations
 
+from itertools import combinations
+from math import comb
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 EXACT_PATIENTS: Final = 12
 """So many patients' signs are flipped in all ways; of more, `RANDOM_DRAWS` are drawn."""
+EXACT_SPLITS: Final = 20_000
+"""So many ways of parting patients into two groups are all tried; of more, as many are drawn."""
 RANDOM_DRAWS: Final = 20_000
 _ROUNDING: Final = 1e-9
 
@@ -44,12 +49,50 @@ def sign_flip_test(effects: npt.ArrayLike, seed: int = 0) -> tuple[Array, Array]
     scale = np.sqrt((known**2).sum(axis=0))
     scaled = np.divide(known, scale, out=np.zeros_like(known), where=scale > 0)
     signs = 1.0 - 2.0 * _subsets(len(values), seed)
-    outcomes = np.abs(signs @ scaled) + _ROUNDING
-    seen = np.abs(scaled.sum(axis=0))
-    alone = np.mean(outcomes >= seen, axis=0)
-    highest = outcomes.max(axis=1, initial=0)
+    return _p_values(signs @ scaled, np.isnan(values).all(axis=0))
+
+
+def group_test(effects: npt.ArrayLike, others: npt.ArrayLike, seed: int = 0) -> tuple[Array, Array]:
+    """Return two-sided p-values that two groups' mean effects differ, alone and corrected.
+
+    The randomisation test of two groups (Pitman 1937), corrected as `sign_flip_test` is.
+
+    Parameters
+    ----------
+    effects, others
+        (n, k) and (m, k), one row a patient, one column a measure; NaN where a patient has none.
+
+    Returns
+    -------
+    two arrays (k,)
+        NaN where no patient of a group has the measure.
+    """
+    first, second = (np.asarray(group, dtype=np.float64) for group in (effects, others))
+    values = np.vstack([first, second])
+    is_known = np.isfinite(values)
+    unknown = ~(is_known[: len(first)].any(axis=0) & is_known[len(first) :].any(axis=0))
+    known = np.where(is_known & ~unknown, values, 0)
+    counts = is_known.sum(axis=0)
+    centred = np.where(is_known, known - known.sum(axis=0) / np.maximum(counts, 1), 0)
+    # No split changes the sum of squares, so this orders the splits as a t statistic would.
+    scale = np.sqrt((centred**2).sum(axis=0))
+    scaled = np.divide(centred, scale, out=np.zeros_like(centred), where=scale > 0)
+    is_first = _splits(len(first), len(values), seed)
+    inside = is_first @ is_known.astype(np.float64)
+    # The groups' means are sum / inside and -sum / (counts - inside): all are centred.
+    difference = (is_first @ scaled) * counts
+    weight = inside * (counts - inside)
+    outcomes = np.divide(difference, weight, out=np.zeros_like(difference), where=weight > 0)
+    return _p_values(outcomes, unknown)
+
+
+def _p_values(outcomes: Array, unknown: npt.ArrayLike) -> tuple[Array, Array]:
+    """Return p-values from (r, k) statistics of rearrangements, the first as it was seen."""
+    extreme = np.abs(outcomes) + _ROUNDING
+    seen = np.abs(outcomes[0])
+    alone = np.mean(extreme >= seen, axis=0)
+    highest = extreme.max(axis=1, initial=0)
     corrected = np.mean(highest[:, np.newaxis] >= seen, axis=0)
-    unknown = np.isnan(values).all(axis=0)
     return np.where(unknown, np.nan, alone), np.where(unknown, np.nan, corrected)
 
 
@@ -85,6 +128,19 @@ def fewest_patients(significant: float) -> int:
     """Return how many patients the test needs for the smallest p that it can give to count."""
     # All of n patients on one side have p = 2 / 2^n.
     return int(np.floor(np.log2(2 / significant))) + 1
+
+
+def _splits(first: int, patients: int, seed: int) -> npt.NDArray[np.float64]:
+    """Return (m, patients) of 0 and 1: which patients may be the first group; it itself first."""
+    if comb(patients, first) <= EXACT_SPLITS:
+        chosen = np.array(list(combinations(range(patients), first)), dtype=np.intp)
+    else:
+        order = np.random.default_rng(seed).random((EXACT_SPLITS, patients)).argsort(axis=1)
+        chosen = order[:, :first]
+        chosen[0] = np.arange(first)
+    splits = np.zeros((len(chosen), patients))
+    np.put_along_axis(splits, chosen, 1, axis=1)
+    return splits
 
 
 def _subsets(count: int, seed: int) -> npt.NDArray[np.float64]:

@@ -17,6 +17,7 @@ from napari_attmil.explore.sample_table import confusion, sample_table
 from napari_attmil.explore.statistics import (
     compare_high_cells,
     findings_in_words,
+    healthy_cells,
     severity_by_sample,
     severity_threshold,
 )
@@ -76,7 +77,7 @@ def about_class(name: str, findings: Sequence[Finding], cells: pd.DataFrame) -> 
         Heading(f"Class {name}", 2),
         Heading(f"The {len(highest)} cells with the highest attention of the class", 3),
         cell_pictures(highest, [finding.sample for finding in findings], told),
-        *_shapes(of_class),
+        *_shapes(of_class, healthy_cells(cells, name, "attention")),
     ]
     if contribution in cells and name != reference_class(sorted(cells["class"].unique())):
         threshold, words = severity_threshold(cells, contribution)
@@ -100,12 +101,12 @@ def measured_cells(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _shapes(cells: pd.DataFrame) -> list[Block]:
-    effects = compare_high_cells(cells, "attention", shape_columns(cells))
+def _shapes(cells: pd.DataFrame, healthy: pd.DataFrame | None) -> list[Block]:
+    effects = compare_high_cells(cells, "attention", shape_columns(cells), healthy)
     caption = (
         "How much more often a cell with high attention exceeds another of its sample than the "
         "other way round, the mean over patients with its 95 % interval; filled where p < 0.05 "
-        "after correction for all features."
+        "after correction for all features and where it goes beyond healthy samples (bars)."
     )
     return [
         Heading("Do cells with high attention look different?", 3),

@@ -6,19 +6,24 @@ sample, samples are averaged within their patient, and only patients are counted
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm, rankdata
 
 from napari_attmil.explore.morphology import feature_title, without_unit
-from napari_attmil.explore.sign_flips import fewest_patients, sign_flip_test, typical_interval
+from napari_attmil.explore.randomisation_tests import (
+    fewest_patients,
+    group_test,
+    sign_flip_test,
+    typical_interval,
+)
 from napari_attmil.images.cohort import reference_class
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -35,9 +40,16 @@ CONFIDENCE: Final = 0.95
 
 
 def compare_high_cells(
-    cells: pd.DataFrame, score: str, features: Sequence[str], seed: int = 0
+    cells: pd.DataFrame,
+    score: str,
+    features: Sequence[str],
+    healthy: pd.DataFrame | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Compare the cells with the highest score to the others, feature by feature.
+
+    A classifier looks at odd cells in healthy samples too. So what is found is also compared with
+    what is found there: only where it differs is it a sign of the disease.
 
     Parameters
     ----------
@@ -47,15 +59,20 @@ def compare_high_cells(
         What tells high cells: attention, or the contribution to a class.
     features
         Measures to compare; NaN where a cell has none.
+    healthy
+        The same of healthy patients' cells, if there are any.
     seed
-        Of the flips of signs, if there are too many patients for all of them.
+        Of the random draws, if there are too many patients for all rearrangements.
 
     Returns
     -------
     DataFrame
         One row a feature, in order: feature; effect (-1 to 1, see `effects_by_patient`, the mean
         over patients) with low and high (95 %, see `typical_interval`); p and p_corrected (for
-        the number of features; see `sign_flip_test`); patients.
+        the number of features; see `sign_flip_test`); patients; healthy (the effect in healthy
+        patients) and p_healthy (that it is another one, corrected; see `group_test`), NaN where
+        nothing is known of them; is_found, whether the effect counts: it differs from 0, and
+        where healthy patients are known it goes beyond theirs.
     """
     effects = effects_by_patient(cells, score, features)
     p, p_corrected = sign_flip_test(effects.to_numpy(), seed)
@@ -66,7 +83,32 @@ def compare_high_cells(
     low, high = np.array(intervals).reshape(-1, 2).T
     columns = {"feature": list(features), "effect": effects.mean().to_numpy()}
     columns |= {"low": low, "high": high, "p": p, "p_corrected": p_corrected}
-    return pd.DataFrame(columns | {"patients": effects.notna().sum().to_numpy()})
+    table = pd.DataFrame(columns | {"patients": effects.notna().sum().to_numpy()})
+    return _beside_healthy(table, effects, healthy, score, seed)
+
+
+def healthy_cells(cells: pd.DataFrame, name: str, score: str) -> pd.DataFrame | None:
+    """Return the cells of a cohort's healthy samples to compare those of a class with.
+
+    Parameters
+    ----------
+    cells
+        One row a cell of the whole cohort with the columns class and `score`.
+    name
+        The class that is asked about.
+    score
+        What cells are compared by; those without it are left out.
+
+    Returns
+    -------
+    DataFrame or None
+        None if no class is called healthy, it is the one asked about, or nothing is known of it.
+    """
+    reference = reference_class(sorted(map(str, cells["class"].unique())))
+    if reference in (None, name) or score not in cells:
+        return None
+    found = cells[(cells["class"] == reference) & cells[score].notna()]
+    return None if found.empty else found
 
 
 def effects_by_patient(cells: pd.DataFrame, score: str, features: Sequence[str]) -> pd.DataFrame:
@@ -162,14 +204,14 @@ def severity_threshold(cells: pd.DataFrame, contribution: str) -> tuple[float, s
 
 def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str]:
     """Return what a comparison shows, one sentence a feature, or one that says it shows nothing."""
-    found = table[table["p_corrected"] < SIGNIFICANT].to_dict("records")
-    sentences = [
-        f"Cells with high {score} have {'higher' if row['effect'] > 0 else 'lower'} "
-        f"{feature_title(without_unit(str(row['feature'])))}: effect {row['effect']:+.2f} "
-        f"({row['low']:+.2f} to {row['high']:+.2f}), p = {row['p_corrected']:.2g} after "
-        f"correction, {row['patients']} patients."
-        for row in found
-    ]
+    sentences = [_in_words(row, score) for row in table[table["is_found"]].to_dict("records")]
+    also_healthy = table[(table["p_corrected"] < SIGNIFICANT) & ~table["is_found"]]
+    if len(also_healthy):
+        names = ", ".join(map(_in_title, also_healthy["feature"]))
+        sentences.append(
+            f"Cells with high {score} also differ in {names}, but no more than in healthy samples: "
+            "this shows what the classifier looks at, not the disease."
+        )
     if sentences:
         return sentences
     patients = int(table["patients"].max()) if len(table) else 0
@@ -186,6 +228,43 @@ def wilson_interval(share: npt.ArrayLike, count: npt.ArrayLike) -> tuple[Array, 
     centre = (k + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(k * (1 - k) / n + z**2 / (4 * n**2))
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+
+
+def _beside_healthy(
+    table: pd.DataFrame,
+    effects: pd.DataFrame,
+    healthy: pd.DataFrame | None,
+    score: str,
+    seed: int,
+) -> pd.DataFrame:
+    """Return a comparison with the columns healthy, p_healthy and is_found."""
+    differs = table["p_corrected"] < SIGNIFICANT
+    if healthy is None:
+        return table.assign(healthy=np.nan, p_healthy=np.nan, is_found=differs)
+    theirs = effects_by_patient(healthy, score, list(table["feature"]))
+    _, p_healthy = group_test(effects.to_numpy(), theirs.to_numpy(), seed)
+    mean = theirs.mean().to_numpy()
+    is_unknown = np.isnan(mean)
+    goes_beyond = (table["effect"] - mean) * table["effect"] > 0
+    is_found = differs & (is_unknown | (goes_beyond & (p_healthy < SIGNIFICANT)))
+    return table.assign(healthy=mean, p_healthy=p_healthy, is_found=is_found)
+
+
+def _in_words(row: Mapping[Any, Any], score: str) -> str:
+    """Return one finding as a sentence."""
+    words = (
+        f"Cells with high {score} have {'higher' if row['effect'] > 0 else 'lower'} "
+        f"{_in_title(row['feature'])}: effect {row['effect']:+.2f} "
+        f"({row['low']:+.2f} to {row['high']:+.2f}), p = {row['p_corrected']:.2g} after "
+        f"correction, {row['patients']} patients"
+    )
+    if np.isnan(row["healthy"]):
+        return f"{words}."
+    return f"{words}; in healthy samples {row['healthy']:+.2f}, p = {row['p_healthy']:.2g}."
+
+
+def _in_title(feature: object) -> str:
+    return feature_title(without_unit(str(feature)))
 
 
 def _is_high(score: Array) -> npt.NDArray[np.bool_]:

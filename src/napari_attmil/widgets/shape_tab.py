@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.cell_columns import column_title
@@ -10,6 +12,7 @@ from napari_attmil.explore.morphology import shape_columns
 from napari_attmil.explore.statistics import (
     compare_high_cells,
     findings_in_words,
+    healthy_cells,
     severity_by_sample,
     severity_threshold,
 )
@@ -24,6 +27,9 @@ from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.style import hint_label, primary_button
 from napari_attmil.widgets.workers import Progress, TaskRunner
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 NOT_MEASURED = (
     "Shapes are not measured yet. Once they are, boxes, gallery and map can be coloured and "
     "ordered by them too."
@@ -31,6 +37,10 @@ NOT_MEASURED = (
 NO_PATIENTS = "Patients are compared: open a cohort, and choose one of its classes above."
 ALL_CLASSES = "All classes together; choose one above to ask of it alone."
 SEVERITY_TIP = "A dot a sample with its 95 % interval; a line a patient."
+EFFECTS_TIP = (
+    "Effects with their 95 % intervals; filled where they count. Bars: the effects in healthy "
+    "samples, once these are classified and measured too."
+)
 CONTRIBUTION = "contribution_"
 
 
@@ -58,7 +68,7 @@ class ShapeTab(ExplorerTab):
         self._progress = ProgressRow("Stop", "Stop measuring; what is measured so far stays.")
         self._words = hint_label(NOT_MEASURED)
         self._effects, self._severity = (
-            FigureView("effects", "Effects with their 95 % intervals; filled where they count."),
+            FigureView("effects", EFFECTS_TIP),
             FigureView("severity", SEVERITY_TIP),
         )
 
@@ -122,7 +132,7 @@ class ShapeTab(ExplorerTab):
         table, score = self._context.exploration.table, self._score.currentData()
         title = column_title(score)
         try:
-            effects = compare_high_cells(table, score, shape_columns(table))
+            effects = compare_high_cells(table, score, shape_columns(table), self._healthy(score))
         except UserError as error:
             self._words.setText(str(error))
             return
@@ -134,6 +144,15 @@ class ShapeTab(ExplorerTab):
         else:
             self._severity.clear()
         self._words.setText(" ".join(words))
+
+    def _healthy(self, score: str) -> pd.DataFrame | None:
+        """Return measured cells of healthy samples, which those of a class are compared with."""
+        exploration = self._context.exploration
+        table = exploration.cohort_table()
+        if exploration.scope in ("", WHOLE_COHORT) or "class" not in table:
+            return None
+        is_measured = table[shape_columns(table)].notna().any(axis=1)
+        return healthy_cells(table[is_measured], exploration.scope, score)
 
     def _count_cells(self, score: str) -> None:
         """Show the severity of the samples in scope."""
