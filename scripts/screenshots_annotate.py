@@ -1,29 +1,23 @@
 """Make the pictures of the panel "Annotate" in docs/images, from simulated data.
 
-xvfb-run -a -s "-screen 0 1600x1000x24" python scripts/screenshots_annotate.py
+A few images of a study are reviewed and corrected by hand, while the next ones are searched.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import tempfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from screenshots import ALL_LOOKS, OUT, settle, wait
+from screenshots import ALL_LOOKS, parser, photograph, scratch_folder, settle, wait
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def main() -> None:
     """Take all pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--out", type=Path, default=OUT, help="where the pictures go")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        # The pictures must neither show nor change this person's own settings and data.
-        os.environ["NAPARI_CONFIG"] = str(Path(scratch) / "napari.yaml")
-        os.environ["XDG_DATA_HOME"] = os.environ["XDG_CONFIG_HOME"] = scratch
-        take_pictures(options.out, Path(scratch) / "study")
+    asked = parser(__doc__).parse_args()
+    with scratch_folder() as scratch:
+        take_pictures(asked.out, scratch / "study")
 
 
 def take_pictures(folder: Path, study: Path) -> None:
@@ -50,7 +44,7 @@ def take_pictures(folder: Path, study: Path) -> None:
     bench._ahead.setChecked(False)
     wait(lambda: not bench.look_ahead.busy)
     correct(bench)
-    shoot(bench, folder / "6-annotate")
+    photograph(viewer, folder / "6-annotate", ALL_LOOKS)
     bench.show_keys()
     settle(1)
     sheet = bench.findChild(QDialog)
@@ -68,20 +62,6 @@ def correct(bench: Any) -> None:
     for cell in ids[6:9]:
         session.move(cell, session.boxes.xyxy[session.boxes.index_of(cell)[0]] + 3)
     session.select([ids[10]])
-
-
-def shoot(bench: Any, stem: Path) -> None:
-    """Take a picture of the whole window in several themes and sizes."""
-    viewer = bench.context.viewer
-    for theme, width, height in ALL_LOOKS:
-        viewer.theme = theme
-        viewer.window.resize(width, height)
-        settle(0.6)
-        viewer.reset_view()
-        settle(1.5)
-        path = stem.with_name(f"{stem.name}-{theme}-{width}x{height}.png")
-        viewer.screenshot(str(path), canvas_only=False, flash=False)
-        print(path)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,4 @@
-"""Make the picture of the panel "Train detector" in docs/images, from simulated data.
-
-xvfb-run -a -s "-screen 0 1600x1000x24" python scripts/screenshots_detector.py
+"""Make the pictures of the panel "Train detector" in docs/images, from simulated data.
 
 The images of a few samples are marked as reviewed, with the boxes that the shipped detector finds;
 the detector is fitted to them, and what changed is shown on a held-out one.
@@ -8,11 +6,12 @@ the detector is fitted to them, and what changed is shown on a held-out one.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from screenshots import LOOKS, OUT, settle, wait
+from screenshots import LOOKS, parser, photograph, scratch_folder, wait
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SAMPLES = ("healthy-01-1", "sickle-01-1", "xerocytosis-01-1")
 STEPS = 40
@@ -20,11 +19,9 @@ STEPS = 40
 
 def main() -> None:
     """Take the pictures."""
-    with tempfile.TemporaryDirectory() as scratch:
-        # The pictures must neither show nor change this person's own settings and data.
-        os.environ["NAPARI_CONFIG"] = str(Path(scratch) / "napari.yaml")
-        os.environ["XDG_DATA_HOME"] = scratch
-        take_pictures(OUT)
+    asked = parser(__doc__).parse_args()
+    with scratch_folder():
+        take_pictures(asked.out)
 
 
 def take_pictures(folder: Path) -> None:
@@ -50,15 +47,7 @@ def take_pictures(folder: Path) -> None:
     wait(lambda: not panel.context.runner.busy)
     panel.compare()
     wait(lambda: not panel._comparer.busy)
-    for theme, width, height in LOOKS:
-        viewer.theme = theme
-        viewer.window.resize(width, height)
-        settle(0.6)
-        viewer.reset_view()
-        settle(1)
-        path = folder / f"8-train-detector-{theme}-{width}x{height}.png"
-        viewer.screenshot(str(path), canvas_only=False, flash=False)
-        print(path)
+    photograph(viewer, folder / "8-train-detector", LOOKS)
     panel.close_panel()
     main_panel.close_panel()
     viewer.close()

@@ -8,6 +8,7 @@ from scipy.stats import mannwhitneyu
 from napari_attmil.explore.statistics import (
     compare_high_cells,
     effects_by_patient,
+    findings_in_short,
     findings_in_words,
     healthy_cells,
     severity_by_sample,
@@ -72,9 +73,8 @@ def test_without_a_difference_no_more_than_one_study_in_twenty_finds_one() -> No
 
 def test_nothing_found_is_said_in_words() -> None:
     table = compare_high_cells(cohort(np.random.default_rng(3)), "attention", FEATURES)
-    assert findings_in_words(table) == [
-        "No feature differs between cells with high attention and the others."
-    ]
+    words = "No feature differs between cells with high attention and the others."
+    assert findings_in_words(table) == [words] and findings_in_short(table) == words
 
 
 def test_too_few_patients_are_told_and_not_taken_for_no_difference() -> None:
@@ -155,6 +155,10 @@ def test_what_goes_beyond_healthy_samples_is_found_and_they_are_named() -> None:
     assert table["is_found"].tolist() == [True, False, False]
     (words,) = findings_in_words(table)
     assert "12 patients; in healthy samples" in words
+    assert findings_in_short(table).startswith(
+        "Cells with high attention have higher area: p ≤ 0.0"
+    )
+    assert findings_in_short(table).endswith(", each beyond that of healthy samples.")
 
 
 def test_an_effect_that_healthy_samples_show_more_is_not_found() -> None:

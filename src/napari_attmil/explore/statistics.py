@@ -221,6 +221,26 @@ def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str
     return [f"No feature differs between cells with high {score} and the others."]
 
 
+def findings_in_short(table: pd.DataFrame, score: str = "attention") -> str:
+    """Return what a comparison shows in one sentence, without the numbers of each feature."""
+    found = table[table["is_found"]]
+    if found.empty:
+        return " ".join(findings_in_words(table, score))
+    parts = [
+        f"{word} {', '.join(map(_in_title, rows['feature']))}"
+        for word, rows in (
+            ("lower", found[found["effect"] < 0]),
+            ("higher", found[found["effect"] > 0]),
+        )
+        if len(rows)
+    ]
+    beyond = "" if found["healthy"].isna().any() else ", each beyond that of healthy samples"
+    return (
+        f"Cells with high {score} have {' and '.join(parts)}: p ≤ {found['p_corrected'].max():.2g} "
+        f"after correction, {found['patients'].max()} patients{beyond}."
+    )
+
+
 def wilson_interval(share: npt.ArrayLike, count: npt.ArrayLike) -> tuple[Array, Array]:
     """Return the ends of the 95 % interval of shares of `count` cells (Wilson 1927)."""
     k, n = np.asarray(share, dtype=np.float64), np.asarray(count, dtype=np.float64)

@@ -11,6 +11,7 @@ from napari_attmil.exploration import WHOLE_COHORT
 from napari_attmil.explore.morphology import shape_columns
 from napari_attmil.explore.statistics import (
     compare_high_cells,
+    findings_in_short,
     findings_in_words,
     healthy_cells,
     severity_by_sample,
@@ -108,6 +109,7 @@ class ShapeTab(ExplorerTab):
         missing = "" if has_patients else NO_PATIENTS
         missing = missing if is_measured else NOT_MEASURED
         self._words.setText(missing or "Shapes are measured; press Compare.")
+        self._words.setToolTip("")
         self._effects.clear()
         self._severity.clear()
 
@@ -136,14 +138,14 @@ class ShapeTab(ExplorerTab):
         except UserError as error:
             self._words.setText(str(error))
             return
-        is_mixed = self._context.exploration.scope == WHOLE_COHORT
-        words = [*findings_in_words(effects, title), *([ALL_CLASSES] if is_mixed else [])]
+        mixed = [ALL_CLASSES] if self._context.exploration.scope == WHOLE_COHORT else []
         self._effects.setDrawing(figures.forest(effects, title), effects)
         if score.startswith(CONTRIBUTION):
             self._count_cells(score)
         else:
             self._severity.clear()
-        self._words.setText(" ".join(words))
+        self._words.setText(" ".join([findings_in_short(effects, title), *mixed]))
+        self._words.setToolTip("\n".join(findings_in_words(effects, title)))
 
     def _healthy(self, score: str) -> pd.DataFrame | None:
         """Return measured cells of healthy samples, which those of a class are compared with."""
