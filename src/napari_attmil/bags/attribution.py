@@ -106,7 +106,7 @@ class SubsetClassifier:
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
-        self._poolings = [deepcopy(model).cpu().double().eval() for model in classifier.models]
+        self._poolings = [_without_components(model).double() for model in classifier.models]
 
     def subsets(self, bag: Bag) -> Subsets:
         """Return a bag with cells, ready to be asked about."""
@@ -149,6 +149,11 @@ def leave_one_out(subsets: Subsets, cells: int, predicted: int) -> Array:
     log_odds = log_probability[:, predicted] - against
     drop: Array = log_odds[0] - log_odds[1:]
     return drop
+
+
+def _without_components(model: AttentionMIL) -> AttentionMIL:
+    """Return a copy on the processor that can pool but not embed: most of a model's memory."""
+    return deepcopy(model, {id(model.components): None}).cpu().eval()
 
 
 def _packed(subsets: Sequence[Rows]) -> Iterator[Sequence[Rows]]:
