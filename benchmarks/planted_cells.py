@@ -46,7 +46,8 @@ def options() -> argparse.Namespace:
     arguments.add_argument("--preset", choices=get_args(Preset), default="default")
     arguments.add_argument("--methods", default="table-1")
     arguments.add_argument("--runs", type=int, default=5)
-    arguments.add_argument("--members", type=int, default=5, help="of the ensemble; 0 for none")
+    members = EnsembleSettings().members
+    arguments.add_argument("--members", type=int, default=members, help="of the ensemble; 0: none")
     arguments.add_argument("--epochs", type=int, help="the preset's by default")
     arguments.add_argument("--controls", action="store_true")
     arguments.add_argument("--cache", type=Path, default=cache)

@@ -221,6 +221,7 @@ def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
 def test_training_draws_its_losses_and_gives_a_classifier(panel, wait_idle, monkeypatch, tmp_path):
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     panel.classifier_step._form.field("epochs").setValue(4)
+    panel.classifier_step._ensemble_form.field("members").setValue(5)
     panel.classifier_step.train()
     wait_idle(panel)
     # The last of the five models: its own four epochs only.

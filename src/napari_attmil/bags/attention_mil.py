@@ -20,7 +20,7 @@ from napari_attmil.bags.anomaly import AnomalyScore
 from napari_attmil.bags.components import Components
 from napari_attmil.bags.convolution import TiledConv2d, are_tiles, packed
 from napari_attmil.bags.embeddings import EMBEDDINGS
-from napari_attmil.bags.pooling import POOLINGS, per_bag, sum_per_bag
+from napari_attmil.bags.pooling import POOLINGS, normalised, per_bag, sum_per_bag
 from napari_attmil.device import Device
 from napari_attmil.methods import METHODS
 
@@ -46,9 +46,11 @@ class MILOutput:
     ----------
     logits
         (b, K) float32, one row a bag.
+    weight
+        (n,) float32, non-negative: how much each cell counts; see `AttentionMIL.pool`.
     attention
-        (n,) float32, non-negative, sums to 1 over the cells of each bag; see
-        `AttentionMIL.pool`.
+        (n,) float32, sums to 1 over the cells of each bag: the weights with
+        `AttentionMIL.least_weight` added, over their sum.
     instance_logits
         (n, K) float32, one row a cell.
     contribution
@@ -57,6 +59,7 @@ class MILOutput:
     """
 
     logits: Tensor
+    weight: Tensor
     attention: Tensor
     instance_logits: Tensor
     contribution: Tensor
@@ -160,13 +163,12 @@ class AttentionMIL(nn.Module):
     def pool(self, embeddings: Tensor, offsets: Sequence[int]) -> MILOutput:
         """Pool the embeddings of packed bags and classify bags and cells.
 
-        The attention is alpha (eq. 7) for attention pooling. For maximum pooling it is the
+        A cell's weight is alpha (eq. 7) for attention pooling. For maximum pooling it is the
         share of the pooled vector's entries that a cell has won (eq. 4). Where cells are weighed
         for each class apart, it is the mean of these weights by the bag's class probabilities, the
         class of healthy samples left aside: in one of these, odd cells stand out (paper, section
         3.2).
-        For SIC alone it is the cell's probability of the bag's class, divided by the bag's sum of
-        these.
+        For SIC alone it is the cell's probability of the bag's class.
 
         SIC alone has no bag head: its logits are the mean of the cells' logits, but its
         probabilities are the shares of votes; see `log_probabilities`. The logits of a cell are
@@ -180,11 +182,12 @@ class AttentionMIL(nn.Module):
         of_bag = torch.repeat_interleave(
             self._shares_of_attention(logits), torch.tensor(lengths, device=logits.device), dim=0
         )
-        attention = (pooled.weight * of_bag).sum(1)
+        weight = (pooled.weight * of_bag).sum(1)
         has_branch = self.method.sic and not self._judges_cells
         head = self.sic_head if has_branch else self.pooling.head
         instance_logits = head(embeddings[:, : self.settings.embedding_size])
-        return MILOutput(logits, attention, instance_logits, pooled.contribution)
+        attention = self._attention(weight, lengths)
+        return MILOutput(logits, weight, attention, instance_logits, pooled.contribution)
 
     def log_probabilities(self, output: MILOutput, offsets: Sequence[int]) -> Tensor:
         """Return the (b, K) logarithms of the class probabilities of bags.
@@ -203,6 +206,14 @@ class AttentionMIL(nn.Module):
         if self.reference is not None and self.classes > 1:
             values[:, self.reference] = -torch.inf
         return values.softmax(1)
+
+    @property
+    def least_weight(self) -> float:
+        """What is added to all cells' weights, so that those far below it are alike."""
+        return 0.0 if self.method.pooling is None else self.pooling.least_weight
+
+    def _attention(self, weight: Tensor, lengths: Sequence[int]) -> Tensor:
+        return per_bag(normalised, weight.detach() + self.least_weight, lengths)
 
     @property
     def _judges_cells(self) -> bool:
@@ -284,8 +295,9 @@ class AttentionMIL(nn.Module):
         predicted = _vote_shares(own, offsets).argmax(1)
         of_cell = predicted.repeat_interleave(torch.tensor(lengths, device=predicted.device))
         speaks_for = own.detach().softmax(1).gather(1, of_cell[:, None])[:, 0]
-        attention = per_bag(_normalised, speaks_for, lengths)
-        return MILOutput(sum_per_bag(contribution, lengths), attention, own, contribution)
+        attention = self._attention(speaks_for, lengths)
+        logits = sum_per_bag(contribution, lengths)
+        return MILOutput(logits, speaks_for, attention, own, contribution)
 
 
 def bag_lengths(offsets: Sequence[int]) -> list[int]:
@@ -302,10 +314,6 @@ def _sic_head(size: int, hidden_size: int, classes: int) -> nn.Module:
 
 def _share_of_mean(logits: Tensor) -> Tensor:
     return logits / len(logits)
-
-
-def _normalised(values: Tensor) -> Tensor:
-    return values / values.sum()
 
 
 def _vote_shares(instance_logits: Tensor, offsets: Sequence[int]) -> Tensor:

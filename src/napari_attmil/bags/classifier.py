@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_attmil.cells.boxes import FloatArray, IntArray
 
 KIND = "classifier"
-LEAST_ATTENTION = 1e-6
+LEAST_WEIGHT = 1e-6
 """Stands for a cell that a model gave none, where its logarithm is needed."""
 LEARNT_FROM = (
     "The classifier was trained on a patient or sample of this name: if it is the same one, this "
@@ -164,7 +164,7 @@ class Classifier:
             self.classes,
             probabilities.astype(np.float32),
             bag.cell_id,
-            agreed_attention([attention for _, attention, _ in members]),
+            agreed_attention([weight for _, weight, _ in members], self.models[0].least_weight),
             (contribution / self.certainty.temperature).astype(np.float32),
             np.exp(self.certainty.log_probabilities(logits)).astype(np.float32),
             None if possible is None else self._names(possible, probabilities),
@@ -258,14 +258,14 @@ class Classifier:
         )
 
     def _ask(self, bag: Bag) -> list[tuple[npt.NDArray[np.float32], FloatArray, FloatArray]]:
-        """Return (K,) log probabilities, (n,) attention and (n, K) contribution by each model."""
+        """Return (K,) log probabilities, (n,) weights and (n, K) contribution by each model."""
         answers, offsets = [], [0, len(bag)]
         with torch.inference_mode():
             for model, embeddings in zip(self.models, self.embeddings(bag), strict=True):
                 output = model.pool(embeddings, offsets)
                 logits = model.log_probabilities(output, offsets)[0].cpu().numpy()
-                attention, contribution = output.attention.cpu(), output.contribution.cpu()
-                answers.append((logits, attention.numpy(), contribution.numpy()))
+                weight, contribution = output.weight.cpu(), output.contribution.cpu()
+                answers.append((logits, weight.numpy(), contribution.numpy()))
         return answers
 
     def _note(self, bag: Bag) -> str:
@@ -304,14 +304,21 @@ def new_model(
         return AttentionMIL(len(classes), settings, device, channels, reference)
 
 
-def agreed_attention(attention: Sequence[FloatArray]) -> FloatArray:
-    """Return (n,) the geometric mean of several models' attention to a bag's cells; sums to 1.
+def agreed_attention(weights: Sequence[FloatArray], least: float = 0.0) -> FloatArray:
+    """Return (n,) float32 the attention to a bag's cells that models agree on; sums to 1.
 
-    Unlike the arithmetic mean it is not that of whichever model attends most: ensembles of other
-    seeds agree better on it.
+    Their weights' geometric mean: unlike the arithmetic one it is not that of whichever model
+    weighs most, and ensembles of other seeds agree better on it.
+
+    Parameters
+    ----------
+    weights
+        (n,) of each model, non-negative.
+    least
+        Added to every cell's mean, so that weights far below it are alike.
     """
-    logarithms = np.log(np.asarray(attention, dtype=np.float64) + LEAST_ATTENTION)
-    mean = np.exp(logarithms.mean(0))
+    logarithms = np.log(np.asarray(weights, dtype=np.float64) + LEAST_WEIGHT)
+    mean = np.exp(logarithms.mean(0)) + least
     agreed: FloatArray = (mean / mean.sum()).astype(np.float32)
     return agreed
 

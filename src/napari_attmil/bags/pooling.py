@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 TOP_SHARE = 1 / 12
 """Share of a bag's cells that `TopPooling` looks at."""
-LEAST_PROBABILITY = 0.01
+LEAST_PROBABILITY = 0.03
 """Of belonging to a class; below it cells of `TopPooling` weigh alike, so that those of a sample
 in which none stands out share the attention. Chosen on the cohort "development" of
-`benchmarks/planted_cells.py`, where 0.003 to 0.1 do about as well."""
+`benchmarks/planted_cells.py`, where 0.01 to 0.1 do about as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Pooled:
         (n, K) float32, signed; summed over a bag's cells, plus the bias, its logits.
     weight
         (n, 1) or, where cells are weighed for each class apart, (n, K) float32, non-negative;
-        each column sums to 1 over every bag.
+        see `Pooling.least_weight`.
     """
 
     contribution: Tensor
@@ -63,6 +63,9 @@ class Pooling(nn.Module, ABC):
 
     judges_cells = False
     """Whether its head, and not a branch of its own, classifies single instances."""
+
+    least_weight = 0.0
+    """What is added to all cells' weights before they are scaled to sum to 1 over a bag."""
 
     head: nn.Linear
 
@@ -158,7 +161,7 @@ class ConjunctivePooling(AttentionPooling):
         gate = self.scores(embeddings).sigmoid()
         share = per_bag(_equal, gate, lengths)
         own = embeddings @ self.head.weight.T
-        return Pooled(share * gate * own, per_bag(_normalised, gate, lengths))
+        return Pooled(share * gate * own, per_bag(normalised, gate, lengths))
 
 
 class TopPooling(Pooling):
@@ -166,11 +169,11 @@ class TopPooling(Pooling):
 
     A cell's logit is what the head says of it alone, so that cells are judged one by one. Its
     weight, unlike its contribution, does not stop at the border of the top: it is its
-    probability, of belonging to the class, over the sum of the bag's, with `LEAST_PROBABILITY`
-    added to each.
+    probability of belonging to the class.
     """
 
     judges_cells = True
+    least_weight = LEAST_PROBABILITY
     shares: tuple[float, ...] = (1 / 12,)
 
     def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
@@ -185,9 +188,7 @@ class TopPooling(Pooling):
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
         own = embeddings @ self.head.weight.T
         chosen = per_bag(partial(_top, shares=self.shares), own.detach(), lengths)
-        probability = (own + self.head.bias).detach().sigmoid()
-        weight = per_bag(_normalised, probability + LEAST_PROBABILITY, lengths)
-        return Pooled(own * chosen, weight)
+        return Pooled(own * chosen, (own + self.head.bias).detach().sigmoid())
 
 
 class MultiScaleTopPooling(TopPooling):
@@ -210,17 +211,17 @@ def sum_per_bag(values: Tensor, lengths: Sequence[int]) -> Tensor:
     return torch.stack([bag.sum(0) for bag in torch.split(values, list(lengths))])
 
 
+def normalised(values: Tensor) -> Tensor:
+    """Return non-negative values over their sum, or all alike if they are 0."""
+    return (values + 1e-12) / (values + 1e-12).sum(0)
+
+
 def _softmax(scores: Tensor) -> Tensor:
     return scores.softmax(0)
 
 
 def _equal(values: Tensor) -> Tensor:
     return torch.full_like(values, 1 / len(values))
-
-
-def _normalised(values: Tensor) -> Tensor:
-    # Gates may all be shut; nobody then counts more than another.
-    return (values + 1e-12) / (values + 1e-12).sum(0)
 
 
 def _winners(values: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from napari_attmil.widgets.box_shapes import (
     from_vertices,
     to_vertices,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Mask = npt.NDArray[np.bool_]
 
@@ -71,12 +74,17 @@ class LayerRows:
         stays = self._that_stay(boxes, widths)
         shown = self.ids()[stays]
         fresh = np.flatnonzero(~np.isin(boxes.cell_id, shown))
-        self._remove(np.flatnonzero(~stays), is_redrawn=len(fresh) > 0)
-        if len(fresh):
-            self._add(boxes[fresh], widths[fresh], colours[fresh])
-        order = boxes.index_of(np.concatenate([shown, boxes.cell_id[fresh]]))
-        self.describe(boxes[order])
-        self.colour(colours[order])
+        with ExitStack() as stack:
+            if is_changed := len(fresh) > 0 or not stays.all():
+                stack.enter_context(self._drawn_later())
+            self._layer.remove(np.flatnonzero(~stays).tolist())
+            if len(fresh):
+                self._add(boxes[fresh], widths[fresh], colours[fresh])
+            order = boxes.index_of(np.concatenate([shown, boxes.cell_id[fresh]]))
+            self.describe(boxes[order])
+            self.colour(colours[order])
+        if is_changed:
+            self._layer.refresh()
 
     def describe(self, boxes: Boxes) -> None:
         """Write the features of all rows, which `boxes` gives in their order."""
@@ -107,15 +115,16 @@ class LayerRows:
         stays[rows[stay]] = True
         return stays
 
-    def _remove(self, rows: IntArray, is_redrawn: bool) -> None:
-        """Remove rows; the screen is left to whoever draws the layer next, if somebody does."""
-        if not len(rows):
-            return
-        with ExitStack() as stack:
-            if is_redrawn:
-                for event in (self._layer.events.set_data, self._layer.events.extent):
-                    stack.enter_context(event.blocker())
-            self._layer.remove(rows.tolist())
+    @contextmanager
+    def _drawn_later(self) -> Iterator[None]:
+        """Keep napari from drawing the layer after every single step; whoever asks refreshes it."""
+        events = self._layer.events
+        with (
+            events.set_data.blocker(),
+            events.extent.blocker(),
+            self._layer.block_thumbnail_update(),
+        ):
+            yield
 
     def _add(
         self,
