@@ -171,7 +171,7 @@ def test_ctrl_c_keeps_the_models_that_are_there(
                 raise KeyboardInterrupt
 
     model = tmp_path / "model.safetensors"
-    command = ("train", study, "--out", model, "--epochs", 2)
+    command = ("train", study, "--out", model, "--epochs", 2, "--members", 5)
     with monkeypatch.context() as patched:
         patched.setattr(EnsembleTrainer, "epochs", interrupted)
         assert run(patched, *command) == 0

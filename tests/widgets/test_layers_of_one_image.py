@@ -231,7 +231,9 @@ def test_whatever_is_done_image_by_image_layer_and_session_agree(cells, session,
         others = kept(session)
         image = cells.current_image_index()
         do(cells, viewer, step, by)
-        assert shown(cells) == kept(session, cells.current_image_index())
+        # With one box left the layer holds that of any image.
+        assert shown(cells).items() <= kept(session).items()
+        assert kept(session, cells.current_image_index()).items() <= shown(cells).items()
         if step not in ("undo", "redo"):
             unseen = {i: box for i, box in others.items() if box[0] != image}
             assert unseen.items() <= kept(session).items()
