@@ -20,7 +20,7 @@ from napari_attmil.images.cohort import reference_class
 from napari_attmil.settings import FeatureSettings, MILSettings, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.cells.boxes import FloatArray, IntArray
@@ -178,19 +178,22 @@ class Classifier:
         mean: npt.NDArray[np.float64] = np.mean([logits for logits, _, _ in self._ask(bag)], axis=0)
         return mean
 
-    def embeddings(self, bag: Bag, models: int | None = None) -> list[torch.Tensor]:
-        """Return the cells' embeddings by each of the first models, by all if None.
+    def embeddings(self, bag: Bag, models: int | None = None) -> Iterator[torch.Tensor]:
+        """Yield the cells' embeddings by each of the first models, by all if None.
 
-        Returns
-        -------
-        list of (n, D) float32
+        Yields
+        ------
+        (n, D) float32
             See `AttentionMIL.embed`.
         """
         features = as_tensor(bag.features)
-        with torch.inference_mode():
-            if self._share_components:
+        if self._share_components:
+            with torch.inference_mode():
                 features = self.models[0].eval().fixed_part(features)
-            return [model.eval().embed(features) for model in self.models[:models]]
+        for model in self.models[:models]:
+            with torch.inference_mode():
+                embedded = model.eval().embed(features)
+            yield embedded
 
     def save(self, path: Path) -> None:
         """Write the classifier whole or not at all.
@@ -260,12 +263,12 @@ class Classifier:
     def _ask(self, bag: Bag) -> list[tuple[npt.NDArray[np.float32], FloatArray, FloatArray]]:
         """Return (K,) log probabilities, (n,) weights and (n, K) contribution by each model."""
         answers, offsets = [], [0, len(bag)]
-        with torch.inference_mode():
-            for model, embeddings in zip(self.models, self.embeddings(bag), strict=True):
+        for model, embeddings in zip(self.models, self.embeddings(bag), strict=True):
+            with torch.inference_mode():
                 output = model.pool(embeddings, offsets)
                 logits = model.log_probabilities(output, offsets)[0].cpu().numpy()
-                weight, contribution = output.weight.cpu(), output.contribution.cpu()
-                answers.append((logits, weight.numpy(), contribution.numpy()))
+            weight, contribution = output.weight.cpu(), output.contribution.cpu()
+            answers.append((logits, weight.numpy(), contribution.numpy()))
         return answers
 
     def _note(self, bag: Bag) -> str:
