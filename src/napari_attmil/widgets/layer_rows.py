@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from napari.layers.base import ActionType
 
 from napari_attmil.cells.boxes import Boxes, FloatArray, IntArray
 from napari_attmil.cells.following import have_moved
@@ -22,6 +23,9 @@ from napari_attmil.widgets.box_shapes import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+LEAST_CHANGE = 0.1
+"""Of an edge's width, as a share: a box more or less changes it by a little, which nobody sees."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -84,12 +88,19 @@ class LayerRows:
             self.describe(boxes[order])
             self.colour(colours[order])
         if is_changed:
+            self._tell_of_data()
             self._layer.refresh()
 
     def describe(self, boxes: Boxes) -> None:
         """Write the features of all rows, which `boxes` gives in their order."""
-        features = features_of(boxes)
-        if not features.equals(self._layer.features):
+        features, shown = features_of(boxes), self._layer.features
+        if features.equals(shown):
+            return
+        if features.index.equals(shown.index) and features.dtypes.equals(shown.dtypes):
+            # The same table with other values: napari's own check of a new one takes long.
+            shown[features.columns] = features
+            self._layer.events.features()
+        else:
             self._layer.features = features
             self._layer.feature_defaults = features_of_drawn()
 
@@ -108,9 +119,8 @@ class LayerRows:
         stay = are_upright(self._layer.data)[rows]
         stay &= images[rows] == boxes.image_index[places]
         stay &= ~have_moved(xyxy[rows], boxes.xyxy[places])
-        # A box more or less changes the usual width by a little, which nobody sees.
         now = np.array(self._layer.edge_width, dtype=np.float64)
-        stay &= np.isclose(now[rows], widths[places], rtol=0.1)
+        stay &= np.isclose(now[rows], widths[places], rtol=LEAST_CHANGE)
         stays = np.zeros(len(ids), dtype=bool)
         stays[rows[stay]] = True
         return stays
@@ -120,11 +130,21 @@ class LayerRows:
         """Keep napari from drawing the layer after every single step; whoever asks refreshes it."""
         events = self._layer.events
         with (
+            events.data.blocker(),
             events.set_data.blocker(),
             events.extent.blocker(),
             self._layer.block_thumbnail_update(),
         ):
             yield
+
+    def _tell_of_data(self) -> None:
+        """Tell once, for all steps, that the shapes are others: the viewer takes its range anew."""
+        self._layer.events.data(
+            value=self._layer.data,
+            action=ActionType.CHANGED,
+            data_indices=tuple(range(self._layer.nshapes)),
+            vertex_indices=((),),
+        )
 
     def _add(
         self,
@@ -140,6 +160,8 @@ class LayerRows:
             face_color="transparent",
         )
         # Of boxes to be drawn; those that are there are not to be drawn anew for it.
+        width = float(widths.max())
         with self._layer.block_update_properties():
-            self._layer.current_edge_width = float(widths.max())
+            if not np.isclose(self._layer.current_edge_width, width, rtol=LEAST_CHANGE):
+                self._layer.current_edge_width = width
             self._layer.current_edge_color = PERSON_COLOUR
