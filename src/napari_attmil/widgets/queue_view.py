@@ -184,9 +184,7 @@ class QueueView(QListView):
             self.setCurrentIndex(self._model.index(row))
             self.scrollTo(self._model.index(row), QListView.ScrollHint.EnsureVisible)
 
-    def dataChanged(
-        self, first: QModelIndex, last: QModelIndex, roles: Sequence[int] = ()
-    ) -> None:
+    def dataChanged(self, first: QModelIndex, last: QModelIndex, roles: Sequence[int] = ()) -> None:
         """Draw what is in sight anew; Qt would lay out every row, though all are equally high."""
         self.viewport().update()
 
