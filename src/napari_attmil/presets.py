@@ -13,6 +13,8 @@ _PUBLISHED: Final[dict[str, Any]] = {
     "standardise": False,
     "components": 0,
     "exclusion": 0,
+    "guidance": 0,
+    "healthy_is_the_rest": False,
     "schedule": "constant",
     "embedding_size": 500,
     "attention_size": 128,

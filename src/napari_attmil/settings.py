@@ -252,6 +252,21 @@ class MILSettings(Settings):
         title="SIC decay, max pooling",
         description="The same with maximum pooling; the published code has another value here.",
     )
+    guidance: float = Field(
+        0.9,
+        ge=0,
+        lt=1,
+        title="Guidance by odd cells",
+        description="The SIC branch learns more from the cells least like any healthy one, and its "
+        "weight is guidance^epoch in eq. 8. For methods that judge cells one by one, where there "
+        "are healthy samples; 0 for the branch of the paper.",
+    )
+    healthy_is_the_rest: bool = Field(
+        True,
+        title="Healthy is the rest",
+        description="No cell speaks for the healthy class: a sample is healthy if no cell speaks "
+        "for another. For methods that judge cells one by one.",
+    )
     exclusion: float = Field(
         1.0,
         ge=0,
@@ -313,8 +328,8 @@ class MILSettings(Settings):
     reference_class: str = Field(
         "",
         title="Reference class",
-        description="Class of the healthy samples, which anomaly-aware attention measures the "
-        "distance from; empty to find it by its name (healthy, control, normal, ...).",
+        description="Class of the healthy samples, which other cells are compared with; empty to "
+        "find it by its name (healthy, control, normal, ...).",
     )
     seed: int = Field(
         0, ge=0, title="Seed", description="The same seed gives the same model on one machine."

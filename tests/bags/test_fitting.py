@@ -166,7 +166,7 @@ def test_left_out_cells_change_from_step_to_step(
     bags = [make_bag(1, cells=40, label="a"), make_bag(2, cells=1, label="b")]
     trainer = Trainer(bags, small.replace(cell_dropout=0.25), cpu)
     packs = [trainer._pack([0, 1]) for _ in range(2)]
-    assert [offsets for _, offsets in packs] == [[0, 30, 31]] * 2
+    assert [offsets for _, offsets, _ in packs] == [[0, 30, 31]] * 2
     assert not torch.equal(packs[0][0], packs[1][0])
 
 
@@ -318,7 +318,7 @@ def gradients(trainer: Trainer, steps: list[list[int]]) -> dict[str, torch.Tenso
     """Return the sum over the steps of the gradients of each step's mean loss."""
     trainer._model.zero_grad()
     for bags in steps:
-        features, offsets = trainer._pack(bags)
+        features, offsets, _ = trainer._pack(bags)
         output = trainer._model(features, offsets)
         mil, sic = bag_losses(output, offsets, trainer._targets[bags], trainer.settings)
         combined_loss(mil, sic, 1, trainer.settings).mean().backward()

@@ -113,7 +113,9 @@ class AttentionMIL(nn.Module):
             self.anomaly = AnomalyScore(channels)
         if self.method.pooling is not None:
             self.pooling = POOLINGS[self.method.pooling](size, classes, settings)
-        if self.method.sic and not self._judges_cells:
+            if self.judges_cells and settings.healthy_is_the_rest:
+                self.pooling.silent = reference
+        if self.method.sic and not self.judges_cells:
             self.sic_head = _sic_head(size, settings.sic_hidden_size, classes)
         self.to(self.device.torch()).to(memory_format=torch.channels_last)
 
@@ -129,6 +131,11 @@ class AttentionMIL(nn.Module):
             (b + 1,) where each bag begins on the cell axis, then n; no bag is empty.
         """
         return self.pool(self.embed(features), offsets)
+
+    @property
+    def silent(self) -> int | None:
+        """The class that no cell speaks for, if there is one."""
+        return None if self.method.pooling is None else self.pooling.silent
 
     @property
     def bias(self) -> Tensor:
@@ -183,7 +190,7 @@ class AttentionMIL(nn.Module):
             self._shares_of_attention(logits), torch.tensor(lengths, device=logits.device), dim=0
         )
         weight = (pooled.weight * of_bag).sum(1)
-        has_branch = self.method.sic and not self._judges_cells
+        has_branch = self.method.sic and not self.judges_cells
         head = self.sic_head if has_branch else self.pooling.head
         instance_logits = head(embeddings[:, : self.settings.embedding_size])
         attention = self._attention(weight, lengths)
@@ -216,7 +223,8 @@ class AttentionMIL(nn.Module):
         return per_bag(normalised, weight.detach() + self.least_weight, lengths)
 
     @property
-    def _judges_cells(self) -> bool:
+    def judges_cells(self) -> bool:
+        """Whether the bag head judges single cells too, and is its own SIC branch."""
         return self.method.pooling is not None and self.pooling.judges_cells
 
     @property

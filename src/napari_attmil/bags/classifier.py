@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from napari_attmil.cells.boxes import FloatArray, IntArray
 
 KIND = "classifier"
+BEFORE_THEY_WERE: Final = {"guidance": 0, "healthy_is_the_rest": False}
+"""What model files of earlier versions do not say of their settings."""
 LEARNT_FROM = (
     "The classifier was trained on a patient or sample of this name: if it is the same one, this "
     "shows what it has learnt, not how well it does on a new patient."
@@ -233,7 +235,8 @@ class Classifier:
         settings, device = checkpoint.settings, device or choose_device()
         try:
             classes = tuple(str(name) for name in settings["classes"])
-            mil, features = MILSettings(**settings["mil"]), FeatureSettings(**settings["features"])
+            mil = MILSettings(**(BEFORE_THEY_WERE | settings["mil"]))
+            features = FeatureSettings(**settings["features"])
             certainty = Certainty.from_json(settings["certainty"])
             models = []
             for number in range(int(settings["models"])):

@@ -17,6 +17,7 @@ from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.classifier import Classifier, as_tensor, names_learnt, new_model
 from napari_attmil.bags.components import MOST_CELLS
 from napari_attmil.bags.convolution import packed
+from napari_attmil.bags.guidance import guiding_weights
 from napari_attmil.bags.losses import (
     bag_losses,
     bag_weights,
@@ -124,6 +125,7 @@ class Trainer:
         channels = int(bags[0].features.shape[1])
         self._model = new_model(self.classes, self.settings, self._device, channels)
         self._randomness = Randomness(self.settings.seed, self._device)
+        self._cell_weights: list[Tensor] | None = None
         self._features = self._prepare() if alike is None else self._prepared_by(alike)
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = bag_weights(self._targets, self.settings)
@@ -265,6 +267,8 @@ class Trainer:
             self._fit_anomaly()
         if self._model.components is not None:
             self._fit_components()
+        if self._model.judges_cells and self._model.method.sic and self.settings.guidance > 0:
+            self._weigh_cells()
         return fixed_part_if_it_fits(self._features, self._model)
 
     def _prepared_by(self, other: Trainer) -> list[Tensor]:
@@ -273,6 +277,7 @@ class Trainer:
         with torch.no_grad():
             for mine, others in fitted:
                 mine.copy_(others)
+        self._cell_weights = other._cell_weights
         return other._features
 
     def _fit_anomaly(self) -> None:
@@ -292,6 +297,14 @@ class Trainer:
         assert self._model.anomaly is not None  # the method has it
         self._model.anomaly.fit(parts)
 
+    def _weigh_cells(self) -> None:
+        """Find the cells that the single instance branch learns from, if healthy ones are known."""
+        healthy = reference_class(self.classes, self.settings.reference_class)
+        if healthy is not None:
+            is_healthy = [bag.label == healthy for bag in self._bags]
+            with self._randomness, torch.no_grad():
+                self._cell_weights = guiding_weights(self._features, is_healthy)
+
     def _fit_components(self) -> None:
         """Find the main directions in which the training cells vary."""
         assert self._model.components is not None  # the settings ask for them
@@ -307,13 +320,13 @@ class Trainer:
         steps = torch.split(order, self.settings.bags_per_step)
         for step, bags in enumerate(steps):
             self._set_learning_rate(epoch + step / len(steps))
-            features, offsets = self._pack(bags.tolist())
+            features, offsets, cell_weights = self._pack(bags.tolist())
             output = self._model(features, offsets)
             targets = self._targets[bags].to(output.logits.device)
-            mil, sic = bag_losses(output, offsets, targets, self.settings)
-            losses = combined_loss(mil, sic, epoch, self.settings)
+            mil, sic = bag_losses(output, offsets, targets, self.settings, cell_weights)
+            losses = combined_loss(mil, sic, epoch, self.settings, cell_weights is not None)
             if self.settings.exclusion > 0:
-                other = exclusion_loss(output, offsets, targets)
+                other = exclusion_loss(output, offsets, targets, self._model.silent)
                 losses = losses + self.settings.exclusion * other
             weights = self._weights[bags].to(losses.device)
             self._optimiser.zero_grad()
@@ -342,13 +355,17 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = share * self.settings.learning_rate
 
-    def _pack(self, bags: list[int]) -> tuple[Tensor, list[int]]:
-        """Return some bags' cells on one axis, a few cells left out at random, and offsets."""
+    def _pack(self, bags: list[int]) -> tuple[Tensor, list[int], Tensor | None]:
+        """Return some bags' cells on one axis, a few left out at random, offsets and weights."""
         parts = [self._features[bag] for bag in bags]
+        weights = None if self._cell_weights is None else [self._cell_weights[bag] for bag in bags]
         if self.settings.cell_dropout > 0:
-            parts = [part[self._kept_cells(len(part)).to(part.device)] for part in parts]
+            kept = [self._kept_cells(len(part)).to(part.device) for part in parts]
+            parts = [part[cells] for part, cells in zip(parts, kept, strict=True)]
+            if weights is not None:
+                weights = [part[cells] for part, cells in zip(weights, kept, strict=True)]
         offsets = np.cumsum([0, *(len(part) for part in parts)]).tolist()
-        return packed(parts), offsets
+        return packed(parts), offsets, None if weights is None else torch.cat(weights)
 
     def _kept_cells(self, cells: int) -> Tensor:
         kept = max(1, round(cells * (1 - self.settings.cell_dropout)))

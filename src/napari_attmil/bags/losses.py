@@ -21,26 +21,41 @@ if TYPE_CHECKING:
 
 
 def bag_losses(
-    output: MILOutput, offsets: Sequence[int], targets: Tensor, settings: MILSettings
+    output: MILOutput,
+    offsets: Sequence[int],
+    targets: Tensor,
+    settings: MILSettings,
+    cell_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return (b,) L_MIL (eq. 5) and (b,) L_SIC (eq. 2), the latter a mean over each bag's cells."""
+    """Return (b,) L_MIL (eq. 5) and (b,) L_SIC (eq. 2), the latter a mean over each bag's cells.
+
+    The (n,) weights say how much each cell counts in that mean; all alike if None.
+    """
     lengths = bag_lengths(offsets)
     of_cell = targets.repeat_interleave(torch.tensor(lengths, device=targets.device))
     cells = class_loss(output.instance_logits, of_cell, settings.loss)
+    if cell_weights is not None:
+        cells = cells * cell_weights.to(cells.device)
     sic = torch.stack([bag.mean() for bag in torch.split(cells, lengths)])
     return class_loss(output.logits, targets, settings.loss), sic
 
 
-def exclusion_loss(output: MILOutput, offsets: Sequence[int], targets: Tensor) -> Tensor:
+def exclusion_loss(
+    output: MILOutput, offsets: Sequence[int], targets: Tensor, silent: int | None = None
+) -> Tensor:
     """Return (b,) by how much each bag's cells speak for other classes than the bag's.
 
     Mean over cells and other classes of log(1 + exp(logit)): the cross entropy of "this cell does
-    not belong to that class", which the bag's label makes true of every one of its cells.
+    not belong to that class", which the bag's label makes true of every one of its cells. A class
+    that no cell speaks for is left out.
     """
     lengths = bag_lengths(offsets)
     of_cell = targets.repeat_interleave(torch.tensor(lengths, device=targets.device))
     others = 1 - functional.one_hot(of_cell, output.instance_logits.shape[1])
-    speaks = (functional.softplus(output.instance_logits) * others).sum(1) / (others.sum(1))
+    if silent is not None:
+        others[:, silent] = 0
+    speaks = (functional.softplus(output.instance_logits) * others).sum(1)
+    speaks = speaks / others.sum(1).clamp(min=1)
     return torch.stack([bag.mean() for bag in torch.split(speaks, lengths)])
 
 
@@ -55,10 +70,13 @@ def class_loss(
     return functional.binary_cross_entropy(logits.softmax(1), truth, reduction="none").mean(1)
 
 
-def combined_loss(mil: Tensor, sic: Tensor, epoch: int, settings: MILSettings) -> Tensor:
+def combined_loss(
+    mil: Tensor, sic: Tensor, epoch: int, settings: MILSettings, guided: bool = False
+) -> Tensor:
     """Return L = (1 - beta^E) L_MIL + beta^E L_SIC (eq. 8), E counted from 0.
 
-    Methods with one branch have that branch's loss throughout.
+    Methods with one branch have that branch's loss throughout. For a branch that odd cells guide
+    beta is the settings' `guidance`.
     """
     if METHODS[settings.method].pooling is None:
         return sic
@@ -66,7 +84,7 @@ def combined_loss(mil: Tensor, sic: Tensor, epoch: int, settings: MILSettings) -
         return mil
     is_max = METHODS[settings.method].pooling == "max"
     beta = settings.beta_max_pooling if is_max else settings.beta
-    share = beta**epoch
+    share = (settings.guidance if guided else beta) ** epoch
     return (1 - share) * mil + share * sic
 
 

@@ -67,6 +67,10 @@ class Pooling(nn.Module, ABC):
     least_weight = 0.0
     """What is added to all cells' weights before they are scaled to sum to 1 over a bag."""
 
+    silent: int | None = None
+    """A class that no cell speaks for: a bag is of it if no cell speaks for another. Poolings that
+    judge cells can have one."""
+
     head: nn.Linear
 
     def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
@@ -187,8 +191,16 @@ class TopPooling(Pooling):
 
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
         own = embeddings @ self.head.weight.T
+        weight = (own + self.head.bias).detach().sigmoid()
+        if self.silent is not None:
+            own = own.index_fill(1, torch.tensor([self.silent], device=own.device), 0)
         chosen = per_bag(partial(_top, shares=self.shares), own.detach(), lengths)
-        return Pooled(own * chosen, (own + self.head.bias).detach().sigmoid())
+        contribution = own * chosen
+        if self.silent is not None:
+            # The same for all classes changes no probability: what speaks for one class speaks
+            # against the others, the silent one too.
+            contribution = contribution - contribution.mean(1, keepdim=True)
+        return Pooled(contribution, weight)
 
 
 class MultiScaleTopPooling(TopPooling):
