@@ -39,6 +39,7 @@ def test_cells_that_no_healthy_sample_has_count_most(
         if bag.label == HEALTHY:
             assert (weight == 1).all()
         else:
+            assert bag.altered is not None
             assert set(np.argsort(-weight.numpy())[:3]) == set(np.flatnonzero(bag.altered))
 
 

@@ -29,8 +29,8 @@ ODD_SHARE: Final = 0.05
 """Over this share of a sample's cells, the most unlike first, what makes odd cells count more falls
 to 1/e."""
 SHARED_ALIKE: Final = 0.8
-"""Of the weight of a sample, what all of its cells share alike: a disease need not look odd. Chosen,
-as the settings' `guidance`, on the cohort "development" of `benchmarks/planted_cells.py`."""
+"""Of the weight of a sample, what all of its cells share alike: a disease need not look odd.
+Chosen, as the settings' `guidance`, on the cohort "development" of `benchmarks/planted_cells.py`."""
 
 
 def guiding_weights(features: Sequence[Tensor], is_healthy: Sequence[bool]) -> list[Tensor]:
