@@ -30,7 +30,7 @@ ODD_SHARE: Final = 0.05
 to 1/e."""
 SHARED_ALIKE: Final = 0.8
 """Of the weight of a sample, what all of its cells share alike: a disease need not look odd.
-Chosen, as the settings' `guidance`, on the cohort "development" of `benchmarks/planted_cells.py`."""
+Chosen with the settings' `guidance`, on the cohort "development" of `planted_cells.py`."""
 
 
 def guiding_weights(features: Sequence[Tensor], is_healthy: Sequence[bool]) -> list[Tensor]:
