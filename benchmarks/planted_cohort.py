@@ -142,7 +142,7 @@ def planted_draws(
             here = fold_of_cell == fold
             for number in range(plan.samples):
                 rows = _draw(cells, here, label, plan, rng)
-                bag = _bag(cells, rows, f"{label}-{patient + 1:02}", number + 1, label)
+                bag = bag_of_rows(cells, rows, f"{label}-{patient + 1:02}", number + 1, label)
                 yield bag, fold, rows
 
 
@@ -177,9 +177,10 @@ def _draw(
     return drawn
 
 
-def _bag(
+def bag_of_rows(
     cells: TypedCells, rows: npt.NDArray[np.intp], patient: str, number: int, label: str
 ) -> Bag:
+    """Return a sample of the cells in some rows."""
     return Bag(
         features=np.asarray(cells.features[rows]),
         cell_id=np.arange(1, len(rows) + 1),

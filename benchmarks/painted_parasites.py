@@ -1,0 +1,186 @@
+"""Few cells in a hundred carry a parasite, and every patient has images of their own.
+
+    python benchmarks/painted_parasites.py [--rate 0.05] [--patients 24] [--seeds 2]
+
+Rings, growing parasites and schizonts are painted into real normal cells (Chula RBC-12), one in
+five; a patient is some of these images. The sick have a few of their painted cells, the healthy
+none, so that stain and smear tell nothing. No cell, and no image, is in two patients. Beside the
+project's default stand its settings without what compares cells with healthy ones.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import platformdirs
+from planted_cohort import CHULA, FOLDS, NORMAL, TypedCells, bag_of_rows, typed_cells
+from reporting import parser, report
+from scipy.ndimage import gaussian_filter
+from skimage import io
+
+from napari_attmil.bags.evaluation import cross_validate
+from napari_attmil.bags.evaluation_report import write_report
+from napari_attmil.cells.detector import Detector
+from napari_attmil.device import choose_device
+from napari_attmil.presets import mil_preset
+from napari_attmil.settings import EvaluationSettings, FeatureSettings
+
+if TYPE_CHECKING:
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.device import Device
+
+PARASITE: Final = "parasite"
+PAINTED_SHARE: Final = 0.2
+CELL_PX: Final = 40
+FINER: Final = 4
+MIN_LABELLED_CELLS: Final = 60
+INK: Final = np.array([0.42, 0.28, 0.55])
+"""Of the background's red, green and blue, what a stained parasite leaves."""
+VARIANTS: Final[dict[str, dict[str, Any]]] = {
+    "default": {},
+    "without guidance": {"guidance": 0},
+    "without guidance, healthy as any class": {"guidance": 0, "healthy_is_the_rest": False},
+}
+
+
+def parasite(rng: np.random.Generator, side: float) -> np.ndarray:
+    """Return (h, w) opacity, 0 to 1, of one parasite in a cell of `side` pixels."""
+    points = round(side) * FINER
+    y, x = np.mgrid[:points, :points] / FINER - side / 2
+    centre = rng.uniform(-0.13, 0.13, 2) * side
+    x, y = x - centre[0], y - centre[1]
+    stage = rng.choice(3, p=[0.55, 0.35, 0.1])
+    opacity = np.zeros_like(x)
+    if stage == 0:  # a ring with a dot
+        radius, turn = rng.uniform(0.1, 0.18) * side, rng.uniform(0, 2 * np.pi)
+        width = rng.uniform(0.025, 0.05) * side
+        opacity = 0.6 * np.exp(-(((np.hypot(x, y) - radius) / width) ** 2))
+        dots = [(radius * np.cos(turn), radius * np.sin(turn), rng.uniform(0.045, 0.07), 0.95)]
+    elif stage == 1:  # a growing one
+        dots = [
+            (*rng.normal(0, 0.06, 2) * side, rng.uniform(0.07, 0.16), rng.uniform(0.4, 0.7))
+            for _ in range(4)
+        ]
+        dots.append((0.0, 0.0, 0.06, 0.95))
+    else:  # a schizont
+        dots = [
+            (*rng.uniform(-0.2, 0.2, 2) * side, rng.uniform(0.035, 0.05), 0.9)
+            for _ in range(rng.integers(6, 14))
+        ]
+    for left, top, size, dark in dots:
+        opacity = np.maximum(opacity, dark * (np.hypot(x - left, y - top) < size * side))
+    fine = gaussian_filter(opacity, 0.7 * FINER)
+    return np.asarray(fine.reshape(points // FINER, FINER, -1, FINER).mean((1, 3)))
+
+
+def paint(folder: Path) -> None:
+    """Write the images with parasites, and the cells' table as Chula's."""
+    rng, rows = np.random.default_rng(0), []
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for name, cells in pd.read_csv(CHULA / "cells.csv").groupby("image"):
+        if len(cells) < MIN_LABELLED_CELLS:
+            continue
+        image = io.imread(CHULA / "images" / str(name))[..., :3].astype(float)
+        ink = np.percentile(image, 90, axis=(0, 1)) * INK
+        for x, y, kind in cells[["x", "y", "cell_type"]].itertuples(index=False):
+            if kind == NORMAL and rng.random() < PAINTED_SHARE:
+                opacity = parasite(rng, CELL_PX * rng.uniform(0.9, 1.1))
+                kind = PARASITE if _blend(image, opacity, ink, x, y) else "cut off"
+            rows.append((name, x, y, kind))
+        io.imsave(folder / "images" / str(name), image.clip(0, 255).astype(np.uint8))
+    table = pd.DataFrame(rows, columns=["image", "x", "y", "cell_type"])
+    table.to_csv(folder / "cells.csv", index=False)
+
+
+def _blend(image: np.ndarray, opacity: np.ndarray, ink: np.ndarray, x: int, y: int) -> bool:
+    """Paint one parasite around a point; return whether it lies within the image."""
+    height, width = opacity.shape
+    top, left = int(y) - height // 2, int(x) - width // 2
+    part = image[max(top, 0) : top + height, max(left, 0) : left + width]
+    if part.shape[:2] != opacity.shape:
+        return False
+    part[:] += (np.minimum(part, ink) - part) * opacity[..., None]
+    return True
+
+
+def cohort(
+    cells: TypedCells, patients: int, rate: float, seed: int
+) -> tuple[list[Bag], np.ndarray]:
+    """Return one sample a patient, half of them sick, and (n,) their folds."""
+    rng = np.random.default_rng(seed)
+    is_normal, is_sick = cells.cell_type == NORMAL, cells.cell_type == PARASITE
+    names = np.unique(cells.image[is_normal | is_sick])
+    sizes = {name: int((is_normal & (cells.image == name)).sum()) for name in names}
+    taken: list[list[str]] = [[] for _ in range(2 * patients)]
+    for name in sorted(rng.permutation(names), key=lambda name: -sizes[name]):
+        min(taken, key=lambda own: sum(sizes[n] for n in own)).append(name)
+    bags, folds = [], []
+    for number, place in enumerate(rng.permutation(2 * patients)):
+        own = np.isin(cells.image, taken[place])
+        rows = rng.permutation(np.flatnonzero(own & is_normal))
+        label = "malaria" if number % 2 else "healthy"
+        if label == "malaria":
+            infected = rng.permutation(np.flatnonzero(own & is_sick))
+            infected = infected[: max(1, rng.binomial(len(rows), rate))]
+            rows = np.concatenate([rows[len(infected) :], infected])
+        bags.append(bag_of_rows(cells, rng.permutation(rows), f"{label}-{number}", 1, label))
+        folds.append(number // 2 % FOLDS)
+    return bags, np.array(folds)
+
+
+def figures_of(bags: list[Bag], folds: np.ndarray, changes: dict[str, Any], device: Device) -> Any:
+    """Return what the report says of single models, three of different seeds a fold."""
+    evaluation = EvaluationSettings(runs=3, methods=("mil-multi-top-sic",), ensemble=False)
+    settings = mil_preset("default", **changes)
+    result = None
+    for step in cross_validate(bags, settings, evaluation, device, folds):
+        result = step.result
+    assert result is not None  # the last progress value has it
+    with tempfile.TemporaryDirectory() as scratch:
+        return write_report(result, Path(scratch), [])["methods"]["mil-multi-top-sic"]
+
+
+def row(name: str, figures: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return means over the cohorts."""
+    found = {
+        "accuracy": [one["accuracy"]["mean"] for one in figures],
+        "AUROC": [one["auroc"]["mean"] for one in figures],
+    }
+    for measure in ("instance_auroc", "instance_ap"):
+        title = measure.replace("_", " ")
+        found[title] = [one["attribution"]["attention"][measure]["mean"] for one in figures]
+    return {"settings": name} | {title: float(np.mean(values)) for title, values in found.items()}
+
+
+def main() -> None:
+    """Cross-validate on a few cohorts with each of the settings."""
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--rate", type=float, default=0.05, help="share of infected cells")
+    arguments.add_argument("--patients", type=int, default=24, help="of each class")
+    arguments.add_argument("--seeds", type=int, default=2, help="cohorts")
+    cache = platformdirs.user_cache_path("napari-attmil") / "parasites"
+    arguments.add_argument("--cache", type=Path, default=cache)
+    asked = arguments.parse_args()
+    device = choose_device(asked.device)
+    if not (asked.cache / "cells.csv").is_file():
+        paint(asked.cache)
+    cells = typed_cells(Detector.load(None, device), FeatureSettings(), asked.cache, asked.cache)
+    cohorts = [cohort(cells, asked.patients, asked.rate, seed) for seed in range(asked.seeds)]
+    rows = []
+    for name, changes in VARIANTS.items():
+        rows.append(row(name, [figures_of(*one, changes, device) for one in cohorts]))
+        print(rows[-1], flush=True)
+    bags = [bag for one, _ in cohorts for bag in one]
+    title = (
+        f"Painted parasites, {asked.rate:.0%} of {np.median([len(bag) for bag in bags]):.0f} cells,"
+        f" {asked.patients} patients a class, {asked.seeds} cohorts"
+    )
+    report(title, rows, asked.out)
+
+
+if __name__ == "__main__":
+    main()
