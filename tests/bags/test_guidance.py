@@ -73,6 +73,15 @@ def test_odd_cells_guide_only_where_healthy_samples_are_known(
     ), "the methods of Table 1 keep the paper's branch"
 
 
+def test_a_fold_without_healthy_samples_is_trained_without_guidance(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    sick = [bag for bag in planted_bags if bag.label != HEALTHY]
+    settings = small.replace(reference_class=HEALTHY, epochs=1)
+    trainer = Trainer(sick, settings, cpu, classes=("a", "b", "c"))
+    assert np.isfinite(next(iter(trainer.epochs())).loss)
+
+
 def test_what_speaks_for_no_class_speaks_for_healthy(
     small: MILSettings, make_bag: Callable[..., Bag]
 ) -> None:

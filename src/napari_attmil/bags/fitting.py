@@ -300,8 +300,8 @@ class Trainer:
     def _weigh_cells(self) -> None:
         """Find the cells that the single instance branch learns from, if healthy ones are known."""
         healthy = reference_class(self.classes, self.settings.reference_class)
-        if healthy is not None:
-            is_healthy = [bag.label == healthy for bag in self._bags]
+        is_healthy = [bag.label == healthy for bag in self._bags]
+        if any(is_healthy):
             with self._randomness, torch.no_grad():
                 self._cell_weights = guiding_weights(self._features, is_healthy)
 
