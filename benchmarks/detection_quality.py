@@ -69,10 +69,12 @@ def usual_settings(rng: np.random.Generator) -> SimulationSettings:
     )
 
 
-def simulated_poor(beyond: float, count: int) -> Iterator[tuple[np.ndarray, Any, Any]]:
+def simulated_poor(
+    beyond: float, count: int, seed: tuple[int, ...] = (77,)
+) -> Iterator[tuple[np.ndarray, Any, Any]]:
     """Yield poor unstained fields; see `draw_rough_appearance`."""
     for index in range(count):
-        rng = np.random.default_rng([77, index])
+        rng = np.random.default_rng([*seed, index])
         settings = usual_settings(rng)
         field = simulate_image(settings, rng, appearance=draw_rough_appearance(rng, beyond))
         yield field.image, field.xyxy, NOTHING

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from detection_quality import usual_settings
+from detection_quality import simulated_poor
+from finetuning import DIAMETER_PX, score
 from reporting import parser, report
 from scipy import stats
 
@@ -25,41 +26,27 @@ from napari_attmil.cells.augmentation import LabelledImage
 from napari_attmil.cells.detector import Detector
 from napari_attmil.cells.finetuning import finetune
 from napari_attmil.cells.queue import rank_images
-from napari_attmil.cells.scoring import DetectionScore, ScoredImage, average_precision
 from napari_attmil.device import Device, choose_device
-from napari_attmil.images.appearance import draw_rough_appearance
-from napari_attmil.images.simulation import simulate_image
 from napari_attmil.settings import DetectionSettings, FinetuneSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_attmil.cells.scoring import DetectionScore
+
 STUDY_IMAGES, TEST_IMAGES = 60, 20
 BEYOND = 0.25
-GIVEN_SIZE = DetectionSettings(cell_diameter_px=50.0)
-NOTHING = np.empty((0, 4), dtype=np.float32)
+GIVEN_SIZE = DetectionSettings(cell_diameter_px=DIAMETER_PX)
 ORDERS = ("queue", "random")
 
 
 def poor_fields(count: int, seed: int, part: int) -> list[LabelledImage]:
     """Return labelled fields, each poor in its own way."""
-    images = []
-    for index in range(count):
-        rng = np.random.default_rng([seed, part, index])
-        settings = usual_settings(rng)
-        field = simulate_image(settings, rng, appearance=draw_rough_appearance(rng, BEYOND))
-        images.append(LabelledImage(field.image, field.xyxy, stained=False, name=f"{index:02d}"))
-    return images
-
-
-def score(detector: Detector, images: Sequence[LabelledImage]) -> DetectionScore:
-    """Return average precision, boxes of low scores included."""
-    settings = GIVEN_SIZE.model_copy(update={"min_score": 0.05})
-    scored = []
-    for image in images:
-        boxes = detector.detect([image.grey], settings)
-        scored.append(ScoredImage(boxes.xyxy, boxes.score, image.xyxy, NOTHING))
-    return average_precision(scored)
+    fields = simulated_poor(BEYOND, count, (seed, part))
+    return [
+        LabelledImage(image, xyxy, stained=False, name=f"{index:02d}")
+        for index, (image, xyxy, _) in enumerate(fields)
+    ]
 
 
 def rows_of_seed(
@@ -69,7 +56,8 @@ def rows_of_seed(
     study, test = poor_fields(STUDY_IMAGES, seed, 0), poor_fields(TEST_IMAGES, seed, 1)
     shipped = Detector.load(None, device)
     found = [shipped.detect([image.grey], GIVEN_SIZE).score for image in study]
-    ranked = {"queue": rank_images(found), "random": np.random.default_rng(seed).permutation(60)}
+    at_random = np.random.default_rng(seed).permutation(STUDY_IMAGES)
+    ranked = {"queue": rank_images(found), "random": at_random}
     done = {(row["seed"], row["order"], row["images"]) for row in known}
     if (seed, "none", 0) not in done:
         yield row_of(seed, "none", 0, score(shipped, test))

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from napari_attmil.cells.boxes import FloatArray, IntArray
 
 KIND = "classifier"
-BEFORE_THEY_WERE: Final = {"guidance": 0, "healthy_is_the_rest": False}
-"""What model files of earlier versions do not say of their settings."""
+UNSAID_BY_OLDER_FILES: Final = {"guidance": 0, "healthy_is_the_rest": False}
+"""Settings that came later, as they are where a model file does not say."""
 LEARNT_FROM = (
     "The classifier was trained on a patient or sample of this name: if it is the same one, this "
     "shows what it has learnt, not how well it does on a new patient."
@@ -235,7 +235,7 @@ class Classifier:
         settings, device = checkpoint.settings, device or choose_device()
         try:
             classes = tuple(str(name) for name in settings["classes"])
-            mil = MILSettings(**(BEFORE_THEY_WERE | settings["mil"]))
+            mil = MILSettings(**(UNSAID_BY_OLDER_FILES | settings["mil"]))
             features = FeatureSettings(**settings["features"])
             certainty = Certainty.from_json(settings["certainty"])
             models = []

@@ -360,10 +360,9 @@ class Trainer:
         parts = [self._features[bag] for bag in bags]
         weights = None if self._cell_weights is None else [self._cell_weights[bag] for bag in bags]
         if self.settings.cell_dropout > 0:
-            kept = [self._kept_cells(len(part)).to(part.device) for part in parts]
-            parts = [part[cells] for part, cells in zip(parts, kept, strict=True)]
-            if weights is not None:
-                weights = [part[cells] for part, cells in zip(weights, kept, strict=True)]
+            kept = [self._kept_cells(len(part)) for part in parts]
+            parts = _rows_of(parts, kept)
+            weights = None if weights is None else _rows_of(weights, kept)
         offsets = np.cumsum([0, *(len(part) for part in parts)]).tolist()
         return packed(parts), offsets, None if weights is None else torch.cat(weights)
 
@@ -375,6 +374,11 @@ class Trainer:
         if loss < min(self._fit_losses, default=math.inf):
             state = self._model.state_dict()
             self._best_weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
+
+
+def _rows_of(parts: Sequence[Tensor], rows: Sequence[Tensor]) -> list[Tensor]:
+    """Return some rows of each part, wherever it lies."""
+    return [part[chosen.to(part.device)] for part, chosen in zip(parts, rows, strict=True)]
 
 
 class _Sums:

@@ -3,6 +3,9 @@
 A sample's label is wrong for most of its cells: nine of ten cells of a patient are normal. The
 branch that helps early in training (paper, section 2.4) teaches it to all of them alike. Where
 samples of healthy people are known it is taught more to the cells that they do not have.
+
+How odd a cell is, is its distance to the nearest healthy cells. `anomaly.AnomalyScore` asks for the
+distance to one Gaussian instead, which finds parasites painted into normal cells less well.
 """
 
 from __future__ import annotations
