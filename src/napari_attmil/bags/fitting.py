@@ -13,11 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
-from napari_attmil.bags.classifier import Classifier, as_tensor, names_learnt, new_model
-from napari_attmil.bags.components import MOST_CELLS
+from napari_attmil.bags.classifier import Classifier, names_learnt, new_model
 from napari_attmil.bags.convolution import packed
-from napari_attmil.bags.guidance import guiding_weights
 from napari_attmil.bags.losses import (
     bag_losses,
     bag_weights,
@@ -26,12 +23,8 @@ from napari_attmil.bags.losses import (
     rate_share,
     should_stop,
 )
-from napari_attmil.bags.resident_features import (
-    feature_statistics,
-    fixed_part_if_it_fits,
-    loaded_bags,
-    on_device,
-)
+from napari_attmil.bags.preparation import PreparedCells, copy_fitted, prepare
+from napari_attmil.bags.resident_features import loaded_bags
 from napari_attmil.bags.training_state import (
     Randomness,
     TrainingState,
@@ -39,7 +32,6 @@ from napari_attmil.bags.training_state import (
 )
 from napari_attmil.checkpoints import moments_of, set_moments
 from napari_attmil.device import Device, choose_device, is_out_of_memory
-from napari_attmil.images.cohort import reference_class
 from napari_attmil.settings import MILSettings, UserError
 
 if TYPE_CHECKING:
@@ -125,8 +117,7 @@ class Trainer:
         channels = int(bags[0].features.shape[1])
         self._model = new_model(self.classes, self.settings, self._device, channels)
         self._randomness = Randomness(self.settings.seed, self._device)
-        self._cell_weights: list[Tensor] | None = None
-        self._features = self._prepare() if alike is None else self._prepared_by(alike)
+        self._cells = self._prepared() if alike is None else self._prepared_by(alike)
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -257,61 +248,14 @@ class Trainer:
             "device": f"{self._device.torch().type} {self._device.precision}",
         }
 
-    def _prepare(self) -> list[Tensor]:
-        """Fit all that does not learn, and return the features as the training takes them."""
-        features = [as_tensor(bag.features) for bag in self._bags]
-        self._features = on_device(features, self._device)
-        if self.settings.standardise:
-            self._model.set_standardisation(*feature_statistics(self._features, self._model.recipe))
-        if self._model.anomaly is not None:
-            self._fit_anomaly()
-        if self._model.components is not None:
-            self._fit_components()
-        if self._model.judges_cells and self._model.method.sic and self.settings.guidance > 0:
-            self._weigh_cells()
-        return fixed_part_if_it_fits(self._features, self._model)
+    def _prepared(self) -> PreparedCells:
+        with self._randomness:
+            return prepare(self._model, self._bags, self.classes)
 
-    def _prepared_by(self, other: Trainer) -> list[Tensor]:
+    def _prepared_by(self, other: Trainer) -> PreparedCells:
         """Take over what another trainer of the same bags has fitted and prepared."""
-        fitted = zip(self._model.buffers(), other._model.buffers(), strict=True)
-        with torch.no_grad():
-            for mine, others in fitted:
-                mine.copy_(others)
-        self._cell_weights = other._cell_weights
-        return other._features
-
-    def _fit_anomaly(self) -> None:
-        """Fit what is normal to the cells of the healthy samples."""
-        healthy = reference_class(self.classes, self.settings.reference_class)
-        if healthy is None:
-            raise UserError(
-                "Anomaly-aware attention measures how far cells are from those of healthy samples, "
-                f"but none of the classes {', '.join(self.classes)} is called healthy or control; "
-                "name the reference class, or choose another method."
-            )
-        recipe, parts = self._model.recipe, []
-        for bag, features in zip(self._bags, self._features, strict=True):
-            if bag.label == healthy:
-                for part in torch.split(features, CELLS_AT_ONCE):
-                    parts.append(recipe.map_means(recipe.prepared(part).float()))
-        assert self._model.anomaly is not None  # the method has it
-        self._model.anomaly.fit(parts)
-
-    def _weigh_cells(self) -> None:
-        """Find the cells that the single instance branch learns from, if healthy ones are known."""
-        healthy = reference_class(self.classes, self.settings.reference_class)
-        is_healthy = [bag.label == healthy for bag in self._bags]
-        if any(is_healthy):
-            with self._randomness, torch.no_grad():
-                self._cell_weights = guiding_weights(self._features, is_healthy)
-
-    def _fit_components(self) -> None:
-        """Find the main directions in which the training cells vary."""
-        assert self._model.components is not None  # the settings ask for them
-        step = -(-sum(map(len, self._features)) // MOST_CELLS)
-        with self._randomness, torch.no_grad():
-            few = torch.cat([self._model.standardised(bag[::step]) for bag in self._features])
-            self._model.components.fit(few)
+        copy_fitted(self._model, other._model)
+        return other._cells
 
     def _epoch(self, epoch: int) -> EpochProgress:
         self._model.train()
@@ -357,8 +301,10 @@ class Trainer:
 
     def _pack(self, bags: list[int]) -> tuple[Tensor, list[int], Tensor | None]:
         """Return some bags' cells on one axis, a few left out at random, offsets and weights."""
-        parts = [self._features[bag] for bag in bags]
-        weights = None if self._cell_weights is None else [self._cell_weights[bag] for bag in bags]
+        parts = [self._cells.features[bag] for bag in bags]
+        weights = (
+            None if self._cells.weights is None else [self._cells.weights[bag] for bag in bags]
+        )
         if self.settings.cell_dropout > 0:
             kept = [self._kept_cells(len(part)) for part in parts]
             parts = _rows_of(parts, kept)
