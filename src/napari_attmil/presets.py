@@ -14,6 +14,7 @@ _PUBLISHED: Final[dict[str, Any]] = {
     "components": 0,
     "exclusion": 0,
     "guidance": 0,
+    "guidance_rounds": 0,
     "healthy_is_the_rest": False,
     "schedule": "constant",
     "embedding_size": 500,

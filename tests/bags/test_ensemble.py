@@ -221,7 +221,7 @@ def test_a_sample_that_was_learnt_from_is_told_apart_from_a_new_one(
 def test_no_classifier_before_the_first_epoch(
     planted_bags: list[Bag], quick: MILSettings, cpu: Device
 ) -> None:
-    with pytest.raises(UserError, match="let at least one epoch finish"):
+    with pytest.raises(UserError, match="let at least one epoch of the first model finish"):
         _ = EnsembleTrainer(planted_bags, quick, TWO, cpu).best
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_attmil.bags import ensemble as ensemble_module
 from napari_attmil.bags import evaluation as evaluation_module
-from napari_attmil.bags import evaluation_rows as rows_module
 from napari_attmil.bags.evaluation import Evaluation, cross_validate
 from napari_attmil.bags.evaluation_outcome import Outcome
 from napari_attmil.bags.evaluation_report import evaluation_report
@@ -79,7 +79,7 @@ def test_no_patient_is_ever_trained_on_and_tested(
             tested.append([])
             super().__init__(bags, settings, *others)
 
-    monkeypatch.setattr(rows_module, "Trainer", Watched)
+    monkeypatch.setattr(ensemble_module, "Trainer", Watched)
     *_, last = cross_validate(bags, quick.replace(epochs=1), PLAN, cpu)
     fold = last.result.fold
     assert fold.min() == 0

@@ -118,7 +118,7 @@ def test_the_best_classifier_is_that_of_the_lowest_loss_so_far(
 def test_before_the_first_epoch_there_is_no_classifier(
     planted_bags: list[Bag], small: MILSettings, cpu: Device
 ) -> None:
-    with pytest.raises(UserError, match="let at least one epoch finish"):
+    with pytest.raises(UserError, match="let at least one epoch of the first model finish"):
         _ = Trainer(planted_bags, small, cpu).best
 
 

@@ -10,7 +10,7 @@ from napari_attmil.bags.attention_mil import AttentionMIL
 from napari_attmil.bags.classifier import Classifier, as_tensor
 from napari_attmil.bags.embeddings import profile
 from napari_attmil.bags.fitting import Trainer
-from napari_attmil.bags.guidance import guiding_weights
+from napari_attmil.bags.guidance import ALIKE_BY_ODDNESS, agreed_score, oddness, weights_by_rank
 from napari_attmil.bags.losses import exclusion_loss
 from napari_attmil.checkpoints import load_checkpoint, save_checkpoint
 from napari_attmil.presets import mil_preset
@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 HEALTHY = "a"
 
 
+def weights_of(features: list[torch.Tensor], bags: list[Bag]) -> list[torch.Tensor]:
+    odd = oddness(features, [bag.label == HEALTHY for bag in bags])
+    return [weights_by_rank(score, ALIKE_BY_ODDNESS) for score in odd]
+
+
 @pytest.fixture
 def weights(planted_bags: list[Bag]) -> list[torch.Tensor]:
-    features = [as_tensor(bag.features) for bag in planted_bags]
-    return guiding_weights(features, [bag.label == HEALTHY for bag in planted_bags])
+    return weights_of([as_tensor(bag.features) for bag in planted_bags], planted_bags)
 
 
 def test_cells_that_no_healthy_sample_has_count_most(
@@ -51,9 +55,15 @@ def test_profiles_give_the_weights_of_their_maps(
     planted_bags: list[Bag], weights: list[torch.Tensor]
 ) -> None:
     profiles = [profile(as_tensor(bag.features)) for bag in planted_bags]
-    again = guiding_weights(profiles, [bag.label == HEALTHY for bag in planted_bags])
+    again = weights_of(profiles, planted_bags)
     for bag, first, second in zip(planted_bags, weights, again, strict=True):
         assert set(first.topk(3).indices.tolist()) == set(second.topk(3).indices.tolist()), bag
+
+
+def test_a_cell_high_by_both_scores_is_before_those_high_by_one() -> None:
+    both = agreed_score(torch.tensor([9.0, 8, 1, 0, 2]), torch.tensor([9.0, 0, 1, 8, 2]))
+    assert both.argmax() == 0
+    assert both.argmin() == 2
 
 
 def test_odd_cells_guide_only_where_healthy_samples_are_known(
@@ -114,7 +124,7 @@ def test_a_classifier_of_an_earlier_version_says_what_it_said(
     path = tmp_path / "old.safetensors"
     trainer.best.save(path)
     checkpoint = load_checkpoint(path, "classifier")
-    for name in ("guidance", "healthy_is_the_rest"):
+    for name in ("guidance", "guidance_rounds", "healthy_is_the_rest"):
         del checkpoint.settings["mil"][name]
     save_checkpoint(path, checkpoint)
     bag = planted_bags[-1]
@@ -125,4 +135,5 @@ def test_a_classifier_of_an_earlier_version_says_what_it_said(
 def test_published_presets_are_not_guided() -> None:
     for name in ("paper", "marrlab-code"):
         settings = mil_preset(name)
-        assert (settings.guidance, settings.healthy_is_the_rest) == (0, False)
+        assert (settings.guidance, settings.guidance_rounds) == (0, 0)
+        assert not settings.healthy_is_the_rest

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from napari_attmil.cells.boxes import FloatArray, IntArray
 
 KIND = "classifier"
-UNSAID_BY_OLDER_FILES: Final = {"guidance": 0, "healthy_is_the_rest": False}
+UNSAID_BY_OLDER_FILES: Final = {
+    "guidance": 0,
+    "guidance_rounds": 0,
+    "healthy_is_the_rest": False,
+}
 """Settings that came later, as they are where a model file does not say."""
 LEARNT_FROM = (
     "The classifier was trained on a patient or sample of this name: if it is the same one, this "

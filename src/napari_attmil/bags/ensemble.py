@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from napari_attmil.bags.certainty import NOT_CHECKED, Certainty, calibrate
+from napari_attmil.bags.cross_guidance import CrossGuidance
 from napari_attmil.bags.fitting import Trainer
+from napari_attmil.bags.inner_folds import inner_folds
 from napari_attmil.bags.resident_features import loaded_bags
 from napari_attmil.device import Device, choose_device
-from napari_attmil.images.cohort import patient_folds
-from napari_attmil.settings import EnsembleSettings, MILSettings, UserError
+from napari_attmil.settings import EnsembleSettings, MILSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,11 +22,18 @@ if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.bags.fitting import EpochProgress
-    from napari_attmil.images.cohort import Fold
 
 
 SEED_STEP = 10_000
 """Seeds of an ensemble's models lie so far apart; those of seeds 0 and 1 then share no model."""
+
+
+Stage = Literal["guidance", "model", "calibration"]
+TITLES: Final[dict[Stage, str]] = {
+    "guidance": "Finding telling cells",
+    "model": "Model",
+    "calibration": "Calibrating",
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,9 @@ class EnsembleProgress:
     ----------
     done, total
         Epochs of all trainings; one that stops early makes `done` jump.
-    is_calibration
-        Whether the training under way only serves to calibrate.
+    stage
+        What the training under way is for: to find the cells that the models learn most from, to
+        classify, or only to calibrate those that do.
     training, trainings
         Which of its kind it is, counted from 1, and how many of its kind there are.
     epoch
@@ -46,7 +55,7 @@ class EnsembleProgress:
 
     done: int
     total: int
-    is_calibration: bool
+    stage: Stage
     training: int
     trainings: int
     epoch: EpochProgress
@@ -54,8 +63,7 @@ class EnsembleProgress:
     @property
     def title(self) -> str:
         """What is under way, as a person says it: "Model 2 of 5", "Calibrating 3 of 15"."""
-        kind = "Calibrating" if self.is_calibration else "Model"
-        return f"{kind} {self.training} of {self.trainings}"
+        return f"{TITLES[self.stage]} {self.training} of {self.trainings}"
 
 
 class EnsembleTrainer:
@@ -103,11 +111,19 @@ class EnsembleTrainer:
         # Once for all trainings: their epochs then read features from memory.
         self._bags = loaded_bags(bags, self.settings) if bags else []
         self._trainer = self._new_trainer(self._bags, 0)  # Refuses what cannot be trained on.
-        self._folds, missing_because = _inner_folds(self._bags, self.ensemble)
+        folds, missing_because = (
+            inner_folds(self._bags, self.ensemble.folds)
+            if self.ensemble.calibrate
+            else ([], NOT_CHECKED)
+        )
+        self._held_out = [test for _, test in folds]
         self._certainty = Certainty(
             coverage=self.ensemble.coverage, missing_because=missing_because
         )
-        self._members: list[Classifier] = []
+        self._parts = [self._part(self._bags, self.ensemble.members)]
+        for train, _ in folds:
+            bags = [self._bags[row] for row in train]
+            self._parts.append(self._part(bags, self.ensemble.members_held_out))
         self._kept_in = kept_in
 
     def epochs(self) -> Iterator[EnsembleProgress]:
@@ -118,18 +134,15 @@ class EnsembleTrainer:
         UserError
             If a loss is not a number, or the device's memory is full.
         """
-        for member in range(self.ensemble.members):
-            yield from self._train(self._bags, member)
-            self._members.append(self._trainer.best)
+        yield from self._train(0)
         logits = np.empty((len(self._bags), len(self.classes)))
-        for number, (train, test) in enumerate(self._folds, start=1):
-            held_out: list[Classifier] = []
-            for member in range(self.ensemble.members_held_out):
-                yield from self._train([self._bags[row] for row in train], member, number)
-                held_out.append(self._trainer.best)
-            for row in test:
-                logits[row] = joined(held_out).logits(self._bags[row])
-        if self._folds:
+        for number, held_out in enumerate(self._held_out, start=1):
+            del self._trainer  # Its features leave the device before the next ones come.
+            self._trainer = self._new_trainer(self._parts[number].bags, 0)
+            yield from self._train(number)
+            for row in held_out:
+                logits[row] = joined(self._parts[number].trained).logits(self._bags[row])
+        if self._held_out:
             truth = [self.classes.index(bag.label or "") for bag in self._bags]
             patients = [bag.patient for bag in self._bags]
             self._certainty = calibrate(logits, truth, patients, self.ensemble.coverage)
@@ -143,7 +156,7 @@ class EnsembleTrainer:
         UserError
             If no epoch has been finished yet.
         """
-        members = self._members or [self._trainer.best]
+        members = self._parts[0].trained or [self._trainer.best]
         return replace(joined(members), certainty=self._certainty)
 
     def _new_trainer(self, bags: Sequence[Bag], member: int) -> Trainer:
@@ -152,25 +165,72 @@ class EnsembleTrainer:
         alike = self._trainer if member else None
         return Trainer(bags, settings, self._device, self.classes, alike)
 
-    def _train(self, bags: Sequence[Bag], member: int, fold: int = 0) -> Iterator[EnsembleProgress]:
-        """Train one model: on all samples (fold 0), or without those of an inner fold."""
-        if member or fold:
-            if not member:
-                del self._trainer  # Its features leave the device before the next ones come.
-            self._trainer = self._new_trainer(bags, member)
-        members, held_out = self.ensemble.members, self.ensemble.members_held_out
-        before = member if fold == 0 else members + (fold - 1) * held_out + member
-        epochs = self.settings.epochs
-        trainer, folder = self._trainer, self._kept_in
-        for epoch in trainer.epochs() if folder is None else trainer.epochs_kept_in(folder):
-            yield EnsembleProgress(
-                before * epochs + epoch.done,
-                (members + len(self._folds) * held_out) * epochs,
-                fold > 0,
-                (before - members if fold else before) + 1,
-                len(self._folds) * held_out if fold else members,
-                epoch,
-            )
+    def _part(self, bags: Sequence[Bag], members: int) -> _Part:
+        guidance = CrossGuidance(bags, self.settings, self._device, self.classes)
+        return _Part(bags, guidance, members, self.settings.epochs)
+
+    def _train(self, number: int) -> Iterator[EnsembleProgress]:
+        """Guide the models of a part, then train them; `_trainer` is the first of them."""
+        part = self._parts[number]
+        for training, epoch in part.guidance.epochs(self._trainer, self._kept_in):
+            yield self._progress(number, training, epoch)
+        for member in range(part.members):
+            if member:
+                self._trainer = self._new_trainer(part.bags, member)
+            for epoch in self._trainer.epochs_kept_in(self._kept_in):
+                yield self._progress(number, part.guidance.trainings + member, epoch)
+            part.trained.append(self._trainer.best)
+
+    def _progress(self, number: int, training: int, epoch: EpochProgress) -> EnsembleProgress:
+        """Return how all stands after an epoch of one of the trainings of a part."""
+        part, before = self._parts[number], self._parts[:number]
+        done = sum(other.epochs for other in before) + part.epochs_before(training) + epoch.done
+        total = sum(part.epochs for part in self._parts)
+        guiding = part.guidance.trainings
+        if number > 0:
+            place = sum(other.trainings for other in before[1:]) + training + 1
+            of = sum(other.trainings for other in self._parts[1:])
+            return EnsembleProgress(done, total, "calibration", place, of, epoch)
+        if training < guiding:
+            return EnsembleProgress(done, total, "guidance", training + 1, guiding, epoch)
+        place = training - guiding + 1
+        return EnsembleProgress(done, total, "model", place, part.members, epoch)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Models that are trained on the same samples, after those that guide them.
+
+    Attributes
+    ----------
+    bags
+        All samples of the training, or those outside an inner fold.
+    guidance
+        Finds the cells that the models learn most from.
+    members, member_epochs
+        How many models, and the epochs of each at most.
+    trained
+        Those that are ready.
+    """
+
+    bags: Sequence[Bag]
+    guidance: CrossGuidance
+    members: int
+    member_epochs: int
+    trained: list[Classifier] = field(default_factory=list)
+
+    @property
+    def trainings(self) -> int:
+        return self.guidance.trainings + self.members
+
+    @property
+    def epochs(self) -> int:
+        return self.epochs_before(self.trainings)
+
+    def epochs_before(self, training: int) -> int:
+        """Return how many epochs are over, at most, when one of the trainings begins."""
+        guiding = min(training, self.guidance.trainings)
+        return guiding * self.guidance.epochs_each + (training - guiding) * self.member_epochs
 
 
 def joined(members: Sequence[Classifier]) -> Classifier:
@@ -182,24 +242,3 @@ def joined(members: Sequence[Classifier]) -> Classifier:
             provenance[name] = [member.provenance.get(name) for member in members]
     models = tuple(model for member in members for model in member.models)
     return replace(first, models=models, provenance=provenance)
-
-
-def _inner_folds(bags: Sequence[Bag], ensemble: EnsembleSettings) -> tuple[list[Fold], str]:
-    """Return folds by patient, as many as asked for or as the smallest class has patients.
-
-    Beside them the reason why models that lack them are not calibrated.
-    """
-    if not ensemble.calibrate:
-        return [], NOT_CHECKED
-    patients, labels = [bag.patient for bag in bags], [bag.label for bag in bags]
-    of_class: dict[str | None, set[str]] = {}
-    for patient, label in zip(patients, labels, strict=True):
-        of_class.setdefault(label, set()).add(patient)
-    smallest = min(of_class, key=lambda label: len(of_class[label]))
-    if len(of_class[smallest]) < 2:
-        return [], f"class {smallest!r} has a single patient, so none could be held out."
-    try:
-        folds = min(ensemble.folds, len(of_class[smallest]))
-        return patient_folds((patients, labels), folds, seed=0), "the training was stopped early."
-    except UserError as error:
-        return [], str(error)  # A patient of two classes can be learnt from, but not held out.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.methods import METHODS
-from napari_attmil.settings import (
-    UserError,
-)
+from napari_attmil.settings import EnsembleSettings, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,11 +18,7 @@ if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.device import Device
     from napari_attmil.methods import Method
-    from napari_attmil.settings import (
-        EnsembleSettings,
-        EvaluationSettings,
-        MILSettings,
-    )
+    from napari_attmil.settings import EvaluationSettings, MILSettings
 
 RowKind = Literal["single", "ensemble", "shuffled-labels", "untrained"]
 
@@ -60,6 +54,10 @@ class Row:
     def is_control(self) -> bool:
         """Whether it must give chance."""
         return self.kind in ("shuffled-labels", "untrained")
+
+
+ONE_MODEL: Final = EnsembleSettings(members=1, calibrate=False)
+"""Rows of single models are trained as members of an ensemble are."""
 
 
 def evaluation_rows(settings: MILSettings, evaluation: EvaluationSettings) -> tuple[Row, ...]:
@@ -123,7 +121,8 @@ def trainer_of(
     elif row.kind == "untrained":
         # Standardised and read out as a trained one is, but where it began.
         settings = settings.replace(learning_rate=STANDSTILL_LEARNING_RATE, epochs=1)
-    return Trainer(bags, settings, device, classes)
+        return Trainer(bags, settings, device, classes)
+    return EnsembleTrainer(bags, settings, ONE_MODEL, device, classes)
 
 
 def shuffled_between_patients(bags: Sequence[Bag], seed: int) -> list[Bag]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from napari_attmil.bags.classifier import Classifier, names_learnt, new_model
 from napari_attmil.bags.convolution import packed
+from napari_attmil.bags.guidance import ALIKE_BY_ODDNESS, weights_by_rank
 from napari_attmil.bags.losses import (
     bag_losses,
     bag_weights,
@@ -93,7 +94,7 @@ class Trainer:
         Names of the classes, if there are more than these bags show; sorted labels if None.
     alike
         A trainer of the same bags and settings but for the seed: what it prepared before its
-        training is used again.
+        training is used again, and its guidance.
 
     Raises
     ------
@@ -118,6 +119,7 @@ class Trainer:
         self._model = new_model(self.classes, self.settings, self._device, channels)
         self._randomness = Randomness(self.settings.seed, self._device)
         self._cells = self._prepared() if alike is None else self._prepared_by(alike)
+        self._guidance = self._first_guidance() if alike is None else alike.guidance
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -156,6 +158,20 @@ class Trainer:
             yield replace(progress, best_loss=min(self._fit_losses))
 
     @property
+    def oddness(self) -> list[Tensor] | None:
+        """For each bag (n,) how unlike healthy cells its cells are; None if that is not known."""
+        return self._cells.oddness
+
+    @property
+    def guidance(self) -> list[Tensor] | None:
+        """For each bag (n,) how much its cells count for the SIC branch; None if all alike."""
+        return self._guidance
+
+    def guide(self, weights: Sequence[Tensor]) -> None:
+        """Let other cells count more for the SIC branch; for each bag (n,) weights of mean 1."""
+        self._guidance = list(weights)
+
+    @property
     def best(self) -> Classifier:
         """The classifier as it was after the epoch with the lowest loss so far.
 
@@ -165,7 +181,9 @@ class Trainer:
             If no epoch has been finished yet.
         """
         if self._best_weights is None:
-            raise UserError("There is no classifier yet; let at least one epoch finish.")
+            raise UserError(
+                "There is no classifier yet; let at least one epoch of the first model finish."
+            )
         channels = self._model.channels
         model = new_model(self.classes, self.settings, self._device, channels)
         model.load_state_dict(self._best_weights)
@@ -186,17 +204,20 @@ class Trainer:
             provenance=provenance,
         )
 
-    def epochs_kept_in(self, folder: Path) -> Iterator[EpochProgress]:
+    def epochs_kept_in(self, folder: Path | None) -> Iterator[EpochProgress]:
         """Train as `epochs` does; killed, the same training goes on from a minute before.
 
         The state lies in a file named after all that it depends on, so that no other training
-        ever takes it up. Whoever asked for it removes the folder.
+        ever takes it up. Whoever asked for it removes the folder. None keeps nothing.
 
         Raises
         ------
         UserError
             As `epochs`, or if the folder cannot be written.
         """
+        if folder is None:
+            yield from self.epochs()
+            return
         name = hashlib.blake2b(json.dumps(self._identity()).encode(), digest_size=12).hexdigest()
         path, saved_at = folder / f"{name}.safetensors", time.monotonic()
         if path.exists():
@@ -246,6 +267,7 @@ class Trainer:
             "classes": list(self.classes),
             "settings": self.settings.model_dump(mode="json"),
             "device": f"{self._device.torch().type} {self._device.precision}",
+            "guidance": None if self._guidance is None else _digest(self._guidance),
         }
 
     def _prepared(self) -> PreparedCells:
@@ -256,6 +278,11 @@ class Trainer:
         """Take over what another trainer of the same bags has fitted and prepared."""
         copy_fitted(self._model, other._model)
         return other._cells
+
+    def _first_guidance(self) -> list[Tensor] | None:
+        if self._cells.oddness is None:
+            return None
+        return [weights_by_rank(odd, ALIKE_BY_ODDNESS) for odd in self._cells.oddness]
 
     def _epoch(self, epoch: int) -> EpochProgress:
         self._model.train()
@@ -302,9 +329,7 @@ class Trainer:
     def _pack(self, bags: list[int]) -> tuple[Tensor, list[int], Tensor | None]:
         """Return some bags' cells on one axis, a few left out at random, offsets and weights."""
         parts = [self._cells.features[bag] for bag in bags]
-        weights = (
-            None if self._cells.weights is None else [self._cells.weights[bag] for bag in bags]
-        )
+        weights = None if self._guidance is None else [self._guidance[bag] for bag in bags]
         if self.settings.cell_dropout > 0:
             kept = [self._kept_cells(len(part)) for part in parts]
             parts = _rows_of(parts, kept)
@@ -320,6 +345,13 @@ class Trainer:
         if loss < min(self._fit_losses, default=math.inf):
             state = self._model.state_dict()
             self._best_weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
+
+
+def _digest(tensors: Sequence[Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    for tensor in tensors:
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _rows_of(parts: Sequence[Tensor], rows: Sequence[Tensor]) -> list[Tensor]:

@@ -1,8 +1,9 @@
-"""Which cells the single instance branch learns most from: those least like any healthy cell.
+"""Which cells the single instance branch learns most from.
 
 A sample's label is wrong for most of its cells: nine of ten cells of a patient are normal. The
 branch that helps early in training (paper, section 2.4) teaches it to all of them alike. Where
-samples of healthy people are known it is taught more to the cells that they do not have.
+samples of healthy people are known it is taught more to the cells that they do not have, and to
+those that models which never saw the patient take for the disease's (`cross_guidance`).
 
 How odd a cell is, is its distance to the nearest healthy cells. `anomaly.AnomalyScore` asks for the
 distance to one Gaussian instead, which finds parasites painted into normal cells less well.
@@ -18,9 +19,15 @@ from torch import Tensor
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.components import MOST_CELLS
 from napari_attmil.bags.embeddings import PROFILE_LENGTH, profile
+from napari_attmil.bags.pooling import POOLINGS
+from napari_attmil.images.cohort import reference_class
+from napari_attmil.methods import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.settings import MILSettings
 
 DIRECTIONS: Final = 32
 """Main directions in which cells are compared."""
@@ -31,13 +38,30 @@ HEALTHY_CELLS: Final = 5_000
 ODD_SHARE: Final = 0.05
 """Over this share of a sample's cells, the most unlike first, what makes odd cells count more falls
 to 1/e."""
-SHARED_ALIKE: Final = 0.8
-"""Of the weight of a sample, what all of its cells share alike: a disease need not look odd.
-Chosen with the settings' `guidance`, on the cohort "development" of `planted_cells.py`."""
+ALIKE_BY_ODDNESS: Final = 0.8
+"""Of the weight of a sample, what all of its cells share alike where only oddness tells them apart:
+a disease need not look odd. Chosen with the settings' `guidance`, on the cohort "development" of
+`planted_cells.py`."""
 
 
-def guiding_weights(features: Sequence[Tensor], is_healthy: Sequence[bool]) -> list[Tensor]:
-    """Return how much each cell counts for the single instance branch.
+def healthy_guides(
+    bags: Sequence[Bag], classes: Sequence[str], settings: MILSettings
+) -> list[bool] | None:
+    """Return which bags are of healthy people; None if the method, or the lack of them, forbids it.
+
+    Only methods that judge cells one by one are guided.
+    """
+    method = METHODS[settings.method]
+    judges = method.pooling is not None and POOLINGS[method.pooling].judges_cells
+    if not (judges and method.sic and settings.guidance > 0):
+        return None
+    healthy = reference_class(classes, settings.reference_class)
+    is_healthy = [bag.label == healthy for bag in bags]
+    return is_healthy if any(is_healthy) else None
+
+
+def oddness(features: Sequence[Tensor], is_healthy: Sequence[bool]) -> list[Tensor]:
+    """Return how far cells are from those of healthy samples.
 
     Parameters
     ----------
@@ -49,16 +73,38 @@ def guiding_weights(features: Sequence[Tensor], is_healthy: Sequence[bool]) -> l
     Returns
     -------
     list of (n,) float32
-        Mean 1 over each bag; 1 for all cells of healthy bags. In others they fall with the
-        rank of a cell by its distance from healthy cells.
+        Mean distance to the `NEIGHBOURS` nearest healthy cells; 0 in healthy bags.
     """
     places = _along_main_directions(features)
     healthy = torch.cat([p for p, normal in zip(places, is_healthy, strict=True) if normal])
     healthy = healthy[:: -(-len(healthy) // HEALTHY_CELLS)]
     return [
-        torch.ones(len(place), device=place.device) if normal else _by_rank(place, healthy)
+        place.new_zeros(len(place)) if normal else _distance(place, healthy)
         for place, normal in zip(places, is_healthy, strict=True)
     ]
+
+
+def weights_by_rank(score: Tensor, alike: float) -> Tensor:
+    """Return (n,) weights of mean 1 that fall with the rank of a cell, the largest score first.
+
+    Cells that score the same weigh the same; in a healthy sample all do.
+
+    Parameters
+    ----------
+    score
+        (n,) of the cells of one bag.
+    alike
+        Share of the weight that all cells get alike, 0 to 1.
+    """
+    if (score == score[0]).all():
+        return torch.ones_like(score)
+    odd = torch.exp(-_rank(score) / (ODD_SHARE * len(score)))
+    return alike + (1 - alike) * odd / odd.mean()
+
+
+def agreed_score(first: Tensor, second: Tensor) -> Tensor:
+    """Return (n,) a score whose order is that of the product of the ranks by two scores."""
+    return -torch.log1p(_rank(first)) - torch.log1p(_rank(second))
 
 
 def _along_main_directions(features: Sequence[Tensor]) -> list[Tensor]:
@@ -83,14 +129,16 @@ def _profiles(features: Tensor) -> Tensor:
     return (features if is_profile else profile(features)).float().flatten(1)
 
 
-def _by_rank(cells: Tensor, healthy: Tensor) -> Tensor:
+def _distance(cells: Tensor, healthy: Tensor) -> Tensor:
     nearest = min(NEIGHBOURS, len(healthy))
-    distance = torch.cat(
+    return torch.cat(
         [
             torch.cdist(part, healthy).topk(nearest, largest=False).values.mean(1)
             for part in cells.split(CELLS_AT_ONCE)
         ]
     )
-    rank = distance.argsort(descending=True).argsort().float()
-    odd = torch.exp(-rank / (ODD_SHARE * len(cells)))
-    return SHARED_ALIKE + (1 - SHARED_ALIKE) * odd / odd.mean()
+
+
+def _rank(score: Tensor) -> Tensor:
+    """Return (n,) float32 how many cells are before each, the largest score first."""
+    return score.argsort(descending=True).argsort().float()

@@ -1,4 +1,4 @@
-"""What a training fits before it learns: scales, directions, what is normal, which cells are odd."""
+"""What a training fits before it learns: scales, directions, what is normal, odd cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.classifier import as_tensor
 from napari_attmil.bags.components import MOST_CELLS
-from napari_attmil.bags.guidance import guiding_weights
+from napari_attmil.bags.guidance import healthy_guides, oddness
 from napari_attmil.bags.resident_features import (
     feature_statistics,
     fixed_part_if_it_fits,
@@ -36,13 +36,12 @@ class PreparedCells:
     ----------
     features
         For each bag its cells' features, as far as they can be computed before the training.
-    weights
-        For each bag (n,) how much each cell counts for the single instance branch; None if all
-        count alike.
+    oddness
+        For each bag (n,) how unlike healthy cells its cells are; None where it guides nothing.
     """
 
     features: list[Tensor]
-    weights: list[Tensor] | None
+    oddness: list[Tensor] | None
 
 
 def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) -> PreparedCells:
@@ -57,26 +56,25 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
     """
     settings = model.settings
     features = on_device([as_tensor(bag.features) for bag in bags], model.device)
-    healthy = reference_class(classes, settings.reference_class)
-    is_healthy = [bag.label == healthy for bag in bags]
     if settings.standardise:
         model.set_standardisation(*feature_statistics(features, model.recipe))
     if model.anomaly is not None:
+        healthy = reference_class(classes, settings.reference_class)
         if healthy is None:
             raise UserError(
                 "Anomaly-aware attention measures how far cells are from those of healthy samples, "
                 f"but none of the classes {', '.join(classes)} is called healthy or control; "
                 "name the reference class, or choose another method."
             )
-        _fit_anomaly(model, features, is_healthy)
+        _fit_anomaly(model, features, [bag.label == healthy for bag in bags])
     with torch.no_grad():
         if model.components is not None:
             step = -(-sum(map(len, features)) // MOST_CELLS)
             few = torch.cat([model.standardised(bag[::step]) for bag in features])
             model.components.fit(few)
-        guided = model.judges_cells and model.method.sic and settings.guidance > 0
-        weights = guiding_weights(features, is_healthy) if guided and any(is_healthy) else None
-    return PreparedCells(fixed_part_if_it_fits(features, model), weights)
+        is_healthy = healthy_guides(bags, classes, settings)
+        odd = None if is_healthy is None else oddness(features, is_healthy)
+    return PreparedCells(fixed_part_if_it_fits(features, model), odd)
 
 
 def copy_fitted(model: AttentionMIL, other: AttentionMIL) -> None:
