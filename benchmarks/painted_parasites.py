@@ -1,11 +1,12 @@
 """Few cells in a hundred carry a parasite, and every patient has images of their own.
 
-    python benchmarks/painted_parasites.py [--rate 0.05] [--patients 24] [--seeds 2]
+    python benchmarks/painted_parasites.py [--rate 0.05] [--patients 24] [--seeds 4]
 
 Rings, growing parasites and schizonts are painted into real normal cells (Chula RBC-12), one in
 five; a patient is some of these images. The sick have a few of their painted cells, the healthy
 none, so that stain and smear tell nothing. No cell, and no image, is in two patients. Beside the
-project's default stand its settings without what compares cells with healthy ones.
+project's default stand its settings without what helps where few cells are altered. Choices were
+made on cohorts of the seeds 10 to 13.
 """
 
 from __future__ import annotations
@@ -40,10 +41,15 @@ FINER: Final = 4
 MIN_LABELLED_CELLS: Final = 60
 INK: Final = np.array([0.42, 0.28, 0.55])
 """Of the background's red, green and blue, what a stained parasite leaves."""
+WITHOUT_ROUNDS: Final[dict[str, Any]] = {"guidance_rounds": 0}
+WITHOUT_DECAY: Final[dict[str, Any]] = WITHOUT_ROUNDS | {"weight_decay": 1e-5}
+WITHOUT_GUIDANCE: Final[dict[str, Any]] = WITHOUT_DECAY | {"guidance": 0}
 VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "default": {},
-    "without guidance": {"guidance": 0},
-    "without guidance, healthy as any class": {"guidance": 0, "healthy_is_the_rest": False},
+    "without guidance by models of other patients": WITHOUT_ROUNDS,
+    "and with little weight decay": WITHOUT_DECAY,
+    "and without guidance by odd cells": WITHOUT_GUIDANCE,
+    "and healthy as any class": WITHOUT_GUIDANCE | {"healthy_is_the_rest": False},
 }
 
 
@@ -161,7 +167,7 @@ def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--rate", type=float, default=0.05, help="share of infected cells")
     arguments.add_argument("--patients", type=int, default=24, help="of each class")
-    arguments.add_argument("--seeds", type=int, default=2, help="cohorts")
+    arguments.add_argument("--seeds", type=int, default=4, help="cohorts")
     cache = platformdirs.user_cache_path("napari-attmil") / "parasites"
     arguments.add_argument("--cache", type=Path, default=cache)
     asked = arguments.parse_args()
