@@ -30,6 +30,7 @@ from napari_attmil.bags.training_state import (
     Randomness,
     TrainingState,
     digest_of,
+    digest_of_tensors,
 )
 from napari_attmil.checkpoints import moments_of, set_moments
 from napari_attmil.device import Device, choose_device, is_out_of_memory
@@ -267,7 +268,7 @@ class Trainer:
             "classes": list(self.classes),
             "settings": self.settings.model_dump(mode="json"),
             "device": f"{self._device.torch().type} {self._device.precision}",
-            "guidance": None if self._guidance is None else _digest(self._guidance),
+            "guidance": None if self._guidance is None else digest_of_tensors(self._guidance),
         }
 
     def _prepared(self) -> PreparedCells:
@@ -345,13 +346,6 @@ class Trainer:
         if loss < min(self._fit_losses, default=math.inf):
             state = self._model.state_dict()
             self._best_weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
-
-
-def _digest(tensors: Sequence[Tensor]) -> str:
-    digest = hashlib.blake2b(digest_size=12)
-    for tensor in tensors:
-        digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _rows_of(parts: Sequence[Tensor], rows: Sequence[Tensor]) -> list[Tensor]:

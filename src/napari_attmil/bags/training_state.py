@@ -108,6 +108,14 @@ def digest_of(bags: Sequence[Bag]) -> str:
     return digest.hexdigest()
 
 
+def digest_of_tensors(tensors: Sequence[Tensor]) -> str:
+    """Return a digest of the values of some tensors, wherever they lie."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
 class Randomness(contextlib.AbstractContextManager[None]):
     """A random state of its own, put in torch's place for a while and taken back after."""
 
