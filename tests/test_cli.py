@@ -184,6 +184,25 @@ def test_ctrl_c_keeps_the_models_that_are_there(
     assert not list(tmp_path.glob("*.unfinished"))
 
 
+def test_ctrl_c_before_the_first_model_writes_nothing_and_says_so(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_attmil.bags.ensemble import EnsembleTrainer
+
+    whole = EnsembleTrainer.epochs
+
+    def interrupted(trainer: EnsembleTrainer) -> Iterator[EnsembleProgress]:
+        yield next(whole(trainer))
+        raise KeyboardInterrupt
+
+    model = tmp_path / "model.safetensors"
+    with monkeypatch.context() as patched:
+        patched.setattr(EnsembleTrainer, "epochs", interrupted)
+        assert run(patched, "train", study, "--out", model, "--epochs", 2) != 0
+    assert "Stopped before the first model was there" in capsys.readouterr().err
+    assert not model.exists()
+
+
 def test_published_preset_trains_one_model_unless_asked_otherwise(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

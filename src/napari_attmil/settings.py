@@ -317,7 +317,12 @@ class MILSettings(Settings):
         "training and then falls to nothing.",
     )
     weight_decay: float = Field(
-        1e-2, ge=0, le=1, title="Weight decay", description="L2 penalty of the optimiser."
+        1e-2,
+        ge=0,
+        le=1,
+        title="Weight decay",
+        description="L2 penalty of the optimiser.",
+        json_schema_extra={"decimals": 6},
     )
     stop_loss: float = Field(
         0.005,

@@ -148,6 +148,11 @@ class EnsembleTrainer:
             self._certainty = calibrate(logits, truth, patients, self.ensemble.coverage)
 
     @property
+    def has_model(self) -> bool:
+        """Whether an epoch of a model is finished, so that `best` can be asked for."""
+        return bool(self._parts[0].trained) or self._trainer.epochs_done > 0
+
+    @property
     def best(self) -> Classifier:
         """The models that are there so far.
 

@@ -159,6 +159,11 @@ class Trainer:
             yield replace(progress, best_loss=min(self._fit_losses))
 
     @property
+    def epochs_done(self) -> int:
+        """How many epochs are finished."""
+        return len(self._fit_losses)
+
+    @property
     def oddness(self) -> list[Tensor] | None:
         """For each bag (n,) how unlike healthy cells its cells are; None if that is not known."""
         return self._cells.oddness

@@ -131,6 +131,11 @@ def train(
             pass
         shutil.rmtree(unfinished, ignore_errors=True)
     except KeyboardInterrupt:
+        if not trainer.has_model:
+            raise UserError(
+                "Stopped before the first model was there, so none is written; the same command "
+                "goes on from there."
+            ) from None
         say("Stopped; the models so far are written, and the same command goes on from there.")
     classifier = trainer.best
     classifier.save(out)

@@ -219,6 +219,9 @@ class ClassifierStep(QWidget):
 
     def _take_over(self, classifier: LoadedClassifier | None) -> None:
         if classifier is None:
+            show_info(
+                "Stopped before the first model was there; the next training goes on from there."
+            )
             return
         show_info(f"The classifier was saved as {classifier.path}.")
         self._use(classifier)

@@ -167,11 +167,14 @@ def _bounds(info: FieldInfo) -> tuple[float, float]:
 
 
 def _decimals(info: FieldInfo) -> int:
-    """Return one decimal more than the default value has, and two at least.
+    """Return one decimal more than the default value has, and two at least, if none are asked for.
 
-    So a value ten times smaller, as a preset may have it, is shown exactly too.
+    So a value ten times smaller, as a preset may have it, is shown exactly too. A setting that
+    presets have smaller still says its decimals itself.
     """
-    default = info.default
+    default, asked = info.default, info.json_schema_extra
+    if isinstance(asked, dict) and "decimals" in asked:
+        return int(str(asked["decimals"]))
     if not isinstance(default, float):
         return 1
     if default >= 10:

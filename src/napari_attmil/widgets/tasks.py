@@ -165,6 +165,8 @@ def train_classifier(
             break
     else:
         shutil.rmtree(unfinished, ignore_errors=True)
+    if not trainer.has_model:
+        return None
     best = trainer.best
     name, path = _keep(best, cohort)
     return LoadedClassifier(best, name, path)
