@@ -2,6 +2,7 @@
 
     python benchmarks/planted_cells.py [--rates 0.02,0.05,0.1,0.2] [--preset paper]
         [--methods table-1|all|names] [--runs 5] [--cohort standard|development] [--out folder]
+        [--change weight_decay=1e-5 guidance_rounds=0]
 
 Real, typed cells of Chula RBC-12 (`planted_cohort`), found by the shipped detector. Methods and
 settings were chosen on the cohort "development", whose diseases are other types of cells; the
@@ -48,7 +49,7 @@ def options() -> argparse.Namespace:
     arguments.add_argument("--runs", type=int, default=5)
     members = EnsembleSettings().members
     arguments.add_argument("--members", type=int, default=members, help="of the ensemble; 0: none")
-    arguments.add_argument("--epochs", type=int, help="the preset's by default")
+    arguments.add_argument("--change", nargs="*", default=[], help="settings, as name=value")
     arguments.add_argument("--controls", action="store_true")
     arguments.add_argument("--cache", type=Path, default=cache)
     return arguments.parse_args()
@@ -62,7 +63,7 @@ def evaluate(rate: float, asked: argparse.Namespace, device: Device) -> dict[str
     name = f"{asked.cohort}-{rate:g}-{asked.preset}"
     steps = cross_validate(
         bags,
-        mil_preset(asked.preset, **({} if asked.epochs is None else {"epochs": asked.epochs})),
+        mil_preset(asked.preset, **dict(change.split("=") for change in asked.change)),
         EvaluationSettings(
             runs=asked.runs,
             methods=method_names(asked.methods),

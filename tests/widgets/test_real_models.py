@@ -81,13 +81,19 @@ def test_detector_and_classifier_work_through_the_panel(
     panel.close_panel()
 
 
-def start_endless_training(panel, cohort, guidance_rounds):
+def stopped_training(qtbot, panel, cohort, guidance_rounds):
+    """Stop an endless training after two epochs, and return its step of the panel."""
     panel.images_step._use_cohort(cohort)
     form = panel.classifier_step._form
     form.field("guidance_rounds").setValue(guidance_rounds)
     form.field("epochs").setValue(5000)
     form.field("stop_loss").setValue(0)
-    panel.classifier_step.train()
+    step = panel.classifier_step
+    step.train()
+    qtbot.waitUntil(lambda: len(step._curve.value()["loss"]) >= 2, timeout=120_000)
+    panel.context.runner.stop()
+    settle(qtbot, panel)
+    return step
 
 
 def test_stopped_training_keeps_the_models_so_far(viewer, qtbot, cohort):
@@ -95,11 +101,7 @@ def test_stopped_training_keeps_the_models_so_far(viewer, qtbot, cohort):
 
     panel = AttentionMILWidget(viewer)
     qtbot.addWidget(panel)
-    start_endless_training(panel, cohort, guidance_rounds=0)
-    step = panel.classifier_step
-    qtbot.waitUntil(lambda: len(step._curve.value()["loss"]) >= 2, timeout=120_000)
-    panel.context.runner.stop()
-    settle(qtbot, panel)
+    step = stopped_training(qtbot, panel, cohort, guidance_rounds=0)
     assert len(panel.context.session.classifier.model.models) == 1
     assert "Not calibrated: the training was stopped early." in step._hint.text()
     assert len(step._curve.value()["loss"]) < 5000
@@ -113,11 +115,7 @@ def test_training_stopped_before_the_first_model_says_that_there_is_none(
 
     panel = AttentionMILWidget(viewer)
     qtbot.addWidget(panel)
-    start_endless_training(panel, cohort, guidance_rounds=2)
-    step = panel.classifier_step
-    qtbot.waitUntil(lambda: len(step._curve.value()["loss"]) >= 2, timeout=120_000)
-    panel.context.runner.stop()
-    settle(qtbot, panel)
+    stopped_training(qtbot, panel, cohort, guidance_rounds=2)
     assert panel.context.session.classifier is None
     assert [text for _, text in notifications if "before the first model" in text]
     assert not [text for severity, text in notifications if severity == "error"]

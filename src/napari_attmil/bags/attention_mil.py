@@ -20,7 +20,7 @@ from napari_attmil.bags.anomaly import AnomalyScore
 from napari_attmil.bags.components import Components
 from napari_attmil.bags.convolution import TiledConv2d, are_tiles, packed
 from napari_attmil.bags.embeddings import EMBEDDINGS
-from napari_attmil.bags.pooling import POOLINGS, normalised, per_bag, sum_per_bag
+from napari_attmil.bags.pooling import POOLINGS, judges_cells, normalised, per_bag, sum_per_bag
 from napari_attmil.device import Device
 from napari_attmil.methods import METHODS
 
@@ -225,7 +225,7 @@ class AttentionMIL(nn.Module):
     @property
     def judges_cells(self) -> bool:
         """Whether the bag head judges single cells too, and is its own SIC branch."""
-        return self.method.pooling is not None and self.pooling.judges_cells
+        return judges_cells(self.settings.method)
 
     @property
     def has_fixed_part(self) -> bool:

@@ -15,7 +15,7 @@ import torch
 
 from napari_attmil.bags.classifier import as_tensor
 from napari_attmil.bags.fitting import Trainer
-from napari_attmil.bags.guidance import agreed_score, healthy_guides, weights_by_rank
+from napari_attmil.bags.guidance import agreed_score, healthy_guides, is_guided, weights_by_rank
 from napari_attmil.bags.inner_folds import inner_folds
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ SHARED_ALIKE: Final = 0.5
 diseases that alter most cells be told from others less well."""
 FIRST_SEED: Final = 5_000
 """Added to the settings' seed, so that these models are none of the classifier's."""
+
+
+def most_epochs(settings: MILSettings) -> int:
+    """Return for how many epochs a guidance trains, at most."""
+    return is_guided(settings) * settings.guidance_rounds * PARTS * _epochs_each(settings)
 
 
 class CrossGuidance:
@@ -75,7 +80,7 @@ class CrossGuidance:
     @property
     def epochs_each(self) -> int:
         """Epochs of each of them at most."""
-        return max(1, self._settings.epochs // 2)
+        return _epochs_each(self._settings)
 
     def epochs(
         self, guided: Trainer, kept_in: Path | None = None
@@ -134,3 +139,7 @@ class CrossGuidance:
             output = model(features, [0, len(features)])
             own: Tensor = output.instance_logits[:, self._classes.index(bag.label or "")]
         return own
+
+
+def _epochs_each(settings: MILSettings) -> int:
+    return max(1, settings.epochs // 2)

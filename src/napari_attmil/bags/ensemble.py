@@ -69,7 +69,8 @@ class EnsembleProgress:
 class EnsembleTrainer:
     """Trains models of several seeds on all samples, then calibrates them on held-out patients.
 
-    For the calibration the samples are parted by patient into inner folds; for each, a few models
+    Before them `CrossGuidance` finds the cells that they learn most from. For the calibration the
+    samples are parted by patient into inner folds; for each, a few models
     (`EnsembleSettings.calibration_members`) are trained without it, and classify it. If the
     training is left early, `best` holds the models that are there by then; without all of the
     inner folds it is not calibrated.

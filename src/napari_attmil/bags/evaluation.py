@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from napari_attmil.bags.evaluation_outcome import Outcome, tested
-from napari_attmil.bags.evaluation_rows import Row, evaluation_rows, trainer_of, trainings_of
+from napari_attmil.bags.evaluation_rows import Row, epochs_of, evaluation_rows, trainer_of
 from napari_attmil.bags.evaluation_trials import (
     Trial,
     TrialFolder,
@@ -253,9 +253,7 @@ class _Work:
     ) -> EvaluationProgress:
         """Return how far the work has come when a share of a trial is done."""
         trial = self.trials[number]
-        epochs = [
-            trainings_of(trial.row, self.ensemble) * self.settings.epochs for trial in self.trials
-        ]
+        epochs = [epochs_of(trial.row, self.settings, self.ensemble) for trial in self.trials]
         done = sum(epochs[:number]) + round(share * epochs[number])
         return EvaluationProgress(
             done, sum(epochs), trial.row, trial.run, trial.fold, epoch, note, result

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from napari_attmil.bags.cross_guidance import most_epochs
 from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.methods import METHODS
@@ -82,12 +83,15 @@ def evaluation_rows(settings: MILSettings, evaluation: EvaluationSettings) -> tu
     return tuple(rows)
 
 
-def trainings_of(row: Row, ensemble: EnsembleSettings) -> int:
-    """Return how many models are trained for a row in each fold, at most."""
+def epochs_of(row: Row, settings: MILSettings, ensemble: EnsembleSettings) -> int:
+    """Return for how many epochs a row is trained in each fold, at most."""
+    guidance = most_epochs(settings.replace(method=row.method))
+    if row.kind == "untrained":
+        return settings.epochs
     if row.kind != "ensemble":
-        return 1
-    held_out = ensemble.folds * ensemble.members_held_out if ensemble.calibrate else 0
-    return ensemble.members + held_out
+        return guidance + settings.epochs
+    parts = [ensemble.members] + ensemble.calibrate * ensemble.folds * [ensemble.members_held_out]
+    return sum(guidance + members * settings.epochs for members in parts)
 
 
 def trainer_of(

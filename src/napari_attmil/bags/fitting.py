@@ -15,7 +15,6 @@ from torch import Tensor
 
 from napari_attmil.bags.classifier import Classifier, names_learnt, new_model
 from napari_attmil.bags.convolution import packed
-from napari_attmil.bags.guidance import ALIKE_BY_ODDNESS, weights_by_rank
 from napari_attmil.bags.losses import (
     bag_losses,
     bag_weights,
@@ -120,7 +119,7 @@ class Trainer:
         self._model = new_model(self.classes, self.settings, self._device, channels)
         self._randomness = Randomness(self.settings.seed, self._device)
         self._cells = self._prepared() if alike is None else self._prepared_by(alike)
-        self._guidance = self._first_guidance() if alike is None else alike.guidance
+        self._guidance = self._cells.guidance_by_oddness if alike is None else alike.guidance
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -284,11 +283,6 @@ class Trainer:
         """Take over what another trainer of the same bags has fitted and prepared."""
         copy_fitted(self._model, other._model)
         return other._cells
-
-    def _first_guidance(self) -> list[Tensor] | None:
-        if self._cells.oddness is None:
-            return None
-        return [weights_by_rank(odd, ALIKE_BY_ODDNESS) for odd in self._cells.oddness]
 
     def _epoch(self, epoch: int) -> EpochProgress:
         self._model.train()

@@ -19,7 +19,7 @@ from torch import Tensor
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.components import MOST_CELLS
 from napari_attmil.bags.embeddings import PROFILE_LENGTH, profile
-from napari_attmil.bags.pooling import POOLINGS
+from napari_attmil.bags.pooling import judges_cells
 from napari_attmil.images.cohort import reference_class
 from napari_attmil.methods import METHODS
 
@@ -44,16 +44,20 @@ a disease need not look odd. Chosen with the settings' `guidance`, on the cohort
 `planted_cells.py`."""
 
 
-def healthy_guides(
-    bags: Sequence[Bag], classes: Sequence[str], settings: MILSettings
-) -> list[bool] | None:
-    """Return which bags are of healthy people; None if the method, or the lack of them, forbids it.
+def is_guided(settings: MILSettings) -> bool:
+    """Return whether healthy samples guide the training, where there are some.
 
     Only methods that judge cells one by one are guided.
     """
-    method = METHODS[settings.method]
-    judges = method.pooling is not None and POOLINGS[method.pooling].judges_cells
-    if not (judges and method.sic and settings.guidance > 0):
+    has_branch = METHODS[settings.method].sic and judges_cells(settings.method)
+    return has_branch and settings.guidance > 0
+
+
+def healthy_guides(
+    bags: Sequence[Bag], classes: Sequence[str], settings: MILSettings
+) -> list[bool] | None:
+    """Return which bags are of healthy people; None if there are none, or the method asks not."""
+    if not is_guided(settings):
         return None
     healthy = reference_class(classes, settings.reference_class)
     is_healthy = [bag.label == healthy for bag in bags]

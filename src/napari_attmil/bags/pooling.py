@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from napari_attmil.methods import METHODS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_attmil.methods import PoolingName
-    from napari_attmil.settings import (
-        MILSettings,
-    )
+    from napari_attmil.methods import Method, PoolingName
+    from napari_attmil.settings import MILSettings
 
 TOP_SHARE = 1 / 12
 """Share of a bag's cells that `TopPooling` looks at."""
@@ -267,3 +267,9 @@ POOLINGS: dict[PoolingName, type[Pooling]] = {
     "top": TopPooling,
     "multi-top": MultiScaleTopPooling,
 }
+
+
+def judges_cells(method: Method) -> bool:
+    """Return whether a method's bag head judges single cells too, and is its own SIC branch."""
+    pooling = METHODS[method].pooling
+    return pooling is not None and POOLINGS[pooling].judges_cells

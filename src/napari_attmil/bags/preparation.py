@@ -10,7 +10,7 @@ import torch
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.classifier import as_tensor
 from napari_attmil.bags.components import MOST_CELLS
-from napari_attmil.bags.guidance import healthy_guides, oddness
+from napari_attmil.bags.guidance import ALIKE_BY_ODDNESS, healthy_guides, oddness, weights_by_rank
 from napari_attmil.bags.resident_features import (
     feature_statistics,
     fixed_part_if_it_fits,
@@ -42,6 +42,13 @@ class PreparedCells:
 
     features: list[Tensor]
     oddness: list[Tensor] | None
+
+    @property
+    def guidance_by_oddness(self) -> list[Tensor] | None:
+        """For each bag (n,) how much its cells count for the SIC branch; None if all alike."""
+        if self.oddness is None:
+            return None
+        return [weights_by_rank(odd, ALIKE_BY_ODDNESS) for odd in self.oddness]
 
 
 def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) -> PreparedCells:
