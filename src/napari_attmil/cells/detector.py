@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torchvision.ops import roi_align
 
 from napari_attmil.cells.boxes import Boxes, FloatArray, median_diameter_px
 from napari_attmil.cells.network import (
     FEATURE_CHANNELS,
     ROI_LEVEL,
+    ROI_STRIDE_PX,
     CellRCNN,
     DetectorArchitecture,
 )
 from napari_attmil.cells.read_ahead import ReadAhead
 from napari_attmil.cells.rescaling import GreyLevels, Prepared, rescale, stacked, to_grey
+from napari_attmil.cells.roi_pooling import roi_align
 from napari_attmil.cells.saved_network import load_network
 from napari_attmil.cells.tiling import Tile, merge_tiles, tiles_of
 from napari_attmil.cells.working_scale import estimate_diameter_px, scale_windows
@@ -29,7 +30,6 @@ from napari_attmil.settings import DetectionSettings, FeatureSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROI_STRIDE_PX = 4
 FRAMES_FOR_SCALE = 2
 """Images that are looked at to measure the cell diameter of a stack."""
 CPU_BATCH_PX = 2_000_000
@@ -254,8 +254,8 @@ class Detector:
             features = roi_align(
                 level,
                 [torch.from_numpy(rois).to(level.device)],
-                output_size=size,
-                spatial_scale=1 / ROI_STRIDE_PX,
+                size,
+                ROI_STRIDE_PX,
                 sampling_ratio=2,
                 aligned=True,
             )

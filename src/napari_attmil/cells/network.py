@@ -19,15 +19,15 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import MultiScaleRoIAlign
 
+from napari_attmil.cells.roi_pooling import RoIAlign
 from napari_attmil.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FEATURE_CHANNELS = 256
-ROI_LEVEL = "0"  # stride 4
+ROI_LEVEL, ROI_STRIDE_PX = "0", 4
 PROPOSAL_LEVELS = ("1", "2")  # strides 8 and 16
 STRIDE_PX = 32
 """Images are padded to a multiple of this, so that pyramid levels line up."""
@@ -138,7 +138,7 @@ def _proposal_network() -> RegionProposalNetwork:
 def _roi_heads(box_head_size: int) -> RoIHeads:
     resolution = 7
     return RoIHeads(
-        box_roi_pool=MultiScaleRoIAlign([ROI_LEVEL], output_size=resolution, sampling_ratio=1),
+        box_roi_pool=RoIAlign(ROI_LEVEL, resolution, ROI_STRIDE_PX, sampling_ratio=1),
         box_head=TwoMLPHead(FEATURE_CHANNELS * resolution**2, box_head_size),
         box_predictor=FastRCNNPredictor(box_head_size, num_classes=2),
         fg_iou_thresh=0.5,
