@@ -12,6 +12,7 @@ _PUBLISHED: Final[dict[str, Any]] = {
     "method": "mil-att-sic",
     "standardise": False,
     "components": 0,
+    "batch_penalty": 0,
     "exclusion": 0,
     "guidance": 0,
     "guidance_rounds": 0,

@@ -214,7 +214,15 @@ class MILSettings(Settings):
         le=1024,
         title="Principal components",
         description="The embedding profile sees the training cells' features along so many of "
-        "their main directions, each scaled to unit variance; 0 for the features as they are.",
+        "their main directions; 0 for the features as they are.",
+    )
+    batch_penalty: float = Field(
+        10.0,
+        ge=0,
+        le=10_000,
+        title="Batch effects",
+        description="How far directions are scaled down in which samples of one class differ by "
+        "more than chance: by focus, light or stain, say. With principal components; 0 for not.",
     )
     embedding_size: int = Field(
         64, ge=8, le=4096, title="Embedding size", description="Length of one cell's vector h."

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 KIND = "classifier"
 UNSAID_BY_OLDER_FILES: Final = {
+    "batch_penalty": 0,
     "guidance": 0,
     "guidance_rounds": 0,
     "healthy_is_the_rest": False,

@@ -8,14 +8,12 @@ from torch import Tensor, nn
 MOST_CELLS = 20_000
 """About so many cells, evenly taken from all, are enough to find the directions."""
 
-LEAST_SPREAD = 1e-3
-"""Directions in which cells vary less than this share of the first one's are left out as noise."""
-
 
 class Components(nn.Module):
-    """Principal components of standardised features, each scaled to unit variance.
+    """Principal components of standardised features, at one scale: their mean variance is 1.
 
-    They are found once, before a training, without any label.
+    They are found once, before a training. Directions in which cells vary more keep weighing more:
+    with each at unit variance, a small cohort is told apart by what hardly varies.
 
     Parameters
     ----------
@@ -34,18 +32,24 @@ class Components(nn.Module):
     def fit(self, values: Tensor) -> None:
         """Find the directions in the (n, F) float32 features, of mean 0, of a training's cells.
 
-        Random numbers are drawn from torch's generator (Halko, Martinsson and Tropp 2011).
+        Uses no label. Random numbers are drawn from torch's generator (Halko, Martinsson and
+        Tropp 2011).
         """
         values = values.nan_to_num()  # What is no number is told of by the loss, with a remedy.
         count = min(self.directions.shape[1], *values.shape)
         width = min(count + 16, *values.shape)
         _, singular, directions = torch.svd_lowrank(values, q=width, niter=3)
-        spread = singular[:count] / len(values) ** 0.5
-        scale = torch.where(spread > LEAST_SPREAD * spread[0], 1 / spread, 0)
+        mean_variance = singular[:count].square().mean() / len(values)
+        scale = mean_variance.rsqrt() if mean_variance > 0 else 0.0
         # Signs are arbitrary; the largest entry of each direction shall be positive.
         sign = directions[:, :count].gather(0, directions[:, :count].abs().argmax(0)[None]).sign()
         with torch.no_grad():
             self.directions.zero_()[:, :count] = directions[:, :count] * sign * scale
+
+    def follow_with(self, matrix: Tensor) -> None:
+        """Let a (count, count) linear map follow."""
+        with torch.no_grad():
+            self.directions.copy_(self.directions @ matrix)
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the (n, count) components of (n, F) features."""

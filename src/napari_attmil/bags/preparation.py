@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
+from napari_attmil.bags.batch_effects import batch_damping
 from napari_attmil.bags.classifier import as_tensor
 from napari_attmil.bags.components import MOST_CELLS
 from napari_attmil.bags.guidance import ALIKE_BY_ODDNESS, healthy_guides, oddness, weights_by_rank
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags.attention_mil import AttentionMIL
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.components import Components
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +78,8 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
         _fit_anomaly(model, features, [bag.label == healthy for bag in bags])
     with torch.no_grad():
         if model.components is not None:
-            step = -(-sum(map(len, features)) // MOST_CELLS)
-            few = torch.cat([model.standardised(bag[::step]) for bag in features])
-            model.components.fit(few)
+            labels = [classes.index(bag.label or "") for bag in bags]
+            _fit_components(model, model.components, features, labels)
         is_healthy = healthy_guides(bags, classes, settings)
         odd = None if is_healthy is None else oddness(features, is_healthy)
     return PreparedCells(fixed_part_if_it_fits(features, model), odd)
@@ -89,6 +90,18 @@ def copy_fitted(model: AttentionMIL, other: AttentionMIL) -> None:
     with torch.no_grad():
         for mine, others in zip(model.buffers(), other.buffers(), strict=True):
             mine.copy_(others)
+
+
+def _fit_components(
+    model: AttentionMIL, components: Components, features: Sequence[Tensor], labels: Sequence[int]
+) -> None:
+    """Find the main directions in which cells vary, those of batch effects scaled down."""
+    step = -(-sum(map(len, features)) // MOST_CELLS)
+    few = [model.standardised(bag[::step]) for bag in features]
+    components.fit(torch.cat(few))
+    if model.settings.batch_penalty > 0:
+        few = [components(bag) for bag in few]
+        components.follow_with(batch_damping(few, labels, model.settings.batch_penalty))
 
 
 def _fit_anomaly(
