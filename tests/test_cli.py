@@ -203,6 +203,24 @@ def test_ctrl_c_before_the_first_model_writes_nothing_and_says_so(
     assert not model.exists()
 
 
+def test_a_model_that_cannot_be_saved_is_not_trained_again(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_attmil.bags.classifier import Classifier
+
+    def full(*_: object) -> None:
+        raise UserError("The disk is full.")
+
+    model = tmp_path / "model.safetensors"
+    command = ("train", study, "--out", model, "--epochs", 1, "--members", 2, "--no-calibrate")
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "save", full)
+        assert run(patched, *command) == 1
+    assert len(list(tmp_path.glob("*.unfinished/*"))) >= 2, "the trainings are kept"
+    assert run(monkeypatch, *command) == 0
+    assert model.is_file() and not list(tmp_path.glob("*.unfinished"))
+
+
 def test_published_preset_trains_one_model_unless_asked_otherwise(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -270,6 +288,15 @@ def test_a_cell_diameter_is_in_pixels_or_micrometres(
         (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "1"), "Cell diameter"),
         (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "big"), "7.5um"),
         (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "7um"), "size of their pix"),
+        (("detect", "field.tif", "--out", "few"), "is a folder; give the name of a file"),
+        (("classify", "text.tif", "field.tif", "--out", "empty"), "is a folder"),
+        (("classify", "m", "field.tif", "--out", "c", "--report", "empty"), "is a folder"),
+        (("report", "m", "field.tif", "--out", "text.tif/r.html"), "text.tif is a file"),
+        (("train", "few", "--out", "empty"), "is a folder; give the name of a file"),
+        (("evaluate", "few", "--out", "text.tif"), "text.tif is a file"),
+        (("finetune", "few", "--out", "empty"), "is a folder"),
+        (("shapes", "m", "few", "--out", "empty"), "is a folder"),
+        (("demo", "--out", "text.tif"), "text.tif is a file"),
         (("train", "field.tif", "--out", "m.safetensors"), "is an image"),
         (("train", "columns.csv", "--out", "m.safetensors"), "label"),
         (("evaluate", "few", "--out", "r"), "patient"),

@@ -155,6 +155,30 @@ def set_moments(optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tenso
     optimiser.load_state_dict(state)
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, as far as that shows beforehand.
+
+    For work that takes long: it should not be begun if its result could not be kept.
+
+    Raises
+    ------
+    UserError
+        If `path` is a folder, or lies in a file or in a folder that may not be written to.
+    """
+    path = Path(path).absolute()
+    # os.path, as Path.is_dir raises where a folder above is forbidden.
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder; give the name of a file.")
+    there = next(folder for folder in path.parents if os.path.exists(folder))
+    if not os.path.isdir(there):
+        reason = f"{there} is a file"
+    elif not os.access(there, os.W_OK):
+        reason = f"{there} is read-only"
+    else:
+        return
+    raise UserError(f"{path} could not be written ({reason}); choose another folder.")
+
+
 @contextlib.contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its place once it is written whole.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_attmil.checkpoints import check_writable
 from napari_attmil.cli.options import (
     CellDiameter,
     DeviceName,
@@ -58,6 +59,7 @@ def report(
     from napari_attmil.images.reading import open_samples
 
     check_suffix(out)  # before minutes of work
+    check_writable(out)
     detection = detection_settings(min_score, cell_diameter)
     samples = _samples_of_cohort(inputs) if by_class else open_samples(inputs)
     detector = load_detector(weights, device)

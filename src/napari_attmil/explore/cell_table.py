@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.cells.boxes import positions_of
-from napari_attmil.checkpoints import write_atomically
+from napari_attmil.checkpoints import check_writable, write_atomically
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -147,18 +147,23 @@ def write_cells(path: Path, tables: Sequence[pd.DataFrame]) -> None:
         If the file cannot be written, or Parquet's library is missing.
     """
     path = Path(path)
+    check_table_file(path)
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    is_parquet = path.suffix.lower() == ".parquet"
-    if is_parquet and find_spec("pyarrow") is None:
+    with write_atomically(path) as temporary:
+        if _is_parquet(path):
+            table.to_parquet(temporary, engine="pyarrow", index=False)
+        else:
+            table.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
+
+
+def check_table_file(path: Path) -> None:
+    """Raise UserError unless `write_cells` can write such a file: before the cells are found."""
+    if _is_parquet(path) and find_spec("pyarrow") is None:
         raise UserError(
             f"Writing {path.name} needs pyarrow, which is not installed; "
             'pip install "napari-attmil[parquet]", or choose a name that ends in .csv.'
         )
-    with write_atomically(path) as temporary:
-        if is_parquet:
-            table.to_parquet(temporary, engine="pyarrow", index=False)
-        else:
-            table.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
+    check_writable(path)
 
 
 def aligned(
@@ -170,3 +175,7 @@ def aligned(
     rows = np.full((len(boxes), *known.shape[1:]), np.nan)
     rows[places >= 0] = known[places[places >= 0]]
     return rows
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
