@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from napari_attmil.cells.detector import Detector
     from napari_attmil.images.cohort import Cohort, Sample
 
-stderr = Console(stderr=True, highlight=False)
+stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
+"""Prints names of files as they are, whatever rich would take for markup or emoji in them."""
 
 
 class Countable(Protocol):
@@ -46,8 +47,8 @@ Step = TypeVar("Step", bound=Countable)
 
 
 def say(sentence: str) -> None:
-    """Print a sentence to stderr."""
-    stderr.print(sentence, markup=False)
+    """Print a sentence to stderr; only the terminal breaks its lines, so that paths stay whole."""
+    stderr.print(sentence, soft_wrap=True)
 
 
 def follow(
@@ -66,7 +67,7 @@ def follow(
     """
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a sample may be named "s [/2]"
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
