@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from napari_attmil.cells.boxes import Boxes, FloatArray, Source, iou_matrix
 from napari_attmil.cells.corrections import SAME_CELL_IOU
@@ -285,5 +285,5 @@ def _is_turned(path: Path) -> bool:
     try:
         with Image.open(path) as picture:
             return picture.getexif().get(_ORIENTATION, 1) not in (0, 1)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError):
-        return False  # no picture that Pillow knows has such a tag
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # no picture that Pillow knows, or opens for its size, has such a tag
