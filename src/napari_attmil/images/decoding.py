@@ -62,8 +62,10 @@ def file_header(path: Path) -> FileHeader:
     Raises
     ------
     UserError
-        If the file is missing, forbidden, empty, damaged, or of a format that is not read.
+        If the file is missing, forbidden, empty, damaged, or of a format that is not read, or its
+        name is no text.
     """
+    _check_name(path)
     with _explained(path):
         status = path.stat()
         return _file_header(path, status.st_size, status.st_mtime_ns)
@@ -96,6 +98,17 @@ def decode_page(path: Path, page: int) -> NDArray[Any]:
         )
     with _explained(path):
         return _format_of(path).decode(path, pages[page])
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a name that is no text: tables, reports and the boxes' file could not hold it."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"The name {str(path)!a} holds bytes that are no text (UTF-8), as names unpacked from "
+            "an archive of another system may; rename the file or folder."
+        ) from None
 
 
 @lru_cache(maxsize=4096)
