@@ -1,4 +1,4 @@
-"""One row a cell, or a sample: what is exported, and what other programs read."""
+"""One row a cell: what is exported, and what other programs read."""
 
 from __future__ import annotations
 
@@ -91,44 +91,6 @@ def study_table(
     table.insert(1, "patient", sample.patient)
     table.insert(2, "class", sample.label or "")
     return table
-
-
-def sample_table(samples: Sequence[Sample], predictions: Sequence[Prediction]) -> pd.DataFrame:
-    """Return one row a sample: what the classifier said of it.
-
-    Parameters
-    ----------
-    samples
-        Where the predictions come from, in any order.
-    predictions
-        One a sample.
-
-    Returns
-    -------
-    DataFrame
-        Columns sample, patient, class (empty if not known), predicted, probability_<class> a class
-        (0 to 1), models_agreeing, prediction_set (names separated by "|"; empty without
-        calibration), cells, effective_cells.
-    """
-    by_name = {sample.name: sample for sample in samples}
-    rows = []
-    for prediction in predictions:
-        sample = by_name[prediction.sample]
-        shares = zip(prediction.classes, prediction.probabilities.tolist(), strict=True)
-        rows.append(
-            {
-                "sample": sample.name,
-                "patient": sample.patient,
-                "class": sample.label or "",
-                "predicted": prediction.predicted,
-                **{f"probability_{name}": share for name, share in shares},
-                "models_agreeing": prediction.agreeing,
-                "prediction_set": "|".join(prediction.prediction_set or ()),
-                "cells": len(prediction.cell_id),
-                "effective_cells": prediction.effective_cells,
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def write_cells(path: Path, tables: Sequence[pd.DataFrame]) -> None:
