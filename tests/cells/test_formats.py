@@ -16,6 +16,7 @@ from napari_attmil.cells.listing import ListedBox, ListedImage
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SIZE = (640, 480)
@@ -219,6 +220,25 @@ def test_csv_of_other_names_and_separators_is_read(tmp_path: Path) -> None:
     assert image == ListedImage("a.jpg", (ListedBox((1, 2, 11, 12), "RBC"),), size_px=(100, 80))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "sep=;\n" + text.replace(",", ";"),
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", "\r\n\r\n"),
+        lambda text: text.replace(",", " ,\t").replace(",", ""),
+    ],
+    ids=["excel", "old-mac", "blank-lines", "tabs-and-spaces"],
+)
+def test_a_table_of_boxes_is_understood_as_a_table_of_a_cohort_is(
+    tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    text = change("image,x_min,y_min,x_max,y_max\na.png,1,2,11,12\n")
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    (image,) = read_boxes([tmp_path / "a.csv"]).images
+    assert image == ListedImage("a.png", (ListedBox((1, 2, 11, 12), ""),))
+
+
 def coco_of(annotation: dict[str, object]) -> str:
     return json.dumps({"images": [{"id": 1, "file_name": "a.png"}], "annotations": [annotation]})
 
@@ -265,7 +285,8 @@ LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotation>&b;</an
         ("a.json", label_studio_of(1e8), "far outside of its image"),
         ("a.json", label_studio_of(-250), "far outside of its image"),
         ("a.json", '{"a": 1}', "neither COCO"),
-        ("a.csv", "image,x,y\na.png,1,\n", "row 2"),
+        ("a.csv", "image,x,y\na.png,1,\n", "row 2: 'y' is empty"),
+        ("a.csv", "image,x,y\n\n\na.png,1,b\n", "row 4"),
         ("a.csv", "image,x,z\na.png,1,2\n", "x_min"),
         ("a.csv", "image,x_min,y_min,x_max,y_max\na.png,1,2,nan,4\n", "row 2"),
         ("a.txt", "0 0.5 0.5 0.2\n", "line 1"),

@@ -12,7 +12,7 @@ import pytest
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.corrections import add_box, delete_boxes
 from napari_attmil.cells.edits import Edit
-from napari_attmil.cells.project import AnnotationFile, Annotations
+from napari_attmil.cells.project import AUTHOR_VARIABLE, AnnotationFile, Annotations, author_name
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.settings import UserError
 
@@ -225,3 +225,15 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(UserError, match="newer napari-attmil"):
         AnnotationFile(path).read(sample_in(tmp_path, "a.tif"))
+
+
+@pytest.mark.parametrize("error", [ImportError("no module named pwd"), KeyError("uid"), OSError()])
+def test_an_account_without_a_name_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def nameless() -> str:
+        raise error
+
+    monkeypatch.delenv(AUTHOR_VARIABLE, raising=False)
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert author_name() == "unknown"

@@ -16,6 +16,7 @@ from napari_attmil.cells.corrections import SAME_CELL_IOU
 from napari_attmil.cells.edits import Annotations
 from napari_attmil.cells.listing import ListedBox, ListedImage
 from napari_attmil.images.decoding import file_header
+from napari_attmil.images.folders import name_within
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def listed_images(
         for index, frame in enumerate(sample.frames):
             boxes = known.boxes.of_image(index)
             if len(boxes) or index in known.reviewed:
-                name = _name_from(folder, frame.path)
+                name = name_within(folder, frame.path)
                 size, reviewed = size_of(frame), index in known.reviewed
                 images.append(listed_image(name, boxes, frame.page, size, reviewed))
     return images
@@ -220,12 +221,6 @@ def why_not(image: ListedImage, frame: Frame) -> str:
     if image.boxes and not is_own and _is_turned(frame.path):
         return "it is to be shown turned (EXIF), and its boxes may count from another corner"
     return ""
-
-
-def _name_from(folder: Path, path: Path) -> str:
-    """Name an image by its way from a folder, if it lies in there."""
-    path, base = path.resolve(), folder.resolve()
-    return (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
 
 
 def _other_names(name: str) -> list[str]:

@@ -21,7 +21,7 @@ from napari_attmil.cells.formats_yolo import (
 )
 from napari_attmil.cells.listing import ListedImage, Listing
 from napari_attmil.checkpoints import write_atomically
-from napari_attmil.images.cohort_csv import read_text
+from napari_attmil.images.text_tables import read_text
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from napari_attmil.cells.listing import CELL_LABEL, ListedBox, ListedImage, bounds, near_image
-from napari_attmil.images.cohort_csv import read_text
+from napari_attmil.images.text_tables import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePath

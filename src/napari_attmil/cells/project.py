@@ -43,6 +43,7 @@ from napari_attmil.cells.stored import (
     annotations_of,
     read_tables,
 )
+from napari_attmil.images.folders import name_within
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -337,9 +338,7 @@ class AnnotationFile:
 
     def _name(self, frame: Frame) -> str:
         if frame.path not in self._names:
-            path, folder = frame.path.resolve(), self.path.parent.resolve()
-            relative = path.relative_to(folder) if path.is_relative_to(folder) else path
-            self._names[frame.path] = relative.as_posix()
+            self._names[frame.path] = name_within(self.path.parent, frame.path)
         return self._names[frame.path]
 
 
@@ -347,7 +346,7 @@ def author_name() -> str:
     """Return who makes the edits: the variable's value, or the account's name."""
     try:
         return os.environ.get(AUTHOR_VARIABLE) or getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):  # ImportError: of Windows, up to Python 3.12
         return "unknown"
 
 

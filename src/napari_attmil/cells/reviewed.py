@@ -11,8 +11,9 @@ from napari_attmil.cells import formats_coco
 from napari_attmil.cells.augmentation import LabelledImage
 from napari_attmil.cells.exchange import only_cells
 from napari_attmil.images.cohort import Frame
-from napari_attmil.images.cohort_csv import read_text
+from napari_attmil.images.folders import name_within
 from napari_attmil.images.reading import read_frame
+from napari_attmil.images.text_tables import read_text
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -105,6 +106,4 @@ def _labelled(frame: Frame, xyxy: npt.NDArray[np.float32], name: str) -> Labelle
 
 def image_name(frame: Frame, folder: Path) -> str:
     """Name an image by its way from the project, which stays when the folder is moved."""
-    path, folder = frame.path.resolve(), folder.resolve()
-    name = path.relative_to(folder) if path.is_relative_to(folder) else path
-    return f"{name.as_posix()}#{frame.page}"
+    return f"{name_within(folder, frame.path)}#{frame.page}"
