@@ -27,8 +27,7 @@ from napari_attmil.methods import METHODS, TABLE_1, Method
 from napari_attmil.presets import Preset, ensemble_preset, mil_preset
 from napari_attmil.settings import EvaluationSettings, UserError, features_for
 from napari_attmil.terminal import (
-    bag_of_sample,
-    cells_of,
+    classified,
     detect_cells,
     evaluation_written,
     follow,
@@ -224,10 +223,7 @@ def classify(
     detector = load_detector(weights, device)
     classifier = Classifier.load(model, detector.device)
     tables, predictions = [], []
-    for sample, label in labelled("Detecting cells", samples):
-        boxes = cells_of(sample, detector, detection, label)
-        bag = bag_of_sample(sample, boxes, detector, classifier.feature_settings)
-        prediction = classifier.classify(bag)
+    for sample, boxes, prediction in classified(samples, detector, detection, classifier):
         tables.append(cell_table(sample, boxes, prediction))
         predictions.append(prediction)
     write_cells(out, tables)

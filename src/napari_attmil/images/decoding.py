@@ -31,6 +31,13 @@ IMAGE_SUFFIXES = (*COMMON_SUFFIXES, ".czi", *BIOIO_SUFFIXES)
 """Which files of a folder are taken as images (lower case)."""
 
 
+_NO_IMAGES = (
+    *(".csv", ".txt", ".json", ".xml", ".xlsx", ".html", ".pdf"),
+    *(".sqlite", ".parquet", ".safetensors"),
+)
+"""Files that lie beside images, and that no extra would make one of."""
+
+
 class _Format(NamedTuple):
     name: str
     read_header: Callable[[Path], FileHeader]
@@ -129,6 +136,8 @@ def _format_of(path: Path) -> _Format:
     for signature, image_format in _BY_SIGNATURE.items():
         if start.startswith(signature):
             return image_format
+    if suffix in _NO_IMAGES:
+        raise UserError(f"'{path}' is no image; choose image files, or folders of them.")
     if suffix in IMAGE_SUFFIXES:
         raise UserError(
             f"'{path}' is named {suffix} but is no image that can be read (TIFF, PNG, JPEG, BMP, "
