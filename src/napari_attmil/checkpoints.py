@@ -114,7 +114,10 @@ def _opened(
 
 def _check(metadata: Mapping[str, str], kind: str, path: Path) -> None:
     if metadata.get("format") != FORMAT:
-        raise UserError(f"{path} is not a napari-attmil model file; it was made by other software.")
+        raise UserError(
+            f"{path} is not a napari-attmil model file, it was made by other software; choose one "
+            "that was saved here."
+        )
     found = metadata.get("kind", "model of no known kind")
     if found != kind:
         raise UserError(
