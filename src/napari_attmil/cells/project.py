@@ -36,7 +36,6 @@ from napari_attmil.cells.journal import (
     write_cells,
 )
 from napari_attmil.cells.stored import NOTHING_KNOWN, SUMMARY, annotations_of, read_tables
-from napari_attmil.images.folders import name_within
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -334,7 +333,9 @@ class AnnotationFile:
 
     def _name(self, frame: Frame) -> str:
         if frame.path not in self._names:
-            self._names[frame.path] = name_within(self.path.parent, frame.path)
+            path, folder = frame.path.resolve(), self.path.parent.resolve()
+            relative = path.relative_to(folder) if path.is_relative_to(folder) else path
+            self._names[frame.path] = relative.as_posix()
         return self._names[frame.path]
 
 
