@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, write_atomically
+from napari_attmil.checkpoints import (
+    FORMAT,
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    write_atomically,
+)
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -77,17 +85,46 @@ def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["cells.csv"]
 
 
-def test_a_full_disk_while_weights_are_written_is_said_as_such(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot limit the size of files")
+def test_weights_that_do_not_fit_on_the_disk_are_said_in_one_sentence(tmp_path: Path) -> None:
+    # A limit on the size of files stops the writing where a full disk would.
+    code = f"""
+import resource, signal
+from pathlib import Path
+import torch
+from napari_attmil.checkpoints import Checkpoint, save_checkpoint
+from napari_attmil.settings import UserError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    model = Checkpoint("detector", {{"a": torch.ones(999)}}, {{}})
+    save_checkpoint(Path({str(tmp_path)!r}) / "m.safetensors", model)
+except UserError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "m.safetensors could not be written (File too large)" in said.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "sentence"),
+    [
+        ({}, "no known kind"),
+        ({"kind": "detector", "settings": "[]"}, "no table of names and values"),
+        ({"kind": "detector", "provenance": "null"}, "no table of names and values"),
+        ({"kind": "detector", "settings": "{"}, "not a readable model file"),
+    ],
+)
+def test_a_model_file_that_somebody_tampered_with_gives_one_sentence(
+    tmp_path: Path, metadata: dict[str, str], sentence: str
 ) -> None:
-    import safetensors.torch
+    from safetensors.torch import save_file
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(safetensors.torch, "save_file", full)
-    with pytest.raises(UserError, match="disk is full"):
-        save_checkpoint(tmp_path / "m.safetensors", Checkpoint("detector", WEIGHTS, {}))
+    path = tmp_path / "m.safetensors"
+    save_file(WEIGHTS, path, {"format": FORMAT, **metadata})
+    with pytest.raises(UserError, match=sentence):
+        load_checkpoint(path, "detector")
 
 
 def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:

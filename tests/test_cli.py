@@ -130,6 +130,24 @@ def test_train_then_classify_names_classes_and_cells(
     assert "patients cannot show a difference; 6 or more" in capsys.readouterr().out
 
 
+def test_a_sample_without_cells_is_left_out_and_does_not_cost_the_others(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, blank = tmp_path / "model.safetensors", tmp_path / "blank.tif"
+    options = ("--epochs", 1, "--members", 1, "--no-calibrate")
+    assert run(monkeypatch, "train", study, "--out", model, *options) == 0
+    tifffile.imwrite(blank, np.full((224, 224), 128, np.uint8))
+    image, out, page = next(study.rglob("*.tif")), tmp_path / "cells.csv", tmp_path / "r.html"
+    for command in (("classify", "--out", out), ("report", "--out", page)):
+        capsys.readouterr()
+        assert run(monkeypatch, command[0], model, blank, image, *command[1:]) == 0
+        assert "Sample 'blank' has no cells and was left out." in capsys.readouterr().err
+        assert run(monkeypatch, command[0], model, blank, *command[1:]) == 1
+        assert "No cell was found in any sample" in capsys.readouterr().err
+    assert set(pd.read_csv(out)["image"]) == {str(image)}
+    assert f"<h2>{image.stem}</h2>" in page.read_text("utf-8")
+
+
 def test_a_classification_uses_the_boxes_that_a_person_left(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +221,24 @@ def test_ctrl_c_before_the_first_model_writes_nothing_and_says_so(
     assert not model.exists()
 
 
+def test_a_model_that_cannot_be_saved_is_not_trained_again(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_attmil.bags.classifier import Classifier
+
+    def full(*_: object) -> None:
+        raise UserError("The disk is full.")
+
+    model = tmp_path / "model.safetensors"
+    command = ("train", study, "--out", model, "--epochs", 1, "--members", 2, "--no-calibrate")
+    with monkeypatch.context() as patched:
+        patched.setattr(Classifier, "save", full)
+        assert run(patched, *command) == 1
+    assert len(list(tmp_path.glob("*.unfinished/*"))) >= 2, "the trainings are kept"
+    assert run(monkeypatch, *command) == 0
+    assert model.is_file() and not list(tmp_path.glob("*.unfinished"))
+
+
 def test_published_preset_trains_one_model_unless_asked_otherwise(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -270,6 +306,16 @@ def test_a_cell_diameter_is_in_pixels_or_micrometres(
         (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "1"), "Cell diameter"),
         (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "big"), "7.5um"),
         (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "7um"), "size of their pix"),
+        (("detect", "columns.csv", "--out", "c.csv"), "is no image; choose image files"),
+        (("detect", "field.tif", "--out", "few"), "is a folder; give the name of a file"),
+        (("classify", "text.tif", "field.tif", "--out", "empty"), "is a folder"),
+        (("classify", "m", "field.tif", "--out", "c", "--report", "empty"), "is a folder"),
+        (("report", "m", "field.tif", "--out", "text.tif/r.html"), "text.tif is a file"),
+        (("train", "few", "--out", "empty"), "is a folder; give the name of a file"),
+        (("evaluate", "few", "--out", "text.tif"), "text.tif is a file"),
+        (("finetune", "few", "--out", "empty"), "is a folder"),
+        (("shapes", "m", "few", "--out", "empty"), "is a folder"),
+        (("demo", "--out", "text.tif"), "text.tif is a file"),
         (("train", "field.tif", "--out", "m.safetensors"), "is an image"),
         (("train", "columns.csv", "--out", "m.safetensors"), "label"),
         (("evaluate", "few", "--out", "r"), "patient"),

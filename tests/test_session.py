@@ -275,6 +275,38 @@ def test_a_disk_that_fails_is_told_and_the_boxes_stay_in_memory(tmp_path: Path) 
     assert len(session.boxes) == 2 and len(told) == 1
 
 
+@pytest.mark.parametrize("asked_first", [True, False])
+def test_a_history_that_cannot_be_read_is_told_and_costs_no_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked_first: bool
+) -> None:
+    cohort, file = on_disk(tmp_path, "a")
+
+    def busy(sample: Sample) -> None:
+        raise UserError("Another program is writing.")
+
+    monkeypatch.setattr(file, "history", busy)
+    session, told = Session(), []
+    session.not_kept.connect(told.append)
+    session.open_cohort(cohort, file)
+    session.show(cohort.samples[0])
+    if asked_first:
+        assert not session.can_undo and not session.can_redo
+        assert told == ["Another program is writing."]
+    session.add(0, [0, 0, 9, 9])
+    assert len(session.boxes) == 1 and session.undo_title == "Draw 1 box"
+    kept = AnnotationFile(file.path).read(cohort.samples[0])
+    assert kept is not None and len(kept.boxes) == 1
+
+
+def test_a_detection_of_no_sample_is_refused_and_leaves_nothing_behind() -> None:
+    session = Session()
+    with pytest.raises(UserError, match="No images are chosen"):
+        session.merge(DETECTED)
+    assert len(session.boxes) == 0
+    with pytest.raises(UserError, match="No images are chosen"):
+        session.add(0, [0, 0, 9, 9])
+
+
 def test_a_file_that_cannot_be_read_is_told_and_never_written_over(tmp_path: Path) -> None:
     cohort, file = on_disk(tmp_path, "a")
     file.path.write_text("somebody's notes, not a database " * 40)

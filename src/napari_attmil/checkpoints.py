@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import tempfile
@@ -52,9 +53,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     UserError
         If the folder cannot be written or the disk is full.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    weights = {name: tensor.detach().cpu() for name, tensor in checkpoint.weights.items()}
+    weights = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()
+    }
     dated = {"created": datetime.now(UTC).isoformat(timespec="seconds"), **checkpoint.provenance}
     metadata = {
         "format": FORMAT,
@@ -63,9 +66,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "provenance": json.dumps(dated),
     }
     with write_atomically(path) as temporary:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in weights.items()}, temporary, metadata
-        )
+        # Not safetensors' own save_file: of a full disk it raises an error of its own, no OSError.
+        temporary.write_bytes(save(weights, metadata))
 
 
 def load_checkpoint(path: Path, kind: str) -> Checkpoint:
@@ -101,8 +103,7 @@ def _opened(
         with safe_open(path, framework=framework) as file:
             metadata = file.metadata() or {}
             _check(metadata, kind, path)
-            settings = json.loads(metadata.get("settings", "{}"))
-            yield file, settings, json.loads(metadata.get("provenance", "{}"))
+            yield file, _values(metadata, "settings"), _values(metadata, "provenance")
     except UserError:
         raise
     except (SafetensorError, OSError, ValueError) as error:
@@ -113,11 +114,23 @@ def _opened(
 
 def _check(metadata: Mapping[str, str], kind: str, path: Path) -> None:
     if metadata.get("format") != FORMAT:
-        raise UserError(f"{path} is not a napari-attmil model file; it was made by other software.")
-    if metadata["kind"] != kind:
         raise UserError(
-            f"{path} holds a {metadata['kind']}, but a {kind} is needed here; choose another file."
+            f"{path} is not a napari-attmil model file, it was made by other software; choose one "
+            "that was saved here."
         )
+    found = metadata.get("kind", "model of no known kind")
+    if found != kind:
+        raise UserError(
+            f"{path} holds a {found}, but a {kind} is needed here; choose another file."
+        )
+
+
+def _values(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Return the plain values that stand under a name; a ValueError if it holds anything else."""
+    values = json.loads(metadata.get(name, "{}"))
+    if not isinstance(values, dict):
+        raise ValueError(f"its {name} are no table of names and values")
+    return values
 
 
 def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -143,6 +156,30 @@ def set_moments(optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tenso
             tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
         state["state"].setdefault(int(number), {})[name] = tensor
     optimiser.load_state_dict(state)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, as far as that shows beforehand.
+
+    For work that takes long: it should not be begun if its result could not be kept.
+
+    Raises
+    ------
+    UserError
+        If `path` is a folder, or lies in a file or in a folder that may not be written to.
+    """
+    path = Path(path).absolute()
+    # os.path, as Path.is_dir raises where a folder above is forbidden.
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder; give the name of a file.")
+    there = next(folder for folder in path.parents if os.path.exists(folder))
+    if not os.path.isdir(there):
+        reason = f"{there} is a file"
+    elif not os.access(there, os.W_OK):
+        reason = f"{there} is read-only"
+    else:
+        return
+    raise UserError(f"{path} could not be written ({reason}); choose another folder.")
 
 
 @contextlib.contextmanager
@@ -180,7 +217,9 @@ def write_atomically(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@functools.cache
 def _umask() -> int:
+    """Return which permissions new files lack; read once, as reading it changes it for a moment."""
     current = os.umask(0)
     os.umask(current)
     return current

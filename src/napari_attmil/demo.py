@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_attmil.checkpoints import check_writable
 from napari_attmil.settings import (
     DetectionSettings,
     EnsembleSettings,
@@ -81,9 +82,9 @@ def run_demo(data: Path | None, out: Path, device: str) -> DemoResult:
     Raises
     ------
     UserError
-        If the images cannot be used.
+        If the images cannot be used, or the folder cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    check_writable(out / "report.json")
     cohort = _simulated(out / "cohort") if data is None else _opened(data)
     for note in cohort.notes:
         say(note)

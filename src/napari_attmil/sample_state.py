@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +13,7 @@ from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.edits import Annotations, Edit
 from napari_attmil.cells.following import have_moved
 from napari_attmil.explore.cell_table import attention_of
+from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,7 +139,10 @@ class SampleRecord:
 
     def edit(self, title: str, made_by: str = "", **changes: Any) -> None:
         """Change boxes, deleted, searched or reviewed as one step of undo."""
-        self._read_history()
+        # If what was done before cannot be read, it cannot be undone; this change is made all the
+        # same.
+        with contextlib.suppress(UserError):
+            self.read_history()
         old = self.state.annotations(self._next_id)
         new = replace(old, **changes)
         new = replace(new, boxes=new.boxes.in_order(), deleted=new.deleted.in_order())
@@ -154,18 +159,18 @@ class SampleRecord:
     @property
     def undo_title(self) -> str:
         """What would be undone; empty if there is nothing."""
-        self._read_history()
+        self.read_history()
         return self._undo[-1].title if self._undo else ""
 
     @property
     def redo_title(self) -> str:
         """What would be made again; empty if there is nothing."""
-        self._read_history()
+        self.read_history()
         return self._redo[-1].title if self._redo else ""
 
     def undo(self) -> None:
         """Take back the last edit."""
-        self._read_history()
+        self.read_history()
         if not self._undo:
             return
         edit = self._undo.pop()
@@ -176,7 +181,7 @@ class SampleRecord:
 
     def redo(self) -> None:
         """Make the edit again that was taken back last."""
-        self._read_history()
+        self.read_history()
         if not self._redo:
             return
         edit = self._redo.pop()
@@ -194,8 +199,8 @@ class SampleRecord:
             reviewed=annotations.reviewed,
         )
 
-    def _read_history(self) -> None:
-        """Read the edits of earlier sessions when they are first asked for."""
+    def read_history(self) -> None:
+        """Read the edits of earlier sessions, once; a UserError if they cannot be read."""
         if self._history_is_read or self.kept_in is None or self._sample is None:
             return
         self._history_is_read = True

@@ -244,8 +244,9 @@ class Session:
             The detector's digest.
         """
         key = self._key if key is None else key
-        self._know(key)
-        record = self._records[key]
+        if key:
+            self._know(key)
+        record = self._records.get(key, self._nothing)
         now = record.state.annotations(record.next_id)
         seen = frozenset(self._images_of(key) if images is None else np.asarray(images).tolist())
         self._edit(
@@ -290,12 +291,12 @@ class Session:
     @property
     def undo_title(self) -> str:
         """What `undo` would take back ("Delete 3 boxes"); empty if there is nothing."""
-        return self._record.undo_title
+        return self._with_history.undo_title
 
     @property
     def redo_title(self) -> str:
         """What `redo` would make again; empty if there is nothing."""
-        return self._record.redo_title
+        return self._with_history.redo_title
 
     def undo(self) -> None:
         """Take back the last change of the boxes, also one of an earlier day."""
@@ -369,6 +370,12 @@ class Session:
     @property
     def _record(self) -> SampleRecord:
         return self._records.get(self._key, self._nothing)
+
+    @property
+    def _with_history(self) -> SampleRecord:
+        """The shown sample's record, its earlier edits read; it is told if they cannot be."""
+        self._try(self._record.read_history)
+        return self._record
 
     def _know(self, key: str) -> None:
         self._records.setdefault(key, SampleRecord())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -22,12 +22,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.classifier import Classifier, Prediction
     from napari_attmil.bags.evaluation import EvaluationProgress
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.cells.detector import Detector
     from napari_attmil.images.cohort import Cohort, Sample
 
-stderr = Console(stderr=True, highlight=False)
+stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
+"""Prints names of files as they are, whatever rich would take for markup or emoji in them."""
+
+
+_MORE_CELLS: Final = (
+    "look at the images, lower the minimum score (--min-score), or give the cell diameter "
+    "(--cell-diameter)."
+)
 
 
 class Countable(Protocol):
@@ -46,8 +54,8 @@ Step = TypeVar("Step", bound=Countable)
 
 
 def say(sentence: str) -> None:
-    """Print a sentence to stderr."""
-    stderr.print(sentence, markup=False)
+    """Print a sentence to stderr; only the terminal breaks its lines, so that paths stay whole."""
+    stderr.print(sentence, soft_wrap=True)
 
 
 def follow(
@@ -66,7 +74,7 @@ def follow(
     """
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a sample may be named "s [/2]"
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -108,7 +116,7 @@ def detect_cells(
     )
 
 
-def cells_of(sample: Sample, detector: Detector, settings: DetectionSettings, label: str) -> Boxes:
+def _cells_of(sample: Sample, detector: Detector, settings: DetectionSettings, label: str) -> Boxes:
     """Return a sample's cells as a person left them; what nobody has seen is detected.
 
     The corrections lie in the study that the images are part of.
@@ -126,7 +134,7 @@ def cells_of(sample: Sample, detector: Detector, settings: DetectionSettings, la
     return with_corrections(detect_cells(sample, detector, settings, label), kept)
 
 
-def bag_of_sample(
+def _bag_of_sample(
     sample: Sample, boxes: Boxes, detector: Detector, settings: FeatureSettings
 ) -> Bag:
     """Return the sample's cells with their features, showing progress."""
@@ -137,6 +145,31 @@ def bag_of_sample(
         bag = step.bag
     assert bag is not None  # the last progress value has it
     return bag
+
+
+def classified(
+    samples: list[Sample], detector: Detector, settings: DetectionSettings, classifier: Classifier
+) -> Iterator[tuple[Sample, Boxes, Prediction]]:
+    """Yield samples with their cells and what the classifier says of them.
+
+    One without cells is left out, and said to be: one empty field must not cost all the others.
+
+    Raises
+    ------
+    UserError
+        If none has a cell, or an image cannot be read.
+    """
+    has_cells = False
+    for sample, label in labelled("Detecting cells", samples):
+        boxes = _cells_of(sample, detector, settings, label)
+        if len(boxes):
+            has_cells = True
+            bag = _bag_of_sample(sample, boxes, detector, classifier.feature_settings)
+            yield sample, boxes, classifier.classify(bag)
+        else:
+            say(f"Sample {sample.name!r} has no cells and was left out.")
+    if not has_cells:
+        raise UserError(f"No cell was found in any sample; {_MORE_CELLS}")
 
 
 def open_labelled_cohort(path: Path) -> Cohort:
@@ -181,10 +214,7 @@ def prepare(
             if notes is not None:
                 notes.append(step.note)
     if not bags:
-        raise UserError(
-            f"No cell was found in any sample of {cohort.folder}; look at the images, lower the "
-            "minimum score (--min-score), or give the cell diameter (--cell-diameter)."
-        )
+        raise UserError(f"No cell was found in any sample of {cohort.folder}; {_MORE_CELLS}")
     return bags
 
 

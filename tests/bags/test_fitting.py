@@ -16,6 +16,8 @@ from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.losses import bag_losses, combined_loss
 from napari_attmil.bags.resident_features import feature_statistics, loaded_bags
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.corrections import move_box
 from napari_attmil.methods import METHODS
 from napari_attmil.settings import (
     MILSettings,
@@ -290,6 +292,34 @@ def test_other_features_of_the_same_cells_are_other_samples(
     changed = replace(planted_bags[0], features=planted_bags[0].features * 2)
     with pytest.raises(UserError, match="other samples"):
         Trainer([changed, *planted_bags[1:]], small, cpu).resume(path)
+
+
+def test_a_moved_box_makes_other_samples(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, tmp_path: Path
+) -> None:
+    path, first = tmp_path / "state.safetensors", planted_bags[0]
+    images = np.zeros(len(first))
+    corners = np.tile([0.0, 0, 9, 9], (len(first), 1))
+    boxes = Boxes.from_detections(images, corners, np.ones(len(first)))
+    Trainer([replace(first, boxes=boxes), *planted_bags[1:]], small, cpu).save_state(path)
+    # Its id stays, and so do the features of all other cells.
+    moved = move_box(boxes, int(boxes.cell_id[-1]), [5, 5, 14, 14])
+    features = first.features.copy()
+    features[-1] *= 2
+    changed = replace(first, boxes=moved, features=features)
+    with pytest.raises(UserError, match="other samples"):
+        Trainer([changed, *planted_bags[1:]], small, cpu).resume(path)
+
+
+def test_a_damaged_state_costs_what_it_held_but_not_the_training(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device, tmp_path: Path
+) -> None:
+    settings = small.replace(epochs=2)
+    history = list(Trainer(planted_bags, settings, cpu).epochs_kept_in(tmp_path))
+    (state,) = tmp_path.iterdir()
+    state.write_bytes(state.read_bytes()[:-9])
+    assert list(Trainer(planted_bags, settings, cpu).epochs_kept_in(tmp_path)) == history
+    assert list(Trainer(planted_bags, settings, cpu).epochs_kept_in(tmp_path)) == [], "kept again"
 
 
 def test_a_classifier_is_not_a_training_to_resume(

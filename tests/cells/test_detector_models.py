@@ -73,3 +73,9 @@ def test_a_model_that_was_deleted_or_is_damaged_is_passed_over(tmp_path: Path) -
     assert [model.path for model in fitted_detectors(tmp_path)] == [accepted]
     accepted.unlink()
     assert detector_in_use(tmp_path) is None and fitted_detectors(tmp_path) == []
+
+
+def test_a_candidate_that_cannot_be_deleted_is_told(tmp_path: Path) -> None:
+    candidate_path(tmp_path).mkdir(parents=True)  # nothing that `unlink` takes away
+    with pytest.raises(UserError, match="cannot be deleted"):
+        discard_candidate(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -123,6 +125,17 @@ def test_what_does_not_fit_is_left_out_and_told(tmp_path: Path) -> None:
     assert "EXIF" in misfit
     assert "states 50 x 40 pixels, but it has 100 x 80" in misfit
     assert file.read(sample) is None
+
+
+def test_an_image_too_large_for_pillow_takes_boxes_all_the_same(tmp_path: Path) -> None:
+    header = struct.pack(">8sI4sIIBB3x", b"\x89PNG\r\n\x1a\n", 13, b"IHDR", 20_000, 20_000, 8, 0)
+    (tmp_path / "large.png").write_bytes(header + struct.pack(">I", zlib.crc32(header[12:])))
+    sample = Sample("s", "p", None, (Frame(tmp_path / "large.png"),))
+    listed = [ListedImage("large.png", (ListedBox((1, 2, 11, 12)),))]
+    *_, last = import_boxes(
+        [sample], AnnotationFile(tmp_path / "annotations.sqlite"), listed, "test"
+    )
+    assert (last.counts.added, last.notes) == (1, ())
 
 
 def test_only_red_cells_are_taken_by_what_they_are_called() -> None:

@@ -106,6 +106,18 @@ def test_after_a_kill_it_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("always_better")
+def test_a_damaged_state_is_told_and_the_training_begins_anew(tmp_path: Path) -> None:
+    out = tmp_path / "w.safetensors"
+    killed = finetune(IMAGES, SHORT, out, CPU, project=tmp_path)
+    assert [next(killed).done for _ in range(4)][-1] == 3
+    killed.close()
+    state = tmp_path / finetuning.STATE_NAME
+    state.write_bytes(state.read_bytes()[:-9])
+    first = next(finetune(IMAGES, SHORT, out, CPU, project=tmp_path))
+    assert first.done == 0 and "is damaged; it begins anew" in first.note
+
+
+@pytest.mark.usefixtures("always_better")
 def test_other_images_begin_a_training_of_their_own(tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
     steps = finetune(IMAGES, SHORT, out, CPU, project=tmp_path)

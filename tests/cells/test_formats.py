@@ -16,6 +16,7 @@ from napari_attmil.cells.listing import ListedBox, ListedImage
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SIZE = (640, 480)
@@ -219,6 +220,49 @@ def test_csv_of_other_names_and_separators_is_read(tmp_path: Path) -> None:
     assert image == ListedImage("a.jpg", (ListedBox((1, 2, 11, 12), "RBC"),), size_px=(100, 80))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "sep=;\n" + text.replace(",", ";"),
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", "\r\n\r\n"),
+        lambda text: text.replace(",", " ,\t").replace(",", ""),
+    ],
+    ids=["excel", "old-mac", "blank-lines", "tabs-and-spaces"],
+)
+def test_a_table_of_boxes_is_understood_as_a_table_of_a_cohort_is(
+    tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    text = change("image,x_min,y_min,x_max,y_max\na.png,1,2,11,12\n")
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    (image,) = read_boxes([tmp_path / "a.csv"]).images
+    assert image == ListedImage("a.png", (ListedBox((1, 2, 11, 12), ""),))
+
+
+def coco_of(annotation: dict[str, object]) -> str:
+    return json.dumps({"images": [{"id": 1, "file_name": "a.png"}], "annotations": [annotation]})
+
+
+def label_studio_of(x: float) -> str:
+    value = {"x": x, "y": 1, "width": 5, "height": 5, "rectanglelabels": ["RBC"]}
+    result = [{"type": "rectanglelabels", "value": value}]
+    return json.dumps([{"data": {"image": "a.png"}, "annotations": [{"result": result}]}])
+
+
+def test_coco_of_programs_that_write_null_for_what_they_lack_is_read(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "categories": None,
+        "annotations": [
+            {"image_id": 1, "bbox": [1, 2, 3, 4], "score": None, "attributes": None},
+            {"image_id": 1, "bbox": None, "segmentation": [[]]},
+        ],
+    }
+    listing = read_boxes([written(tmp_path, "a.json", json.dumps(content))])
+    assert listing.images[0].boxes == (ListedBox((1, 2, 4, 6), ""),)
+    assert listing.notes == ("1 crowds or masks without a box were left out.",)
+
+
 LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotation>&b;</annotation>'
 
 
@@ -231,8 +275,18 @@ LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotation>&b;</an
         ("a.json", "{", "property name"),
         ("a.json", "[" * 100_000, "nesting"),
         ("a.json", '{"images": [], "annotations": [{"bbox": [1, 2, 3, 4]}]}', "image_id"),
+        ("a.json", coco_of({"image_id": 9, "bbox": [1, 2, 3, 4]}), "image 9, which it does not"),
+        (
+            "a.json",
+            coco_of({"image_id": 1, "bbox": [1, 2, None, 4]}),
+            "of another kind than needed",
+        ),
+        ("a.json", coco_of({"image_id": 1, "bbox": [1, 2, 3, 4], "attributes": [1]}), "of another"),
+        ("a.json", label_studio_of(1e8), "far outside of its image"),
+        ("a.json", label_studio_of(-250), "far outside of its image"),
         ("a.json", '{"a": 1}', "neither COCO"),
-        ("a.csv", "image,x,y\na.png,1,\n", "row 2"),
+        ("a.csv", "image,x,y\na.png,1,\n", "row 2: 'y' is empty"),
+        ("a.csv", "image,x,y\n\n\na.png,1,b\n", "row 4"),
         ("a.csv", "image,x,z\na.png,1,2\n", "x_min"),
         ("a.csv", "image,x_min,y_min,x_max,y_max\na.png,1,2,nan,4\n", "row 2"),
         ("a.txt", "0 0.5 0.5 0.2\n", "line 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,3 +42,17 @@ def test_boxes_are_found_around_centre_points_and_what_fits_no_cell_is_told(
     np.testing.assert_allclose(kept.boxes.xyxy, [[25, 25, 56, 56], [95, 35, 126, 66]], atol=2)
     assert set(kept.boxes.source.tolist()) == {Source.MODEL}
     assert set(kept.boxes.score.tolist()) == {POINT_SCORE}
+
+
+def test_an_image_whose_points_are_all_of_other_cells_gets_no_boxes(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "001.tif", np.full((40, 60), 9, np.uint8))
+    table = tmp_path / "cells.csv"
+    table.write_text("image,x,y,cell_type\n001.tif,41,12,wbc\n002.tif,5,11,rbc\n")
+    images, others = only_cells(read_annotations([table]).images)
+    assert others == {"wbc": 1}
+    sample = Sample("s", "p", None, (Frame(tmp_path / "001.tif"),))
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        *_, last = import_boxes([sample], file, images, "cells.csv")
+    assert last.counts.added == 0

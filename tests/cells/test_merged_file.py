@@ -52,6 +52,24 @@ def merged(mine: Path, theirs: Path, out: Path) -> tuple[int, int]:
     return result.taken_over, len(result.conflicts)
 
 
+@pytest.mark.parametrize("damaged", ["mine", "theirs"])
+def test_a_damaged_copy_is_named_and_leaves_no_merged_file(
+    started: Path, tmp_path: Path, damaged: str
+) -> None:
+    copied(started, tmp_path / "theirs")
+    (tmp_path / damaged / FILE_NAME).write_bytes(b"a file that is no database" * 50)
+    with pytest.raises(UserError, match=f"{damaged}.*could not be read"):
+        merged(started, tmp_path / "theirs", tmp_path / "both")
+    assert not list((tmp_path / "both").glob("*"))
+
+
+def test_a_merge_into_a_place_that_is_a_file_is_refused(started: Path, tmp_path: Path) -> None:
+    copied(started, tmp_path / "theirs")
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UserError, match="taken is a file"):
+        merged(started, tmp_path / "theirs", tmp_path / "taken" / "both")
+
+
 def test_both_peoples_edits_are_there_once_and_the_merge_can_be_undone(
     started: Path, tmp_path: Path
 ) -> None:

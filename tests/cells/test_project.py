@@ -12,7 +12,7 @@ import pytest
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.corrections import add_box, delete_boxes
 from napari_attmil.cells.edits import Edit
-from napari_attmil.cells.project import AnnotationFile, Annotations
+from napari_attmil.cells.project import AUTHOR_VARIABLE, AnnotationFile, Annotations, author_name
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.settings import UserError
 
@@ -225,3 +225,45 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(UserError, match="newer napari-attmil"):
         AnnotationFile(path).read(sample_in(tmp_path, "a.tif"))
+
+
+@pytest.mark.parametrize("error", [ImportError("no module named pwd"), KeyError("uid"), OSError()])
+def test_an_account_without_a_name_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def nameless() -> str:
+        raise error
+
+    monkeypatch.delenv(AUTHOR_VARIABLE, raising=False)
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert author_name() == "unknown"
+
+
+BROKEN_EDIT = '{"before": [[1]], "after": [], "reviewed": [[], []]}'
+
+
+@pytest.mark.parametrize(
+    ("damage", "reader"),
+    [
+        ("UPDATE cells SET x_min = 'abc'", "read"),
+        ("UPDATE cells SET score = 9e999", "read"),
+        ("UPDATE cells SET source = 77", "read"),
+        ("UPDATE images SET next_id = 'many'", "read"),
+        ("DROP TABLE versions", "read"),
+        ("UPDATE edits SET content = '{'", "history"),
+        ("UPDATE edits SET content = '[]'", "journal"),
+        (f"UPDATE edits SET content = '{BROKEN_EDIT}'", "journal"),
+    ],
+)
+def test_rows_that_make_no_sense_are_told_as_damage(
+    tmp_path: Path, damage: str, reader: str
+) -> None:
+    sample = sample_in(tmp_path, "a.tif")
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    boxes = Boxes.from_detections([0], [[1, 2, 9, 8]], [0.9])
+    file.write(sample, Annotations(boxes, next_id=2))
+    file.close()
+    with contextlib.closing(sqlite3.connect(file.path)) as connection, connection:
+        connection.execute(damage)
+    with pytest.raises(UserError, match=r"could not be read.*put a copy of yours in its place"):
+        getattr(file, reader)(sample)

@@ -76,3 +76,12 @@ def test_cell_cut_by_the_border_gives_a_box_within_the_image() -> None:
     assert box is not None
     assert box[0] == pytest.approx(0, abs=2)
     assert iou_matrix(box, [0, 30, 20, 70])[0, 0] > 0.7
+
+
+def test_holes_of_an_image_of_floats_do_not_hide_a_cell() -> None:
+    holed = field(90, 80).astype(np.float32)
+    holed[10:14, 10:14], holed[90:92, 100:120] = np.nan, np.inf
+    box = propose_box(holed, (60, 50), 40)
+    assert box is not None and iou_matrix(box, CELL)[0, 0] > 0.8
+    assert np.isfinite(snap_box(holed, CELL)).all()
+    assert propose_box(np.full((100, 140), np.nan), (60, 50), 40) is None

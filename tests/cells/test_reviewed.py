@@ -65,6 +65,26 @@ def test_coco_boxes_become_corners_and_images_without_boxes_stay(
     assert (second.name, len(second.xyxy)) == ("b.tif", 0)
 
 
+def test_images_of_a_stack_in_a_coco_file_keep_their_own_boxes(tmp_path: Path) -> None:
+    stack = np.stack([np.full((20, 30), level, np.uint8) for level in (10, 20)])
+    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack")
+    content = {
+        "images": [{"id": page, "file_name": "stack.tif", "page": page} for page in (0, 1)],
+        "annotations": [{"image_id": 1, "bbox": [2, 3, 10, 5]}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content), "utf-8")
+    first, second = read_coco(tmp_path / "coco.json")
+    assert [image.name for image in (first, second)] == ["stack.tif", "stack.tif#1"]
+    assert (first.grey == 10).all() and len(first.xyxy) == 0
+    assert (second.grey == 20).all() and second.xyxy.tolist() == [[2, 3, 12, 8]]
+
+
+def test_a_coco_file_with_a_byte_order_mark_is_read(sample: Sample, tmp_path: Path) -> None:
+    content = {"images": [{"id": 7, "file_name": "a.tif"}], "annotations": []}
+    (tmp_path / "coco.json").write_text(json.dumps(content), "utf-8-sig")
+    assert [image.name for image in read_coco(tmp_path / "coco.json")] == ["a.tif"]
+
+
 def test_white_cells_of_a_coco_file_are_no_red_ones(sample: Sample, tmp_path: Path) -> None:
     content = {
         "images": [{"id": 7, "file_name": "a.tif"}],

@@ -29,6 +29,7 @@ ALL = np.arange(4)
         ("attention > 0.1", [1, 3]),
         ("attention>=0.1 and score<0.5", [0]),
         ("Attention != 0.9", [0, 3]),
+        ("sample = a AND attention > 0.5", [1]),
         ("sample = b and attention == .5", [3]),
         ("sample = 'b'", [2, 3]),
     ],

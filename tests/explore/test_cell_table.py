@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_attmil.bags.classifier import Prediction
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.explore.cell_table import cell_table, sample_table, write_cells
+from napari_attmil.explore.cell_table import cell_table, write_cells
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.settings import UserError
 
@@ -68,32 +67,6 @@ def test_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="could not be written"):
         write_cells(tmp_path / "file" / "cells.csv", [cell_table(SAMPLE, BOXES)])
-
-
-def test_one_row_a_sample_with_what_the_classifier_said():
-    said = Prediction(
-        sample="s",
-        classes=("healthy", "sickle"),
-        probabilities=np.array([0.25, 0.75], np.float32),
-        cell_id=np.array([1, 2]),
-        attention=np.array([0.5, 0.5], np.float32),
-        contribution=np.zeros((2, 2), np.float32),
-        member_probabilities=np.array([[0.1, 0.9], [0.6, 0.4]], np.float32),
-        prediction_set=("sickle", "healthy"),
-    )
-    (row,) = sample_table([SAMPLE], [said]).to_dict("records")
-    assert row == {
-        "sample": "s",
-        "patient": "p",
-        "class": "",
-        "predicted": "sickle",
-        "probability_healthy": 0.25,
-        "probability_sickle": 0.75,
-        "models_agreeing": 1,
-        "prediction_set": "sickle|healthy",
-        "cells": 2,
-        "effective_cells": 2,
-    }
 
 
 def test_parquet_holds_what_the_table_does(tmp_path):

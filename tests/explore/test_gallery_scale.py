@@ -45,3 +45,9 @@ def test_bar_is_a_round_number_within_two_fifths(side, bar):
 
 def test_no_cells_have_a_scale_too():
     assert gallery_scale(table([]), []).side > 0
+
+
+def test_a_box_without_a_size_has_a_scale_with_a_bar():
+    flat = table([0.0]).assign(y_max=5.0)
+    scale = gallery_scale(flat, [Sample("a", "p", None, ())])
+    assert scale.side >= 1 and scale.bar > 0

@@ -142,6 +142,10 @@ def test_a_box_without_a_cell_and_a_cell_that_the_edge_cuts_have_no_shape() -> N
     assert shapes([image], boxes).isna().all(axis=None)
 
 
+def test_an_image_without_boxes_has_no_shapes() -> None:
+    assert shapes_of_image(np.full((40, 50), 9, np.uint8), np.empty((0, 4))).shape == (0, 8)
+
+
 def test_rows_are_in_the_order_of_the_boxes_over_several_images() -> None:
     large = np.where(ellipse(40, 40), BODY, GROUND).astype(np.uint8)
     small = np.where(ellipse(20, 20), BODY, GROUND).astype(np.uint8)

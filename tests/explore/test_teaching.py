@@ -117,3 +117,15 @@ def test_latest_round_of_an_expert_is_the_one_to_be_met_and_older_files_have_non
     older = {name: value for name, value in asdict(student).items() if name != "is_expert"}
     path.write_text(json.dumps(older) + "\n")
     assert read_rounds(path)[0] == [student]
+
+
+def test_rounds_that_may_not_be_read_are_told(tmp_path, monkeypatch):
+    path = tmp_path / FILE_NAME
+    keep_round(path, ROUND)
+
+    def forbidden(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", forbidden)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_rounds(path)

@@ -50,6 +50,7 @@ def test_ticks_say_which_value_stands_where():
     assert names == ("0.001", "0.01", "0.1", "1")
     assert ValueScale.of([-2, 1], "linear", is_signed=True).ticks(3)[1] == ("-2", "0", "2")
     assert ValueScale.of([5, 1, 2], "rank").ticks(3)[1] == ("1", "2", "5")
+    assert ValueScale.of([0, 0], "rank", is_signed=True).ticks(3)[1] == ("0", "0", "0")
 
 
 @given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,3 +102,15 @@ def test_file_that_the_system_forbids_is_named(
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(UserError, match=r"Folder .* may not be read \(Permission denied\)"):
         open_frames(tmp_path)
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (2**31 - 1, 2**31 - 1)])
+def test_a_size_that_no_image_has_is_refused_before_memory_is_asked_for(
+    tmp_path: Path, width: int, height: int
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBB3x", 13, b"IHDR", width, height, 8, 0)
+    )
+    with pytest.raises(UserError, match=f"a size of {width} x {height} pixels"):
+        open_frames(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -182,6 +183,41 @@ def test_each_file_and_each_folder_with_images_is_a_sample(
     assert [(sample.name, len(sample)) for sample in samples] == [("a", 2), ("deeper", 1), ("4", 1)]
     with pytest.raises(UserError, match="No images were given"):
         open_samples([])
+
+
+def test_samples_of_one_name_are_told_apart_by_their_paths(
+    tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Path]
+) -> None:
+    paths = [write_png(tmp_path / name, noise(8, 9)) for name in ("a/1.png", "b/1.png", "b/2.png")]
+    names = [sample.name for sample in open_samples(paths)]
+    assert names == [paths[0].as_posix(), paths[1].as_posix(), "2"]
+
+
+@pytest.mark.parametrize(("place", "given"), [("P07", "."), ("P07/more", "..")])
+def test_a_folder_that_is_named_by_dots_gives_its_own_name(
+    tmp_path: Path,
+    write_tree: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    given: str,
+) -> None:
+    write_tree(tmp_path, "P07/a.png", "P07/more/b.png")
+    monkeypatch.chdir(tmp_path / place)
+    assert open_sample(given).name == "P07"
+    assert [sample.name for sample in open_samples([given])] == ["P07", "more"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text_is_refused_when_it_is_opened(
+    tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Path]
+) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    write_png(folder / "a.png", noise(8, 9))
+    for opener in (open_samples, open_stacks):
+        with pytest.raises(UserError, match=r"caf\\udce9.*rename the file or folder"):
+            opener([folder])
+    with pytest.raises(UserError, match="rename"):
+        pixel_size_um(folder / "a.png")
 
 
 def test_stacks_part_a_folder_by_image_size_and_lose_no_image(

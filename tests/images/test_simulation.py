@@ -328,3 +328,20 @@ def test_damaged_marker_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "simulation.json").write_text(content)
     with pytest.raises(UserError, match="damaged"):
         write(tmp_path, SMALL)
+
+
+def test_an_image_that_cannot_be_replaced_is_said_in_one_sentence(tmp_path: Path) -> None:
+    settings = SimulationSettings(
+        image_size_px=64,
+        cells_per_image=0,
+        classes=("healthy",),
+        patients_per_class=1,
+        samples_per_patient=1,
+        images_per_sample=1,
+    )
+    folder = write(tmp_path / "study", settings)
+    (image,) = folder.rglob("*.tif")
+    image.unlink()
+    image.mkdir()  # as little to be deleted as a file that another program holds open on Windows
+    with pytest.raises(UserError, match="cannot be emptied of its earlier simulation"):
+        write(folder, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -375,3 +376,30 @@ def test_truncated_tiff_is_named_before_it_gives_half_an_image(
     tifffile.imwrite(tmp_path / "x.tif", noise(4, 128, 160), **options)
     with pytest.raises(UserError, match=r"cut-x\.tif' cannot be read: .*copy it again"):
         open_frames(cut(tmp_path / "x.tif", share))
+
+
+def test_a_file_of_nothing_but_reduced_copies_is_refused(
+    tmp_path: Path, noise: Callable[..., Any]
+) -> None:
+    tifffile.imwrite(tmp_path / "thumbnail.tif", noise(20, 30), subfiletype=1)
+    with pytest.raises(UserError, match="nothing but reduced copies"):
+        open_frames(tmp_path / "thumbnail.tif")
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "value"),
+    [(4, 1, 300), (3, 1, 7), (2, 4, 0x41424344), (11, 1, 0x43960000), (5, 0, 0)],
+    ids=["long", "short", "text", "float", "nothing"],
+)
+def test_a_resolution_that_breaks_the_rules_does_not_cost_the_image(
+    tmp_path: Path, noise: Callable[..., Any], kind: int, count: int, value: int
+) -> None:
+    path, image = tmp_path / "a.tif", noise(20, 30)
+    tifffile.imwrite(path, image, resolution=(1e5, 1e5), resolutionunit="CENTIMETER", metadata=None)
+    with tifffile.TiffFile(path) as tif:
+        place = tif.pages.first.tags["XResolution"].offset
+    content = bytearray(path.read_bytes())
+    content[place + 2 : place + 12] = struct.pack("<HII", kind, count, value)
+    path.write_bytes(content)
+    assert pixel_size_um(path) is None
+    assert_array_equal(read_frame(Frame(path)), image)

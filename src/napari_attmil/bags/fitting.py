@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -226,7 +227,9 @@ class Trainer:
         name = hashlib.blake2b(json.dumps(self._identity()).encode(), digest_size=12).hexdigest()
         path, saved_at = folder / f"{name}.safetensors", time.monotonic()
         if path.exists():
-            self.resume(path)
+            # A damaged file costs what it held, not the training that it was to shorten.
+            with contextlib.suppress(UserError):
+                self.resume(path)
         for progress in self.epochs():
             if time.monotonic() - saved_at > SAVE_EVERY_S:
                 self.save_state(path)

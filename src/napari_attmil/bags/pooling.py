@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_attmil.settings import MILSettings
 
 TOP_SHARE = 1 / 12
-"""Share of a bag's cells that `TopPooling` looks at."""
+"""Share of a bag's cells that `TopPooling` looks at; `MultiScaleTopPooling` looks at others too."""
 LEAST_PROBABILITY = 0.03
 """Of belonging to a class; below it cells of `TopPooling` weigh alike, so that those of a sample
 in which none stands out share the attention. Chosen on the cohort "development" of
@@ -178,7 +178,7 @@ class TopPooling(Pooling):
 
     judges_cells = True
     least_weight = LEAST_PROBABILITY
-    shares: tuple[float, ...] = (1 / 12,)
+    shares: tuple[float, ...] = (TOP_SHARE,)
 
     def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
         super().__init__(size, classes, settings)
@@ -210,7 +210,7 @@ class MultiScaleTopPooling(TopPooling):
     share, a slight change of all cells in the largest.
     """
 
-    shares = (0.03, 1 / 12, 0.25, 1.0)
+    shares = (0.03, TOP_SHARE, 0.25, 1.0)
 
 
 def per_bag(function: Callable[[Tensor], Tensor], values: Tensor, lengths: Sequence[int]) -> Tensor:

@@ -98,12 +98,17 @@ class TrainingState:
 
 
 def digest_of(bags: Sequence[Bag]) -> str:
-    """Return a digest of names, labels and cells, and of one cell's features a bag."""
+    """Return a digest of names, labels and boxes, and of one cell's features a bag.
+
+    All features would take minutes to read from the disk; they follow from images and boxes.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for bag in bags:
         parts = (bag.sample, bag.patient, bag.label, bag.detector_digest, bag.feature_settings)
         digest.update(repr(parts).encode())
         digest.update(bag.cell_id.tobytes())
+        if bag.boxes is not None:
+            digest.update(bag.boxes.digest().encode())  # A box that was moved keeps its id.
         digest.update(bag.features[:1].tobytes())
     return digest.hexdigest()
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.cells.boxes import match_boxes
+from napari_attmil.images.folders import name_within
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Truth:
         -------
         (n,) bool, or None if the truth of none of the sample's images is known.
         """
-        names = [self._name(frame.path) for frame in sample.frames]
+        names = [name_within(self.folder, frame.path) for frame in sample.frames]
         if not any(name in self.cells for name in names):
             return None
         altered = np.zeros(len(boxes), dtype=bool)
@@ -55,12 +56,6 @@ class Truth:
                 pairs = match_boxes(boxes.xyxy[rows], xyxy)
                 altered[rows] = (pairs >= 0) & np.append(truth, False)[pairs]
         return altered
-
-    def _name(self, path: Path) -> str:
-        try:
-            return path.resolve().relative_to(self.folder.resolve()).as_posix()
-        except ValueError:
-            return path.as_posix()
 
 
 def read_truth(folder: Path) -> Truth | None:

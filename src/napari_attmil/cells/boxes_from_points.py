@@ -58,11 +58,13 @@ def boxes_from_points(image: npt.NDArray[Any], points: npt.ArrayLike) -> PointBo
     image
         (Y, X) or (Y, X, 3), cells darker or brighter than the background.
     points
-        (n, 2) x, y in pixels, n > 0, inside of the image.
+        (n, 2) x, y in pixels; one outside of the image is moved to its edge.
     """
     grey = np.asarray(image, dtype=np.float32)
     grey = grey[..., :3].mean(axis=-1) if grey.ndim == 3 else grey
     x, y = np.rint(np.asarray(points, dtype=np.float64).reshape(-1, 2)).astype(int).T
+    if not len(x):
+        return PointBoxes(np.empty((0, 4), dtype=np.float32), np.empty(0, dtype=bool))
     places = np.clip(y, 0, grey.shape[0] - 1), np.clip(x, 0, grey.shape[1] - 1)
     mask = _cell_mask(grey, places)
     labels = _parted(mask, places)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """Errors of drives that know no locks; SQLite's own are left there, and the journal's versions."""
 
+_UNREADABLE: Final = (sqlite3.Error, OSError, ValueError, TypeError, LookupError, AttributeError)
+"""What files that cannot be used raise: SQLite's errors, and those of rows that make no sense."""
+
 
 class Connection:
     """The connection to one file.
@@ -73,11 +76,22 @@ class Connection:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection to a file that is there; a UserError if it cannot be read."""
+        """Give a connection to a file that is there.
+
+        What is read belongs into the block as far as it is understood: a damaged file may also
+        give rows that make no sense.
+
+        Raises
+        ------
+        UserError
+            If the file, or what it holds, cannot be read.
+        """
         try:
             with contextlib.closing(open_for_reading(self._path)) as connection:
                 yield connection
-        except (sqlite3.Error, OSError) as error:
+        except UserError:
+            raise
+        except _UNREADABLE as error:
             raise UserError(
                 f"The boxes kept in {self._path} could not be read ({error}). Close what else "
                 "uses the file; if it is damaged, put a copy of yours in its place."
@@ -98,7 +112,7 @@ class Connection:
                 self.claim()
                 self._open = open_for_writing(self._path)
             yield self._open
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             self._close_file()  # A drive that comes back needs to be opened afresh.
             raise self._not_written(error) from error
 

@@ -103,8 +103,21 @@ def accept_candidate(project: Path, now: datetime | None = None) -> DetectorMode
 
 
 def discard_candidate(project: Path) -> None:
-    """Throw the candidate away."""
-    candidate_path(project).unlink(missing_ok=True)
+    """Throw the candidate away.
+
+    Raises
+    ------
+    UserError
+        If its file cannot be deleted.
+    """
+    path = candidate_path(project)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be deleted ({error.strerror or error}); close what uses it, and "
+            "discard it again."
+        ) from error
 
 
 def use_detector(project: Path, path: Path | None) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from napari_attmil.cells.boxes import Boxes, FloatArray, Source, iou_matrix
 from napari_attmil.cells.corrections import SAME_CELL_IOU
 from napari_attmil.cells.edits import Annotations
 from napari_attmil.cells.listing import ListedBox, ListedImage
 from napari_attmil.images.decoding import file_header
+from napari_attmil.images.folders import name_within
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def listed_images(
         for index, frame in enumerate(sample.frames):
             boxes = known.boxes.of_image(index)
             if len(boxes) or index in known.reviewed:
-                name = _name_from(folder, frame.path)
+                name = name_within(folder, frame.path)
                 size, reviewed = size_of(frame), index in known.reviewed
                 images.append(listed_image(name, boxes, frame.page, size, reviewed))
     return images
@@ -222,12 +223,6 @@ def why_not(image: ListedImage, frame: Frame) -> str:
     return ""
 
 
-def _name_from(folder: Path, path: Path) -> str:
-    """Name an image by its way from a folder, if it lies in there."""
-    path, base = path.resolve(), folder.resolve()
-    return (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
-
-
 def _other_names(name: str) -> list[str]:
     """Return a name, and what it was before Label Studio or Roboflow renamed the image."""
     folder, slash, last = name.rpartition("/")
@@ -285,5 +280,5 @@ def _is_turned(path: Path) -> bool:
     try:
         with Image.open(path) as picture:
             return picture.getexif().get(_ORIENTATION, 1) not in (0, 1)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError):
-        return False  # no picture that Pillow knows has such a tag
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # no picture that Pillow knows, or opens for its size, has such a tag

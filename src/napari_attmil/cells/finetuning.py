@@ -152,6 +152,7 @@ class _Finetuning:
         self._before: DetectionScore | None = None
         self._best: DetectionScore | None = None
         self._best_step, self._elapsed_s = 0, 0.0
+        self._lost_state = False
 
     def steps(self) -> Iterator[FinetuneProgress]:
         """Train to the end; see `finetune`."""
@@ -233,6 +234,10 @@ class _Finetuning:
     def _opening_note(self) -> str:
         if self._learner.step:
             return f"Going on after step {self._learner.step}."
+        if self._lost_state:
+            return (
+                f"What an earlier training kept in {self._state_path} is damaged; it begins anew."
+            )
         if not self._held_out:
             return (
                 f"All {len(self._images)} images are learnt from, so nothing tells how good the "
@@ -279,7 +284,11 @@ class _Finetuning:
     def _resume(self) -> None:
         if self._state_path is None or not self._state_path.exists():
             return
-        state = load_checkpoint(self._state_path, "finetuning")
+        try:
+            state = load_checkpoint(self._state_path, "finetuning")
+        except UserError:
+            self._lost_state = True
+            return
         kept, wanted = state.settings, self._belongs_to()
         if any(kept.get(name) != value for name, value in wanted.items()):
             return  # Of other images or settings: this is a training of its own.

@@ -6,7 +6,6 @@ import json
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
-from xml.etree.ElementTree import ParseError
 
 from napari_attmil.cells.formats_coco import is_coco, read_coco, write_coco
 from napari_attmil.cells.formats_csv import read_csv, write_csv
@@ -22,7 +21,7 @@ from napari_attmil.cells.formats_yolo import (
 )
 from napari_attmil.cells.listing import ListedImage, Listing
 from napari_attmil.checkpoints import write_atomically
-from napari_attmil.images.cohort_csv import read_text
+from napari_attmil.images.text_tables import read_text
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -145,19 +144,20 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ParseError) as error:
-        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        reason = " ".join(missing.split())[:200]
-        raise _refused(path, reason) from None
+    except KeyError as error:
+        raise _refused(path, f"{error} is missing") from None
+    except (TypeError, AttributeError, IndexError) as error:
+        raise _refused(path, f"a value is of another kind than needed ({error})") from None
     except (OverflowError, RecursionError):
         raise _refused(path, "its numbers or its nesting are out of bounds") from None
-    except Exception as error:  # csv.Error and what else a hostile file may raise
-        raise _refused(path, str(error)[:200]) from None
+    except Exception as error:  # ValueError, csv.Error and what else a hostile file may raise
+        raise _refused(path, str(error)) from None
 
 
 def _refused(path: Path, reason: str) -> UserError:
+    why = " ".join(reason.split())[:200]
     return UserError(
-        f"{path.name} cannot be read as boxes: {reason}; export it again ({READ} are read), or "
+        f"{path.name} cannot be read as boxes: {why}; export it again ({READ} are read), or "
         "leave it out."
     )
 

@@ -36,11 +36,15 @@ def read_coco(content: dict[str, Any]) -> Listing:
     ValueError, KeyError, TypeError
         If something is missing or of the wrong kind.
     """
-    names = {each["id"]: str(each["name"]) for each in content.get("categories", [])}
+    names = {each["id"]: str(each["name"]) for each in content.get("categories") or []}
     images = {each["id"]: each for each in content["images"]}
     boxes: dict[Any, list[ListedBox]] = {key: [] for key in images}
     left_out = 0
     for annotation in content["annotations"]:
+        if annotation["image_id"] not in boxes:
+            raise ValueError(
+                f"an annotation is of image {annotation['image_id']!r}, which it does not list"
+            )
         corners = None if annotation.get("iscrowd") else _corners(annotation)
         if corners is None:
             left_out += 1
@@ -87,8 +91,14 @@ def _box(annotation: dict[str, Any], corners: Corners, names: dict[Any, str]) ->
         names.get(annotation.get("category_id"), ""),
         int(attributes.get("cell_id", 0)),
         source_of(str(attributes.get("source", ""))),
-        float(annotation.get("score", attributes.get("score", 1))),
+        _score(annotation, attributes),
     )
+
+
+def _score(annotation: dict[str, Any], attributes: dict[str, Any]) -> float:
+    """Return the score, 1 where none is given: some programs write null for a person's box."""
+    found = (each.get("score") for each in (annotation, attributes))
+    return float(next((score for score in found if score is not None), 1))
 
 
 def _corners(annotation: dict[str, Any]) -> Corners | None:
@@ -100,7 +110,7 @@ def _corners(annotation: dict[str, Any]) -> Corners | None:
     numbers = [[float(value) for value in polygon] for polygon in polygons]
     x = [value for polygon in numbers for value in polygon[0::2]]
     y = [value for polygon in numbers for value in polygon[1::2]]
-    return bounds(x, y)
+    return bounds(x, y) if x and y else None
 
 
 def _annotation(box: ListedBox) -> dict[str, Any]:

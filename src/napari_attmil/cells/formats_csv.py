@@ -16,6 +16,7 @@ from napari_attmil.cells.listing import (
     bounds,
     source_of,
 )
+from napari_attmil.images.text_tables import rows_of_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,26 +44,24 @@ def read_csv(text: str) -> Listing:
 
     Raises
     ------
-    ValueError
-        If a column is missing, or a row has no box.
+    ValueError, csv.Error
+        If a column is missing, a row has no box, or the text is no table.
     """
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    rows = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
-    names = [name.strip().lower() for name in rows[0]] if rows else []
-    names = [_OTHER_NAMES.get(name, name) for name in names]
+    (_, header), *rows = rows_of_table(text) or [(1, [])]
+    names = [_OTHER_NAMES.get(name.lower(), name.lower()) for name in header]
     has_points = _check_columns(names)
     images: dict[tuple[str, int], ListedImage] = {}
     boxes: dict[tuple[str, int], list[ListedBox]] = {}
-    for number, cells in enumerate(rows[1:], start=2):
-        row = {k: v.strip() for k, v in zip(names, cells, strict=False) if v.strip()}
-        if row:
-            try:
-                key = (row["image"], int(row.get("frame", 0)))
-                images.setdefault(key, _image(key, row))
-                boxes.setdefault(key, []).extend(_point(row) if has_points else _boxes(row))
-            except (ValueError, KeyError) as error:
-                raise ValueError(f"row {number}: {error}") from None
+    for number, cells in rows:
+        row = {name: cell for name, cell in zip(names, cells, strict=False) if cell}
+        try:
+            key = (row["image"], int(row.get("frame", 0)))
+            images.setdefault(key, _image(key, row))
+            boxes.setdefault(key, []).extend(_point(row) if has_points else _boxes(row))
+        except KeyError as error:
+            raise ValueError(f"row {number}: {error} is empty") from None
+        except ValueError as error:
+            raise ValueError(f"row {number}: {error}") from None
     found = tuple(
         replace(image, boxes=tuple(boxes[key]), has_points=has_points)
         for key, image in images.items()

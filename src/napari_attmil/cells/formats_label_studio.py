@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from napari_attmil.cells.boxes import Source
-from napari_attmil.cells.listing import Corners, ListedBox, ListedImage, Listing, bounds
+from napari_attmil.cells.listing import (
+    Corners,
+    ListedBox,
+    ListedImage,
+    Listing,
+    bounds,
+    near_image,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +99,7 @@ def _corners(value: dict[str, Any], size: tuple[int, int] | None) -> Corners:
         for v in (0, height * down)
     ]
     xs, ys = zip(*places, strict=True)
-    return bounds(xs, ys)
+    return near_image(bounds(xs, ys))
 
 
 def _image_name(data: dict[str, Any]) -> str:

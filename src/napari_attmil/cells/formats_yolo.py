@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from napari_attmil.cells.listing import CELL_LABEL, ListedBox, ListedImage, bounds
-from napari_attmil.images.cohort_csv import read_text
+from napari_attmil.cells.listing import CELL_LABEL, ListedBox, ListedImage, bounds, near_image
+from napari_attmil.images.text_tables import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePath
@@ -108,6 +108,4 @@ def _box(words: list[str], classes: list[str]) -> ListedBox:
         corners = bounds(xs, ys)
     else:
         raise ValueError(f"{len(words)} numbers, but class, x, y, width, height are needed")
-    if any(not -1 <= value <= 2 for value in corners):
-        raise ValueError("a box lies far outside of its image")
-    return ListedBox(corners, classes[number] if classes else str(number))
+    return ListedBox(near_image(corners), classes[number] if classes else str(number))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.edits import Cells, Edit
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ Place = tuple[str, int]
 DONE, UNDONE, DROPPED, MERGED = 0, 1, 2, 3
 """States of an edit: in force, taken back, taken back and followed by another one, or another
 person's, which came in with a merge."""
+
+_SOURCES = tuple(map(int, Source))
 
 
 class JournalEntry(NamedTuple):
@@ -173,9 +175,11 @@ def rows_of(cells: Cells) -> list[list[Any]]:
 
 
 def cells_of(rows: Iterable[Sequence[float]]) -> Cells:
-    """Return the cells of such rows."""
+    """Return the cells of such rows; a ValueError if they cannot be such, in a damaged file."""
     listed = list(rows)
     table = np.array(listed, dtype=np.float64).reshape(len(listed), 9)
+    if not (np.isfinite(table).all() and np.isin(table[:, 7], _SOURCES).all()):
+        raise ValueError("a cell has a value that no cell can have")
     boxes = Boxes(
         cell_id=table[:, 0].astype(np.int64),
         image_index=table[:, 1].astype(np.int32),

@@ -136,6 +136,19 @@ def corners_of(x: float, y: float, width: float, height: float) -> Corners:
     return (x, y, x + width, y + height)
 
 
+def near_image(corners: Corners) -> Corners:
+    """Return corners in parts of an image's width and height, as they are.
+
+    Raises
+    ------
+    ValueError
+        If they lie further from the image than its own size: they are no parts of it.
+    """
+    if any(not -1 <= value <= 2 for value in corners):
+        raise ValueError("a box lies far outside of its image")
+    return corners
+
+
 def bounds(xs: Iterable[float], ys: Iterable[float]) -> Corners:
     """Return the corners of the box around points.
 

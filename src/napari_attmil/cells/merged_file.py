@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from napari_attmil.cells.database import open_for_reading, open_for_writing
+from napari_attmil.cells.connection import Connection
 from napari_attmil.cells.edits import Annotations
 from napari_attmil.cells.journal import DONE
 from napari_attmil.cells.merging import Conflict, merge_annotations
 from napari_attmil.cells.project import AnnotationFile
+from napari_attmil.checkpoints import check_writable
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from napari_attmil.images.cohort import Sample
 
 MERGE_TITLE = "Merge with another's work"
+_ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
+"""Of the names of a file and of what SQLite and the claim put beside it."""
 
 
 @dataclass(frozen=True)
@@ -63,25 +67,41 @@ def merge_files(
     Raises
     ------
     UserError
-        If `out` exists or a file is missing or cannot be read.
+        If `out` exists or cannot be written, or a file is missing or cannot be read; `out` is
+        then not there.
     """
     if out.exists():
         raise UserError(f"{out} exists already; give the name of a new folder or file.")
     for path in (mine, theirs):
         if not path.exists():
             raise UserError(f"{path} does not exist; give folders that hold an annotations.sqlite.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        contextlib.closing(open_for_reading(mine)) as source,
-        contextlib.closing(open_for_writing(out)) as copy,
-    ):
-        source.backup(copy)
+    check_writable(out)
     joined = AnnotationFile(out)
-    for sample in samples:
-        here = _moved(sample, mine.parent, out.parent)
-        there = _moved(sample, mine.parent, theirs.parent)
-        yield replace(_merge_sample(joined, here, AnnotationFile(theirs), there), sample=sample)
+    try:
+        _copy(mine, out)
+        for sample in samples:
+            here = _moved(sample, mine.parent, out.parent)
+            there = _moved(sample, mine.parent, theirs.parent)
+            yield replace(_merge_sample(joined, here, AnnotationFile(theirs), there), sample=sample)
+    except BaseException:
+        joined.close()
+        # Half of a merge looks like a whole one, and would be in the way of the next.
+        for ending in _ENDINGS:
+            with contextlib.suppress(OSError):
+                out.with_name(out.name + ending).unlink(missing_ok=True)
+        raise
     joined.close()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file as it is at this moment; a UserError names the one of the two that fails."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as held:
+        with Connection(source, is_claimed=False).reading() as connection:
+            connection.backup(held)
+        copy = Connection(target, is_claimed=False)
+        with copy.writing() as connection:
+            held.backup(connection)
+        copy.close()
 
 
 def _merge_sample(

@@ -35,14 +35,7 @@ from napari_attmil.cells.journal import (
     read_entries,
     write_cells,
 )
-from napari_attmil.cells.stored import (
-    NOTHING_KNOWN,
-    SUMMARY,
-    Images,
-    StoredCells,
-    annotations_of,
-    read_tables,
-)
+from napari_attmil.cells.stored import NOTHING_KNOWN, SUMMARY, annotations_of, read_tables
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -139,19 +132,20 @@ class AnnotationFile:
 
     def read_all(self, samples: Sequence[Sample]) -> dict[str, Annotations]:
         """Return what was written about several samples, by name; the others are left out."""
-        images: Images = {}
-        cells: StoredCells = {}
-        found, versions = {}, {}
-        if self.path.exists():
-            with self._connection.reading() as connection:
-                images, cells = read_tables(connection, self._where(samples))
-                versions = dict(connection.execute("SELECT frames, version FROM versions"))
-        for sample in samples:
-            places = self._places(sample)
-            self._versions[frames_key(places)] = versions.get(frames_key(places), 0)
-            known = [images[place] for place in places if place in images]
-            if known:
-                found[sample.name] = annotations_of(places, images, cells)
+        places = {sample.name: self._places(sample) for sample in samples}
+        keys = {name: frames_key(of_sample) for name, of_sample in places.items()}
+        if not self.path.exists():
+            self._versions |= dict.fromkeys(keys.values(), 0)
+            return {}
+        with self._connection.reading() as connection:
+            images, cells = read_tables(connection, self._where(samples))
+            versions = dict(connection.execute("SELECT frames, version FROM versions"))
+            found = {
+                name: annotations_of(of_sample, images, cells)
+                for name, of_sample in places.items()
+                if any(place in images for place in of_sample)
+            }
+        self._versions |= {key: versions.get(key, 0) for key in keys.values()}
         return found
 
     def history(self, sample: Sample) -> tuple[list[Edit], list[Edit]]:
@@ -160,8 +154,8 @@ class AnnotationFile:
             return [], []
         with self._connection.reading() as connection:
             entries = read_entries(connection, self._places(sample), (DONE, UNDONE))
-        done = [entry.edit for entry in entries if entry.state == DONE]
-        undone = [entry.edit for entry in entries if entry.state == UNDONE]
+            done = [entry.edit for entry in entries if entry.state == DONE]
+            undone = [entry.edit for entry in entries if entry.state == UNDONE]
         return done, undone[::-1]
 
     def journal(self, sample: Sample) -> list[JournalEntry]:
@@ -169,7 +163,9 @@ class AnnotationFile:
         if not self.path.exists():
             return []
         with self._connection.reading() as connection:
-            return read_entries(connection, self._places(sample))
+            entries = read_entries(connection, self._places(sample))
+            _ = [entry.edit for entry in entries]  # A damaged one is told here.
+        return entries
 
     def note_known(self, sample: Sample, entries: Sequence[JournalEntry]) -> None:
         """Note another person's edits, which a merge brings; errors as `record`."""
@@ -347,7 +343,7 @@ def author_name() -> str:
     """Return who makes the edits: the variable's value, or the account's name."""
     try:
         return os.environ.get(AUTHOR_VARIABLE) or getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):  # ImportError: of Windows, up to Python 3.12
         return "unknown"
 
 

@@ -142,7 +142,8 @@ def _window(image: npt.NDArray[Any], guess: Floats) -> _Window | None:
     part = image[low[1] : high[1] : step, low[0] : high[0] : step]
     if min(part.shape[:2]) < MIN_SIDE_PX:
         return None
-    colours = np.atleast_3d(part).astype(np.float32)
+    # Layers of floats may have holes, which the rest of the program takes for 0 as well.
+    colours = np.nan_to_num(np.atleast_3d(part).astype(np.float32), posinf=0, neginf=0)
     smooth = gaussian_filter(colours, (_BLUR_DIAMETERS * diameter / step,) * 2 + (0,))
     contrast = np.sqrt(np.mean((smooth - _background(smooth)) ** 2, axis=-1))
     full = float(np.percentile(contrast, 95))

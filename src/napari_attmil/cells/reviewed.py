@@ -11,7 +11,9 @@ from napari_attmil.cells import formats_coco
 from napari_attmil.cells.augmentation import LabelledImage
 from napari_attmil.cells.exchange import only_cells
 from napari_attmil.images.cohort import Frame
+from napari_attmil.images.folders import name_within
 from napari_attmil.images.reading import read_frame
+from napari_attmil.images.text_tables import read_text
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ def reviewed_images(
 def read_coco(path: Path) -> list[LabelledImage]:
     """Return all images of a COCO file with their red cells; each counts as reviewed.
 
-    Files are looked for beside the COCO file. Crowds and other classes are left out.
+    Files are looked for beside the COCO file; the images of a stack are told apart by their page,
+    as this program writes it. Crowds and other classes are left out.
 
     Raises
     ------
@@ -76,17 +79,20 @@ def read_coco(path: Path) -> list[LabelledImage]:
         If it is no COCO file, has no red cells among several classes, or an image cannot be read.
     """
     try:
-        listing = formats_coco.read_coco(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        listing = formats_coco.read_coco(json.loads(read_text(path)))
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is no COCO file that can be read ({error!r}); export it again as COCO JSON."
         ) from error
     images, _ = only_cells(listing.images)
     return [
         _labelled(
-            Frame(path.parent / image.name),
+            Frame(path.parent / image.name.replace("\\", "/"), image.page),
             np.array([box.xyxy for box in image.boxes], np.float32).reshape(-1, 4),
-            image.name,
+            # Without a page where it is the first, as projects that hold images out know it.
+            f"{image.name}#{image.page}" if image.page else image.name,
         )
         for image in images
     ]
@@ -100,6 +106,4 @@ def _labelled(frame: Frame, xyxy: npt.NDArray[np.float32], name: str) -> Labelle
 
 def image_name(frame: Frame, folder: Path) -> str:
     """Name an image by its way from the project, which stays when the folder is moved."""
-    path, folder = frame.path.resolve(), folder.resolve()
-    name = path.relative_to(folder) if path.is_relative_to(folder) else path
-    return f"{name.as_posix()}#{frame.page}"
+    return f"{name_within(folder, frame.path)}#{frame.page}"

@@ -69,6 +69,6 @@ def annotations_of(
         found.boxes[~found.deleted].in_order(),
         found.boxes[found.deleted].in_order(),
         frozenset(index for index, (detected, _, _) in enumerate(known) if detected),
-        max(next_id for _, next_id, _ in known),
+        max(int(next_id) for _, next_id, _ in known),
         frozenset(index for index, (_, _, reviewed) in enumerate(known) if reviewed),
     )

@@ -1,12 +1,14 @@
 """The command line `attmil`: the same stages as the panel's, without a screen.
 
 Progress goes to stderr, results to stdout or into files. A mistake of the person's ends with exit
-code 1 and one line that says what to do.
+code 1 and one line that says what to do; Ctrl+C with 130 and such a line.
 """
 
 from __future__ import annotations
 
+import io
 import sys
+from typing import Final
 
 import typer
 
@@ -20,25 +22,47 @@ from napari_attmil.cli import (  # each adds its commands
 )
 from napari_attmil.cli.options import app
 from napari_attmil.settings import UserError
-from napari_attmil.terminal import stderr
+from napari_attmil.terminal import say
 
 __all__ = ["app", "boxes", "detector", "exploring", "main", "merging", "shapes", "stages"]
 
 
+_STOPPED: Final = 130
+"""What a program returns that Ctrl+C ended; typer catches the key and returns it without a word."""
+_STOPPED_SENTENCE: Final = "Stopped before the end; run the same command again to have it done."
+
+
 def main() -> None:
     """Run the command line; the way in for the script `attmil`."""
+    _print_any_name()
+    code = 1
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False) or 0
+        if code != _STOPPED:
+            sys.exit(code)
+        sentence = _STOPPED_SENTENCE
     except UserError as error:
         sentence = str(error)
     except (typer.Abort, KeyboardInterrupt):
-        sentence = "Stopped; nothing was written."
+        code, sentence = _STOPPED, _STOPPED_SENTENCE
     except Exception as error:
         # Typer and Click, whichever typer is built on, tell of a mistyped command line this way.
         if not hasattr(error, "format_message"):
             raise
-        sentence = f"{error.format_message()} See `attmil --help`."
-        if not error.format_message():
+        reason = error.format_message().rstrip(".")
+        if not reason:
             sys.exit(1)  # `attmil` alone has printed its help
-    stderr.print(f"attmil: {sentence}", soft_wrap=True, markup=False)
-    sys.exit(1)
+        sentence = f"{reason}. See `attmil --help`."
+    say(f"attmil: {sentence}")
+    sys.exit(code)
+
+
+def _print_any_name() -> None:
+    """Make characters that the output's encoding lacks no error: they are written as escapes.
+
+    On Windows output that goes into a file or a pipe has an encoding of western Europe; a sample
+    named "β-thalassemia" must not end a classification just when its result is printed.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -9,6 +9,7 @@ import numpy as np
 import typer
 
 from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.checkpoints import check_writable
 from napari_attmil.cli.options import DeviceName, Seed, Weights, app
 from napari_attmil.settings import FinetuneSettings
 from napari_attmil.terminal import follow, open_labelled_cohort, say
@@ -40,6 +41,7 @@ def finetune(
     device: DeviceName = "auto",
 ) -> None:
     """Fit the detector to reviewed images; Ctrl+C keeps the best weights so far."""
+    check_writable(out)
     settings = FinetuneSettings.checked(steps=steps, minutes=minutes, seed=seed)
     images, project = _reviewed(source)
     from napari_attmil.cells.finetuning import finetune as fine_tuning

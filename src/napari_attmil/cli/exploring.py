@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_attmil.checkpoints import check_writable
 from napari_attmil.cli.options import (
     CellDiameter,
     DeviceName,
@@ -20,10 +21,8 @@ from napari_attmil.cli.options import (
 )
 from napari_attmil.settings import UserError
 from napari_attmil.terminal import (
-    bag_of_sample,
-    cells_of,
+    classified,
     follow,
-    labelled,
     load_detector,
     open_labelled_cohort,
 )
@@ -58,15 +57,12 @@ def report(
     from napari_attmil.images.reading import open_samples
 
     check_suffix(out)  # before minutes of work
+    check_writable(out)
     detection = detection_settings(min_score, cell_diameter)
     samples = _samples_of_cohort(inputs) if by_class else open_samples(inputs)
     detector = load_detector(weights, device)
     classifier = Classifier.load(model, detector.device)
-    findings = []
-    for sample, label in labelled("Detecting cells", samples):
-        boxes = cells_of(sample, detector, detection, label)
-        bag = bag_of_sample(sample, boxes, detector, classifier.feature_settings)
-        findings.append(Finding(sample, boxes, classifier.classify(bag)))
+    findings = [Finding(*found) for found in classified(samples, detector, detection, classifier)]
     with model.open("rb") as file:
         digests = {"model_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
     origin = model_origin(classifier, str(model), detector.digest)

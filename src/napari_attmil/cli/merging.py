@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_attmil.checkpoints import write_atomically
 from napari_attmil.cli.options import app
 from napari_attmil.terminal import open_labelled_cohort, say
 
@@ -44,7 +45,10 @@ def merge(
     files = mine / FILE_NAME, theirs / FILE_NAME, out / FILE_NAME
     merged = list(merge_files(*files, samples))
     rows = [row for sample in merged for row in _conflict_rows(sample)]
-    with (out / "conflicts.csv").open("w", newline="", encoding="utf-8") as file:
+    with (
+        write_atomically(out / "conflicts.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         csv.writer(file).writerows([COLUMNS, *rows])
     taken_over = sum(sample.taken_over for sample in merged)
     told = f"{_counted(taken_over, 'edit')} taken over, {_counted(len(rows), 'conflict')}"

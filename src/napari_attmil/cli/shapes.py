@@ -43,8 +43,9 @@ def shapes(
 ) -> None:
     """Measure all cells, and say class by class whether those with high attention differ."""
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.explore.cell_table import write_cells
+    from napari_attmil.explore.cell_table import check_table_file, write_cells
 
+    check_table_file(out)
     detection = detection_settings(min_score, cell_diameter)
     opened = open_labelled_cohort(cohort)
     detector = load_detector(weights, device)

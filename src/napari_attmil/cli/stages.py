@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_attmil.checkpoints import check_writable
 from napari_attmil.cli.options import (
     CellDiameter,
     CohortPath,
@@ -26,8 +27,7 @@ from napari_attmil.methods import METHODS, TABLE_1, Method
 from napari_attmil.presets import Preset, ensemble_preset, mil_preset
 from napari_attmil.settings import EvaluationSettings, UserError, features_for
 from napari_attmil.terminal import (
-    bag_of_sample,
-    cells_of,
+    classified,
     detect_cells,
     evaluation_written,
     follow,
@@ -38,6 +38,9 @@ from napari_attmil.terminal import (
     say,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from napari_attmil.bags.ensemble import EnsembleTrainer
 
 
 @app.command()
@@ -67,9 +70,10 @@ def detect(
     device: DeviceName = "auto",
 ) -> None:
     """Find the cells of images and write one row a cell."""
-    from napari_attmil.explore.cell_table import cell_table, write_cells
+    from napari_attmil.explore.cell_table import cell_table, check_table_file, write_cells
     from napari_attmil.images.reading import open_stacks
 
+    check_table_file(out)
     settings = detection_settings(min_score, cell_diameter)
     stacks = open_stacks(inputs)
     detector = load_detector(weights, device)
@@ -115,6 +119,7 @@ def train(
 
     Ctrl+C also writes the models that are there by then.
     """
+    check_writable(out)
     settings = preset_settings(preset, epochs, seed)
     chosen = {"members": members, "calibrate": calibrate}
     ensemble = ensemble_preset(preset, **{k: v for k, v in chosen.items() if v is not None})
@@ -126,19 +131,14 @@ def train(
 
     unfinished = out.with_name(f"{out.name}.unfinished")
     trainer = EnsembleTrainer(bags, settings, ensemble, detector.device, kept_in=unfinished)
-    try:
-        for _ in follow("Training", trainer.epochs(), lambda step: step.title):
-            pass
-        shutil.rmtree(unfinished, ignore_errors=True)
-    except KeyboardInterrupt:
-        if not trainer.has_model:
-            raise UserError(
-                "Stopped before the first model was there, so none is written; the same command "
-                "goes on from there."
-            ) from None
-        say("Stopped; the models so far are written, and the same command goes on from there.")
+    is_finished = _is_trained_to_the_end(trainer)
     classifier = trainer.best
     classifier.save(out)
+    if is_finished:
+        # Not before the model is saved: what was trained must outlast a disk that is full by then.
+        shutil.rmtree(unfinished, ignore_errors=True)
+    else:
+        say("Stopped; the models so far are written, and the same command goes on from there.")
     print(f"Classifier of {', '.join(classifier.classes)} written to {out}")
     print(classifier.description)
 
@@ -170,6 +170,7 @@ def evaluate(
     device: DeviceName = "auto",
 ) -> None:
     """Cross-validate by patient and write a report; stopped, it goes on where it stood."""
+    check_writable(out / "report.json")
     settings = preset_settings(preset, epochs, seed)
     compared = {"methods": method_names(methods), "ensemble": ensemble, "controls": controls}
     plan = EvaluationSettings.checked(folds=folds, runs=runs, seed=seed, **compared)
@@ -210,19 +211,19 @@ def classify(
 ) -> None:
     """Classify samples; each image file, stack or folder of images is one sample."""
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.explore.cell_table import cell_table, write_cells
+    from napari_attmil.explore.cell_table import cell_table, check_table_file, write_cells
     from napari_attmil.explore.report import CAUTION, classification_report, in_words, model_origin
     from napari_attmil.images.reading import open_samples
 
+    check_table_file(out)
+    if report is not None:
+        check_writable(report)
     detection = detection_settings(min_score, cell_diameter)
     samples = open_samples(inputs)
     detector = load_detector(weights, device)
     classifier = Classifier.load(model, detector.device)
     tables, predictions = [], []
-    for sample, label in labelled("Detecting cells", samples):
-        boxes = cells_of(sample, detector, detection, label)
-        bag = bag_of_sample(sample, boxes, detector, classifier.feature_settings)
-        prediction = classifier.classify(bag)
+    for sample, boxes, prediction in classified(samples, detector, detection, classifier):
         tables.append(cell_table(sample, boxes, prediction))
         predictions.append(prediction)
     write_cells(out, tables)
@@ -260,6 +261,21 @@ def demo(
 
     show_demo(result, out / "window.png" if headless else None)
     print(f"Results are in {out}")
+
+
+def _is_trained_to_the_end(trainer: EnsembleTrainer) -> bool:
+    """Train, and return whether it was not stopped before; a UserError if there is no model yet."""
+    try:
+        for _ in follow("Training", trainer.epochs(), lambda step: step.title):
+            pass
+    except KeyboardInterrupt:
+        if not trainer.has_model:
+            raise UserError(
+                "Stopped before the first model was there, so none is written; the same command "
+                "goes on from there."
+            ) from None
+        return False
+    return True
 
 
 def preset_settings(preset: Preset, epochs: int | None, seed: int) -> Any:

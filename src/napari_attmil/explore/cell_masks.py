@@ -171,8 +171,7 @@ def _near_boxes(windows: CellWindows, slack: float) -> Masks:
 
 def _high_quantile(values: Stack, where: Masks) -> npt.NDArray[np.float64]:
     """Return (n,) the 98 % quantiles of the values in each mask, from every fourth grid point."""
-    count = len(values)
-    coarse = np.where(where, values, -np.inf)[:, ::2, ::2].reshape(count, -1)
+    coarse = np.where(where, values, -np.inf)[:, ::2, ::2].reshape(-1, (GRID // 2) ** 2)
     share = 0.02 * where[:, ::2, ::2].sum(axis=(1, 2))
     place = coarse.shape[1] - 1 - share.astype(int)
     quantile = np.take_along_axis(np.sort(coarse, axis=1), place[:, None], axis=1)[:, 0]

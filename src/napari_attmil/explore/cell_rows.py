@@ -28,6 +28,7 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "=": operator.eq,
 }
 _CONDITION: Final = re.compile(r"\s*(.+?)\s*(>=|<=|!=|==|>|<|=)\s*(.+?)\s*")
+_AND: Final = re.compile(r"\s+and\s+", re.IGNORECASE)
 EXAMPLE: Final = "attention > 0.01 and class = sickle"
 
 
@@ -77,7 +78,7 @@ def parse_conditions(text: str, table: pd.DataFrame) -> tuple[Condition, ...]:
     """
     if not text.strip():
         return ()
-    return tuple(_condition(part, table) for part in re.split(r"\s+and\s+", text.strip()))
+    return tuple(_condition(part, table) for part in _AND.split(text.strip()))
 
 
 def rows_that_meet(table: pd.DataFrame, conditions: tuple[Condition, ...]) -> Rows:

@@ -1,4 +1,4 @@
-"""One row a cell, or a sample: what is exported, and what other programs read."""
+"""One row a cell: what is exported, and what other programs read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.cells.boxes import positions_of
-from napari_attmil.checkpoints import write_atomically
+from napari_attmil.checkpoints import check_writable, write_atomically
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -93,44 +93,6 @@ def study_table(
     return table
 
 
-def sample_table(samples: Sequence[Sample], predictions: Sequence[Prediction]) -> pd.DataFrame:
-    """Return one row a sample: what the classifier said of it.
-
-    Parameters
-    ----------
-    samples
-        Where the predictions come from, in any order.
-    predictions
-        One a sample.
-
-    Returns
-    -------
-    DataFrame
-        Columns sample, patient, class (empty if not known), predicted, probability_<class> a class
-        (0 to 1), models_agreeing, prediction_set (names separated by "|"; empty without
-        calibration), cells, effective_cells.
-    """
-    by_name = {sample.name: sample for sample in samples}
-    rows = []
-    for prediction in predictions:
-        sample = by_name[prediction.sample]
-        shares = zip(prediction.classes, prediction.probabilities.tolist(), strict=True)
-        rows.append(
-            {
-                "sample": sample.name,
-                "patient": sample.patient,
-                "class": sample.label or "",
-                "predicted": prediction.predicted,
-                **{f"probability_{name}": share for name, share in shares},
-                "models_agreeing": prediction.agreeing,
-                "prediction_set": "|".join(prediction.prediction_set or ()),
-                "cells": len(prediction.cell_id),
-                "effective_cells": prediction.effective_cells,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
 def write_cells(path: Path, tables: Sequence[pd.DataFrame]) -> None:
     """Write the rows of several samples below each other, whole or not at all.
 
@@ -147,18 +109,23 @@ def write_cells(path: Path, tables: Sequence[pd.DataFrame]) -> None:
         If the file cannot be written, or Parquet's library is missing.
     """
     path = Path(path)
+    check_table_file(path)
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    is_parquet = path.suffix.lower() == ".parquet"
-    if is_parquet and find_spec("pyarrow") is None:
+    with write_atomically(path) as temporary:
+        if _is_parquet(path):
+            table.to_parquet(temporary, engine="pyarrow", index=False)
+        else:
+            table.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
+
+
+def check_table_file(path: Path) -> None:
+    """Raise UserError unless `write_cells` can write such a file: before the cells are found."""
+    if _is_parquet(path) and find_spec("pyarrow") is None:
         raise UserError(
             f"Writing {path.name} needs pyarrow, which is not installed; "
             'pip install "napari-attmil[parquet]", or choose a name that ends in .csv.'
         )
-    with write_atomically(path) as temporary:
-        if is_parquet:
-            table.to_parquet(temporary, engine="pyarrow", index=False)
-        else:
-            table.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
+    check_writable(path)
 
 
 def aligned(
@@ -170,3 +137,7 @@ def aligned(
     rows = np.full((len(boxes), *known.shape[1:]), np.nan)
     rows[places >= 0] = known[places[places >= 0]]
     return rows
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -53,13 +51,6 @@ def thumbnail(image: npt.NDArray[Any], xyxy: npt.ArrayLike, side_px: float) -> I
     x, y, half = (x_min + x_max) / 2, (y_min + y_max) / 2, side_px / 2
     square = (x - half, y - half, x + half, y + half)
     return Image.fromarray(crop_cell(image, square, THUMBNAIL_PX, context=1.0))
-
-
-def data_uri(picture: Image.Image, file_format: Literal["PNG", "JPEG"]) -> str:
-    """Return a picture as text that stands within a page."""
-    file = BytesIO()
-    picture.save(file, file_format, quality=85)
-    return f"data:image/{file_format.lower()};base64,{b64encode(file.getvalue()).decode()}"
 
 
 def _to_bytes(colours: npt.ArrayLike) -> Sequence[tuple[int, int, int]]:

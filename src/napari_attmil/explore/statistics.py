@@ -217,7 +217,8 @@ def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str
     patients = int(table["patients"].max()) if len(table) else 0
     needed = fewest_patients(SIGNIFICANT)
     if patients < needed:
-        return [f"{patients} patients cannot show a difference; {needed} or more are needed."]
+        counted = "1 patient" if patients == 1 else f"{patients} patients"
+        return [f"{counted} cannot show a difference; {needed} or more are needed."]
     return [f"No feature differs between cells with high {score} and the others."]
 
 

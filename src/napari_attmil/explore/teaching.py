@@ -152,10 +152,22 @@ def read_rounds(path: Path) -> tuple[list[TeachingRound], int]:
     """Return the rounds of a file, oldest first, and how many of its lines cannot be read.
 
     A file that is not there has none.
+
+    Raises
+    ------
+    UserError
+        If the file is there and cannot be read.
     """
     if not path.is_file():
         return [], 0
-    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"The rounds in {path} cannot be read ({error.strerror}); permit reading there, or "
+            "close what uses the file."
+        ) from error
+    lines = [line for line in content.splitlines() if line.strip()]
     rounds = [parsed for parsed in map(_round, lines) if parsed is not None]
     return rounds, len(lines) - len(rounds)
 

@@ -102,7 +102,8 @@ class ValueScale:
     def ticks(self, count: int = TICKS) -> tuple[FloatArray, tuple[str, ...]]:
         """Return evenly spaced places from 0 to 1 for a legend, and the values there as text."""
         places = np.linspace(0, 1, count)
-        return places, tuple(f"{value:.2g}" for value in self.values(places))
+        # Adding 0 makes 0 of -0, which nobody wants to read.
+        return places, tuple(f"{value:.2g}" for value in self.values(places) + 0.0)
 
 
 def _logarithms(values: FloatArray, highest: float) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_attmil.images.cohort import Cohort, Sample
 from napari_attmil.images.folders import make_sample
+from napari_attmil.images.text_tables import read_text, rows_of_table
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ COLUMNS = ("image", "sample", "patient", "label")
 
 @dataclass(frozen=True)
 class _Row:
-    number: int  # as a spreadsheet counts, so that it can be found
+    number: int
     image: str
     sample: str
     patient: str
@@ -65,19 +65,12 @@ def _notes(rows: list[_Row], repeated: int) -> Iterator[str]:
 
 def _read_rows(path: Path) -> list[_Row]:
     """Read and check the table row by row; blank rows are passed over."""
-    lines = list(io.StringIO(read_text(path), newline=None))
-    # Excel's own way to say the separator is a first line "sep=;".
-    skipped = 1 if lines and lines[0].lower().startswith("sep=") else 0
-    header = lines[skipped] if len(lines) > skipped else ""
-    delimiter = max(",;\t", key=header.count)
     try:
-        reader = csv.reader(lines[skipped:], delimiter=delimiter, strict=True)
-        table = [(reader.line_num + skipped, [cell.strip() for cell in row]) for row in reader]
+        table = rows_of_table(read_text(path))
     except csv.Error as error:
         raise UserError(
             f"{path.name} cannot be read as a table ({error}); save it again as CSV (UTF-8)."
         ) from None
-    table = [(number, cells) for number, cells in table if any(cells)]
     if not table:
         raise UserError(
             f"{path.name} is empty; it needs columns {', '.join(COLUMNS)} and a row an image."
@@ -87,31 +80,6 @@ def _read_rows(path: Path) -> list[_Row]:
     if not rows:
         raise UserError(f"{path.name} has a header but no rows; add a row for every image.")
     return rows
-
-
-def read_text(path: Path) -> str:
-    """Return a text file's content, in UTF-8, or UTF-16 or Windows-1252 as Excel writes them.
-
-    Raises
-    ------
-    UserError
-        If it cannot be opened, or is no text.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be opened ({error.strerror}); check the path.") from None
-    if raw.startswith(b"PK\3\4"):
-        raise UserError(
-            f"{path.name} is a workbook, not text; save it from the spreadsheet as CSV (UTF-8)."
-        )
-    encodings = ["utf-16"] if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
-    for encoding in encodings:
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise UserError(f"{path.name} is not text that can be read; save it again as CSV (UTF-8).")
 
 
 def _column_positions(header: list[str], path: Path) -> dict[str, int]:

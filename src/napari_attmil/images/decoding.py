@@ -31,6 +31,13 @@ IMAGE_SUFFIXES = (*COMMON_SUFFIXES, ".czi", *BIOIO_SUFFIXES)
 """Which files of a folder are taken as images (lower case)."""
 
 
+_NO_IMAGES = (
+    *(".csv", ".txt", ".json", ".xml", ".xlsx", ".html", ".pdf"),
+    *(".sqlite", ".parquet", ".safetensors"),
+)
+"""Files that lie beside images, and that no extra would make one of."""
+
+
 class _Format(NamedTuple):
     name: str
     read_header: Callable[[Path], FileHeader]
@@ -62,8 +69,10 @@ def file_header(path: Path) -> FileHeader:
     Raises
     ------
     UserError
-        If the file is missing, forbidden, empty, damaged, or of a format that is not read.
+        If the file is missing, forbidden, empty, damaged, or of a format that is not read, or its
+        name is no text.
     """
+    _check_name(path)
     with _explained(path):
         status = path.stat()
         return _file_header(path, status.st_size, status.st_mtime_ns)
@@ -98,6 +107,17 @@ def decode_page(path: Path, page: int) -> NDArray[Any]:
         return _format_of(path).decode(path, pages[page])
 
 
+def _check_name(path: Path) -> None:
+    """Refuse a name that is no text: tables, reports and the boxes' file could not hold it."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"The name {str(path)!a} holds bytes that are no text (UTF-8), as names unpacked from "
+            "an archive of another system may; rename the file or folder."
+        ) from None
+
+
 @lru_cache(maxsize=4096)
 def _file_header(path: Path, size_bytes: int, mtime_ns: int) -> FileHeader:
     """Read a header; size and time of change make a changed file another entry of the cache."""
@@ -116,6 +136,8 @@ def _format_of(path: Path) -> _Format:
     for signature, image_format in _BY_SIGNATURE.items():
         if start.startswith(signature):
             return image_format
+    if suffix in _NO_IMAGES:
+        raise UserError(f"'{path}' is no image; choose image files, or folders of them.")
     if suffix in IMAGE_SUFFIXES:
         raise UserError(
             f"'{path}' is named {suffix} but is no image that can be read (TIFF, PNG, JPEG, BMP, "

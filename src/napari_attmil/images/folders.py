@@ -79,6 +79,15 @@ def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
         yield from _walk(subfolder, above | {place})
 
 
+def name_within(folder: Path, path: Path) -> str:
+    """Return a file's way from a folder, with forward slashes: its name wherever that is moved.
+
+    A file that lies elsewhere is named by its whole path.
+    """
+    path, folder = path.resolve(), folder.resolve()
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
+
 def frames_of(files: Iterable[Path]) -> tuple[Frame, ...]:
     """Return every field of view of the files, in order; a stack gives one per page."""
     return tuple(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Outside of this range a "pixel size" is a printing resolution (72 dpi is 353 um) or a placeholder.
 _PLAUSIBLE_UM = (0.01, 5.0)
 
+_MOST_PIXELS = 10**10
+"""Of one field of view: the largest scan of a slide has as many, and no memory more."""
+
 _MICROMETRES_PER_UNIT = {
     "m": 1e6,
     "cm": 1e4,
@@ -73,8 +76,11 @@ def page_header(plane: tuple[int, int], samples: int, dtype: DTypeLike, place: A
     Raises
     ------
     ValueError
-        If a pixel is neither grey nor RGB, with or without alpha, or its numbers are complex.
+        If a pixel is neither grey nor RGB, with or without alpha, or its numbers are complex; or
+        if the size is none that an image has, as in a damaged header.
     """
+    if not 0 < plane[0] * plane[1] <= _MOST_PIXELS:
+        raise ValueError(f"it states a size of {plane[1]} x {plane[0]} pixels")
     if samples not in (1, 2, 3, 4):
         raise ValueError(f"it has {samples} channels, but grey or RGB is needed")
     colour = (3,) if samples > 2 else ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -191,32 +192,38 @@ def open_sample(
     if not files:
         raise UserError("No images were given; choose image files or a folder of images.")
     if name is None:
-        first = several[0].absolute()
-        name = first.parent.name if len(several) > 1 else _own_name(first)
+        first = several[0]
+        name = _absolute(first).parent.name if len(several) > 1 else _own_name(first)
     return make_sample(name, name, None, files)
 
 
 def open_samples(paths: Iterable[str | Path]) -> list[Sample]:
     """Open several samples: each image file or stack, and each folder that itself holds images.
 
-    Folders below a folder are samples of their own, named by their way from it.
+    Folders below a folder are samples of their own, named by their way from it. Samples that would
+    have one name are named by their paths instead.
 
     Raises
     ------
     UserError
         If there is nothing to open, or something cannot be read.
     """
-    samples = []
+    named: list[tuple[str, Path, list[Path]]] = []
     for path in map(Path, paths):
         by_folder: dict[Path, list[Path]] = {}
         for file in _image_files(path):
             by_folder.setdefault(file.parent, []).append(file)
         for folder, files in by_folder.items():
             below = folder.relative_to(path).as_posix() if folder.is_relative_to(path) else "."
-            samples.append(open_sample(files, _own_name(path) if below == "." else below))
-    if not samples:
+            place = folder if os.path.isdir(path) else path
+            named.append((_own_name(path) if below == "." else below, place, files))
+    if not named:
         raise UserError("No images were given; choose image files or a folder of images.")
-    return samples
+    uses = Counter(name for name, _, _ in named)
+    return [
+        open_sample(files, name if uses[name] == 1 else place.as_posix())
+        for name, place, files in named
+    ]
 
 
 def open_stacks(paths: Iterable[str | Path]) -> list[Sample]:
@@ -307,7 +314,13 @@ def _image_files(path: Path) -> list[Path]:
 
 
 def _own_name(path: Path) -> str:
-    return path.name if os.path.isdir(path) else path.stem
+    whole = _absolute(path)
+    return (whole.name if os.path.isdir(path) else whole.stem) or str(whole)
+
+
+def _absolute(path: Path) -> Path:
+    """Return a path in which "." and ".." have names; links keep those that a person gave them."""
+    return Path(os.path.abspath(path))
 
 
 def _page_header(frame: Frame) -> PageHeader:

@@ -245,7 +245,13 @@ def simulate_cohort(folder: Path, settings: SimulationSettings) -> Iterator[Simu
         If the folder holds something else or cannot be written.
     """
     folder = Path(folder)
-    _make_room(folder, settings)
+    try:
+        _make_room(folder, settings)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be emptied of its earlier simulation ({error.strerror or error}); "
+            "close what uses its files, or choose a new or an empty folder."
+        ) from error
     planned = _plan(settings)
     images: list[tuple[str, ...]] = []
     cells: list[tuple[Any, ...]] = []

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_UNIT_OF_TAG = {None: "inch", 2: "inch", 3: "cm"}
+"""What ResolutionUnit means; without it the rules want inches."""
 _GREY_OR_RGB = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE")
 
 
@@ -62,14 +64,14 @@ def read_header(path: Path) -> FileHeader:
     """
     with _quiet(), tifffile.TiffFile(path) as tif:
         _check_complete(tif)
-        pages: list[PageHeader] = []
-        for series in tif.series:
-            if _lies_in_this_file(series, tif):
-                pages.extend(_series_pages(series, tif))
-            else:
-                # A set of OME-TIFF files: each file answers only for what lies in it, or a
-                # folder of them would give every image as often as there are files.
-                return FileHeader(tuple(_own_pages(tif)), _pixel_size_um(tif))
+        if all(_lies_in_this_file(series, tif) for series in tif.series):
+            pages = [page for series in tif.series for page in _series_pages(series, tif)]
+        else:
+            # A set of OME-TIFF files: each file answers only for what lies in it, or a folder of
+            # them would give every image as often as there are files.
+            pages = list(_own_pages(tif))
+        if not pages:
+            raise ValueError("it holds nothing but reduced copies of images")
         return FileHeader(tuple(pages), _pixel_size_um(tif))
 
 
@@ -242,10 +244,12 @@ def _pixel_size_um(tif: tifffile.TiffFile) -> float | None:
     if tif.is_ome and (size := _ome_pixel_size_um(tif.ome_metadata or "")) is not None:
         return size
     tags = tif.pages.first.tags
-    pixels, units = tags.valueof("XResolution") or (0, 1)
-    if not pixels or not units:
+    resolution = tags.valueof("XResolution")
+    # A fraction by the rules. What else a writer may leave there is no reason to refuse the image.
+    if not isinstance(resolution, tuple) or len(resolution) != 2 or not all(resolution):
         return None
-    unit = {2: "inch", 3: "cm"}.get(int(tags.valueof("ResolutionUnit") or 2), "")
+    pixels, units = resolution
+    unit = _UNIT_OF_TAG.get(tags.valueof("ResolutionUnit"), "")
     if tif.is_imagej:
         unit = str((tif.imagej_metadata or {}).get("unit") or unit)
     return plausible_um(units / pixels, unit)

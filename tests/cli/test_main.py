@@ -1,0 +1,69 @@
+"""What all commands do: print names, show progress, and end with one sentence."""
+
+from __future__ import annotations
+
+import io
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from napari_attmil import cli
+from napari_attmil.terminal import follow, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_name_that_the_output_cannot_encode_is_written_as_an_escape(
+    project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = project.copied_to(tmp_path / "β-thalassemia")
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252"))
+    monkeypatch.setattr(sys, "argv", ["attmil", "queue", str(copy.folder)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    sys.stdout.flush()
+    assert not stopped.value.code
+    assert written.getvalue().count(rb"\u03b2-thalassemia") == 3
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "a [red] [/bold] :bee:"
+    steps = [SimpleNamespace(done=1, total=1)]
+    assert list(follow(f"Cells of {name}", steps)) == steps
+    say(f"{name} was left out.")
+    err = capsys.readouterr().err
+    assert f"Cells of {name}" in err and f"{name} was left out." in err
+
+
+def test_a_long_path_is_not_broken_over_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/".join(["a folder with a long name"] * 9)
+    say(f"Left out: {path}.")
+    assert capsys.readouterr().err == f"Left out: {path}.\n"
+
+
+def test_ctrl_c_ends_with_one_sentence(
+    attmil: Any, project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_attmil.cells.project import AnnotationFile
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AnnotationFile, "read_all", interrupted)
+    outcome = attmil("queue", project.folder)
+    assert (outcome.code, outcome.out) == (130, "")
+    assert outcome.err == (
+        "attmil: Stopped before the end; run the same command again to have it done."
+    )
+
+
+def test_a_mistyped_command_line_ends_with_sentences(attmil: Any) -> None:
+    outcome = attmil("detect", "a.tif", "--out", "c.csv", "--min-score", "2")
+    assert outcome.code == 1 and outcome.err.endswith(". See `attmil --help`.")
+    assert ".. See" not in outcome.err
