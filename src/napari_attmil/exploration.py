@@ -243,7 +243,7 @@ class Exploration:
         if self.coloured_column == MAKER:
             by_source = np.array([MODEL_COLOUR, PERSON_COLOUR, ACCEPTED_COLOUR])
             return by_source[self._session.boxes.source[rows]]
-        return self._colouring.colours(self.relative()[rows])
+        return self._colouring.colours(self._spread.shares_of(rows))
 
     @property
     def _spread(self) -> Spread:
