@@ -93,6 +93,24 @@ def test_some_boxes_have_the_colours_that_they_have_among_all(classified):
         np.testing.assert_array_equal(classified.colours(rows), classified.colours()[rows])
 
 
+def test_only_the_tables_of_samples_that_changed_are_made_anew(session, exploration, monkeypatch):
+    exploration.set_scope(WHOLE_COHORT)
+    before = exploration.table
+    made = []
+    make = exploration._make_table
+    monkeypatch.setattr(exploration, "_make_table", lambda *of: made.append(of[0]) or make(*of))
+    session.delete([2])
+    assert exploration.table["cell_id"].tolist() == [1, 2, 3, 1, 3]
+    session.undo()
+    session.show(SAMPLES[0])
+    pd.testing.assert_frame_equal(exploration.table, before)
+    assert made == [sample_key("s")] * 2
+    session.set_prediction(prediction([0.1, 0.3, 0.6]), session.boxes)
+    assert exploration.table["attention"].notna().sum() == 3
+    exploration.set_blind(True)
+    assert "attention" not in exploration.table
+
+
 def test_telling_columns_come_first_and_ids_are_no_quantity(classified):
     columns = numeric_columns(classified.sample_table)
     assert columns[:3] == ("attention", "contribution_healthy", "contribution_sickle")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.boxes import Boxes, positions_of
 from napari_attmil.cells.edits import Annotations, Edit
 from napari_attmil.cells.following import have_moved
 from napari_attmil.explore.cell_table import attention_of
@@ -67,9 +67,10 @@ class SampleState:
         if self.prediction is None:
             return np.full(len(self.boxes), np.nan)
         attention = attention_of(self.boxes, self.prediction)
-        known = np.isin(self.boxes.cell_id, self.classified.cell_id)
-        before = self.classified[self.classified.index_of(self.boxes.cell_id[known])].xyxy
-        attention[np.flatnonzero(known)[have_moved(before, self.boxes.xyxy[known])]] = np.nan
+        places = positions_of(self.boxes.cell_id, self.classified.cell_id)
+        known = np.flatnonzero(places >= 0)
+        before, now = self.classified.xyxy[places[known]], self.boxes.xyxy[known]
+        attention[known[have_moved(before, now)]] = np.nan
         return attention
 
 
