@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +74,10 @@ class SampleState:
         return attention
 
 
+_UNTOUCHED: Final = SampleState()
+"""Of every sample at first: a study has thousands."""
+
+
 class AnnotationsOnDisk(Protocol):
     """Where edits are kept as soon as they are made; see `cells.project.AnnotationFile`."""
 
@@ -111,7 +115,7 @@ class SampleRecord:
     """
 
     def __init__(self) -> None:
-        self.state = SampleState()
+        self.state = _UNTOUCHED
         self._undo: list[Edit] = []
         self._redo: list[Edit] = []
         self._next_id = 1
