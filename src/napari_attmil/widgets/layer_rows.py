@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,28 +78,28 @@ class LayerRows:
         colours
             (n, 4) RGBA of their edges.
         selected
-            Ids of those that are picked out.
+            Ids of those that are picked out; heeded if any box is shown anew.
         """
         stays = self._that_stay(boxes, widths)
         shown = self.ids()[stays]
-        gone = np.flatnonzero(~stays).tolist()
         fresh = np.flatnonzero(~np.isin(boxes.cell_id, shown))
-        # The frames around the selected boxes, and around the one under the mouse.
-        has_frames = bool(gone or selected or self._layer.selected_data)
-        with ExitStack() as stack:
-            if is_changed := len(fresh) > 0 or len(gone) > 0:
-                stack.enter_context(self._drawn_later())
-            if gone:
-                self._layer.remove(gone)
+        order = boxes.index_of(np.concatenate([shown, boxes.cell_id[fresh]]))
+        if stays.all() and not len(fresh):
+            self.describe(boxes[order])
+            self.colour(colours[order])
+            return
+        # The frames around selected boxes, and around one under the mouse.
+        has_frames = not stays.all() or bool(selected) or bool(self._layer.selected_data)
+        with self._drawn_later():
+            if not stays.all():
+                self._layer.remove(np.flatnonzero(~stays).tolist())
             if len(fresh):
                 self._add(boxes[fresh], widths[fresh], colours[fresh])
-            order = boxes.index_of(np.concatenate([shown, boxes.cell_id[fresh]]))
             self.describe(boxes[order])
             self.colour(colours[order])
             self.select(selected)
-        if is_changed:
-            self._tell_of_data()
-            self._layer.refresh(highlight=has_frames, thumbnail=False)
+        self._tell_of_data()
+        self._layer.refresh(highlight=has_frames, thumbnail=False)
 
     def select(self, ids: Collection[int]) -> bool:
         """Select the rows of some boxes; return whether others were selected before."""
