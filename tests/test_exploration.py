@@ -10,6 +10,7 @@ import pytest
 from napari_attmil.cell_columns import MAKER, numeric_columns
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.exploration import WHOLE_COHORT, Exploration
+from napari_attmil.explore.cell_rows import ordered
 from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.explore.colours import MODEL_COLOUR
 from napari_attmil.images.cohort import Cohort, Sample
@@ -70,6 +71,44 @@ def test_table_has_one_row_a_box_in_their_order(classified):
     assert table["contribution_sickle"].tolist() == pytest.approx([1.2, 0.6, 0.2])
     assert table["diameter_px"].tolist() == [20, 10, 10]
     assert set(table["sample"]) == {"s"} and set(table["class"]) == {"sickle"}
+
+
+def test_makers_are_filtered_and_ordered_by_their_names(session, exploration):
+    session.add(0, [60, 0, 70, 10])
+    session.accept([2])
+    table = exploration.sample_table
+    assert table[MAKER].tolist() == ["model", "accepted", "person", "model"]
+    by_maker = table[MAKER].tolist()
+    ranked = ordered(table, np.arange(4), MAKER, descending=False).tolist()
+    assert [by_maker[row] for row in ranked] == sorted(by_maker)
+    exploration.set_scope(WHOLE_COHORT)
+    exploration.set_filter("source != model")
+    assert exploration.table.iloc[exploration.rows][MAKER].tolist() == ["accepted", "person"]
+
+
+def test_some_boxes_have_the_colours_that_they_have_among_all(classified):
+    for column in ("attention", MAKER):
+        classified.colour(column=column)
+        rows = np.array([2, 0])
+        np.testing.assert_array_equal(classified.colours(rows), classified.colours()[rows])
+
+
+def test_only_the_tables_of_samples_that_changed_are_made_anew(session, exploration, monkeypatch):
+    exploration.set_scope(WHOLE_COHORT)
+    before = exploration.table
+    made = []
+    make = exploration._make_table
+    monkeypatch.setattr(exploration, "_make_table", lambda *of: made.append(of[0]) or make(*of))
+    session.delete([2])
+    assert exploration.table["cell_id"].tolist() == [1, 2, 3, 1, 3]
+    session.undo()
+    session.show(SAMPLES[0])
+    pd.testing.assert_frame_equal(exploration.table, before)
+    assert made == [sample_key("s")] * 2
+    session.set_prediction(prediction([0.1, 0.3, 0.6]), session.boxes)
+    assert exploration.table["attention"].notna().sum() == 3
+    exploration.set_blind(True)
+    assert "attention" not in exploration.table
 
 
 def test_telling_columns_come_first_and_ids_are_no_quantity(classified):

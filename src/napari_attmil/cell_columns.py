@@ -21,6 +21,9 @@ MAP_COLUMNS: Final = ("map_1", "map_2")
 """Where a cell lies on a map in which like cells lie together."""
 MAKER: Final = "source"
 """The column that says who made a box; colours by it have no scale."""
+_MAKERS: Final = pd.Index(sorted(SOURCE_NAMES))
+"""Categories: as texts, 100,000 of them take longer to make than all other columns together."""
+_CODE_OF_SOURCE: Final = _MAKERS.get_indexer(pd.Index(SOURCE_NAMES))
 
 
 def column_title(column: str) -> str:
@@ -46,7 +49,7 @@ def columns_of_boxes(boxes: Boxes) -> dict[str, Any]:
         "score": boxes.score.astype(np.float64),
         **dict(zip(CORNERS, boxes.xyxy.astype(np.float64).T, strict=True)),
         "diameter_px": boxes.diameter_px.astype(np.float64),
-        MAKER: np.array(SOURCE_NAMES, dtype=object)[boxes.source],
+        MAKER: pd.Categorical.from_codes(_CODE_OF_SOURCE[boxes.source], _MAKERS),
     }
 
 

@@ -7,6 +7,7 @@ Cells of several samples are told apart by their `CellKey`.
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -70,6 +71,8 @@ class Exploration:
         self._table: pd.DataFrame | None = None
         self._conditions: tuple[Condition, ...] = ()
         self._measured: dict[str, tuple[Boxes, pd.DataFrame]] = {}
+        self._made: dict[str, tuple[tuple[Any, ...], pd.DataFrame]] = {}
+        """By the session's key of a sample: what its table was made of, and the table."""
         self._selection: tuple[CellKey, ...] = ()
         self._selecting = False
         self._spreads: dict[tuple[str, Scale, bool], Spread] = {}
@@ -178,6 +181,14 @@ class Exploration:
         return pd.concat(parts, ignore_index=True) if parts else no_cells()
 
     def _table_of(self, key: str, sample: Sample | None, state: SampleState) -> pd.DataFrame:
+        """Return the table of one sample; made anew only if it would be another."""
+        measured, cohort = self._measured.get(key), self._session.cohort
+        made_of = (sample, state, measured, cohort, self._is_blind)
+        if key not in self._made or not all(map(is_, made_of, self._made[key][0])):
+            self._made[key] = (made_of, self._make_table(key, sample, state))
+        return self._made[key][1]
+
+    def _make_table(self, key: str, sample: Sample | None, state: SampleState) -> pd.DataFrame:
         columns = columns_of_boxes(state.boxes)
         if state.prediction is not None and not self._is_blind:
             columns |= columns_of_prediction(state)
@@ -243,7 +254,7 @@ class Exploration:
         if self.coloured_column == MAKER:
             by_source = np.array([MODEL_COLOUR, PERSON_COLOUR, ACCEPTED_COLOUR])
             return by_source[self._session.boxes.source[rows]]
-        return self._colouring.colours(self.relative()[rows])
+        return self._colouring.colours(self._spread.shares_of(rows))
 
     @property
     def _spread(self) -> Spread:
@@ -290,6 +301,7 @@ class Exploration:
 
     def _on_cohort(self) -> None:
         self._measured = {k: v for k, v in self._measured.items() if not k.startswith("sample:")}
+        self._made.clear()
         self._scope, self._conditions = "", ()
         self.forget_tables()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.boxes import Boxes, positions_of
 from napari_attmil.cells.edits import Annotations, Edit
 from napari_attmil.cells.following import have_moved
 from napari_attmil.explore.cell_table import attention_of
@@ -69,10 +69,15 @@ class SampleState:
         if self.prediction is None:
             return np.full(len(self.boxes), np.nan)
         attention = attention_of(self.boxes, self.prediction)
-        known = np.isin(self.boxes.cell_id, self.classified.cell_id)
-        before = self.classified[self.classified.index_of(self.boxes.cell_id[known])].xyxy
-        attention[np.flatnonzero(known)[have_moved(before, self.boxes.xyxy[known])]] = np.nan
+        places = positions_of(self.boxes.cell_id, self.classified.cell_id)
+        known = np.flatnonzero(places >= 0)
+        before, now = self.classified.xyxy[places[known]], self.boxes.xyxy[known]
+        attention[known[have_moved(before, now)]] = np.nan
         return attention
+
+
+_UNTOUCHED: Final = SampleState()
+"""Of every sample at first: a study has thousands."""
 
 
 class AnnotationsOnDisk(Protocol):
@@ -112,7 +117,7 @@ class SampleRecord:
     """
 
     def __init__(self) -> None:
-        self.state = SampleState()
+        self.state = _UNTOUCHED
         self._undo: list[Edit] = []
         self._redo: list[Edit] = []
         self._next_id = 1

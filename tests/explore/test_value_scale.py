@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import rankdata
 
 from napari_attmil.explore.value_scale import SCALES, ValueScale
 
@@ -29,6 +30,13 @@ def test_signed_scale_has_zero_in_the_middle_and_treats_both_sides_alike(kind):
 def test_signed_linear_scale_is_proportional_to_the_value():
     scale = ValueScale.of([-4, 1], "linear", is_signed=True)
     np.testing.assert_allclose(scale.shares([-4, -2, 1]), [0, 0.25, 0.625])
+
+
+@given(st.lists(st.integers(-5, 5), min_size=2, max_size=20).filter(lambda v: len(set(v)) > 1))
+def test_equal_values_share_their_mean_rank(values):
+    ranks = rankdata(values)
+    expected = (ranks - ranks.min()) / np.ptp(ranks)
+    np.testing.assert_allclose(ValueScale.of(values, "rank").shares(values), expected)
 
 
 @pytest.mark.parametrize("kind", SCALES)

@@ -193,6 +193,33 @@ def test_only_boxes_that_changed_are_drawn_anew(cells, session, monkeypatch):
     assert told == [3, 4, 3], "whoever listens hears of an edit once, when all of it is there"
 
 
+def test_frames_are_drawn_once_and_only_where_there_are_some(cells, session):
+    framed = []
+    session.select([])
+    cells.layer.events.highlight.connect(lambda event: framed.append(cells._rows.ids()[selected()]))
+
+    def selected():
+        return sorted(cells.layer.selected_data)
+
+    session.add(0, [80, 50, 100, 70])
+    assert framed == []
+    session.select([2])
+    framed.clear()
+    session.move(2, [52, 22, 72, 42])
+    assert [ids.tolist() for ids in framed] == [[2]]
+    session.delete([2])
+    assert [ids.tolist() for ids in framed] == [[2], []], "the frame goes with its box"
+
+
+def test_picture_of_the_layer_is_drawn_once_in_a_pause(cells, session, qtbot):
+    drawn = []
+    cells.layer.events.thumbnail.connect(lambda event: drawn.append(cells.layer.nshapes))
+    session.add(0, [80, 50, 100, 70])
+    session.delete([1, 2])
+    assert drawn == []
+    qtbot.waitUntil(lambda: drawn == [2], timeout=5000)
+
+
 def test_accepted_box_has_a_bolder_edge(cells, session):
     session.accept([1])
     widths = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_width, strict=True))

@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -331,9 +332,13 @@ class AnnotationFile:
         """Return how images are named: relative to the project, so that this can be moved."""
         return [(self._name(frame), frame.page) for frame in sample.frames]
 
+    @cached_property
+    def _folder(self) -> Path:
+        return self.path.parent.resolve()
+
     def _name(self, frame: Frame) -> str:
         if frame.path not in self._names:
-            path, folder = frame.path.resolve(), self.path.parent.resolve()
+            path, folder = frame.path.resolve(), self._folder
             relative = path.relative_to(folder) if path.is_relative_to(folder) else path
             self._names[frame.path] = relative.as_posix()
         return self._names[frame.path]

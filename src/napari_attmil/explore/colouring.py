@@ -13,6 +13,7 @@ from napari_attmil.explore.colours import map_colours
 from napari_attmil.explore.value_scale import HISTOGRAM_BINS, Scale, ValueScale
 
 if TYPE_CHECKING:
+    from napari_attmil.explore.cell_rows import Rows
     from napari_attmil.explore.colours import ColourMap
 
 FloatArray = npt.NDArray[np.float64]
@@ -83,9 +84,13 @@ class Spread:
     @cached_property
     def shares(self) -> FloatArray:
         """(n,) from 0 to 1, the lowest to the highest; NaN where nothing is known; read-only."""
-        shares = self._scale.shares(self.values)
+        shares = self.shares_of(slice(None))
         shares.setflags(write=False)
         return shares
+
+    def shares_of(self, rows: Rows | slice) -> FloatArray:
+        """Return (m,) the shares of some of the cells, by their positions."""
+        return self._scale.shares(self.values[rows])
 
     @cached_property
     def distribution(self) -> Distribution:

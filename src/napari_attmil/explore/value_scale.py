@@ -7,7 +7,6 @@ from typing import Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 FloatArray = npt.NDArray[np.float64]
 Scale = Literal["rank", "linear", "log"]
@@ -65,10 +64,11 @@ class ValueScale:
             known = np.zeros(1)
         is_log = scale == "log" and bool(known.max() > 0)
         anchors = _logarithms(known, known.max()) if is_log else known
-        places = rankdata(anchors) if scale == "rank" else anchors
-        anchors, first = np.unique(anchors, return_index=True)
-        low, high = places.min(), places.max()
-        shares = (places[first] - low) / (high - low) if high > low else np.ones(1)
+        anchors, counts = np.unique(anchors, return_counts=True)
+        # The mean of the ranks that equal values share, from the one sorting.
+        places = np.cumsum(counts) - (counts - 1) / 2 if scale == "rank" else anchors
+        low, high = places[0], places[-1]
+        shares = (places - low) / (high - low) if high > low else np.ones(1)
         if scale != "rank":
             anchors, shares = anchors[[0, -1]], shares[[0, -1]]
         return cls(anchors, shares, is_log, is_signed)

@@ -35,6 +35,7 @@ class TableModel(QStandardItemModel):
         self._table = pd.DataFrame()
         self._rows: Rows = np.zeros(0, dtype=np.intp)
         self._sorted_by: tuple[str, bool] | None = None
+        self._columns: dict[str, Any] = {}
 
     @property
     def table(self) -> pd.DataFrame:
@@ -47,9 +48,9 @@ class TableModel(QStandardItemModel):
         return self._rows
 
     def setTable(self, table: pd.DataFrame, rows: Rows | None = None) -> None:
-        """Show some rows of a table; the order that was chosen stays."""
+        """Show some rows of a table, in their order unless a person has chosen another."""
         self.beginResetModel()
-        self._table = table
+        self._table, self._columns = table, {}
         self._rows = np.arange(len(table)) if rows is None else rows
         if self._sorted_by is not None:
             self._rows = ordered(table, self._rows, *self._sorted_by)
@@ -58,10 +59,17 @@ class TableModel(QStandardItemModel):
             self.setRowCount(len(self._rows))
         self.endResetModel()
 
+    def value(self, row: int, column: str) -> Any:
+        """Return what a column says of a row; views ask for hundreds at each drawing."""
+        if column not in self._columns:
+            # Once a table: looking a column up in pandas takes longer than drawing what it says.
+            self._columns[column] = self._table[column].array
+        return self._columns[column][self._rows[row]]
+
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return a cell's text or alignment."""
         if role == Qt.ItemDataRole.DisplayRole:
-            return in_words(self._table.iat[self._rows[index.row()], index.column()])
+            return in_words(self.value(index.row(), self._table.columns[index.column()]))
         if role == Qt.ItemDataRole.TextAlignmentRole:
             is_number = self._table.dtypes.iloc[index.column()].kind in "iuf"
             side = Qt.AlignmentFlag.AlignRight if is_number else Qt.AlignmentFlag.AlignLeft
@@ -88,25 +96,19 @@ class TableModel(QStandardItemModel):
             self._sorted_by = (str(self._table.columns[column]), descending)
             self.setTable(self._table, np.sort(self._rows))
 
-    def show_in_order(self, rows: Rows) -> None:
-        """Show rows of the table in just this order."""
-        self._sorted_by = None
-        self.setTable(self._table, rows)
-
 
 class CellModel(TableModel):
     """Cells in rows: has their keys."""
 
     def key(self, row: int) -> CellKey:
         """Return which cell a row shows."""
-        (key,) = self.keys([row])
-        return key
+        return str(self.value(row, "sample")), int(self.value(row, "cell_id"))
 
     def keys(self, rows: Iterable[int]) -> list[CellKey]:
         """Return which cells rows show."""
         places = self._rows[list(rows)]
-        samples = self._table["sample"].to_numpy()[places].tolist()
-        return list(zip(samples, self._table["cell_id"].to_numpy()[places].tolist(), strict=True))
+        samples, cells = (self._table[name].iloc[places] for name in ("sample", "cell_id"))
+        return list(zip(samples.tolist(), cells.tolist(), strict=True))
 
     def rows_of(self, keys: Iterable[CellKey]) -> list[int]:
         """Return the rows of cells, ascending; cells that are not shown are passed over."""

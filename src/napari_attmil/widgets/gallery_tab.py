@@ -111,8 +111,7 @@ class GalleryTab(ExplorerTab):
         """Show the cells in question, in the order that is chosen."""
         exploration = self._context.exploration
         self._fill_columns()
-        self._model.setTable(exploration.table, exploration.rows)
-        self._model.show_in_order(self._rows())
+        self._model.setTable(exploration.table, self._rows())
         scale = gallery_scale(exploration.table, exploration.samples, self._margin.value())
         column, group = self._column.currentData() or "", self._shown.currentData()
         self._view.setLook(

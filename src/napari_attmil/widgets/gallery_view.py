@@ -94,19 +94,19 @@ class GalleryView(QListView):
 
     def caption(self, row: int) -> str:
         """Return what stands below a row's thumbnail."""
-        table, place = self._cells.table, self._cells.rows[row]
-        shown = [name for name in (self._look.group, self._look.column) if name in table]
-        return " ".join(in_words(table[name].iat[place], digits=3) for name in shown)
+        cells, columns = self._cells, (self._look.group, self._look.column)
+        shown = [name for name in columns if name in cells.table]
+        return " ".join(in_words(cells.value(row, name), digits=3) for name in shown)
 
     def group(self, row: int) -> str:
         """Return the group of a row; empty where there are none."""
-        table, group = self._cells.table, self._look.group
-        return in_words(table[group].iat[self._cells.rows[row]]) if group in table else ""
+        cells, group = self._cells, self._look.group
+        return in_words(cells.value(row, group)) if group in cells.table else ""
 
     def tip(self, row: int) -> str:
         """Return what is said on hovering over a row's thumbnail."""
         sample, cell = self._cells.key(row)
-        image = self._cells.table["image"].iat[self._cells.rows[row]]
+        image = self._cells.value(row, "image")
         return f"Cell {cell} in image {image} of {sample}. Double-click to go there."
 
     def paint_cell(self, painter: QPainter, area: QRectF, row: int) -> None:
@@ -129,9 +129,8 @@ class GalleryView(QListView):
 def cutout_of(cells: CellModel, row: int, scale: GalleryScale, size_px: int) -> Cutout:
     """Return which part of an image shows a cell at a scale."""
     sample, _ = cells.key(row)
-    place = cells.rows[row]
-    x_min, y_min, x_max, y_max = (float(cells.table[name].to_numpy()[place]) for name in CORNERS)
-    image_index = int(cells.table["image"].to_numpy()[place]) - 1
+    x_min, y_min, x_max, y_max = (float(cells.value(row, name)) for name in CORNERS)
+    image_index = int(cells.value(row, "image")) - 1
     centre = ((x_min + x_max) / 2, (y_min + y_max) / 2)
     return Cutout(sample, image_index, *centre, scale.side_px(sample), size_px)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from napari_attmil.widgets.box_shapes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 LEAST_CHANGE = 0.1
 """Of an edge's width, as a share: a box more or less changes it by a little, which nobody sees."""
@@ -63,8 +63,11 @@ class LayerRows:
         boxes: Boxes,
         widths: npt.NDArray[np.float64],
         colours: npt.NDArray[np.float64],
+        selected: Collection[int] = (),
     ) -> None:
         """Show just these boxes; rows that show one of them already are left alone.
+
+        The layer's own little picture stays as it is: see `CellsLayer`.
 
         Parameters
         ----------
@@ -74,22 +77,37 @@ class LayerRows:
             (n,) widths of their edges in pixels.
         colours
             (n, 4) RGBA of their edges.
+        selected
+            Ids of those that are picked out; heeded if any box is shown anew.
         """
         stays = self._that_stay(boxes, widths)
         shown = self.ids()[stays]
         fresh = np.flatnonzero(~np.isin(boxes.cell_id, shown))
-        with ExitStack() as stack:
-            if is_changed := len(fresh) > 0 or not stays.all():
-                stack.enter_context(self._drawn_later())
-            self._layer.remove(np.flatnonzero(~stays).tolist())
-            if len(fresh):
-                self._add(boxes[fresh], widths[fresh], colours[fresh])
-            order = boxes.index_of(np.concatenate([shown, boxes.cell_id[fresh]]))
+        order = boxes.index_of(np.concatenate([shown, boxes.cell_id[fresh]]))
+        if stays.all() and not len(fresh):
             self.describe(boxes[order])
             self.colour(colours[order])
-        if is_changed:
-            self._tell_of_data()
-            self._layer.refresh()
+            return
+        # The frames around selected boxes, and around one under the mouse.
+        has_frames = not stays.all() or bool(selected) or bool(self._layer.selected_data)
+        with self._drawn_later():
+            if not stays.all():
+                self._layer.remove(np.flatnonzero(~stays).tolist())
+            if len(fresh):
+                self._add(boxes[fresh], widths[fresh], colours[fresh])
+            self.describe(boxes[order])
+            self.colour(colours[order])
+            self.select(selected)
+        self._tell_of_data()
+        self._layer.refresh(highlight=has_frames, thumbnail=False)
+
+    def select(self, ids: Collection[int]) -> bool:
+        """Select the rows of some boxes; return whether others were selected before."""
+        rows = set(np.flatnonzero(np.isin(self.ids(), list(ids))).tolist())
+        if rows == set(self._layer.selected_data):
+            return False
+        self._layer.selected_data = rows
+        return True
 
     def describe(self, boxes: Boxes) -> None:
         """Write the features of all rows, which `boxes` gives in their order."""
@@ -107,7 +125,10 @@ class LayerRows:
     def colour(self, colours: npt.NDArray[np.float64]) -> None:
         """Colour the edges of all rows, (n, 4) RGBA, if they have other colours."""
         if len(colours) and not np.allclose(self._layer.edge_color, colours, atol=1e-6):
-            self._layer.edge_color = colours
+            # napari tells of it twice, and each time all boxes are drawn.
+            with self._layer.events.edge_color.blocker():
+                self._layer.edge_color = colours
+            self._layer.events.edge_color()
 
     def _that_stay(self, boxes: Boxes, widths: npt.NDArray[np.float64]) -> Mask:
         """Return which rows are the first to show one of the boxes as it is to look."""
@@ -133,6 +154,7 @@ class LayerRows:
             events.data.blocker(),
             events.set_data.blocker(),
             events.extent.blocker(),
+            events.highlight.blocker(),
             self._layer.block_thumbnail_update(),
         ):
             yield

@@ -28,6 +28,8 @@ IS_CELLS = "napari-attmil cells"
 """Key of the metadata that marks the layer."""
 SMALLEST_ON_SCREEN_PX = 90
 """A cell that is jumped to is shown at least this large."""
+THUMBNAIL_AFTER_MS = 300
+"""The layer's little picture waits for a pause: an edit is drawn sooner without it."""
 
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 _PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
@@ -66,6 +68,9 @@ class CellsLayer:
         self._writing = False
         self._following = False
         self._closed = False
+        self._thumbnail_timer = QTimer()
+        self._thumbnail_timer.setSingleShot(True)
+        self._thumbnail_timer.timeout.connect(self._draw_thumbnail)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_turned)
         session.boxes_changed.connect(self._on_boxes_changed)
@@ -204,9 +209,14 @@ class CellsLayer:
         boxes = self._held().sorted_by_image()
         colours = self._exploration.colours(sample.index_of(boxes.cell_id))
         with _Flag(self, "_writing"):
-            self._rows.show(boxes, edge_widths(boxes, sample), colours)
+            widths = edge_widths(boxes, sample)
+            self._rows.show(boxes, widths, colours, self._session.selection)
+        self._thumbnail_timer.start(THUMBNAIL_AFTER_MS)
         self._note_sample()
         self._show_selection()
+
+    def _draw_thumbnail(self) -> None:
+        self._layer.refresh(data_displayed=False, highlight=False, extent=False)
 
     def _note_sample(self) -> None:
         """Tell who saves the layer of the boxes that it does not hold."""
@@ -244,10 +254,8 @@ class CellsLayer:
     def _show_selection(self) -> None:
         if self._layer is None or self._following:
             return
-        rows = set(np.flatnonzero(np.isin(self._rows.ids(), self._session.selection)).tolist())
-        if rows != set(self._layer.selected_data):
-            with _Flag(self, "_writing"):
-                self._layer.selected_data = rows
+        with _Flag(self, "_writing"):
+            if self._rows.select(self._session.selection):
                 self._layer.refresh(thumbnail=False, data_displayed=False, extent=False)
 
     # --- layer -> session -------------------------------------------------------------------
@@ -322,6 +330,7 @@ class CellsLayer:
         if self._layer is None:
             return
         layer, self._layer = self._layer, None
+        self._thumbnail_timer.stop()
         layer.events.data.disconnect(self._on_layer_data)
         layer.events.features.disconnect(self._on_layer_features)
         layer.selected_data.events.items_changed.disconnect(self._on_layer_selection)
