@@ -24,11 +24,15 @@ from napari_attmil.widgets.image_layers import (
     describe_images,
 )
 from napari_attmil.widgets.progress_row import ProgressRow
-from napari_attmil.widgets.style import hint_label, narrow_combo, plain, set_primary
+from napari_attmil.widgets.style import hint_label, narrow_combo, plain, set_primary, set_warning
 
 SAMPLE_NAME = "napari-attmil sample"
 """Key of an image layer's metadata: which sample of the cohort it shows."""
 NO_IMAGES = "Open an image in napari (drag it into the window), or open a cohort."
+MORE_AXES = (
+    "This is neither an image nor a stack of images. Right-click the layer in the layer list and "
+    "choose Split Stack."
+)
 
 
 class ImagesStep(QWidget):
@@ -136,6 +140,7 @@ class ImagesStep(QWidget):
         offset = 1 if self._choice.chosen is None and layers else 0
         if layers and index >= offset:
             self._choice.choose(layers[index - offset])
+            self._choice.bring_to_light()
 
     # --- cohort -----------------------------------------------------------------------------
 
@@ -208,17 +213,24 @@ class ImagesStep(QWidget):
             self.open_cohort(Path(path))
 
     def _describe(self) -> None:
-        chosen = self._choice.chosen
+        chosen, cover = self._choice.chosen, self._choice.cover
         set_primary(self._open, chosen is None)
+        set_warning(self._info, cover is not None)
         images, sample = self._context.images, self._context.session.sample
         if chosen is None or not isinstance(images, LayerImages) or sample is None:
-            gone = bool(len(self._context.session.boxes))
-            self._info.setText(
-                "The image layer was removed; its cells are kept. Choose an image."
-                if gone
-                else NO_IMAGES
-            )
+            self._info.setText(self._what_is_missing())
             self.state_changed.emit("no images yet", False)
             return
-        self._info.setText(describe_images(images, sample.pixel_size_um))
+        told = describe_images(images, sample.pixel_size_um)
+        if cover is not None:
+            told += f". You see another image: '{cover.name}' lies over it. Hide or choose that."
+        self._info.setText(told)
         self.state_changed.emit(chosen.name, True)
+
+    def _what_is_missing(self) -> str:
+        """Return why there are no images to work on, and what to do."""
+        if len(self._context.session.boxes):
+            return "The image layer was removed; its cells are kept. Choose an image."
+        if self._choice.layers:
+            return MORE_AXES
+        return NO_IMAGES
