@@ -110,6 +110,16 @@ def test_loss_curve_draws_what_it_is_given(qtbot):
     assert curve.value()["loss"] == []
 
 
+def test_single_points_of_a_curve_have_its_colour(qtbot):
+    curve = LossCurve()
+    qtbot.addWidget(curve)
+    curve.resize(360, 190)
+    curve.add("Model 1", SimpleNamespace(done=1, loss=2.0, mil_loss=1.0, sic_loss=0.5))
+    image = pixels(curve).astype(int)
+    orange = np.abs(image - [213, 94, 0]).max(-1) < 30
+    assert orange.sum() > 40  # its mark, of ten pixels, beside the legend's thin line
+
+
 def thumbnail(cell_id):
     return CellThumbnail(cell_id, np.full((20, 21), 9, np.uint8), str(cell_id), f"cell {cell_id}")
 
