@@ -18,9 +18,11 @@ from pypdf import PdfReader
 from napari_attmil import cli
 from napari_attmil.cli.options import detection_settings
 from napari_attmil.cli.stages import method_names
+from napari_attmil.images.reading import open_cohort
 from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
 from napari_attmil.methods import METHODS, TABLE_1
 from napari_attmil.settings import DetectionSettings, UserError
+from napari_attmil.terminal import say_healthy_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -272,6 +274,7 @@ def test_a_cell_diameter_is_in_pixels_or_micrometres(
         (("detect", "field.tif", "--out", "c.csv", "--cell-diameter", "7um"), "size of their pix"),
         (("train", "field.tif", "--out", "m.safetensors"), "is an image"),
         (("train", "columns.csv", "--out", "m.safetensors"), "label"),
+        (("train", "few", "--out", "m.safetensors", "--healthy-class", "c"), "no class 'c'"),
         (("evaluate", "few", "--out", "r"), "patient"),
         (("evaluate", "few", "--out", "r", "--methods", "mil"), "no method 'mil'"),
         (("classify", "text.tif", "field.tif", "--out", "c.csv"), "not a readable model file"),
@@ -303,6 +306,17 @@ def test_a_mistake_ends_with_code_1_and_one_sentence(
     assert lines[-1].startswith("attmil: ")
     assert sentence in lines[-1]
     assert not any("Traceback" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [("", "Healthy class: healthy"), ("sickle", "Healthy class: sickle")],
+)
+def test_which_class_counts_as_healthy_is_said(
+    wanted: str, told: str, study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_healthy_class(open_cohort(study), wanted)
+    assert capsys.readouterr().err.strip() == told
 
 
 def test_a_full_disk_is_said_and_leaves_no_half_file(

@@ -149,6 +149,25 @@ def open_labelled_cohort(path: Path) -> Cohort:
     return cohort
 
 
+def say_healthy_class(cohort: Cohort, wanted: str) -> None:
+    """Say which class is taken for that of the healthy samples.
+
+    Raises
+    ------
+    UserError
+        If the class asked for is not there.
+    """
+    from napari_attmil.images.cohort import reference_class
+
+    healthy = reference_class(cohort.classes, wanted)
+    say(
+        "No class is called healthy or control; if there is one of healthy samples, name it by "
+        "--healthy-class: the classifier learns better when it knows what is normal."
+        if healthy is None
+        else f"Healthy class: {healthy}"
+    )
+
+
 def prepare(
     cohort: Cohort,
     detector: Detector,

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -229,6 +230,31 @@ def test_training_draws_its_losses_and_gives_a_classifier(panel, wait_idle, monk
     assert panel.context.session.classifier.name == "fake.safetensors"
     assert "healthy, sickle" in panel.classifier_step._hint.text()
     assert "2 models. Not calibrated" in panel.classifier_step._hint.text()
+
+
+def test_training_knows_the_healthy_class_that_was_chosen(panel, wait_idle, monkeypatch, tmp_path):
+    step, asked = panel.classifier_step, []
+
+    def train(stop, cohort, states, detection, settings, ensemble, device_name):
+        yield Progress(0, 1, "")
+        asked.append(settings.reference_class)
+
+    monkeypatch.setattr(tasks, "train_classifier", train)
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    assert step._hint.text() == "Train on the open cohort, or load a model."
+    panel.context.session.open_cohort(relabelled(panel.context.session.cohort, ("alive", "dead")))
+    assert "choose the healthy class above" in step._hint.text()
+    step._healthy.setCurrentIndex(step._healthy.findData("alive"))
+    step._healthy.activated.emit(1)
+    assert "choose the healthy class" not in step._hint.text()
+    step.train()
+    wait_idle(panel)
+    assert asked == ["alive"]
+
+
+def relabelled(cohort, labels):
+    samples = zip(cohort.samples, labels, strict=True)
+    return replace(cohort, samples=tuple(replace(sample, label=label) for sample, label in samples))
 
 
 def test_preset_fills_the_form(panel):

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
 
 from napari_attmil.widgets.attention_legend import AttentionLegend
+from napari_attmil.widgets.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.loss_curve import LossCurve
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.step_frame import Fold, StepFrame, StepHeading
@@ -172,3 +173,17 @@ def test_fold_hides_its_content_at_first(qtbot):
     assert content.isHidden()
     fold.setOpen(True)
     assert not content.isHidden()
+
+
+def test_healthy_class_is_found_by_name_or_chosen(qtbot):
+    combo = HealthyClassCombo()
+    qtbot.addWidget(combo)
+    combo.setClasses(("crenated", "untreated"))
+    assert combo.itemText(0) == "automatic (untreated)" and not combo.is_missing()
+    combo.setClasses(("alive", "dead"))
+    assert combo.itemText(0) == "automatic (none found)" and combo.is_missing()
+    combo.setCurrentIndex(combo.findData("alive"))
+    combo.setClasses(("alive", "dead"))
+    assert combo.value() == "alive" and not combo.is_missing()
+    combo.setClasses(("healthy", "sickle"))
+    assert combo.value() == ""

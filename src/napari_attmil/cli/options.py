@@ -61,6 +61,13 @@ Epochs = Annotated[
         min=1, help="Passes over the cohort; the preset's by default.", show_default=False
     ),
 ]
+HealthyClass = Annotated[
+    str,
+    typer.Option(
+        help="Class of the healthy samples; by default found by its name (healthy, control, ...).",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 
 
