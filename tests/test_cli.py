@@ -332,6 +332,16 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_help_lists_the_commands_as_a_study_needs_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "--help")
+    text = capsys.readouterr().out
+    commands = ("demo", "detect", "train", "classify", "evaluate", "queue", "check")
+    places = [text.index(f" {name} ") for name in commands]
+    assert places == sorted(places)
+
+
 def test_help_opens_without_torch() -> None:
     code = "import sys\nfrom napari_attmil import cli\nassert 'torch' not in sys.modules\n"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -120,7 +120,7 @@ def cells_of(sample: Sample, detector: Detector, settings: DetectionSettings, la
     kept = None if file is None else file.read(sample)
     if kept is None:
         return detect_cells(sample, detector, settings, label)
-    say(f"{sample.name}: boxes that a person saw are used.")
+    say(f"{sample.name}: the boxes kept in the study are used.")
     if kept.is_searched(len(sample)):
         return kept.boxes
     return with_corrections(detect_cells(sample, detector, settings, label), kept)
@@ -137,6 +137,11 @@ def bag_of_sample(
         bag = step.bag
     assert bag is not None  # the last progress value has it
     return bag
+
+
+def counted(count: int, thing: str) -> str:
+    """Return a number of things in words: "1 cell", "12 cells"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def open_labelled_cohort(path: Path) -> Cohort:
@@ -188,7 +193,7 @@ def prepare(
     store = FeatureStore(store_folder or default_store_folder(cohort))
     kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
     if kept:
-        say(f"Boxes that a person saw are used in {len(kept)} samples.")
+        say(f"The boxes kept in the study are used in {counted(len(kept), 'sample')}.")
     say(expected_size(cohort, features, store.folder))
     steps = prepare_bags(cohort, detector, detection, features, store, kept)
     bags = []

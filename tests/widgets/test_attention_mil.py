@@ -207,6 +207,16 @@ def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
     assert panel.classifier_step._train.isEnabled()
 
 
+def test_what_was_assumed_about_a_cohort_stays_in_the_panel(
+    panel, wait_idle, monkeypatch, tmp_path
+):
+    cohort = open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    assert panel.images_step._notes.isHidden()
+    panel.context.session.open_cohort(replace(cohort, notes=("Images were left out: a.",)))
+    assert panel.images_step._notes.text() == "Images were left out: a."
+    assert not panel.images_step._notes.isHidden()
+
+
 def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
     panel, viewer, wait_idle, monkeypatch, tmp_path
 ):
@@ -269,7 +279,7 @@ def test_every_classification_says_how_sure_it_is(panel, wait_idle, tmp_path):
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
     step, session = panel.result_step, panel.context.session
-    assert step._certainty.text() == "2 of 2 models agree · only sickle remains at 90%"
+    assert step._certainty.text() == "2 of 2 models agree · all but sickle ruled out at 90%"
     assert not step._certainty.property("warning") and step._note.isHidden()
     assert "its 2 models" in step._bars.toolTip()
     said = vars(session.prediction) | {

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from napari_attmil.cells.finetuning import FinetuneProgress
 
 DEFAULTS = FinetuneSettings()
+NO_BOXES = (
+    "No image has boxes yet: find the cells in napari (panel Annotate), or with `attmil detect`, "
+    "whose table `attmil import` brings into the project."
+)
 
 
 @app.command()
@@ -78,7 +82,7 @@ def queue(
         if index not in kept[sample.name].reviewed
     ]
     if not waiting:
-        say("No image is waiting: detect cells first, or all images are reviewed.")
+        say("No image is waiting: all with boxes are reviewed." if kept else NO_BOXES)
     scores = [score for _, score in waiting]
     doubt = doubts(scores)
     for place in rank_images(scores)[:limit]:

@@ -22,6 +22,7 @@ from napari_attmil.settings import UserError
 from napari_attmil.terminal import (
     bag_of_sample,
     cells_of,
+    counted,
     follow,
     labelled,
     load_detector,
@@ -72,7 +73,7 @@ def report(
     origin = model_origin(classifier, str(model), detector.digest)
     made_with = {**digests, "detection": detection.model_dump(), **origin}
     list(follow("Writing the report", write_report(out, findings, made_with)))
-    print(f"{len(findings)} samples reported in {out}")
+    print(f"{counted(len(findings), 'sample')} reported in {out}")
     print(CAUTION)
 
 

@@ -29,6 +29,7 @@ from napari_attmil.settings import EvaluationSettings, UserError, features_for
 from napari_attmil.terminal import (
     bag_of_sample,
     cells_of,
+    counted,
     detect_cells,
     evaluation_written,
     follow,
@@ -81,7 +82,7 @@ def detect(
     ]
     write_cells(out, tables)
     cells, images = sum(map(len, tables)), sum(map(len, stacks))
-    print(f"{cells} cells in {images} images written to {out}")
+    print(f"{counted(cells, 'cell')} in {counted(images, 'image')} written to {out}")
 
 
 @app.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -75,6 +74,7 @@ class ImagesStep(QWidget):
         self._sample_label = QLabel("Sample")
         self._sample_label.setBuddy(self._sample_combo)
         self._cohort_label = hint_label()
+        self._notes = hint_label()
         self._info = hint_label()
         self._progress = ProgressRow("Cancel", "Stop opening the cohort.")
 
@@ -88,6 +88,7 @@ class ImagesStep(QWidget):
         layout.addLayout(form)
         layout.addWidget(self._info)
         layout.addWidget(self._cohort_label)
+        layout.addWidget(self._notes)
         layout.addWidget(self._open)
         layout.addWidget(self._progress)
 
@@ -167,11 +168,8 @@ class ImagesStep(QWidget):
         )
 
     def _use_cohort(self, cohort: Cohort | None) -> None:
-        if cohort is None:
-            return
-        self._choice.use_cohort(cohort)
-        for note in cohort.notes:
-            show_info(note)
+        if cohort is not None:
+            self._choice.use_cohort(cohort)
 
     def _on_sample_chosen(self, index: int) -> None:
         self._choice.show_sample(self._sample_combo.itemData(index))
@@ -181,8 +179,10 @@ class ImagesStep(QWidget):
         cohort = session.cohort
         for widget in (self._sample_combo, self._sample_label, self._cohort_label):
             widget.setVisible(cohort is not None)
+        self._notes.setVisible(cohort is not None and bool(cohort.notes))
         if cohort is None:
             return
+        self._notes.setText("\n".join(cohort.notes))
         self._sample_combo.clear()
         for sample in cohort.samples:
             label = sample.label or "no class"
@@ -192,7 +192,7 @@ class ImagesStep(QWidget):
             f"Cohort: {plain(len(cohort), 'sample')}, {plain(len(cohort.patients), 'patient')}, "
             f"{plain(len(cohort.classes), 'class', 'classes')}"
         )
-        self._cohort_label.setToolTip("\n".join((str(cohort.folder), *cohort.notes)))
+        self._cohort_label.setToolTip(str(cohort.folder))
 
     def _show_sample_name(self) -> None:
         """Name the shown sample, whoever has chosen it."""
