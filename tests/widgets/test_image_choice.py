@@ -62,7 +62,9 @@ def test_image_with_boxes_stays_in_use_and_a_cover_is_told_of(panel, viewer):
     assert "upper" not in info.text() and not info.property("warning")
 
 
-@pytest.mark.parametrize("how", [{"blending": "additive"}, {"opacity": 0.5}, {"translate": [9, 9]}])
+@pytest.mark.parametrize(
+    "how", [{"blending": "additive"}, {"opacity": 0.5}, {"translate": [25, 9]}]
+)
 def test_layers_that_leave_the_image_visible_are_no_cover(panel, viewer, how):
     viewer.layers.clear()
     lower = viewer.add_image(grey(), name="lower")

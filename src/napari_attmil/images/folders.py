@@ -126,6 +126,7 @@ def _refuse(folder: Path, loose: Sequence[Path], subfolders: Sequence[Path]) -> 
         raise UserError(
             f"Folder '{folder}' holds {len(loose)} images but no class folders; a cohort needs "
             f"labels: arrange it as {_LAYOUT}, or add a cohort.csv (image, sample, patient, label)."
+            " To correct boxes only, drag the folder into napari."
         )
     inside = f" in its {len(subfolders)} folders" if subfolders else ""
     raise UserError(

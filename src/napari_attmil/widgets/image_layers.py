@@ -63,7 +63,7 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
 
 
 def cover_of(layer: Any, layers: Iterable[Any]) -> Any:
-    """Return the image layer that hides another one, or None.
+    """Return the image layer that hides the middle of another one, or None.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def _hides(upper: Any, lower: Any) -> bool:
     if str(upper.blending) not in _HIDING:
         return False
     (top, bottom), (low, high) = (np.asarray(each.extent.world)[:, -2:] for each in (upper, lower))
-    pixel = np.abs(np.asarray(lower.scale)[-2:])
-    return bool(np.all(top <= low + pixel) and np.all(bottom >= high - pixel))
+    middle = (low + high) / 2
+    return bool(np.all(top <= middle) and np.all(middle <= bottom))
 
 
 def sample_of_layer(layer: Any) -> Sample:
