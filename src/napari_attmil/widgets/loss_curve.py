@@ -69,8 +69,9 @@ class LossCurve(QWidget):
         self._plot.setLabel("left", labels[1])
         self._plot.getAxis("left").setWidth(44)
         self._plot.getAxis("left").enableAutoSIPrefix(False)  # no losses in thousandths
-        self._plot.getAxis("bottom").setHeight(42)  # less cuts the label's lower edge
-        self._plot.getPlotItem().layout.setContentsMargins(1, 8, 1, 1)  # of the upper number
+        self._plot.getAxis("bottom").setHeight(36)
+        # Room for the upper number, and for the lower label, which pyqtgraph moves down by 5 px.
+        self._plot.getPlotItem().layout.setContentsMargins(1, 8, 1, 7)
         self._plot.setFixedHeight(190)
         self.setToolTip(tip)
         self._apply_palette()
