@@ -78,7 +78,7 @@ def test_detect_writes_one_row_a_cell(
     assert set(cells["image"]) == {str(image)}
     assert len(cells) >= 5
     assert cells["score"].min() >= 0.5
-    assert f"{len(cells)} cells in 1 images" in capsys.readouterr().out
+    assert f"{len(cells)} cells in 1 image written" in capsys.readouterr().out
 
 
 def test_a_stack_has_its_frames_in_the_table(
@@ -338,7 +338,7 @@ def test_help_lists_the_commands_as_a_study_needs_them(
     run(monkeypatch, "--help")
     text = capsys.readouterr().out
     commands = ("demo", "detect", "train", "classify", "evaluate", "queue", "check")
-    places = [text.index(f" {name} ") for name in commands]
+    places = [text.index(f"│ {name} ") for name in commands]
     assert places == sorted(places)
 
 
