@@ -18,9 +18,11 @@ from pypdf import PdfReader
 from napari_attmil import cli
 from napari_attmil.cli.options import detection_settings
 from napari_attmil.cli.stages import method_names
+from napari_attmil.images.reading import open_cohort
 from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
 from napari_attmil.methods import METHODS, TABLE_1
 from napari_attmil.settings import DetectionSettings, UserError
+from napari_attmil.terminal import say_healthy_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +78,7 @@ def test_detect_writes_one_row_a_cell(
     assert set(cells["image"]) == {str(image)}
     assert len(cells) >= 5
     assert cells["score"].min() >= 0.5
-    assert f"{len(cells)} cells in 1 images" in capsys.readouterr().out
+    assert f"{len(cells)} cells in 1 image written" in capsys.readouterr().out
 
 
 def test_a_stack_has_its_frames_in_the_table(
@@ -318,6 +320,7 @@ def test_a_cell_diameter_is_in_pixels_or_micrometres(
         (("demo", "--out", "text.tif"), "text.tif is a file"),
         (("train", "field.tif", "--out", "m.safetensors"), "is an image"),
         (("train", "columns.csv", "--out", "m.safetensors"), "label"),
+        (("train", "few", "--out", "m.safetensors", "--healthy-class", "c"), "no class 'c'"),
         (("evaluate", "few", "--out", "r"), "patient"),
         (("evaluate", "few", "--out", "r", "--methods", "mil"), "no method 'mil'"),
         (("classify", "text.tif", "field.tif", "--out", "c.csv"), "not a readable model file"),
@@ -351,6 +354,17 @@ def test_a_mistake_ends_with_code_1_and_one_sentence(
     assert not any("Traceback" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [("", "Healthy class: healthy"), ("sickle", "Healthy class: sickle")],
+)
+def test_which_class_counts_as_healthy_is_said(
+    wanted: str, told: str, study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_healthy_class(open_cohort(study), wanted)
+    assert capsys.readouterr().err.strip() == told
+
+
 def test_a_full_disk_is_said_and_leaves_no_half_file(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -362,6 +376,16 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(
     assert run(monkeypatch, "detect", next(study.rglob("*.tif")), "--out", out) == 1
     assert "disk is full" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_lists_the_commands_as_a_study_needs_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "--help")
+    text = capsys.readouterr().out
+    commands = ("demo", "detect", "train", "classify", "evaluate", "queue", "check")
+    places = [text.index(f"│ {name} ") for name in commands]
+    assert places == sorted(places)
 
 
 def test_help_opens_without_torch() -> None:

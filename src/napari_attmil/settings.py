@@ -348,7 +348,7 @@ class MILSettings(Settings):
     )
     reference_class: str = Field(
         "",
-        title="Reference class",
+        title="Healthy class",
         description="Class of the healthy samples, which other cells are compared with; empty to "
         "find it by its name (healthy, control, normal, ...).",
     )

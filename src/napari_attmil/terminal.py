@@ -128,7 +128,7 @@ def _cells_of(sample: Sample, detector: Detector, settings: DetectionSettings, l
     kept = None if file is None else file.read(sample)
     if kept is None:
         return detect_cells(sample, detector, settings, label)
-    say(f"{sample.name}: boxes that a person saw are used.")
+    say(f"{sample.name}: the boxes kept in the study are used.")
     if kept.is_searched(len(sample)):
         return kept.boxes
     return with_corrections(detect_cells(sample, detector, settings, label), kept)
@@ -172,6 +172,11 @@ def classified(
         raise UserError(f"No cell was found in any sample; {_MORE_CELLS}")
 
 
+def counted(count: int, thing: str) -> str:
+    """Return a number of things in words: "1 cell", "12 cells"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def open_labelled_cohort(path: Path) -> Cohort:
     """Return the cohort, having said what was assumed about it."""
     from napari_attmil.images.reading import open_cohort
@@ -180,6 +185,25 @@ def open_labelled_cohort(path: Path) -> Cohort:
     for note in cohort.notes:
         say(note)
     return cohort
+
+
+def say_healthy_class(cohort: Cohort, wanted: str) -> None:
+    """Say which class is taken for that of the healthy samples.
+
+    Raises
+    ------
+    UserError
+        If the class asked for is not there.
+    """
+    from napari_attmil.images.cohort import reference_class
+
+    healthy = reference_class(cohort.classes, wanted)
+    say(
+        "No class is called healthy or control; if there is one of healthy samples, name it by "
+        "--healthy-class: the classifier learns better when it knows what is normal."
+        if healthy is None
+        else f"Healthy class: {healthy}"
+    )
 
 
 def prepare(
@@ -202,7 +226,7 @@ def prepare(
     store = FeatureStore(store_folder or default_store_folder(cohort))
     kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
     if kept:
-        say(f"Boxes that a person saw are used in {len(kept)} samples.")
+        say(f"The boxes kept in the study are used in {counted(len(kept), 'sample')}.")
     say(expected_size(cohort, features, store.folder))
     steps = prepare_bags(cohort, detector, detection, features, store, kept)
     bags = []

@@ -53,7 +53,15 @@ def test_the_queue_leaves_reviewed_images_out_and_stops_at_its_limit(
     ] == ["a.tif\t0"]
     project.keep(project.kept().boxes, reviewed=frozenset({0, 1, 2}))
     outcome = attmil("queue", project.folder)
-    assert (outcome.out, outcome.code) == ("", 0) and "all images are reviewed" in outcome.err
+    assert (outcome.out, outcome.code) == ("", 0) and "all with boxes are reviewed" in outcome.err
+
+
+def test_a_project_without_boxes_says_how_they_get_there(attmil: Any, tmp_path: Path) -> None:
+    image = tmp_path / "a" / "p1" / "1.tif"
+    image.parent.mkdir(parents=True)
+    tifffile.imwrite(image, np.zeros((64, 64), np.uint8))
+    outcome = attmil("queue", tmp_path)
+    assert "No image has boxes yet" in outcome.err and "attmil import" in outcome.err
 
 
 def test_nothing_reviewed_ends_with_one_sentence(attmil: Any, project: Any) -> None:

@@ -29,7 +29,7 @@ PREDICTION = Prediction(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({}, "1 of 2 models agree · only sickle remains at 90%"),
+        ({}, "1 of 2 models agree · all but sickle ruled out at 90%"),
         (
             {"prediction_set": ("sickle", "healthy")},
             "Undecided: sickle and healthy cannot be ruled out at 90% "
@@ -40,7 +40,7 @@ PREDICTION = Prediction(
             "Undecided: no class can be ruled out at 97.5% · 1 of 2 models favour sickle",
         ),
         ({"prediction_set": None, "coverage": None}, "1 of 2 models agree"),
-        ({"member_probabilities": np.array([[0.3, 0.6, 0.1]])}, "only sickle remains at 90%"),
+        ({"member_probabilities": np.array([[0.3, 0.6, 0.1]])}, "all but sickle ruled out at 90%"),
         ({"member_probabilities": np.empty((0, 3)), "prediction_set": None}, ""),
     ],
 )
@@ -74,7 +74,7 @@ def test_report_holds_all_that_is_known_of_a_classification() -> None:
         "prediction_set": ["sickle"],
         "coverage": 0.9,
         "abstains": False,
-        "in_words": "1 of 2 models agree · only sickle remains at 90%",
+        "in_words": "1 of 2 models agree · all but sickle ruled out at 90%",
         "certainty_note": "Few patients.",
         "cells": 4,
         "effective_cells": 2.0,

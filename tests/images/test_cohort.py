@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_attmil.images.cohort import Cohort, Frame, Sample, patient_folds
+from napari_attmil.images.cohort import Cohort, Frame, Sample, patient_folds, reference_class
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -213,3 +213,16 @@ def test_fewer_than_two_folds_are_refused(folds: int) -> None:
 def test_cohort_without_samples_cannot_be_split() -> None:
     with pytest.raises(UserError, match="no samples"):
         patient_folds(cohort(), 2, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["Healthy donors", "controls", "NORMAL_RBC", "Kontrolle", "ctrl-1"]
+)
+def test_class_of_healthy_samples_is_known_by_its_name(name: str) -> None:
+    assert reference_class(["crenated", name, "abnormal"]) == name
+
+
+def test_no_class_is_healthy_where_no_name_tells_or_one_must_be_there_that_is_not() -> None:
+    assert reference_class(["abnormal", "dead"]) is None
+    with pytest.raises(UserError, match="no class 'alive'"):
+        reference_class(["abnormal", "dead"], "alive")

@@ -144,7 +144,7 @@ def test_what_lies_at_odd_places_of_a_tree_is_said(
             "b/P2/s/x.png",
         ),
     )
-    for empty in ("a/P3", "b/P2/none", "c"):
+    for empty in ("a/P3", "b/P2/none", "c", "features", "models/unfinished"):
         (tmp_path / empty).mkdir(parents=True)
     study = open_cohort(tmp_path)
     assert [(s.name, s.patient, len(s)) for s in study.samples] == [

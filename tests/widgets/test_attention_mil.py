@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -206,6 +207,16 @@ def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
     assert panel.classifier_step._train.isEnabled()
 
 
+def test_what_was_assumed_about_a_cohort_stays_in_the_panel(
+    panel, wait_idle, monkeypatch, tmp_path
+):
+    cohort = open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    assert panel.images_step._notes.isHidden()
+    panel.context.session.open_cohort(replace(cohort, notes=("Images were left out: a.",)))
+    assert panel.images_step._notes.text() == "Images were left out: a."
+    assert not panel.images_step._notes.isHidden()
+
+
 def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
     panel, viewer, wait_idle, monkeypatch, tmp_path
 ):
@@ -231,6 +242,31 @@ def test_training_draws_its_losses_and_gives_a_classifier(panel, wait_idle, monk
     assert "2 models. Not calibrated" in panel.classifier_step._hint.text()
 
 
+def test_training_knows_the_healthy_class_that_was_chosen(panel, wait_idle, monkeypatch, tmp_path):
+    step, asked = panel.classifier_step, []
+
+    def train(stop, cohort, states, detection, settings, ensemble, device_name):
+        yield Progress(0, 1, "")
+        asked.append(settings.reference_class)
+
+    monkeypatch.setattr(tasks, "train_classifier", train)
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    assert step._hint.text() == "Train on the open cohort, or load a model."
+    panel.context.session.open_cohort(relabelled(panel.context.session.cohort, ("alive", "dead")))
+    assert "choose the healthy class above" in step._hint.text()
+    step._healthy.setCurrentIndex(step._healthy.findData("alive"))
+    step._healthy.activated.emit(1)
+    assert "choose the healthy class" not in step._hint.text()
+    step.train()
+    wait_idle(panel)
+    assert asked == ["alive"]
+
+
+def relabelled(cohort, labels):
+    samples = zip(cohort.samples, labels, strict=True)
+    return replace(cohort, samples=tuple(replace(sample, label=label) for sample, label in samples))
+
+
 def test_preset_fills_the_form(panel):
     combo = panel.classifier_step._preset
     combo.setCurrentIndex(combo.findData("paper"))
@@ -243,7 +279,7 @@ def test_every_classification_says_how_sure_it_is(panel, wait_idle, tmp_path):
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
     step, session = panel.result_step, panel.context.session
-    assert step._certainty.text() == "2 of 2 models agree · only sickle remains at 90%"
+    assert step._certainty.text() == "2 of 2 models agree · all but sickle ruled out at 90%"
     assert not step._certainty.property("warning") and step._note.isHidden()
     assert "its 2 models" in step._bars.toolTip()
     said = vars(session.prediction) | {

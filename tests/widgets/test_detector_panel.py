@@ -176,3 +176,23 @@ def test_two_detectors_differ_by_the_cells_that_only_one_finds(monkeypatch):
             break
     assert found.found.tolist() == [] and found.lost.tolist() == [[20, 0, 30, 10]]
     assert found.same == 1
+
+
+def test_a_training_that_brought_nothing_says_so_where_one_looks_later(
+    panel, cohort, qtbot, monkeypatch
+):
+    def fit(stop, cohort, left_out, settings, device_name):
+        yield Progress(0, 1, "")
+        return "No step was better."
+
+    monkeypatch.setattr(detector_tasks, "fit_detector", fit)
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    assert panel._outcome.text() == "No step was better." and not panel._outcome.isHidden()
+    assert panel._decision.isHidden()
+
+
+def test_the_panel_scrolls_instead_of_making_the_window_higher(panel):
+    assert panel.minimumSizeHint().height() < 300

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
 
 from napari_attmil.widgets.attention_legend import AttentionLegend
+from napari_attmil.widgets.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.loss_curve import LossCurve
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.step_frame import Fold, StepFrame, StepHeading
@@ -110,6 +111,16 @@ def test_loss_curve_draws_what_it_is_given(qtbot):
     assert curve.value()["loss"] == []
 
 
+def test_single_points_of_a_curve_have_its_colour(qtbot):
+    curve = LossCurve()
+    qtbot.addWidget(curve)
+    curve.resize(360, 190)
+    curve.add("Model 1", SimpleNamespace(done=1, loss=2.0, mil_loss=1.0, sic_loss=0.5))
+    image = pixels(curve).astype(int)
+    orange = np.abs(image - [213, 94, 0]).max(-1) < 30
+    assert orange.sum() > 40  # its mark, of ten pixels, beside the legend's thin line
+
+
 def thumbnail(cell_id):
     return CellThumbnail(cell_id, np.full((20, 21), 9, np.uint8), str(cell_id), f"cell {cell_id}")
 
@@ -162,3 +173,17 @@ def test_fold_hides_its_content_at_first(qtbot):
     assert content.isHidden()
     fold.setOpen(True)
     assert not content.isHidden()
+
+
+def test_healthy_class_is_found_by_name_or_chosen(qtbot):
+    combo = HealthyClassCombo()
+    qtbot.addWidget(combo)
+    combo.setClasses(("crenated", "untreated"))
+    assert combo.itemText(0) == "automatic (untreated)" and not combo.is_missing()
+    combo.setClasses(("alive", "dead"))
+    assert combo.itemText(0) == "automatic (none found)" and combo.is_missing()
+    combo.setCurrentIndex(combo.findData("alive"))
+    combo.setClasses(("alive", "dead"))
+    assert combo.value() == "alive" and not combo.is_missing()
+    combo.setClasses(("healthy", "sickle"))
+    assert combo.value() == ""

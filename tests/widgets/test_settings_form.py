@@ -90,6 +90,14 @@ def test_text_is_read_without_the_blanks_around_it(qtbot):
     assert form.value().reference_class == ""
 
 
+def test_settings_that_are_set_elsewhere_are_not_shown_but_kept(qtbot):
+    form = SettingsForm(MILSettings, ("epochs",), elsewhere=("reference_class",))
+    qtbot.addWidget(form)
+    assert not form.isAncestorOf(form.field("reference_class"))
+    form.setValue(MILSettings(reference_class="control"))
+    assert form.value().reference_class == "control"
+
+
 def test_open_bounds_cannot_be_reached(qtbot):
     form = SettingsForm(Mixed, ())
     qtbot.addWidget(form)

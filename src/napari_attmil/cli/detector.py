@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from napari_attmil.cells.finetuning import FinetuneProgress
 
 DEFAULTS = FinetuneSettings()
+NO_BOXES = (
+    "No image has boxes yet: find the cells in napari (panel Annotate), or with `attmil detect`, "
+    "whose table `attmil import` brings into the project."
+)
 
 
 @app.command()
@@ -80,7 +84,7 @@ def queue(
         if index not in kept[sample.name].reviewed
     ]
     if not waiting:
-        say("No image is waiting: detect cells first, or all images are reviewed.")
+        say("No image is waiting: all with boxes are reviewed." if kept else NO_BOXES)
     scores = [score for _, score in waiting]
     doubt = doubts(scores)
     for place in rank_images(scores)[:limit]:

@@ -22,6 +22,7 @@ from napari_attmil.cli.options import (
 from napari_attmil.settings import UserError
 from napari_attmil.terminal import (
     classified,
+    counted,
     follow,
     load_detector,
     open_labelled_cohort,
@@ -68,7 +69,7 @@ def report(
     origin = model_origin(classifier, str(model), detector.digest)
     made_with = {**digests, "detection": detection.model_dump(), **origin}
     list(follow("Writing the report", write_report(out, findings, made_with)))
-    print(f"{len(findings)} samples reported in {out}")
+    print(f"{counted(len(findings), 'sample')} reported in {out}")
     print(CAUTION)
 
 

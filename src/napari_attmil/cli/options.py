@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from napari_attmil.presets import Preset
 from napari_attmil.settings import DetectionSettings, UserError
 
+_ORDER = (
+    *("demo", "simulate", "detect", "train", "classify", "evaluate", "report", "shapes"),
+    *("queue", "finetune", "export", "import", "merge", "agreement", "check"),
+)
+"""The commands as a study needs them, one after the other."""
+
+
+class _InOrder(TyperGroup):
+    """Lists the commands in the order in which a study needs them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 app = typer.Typer(
+    cls=_InOrder,
     help="Find red blood cells in bright-field images, classify samples by attention-based "
     "multiple instance learning, and see which cells decided. "
     "Decision support for research, not a diagnosis.",
@@ -59,6 +76,13 @@ Epochs = Annotated[
     int | None,
     typer.Option(
         min=1, help="Passes over the cohort; the preset's by default.", show_default=False
+    ),
+]
+HealthyClass = Annotated[
+    str,
+    typer.Option(
+        help="Class of the healthy samples; by default found by its name (healthy, control, ...).",
+        show_default=False,
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]

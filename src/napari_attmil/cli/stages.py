@@ -14,6 +14,7 @@ from napari_attmil.cli.options import (
     CohortPath,
     DeviceName,
     Epochs,
+    HealthyClass,
     Inputs,
     MinScore,
     ModelFile,
@@ -28,6 +29,7 @@ from napari_attmil.presets import Preset, ensemble_preset, mil_preset
 from napari_attmil.settings import EvaluationSettings, UserError, features_for
 from napari_attmil.terminal import (
     classified,
+    counted,
     detect_cells,
     evaluation_written,
     follow,
@@ -36,6 +38,7 @@ from napari_attmil.terminal import (
     open_labelled_cohort,
     prepare,
     say,
+    say_healthy_class,
     write_json,
 )
 
@@ -83,7 +86,7 @@ def detect(
     ]
     write_cells(out, tables)
     cells, images = sum(map(len, tables)), sum(map(len, stacks))
-    print(f"{cells} cells in {images} images written to {out}")
+    print(f"{counted(cells, 'cell')} in {counted(images, 'image')} written to {out}")
 
 
 @app.command()
@@ -108,6 +111,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    healthy_class: HealthyClass = "",
     epochs: Epochs = None,
     seed: Seed = 0,
     weights: Weights = None,
@@ -120,11 +124,12 @@ def train(
     Ctrl+C also writes the models that are there by then.
     """
     check_writable(out)
-    settings = preset_settings(preset, epochs, seed)
+    settings = preset_settings(preset, epochs, seed, healthy_class)
     chosen = {"members": members, "calibrate": calibrate}
     ensemble = ensemble_preset(preset, **{k: v for k, v in chosen.items() if v is not None})
     detection = detection_settings(min_score, cell_diameter)
     opened = open_labelled_cohort(cohort)
+    say_healthy_class(opened, healthy_class)
     detector = load_detector(weights, device)
     bags = prepare(opened, detector, detection, features_for(settings))
     from napari_attmil.bags.ensemble import EnsembleTrainer
@@ -162,6 +167,7 @@ def evaluate(
         bool, typer.Option("--controls", help="Also what must give chance.")
     ] = False,
     preset: PresetName = "default",
+    healthy_class: HealthyClass = "",
     epochs: Epochs = None,
     seed: Seed = 0,
     weights: Weights = None,
@@ -171,11 +177,12 @@ def evaluate(
 ) -> None:
     """Cross-validate by patient and write a report; stopped, it goes on where it stood."""
     check_writable(out / "report.json")
-    settings = preset_settings(preset, epochs, seed)
+    settings = preset_settings(preset, epochs, seed, healthy_class)
     compared = {"methods": method_names(methods), "ensemble": ensemble, "controls": controls}
     plan = EvaluationSettings.checked(folds=folds, runs=runs, seed=seed, **compared)
     detection = detection_settings(min_score, cell_diameter)
     opened = open_labelled_cohort(cohort)
+    say_healthy_class(opened, healthy_class)
     from napari_attmil.images.cohort import patient_folds
 
     patient_folds(opened, folds, seed)  # Refuses before the long work, not after it.
@@ -278,9 +285,9 @@ def _is_trained_to_the_end(trainer: EnsembleTrainer) -> bool:
     return True
 
 
-def preset_settings(preset: Preset, epochs: int | None, seed: int) -> Any:
+def preset_settings(preset: Preset, epochs: int | None, seed: int, healthy_class: str = "") -> Any:
     """Return the settings of a preset with what the command line changes."""
-    changes: dict[str, Any] = {"seed": seed}
+    changes: dict[str, Any] = {"seed": seed, "reference_class": healthy_class}
     return mil_preset(preset, **(changes if epochs is None else changes | {"epochs": epochs}))
 
 

@@ -37,8 +37,8 @@ def classification_report(
 def in_words(prediction: Prediction) -> str:
     """Return how sure the classifier is of a sample, as a person says it.
 
-    "5 of 5 models agree · only sickle remains at 90%", "Undecided: sickle and healthy cannot be
-    ruled out at 90% · 3 of 5 models favour sickle"; empty for one model that was not calibrated.
+    "5 of 5 models agree · all but sickle ruled out at 90%", "Undecided: sickle and healthy cannot
+    be ruled out at 90% · 3 of 5 models favour sickle"; empty for one model that was not calibrated.
     """
     kept, models = prediction.prediction_set, len(prediction.member_probabilities)
     agreeing = f"{prediction.agreeing} of {models} models"
@@ -53,7 +53,7 @@ def in_words(prediction: Prediction) -> str:
         names = f"{', '.join(kept[:-1])} and {kept[-1]}"
         parts = [f"Undecided: {names} cannot be ruled out {level}", favour]
     else:
-        parts = [agree, f"only {kept[0]} remains {level}"]
+        parts = [agree, f"all but {kept[0]} ruled out {level}"]
     return " · ".join(part for part in parts if part)
 
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 
-REFERENCE_NAMES: Final = ("healthy", "control", "normal", "reference", "negative", "uninfected")
+REFERENCE_NAMES: Final = (
+    *("healthy", "control", "controls", "normal", "reference", "negative", "uninfected"),
+    *("unaffected", "untreated", "ctrl", "kontrolle", "gesund"),
+)
 """What the class of healthy samples is called, in this order; compared without case."""
 
 # Of so many random partitions the most even one is taken: enough to spread the samples well, few

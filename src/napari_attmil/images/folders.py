@@ -21,6 +21,9 @@ _IGNORED_PREFIXES = (".", "@", "$", "__MACOSX")
 FORMATS = "TIFF, PNG, JPEG, BMP, CZI or another microscope's format"
 _LAYOUT = "class/patient/sample/images, class/patient/images or class/images"
 
+_OWN_FOLDERS = ("features", "models", "reports")
+"""What this project writes beside the class folders."""
+
 _NO_IMAGES = "Folders without images were left out"
 
 
@@ -132,6 +135,7 @@ def _refuse(folder: Path, loose: Sequence[Path], subfolders: Sequence[Path]) -> 
         raise UserError(
             f"Folder '{folder}' holds {len(loose)} images but no class folders; a cohort needs "
             f"labels: arrange it as {_LAYOUT}, or add a cohort.csv (image, sample, patient, label)."
+            " To correct boxes only, drag the folder into napari."
         )
     inside = f" in its {len(subfolders)} folders" if subfolders else ""
     raise UserError(
@@ -173,15 +177,18 @@ def _class_drafts(folder: Path, notes: _Notes) -> Iterator[_Draft]:
         yield _Draft(folder.name, name, name, notes.place(image), (image,))
     if images:
         notes.add(
-            "Images that lie directly in a class folder were each taken as a patient and a sample "
-            "of their own; put images of one patient into a folder class/patient, or folds will "
-            "part them",
+            "Images directly in a class folder were each taken as a patient of their own; put "
+            "those of one patient into a folder class/patient, or results will look better than "
+            "they are",
             [folder],
         )
     found = [list(_patient_drafts(folder.name, patient, notes)) for patient in patients]
     yield from (draft for drafts in found for draft in drafts)
     empty = [patient for patient, drafts in zip(patients, found, strict=True) if not drafts]
-    notes.add(_NO_IMAGES, [folder] if not images and not any(found) else empty)
+    if images or any(found):
+        notes.add(_NO_IMAGES, empty)
+    elif folder.name not in _OWN_FOLDERS:
+        notes.add(_NO_IMAGES, [folder])
 
 
 def _patient_drafts(label: str, folder: Path, notes: _Notes) -> Iterator[_Draft]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.review_queue import DOUBTFUL_SCORE
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.review_panel import action_button
@@ -81,13 +81,8 @@ class BoxPanel(QWidget):
         session, context = self._context.session, self._context
         boxes = session.boxes.of_image(context.cells.current_image_index())
         is_open = context.images is not None
-        made = np.bincount(boxes.source, minlength=len(Source))
-        doubtful = int(np.count_nonzero(boxes.score[boxes.source == Source.MODEL] < DOUBTFUL_SCORE))
         self._counts.setText(
-            f"{plain(len(boxes), 'box', 'boxes')} in this image: {made[Source.PERSON]} yours, "
-            f"{made[Source.ACCEPTED]} accepted, {made[Source.MODEL]} detected, {doubtful} doubtful."
-            if is_open
-            else "Open images first, in the panel Attention MIL."
+            _counts(boxes) if is_open else "Open images first, in the panel Attention MIL."
         )
         for name, button in self._buttons.items():
             button.setEnabled(is_open or name == "keys")
@@ -99,3 +94,15 @@ class BoxPanel(QWidget):
             what = f"{title}: " if title else ""
             self._buttons[name].setToolTip(f"{what}{context.keys.tip(name)}")
         self._cut.synchronise()
+
+
+def _counts(boxes: Boxes) -> str:
+    """Return how many boxes an image has, and whose they are."""
+    if not len(boxes):
+        return "No boxes in this image."
+    made = np.bincount(boxes.source, minlength=len(Source))
+    doubtful = int(np.count_nonzero(boxes.score[boxes.source == Source.MODEL] < DOUBTFUL_SCORE))
+    return (
+        f"{plain(len(boxes), 'box', 'boxes')} in this image: {made[Source.PERSON]} yours, "
+        f"{made[Source.ACCEPTED]} accepted, {made[Source.MODEL]} detected, {doubtful} doubtful."
+    )

@@ -23,12 +23,17 @@ from napari_attmil.settings import EnsembleSettings, MILSettings, UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.device_combo import DeviceCombo
+from napari_attmil.widgets.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.settings_form import SettingsForm
 from napari_attmil.widgets.style import hint_label, narrow_combo, primary_button
 from napari_attmil.widgets.workers import Progress, tell_error
 
 MODEL_FILES = "Model files (*.safetensors)"
+NO_HEALTHY_CLASS = (
+    "No class is called healthy or control: choose the healthy class above, if there is one. The "
+    "classifier learns better when it knows what is normal."
+)
 PRESET_TITLES = {
     "default": "recommended",
     "paper": "as in the paper",
@@ -84,7 +89,8 @@ class ClassifierStep(QWidget):
         self._preset = narrow_combo("Which set of training settings is used.")
         for name in get_args(Preset):
             self._preset.addItem(PRESET_TITLES[name], name)
-        self._form = SettingsForm(MILSettings, ("epochs",))
+        self._healthy = HealthyClassCombo()
+        self._form = SettingsForm(MILSettings, ("epochs",), elsewhere=("reference_class",))
         self._ensemble_form = SettingsForm(
             EnsembleSettings, ("members", "calibrate"), more="Calibration settings"
         )
@@ -100,6 +106,7 @@ class ClassifierStep(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Settings", self._preset)
+        form.addRow("Healthy class", self._healthy)
         form.addRow("Device", self._device)
         files = QHBoxLayout()
         files.addWidget(self._load)
@@ -120,6 +127,7 @@ class ClassifierStep(QWidget):
         self._load.clicked.connect(self._ask_for_model)
         self._save.clicked.connect(self._ask_where_to_save)
         self._preset.activated.connect(self._apply_preset)
+        self._healthy.activated.connect(self._synchronise)
         self._device.valueChanged.connect(context.set_device_name)
         self._progress.stop_clicked.connect(context.runner.stop)
         context.runner.busy_changed.connect(self._synchronise)
@@ -149,6 +157,7 @@ class ClassifierStep(QWidget):
             return
         try:
             settings = cast("MILSettings", self._form.value())
+            settings = settings.replace(reference_class=self._healthy.value())
             ensemble = cast("EnsembleSettings", self._ensemble_form.value())
         except UserError as error:
             tell_error(error)
@@ -252,6 +261,8 @@ class ClassifierStep(QWidget):
         self._load.setEnabled(not busy)
         self._save.setEnabled(session.classifier is not None)
         self._train.setEnabled(session.cohort is not None and not busy)
+        self._healthy.setEnabled(session.cohort is not None)
+        self._healthy.setClasses(() if session.cohort is None else session.cohort.classes)
         classifier = session.classifier
         if classifier is not None:
             classes = ", ".join(classifier.model.classes)
@@ -262,6 +273,7 @@ class ClassifierStep(QWidget):
         elif session.cohort is None:
             self._hint.setText("Load a model, or open a cohort (step 1) to train one.")
         else:
-            self._hint.setText("Train on the open cohort, or load a model.")
+            advice = f" {NO_HEALTHY_CLASS}" if self._healthy.is_missing() else ""
+            self._hint.setText(f"Train on the open cohort, or load a model.{advice}")
         summary = classifier.name if classifier is not None else "none yet"
         self.state_changed.emit(summary, classifier is not None)

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from napari_attmil.exploration import WHOLE_COHORT
 from napari_attmil.explore.class_curves import class_curves_of, curve_points
 from napari_attmil.explore.figures import CurveKind, class_curves
-from napari_attmil.explore.sample_table import confusion, sample_table
+from napari_attmil.explore.sample_table import WRONG, confusion, sample_table
 from napari_attmil.sample_state import SampleState
 from napari_attmil.session import sample_key
 from napari_attmil.settings import CAUTION
@@ -214,8 +214,9 @@ class CohortTab(ExplorerTab):
         missing = missing or (NO_CLASSIFIER if session.classifier is None else "")
         self._classify.setEnabled(not missing and not self._runner.busy)
         self._report.setEnabled(bool(notes) and not self._runner.busy)
-        wrong = int(np.count_nonzero(self._model.table["result"] == "wrong"))
-        told = f"{plain(wrong, 'sample')} taken for another class. " if notes else ""
+        results = self._model.table["result"]
+        wrong, known = (int(np.count_nonzero(kind)) for kind in (results == WRONG, results != ""))
+        told = f"{wrong} of {plain(known, 'sample')} taken for another class. " if notes else ""
         self._hint.setText(missing or " ".join([told + CAUTION, *sorted(notes - {""})]))
 
     def _ask_where_to_report(self) -> None:

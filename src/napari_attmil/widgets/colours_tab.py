@@ -20,6 +20,7 @@ from napari_attmil.widgets.style import hint_label, narrow_combo
 from napari_attmil.widgets.value_range import ValueRange
 
 STALE = "Boxes changed since the classification; new and moved ones have no attention."
+WHO_MADE_THEM = "Yellow boxes are a person's, green ones accepted, blue ones the detector's."
 SCALE_TITLES = {"rank": "by rank", "linear": "by value", "log": "by logarithm of the value"}
 FOLLOW_SLIDER_MS = 30
 
@@ -141,7 +142,7 @@ class ColoursTab(ExplorerTab):
         self._range.histogram.setValue(spread.heights, colours, spread.ticks)
         known = np.isfinite(exploration.relative())
         if not known.any():
-            self._explanation.setText("Yellow boxes are a person's, blue ones the detector's.")
+            self._explanation.setText(WHO_MADE_THEM)
             return
         shown = int(np.count_nonzero(exploration.is_inside() & known))
         title = column_title(exploration.coloured_column)

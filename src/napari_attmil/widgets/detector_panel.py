@@ -25,6 +25,7 @@ from napari_attmil.widgets import detector_tasks
 from napari_attmil.widgets.detector_list import DetectorList
 from napari_attmil.widgets.difference_layers import DifferenceLayers
 from napari_attmil.widgets.dock_panel import DockPanel
+from napari_attmil.widgets.explorer_tab import scrolling
 from napari_attmil.widgets.image_pictures import Place
 from napari_attmil.widgets.loss_curve import LossCurve
 from napari_attmil.widgets.progress_row import ProgressRow
@@ -55,6 +56,7 @@ class DetectorPanel(DockPanel):
         self._comparer = TaskRunner(self)
         self._differences = DifferenceLayers(self.context)
         self._next_held_out = 0
+        self._note = ""
         self._create()
         self._lay_out()
         self._connect()
@@ -92,9 +94,13 @@ class DetectorPanel(DockPanel):
         above: tuple[QWidget, ...] = (self._hint, self._images, self._form)
         above += (self._train, self._progress)
         below: tuple[QWidget, ...] = (self._curve, self._outcome, self._decision)
-        layout = QVBoxLayout(self)
+        column = QVBoxLayout()
         for widget in (*above, *below, QLabel("Detectors of this study"), self._list):
-            layout.addWidget(widget)
+            column.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        # What appears while it trains must not make the window higher than the screen.
+        layout.addWidget(scrolling(column))
 
     def _connect(self) -> None:
         context, session = self.context, self.context.session
@@ -134,6 +140,7 @@ class DetectorPanel(DockPanel):
         except UserError as error:
             tell_error(error)
             return
+        self._note = ""
         self._differences.clear()
         self._curve.clear()
         self._progress.begin("Reading the reviewed images")
@@ -201,8 +208,10 @@ class DetectorPanel(DockPanel):
 
     def _on_trained(self, note: str) -> None:
         self._next_held_out = 0
+        self._note = note
         if note:
             show_info(note)
+        self._synchronise()
 
     def _show_differences(self, found: detector_tasks.Differences, index: int) -> None:
         self._differences.show(found, index)
@@ -237,10 +246,10 @@ class DetectorPanel(DockPanel):
         self._enable()
         set_primary(self._train, new is None)
         self._decision.setVisible(new is not None and not busy)
-        self._outcome.setVisible(new is not None and not busy)
+        self._outcome.setText(self._note if new is None else _describe(new))
+        self._outcome.setVisible(bool(self._outcome.text()) and not busy)
         self._compare.setEnabled(not self._comparer.busy)
         if new is not None:
-            self._outcome.setText(_describe(new))
             self._compare.setVisible(bool(new.held_out))
         self._show_models()
 

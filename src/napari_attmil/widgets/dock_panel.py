@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.style import style_sheet
@@ -25,6 +25,10 @@ class DockPanel(QWidget):
         super().__init__(parent)
         self._viewer = napari_viewer
         self._closed = self._docked = False
+        # A timer of its own dies with the panel.
+        self._join_timer = QTimer(self)
+        self._join_timer.setSingleShot(True)
+        self._join_timer.timeout.connect(self._join_others)
         self.context = PanelContext(napari_viewer, self)
         self._viewer.events.theme.connect(self._apply_theme)
         self._apply_theme()
@@ -47,12 +51,36 @@ class DockPanel(QWidget):
             if self._docked and self.parent() is None:
                 self.close_panel()
             self._docked = self.parent() is not None
+            if self._docked:
+                self._join_timer.start(0)
         return super().event(event)
+
+    def dock(self) -> QDockWidget | None:
+        """Return the dock that holds the panel, None if there is none."""
+        dock = self.parent()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parent()
+        return dock
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """End the work."""
         self.close_panel()
         super().closeEvent(event)
+
+    def _join_others(self) -> None:
+        """Share the room of another panel as tabs: below each other none has enough."""
+        dock, window = self.dock(), self.window()
+        if dock is None or not isinstance(window, QMainWindow):
+            return
+        area = window.dockWidgetArea(dock)
+        others = [panel.dock() for panel in window.findChildren(DockPanel) if panel is not self]
+        for other in others:
+            if other is None or other.isFloating() or window.dockWidgetArea(other) != area:
+                continue
+            if dock not in window.tabifiedDockWidgets(other):
+                window.tabifyDockWidget(other, dock)
+            dock.raise_()
+            return
 
     def _apply_theme(self) -> None:
         self.setStyleSheet(style_sheet(self._viewer.theme))

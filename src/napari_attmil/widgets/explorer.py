@@ -114,10 +114,11 @@ class ExploreWidget(DockPanel):
             self._place_timer.start(0)
         return super().event(event)
 
+    def _join_others(self) -> None:
+        """Stay alone: it goes below the images, where rows of cells have their width."""
+
     def _go_below(self) -> None:
-        dock, window = self.parent(), self.window()
-        while dock is not None and not isinstance(dock, QDockWidget):
-            dock = dock.parent()
+        dock, window = self.dock(), self.window()
         if dock is None or not isinstance(window, QMainWindow):
             return
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)

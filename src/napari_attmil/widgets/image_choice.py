@@ -14,12 +14,19 @@ from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort, Sample
 from napari_attmil.session import Session, sample_key
 from napari_attmil.settings import UserError
-from napari_attmil.widgets.image_layers import LayerImages, sample_layer_data, sample_of_layer
+from napari_attmil.widgets.image_layers import (
+    LayerImages,
+    cover_of,
+    sample_layer_data,
+    sample_of_layer,
+)
 from napari_attmil.widgets.layers import CellsLayer
 from napari_attmil.widgets.workers import tell_error
 
 SAMPLE_NAME = "napari-attmil sample"
 """Key of an image layer's metadata: which sample of the cohort it shows."""
+_SHOWN = ("name", "visible", "opacity", "blending")
+"""Events of an image layer: how it is called, and whether it hides others."""
 
 
 class ImageChoice(QObject):
@@ -30,7 +37,7 @@ class ImageChoice(QObject):
     images_changed()
         Other images are chosen, or those chosen have gone.
     layers_changed()
-        Image layers came, went, or were renamed; or another one is chosen.
+        Image layers came, went, were renamed, shown or hidden; or another one is chosen.
     """
 
     images_changed = Signal()
@@ -62,6 +69,20 @@ class ImageChoice(QObject):
     def chosen(self) -> Any:
         """The image layer in use, or None."""
         return self._chosen
+
+    @property
+    def cover(self) -> Any:
+        """The image layer that hides the one in use, or None."""
+        return cover_of(self._chosen, self._viewer.layers)
+
+    def bring_to_light(self) -> None:
+        """Let the person see the layer in use: visible, and above those that hide it."""
+        layers, cover = self._viewer.layers, self.cover
+        if self._chosen is None:
+            return
+        self._chosen.visible = True
+        if cover is not None:
+            layers.move(layers.index(self._chosen), layers.index(cover) + 1)
 
     def choose(self, layer: Any) -> None:
         """Use the images of a layer."""
@@ -135,8 +156,7 @@ class ImageChoice(QObject):
         """Stop listening."""
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
-        for layer in self._layers:
-            layer.events.name.disconnect(self._on_renamed)
+        self._listen_to(())
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -173,30 +193,43 @@ class ImageChoice(QObject):
         ]
         return f"file:{path}" if path and not twins else f"layer:{layer.unique_id}"
 
+    def _listen_to(self, layers: Sequence[Any]) -> None:
+        for layer in self._layers:
+            for name in _SHOWN:
+                getattr(layer.events, name).disconnect(self._on_renamed)
+        self._layers = list(layers)
+        for layer in layers:
+            for name in _SHOWN:
+                getattr(layer.events, name).connect(self._on_renamed)
+
     def _on_layers_changed(self) -> None:
-        for layer in self._layers:
-            layer.events.name.disconnect(self._on_renamed)
-        self._layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        for layer in self._layers:
-            layer.events.name.connect(self._on_renamed)
+        former = self._layers
+        self._listen_to([layer for layer in self._viewer.layers if isinstance(layer, Image)])
         if self._chosen is not None and self._chosen not in self._layers:
             # Its boxes stay in the session and on the screen.
             self._chosen = None
             self._set_images(None)
-        if self._chosen is None and self._layers:
+        if self._chosen is None:
             self._take_first()
+        else:
+            self._follow_new(former)
         self.layers_changed.emit()
 
     def _take_first(self) -> None:
-        """Use the only image that was opened, unless boxes of a removed one are still shown."""
-        if not len(self._session.boxes):
-            usable = [layer for layer in self._layers if layer.ndim in (2, 3)]
-            if usable:
-                self.choose(usable[-1])
-            return
-        for layer in self._layers:
-            if self._key_of(layer) == self._session.key:
-                self.choose(layer)
+        """Use the image on top, unless only the screen still has the boxes of a removed one."""
+        usable = [layer for layer in self._layers if layer.ndim in (2, 3)]
+        known = [layer for layer in usable if self._key_of(layer) == self._session.key]
+        if len(self._session.boxes) and not self._session.is_kept(self._session.key):
+            usable = known
+        if usable:
+            self.choose((known or usable)[-1])
+
+    def _follow_new(self, former: Sequence[Any]) -> None:
+        """Use an image that was opened over one with which nothing was done yet."""
+        cover = self.cover
+        untouched = not len(self._session.boxes) and SAMPLE_NAME not in self._chosen.metadata
+        if untouched and cover is not None and cover not in former and cover.ndim in (2, 3):
+            self.choose(cover)
 
     def _on_renamed(self) -> None:
         self.layers_changed.emit()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from napari.layers import Image
 
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.settings import UserError
 
 AXIS_LABELS = ("image", "y", "x")
+_HIDING = ("translucent", "translucent_no_depth", "opaque")
+"""Ways of blending that leave nothing to be seen of what lies below."""
 
 
 class LayerImages(Sequence[npt.NDArray[Any]]):
@@ -33,7 +36,7 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
         if layer.ndim not in (2, 3):
             raise UserError(
                 f"The layer '{layer.name}' has {layer.ndim} axes, but an image (Y, X) or a stack "
-                "(N, Y, X) is needed; split the layer into stacks first."
+                "(N, Y, X) is needed; right-click it in the layer list and choose Split Stack."
             )
         # A snapshot: the layer may get other data, or be removed, while a worker reads.
         self._data = layer.data[0] if layer.multiscale else layer.data
@@ -57,6 +60,31 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
         """Shape of one image, colours included."""
         shape = tuple(int(length) for length in self._data.shape)
         return shape[1:] if self._is_stack else shape
+
+
+def cover_of(layer: Any, layers: Iterable[Any]) -> Any:
+    """Return the image layer that hides the middle of another one, or None.
+
+    Parameters
+    ----------
+    layer
+        The layer that is looked for.
+    layers
+        All layers of the viewer, the lowest first.
+    """
+    above = list(layers)
+    above = above[above.index(layer) + 1 :] if layer in above else []
+    return next((other for other in reversed(above) if _hides(other, layer)), None)
+
+
+def _hides(upper: Any, lower: Any) -> bool:
+    if not isinstance(upper, Image) or not upper.visible or upper.opacity < 1:
+        return False
+    if str(upper.blending) not in _HIDING:
+        return False
+    (top, bottom), (low, high) = (np.asarray(each.extent.world)[:, -2:] for each in (upper, lower))
+    middle = (low + high) / 2
+    return bool(np.all(top <= middle) and np.all(middle <= bottom))
 
 
 def sample_of_layer(layer: Any) -> Sample:

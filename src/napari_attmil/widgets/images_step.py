@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -24,11 +23,15 @@ from napari_attmil.widgets.image_layers import (
     describe_images,
 )
 from napari_attmil.widgets.progress_row import ProgressRow
-from napari_attmil.widgets.style import hint_label, narrow_combo, plain, set_primary
+from napari_attmil.widgets.style import hint_label, narrow_combo, plain, set_primary, set_warning
 
 SAMPLE_NAME = "napari-attmil sample"
 """Key of an image layer's metadata: which sample of the cohort it shows."""
 NO_IMAGES = "Open an image in napari (drag it into the window), or open a cohort."
+MORE_AXES = (
+    "This is neither an image nor a stack of images. Right-click the layer in the layer list and "
+    "choose Split Stack."
+)
 
 
 class ImagesStep(QWidget):
@@ -71,6 +74,7 @@ class ImagesStep(QWidget):
         self._sample_label = QLabel("Sample")
         self._sample_label.setBuddy(self._sample_combo)
         self._cohort_label = hint_label()
+        self._notes = hint_label()
         self._info = hint_label()
         self._progress = ProgressRow("Cancel", "Stop opening the cohort.")
 
@@ -84,6 +88,7 @@ class ImagesStep(QWidget):
         layout.addLayout(form)
         layout.addWidget(self._info)
         layout.addWidget(self._cohort_label)
+        layout.addWidget(self._notes)
         layout.addWidget(self._open)
         layout.addWidget(self._progress)
 
@@ -136,6 +141,7 @@ class ImagesStep(QWidget):
         offset = 1 if self._choice.chosen is None and layers else 0
         if layers and index >= offset:
             self._choice.choose(layers[index - offset])
+            self._choice.bring_to_light()
 
     # --- cohort -----------------------------------------------------------------------------
 
@@ -162,11 +168,8 @@ class ImagesStep(QWidget):
         )
 
     def _use_cohort(self, cohort: Cohort | None) -> None:
-        if cohort is None:
-            return
-        self._choice.use_cohort(cohort)
-        for note in cohort.notes:
-            show_info(note)
+        if cohort is not None:
+            self._choice.use_cohort(cohort)
 
     def _on_sample_chosen(self, index: int) -> None:
         self._choice.show_sample(self._sample_combo.itemData(index))
@@ -176,8 +179,10 @@ class ImagesStep(QWidget):
         cohort = session.cohort
         for widget in (self._sample_combo, self._sample_label, self._cohort_label):
             widget.setVisible(cohort is not None)
+        self._notes.setVisible(cohort is not None and bool(cohort.notes))
         if cohort is None:
             return
+        self._notes.setText("\n".join(cohort.notes))
         self._sample_combo.clear()
         for sample in cohort.samples:
             label = sample.label or "no class"
@@ -187,7 +192,7 @@ class ImagesStep(QWidget):
             f"Cohort: {plain(len(cohort), 'sample')}, {plain(len(cohort.patients), 'patient')}, "
             f"{plain(len(cohort.classes), 'class', 'classes')}"
         )
-        self._cohort_label.setToolTip("\n".join((str(cohort.folder), *cohort.notes)))
+        self._cohort_label.setToolTip(str(cohort.folder))
 
     def _show_sample_name(self) -> None:
         """Name the shown sample, whoever has chosen it."""
@@ -208,17 +213,24 @@ class ImagesStep(QWidget):
             self.open_cohort(Path(path))
 
     def _describe(self) -> None:
-        chosen = self._choice.chosen
+        chosen, cover = self._choice.chosen, self._choice.cover
         set_primary(self._open, chosen is None)
+        set_warning(self._info, cover is not None)
         images, sample = self._context.images, self._context.session.sample
         if chosen is None or not isinstance(images, LayerImages) or sample is None:
-            gone = bool(len(self._context.session.boxes))
-            self._info.setText(
-                "The image layer was removed; its cells are kept. Choose an image."
-                if gone
-                else NO_IMAGES
-            )
+            self._info.setText(self._what_is_missing())
             self.state_changed.emit("no images yet", False)
             return
-        self._info.setText(describe_images(images, sample.pixel_size_um))
+        told = describe_images(images, sample.pixel_size_um)
+        if cover is not None:
+            told += f". You see another image: '{cover.name}' lies over it. Hide or choose that."
+        self._info.setText(told)
         self.state_changed.emit(chosen.name, True)
+
+    def _what_is_missing(self) -> str:
+        """Return why there are no images to work on, and what to do."""
+        if len(self._context.session.boxes):
+            return "The image layer was removed; its cells are kept. Choose an image."
+        if self._choice.layers:
+            return MORE_AXES
+        return NO_IMAGES

@@ -52,7 +52,9 @@ class LossCurve(QWidget):
         self._plot = pg.PlotWidget()
         self._legend = self._plot.addLegend(offset=(-4, 4), labelTextSize="8pt")
         self._curves = {
-            name: self._plot.plot(name=title, pen=pg.mkPen(colour, width=2))
+            name: self._plot.plot(
+                name=title, pen=pg.mkPen(colour, width=2), symbolBrush=colour, symbolPen=colour
+            )
             for name, (title, colour) in curves.items()
         }
 
@@ -68,7 +70,9 @@ class LossCurve(QWidget):
         self._plot.getAxis("left").setWidth(44)
         self._plot.getAxis("left").enableAutoSIPrefix(False)  # no losses in thousandths
         self._plot.getAxis("bottom").setHeight(36)
-        self._plot.setFixedHeight(180)
+        # Room for the upper number, and for the lower label, which pyqtgraph moves down by 5 px.
+        self._plot.getPlotItem().layout.setContentsMargins(1, 8, 1, 7)
+        self._plot.setFixedHeight(190)
         self.setToolTip(tip)
         self._apply_palette()
 

@@ -91,7 +91,7 @@ class ProbabilityBars(QWidget):
         metrics = QFontMetrics(bold)
         names = [metrics.horizontalAdvance(row.name) for row in self._rows]
         name_width = min(max(names, default=0), self.width() * 2 // 5)
-        number_width = metrics.horizontalAdvance("100.0 %")
+        number_width = metrics.horizontalAdvance("100.0%")
         bar_width = max(self.width() - name_width - number_width - 16, 10)
         for place, row in enumerate(self._rows):
             line = QRectF(0, place * self._row_height(), self.width(), self._row_height() - ROW_GAP)
@@ -107,7 +107,7 @@ class ProbabilityBars(QWidget):
         name = metrics.elidedText(row.name, Qt.TextElideMode.ElideMiddle, name_width)
         painter.setPen(self.palette().color(self.palette().ColorRole.WindowText))
         painter.drawText(line, middle | Qt.AlignmentFlag.AlignLeft, name)
-        number = f"{100 * row.probability:.1f} %"
+        number = f"{row.probability:.1%}"
         painter.drawText(line, middle | Qt.AlignmentFlag.AlignRight, number)
 
     def _draw_bar(self, painter: QPainter, bar: QRectF, probability: float) -> None:

@@ -41,6 +41,8 @@ class SettingsForm(QWidget):
         What an empty optional number or an empty text shows.
     more
         What the others are folded under.
+    elsewhere
+        Fields that are not shown, as the person sets them elsewhere.
 
     Signals
     -------
@@ -56,6 +58,7 @@ class SettingsForm(QWidget):
         main: Sequence[str],
         empty_text: str = "automatic",
         more: str = "More settings",
+        elsewhere: Sequence[str] = (),
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -66,7 +69,7 @@ class SettingsForm(QWidget):
         folded = QWidget()
         self._fold = Fold(more, folded)
 
-        rest = [name for name in self._fields if name not in main]
+        rest = [name for name in self._fields if name not in (*main, *elsewhere)]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

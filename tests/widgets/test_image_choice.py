@@ -1,0 +1,105 @@
+"""Which of several image layers is worked on, and whether the person sees that one."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.layers import Image
+from skimage.io import imsave
+
+from napari_attmil.cells.project import AnnotationFile
+from napari_attmil.widgets.images_step import MORE_AXES
+
+
+class FileImage(Image):
+    """A layer that was opened from a file."""
+
+    def __init__(self, path):
+        self._path = str(path)
+        super().__init__(grey(), name=path.stem)
+
+    @property
+    def source(self):
+        return SimpleNamespace(path=self._path)
+
+
+def grey(seed=0):
+    return np.random.default_rng(seed).integers(0, 255, (40, 60), dtype=np.uint8)
+
+
+@pytest.fixture
+def open_file(viewer, tmp_path, monkeypatch):
+    """Return a function that opens an image file as napari does when it is dropped."""
+    monkeypatch.setattr(AnnotationFile, "of_user", lambda: AnnotationFile(tmp_path / "own.sqlite"))
+
+    def open_one(name):
+        path = tmp_path / f"{name}.png"
+        imsave(path, grey(), check_contrast=False)
+        return viewer.add_layer(FileImage(path))
+
+    return open_one
+
+
+def test_image_dropped_over_an_untouched_one_is_the_one_in_use(panel, viewer, open_file):
+    choice = panel.context.image_choice
+    viewer.layers.clear()
+    open_file("first")
+    open_file("second")
+    assert choice.chosen.name == "second" and choice.cover is None
+
+
+def test_image_with_boxes_stays_in_use_and_a_cover_is_told_of(panel, viewer):
+    choice, info = panel.context.image_choice, panel.images_step._info
+    viewer.layers.clear()
+    viewer.add_image(grey(), name="mine")
+    panel.context.session.add(0, [5, 5, 25, 25])
+    upper = viewer.add_image(grey(1), name="upper")
+    assert choice.chosen.name == "mine"
+    assert "'upper' lies over it" in info.text() and info.property("warning")
+    upper.visible = False
+    assert "upper" not in info.text() and not info.property("warning")
+
+
+@pytest.mark.parametrize(
+    "how", [{"blending": "additive"}, {"opacity": 0.5}, {"translate": [25, 9]}]
+)
+def test_layers_that_leave_the_image_visible_are_no_cover(panel, viewer, how):
+    viewer.layers.clear()
+    lower = viewer.add_image(grey(), name="lower")
+    viewer.add_image(grey(1), name="upper", **how)
+    assert panel.context.image_choice.chosen == lower and panel.context.image_choice.cover is None
+
+
+def test_layer_chosen_in_the_panel_comes_to_the_top_of_the_images(panel, viewer):
+    viewer.layers.clear()
+    lower = viewer.add_image(grey(), name="lower", visible=False)
+    panel.context.image_choice.choose(lower)
+    panel.context.session.add(0, [5, 5, 25, 25])
+    viewer.add_image(grey(1), name="upper")
+    combo = panel.images_step._layer_combo
+    panel.images_step._on_layer_chosen(combo.findText("lower"))
+    assert lower.visible and panel.context.image_choice.cover is None
+    names = [layer.name for layer in viewer.layers]
+    assert names.index("lower") > names.index("upper")
+
+
+def test_next_file_is_used_when_the_former_was_closed_as_its_boxes_are_kept(
+    panel, viewer, open_file
+):
+    session = panel.context.session
+    viewer.layers.clear()
+    first = open_file("first")
+    session.add(0, [5, 5, 25, 25])
+    viewer.layers.remove(first)
+    open_file("second")
+    assert panel.context.image_choice.chosen.name == "second" and not len(session.boxes)
+    panel.context.image_choice.choose(open_file("first"))
+    assert len(session.boxes) == 1
+
+
+def test_layer_of_four_axes_alone_says_what_to_do_with_it(panel, viewer):
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie")
+    assert panel.images_step._info.text() == MORE_AXES
