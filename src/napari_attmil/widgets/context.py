@@ -18,6 +18,7 @@ from napari_attmil.settings import DetectionSettings
 from napari_attmil.widgets.image_choice import ImageChoice
 from napari_attmil.widgets.keeping import Keeping
 from napari_attmil.widgets.key_registry import KeyBindings, KeyRegistry
+from napari_attmil.widgets.layer_removal import SafeRemoval
 from napari_attmil.widgets.layers import CellsLayer
 from napari_attmil.widgets.workers import TaskRunner
 
@@ -54,6 +55,7 @@ class Workspace(QObject):
         self.viewer = viewer
         self.session = session_of(viewer)
         self.keeping = Keeping(self.session, self)
+        self._removal = SafeRemoval(viewer)
         self.exploration = exploration_of(viewer)
         self.cells = CellsLayer(viewer, self.session, self.exploration)
         self.image_choice = ImageChoice(viewer, self.session, self.cells, self)
@@ -84,6 +86,7 @@ class Workspace(QObject):
         self.image_choice.close()
         self.cells.close()
         self._bindings.close()
+        self._removal.close()
 
 
 class PanelContext(QObject):
