@@ -1,0 +1,101 @@
+"""Whole images are labelled: control, crenated, dead. Each has a focus and a light of its own.
+
+    python benchmarks/conditions.py [--images 10] [--seeds 3]
+
+Simulated unstained fields of some 55 cells. Control has a few crenated cells and ghosts too; the
+other two have more of theirs: most cells, or half, or a third. With ten images a class a classifier
+can tell the images that it has learnt from apart by how they were taken. Beside the default stand
+its settings without what is there against this, and other ways of pooling.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from painted_parasites import mean_of
+from planted_cohort import FOLDS
+from reporting import parser, report
+
+from napari_attmil.bags.bag import Bag
+from napari_attmil.bags.embeddings import profile
+from napari_attmil.cells.detector import Detector
+from napari_attmil.device import choose_device
+from napari_attmil.images.simulation import SimulationSettings, simulate_image
+
+if TYPE_CHECKING:
+    from napari_attmil.methods import Method
+
+FIELD: Final = SimulationSettings(image_size_px=562, cell_diameter_px=50)
+CELLS: Final = (45, 60)
+TYPES: Final = ("discocyte", "echinocyte", "ghost")
+SHARES: Final[dict[str, dict[str, tuple[float, float, float]]]] = {
+    "most cells": {
+        "control": (0.97, 0.02, 0.01),
+        "crenated": (0.20, 0.78, 0.02),
+        "dead": (0.25, 0.05, 0.70),
+    },
+    "half": {
+        "control": (0.88, 0.08, 0.04),
+        "crenated": (0.50, 0.45, 0.05),
+        "dead": (0.50, 0.12, 0.38),
+    },
+    "a third": {
+        "control": (0.80, 0.12, 0.08),
+        "crenated": (0.62, 0.30, 0.08),
+        "dead": (0.62, 0.13, 0.25),
+    },
+}
+"""Of discocytes, echinocytes and ghosts in each class."""
+DEFAULT: Final = "mil-multi-top-sic"
+VARIANTS: Final[dict[str, tuple[Method, dict[str, Any]]]] = {
+    "default": (DEFAULT, {}),
+    "without batch effects scaled down": (DEFAULT, {"batch_penalty": 0}),
+    "attention": ("mil-att-sic", {}),
+    "attention, without batch effects scaled down": ("mil-att-sic", {"batch_penalty": 0}),
+    "mean": ("mil-mean-sic", {}),
+    "mean, without batch effects scaled down": ("mil-mean-sic", {"batch_penalty": 0}),
+}
+
+
+def bag_of_field(detector: Detector, label: str, number: int, altered: str, seed: int) -> Bag:
+    """Return the cells of one simulated image, as the detector finds them."""
+    rng = np.random.default_rng([seed, list(SHARES[altered]).index(label), number, 11])
+    types = rng.choice(TYPES, int(rng.uniform(*CELLS)), p=SHARES[altered][label])
+    image = simulate_image(FIELD, rng, types.tolist()).image
+    boxes = detector.detect([image])
+    features = profile(torch.from_numpy(detector.roi_features(image, boxes.xyxy)))
+    name = f"{label}-{number}"
+    return Bag(features.numpy(), boxes.cell_id, name, name, label)
+
+
+def main() -> None:
+    """Cross-validate each share of altered cells with each of the settings."""
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--images", type=int, default=10, help="of each class")
+    arguments.add_argument("--seeds", type=int, default=3, help="cohorts of each kind")
+    asked = arguments.parse_args()
+    device = choose_device(asked.device)
+    detector = Detector.load(None, device)
+    folds = np.tile(np.arange(asked.images) % FOLDS, len(SHARES["half"]))
+    rows = []
+    for altered, labels in SHARES.items():
+        cohorts = [
+            [
+                bag_of_field(detector, label, number, altered, seed)
+                for label in labels
+                for number in range(asked.images)
+            ]
+            for seed in range(asked.seeds)
+        ]
+        for name, (method, changes) in VARIANTS.items():
+            found = mean_of([(bags, folds) for bags in cohorts], method, changes, device)
+            rows.append({"altered": altered, "settings": name} | found)
+            print(rows[-1], flush=True)
+    title = f"Conditions, {asked.images} images a class, {asked.seeds} cohorts, single models"
+    report(title, rows, asked.out)
+
+
+if __name__ == "__main__":
+    main()
