@@ -14,6 +14,7 @@ import pytest
 from napari.layers import Image, Shapes
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider
 
+from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.presets import ensemble_preset
 from napari_attmil.widgets import tasks
@@ -329,6 +330,20 @@ def test_threshold_tells_how_many_cells_remain(panel, wait_idle, tmp_path):
     assert panel.result_step._slider_label.text().startswith("Show the 5 of 9 cells")
     (layer,) = cells_layers(panel._viewer)
     assert (layer.edge_color[:, 3] == 1).sum() == 5
+
+
+def test_boxes_take_the_colours_that_are_chosen_beside_the_legend(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    (layer,) = cells_layers(panel._viewer)
+    button = panel.result_step._colours
+    ticked = [action.data() for action in button.menu().actions() if action.isChecked()]
+    assert ticked == ["paper"]
+    as_in_the_paper = layer.edge_color.copy()
+    next(action for action in button.menu().actions() if action.data() == "viridis").trigger()
+    assert not np.allclose(layer.edge_color, as_in_the_paper)
+    highest = map_colours([1.0], "viridis")[0, :3]
+    assert np.isclose(layer.edge_color[:, :3], highest, atol=1e-6).all(axis=1).any()
 
 
 def test_layer_list_is_followed(panel, viewer):

@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_attmil.cell_columns import column_title
 from napari_attmil.explore.cell_table import cell_table, write_cells
@@ -18,6 +26,7 @@ from napari_attmil.settings import UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_legend import AttentionLegend
 from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
+from napari_attmil.widgets.colour_map_button import ColourMapButton
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.progress_row import ProgressRow
@@ -27,6 +36,7 @@ from napari_attmil.widgets.workers import TaskRunner, tell_error
 
 if TYPE_CHECKING:
     from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.explore.colours import ColourMap
 
 STALE = "Boxes changed since: classify again."
 
@@ -72,6 +82,7 @@ class ResultStep(QWidget):
         self._note = hint_label()
         self._caution = hint_label(CAUTION)
         self._legend = AttentionLegend()
+        self._colours = ColourMapButton()
         self._slider = QSlider(Qt.Orientation.Horizontal)
         self._slider.setRange(0, 99)
         self._slider.setToolTip("Fade the cells of low attention; slide right to keep fewer.")
@@ -96,7 +107,10 @@ class ResultStep(QWidget):
         inner.addWidget(self._certainty)
         inner.addWidget(self._note)
         inner.addWidget(self._caution)
-        inner.addWidget(self._legend)
+        legend = QHBoxLayout()
+        legend.addWidget(self._legend)
+        legend.addWidget(self._colours)
+        inner.addLayout(legend)
         inner.addWidget(self._slider_label)
         inner.addWidget(self._slider)
         inner.addWidget(self._top_label)
@@ -115,6 +129,7 @@ class ResultStep(QWidget):
         self._classify.clicked.connect(self.classify)
         self._progress.stop_clicked.connect(context.runner.stop)
         self._slider.valueChanged.connect(self._on_slider)
+        self._colours.chosen.connect(self._on_colour_map)
         self._top_cells.cell_clicked.connect(context.cells.show_cell)
         self._explore.clicked.connect(self._open_explorer)
         self._export.clicked.connect(self._ask_where_to_export)
@@ -224,6 +239,9 @@ class ResultStep(QWidget):
 
     # --- the rest ---------------------------------------------------------------------------
 
+    def _on_colour_map(self, colour_map: ColourMap) -> None:
+        self._context.exploration.colour(colour_map=colour_map)
+
     def _on_slider(self, per_cent: int) -> None:
         self._context.exploration.colour(low=per_cent / 100)
 
@@ -267,6 +285,7 @@ class ResultStep(QWidget):
         relative = exploration.relative()
         title = column_title(exploration.coloured_column)
         self._legend.setColouring(title, exploration.colouring.colour_map)
+        self._colours.setColourMap(exploration.colouring.colour_map)
         self._legend.setUnscoredShown(bool(np.isnan(relative).any()))
         known = np.isfinite(relative)
         shown = int(np.count_nonzero(exploration.is_inside() & known))

@@ -1,0 +1,43 @@
+"""A button with the colour maps that boxes can have."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QAction, QActionGroup
+from qtpy.QtWidgets import QMenu, QToolButton, QWidget
+
+from napari_attmil.explore.colours import COLOUR_MAPS, ColourMap
+
+
+class ColourMapButton(QToolButton):
+    """Opens a menu of colour maps, the one in use ticked.
+
+    Signals
+    -------
+    chosen(str)
+        A person has chosen a map.
+    """
+
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setText("Colours")
+        self.setToolTip(
+            "Other colours for the boxes: on a bright image white ones can hardly be seen."
+        )
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu, group = QMenu(self), QActionGroup(self)
+        self._actions: dict[ColourMap, QAction] = {}
+        for colour_map, title in COLOUR_MAPS.items():
+            action = QAction(title, group)
+            action.setCheckable(True)
+            action.setData(colour_map)
+            menu.addAction(action)
+            self._actions[colour_map] = action
+        group.triggered.connect(lambda action: self.chosen.emit(action.data()))
+        self.setMenu(menu)
+
+    def setColourMap(self, colour_map: ColourMap) -> None:
+        """Tick the map that is in use."""
+        self._actions[colour_map].setChecked(True)
