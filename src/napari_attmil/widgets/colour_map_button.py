@@ -26,6 +26,8 @@ class ColourMapButton(QToolButton):
         self.setToolTip(
             "Other colours for the boxes: on a bright image white ones can hardly be seen."
         )
+        # Room for the arrow, which napari's themes draw over the text.
+        self.setStyleSheet("QToolButton { padding-right: 16px; }")
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu, group = QMenu(self), QActionGroup(self)
         self._actions: dict[ColourMap, QAction] = {}
