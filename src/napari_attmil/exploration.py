@@ -127,6 +127,13 @@ class Exploration:
         return self.table if cohort is None else self._cells_of(cohort.samples)
 
     @property
+    def healthy_class(self) -> str | None:
+        """The class of healthy samples, as the classifier has it; None if nothing says."""
+        states = self._session.states_of_samples().values()
+        known = [state.prediction.healthy_class for state in states if state.prediction]
+        return next(filter(None, known), None)
+
+    @property
     def samples(self) -> tuple[Sample, ...]:
         """The samples in scope."""
         session = self._session

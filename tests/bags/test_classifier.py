@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from napari_attmil.bags import attention_mil
-from napari_attmil.bags.classifier import Classifier, new_model
+from napari_attmil.bags.classifier import KIND, Classifier, new_model
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from napari_attmil.methods import METHODS
@@ -71,6 +71,18 @@ def test_a_saved_classifier_comes_back_bit_for_bit(
     before, after = classifier.classify(bag), loaded.classify(bag)
     for field in ("probabilities", "attention", "contribution"):
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
+
+
+def test_a_saved_classifier_names_its_healthy_class_and_says_it_of_each_sample(
+    small: MILSettings, make_bag: Any, tmp_path: Path, cpu: Device
+) -> None:
+    model = new_model(("a", "Control"), small, cpu, channels=8)
+    Classifier((model,), ("a", "Control"), "", FeatureSettings()).save(tmp_path / "m.safetensors")
+    assert load_checkpoint(tmp_path / "m.safetensors", KIND).settings["mil"]["reference_class"] == (
+        "Control"
+    )
+    loaded = Classifier.load(tmp_path / "m.safetensors", cpu)
+    assert loaded.classify(make_bag(1, cells=3)).healthy_class == "Control"
 
 
 @pytest.mark.parametrize(

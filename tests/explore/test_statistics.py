@@ -169,6 +169,15 @@ def test_an_effect_that_healthy_samples_show_more_is_not_found() -> None:
     assert table["p_healthy"] < 0.05 and table["p_corrected"] < 0.05 and not table["is_found"]
 
 
+def test_the_class_that_a_classifier_knows_as_healthy_goes_before_names() -> None:
+    classes = ["donor", "healthy", "sickle"]
+    cells = pd.DataFrame({"class": classes, "attention": 0.5, "contribution_sickle": [3.0, 2, 1]})
+    found = healthy_cells(cells, "sickle", "attention", "donor")
+    assert found is not None and found.index.tolist() == [0]
+    assert severity_threshold(cells, "contribution_sickle", "donor")[0] == 3
+    assert healthy_cells(cells, "sickle", "attention", "absent") is None
+
+
 def test_healthy_cells_are_those_of_the_reference_class_that_were_classified() -> None:
     cells = pd.DataFrame({"class": ["healthy", "healthy", "sickle"], "attention": [0.5, np.nan, 1]})
     found = healthy_cells(cells, "sickle", "attention")

@@ -69,6 +69,8 @@ class Prediction:
         How often such a set holds the right class, 0 to 1; None likewise.
     note
         What to know about probabilities and set, as sentences; empty if nothing.
+    healthy_class
+        The class of healthy samples in the training; None if no class was known to be theirs.
     """
 
     sample: str
@@ -81,6 +83,7 @@ class Prediction:
     prediction_set: tuple[str, ...] | None = None
     coverage: float | None = None
     note: str = ""
+    healthy_class: str | None = None
 
     @property
     def predicted(self) -> str:
@@ -175,7 +178,13 @@ class Classifier:
             None if possible is None else self._names(possible, probabilities),
             None if possible is None else self.certainty.coverage,
             self._note(bag),
+            self.healthy_class,
         )
+
+    @property
+    def healthy_class(self) -> str | None:
+        """The class of healthy samples; None if no class is known to be theirs."""
+        return reference_class(self.classes, self.settings.reference_class)
 
     def logits(self, bag: Bag) -> npt.NDArray[np.float64]:
         """Return (K,) the mean of the models' log probabilities, before calibration."""
@@ -213,7 +222,8 @@ class Classifier:
             "channels": self.models[0].channels,
             "detector_digest": self.detector_digest,
             "features": self.feature_settings.model_dump(),
-            "mil": self.settings.model_dump(),
+            # By name: a later version may know other names that tell it.
+            "mil": self.settings.model_dump() | {"reference_class": self.healthy_class or ""},
             "models": len(self.models),
             "certainty": self.certainty.to_json(),
         }

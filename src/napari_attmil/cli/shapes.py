@@ -53,7 +53,7 @@ def shapes(
     bags = prepare(opened, detector, detection, classifier.feature_settings)
     tables = [_cells_of(opened, bag, classifier) for bag in bags]
     write_cells(out, tables)
-    _tell(tables, seed)
+    _tell(tables, classifier.healthy_class, seed)
     print(f"{sum(map(len, tables))} cells written to {out}")
 
 
@@ -75,7 +75,7 @@ def _cells_of(cohort: Cohort, bag: Bag, classifier: Classifier) -> pd.DataFrame:
     return study_table(sample, boxes, classifier.classify(bag), last.shapes)
 
 
-def _tell(tables: list[pd.DataFrame], seed: int) -> None:
+def _tell(tables: list[pd.DataFrame], healthy_class: str | None, seed: int) -> None:
     """Print what differs, for each class of the cohort."""
     import pandas as pd
 
@@ -89,7 +89,7 @@ def _tell(tables: list[pd.DataFrame], seed: int) -> None:
     cells = pd.concat(tables, ignore_index=True)
     for name in sorted(map(str, cells["class"].unique())):
         of_class = cells[cells["class"] == name]
-        healthy = healthy_cells(cells, name, "attention")
+        healthy = healthy_cells(cells, name, "attention", healthy_class)
         columns = shape_columns(of_class)
         compared = compare_high_cells(of_class, "attention", columns, healthy, seed)
         for sentence in findings_in_words(compared):

@@ -72,15 +72,17 @@ def about_class(name: str, findings: Sequence[Finding], cells: pd.DataFrame) -> 
     of_class = cells[cells["class"] == name]
     highest = of_class.nlargest(TOP_CELLS, "attention")
     contribution = f"contribution_{name}"
-    told = name if contribution in cells else findings[0].prediction.predicted
+    first = findings[0].prediction
+    told = name if contribution in cells else first.predicted
+    healthy = first.healthy_class or reference_class(sorted(cells["class"].unique()))
     blocks: list[Block] = [
         Heading(f"Class {name}", 2),
         Heading(f"The {len(highest)} cells with the highest attention of the class", 3),
         cell_pictures(highest, [finding.sample for finding in findings], told),
-        *_shapes(of_class, healthy_cells(cells, name, "attention")),
+        *_shapes(of_class, healthy_cells(cells, name, "attention", healthy)),
     ]
-    if contribution in cells and name != reference_class(sorted(cells["class"].unique())):
-        threshold, words = severity_threshold(cells, contribution)
+    if contribution in cells and name != healthy:
+        threshold, words = severity_threshold(cells, contribution, healthy)
         drawing = severity(severity_by_sample(cells, contribution, threshold), name)
         caption = f"Share of each sample's cells {words}, with 95 % intervals; a line a patient."
         blocks += [Heading("Severity", 3), _figure(drawing, caption)]

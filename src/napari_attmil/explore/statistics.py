@@ -87,7 +87,9 @@ def compare_high_cells(
     return _beside_healthy(table, effects, healthy, score, seed)
 
 
-def healthy_cells(cells: pd.DataFrame, name: str, score: str) -> pd.DataFrame | None:
+def healthy_cells(
+    cells: pd.DataFrame, name: str, score: str, healthy_class: str | None = None
+) -> pd.DataFrame | None:
     """Return the cells of a cohort's healthy samples to compare those of a class with.
 
     Parameters
@@ -98,13 +100,15 @@ def healthy_cells(cells: pd.DataFrame, name: str, score: str) -> pd.DataFrame | 
         The class that is asked about.
     score
         What cells are compared by; those without it are left out.
+    healthy_class
+        The class of healthy samples, where the classifier says; else its name tells.
 
     Returns
     -------
     DataFrame or None
-        None if no class is called healthy, it is the one asked about, or nothing is known of it.
+        None if no class is known to be healthy, it is the one asked about, or it has no such cell.
     """
-    reference = reference_class(sorted(map(str, cells["class"].unique())))
+    reference = healthy_class or reference_class(sorted(map(str, cells["class"].unique())))
     if reference in (None, name) or score not in cells:
         return None
     found = cells[(cells["class"] == reference) & cells[score].notna()]
@@ -180,7 +184,9 @@ def severity_by_sample(cells: pd.DataFrame, contribution: str, threshold: float)
     return table
 
 
-def severity_threshold(cells: pd.DataFrame, contribution: str) -> tuple[float, str]:
+def severity_threshold(
+    cells: pd.DataFrame, contribution: str, healthy_class: str | None = None
+) -> tuple[float, str]:
     """Return above which contribution a cell counts, and why in words.
 
     Only a `HEALTHY_ABOVE` of the cells of healthy samples exceed it; without such samples it is
@@ -192,8 +198,10 @@ def severity_threshold(cells: pd.DataFrame, contribution: str) -> tuple[float, s
         One row a cell with the columns class and `contribution`; the whole cohort's.
     contribution
         The signed share of a class's logit.
+    healthy_class
+        As for `healthy_cells`.
     """
-    healthy = reference_class(sorted(cells["class"].unique()))
+    healthy = healthy_class or reference_class(sorted(cells["class"].unique()))
     of_healthy = cells.loc[cells["class"] == healthy, contribution].dropna()
     if of_healthy.empty or contribution == f"contribution_{healthy}":
         return 0.0, "whose contribution is above 0"

@@ -154,14 +154,16 @@ class ShapeTab(ExplorerTab):
         if exploration.scope in ("", WHOLE_COHORT) or "class" not in table:
             return None
         is_measured = table[shape_columns(table)].notna().any(axis=1)
-        return healthy_cells(table[is_measured], exploration.scope, score)
+        healthy = exploration.healthy_class
+        return healthy_cells(table[is_measured], exploration.scope, score, healthy)
 
     def _count_cells(self, score: str) -> None:
         """Show the severity of the samples in scope."""
         from napari_attmil.explore import figures
 
         exploration = self._context.exploration
-        threshold, words = severity_threshold(exploration.cohort_table(), score)
+        cells, healthy = exploration.cohort_table(), exploration.healthy_class
+        threshold, words = severity_threshold(cells, score, healthy)
         severity = severity_by_sample(exploration.table, score, threshold)
         name = score.removeprefix(CONTRIBUTION)
         self._severity.setDrawing(figures.severity(severity, name), severity)
