@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
-from painted_parasites import mean_of
+from cohort_figures import mean_of
 from planted_cohort import FOLDS
 from reporting import parser, report
 

@@ -11,29 +11,24 @@ made on cohorts of the seeds 10 to 13.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import platformdirs
+from cohort_figures import mean_of
 from planted_cohort import CHULA, FOLDS, NORMAL, TypedCells, bag_of_rows, typed_cells
 from reporting import parser, report
 from scipy.ndimage import gaussian_filter
 from skimage import io
 
-from napari_attmil.bags.evaluation import cross_validate
-from napari_attmil.bags.evaluation_report import write_report
 from napari_attmil.cells.detector import Detector
 from napari_attmil.device import choose_device
-from napari_attmil.presets import mil_preset
-from napari_attmil.settings import EvaluationSettings, FeatureSettings
+from napari_attmil.settings import FeatureSettings
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.device import Device
-    from napari_attmil.methods import Method
 
 PARASITE: Final = "parasite"
 PAINTED_SHARE: Final = 0.2
@@ -139,39 +134,6 @@ def cohort(
         bags.append(bag_of_rows(cells, rng.permutation(rows), f"{label}-{number}", 1, label))
         folds.append(number // 2 % FOLDS)
     return bags, np.array(folds)
-
-
-def figures_of(
-    bags: list[Bag], folds: np.ndarray, method: Method, changes: dict[str, Any], device: Device
-) -> Any:
-    """Return what the report says of single models, three of different seeds a fold."""
-    evaluation = EvaluationSettings(runs=3, methods=(method,), ensemble=False)
-    settings = mil_preset("default", **changes)
-    result = None
-    for step in cross_validate(bags, settings, evaluation, device, folds):
-        result = step.result
-    assert result is not None  # the last progress value has it
-    with tempfile.TemporaryDirectory() as scratch:
-        return write_report(result, Path(scratch), [])["methods"][method]
-
-
-def mean_of(
-    cohorts: list[tuple[list[Bag], np.ndarray]],
-    method: Method,
-    changes: dict[str, Any],
-    device: Device,
-) -> dict[str, float]:
-    """Return means over cohorts; those of cells where their truth is known."""
-    figures = [figures_of(*one, method, changes, device) for one in cohorts]
-    found = {
-        "accuracy": [one["accuracy"]["mean"] for one in figures],
-        "AUROC": [one["auroc"]["mean"] for one in figures],
-    }
-    for measure in ("instance_auroc", "instance_ap"):
-        known = [one["attribution"]["attention"][measure] for one in figures]
-        if all(known):
-            found[measure.replace("_", " ")] = [one["mean"] for one in known]
-    return {title: float(np.mean(values)) for title, values in found.items()}
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ SERVANTS = [
     "presets",
     "device",
     "checkpoints",
+    "words",
 ]  # import no room and serve all
 SCREEN = {"qtpy", "napari", "superqt", "magicgui", "pyqtgraph", "vispy"}
 BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}

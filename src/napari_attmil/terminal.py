@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -170,11 +171,6 @@ def classified(
             say(f"Sample {sample.name!r} has no cells and was left out.")
     if not has_cells:
         raise UserError(f"No cell was found in any sample; {_MORE_CELLS}")
-
-
-def counted(count: int, thing: str) -> str:
-    """Return a number of things in words: "1 cell", "12 cells"."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def open_labelled_cohort(path: Path) -> Cohort:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.resources
+from threading import Event
 
 import numpy as np
 import pytest
 
+from napari_attmil.bags.classifier import Classifier
 from napari_attmil.cells.boxes import match_boxes
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
+from napari_attmil.presets import mil_preset
+from napari_attmil.settings import DetectionSettings, EnsembleSettings, UserError
+from napari_attmil.widgets import tasks
 
 WEIGHTS = importlib.resources.files("napari_attmil") / "weights" / "detector.safetensors"
 pytestmark = pytest.mark.skipif(
@@ -94,6 +99,28 @@ def stopped_training(qtbot, panel, cohort, guidance_rounds):
     panel.context.runner.stop()
     settle(qtbot, panel)
     return step
+
+
+def test_what_was_trained_outlasts_a_model_that_cannot_be_saved(cohort, tmp_path, monkeypatch):
+    def refuse(classifier, path):
+        raise UserError("The disk is full.")
+
+    def train():
+        settings, ensemble = mil_preset("default", epochs=2), EnsembleSettings(members=1)
+        detection = DetectionSettings()
+        return list(
+            tasks.train_classifier(Event(), cohort, {}, detection, settings, ensemble, "cpu")
+        )
+
+    monkeypatch.setattr(tasks, "own_folder", lambda name: tmp_path / name)
+    unfinished = cohort.folder / "models" / "unfinished"
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(Classifier, "save", refuse)
+        with pytest.raises(UserError, match="disk is full"):
+            train()
+    assert any(unfinished.iterdir())
+    train()
+    assert not unfinished.exists()
 
 
 def test_stopped_training_keeps_the_models_so_far(viewer, qtbot, cohort):

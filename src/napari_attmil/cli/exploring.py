@@ -22,11 +22,11 @@ from napari_attmil.cli.options import (
 from napari_attmil.settings import UserError
 from napari_attmil.terminal import (
     classified,
-    counted,
     follow,
     load_detector,
     open_labelled_cohort,
 )
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from napari_attmil.images.cohort import Sample

@@ -11,6 +11,7 @@ import typer
 from napari_attmil.checkpoints import write_atomically
 from napari_attmil.cli.options import app
 from napari_attmil.terminal import open_labelled_cohort, say
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from napari_attmil.cells.merged_file import SampleMerged
@@ -51,7 +52,7 @@ def merge(
     ):
         csv.writer(file).writerows([COLUMNS, *rows])
     taken_over = sum(sample.taken_over for sample in merged)
-    told = f"{_counted(taken_over, 'edit')} taken over, {_counted(len(rows), 'conflict')}"
+    told = f"{counted(taken_over, 'edit')} taken over, {counted(len(rows), 'conflict')}"
     print(f"{told}; written to {out / FILE_NAME}")
     for sample, image, page, reason, cell_ids in rows:
         print(f"{sample}, {Path(image).name}, page {page}: {reason} (cells {cell_ids})")
@@ -67,7 +68,3 @@ def _conflict_rows(merged: SampleMerged) -> list[tuple[str, str, int, str, str]]
             (merged.sample.name, str(frame.path), frame.page + 1, conflict.reason, cell_ids)
         )
     return rows
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"1 {noun}" if count == 1 else f"{count} {noun}s"

@@ -29,7 +29,6 @@ from napari_attmil.presets import Preset, ensemble_preset, mil_preset
 from napari_attmil.settings import EvaluationSettings, UserError, features_for
 from napari_attmil.terminal import (
     classified,
-    counted,
     detect_cells,
     evaluation_written,
     follow,
@@ -41,6 +40,7 @@ from napari_attmil.terminal import (
     say_healthy_class,
     write_json,
 )
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from napari_attmil.bags.ensemble import EnsembleTrainer

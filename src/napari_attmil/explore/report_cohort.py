@@ -18,10 +18,10 @@ from napari_attmil.explore.statistics import (
     compare_high_cells,
     findings_in_words,
     healthy_cells,
+    healthy_class_of,
     severity_by_sample,
     severity_threshold,
 )
-from napari_attmil.images.cohort import reference_class
 from napari_attmil.images.reading import read_images
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def about_class(name: str, findings: Sequence[Finding], cells: pd.DataFrame) -> 
     contribution = f"contribution_{name}"
     first = findings[0].prediction
     told = name if contribution in cells else first.predicted
-    healthy = first.healthy_class or reference_class(sorted(cells["class"].unique()))
+    healthy = healthy_class_of(cells, first.healthy_class)
     blocks: list[Block] = [
         Heading(f"Class {name}", 2),
         Heading(f"The {len(highest)} cells with the highest attention of the class", 3),

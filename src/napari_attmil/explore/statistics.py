@@ -21,6 +21,7 @@ from napari_attmil.explore.randomisation_tests import (
 )
 from napari_attmil.images.cohort import reference_class
 from napari_attmil.settings import UserError
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,6 +88,19 @@ def compare_high_cells(
     return _beside_healthy(table, effects, healthy, score, seed)
 
 
+def healthy_class_of(cells: pd.DataFrame, known: str | None = None) -> str | None:
+    """Return the class of the healthy samples of a cohort's cells.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with the column class.
+    known
+        The class, where the classifier says; else its name tells.
+    """
+    return known or reference_class(sorted(map(str, cells["class"].unique())))
+
+
 def healthy_cells(
     cells: pd.DataFrame, name: str, score: str, healthy_class: str | None = None
 ) -> pd.DataFrame | None:
@@ -101,14 +115,14 @@ def healthy_cells(
     score
         What cells are compared by; those without it are left out.
     healthy_class
-        The class of healthy samples, where the classifier says; else its name tells.
+        As for `healthy_class_of`.
 
     Returns
     -------
     DataFrame or None
         None if no class is known to be healthy, it is the one asked about, or it has no such cell.
     """
-    reference = healthy_class or reference_class(sorted(map(str, cells["class"].unique())))
+    reference = healthy_class_of(cells, healthy_class)
     if reference in (None, name) or score not in cells:
         return None
     found = cells[(cells["class"] == reference) & cells[score].notna()]
@@ -199,9 +213,9 @@ def severity_threshold(
     contribution
         The signed share of a class's logit.
     healthy_class
-        As for `healthy_cells`.
+        As for `healthy_class_of`.
     """
-    healthy = healthy_class or reference_class(sorted(cells["class"].unique()))
+    healthy = healthy_class_of(cells, healthy_class)
     of_healthy = cells.loc[cells["class"] == healthy, contribution].dropna()
     if of_healthy.empty or contribution == f"contribution_{healthy}":
         return 0.0, "whose contribution is above 0"
@@ -225,8 +239,9 @@ def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str
     patients = int(table["patients"].max()) if len(table) else 0
     needed = fewest_patients(SIGNIFICANT)
     if patients < needed:
-        counted = "1 patient" if patients == 1 else f"{patients} patients"
-        return [f"{counted} cannot show a difference; {needed} or more are needed."]
+        return [
+            f"{counted(patients, 'patient')} cannot show a difference; {needed} or more are needed."
+        ]
     return [f"No feature differs between cells with high {score} and the others."]
 
 

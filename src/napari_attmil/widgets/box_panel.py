@@ -13,7 +13,8 @@ from napari_attmil.review_queue import DOUBTFUL_SCORE
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.review_panel import action_button
 from napari_attmil.widgets.score_cut import ScoreCut
-from napari_attmil.widgets.style import hint_label, plain
+from napari_attmil.widgets.style import hint_label
+from napari_attmil.words import counted
 
 BUTTONS = (
     ("draw", "select", "delete_selected", "accept_selected"),
@@ -103,6 +104,6 @@ def _counts(boxes: Boxes) -> str:
     made = np.bincount(boxes.source, minlength=len(Source))
     doubtful = int(np.count_nonzero(boxes.score[boxes.source == Source.MODEL] < DOUBTFUL_SCORE))
     return (
-        f"{plain(len(boxes), 'box', 'boxes')} in this image: {made[Source.PERSON]} yours, "
+        f"{counted(len(boxes), 'box', 'boxes')} in this image: {made[Source.PERSON]} yours, "
         f"{made[Source.ACCEPTED]} accepted, {made[Source.MODEL]} detected, {doubtful} doubtful."
     )

@@ -15,8 +15,9 @@ from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.settings_form import SettingsForm
-from napari_attmil.widgets.style import hint_label, plain, primary_button
+from napari_attmil.widgets.style import hint_label, primary_button
 from napari_attmil.widgets.workers import tell_error
+from napari_attmil.words import counted
 
 
 class CellsStep(QWidget):
@@ -154,7 +155,7 @@ class CellsStep(QWidget):
         gone = len(session.state.deleted)
         session.merge(detection.boxes, detection.images, key)
         if key == session.key and (kept or gone):
-            drawn = plain(kept, "box", "boxes")
+            drawn = counted(kept, "box", "boxes")
             show_info(f"Your corrections stay: {drawn} drawn or moved, {gone} deleted.")
         if not len(detection.boxes):
             show_info("No cells were found. Try a lower minimum score, or give the cell diameter.")
@@ -173,7 +174,7 @@ class CellsStep(QWidget):
         self._redo.setEnabled(session.can_redo)
         self._clear.setEnabled(count > 0)
         self._counts.setText(self._count_text())
-        self.state_changed.emit(plain(count, "cell") if count else "none yet", count > 0)
+        self.state_changed.emit(counted(count, "cell") if count else "none yet", count > 0)
 
     def _count_text(self) -> str:
         context, boxes = self._context, self._context.session.boxes
@@ -185,8 +186,8 @@ class CellsStep(QWidget):
         by_hand = f", {drawn} of them by hand (bold)" if drawn else ""
         images = len(context.images) if context.images is not None else 1
         if images == 1:
-            return f"{plain(len(boxes), 'cell')} in this image{by_hand}."
+            return f"{counted(len(boxes), 'cell')} in this image{by_hand}."
         return (
-            f"{plain(context.cells_of_image_shown(), 'cell')} in this image, "
+            f"{counted(context.cells_of_image_shown(), 'cell')} in this image, "
             f"{len(boxes)} in the sample{by_hand}."
         )

@@ -36,8 +36,9 @@ from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.figure_view import FigureView
 from napari_attmil.widgets.patient_strips import PatientStrips
 from napari_attmil.widgets.progress_row import ProgressRow
-from napari_attmil.widgets.style import hint_label, narrow_combo, plain, primary_button
+from napari_attmil.widgets.style import hint_label, narrow_combo, primary_button
 from napari_attmil.widgets.workers import Progress, TaskRunner
+from napari_attmil.words import counted
 
 NO_COHORT = "Open a cohort first: step 1 of the panel Attention MIL."
 NO_CLASSIFIER = "Load or train a classifier first: step 3 of the panel Attention MIL."
@@ -216,7 +217,7 @@ class CohortTab(ExplorerTab):
         self._report.setEnabled(bool(notes) and not self._runner.busy)
         results = self._model.table["result"]
         wrong, known = (int(np.count_nonzero(kind)) for kind in (results == WRONG, results != ""))
-        told = f"{wrong} of {plain(known, 'sample')} taken for another class. " if notes else ""
+        told = f"{wrong} of {counted(known, 'sample')} taken for another class. " if notes else ""
         self._hint.setText(missing or " ".join([told + CAUTION, *sorted(notes - {""})]))
 
     def _ask_where_to_report(self) -> None:

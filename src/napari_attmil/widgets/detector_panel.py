@@ -31,8 +31,9 @@ from napari_attmil.widgets.loss_curve import LossCurve
 from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.reviewed_list import ReviewedList
 from napari_attmil.widgets.settings_form import SettingsForm
-from napari_attmil.widgets.style import hint_label, plain, primary_button, set_primary
+from napari_attmil.widgets.style import hint_label, primary_button, set_primary
 from napari_attmil.widgets.workers import Progress, TaskRunner, tell_error
+from napari_attmil.words import counted
 
 CURVES = {"loss": ("loss", "#D55E00"), "ap": ("AP on held-out images", "#0072B2")}
 CURVE_TIP = (
@@ -216,7 +217,7 @@ class DetectorPanel(DockPanel):
     def _show_differences(self, found: detector_tasks.Differences, index: int) -> None:
         self._differences.show(found, index)
         self._outcome.setText(
-            f"{plain(len(found.found), 'cell')} found now (pink), {len(found.lost)} lost now "
+            f"{counted(len(found.found), 'cell')} found now (pink), {len(found.lost)} lost now "
             f"(red), {found.same} found by both."
         )
 
@@ -287,7 +288,7 @@ def _titles(table: pd.DataFrame) -> dict[Place, str]:
 
 def _advice(reviewed: int, images: int) -> str:
     """Return how many images are reviewed, and whether that is enough."""
-    state = f"{reviewed} of {plain(images, 'image')} reviewed."
+    state = f"{reviewed} of {counted(images, 'image')} reviewed."
     if not reviewed:
         return (
             f"{state} Correct the boxes of some images and mark them as reviewed, best about ten."
@@ -300,5 +301,5 @@ def _advice(reviewed: int, images: int) -> str:
 def _describe(model: DetectorModel) -> str:
     if not model.scores:
         return "A new detector is there. It was not measured: too few images were reviewed."
-    held_out = plain(len(model.held_out), "held-out image")
+    held_out = counted(len(model.held_out), "held-out image")
     return f"A new detector is there: {model.scores} on {held_out}. Accept it?"

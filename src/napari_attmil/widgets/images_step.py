@@ -23,10 +23,9 @@ from napari_attmil.widgets.image_layers import (
     describe_images,
 )
 from napari_attmil.widgets.progress_row import ProgressRow
-from napari_attmil.widgets.style import hint_label, narrow_combo, plain, set_primary, set_warning
+from napari_attmil.widgets.style import hint_label, narrow_combo, set_primary, set_warning
+from napari_attmil.words import counted
 
-SAMPLE_NAME = "napari-attmil sample"
-"""Key of an image layer's metadata: which sample of the cohort it shows."""
 NO_IMAGES = "Open an image in napari (drag it into the window), or open a cohort."
 MORE_AXES = (
     "This is neither an image nor a stack of images. Right-click the layer in the layer list and "
@@ -189,8 +188,9 @@ class ImagesStep(QWidget):
             self._sample_combo.addItem(f"{sample.name}   ({label})", sample.name)
         self._show_sample_name()
         self._cohort_label.setText(
-            f"Cohort: {plain(len(cohort), 'sample')}, {plain(len(cohort.patients), 'patient')}, "
-            f"{plain(len(cohort.classes), 'class', 'classes')}"
+            f"Cohort: {counted(len(cohort), 'sample')}, "
+            f"{counted(len(cohort.patients), 'patient')}, "
+            f"{counted(len(cohort.classes), 'class', 'classes')}"
         )
         self._cohort_label.setToolTip(str(cohort.folder))
 

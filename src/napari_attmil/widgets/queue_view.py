@@ -22,7 +22,7 @@ from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionV
 from napari_attmil.images.cohort import Sample
 from napari_attmil.review_queue import QueueEntry, ReviewState
 from napari_attmil.widgets.image_pictures import HEIGHT_PX, WIDTH_PX, ImagePictures, Place
-from napari_attmil.widgets.style import plain
+from napari_attmil.words import counted
 
 ENTRY_ROLE = Qt.ItemDataRole.UserRole
 
@@ -204,7 +204,7 @@ def details(entry: QueueEntry) -> str:
     """Return state, boxes and doubt in words: "predicted, 41 boxes, 3 doubtful"."""
     parts: list[str] = [entry.state]
     if entry.state != ReviewState.NEW or entry.box_count:
-        parts.append(plain(entry.box_count, "box", "boxes"))
+        parts.append(counted(entry.box_count, "box", "boxes"))
     if entry.doubtful_count:
         parts.append(f"{entry.doubtful_count} doubtful")
     return ", ".join(parts)

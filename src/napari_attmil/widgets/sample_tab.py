@@ -27,8 +27,9 @@ from napari_attmil.widgets.explorer_tab import ExplorerTab, scrolling
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.removal_view import RemovalPlot
-from napari_attmil.widgets.style import hint_label, plain, primary_button, set_warning
+from napari_attmil.widgets.style import hint_label, primary_button, set_warning
 from napari_attmil.widgets.workers import TaskRunner, tell_error
+from napari_attmil.words import counted
 
 DISTANCE = "distance_from_healthy"
 NOT_CLASSIFIED = "This sample is not classified yet."
@@ -168,7 +169,7 @@ class SampleTab(ExplorerTab):
         effective = 1 / np.square(prediction.attention, dtype=np.float64).sum()
         self._cells.setText(
             f"The attention rests on about {effective:.0f} of "
-            f"{plain(len(prediction.cell_id), 'cell')}."
+            f"{counted(len(prediction.cell_id), 'cell')}."
         )
         self._note.setText(prediction.note)
 
@@ -195,7 +196,7 @@ class SampleTab(ExplorerTab):
             return
         count = self._slider.value()
         self._plot.setCount(count)
-        which = plain(count, "cell that counts most", "cells that count most")
+        which = counted(count, "cell that counts most", "cells that count most")
         self._without_label.setText(f"Without the {which}:" if count else "With all cells:")
         self._show_without(self._removal.curve.probabilities[count])
 
@@ -208,7 +209,7 @@ class SampleTab(ExplorerTab):
         except UserError as error:
             tell_error(error)
             return
-        self._without_label.setText(f"Without the {plain(len(selection), 'selected cell')}:")
+        self._without_label.setText(f"Without the {counted(len(selection), 'selected cell')}:")
         self._show_without(probabilities)
 
     def _show_without(self, probabilities: npt.NDArray[np.float64]) -> None:

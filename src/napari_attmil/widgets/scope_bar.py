@@ -10,7 +10,8 @@ from napari_attmil.explore.cell_rows import EXAMPLE
 from napari_attmil.settings import UserError
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab
-from napari_attmil.widgets.style import hint_label, narrow_combo, plain
+from napari_attmil.widgets.style import hint_label, narrow_combo
+from napari_attmil.words import counted
 
 
 class ScopeBar(ExplorerTab):
@@ -62,7 +63,7 @@ class ScopeBar(ExplorerTab):
             self._scope.setCurrentIndex(self._scope.findData(exploration.scope))
         shown, cells = len(exploration.rows), len(exploration.table)
         self._count.setText(
-            plain(cells, "cell") if shown == cells else f"{shown} of {plain(cells, 'cell')}"
+            counted(cells, "cell") if shown == cells else f"{shown} of {counted(cells, 'cell')}"
         )
         self._hint.setText(self._missing())
         self._hint.setVisible(bool(self._hint.text()))
@@ -87,7 +88,7 @@ class ScopeBar(ExplorerTab):
             for sample in exploration.samples
         )
         missing = len(exploration.samples) - classified
-        return f"{plain(missing, 'sample')} not classified: see Cohort" if missing else ""
+        return f"{counted(missing, 'sample')} not classified: see Cohort" if missing else ""
 
     def _on_scope(self) -> None:
         self._context.exploration.set_scope(str(self._scope.currentData()))

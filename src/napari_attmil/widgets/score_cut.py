@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSlider, QWidget
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.widgets.box_tools import unconfirmed
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.style import plain
+from napari_attmil.words import counted
 
 START = 80
 
@@ -57,8 +57,8 @@ class ScoreCut(QWidget):
         """Count anew."""
         weak, sure = self._split()
         self._label.setText(f"Score {self._slider.value() / 100:.2f}")
-        self._delete.setText(f"Delete {plain(len(weak), 'box', 'boxes')} below")
-        self._accept.setText(f"Accept {plain(len(sure), 'box', 'boxes')} above")
+        self._delete.setText(f"Delete {counted(len(weak), 'box', 'boxes')} below")
+        self._accept.setText(f"Accept {counted(len(sure), 'box', 'boxes')} above")
         self._delete.setEnabled(len(weak) > 0)
         self._accept.setEnabled(len(sure) > 0)
 

@@ -89,8 +89,3 @@ def _set_property(widget: QWidget, name: str, value: bool) -> None:
     if style is not None:
         style.unpolish(widget)
         style.polish(widget)
-
-
-def plain(count: int, thing: str, things: str = "") -> str:
-    """Return a number of things in words: "1 cell", "12 cells"."""
-    return f"{count} {thing}" if count == 1 else f"{count} {things or thing + 's'}"

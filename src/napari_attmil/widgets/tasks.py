@@ -158,17 +158,21 @@ def train_classifier(
     yield Progress(0, 0, "Preparing the training")
     unfinished = _unfinished_folder(cohort)
     trainer = EnsembleTrainer(bags, settings, ensemble, device, kept_in=unfinished)
+    is_finished = False
     for step in trainer.epochs():
         text = f"{step.title}, epoch {step.epoch.done}: {step.epoch.accuracy:.0%} of samples right"
         yield Progress(step.done, step.total, text, step)
         if stop.is_set():
             break
     else:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        is_finished = True
     if not trainer.has_model:
         return None
     best = trainer.best
     name, path = _keep(best, cohort)
+    if is_finished:
+        # Not before the model is saved: what was trained must outlast a disk that is full by then.
+        shutil.rmtree(unfinished, ignore_errors=True)
     return LoadedClassifier(best, name, path)
 
 

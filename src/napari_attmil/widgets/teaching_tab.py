@@ -20,9 +20,10 @@ from napari_attmil.explore.teaching import (
 from napari_attmil.settings import CAUTION, UserError
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab
-from napari_attmil.widgets.style import hint_label, plain, primary_button
+from napari_attmil.widgets.style import hint_label, primary_button
 from napari_attmil.widgets.tasks import own_folder
 from napari_attmil.widgets.workers import tell_error
+from napari_attmil.words import counted
 
 HOW = (
     "1. Start: colours, attention and the cells that counted most are hidden. 2. Look through the "
@@ -102,7 +103,7 @@ class TeachingTab(ExplorerTab):
         ready = session.prediction is not None
         self._start.setEnabled(ready and not is_blind)
         self._finish.setEnabled(ready and is_blind and bool(session.selection))
-        selected = f"{plain(len(session.selection), 'cell')} selected."
+        selected = f"{counted(len(session.selection), 'cell')} selected."
         self._count.setText(selected if ready else "Classify the sample first.")
         for name, button in self._choices.items():
             has_cells = self._finished is not None and bool(getattr(self._finished, name))
@@ -177,13 +178,13 @@ def outcome_in_words(finished: TeachingRound) -> str:
     model, expert = finished.with_model, finished.with_expert
     marked = model.both + model.only_marked
     words = [
-        f"{model.both} of your {plain(marked, 'cell')} are among the {marked} that count most for "
-        f"the model{_beyond_chance(model)}."
+        f"{model.both} of your {counted(marked, 'cell')} are among the {marked} that count most "
+        f"for the model{_beyond_chance(model)}."
     ]
     if expert is not None:
         wanted = expert.both + expert.only_reference
         words.append(
-            f"{expert.both} are among the {plain(wanted, 'cell')} that the expert marked"
+            f"{expert.both} are among the {counted(wanted, 'cell')} that the expert marked"
             f"{_beyond_chance(expert)}."
         )
     if finished.is_expert:
