@@ -16,6 +16,7 @@ Method = Literal[
     "mil-top-sic",
     "mil-anomaly-sic",
     "mil-multi-top-sic",
+    "composition",
 ]
 """A way of classifying bags: the four rows of Table 1 of the paper, and what came after."""
 
@@ -43,11 +44,14 @@ class MethodParts:
         How the cells of a bag become one; None where cells only vote.
     sic
         Whether a single instance classifier is trained, alone or as the auxiliary branch.
+    by_type
+        Whether a cell is known only by its type, of types that are found without labels.
     """
 
     title: str
     pooling: PoolingName | None
     sic: bool = True
+    by_type: bool = False
 
 
 METHODS: Final[dict[Method, MethodParts]] = {
@@ -61,6 +65,7 @@ METHODS: Final[dict[Method, MethodParts]] = {
     "mil-top-sic": MethodParts("MIL + top twelfth + SIC", "top"),
     "mil-anomaly-sic": MethodParts("MIL + anomaly-aware att. + SIC", "anomaly-attention"),
     "mil-multi-top-sic": MethodParts("MIL + multi-scale top + SIC", "multi-top"),
+    "composition": MethodParts("Composition of cell types", "mean", sic=False, by_type=True),
 }
 
 TABLE_1: Final[tuple[Method, ...]] = ("sic", "mil-max", "mil-max-sic", "mil-att-sic")

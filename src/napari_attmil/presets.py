@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
+from napari_attmil.methods import METHODS, Method
 from napari_attmil.settings import EnsembleSettings, MILSettings, UserError
 
 Preset = Literal["default", "paper", "marrlab-code"]
@@ -74,6 +75,18 @@ def mil_preset(name: Preset, **changes: Any) -> MILSettings:
     return MILSettings.checked(**(_PRESETS[name] | changes))
 
 
+def with_method(settings: MILSettings, method: Method) -> MILSettings:
+    """Return the same settings for another method, with what that one cannot do without."""
+    changes: dict[str, Any] = {"method": method}
+    if METHODS[method].by_type:
+        changes |= {
+            "embedding": "profile",
+            "standardise": True,
+            "components": settings.components or MILSettings().components,
+        }
+    return settings.replace(**changes)
+
+
 def ensemble_preset(name: Preset, **changes: Any) -> EnsembleSettings:
     """Return what is trained beside a preset of `mil_preset`, for people to use.
 
@@ -85,5 +98,7 @@ def ensemble_preset(name: Preset, **changes: Any) -> EnsembleSettings:
     UserError
         If a field is unknown, or a value out of range.
     """
-    own: dict[str, Any] = {} if name == "default" else {"members": 1, "calibrate": False}
+    own: dict[str, Any] = (
+        {} if name == "default" else {"members": 1, "calibrate": False, "composition": False}
+    )
     return EnsembleSettings.checked(**(own | changes))

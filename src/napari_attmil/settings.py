@@ -372,6 +372,13 @@ class EnsembleSettings(Settings):
         title="Models",
         description="Models of different seeds that classify together; their spread is shown.",
     )
+    composition: bool = Field(
+        True,
+        title="Composition",
+        description="Also ask a model that knows only which share of a sample's cells is of which "
+        "type, of types found without labels; held-out patients say how much it counts. With "
+        "Calibrate and principal components.",
+    )
     calibrate: bool = Field(
         True,
         title="Calibrate",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_attmil.device import Device
     from napari_attmil.settings import MILSettings
 
-TWO = EnsembleSettings(members=2, folds=2)
+TWO = EnsembleSettings(members=2, folds=2, composition=False)
 CLASSES = ("a", "b", "c")
 
 
@@ -298,7 +298,8 @@ def test_folds_are_fewer_where_a_class_has_fewer_patients(
     planted_bags: list[Bag], quick: MILSettings, cpu: Device
 ) -> None:
     trainer = EnsembleTrainer(planted_bags[:14], quick, EnsembleSettings(members=1, folds=5), cpu)
-    assert next(trainer.epochs()).total == (1 + 2) * quick.epochs
+    # Each time the model and the composition.
+    assert next(trainer.epochs()).total == (2 + 2 * 2) * quick.epochs
 
 
 @pytest.mark.parametrize("bags", [0, 6])
@@ -312,7 +313,7 @@ def test_bags_that_cannot_be_trained_on_are_refused_at_once(
 def test_a_calibration_fold_needs_no_more_models_than_asked_for(
     planted_bags: list[Bag], quick: MILSettings, cpu: Device
 ) -> None:
-    asked = EnsembleSettings(members=3, calibration_members=1, folds=2)
+    asked = TWO.replace(members=3, calibration_members=1)
     steps = list(EnsembleTrainer(planted_bags, quick, asked, cpu).epochs())
     titles = list(dict.fromkeys(step.title for step in steps))
     assert titles == [f"Model {n} of 3" for n in (1, 2, 3)] + [

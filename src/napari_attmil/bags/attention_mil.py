@@ -17,12 +17,14 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from napari_attmil.bags.anomaly import AnomalyScore
+from napari_attmil.bags.cell_types import CellTypes
 from napari_attmil.bags.components import Components
 from napari_attmil.bags.convolution import TiledConv2d, are_tiles, packed
 from napari_attmil.bags.embeddings import EMBEDDINGS
 from napari_attmil.bags.pooling import POOLINGS, judges_cells, normalised, per_bag, sum_per_bag
 from napari_attmil.device import Device
 from napari_attmil.methods import METHODS
+from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,11 @@ CELLS_AT_ONCE = 1024
 """Cells that are convolved together; bounds the memory of bags of any size."""
 
 CHANNELS = 256
+
+NEEDS_COMPONENTS = (
+    "The method composition compares cells along the main directions of the embedding profile; "
+    "choose that embedding and at least 1 principal component, or another method."
+)
 
 LEAST_SHARE = 1e-6
 """Stands for a class that no cell voted for, where its logarithm is needed."""
@@ -108,6 +115,11 @@ class AttentionMIL(nn.Module):
         self.components = self._new_components(channels)
         inputs = self._inputs(channels)
         self.convolutions, self.embedding = self.recipe.build(inputs, size, settings.dropout)
+        if self.method.by_type:
+            if self.components is None:
+                raise UserError(NEEDS_COMPONENTS)
+            self.embedding = CellTypes(inputs)
+            size = self.embedding.size
         self.anomaly: AnomalyScore | None = None
         if self.method.pooling == "anomaly-attention":
             self.anomaly = AnomalyScore(channels)
@@ -192,7 +204,7 @@ class AttentionMIL(nn.Module):
         weight = (pooled.weight * of_bag).sum(1)
         has_branch = self.method.sic and not self.judges_cells
         head = self.sic_head if has_branch else self.pooling.head
-        instance_logits = head(embeddings[:, : self.settings.embedding_size])
+        instance_logits = head(embeddings[:, : self.pooling.head.in_features])
         attention = self._attention(weight, lengths)
         return MILOutput(logits, weight, attention, instance_logits, pooled.contribution)
 
@@ -226,6 +238,11 @@ class AttentionMIL(nn.Module):
     def judges_cells(self) -> bool:
         """Whether the bag head judges single cells too, and is its own SIC branch."""
         return judges_cells(self.settings.method)
+
+    @property
+    def cell_types(self) -> CellTypes | None:
+        """The types that cells are known by, for a method that knows no more of them."""
+        return self.embedding if isinstance(self.embedding, CellTypes) else None
 
     @property
     def has_fixed_part(self) -> bool:

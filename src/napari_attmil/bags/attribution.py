@@ -43,6 +43,8 @@ class Subsets:
         The classifier's models in float64.
     embeddings
         (n, D) of the bag's cells by each of them, float64.
+    votes
+        (M,) how much each of them counts; they sum to 1.
     certainty
         The classifier's.
     """
@@ -51,10 +53,11 @@ class Subsets:
         self,
         poolings: Sequence[AttentionMIL],
         embeddings: Sequence[torch.Tensor],
+        votes: Array,
         certainty: Certainty,
     ) -> None:
         self._poolings, self._embeddings = poolings, embeddings
-        self._certainty = certainty
+        self._votes, self._certainty = votes, certainty
 
     def log_probabilities(self, subsets: Sequence[Rows]) -> Array:
         """Return (s, K) what the classifier says of each subset, calibrated where it is.
@@ -88,7 +91,7 @@ class Subsets:
             for model, embeddings in zip(self._poolings, self._embeddings, strict=True):
                 output = model.pool(embeddings[rows], offsets)
                 members.append(model.log_probabilities(output, offsets).numpy())
-        mean: Array = np.mean(members, axis=0)
+        mean: Array = np.average(members, axis=0, weights=self._votes)
         return mean
 
 
@@ -111,7 +114,8 @@ class SubsetClassifier:
     def subsets(self, bag: Bag) -> Subsets:
         """Return a bag with cells, ready to be asked about."""
         embeddings = [each.cpu().double() for each in self._classifier.embeddings(bag)]
-        return Subsets(self._poolings, embeddings, self._classifier.certainty)
+        classifier = self._classifier
+        return Subsets(self._poolings, embeddings, classifier.model_votes, classifier.certainty)
 
 
 def cell_scores(

@@ -1,4 +1,4 @@
-"""How sure a classifier may be: a temperature, an offset a class, and prediction sets.
+"""How sure a classifier may be: a temperature, an offset a class, prediction sets, and votes.
 
 All are learnt from logits of samples whose patients the models in question never saw. The unit is
 the patient: several samples of one count together as one.
@@ -179,7 +179,8 @@ def calibrate(
     """
     values, target = np.asarray(logits, dtype=np.float64), np.asarray(truth, dtype=np.int64)
     weights = patient_weights(patients)
-    temperature, offset = fit_scaling(values, target, weights)
+    scales, offset, _ = fit_scaling(values[None], target, weights)
+    temperature = float(1 / scales[0])
     scaled = log_softmax(values / temperature + offset, axis=1)
     own = np.exp(scaled[np.arange(len(target)), target])
     pooled = _least_probability(own, weights, coverage)
@@ -204,31 +205,57 @@ def calibrate(
     )
 
 
-def fit_scaling(logits: Array, truth: npt.NDArray[np.int64], weights: Array) -> tuple[float, Array]:
-    """Return temperature and (K,) offsets with the least weighted negative log likelihood.
+def fit_votes(logits: npt.ArrayLike, truth: npt.ArrayLike, patients: Sequence[str]) -> Array:
+    """Return (m,) how much kinds of models count beside each other, 0 to 1; they sum to 1.
 
+    Stacking (Wolpert 1992): the votes under which held-out patients are most likely. All but the
+    first kind count nothing where they do not raise the log likelihood by more than one each, as
+    so many parameters do by chance (Akaike 1974).
+
+    Parameters
+    ----------
+    logits
+        (m, n, K) of each sample by each kind of models, none of which saw its patient.
+    truth, patients
+        As for `calibrate`.
+    """
+    values, target = np.asarray(logits, dtype=np.float64), np.asarray(truth, dtype=np.int64)
+    weights = patient_weights(patients)
+    first, _, of_first = fit_scaling(values[:1], target, weights)
+    scales, _, of_all = fit_scaling(values, target, weights)
+    if of_all - of_first <= len(scales) - 1:
+        scales = np.pad(first, (0, len(scales) - 1))
+    votes: Array = scales / scales.sum()
+    return votes
+
+
+def fit_scaling(
+    logits: Array, truth: npt.NDArray[np.int64], weights: Array
+) -> tuple[Array, Array, float]:
+    """Return (m,) scales and (K,) offsets of the largest log likelihood, and how large that is.
+
+    Of (m, n, K) logits by m kinds of models, each kind's are multiplied by its scale, then summed.
     All classes that there are count alike, as in the training. Two penalties keep few patients
     from proving too much. There is one more patient, of whom every class is equally true (after
     Platt 1999): patients who are all classified correctly would else speak for a temperature
     near 0, and so for probabilities of 100 %. And offsets cost `OFFSET_PENALTY`.
     """
-    of_class = np.bincount(truth, weights, logits.shape[1])
+    kinds, _, classes = logits.shape
+    of_class = np.bincount(truth, weights, classes)
     even = weights * weights.sum() / (np.count_nonzero(of_class) * of_class[truth])
     unknown = 1 / (weights.sum() + 1)
 
     def loss(parameters: Array) -> float:
-        scaled = log_softmax(logits / np.exp(parameters[0]) + centred(parameters[1:]), axis=1)
-        true = scaled[np.arange(len(truth)), truth]
-        likelihood = (even * ((1 - unknown) * true + unknown * scaled.mean(1))).sum()
-        return float(OFFSET_PENALTY / 2 * np.square(parameters[1:]).sum() - likelihood)
+        scaled = np.tensordot(np.exp(parameters[:kinds]), logits, axes=1)
+        log_probabilities = log_softmax(scaled + centred(parameters[kinds:]), axis=1)
+        true = log_probabilities[np.arange(len(truth)), truth]
+        likelihood = even * ((1 - unknown) * true + unknown * log_probabilities.mean(1))
+        return float(OFFSET_PENALTY / 2 * np.square(parameters[kinds:]).sum() - likelihood.sum())
 
-    start = np.zeros(1 + logits.shape[1])
-    bounds = [
-        (np.log(TEMPERATURES[0]), np.log(TEMPERATURES[1])),
-        *[(None, None)] * (len(start) - 1),
-    ]
-    found: Array = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
-    return float(np.exp(found[0])), centred(found[1:])
+    start = np.concatenate([np.full(kinds, -np.log(kinds)), np.zeros(classes)])
+    bounds = [(-np.log(TEMPERATURES[1]), -np.log(TEMPERATURES[0]))] * kinds
+    found = minimize(loss, start, method="L-BFGS-B", bounds=[*bounds, *[(None, None)] * classes])
+    return np.exp(found.x[:kinds]), centred(found.x[kinds:]), -float(found.fun)
 
 
 def centred(values: Array) -> Array:

@@ -17,6 +17,7 @@ from napari_attmil.bags.certainty import Certainty
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from napari_attmil.device import Device, choose_device
 from napari_attmil.images.cohort import reference_class
+from napari_attmil.presets import with_method
 from napari_attmil.settings import FeatureSettings, MILSettings, UserError
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ class Classifier:
     Attributes
     ----------
     models
-        The networks; all of one architecture.
+        The networks, those that weigh single cells first; all of one architecture but for one that
+        may know cells by their types only.
     classes
         Names of the classes, in the order of their outputs.
     detector_digest, feature_settings
@@ -125,6 +127,8 @@ class Classifier:
         How logits become probabilities and prediction sets.
     provenance
         Where it comes from, as plain JSON values.
+    votes
+        How much each of the models counts; they sum to 1. All alike if empty.
     """
 
     models: tuple[AttentionMIL, ...]
@@ -133,6 +137,7 @@ class Classifier:
     feature_settings: FeatureSettings
     certainty: Certainty = field(default_factory=Certainty)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    votes: tuple[float, ...] = ()
 
     @property
     def settings(self) -> MILSettings:
@@ -143,9 +148,17 @@ class Classifier:
     def description(self) -> str:
         """How many models it asks, and what they were calibrated on, as one or two sentences."""
         models = f"{len(self.models)} model{'s' if len(self.models) > 1 else ''}"
+        if self.composition_vote and len(self.models) > 1:
+            models += f", one of them of the shares of cell types: {self.composition_vote:.0%}"
         if self.certainty.is_calibrated:
             return f"{models}, calibrated on {sum(self.certainty.patients)} held-out patients."
         return f"{models}. {self.certainty.note(self.classes)}"
+
+    @property
+    def composition_vote(self) -> float:
+        """How much a model counts that knows only what the sample is made of, 0 to 1."""
+        pairs = zip(self.models, self.model_votes, strict=True)
+        return float(sum(vote for model, vote in pairs if model.method.by_type))
 
     def may_have_learnt_from(self, bag: Bag) -> bool:
         """Whether a patient or a sample of its name was among those it was trained on."""
@@ -164,15 +177,17 @@ class Classifier:
         self._check(bag)
         members = self._ask(bag)
         logits = np.stack([logits for logits, _, _ in members])
-        probabilities = np.exp(self.certainty.log_probabilities(logits.mean(0)))
+        probabilities = np.exp(self.certainty.log_probabilities(self.model_votes @ logits))
         possible = self.certainty.prediction_set(probabilities)
-        contribution = np.mean([contribution for _, _, contribution in members], axis=0)
+        contributions = [contribution for _, _, contribution in members]
+        contribution = np.average(contributions, axis=0, weights=self.model_votes)
+        weights = [weight for _, weight, _ in members[: self._weighing]]
         return Prediction(
             bag.sample,
             self.classes,
             probabilities.astype(np.float32),
             bag.cell_id,
-            agreed_attention([weight for _, weight, _ in members], self.models[0].least_weight),
+            agreed_attention(weights, self.models[0].least_weight),
             (contribution / self.certainty.temperature).astype(np.float32),
             np.exp(self.certainty.log_probabilities(logits)).astype(np.float32),
             None if possible is None else self._names(possible, probabilities),
@@ -189,7 +204,9 @@ class Classifier:
     def logits(self, bag: Bag) -> npt.NDArray[np.float64]:
         """Return (K,) the mean of the models' log probabilities, before calibration."""
         self._check(bag)
-        mean: npt.NDArray[np.float64] = np.mean([logits for logits, _, _ in self._ask(bag)], axis=0)
+        mean: npt.NDArray[np.float64] = self.model_votes @ [
+            logits for logits, _, _ in self._ask(bag)
+        ]
         return mean
 
     def embeddings(self, bag: Bag, models: int | None = None) -> Iterator[torch.Tensor]:
@@ -224,7 +241,8 @@ class Classifier:
             "features": self.feature_settings.model_dump(),
             # By name: a later version may know other names that tell it.
             "mil": self.settings.model_dump() | {"reference_class": self.healthy_class or ""},
-            "models": len(self.models),
+            "methods": [model.settings.method for model in self.models],
+            "votes": self.model_votes.tolist(),
             "certainty": self.certainty.to_json(),
         }
         weights = _weights_of(self.models)
@@ -254,26 +272,38 @@ class Classifier:
             features = FeatureSettings(**settings["features"])
             certainty = Certainty.from_json(settings["certainty"])
             models = []
-            for number in range(int(settings["models"])):
-                model = new_model(classes, mil, device, settings["channels"])
-                model.load_state_dict(_member_weights(checkpoint.weights, number))
-                models.append(model.eval())
-            digest = str(settings["detector_digest"])
+            methods = settings.get("methods") or [mil.method] * int(settings["models"])
+            for number, method in enumerate(methods):
+                own = with_method(mil, method)
+                model = new_model(classes, own, device, settings["channels"])
+                models.append(_load_member(model, checkpoint.weights, number))
+            digest, votes = str(settings["detector_digest"]), settings.get("votes", ())
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"{path} does not fit this version of napari-attmil or is damaged; train the "
                 "classifier again."
             ) from error
-        return cls(tuple(models), classes, digest, features, certainty, checkpoint.provenance)
+        known = checkpoint.provenance
+        return cls(tuple(models), classes, digest, features, certainty, known, tuple(votes))
+
+    @property
+    def model_votes(self) -> npt.NDArray[np.float64]:
+        """(M,) how much each of the models counts; they sum to 1."""
+        count = len(self.models)
+        return np.array(self.votes or [1 / count] * count)
+
+    @property
+    def _weighing(self) -> int:
+        """How many of the models weigh single cells; all if none does."""
+        by_type = [model.method.by_type for model in self.models]
+        return by_type.count(False) or len(by_type)
 
     @cached_property
     def _share_components(self) -> bool:
         """Whether all models see the cells along the same directions, so that once is enough."""
-        model, *others = self.models
-        return (model.components is not None and model.has_fixed_part) and all(
-            torch.equal(one, another)
-            for other in others
-            for one, another in zip(model.buffers(), other.buffers(), strict=True)
+        first, *others = (_directions_of(model) for model in self.models)
+        return bool(first) and all(
+            len(first) == len(other) and all(map(torch.equal, first, other)) for other in others
         )
 
     def _ask(self, bag: Bag) -> list[tuple[npt.NDArray[np.float32], FloatArray, FloatArray]]:
@@ -342,6 +372,13 @@ def agreed_attention(weights: Sequence[FloatArray], least: float = 0.0) -> Float
     return agreed
 
 
+def _directions_of(model: AttentionMIL) -> list[torch.Tensor]:
+    """Return what a model's cells are seen along; nothing if they have to be given whole."""
+    if model.components is None or not model.has_fixed_part:
+        return []
+    return [model.feature_mean, model.feature_std, model.components.directions]
+
+
 def _weights_of(models: Sequence[AttentionMIL]) -> dict[str, torch.Tensor]:
     """Return the tensors of all models, those that are the first model's own kept once."""
     first = models[0].state_dict()
@@ -349,18 +386,20 @@ def _weights_of(models: Sequence[AttentionMIL]) -> dict[str, torch.Tensor]:
         f"{number}.{name}": tensor
         for number, model in enumerate(models)
         for name, tensor in model.state_dict().items()
-        if number == 0 or not torch.equal(tensor, first[name])
+        if number == 0 or name not in first or not torch.equal(tensor, first[name])
     }
 
 
-def _member_weights(weights: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
-    """Return the tensors of one model, as `_weights_of` keeps them."""
-    return {
-        name.removeprefix(prefix): tensor
-        for prefix in ("0.", f"{number}.")
-        for name, tensor in weights.items()
-        if name.startswith(prefix)
-    }
+def _load_member(
+    model: AttentionMIL, weights: Mapping[str, torch.Tensor], number: int
+) -> AttentionMIL:
+    """Return a model with the tensors that `_weights_of` keeps for it."""
+    kept = {}
+    for name in model.state_dict():
+        own = f"{number}.{name}"
+        kept[name] = weights[own if own in weights else f"0.{name}"]
+    model.load_state_dict(kept)
+    return model.eval()
 
 
 def as_tensor(features: npt.NDArray[np.float16]) -> torch.Tensor:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from napari_attmil.bags.certainty import NOT_CHECKED, Certainty, calibrate
+from napari_attmil.bags.certainty import NOT_CHECKED, Certainty, calibrate, fit_votes
 from napari_attmil.bags.cross_guidance import CrossGuidance
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.inner_folds import inner_folds
 from napari_attmil.bags.resident_features import loaded_bags
 from napari_attmil.device import Device, choose_device
+from napari_attmil.methods import METHODS
+from napari_attmil.presets import with_method
 from napari_attmil.settings import EnsembleSettings, MILSettings
 
 if TYPE_CHECKING:
@@ -71,9 +74,10 @@ class EnsembleTrainer:
 
     Before them `CrossGuidance` finds the cells that they learn most from. For the calibration the
     samples are parted by patient into inner folds; for each, a few models
-    (`EnsembleSettings.calibration_members`) are trained without it, and classify it. If the
-    training is left early, `best` holds the models that are there by then; without all of the
-    inner folds it is not calibrated.
+    (`EnsembleSettings.calibration_members`) are trained without it, and classify it. The patients
+    also say how much a model counts that knows only what a sample is made of (`cell_types`), which
+    is trained with each of these. If the training is left early, `best` holds the models that are
+    there by then; without all of the inner folds it is not calibrated, and that model left out.
 
     Parameters
     ----------
@@ -111,7 +115,9 @@ class EnsembleTrainer:
         self._device = device or choose_device()
         # Once for all trainings: their epochs then read features from memory.
         self._bags = loaded_bags(bags, self.settings) if bags else []
-        self._trainer = self._new_trainer(self._bags, 0)  # Refuses what cannot be trained on.
+        self._trainer = self._new_trainer(
+            self._bags, self.settings
+        )  # Refuses what cannot be trained on.
         folds, missing_because = (
             inner_folds(self._bags, self.ensemble.folds)
             if self.ensemble.calibrate
@@ -121,10 +127,12 @@ class EnsembleTrainer:
         self._certainty = Certainty(
             coverage=self.ensemble.coverage, missing_because=missing_because
         )
-        self._parts = [self._part(self._bags, self.ensemble.members)]
+        calibrated = bool(folds)
+        self._parts = [self._part(self._bags, self.ensemble.members, calibrated)]
         for train, _ in folds:
-            bags = [self._bags[row] for row in train]
-            self._parts.append(self._part(bags, self.ensemble.members_held_out))
+            few = [self._bags[row] for row in train]
+            self._parts.append(self._part(few, self.ensemble.members_held_out, calibrated))
+        self._votes = np.ones(1)
         self._kept_in = kept_in
 
     def epochs(self) -> Iterator[EnsembleProgress]:
@@ -136,17 +144,20 @@ class EnsembleTrainer:
             If a loss is not a number, or the device's memory is full.
         """
         yield from self._train(0)
-        logits = np.empty((len(self._bags), len(self.classes)))
+        logits = np.empty((self._parts[0].kinds, len(self._bags), len(self.classes)))
         for number, held_out in enumerate(self._held_out, start=1):
             del self._trainer  # Its features leave the device before the next ones come.
-            self._trainer = self._new_trainer(self._parts[number].bags, 0)
+            self._trainer = self._new_trainer(self._parts[number].bags, self.settings)
             yield from self._train(number)
             for row in held_out:
-                logits[row] = joined(self._parts[number].trained).logits(self._bags[row])
+                kinds = self._parts[number].trained_by_kind
+                logits[:, row] = [joined(kind).logits(self._bags[row]) for kind in kinds]
         if self._held_out:
             truth = [self.classes.index(bag.label or "") for bag in self._bags]
             patients = [bag.patient for bag in self._bags]
-            self._certainty = calibrate(logits, truth, patients, self.ensemble.coverage)
+            self._votes = fit_votes(logits, truth, patients)
+            voted = np.tensordot(self._votes, logits, axes=1)
+            self._certainty = calibrate(voted, truth, patients, self.ensemble.coverage)
 
     @property
     def has_model(self) -> bool:
@@ -162,29 +173,31 @@ class EnsembleTrainer:
         UserError
             If no epoch has been finished yet.
         """
-        members = self._parts[0].trained or [self._trainer.best]
-        return replace(joined(members), certainty=self._certainty)
+        members, *composition = self._parts[0].trained_by_kind or [[self._trainer.best]]
+        classifier = replace(joined(members), certainty=self._certainty)
+        if not composition or len(self._votes) == 1 or self._votes[1] == 0:
+            return classifier
+        votes = [self._votes[0] / len(members)] * len(members) + [self._votes[1]]
+        models = (*classifier.models, *joined(composition[0]).models)
+        return replace(classifier, models=models, votes=tuple(map(float, votes)))
 
-    def _new_trainer(self, bags: Sequence[Bag], member: int) -> Trainer:
-        settings = self.settings.replace(seed=self.settings.seed + member * SEED_STEP)
-        # The models of one fold have the same cells: they are prepared once.
-        alike = self._trainer if member else None
-        return Trainer(bags, settings, self._device, self.classes, alike)
-
-    def _part(self, bags: Sequence[Bag], members: int) -> _Part:
+    def _part(self, bags: Sequence[Bag], members: int, calibrated: bool) -> _Part:
+        plans = model_plans(self.settings, self.ensemble, members, calibrated)
         guidance = CrossGuidance(bags, self.settings, self._device, self.classes)
-        return _Part(bags, guidance, members, self.settings.epochs)
+        return _Part(bags, guidance, plans)
 
     def _train(self, number: int) -> Iterator[EnsembleProgress]:
         """Guide the models of a part, then train them; `_trainer` is the first of them."""
         part = self._parts[number]
         for training, epoch in part.guidance.epochs(self._trainer, self._kept_in):
             yield self._progress(number, training, epoch)
-        for member in range(part.members):
-            if member:
-                self._trainer = self._new_trainer(part.bags, member)
+        for model, settings in enumerate(part.plans):
+            if model:
+                # Models of one kind have the same cells: they are prepared once.
+                alike = self._trainer if settings.method == self._trainer.settings.method else None
+                self._trainer = self._new_trainer(part.bags, settings, alike)
             for epoch in self._trainer.epochs_kept_in(self._kept_in):
-                yield self._progress(number, part.guidance.trainings + member, epoch)
+                yield self._progress(number, part.guidance.trainings + model, epoch)
             part.trained.append(self._trainer.best)
 
     def _progress(self, number: int, training: int, epoch: EpochProgress) -> EnsembleProgress:
@@ -200,7 +213,35 @@ class EnsembleTrainer:
         if training < guiding:
             return EnsembleProgress(done, total, "guidance", training + 1, guiding, epoch)
         place = training - guiding + 1
-        return EnsembleProgress(done, total, "model", place, part.members, epoch)
+        return EnsembleProgress(done, total, "model", place, len(part.plans), epoch)
+
+    def _new_trainer(
+        self, bags: Sequence[Bag], settings: MILSettings, alike: Trainer | None = None
+    ) -> Trainer:
+        return Trainer(bags, settings, self._device, self.classes, alike)
+
+
+def model_plans(
+    settings: MILSettings, ensemble: EnsembleSettings, members: int, calibrated: bool
+) -> list[MILSettings]:
+    """Return the settings of all models that are trained on the same samples.
+
+    Parameters
+    ----------
+    settings
+        Of the first.
+    ensemble
+        Whether they are joined by one that knows only what samples are made of.
+    members
+        How many of the settings' own kind.
+    calibrated
+        Whether held-out patients say how much that one counts; without them it is not asked.
+    """
+    plans = [settings.replace(seed=settings.seed + member * SEED_STEP) for member in range(members)]
+    is_other = settings.components > 0 and not METHODS[settings.method].by_type
+    if ensemble.composition and calibrated and is_other:
+        plans.append(with_method(settings, "composition"))
+    return plans
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,21 +254,28 @@ class _Part:
         All samples of the training, or those outside an inner fold.
     guidance
         Finds the cells that the models learn most from.
-    members, member_epochs
-        How many models, and the epochs of each at most.
+    plans
+        Settings of each model, those of one kind together.
     trained
         Those that are ready.
     """
 
     bags: Sequence[Bag]
     guidance: CrossGuidance
-    members: int
-    member_epochs: int
+    plans: Sequence[MILSettings]
     trained: list[Classifier] = field(default_factory=list)
 
     @property
+    def kinds(self) -> int:
+        return len({plan.method for plan in self.plans})
+
+    @property
+    def trained_by_kind(self) -> list[list[Classifier]]:
+        return [list(kind) for _, kind in groupby(self.trained, lambda one: one.settings.method)]
+
+    @property
     def trainings(self) -> int:
-        return self.guidance.trainings + self.members
+        return self.guidance.trainings + len(self.plans)
 
     @property
     def epochs(self) -> int:
@@ -236,7 +284,8 @@ class _Part:
     def epochs_before(self, training: int) -> int:
         """Return how many epochs are over, at most, when one of the trainings begins."""
         guiding = min(training, self.guidance.trainings)
-        return guiding * self.guidance.epochs_each + (training - guiding) * self.member_epochs
+        models = (training - guiding) * self.plans[0].epochs
+        return guiding * self.guidance.epochs_each + models
 
 
 def joined(members: Sequence[Classifier]) -> Classifier:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from napari_attmil.bags.cross_guidance import most_epochs
-from napari_attmil.bags.ensemble import EnsembleTrainer
+from napari_attmil.bags.ensemble import EnsembleTrainer, model_plans
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.methods import METHODS
+from napari_attmil.presets import with_method
 from napari_attmil.settings import EnsembleSettings, UserError
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def epochs_of(row: Row, settings: MILSettings, ensemble: EnsembleSettings) -> in
     if row.kind != "ensemble":
         return guidance + settings.epochs
     parts = [ensemble.members] + ensemble.calibrate * ensemble.folds * [ensemble.members_held_out]
-    return sum(guidance + members * settings.epochs for members in parts)
+    models = [model_plans(settings, ensemble, members, ensemble.calibrate) for members in parts]
+    return sum(guidance + len(plans) * settings.epochs for plans in models)
 
 
 def trainer_of(
@@ -117,7 +119,7 @@ def trainer_of(
     device, classes
         As for `Trainer`.
     """
-    settings = settings.replace(method=row.method)
+    settings = with_method(settings, row.method)
     if row.kind == "ensemble":
         return EnsembleTrainer(bags, settings, ensemble, device, classes)
     if row.kind == "shuffled-labels":

@@ -299,7 +299,7 @@ class Trainer:
             targets = self._targets[bags].to(output.logits.device)
             mil, sic = bag_losses(output, offsets, targets, self.settings, cell_weights)
             losses = combined_loss(mil, sic, epoch, self.settings, cell_weights is not None)
-            if self.settings.exclusion > 0:
+            if self.settings.exclusion > 0 and not self._model.method.by_type:
                 other = exclusion_loss(output, offsets, targets, self._model.silent)
                 losses = losses + self.settings.exclusion * other
             weights = self._weights[bags].to(losses.device)

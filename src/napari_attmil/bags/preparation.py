@@ -80,6 +80,8 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
         if model.components is not None:
             labels = [classes.index(bag.label or "") for bag in bags]
             _fit_components(model, model.components, features, labels)
+        if model.cell_types is not None:
+            model.cell_types.fit([model.fixed_part(bag) for bag in features], settings.seed)
         is_healthy = healthy_guides(bags, classes, settings)
         odd = None if is_healthy is None else oddness(features, is_healthy)
     return PreparedCells(fixed_part_if_it_fits(features, model), odd)
