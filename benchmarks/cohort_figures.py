@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -18,12 +18,25 @@ if TYPE_CHECKING:
     from napari_attmil.device import Device
     from napari_attmil.methods import Method
 
+ENSEMBLE: Final = "ensemble"
+"""In place of a method: what people use, with the default's settings."""
+RUNS: Final = 3
+"""Single models of different seeds a fold; an ensemble has its own."""
+
 
 def figures_of(
-    bags: list[Bag], folds: np.ndarray, method: Method, changes: dict[str, Any], device: Device
+    bags: list[Bag],
+    folds: np.ndarray,
+    method: Method | Literal["ensemble"],
+    changes: dict[str, Any],
+    device: Device,
 ) -> Any:
-    """Return what the report says of single models, three of different seeds a fold."""
-    evaluation = EvaluationSettings(runs=3, methods=(method,), ensemble=False)
+    """Return what the report says of an ensemble, or of single models of several seeds."""
+    evaluation = (
+        EvaluationSettings(runs=1, methods=())
+        if method == ENSEMBLE
+        else EvaluationSettings(runs=RUNS, methods=(method,), ensemble=False)
+    )
     settings = mil_preset("default", **changes)
     result = None
     for step in cross_validate(bags, settings, evaluation, device, folds):
@@ -35,7 +48,7 @@ def figures_of(
 
 def mean_of(
     cohorts: list[tuple[list[Bag], np.ndarray]],
-    method: Method,
+    method: Method | Literal["ensemble"],
     changes: dict[str, Any],
     device: Device,
 ) -> dict[str, float]:
