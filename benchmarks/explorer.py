@@ -110,7 +110,7 @@ def cells(images: int, rng: np.random.Generator) -> Any:
 
 def prediction_of(ids: Any, attention: Any, rng: np.random.Generator) -> Any:
     """Return what a classifier of two classes could have said."""
-    from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.bags.prediction import Prediction
 
     return Prediction(
         "blood",

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari_attmil.bags.attention_mil import AttentionMIL
     from napari_attmil.bags.bag import Bag, prepare_bags
-    from napari_attmil.bags.classifier import Classifier, Prediction
+    from napari_attmil.bags.classifier import Classifier
     from napari_attmil.bags.evaluation import cross_validate
     from napari_attmil.bags.feature_store import FeatureStore
     from napari_attmil.bags.features import extract_features
     from napari_attmil.bags.fitting import Trainer
+    from napari_attmil.bags.prediction import Prediction
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.cells.detector import Detector
     from napari_attmil.device import choose_device
@@ -40,7 +41,7 @@ _MODULE_OF = {
     "Detector": "cells.detector",
     "FeatureStore": "bags.feature_store",
     "Frame": "images.cohort",
-    "Prediction": "bags.classifier",
+    "Prediction": "bags.prediction",
     "Sample": "images.cohort",
     "Session": "session",
     "Trainer": "bags.fitting",

@@ -18,7 +18,7 @@ from napari_attmil.settings import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.bags.prediction import Prediction
     from napari_attmil.images.cohort import Sample
 
 

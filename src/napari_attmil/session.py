@@ -28,7 +28,7 @@ from napari_attmil.settings import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.bags.prediction import Prediction
     from napari_attmil.images.cohort import Cohort, Sample
     from napari_attmil.loaded_classifier import LoadedClassifier
     from napari_attmil.sample_state import AnnotationsOnDisk

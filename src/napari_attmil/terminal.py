@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.classifier import Classifier, Prediction
+    from napari_attmil.bags.classifier import Classifier
     from napari_attmil.bags.evaluation import EvaluationProgress
+    from napari_attmil.bags.prediction import Prediction
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.cells.detector import Detector
     from napari_attmil.images.cohort import Cohort, Sample

@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.cell_types import SEARCHES, TYPES, CellTypes
 from napari_attmil.bags.certainty import fit_votes
-from napari_attmil.bags.classifier import Classifier
+from napari_attmil.bags.classifier import COMPOSITION_DECIDES, Classifier
 from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.what_if import WhatIf
@@ -108,7 +108,16 @@ def test_held_out_patients_say_how_much_the_composition_counts(classifier: Class
     ]
     assert sum(classifier.votes) == pytest.approx(1)
     assert classifier.composition_vote == classifier.votes[-1] > 0.1
-    assert f"the shares of cell types: {classifier.votes[-1]:.0%}" in classifier.description
+    says = "2 models of single cells and one of the shares of cell types (counts "
+    assert classifier.description.startswith(f"{says}{classifier.votes[-1]:.0%})")
+
+
+def test_a_prediction_says_that_the_composition_decides(
+    classifier: Classifier, mixed_bags: list[Bag]
+) -> None:
+    for vote, is_said in ((0.6, True), (0.4, False)):
+        weighed = replace(classifier, votes=((1 - vote) / 2, (1 - vote) / 2, vote))
+        assert (COMPOSITION_DECIDES in weighed.classify(mixed_bags[0]).note) == is_said
 
 
 def test_votes_weigh_logits_contributions_and_what_ifs(

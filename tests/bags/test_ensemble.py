@@ -12,9 +12,10 @@ from scipy.special import log_softmax
 
 from napari_attmil.bags import ensemble as ensemble_module
 from napari_attmil.bags import fitting
-from napari_attmil.bags.classifier import KIND, Classifier, agreed_attention
+from napari_attmil.bags.classifier import KIND, Classifier
 from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.fitting import Trainer
+from napari_attmil.bags.prediction import agreed_attention
 from napari_attmil.checkpoints import load_checkpoint
 from napari_attmil.settings import EnsembleSettings, UserError
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from napari_attmil.bags.certainty import Certainty
-from napari_attmil.bags.classifier import Classifier, Prediction, new_model
+from napari_attmil.bags.classifier import Classifier, new_model
+from napari_attmil.bags.prediction import Prediction
 from napari_attmil.device import Device
 from napari_attmil.explore.report import CAUTION, classification_report, in_words, model_origin
 from napari_attmil.settings import FeatureSettings, MILSettings

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from skimage.draw import disk
 
-from napari_attmil.bags.classifier import Prediction
+from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.explore.report_content import Finding
 from napari_attmil.explore.report_file import write_report

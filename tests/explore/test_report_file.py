@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 from pypdf import PdfReader
 
-from napari_attmil.bags.classifier import Prediction
+from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.explore.report import CAUTION
 from napari_attmil.explore.report_blocks import Heading, Listing

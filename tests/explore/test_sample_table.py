@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_attmil.bags.classifier import Prediction
+from napari_attmil.bags.prediction import Prediction
 from napari_attmil.explore.sample_table import confusion, sample_table
 from napari_attmil.images.cohort import Sample
 

@@ -7,7 +7,7 @@ import numpy as np
 import tifffile
 
 from napari_attmil.bags.bag import Bag
-from napari_attmil.bags.classifier import Prediction
+from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.demo import DemoResult
 from napari_attmil.images.reading import open_cohort

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from qtpy.QtCore import QPoint, Qt
 
-from napari_attmil.bags.classifier import Prediction
+from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.explore.teaching import FILE_NAME, read_rounds
 from napari_attmil.images.cohort import Cohort, Frame, Sample

@@ -14,17 +14,19 @@ import torch
 
 from napari_attmil.bags.attention_mil import CHANNELS, AttentionMIL
 from napari_attmil.bags.certainty import Certainty
+from napari_attmil.bags.prediction import Prediction, agreed_attention
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from napari_attmil.device import Device, choose_device
 from napari_attmil.images.cohort import reference_class
 from napari_attmil.presets import with_method
 from napari_attmil.settings import FeatureSettings, MILSettings, UserError
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.cells.boxes import FloatArray, IntArray
+    from napari_attmil.cells.boxes import FloatArray
 
 KIND = "classifier"
 UNSAID_BY_OLDER_FILES: Final = {
@@ -34,80 +36,13 @@ UNSAID_BY_OLDER_FILES: Final = {
     "healthy_is_the_rest": False,
 }
 """Settings that came later, as they are where a model file does not say."""
+COMPOSITION_DECIDES = (
+    "Which share of all cells is of which type decides more here than single telling cells."
+)
 LEARNT_FROM = (
     "The classifier was trained on a patient or sample of this name: if it is the same one, this "
     "shows what it has learnt, not how well it does on a new patient."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a classifier says about one sample.
-
-    Attributes
-    ----------
-    sample
-        Name of the sample.
-    classes
-        Names of the K classes.
-    probabilities
-        (K,) float32, sums to 1: the models' together, calibrated where the classifier is.
-    cell_id
-        (n,) the cells, in the order of the bag.
-    attention
-        (n,) float32, non-negative, sums to 1 (eq. 7), what the models agree on (see
-        `agreed_attention`); what it is for the other methods says `AttentionMIL.pool`.
-    contribution
-        (n, K) float32, signed. Their sum over the cells is the logarithm of the probabilities
-        but for a constant of the classifier and one of the sample. For the method SIC, whose
-        cells vote, it is that of the mean of the cells' logits instead.
-    member_probabilities
-        (M, K) float32, what each of the classifier's M models says alone.
-    prediction_set
-        Classes that cannot be ruled out, the most probable first; None where the classifier
-        was not calibrated.
-    coverage
-        How often such a set holds the right class, 0 to 1; None likewise.
-    note
-        What to know about probabilities and set, as sentences; empty if nothing.
-    healthy_class
-        The class of healthy samples in the training; None if no class was known to be theirs.
-    """
-
-    sample: str
-    classes: tuple[str, ...]
-    probabilities: FloatArray
-    cell_id: IntArray
-    attention: FloatArray
-    contribution: FloatArray
-    member_probabilities: FloatArray = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    prediction_set: tuple[str, ...] | None = None
-    coverage: float | None = None
-    note: str = ""
-    healthy_class: str | None = None
-
-    @property
-    def predicted(self) -> str:
-        """The most probable class; the first of several that are equally probable."""
-        return self.classes[int(np.argmax(self.probabilities))]
-
-    @property
-    def abstains(self) -> bool:
-        """Whether more than one class cannot be ruled out, so that none should be named."""
-        return self.prediction_set is not None and len(self.prediction_set) != 1
-
-    @property
-    def agreeing(self) -> int:
-        """How many of the models name the predicted class when asked alone."""
-        if not len(self.member_probabilities):
-            return 0
-        alone = self.member_probabilities.argmax(1)
-        return int(np.count_nonzero(alone == np.argmax(self.probabilities)))
-
-    @property
-    def effective_cells(self) -> float:
-        """On how many cells the attention rests: 1 over the sum of its squares, 1 to n."""
-        return float(1 / np.square(self.attention, dtype=np.float64).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,9 +82,11 @@ class Classifier:
     @property
     def description(self) -> str:
         """How many models it asks, and what they were calibrated on, as one or two sentences."""
-        models = f"{len(self.models)} model{'s' if len(self.models) > 1 else ''}"
+        models = counted(len(self.models), "model")
         if self.composition_vote and len(self.models) > 1:
-            models += f", one of them of the shares of cell types: {self.composition_vote:.0%}"
+            single = counted(self._weighing, "model")
+            models = f"{single} of single cells and one of the shares of cell types"
+            models += f" (counts {self.composition_vote:.0%})"
         if self.certainty.is_calibrated:
             return f"{models}, calibrated on {sum(self.certainty.patients)} held-out patients."
         return f"{models}. {self.certainty.note(self.classes)}"
@@ -319,6 +256,8 @@ class Classifier:
 
     def _note(self, bag: Bag) -> str:
         notes = [self.certainty.note(self.classes)]
+        if self.composition_vote > 0.5:
+            notes.append(COMPOSITION_DECIDES)
         if self.may_have_learnt_from(bag):
             notes.insert(0, LEARNT_FROM)
         return " ".join(note for note in notes if note)
@@ -351,25 +290,6 @@ def new_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)
         return AttentionMIL(len(classes), settings, device, channels, reference)
-
-
-def agreed_attention(weights: Sequence[FloatArray], least: float = 0.0) -> FloatArray:
-    """Return (n,) float32 the attention to a bag's cells that models agree on; sums to 1.
-
-    Their weights' power mean of exponent 1/2: unlike the arithmetic one it is not that of
-    whichever model weighs most, so that ensembles of other seeds agree better on it; unlike the
-    geometric one no model has a veto, which in small cohorts hid altered cells.
-
-    Parameters
-    ----------
-    weights
-        (n,) of each model, non-negative.
-    least
-        Added to every cell's mean, so that weights far below it are alike.
-    """
-    mean = np.sqrt(np.asarray(weights, dtype=np.float64)).mean(0) ** 2 + least
-    agreed: FloatArray = (mean / mean.sum()).astype(np.float32)
-    return agreed
 
 
 def _directions_of(model: AttentionMIL) -> list[torch.Tensor]:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from napari_attmil.bags.attribution import ScoreName
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.certainty import Certainty
-    from napari_attmil.bags.classifier import Classifier, Prediction
+    from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.bags.prediction import Prediction
 
     Array = npt.NDArray[np.float64]
 

@@ -12,7 +12,8 @@ from napari_attmil.settings import CAUTION as CAUTION  # stands wherever a predi
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from napari_attmil.bags.classifier import Classifier, Prediction
+    from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.bags.prediction import Prediction
 
 
 def classification_report(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.bags.prediction import Prediction
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.images.cohort import Sample
 

@@ -9,7 +9,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.bags.prediction import Prediction
     from napari_attmil.images.cohort import Sample
 
 WRONG: Final = "wrong"

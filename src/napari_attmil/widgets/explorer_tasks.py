@@ -26,7 +26,7 @@ from napari_attmil.widgets.workers import Progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.bags.prediction import Prediction
     from napari_attmil.bags.what_if import RemovalCurve, WhatIf
     from napari_attmil.explore.report_content import Finding
 

@@ -35,7 +35,7 @@ from napari_attmil.widgets.top_cells import CellThumbnail, TopCells
 from napari_attmil.widgets.workers import TaskRunner, tell_error
 
 if TYPE_CHECKING:
-    from napari_attmil.bags.classifier import Prediction
+    from napari_attmil.bags.prediction import Prediction
     from napari_attmil.explore.colours import ColourMap
 
 STALE = "Boxes changed since: classify again."

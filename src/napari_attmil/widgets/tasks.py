@@ -36,8 +36,8 @@ from napari_attmil.widgets.workers import Progress
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.classifier import Prediction
     from napari_attmil.bags.feature_store import FeatureStore
+    from napari_attmil.bags.prediction import Prediction
     from napari_attmil.cells.detector import Detector
     from napari_attmil.device import Device
 
