@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import torch
-from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from napari_attmil.bags.components import MOST_CELLS
@@ -66,19 +66,17 @@ class CellTypes(nn.Module):
         """
         cells = torch.cat(list(bags))
         cells = cells[:: -(-len(cells) // MOST_CELLS)]
-        places = self._places(cells).nan_to_num().cpu().double().numpy()
+        places = self._places(cells).nan_to_num().cpu().double()
         for search in range(SEARCHES):
-            found = KMeans(min(TYPES, len(places)), n_init=1, random_state=seed + search)
-            nearest = torch.from_numpy(found.fit_transform(places)).amin(1).square().median()
+            centres, nearest = _k_means(places, seed + search)
             with torch.no_grad():
-                centres = torch.from_numpy(found.cluster_centers_).to(self.centres)
                 self.centres[search] = centres[torch.arange(TYPES) % len(centres)]
-                self.sharpness[search] = SHARPNESS / nearest.clamp(min=1e-12)
+                self.sharpness[search] = SHARPNESS / nearest.square().median().clamp(min=1e-12)
         shares = torch.stack([self._memberships(bag).mean(0) for bag in bags])
         with torch.no_grad():
             spread = shares.std(0, correction=0).mean()
             self.mean.copy_(shares.mean(0))
-            self.spread.copy_(torch.where(spread > 0, spread, 1))
+            self.spread.copy_(torch.where(spread > 1e-6, spread, 1))
 
     def forward(self, cells: Tensor) -> Tensor:
         """Return (n, `SEARCHES` * `TYPES`) how far the (n, F) cells belong to each type, scaled."""
@@ -92,3 +90,14 @@ class CellTypes(nn.Module):
 
     def _places(self, cells: Tensor) -> Tensor:
         return cells[:, : self.centres.shape[2]]
+
+
+def _k_means(places: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Return (types, F) centres and (n,) the distance of each place to the nearest of them."""
+    from sklearn.cluster import KMeans  # takes a second to load
+
+    found = KMeans(min(TYPES, len(places)), n_init=1, random_state=seed)
+    # Several threads sum in any order, so that a seed would not give the same types again.
+    with threadpool_limits(1):
+        nearest = found.fit_transform(places.numpy()).min(1)
+    return torch.from_numpy(found.cluster_centers_).float(), torch.from_numpy(nearest)

@@ -111,6 +111,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    composition: Annotated[
+        bool | None,
+        typer.Option(
+            help="Calibrated, also ask a model that knows only the shares of cell types in a "
+            "sample, and let held-out patients say how much it counts; by default with the preset "
+            "default only.",
+            show_default=False,
+        ),
+    ] = None,
     healthy_class: HealthyClass = "",
     epochs: Epochs = None,
     seed: Seed = 0,
@@ -125,7 +134,7 @@ def train(
     """
     check_writable(out)
     settings = preset_settings(preset, epochs, seed, healthy_class)
-    chosen = {"members": members, "calibrate": calibrate}
+    chosen = {"members": members, "calibrate": calibrate, "composition": composition}
     ensemble = ensemble_preset(preset, **{k: v for k, v in chosen.items() if v is not None})
     detection = detection_settings(min_score, cell_diameter)
     opened = open_labelled_cohort(cohort)
