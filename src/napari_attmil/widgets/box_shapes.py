@@ -130,5 +130,5 @@ def edge_widths(boxes: Boxes, sample: Boxes) -> npt.NDArray[np.float64]:
     """
     if not len(boxes):
         return np.zeros(0)
-    width = float(np.clip(np.median(sample.diameter_px) * EDGE_SHARE, 0.8, 20))
+    width = float(np.clip(sample.median_diameter_px * EDGE_SHARE, 0.8, 20))
     return width * WIDTH_OF_SOURCE[boxes.source]
