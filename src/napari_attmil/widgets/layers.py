@@ -30,7 +30,7 @@ SMALLEST_ON_SCREEN_PX = 90
 """A cell that is jumped to is shown at least this large."""
 THUMBNAIL_AFTER_MS = 300
 """The layer's little picture waits for a pause: an edit is drawn sooner without it."""
-AHEAD_AFTER_MS = 150
+AHEAD_AFTER_MS = 250
 """So do the boxes of the images before and after the one shown."""
 
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
