@@ -134,6 +134,10 @@ def time_exploring(explorer: Any, figures: Figures) -> None:
     )
     maps = iter(["viridis", "paper"] * REPEATS)
     figures["recolour: another map"] = median(lambda: exploration.colour(colour_map=next(maps)))
+    explorer.show_tab(explorer.map)
+    figures["recolour the points of the tab map"] = median(
+        lambda: exploration.colour(colour_map=next(maps))
+    )
     explorer.show_tab(gallery)
     limits = iter(np.linspace(0.1, 0.9, REPEATS))
     figures["filter the gallery"] = median(
@@ -154,7 +158,7 @@ def time_scrolling(gallery: Any, figures: Figures, where: str) -> None:
 def time_frames(viewer: Any, explorer: Any, figures: Figures) -> None:
     """Time the change to another image, and a flight to a cell."""
     frames = iter(range(1, 4 * REPEATS))
-    figures["show another image with its 250 boxes"] = median(
+    figures["show the next image with its 250 boxes"] = median(
         lambda: viewer.dims.set_point(0, next(frames))
     )
     ids = iter(explorer.context.session.boxes.cell_id[:: 250 * 40].tolist())

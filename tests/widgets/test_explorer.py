@@ -18,6 +18,7 @@ from napari_attmil.widgets import explorer_tasks
 from napari_attmil.widgets.explorer_tasks import Removal
 from napari_attmil.widgets.gallery_export import export
 from napari_attmil.widgets.gallery_figure import GalleryFigure, save_figure
+from napari_attmil.widgets.scatter import Scatter
 from napari_attmil.widgets.workers import Progress
 
 
@@ -257,6 +258,29 @@ def test_cell_under_the_mouse_is_shown(cell_map, qtbot):
 def test_selected_cells_are_ringed_on_the_map(explored, cell_map):
     explored.context.session.select([2, 3])
     assert len(cell_map._scatter._rings.points()) == 2
+
+
+def colour_on_screen(scatter, row):
+    picture = scatter._plot.grab().toImage()
+    place = scatter._plot.mapFromScene(scatter._box.mapViewToScene(QPointF(*scatter._points[row])))
+    ratio = picture.devicePixelRatio()
+    return picture.pixelColor(int(ratio * place.x()), int(ratio * place.y())).getRgb()[:3]
+
+
+def test_points_of_the_map_have_their_colours_in_whatever_view(qtbot):
+    scatter = Scatter()
+    qtbot.addWidget(scatter)
+    scatter.resize(400, 300)
+    with qtbot.waitExposed(scatter):
+        scatter.show()
+    points = np.array([[0, 0], [np.nan, 1], [10.0, 3]])
+    scatter.setPoints(points, np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]))
+    assert colour_on_screen(scatter, 0) == (255, 0, 0)
+    assert colour_on_screen(scatter, 2) == (0, 0, 255)
+    scatter._box.setRange(xRange=(-5, 40), yRange=(-9, 5))
+    assert colour_on_screen(scatter, 2) == (0, 0, 255)
+    scatter.setPoints(points[:1], np.array([[0, 1.0, 0]]))
+    assert colour_on_screen(scatter, 0) == (0, 255, 0)
 
 
 def fake_removal(stop, sample, images, boxes, classifier, score, device_name, cohort):

@@ -1,4 +1,4 @@
-"""The layer of boxes when it holds those of the shown image only."""
+"""The layer of boxes when it holds those of the shown image and its neighbours only."""
 
 from __future__ import annotations
 
@@ -156,6 +156,61 @@ def test_selection_outlives_a_look_at_another_image_and_nothing_unseen_is_delete
     assert cells.layer.selected_data == {0}
 
 
+@pytest.fixture
+def wide(cells, session, monkeypatch):
+    """Return a layer that has taken in the neighbours of the first of three images."""
+    monkeypatch.setattr(box_shapes, "MOST_SHAPES", 3)
+    session.add(1, [5, 6, 25, 36])
+    cells._look_ahead()
+    assert set(shown(cells)) == {1, 2, 4}
+    return cells
+
+
+def test_neighbours_are_taken_in_by_themselves(cells, session, monkeypatch, qtbot):
+    monkeypatch.setattr(box_shapes, "MOST_SHAPES", 3)
+    session.add(1, [5, 6, 25, 36])
+    qtbot.waitUntil(lambda: set(shown(cells)) == {1, 2, 4}, timeout=5000)
+
+
+def test_turning_to_a_neighbour_builds_nothing_and_what_is_far_goes_later(wide, viewer, qtbot):
+    told = []
+    wide.layer.events.data.connect(lambda event: told.append(event.action))
+    viewer.dims.set_point(0, 1)
+    assert told == [] and set(shown(wide)) == {1, 2, 4}
+    viewer.dims.set_point(0, 2)
+    assert set(shown(wide)) == {3}
+    qtbot.waitUntil(lambda: set(shown(wide)) == {3, 4}, timeout=5000)
+
+
+def test_neighbours_stay_while_boxes_are_corrected(wide, session):
+    session.move(1, [12, 22, 42, 32])
+    session.undo()
+    delete_rows(wide, np.flatnonzero(wide._rows.ids() == 4))
+    assert set(kept(session)) == {1, 2, 3}
+    session.undo()
+    assert set(shown(wide)) == {1, 2, 4}
+
+
+def test_another_sample_is_shown_without_its_neighbours_at_first(wide, session):
+    session.show(Sample("other", "p", None, ()), "other")
+    assert shown(wide) == {}
+    session.merge(DETECTED)
+    session.add(1, [5, 6, 25, 36])
+    wide._look_ahead()
+    assert set(shown(wide)) == {1, 2, 4}
+    session.show(Sample("blood", "p", None, ()), "key")
+    assert set(shown(wide)) == {1, 2}
+
+
+def test_selected_box_of_a_neighbour_is_not_deleted_unseen(wide, session, viewer):
+    session.select([1, 4])
+    assert wide.layer.selected_data == {0}
+    viewer.dims.set_point(0, 1)
+    assert session.selection == (1, 4) and wide.layer.selected_data == {2}
+    wide.delete_selected()
+    assert set(kept(session)) == {1, 2, 3}
+
+
 def test_jump_to_a_cell_of_another_image_shows_and_selects_it(cells, session, viewer):
     cells.show_cell(3)
     assert viewer.dims.current_step[0] == 2
@@ -200,6 +255,7 @@ STEPS = st.lists(
         st.tuples(st.just("move"), st.integers(0, 3)),
         st.tuples(st.just("undo"), st.just(0)),
         st.tuples(st.just("redo"), st.just(0)),
+        st.tuples(st.just("pause"), st.just(0)),
     ),
     max_size=12,
 )
@@ -219,19 +275,25 @@ def do(cells, viewer, step, by):
         layer.data = data
     elif step in ("undo", "redo"):
         getattr(cells._session, step)()
+    elif step == "pause":
+        cells._look_ahead()
 
 
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(STEPS)
-@example([("delete", 0), ("delete", 0), ("turn", 1), ("delete", 0)])
-def test_whatever_is_done_image_by_image_layer_and_session_agree(cells, session, viewer, steps):
+@given(STEPS, st.integers(1, 3))
+@example([("delete", 0), ("delete", 0), ("turn", 1), ("delete", 0)], 1)
+@example([("draw", 0), ("turn", 1), ("pause", 0), ("turn", 0), ("delete", 1), ("undo", 0)], 3)
+def test_whatever_is_done_image_by_image_layer_and_session_agree(
+    cells, session, viewer, monkeypatch, steps, most
+):
+    monkeypatch.setattr(box_shapes, "MOST_SHAPES", most)
     session.merge(DETECTED)
     for step, by in steps:
         before, held = kept(session), shown(cells)
         do(cells, viewer, step, by)
-        # With one box left the layer holds that of any image.
+        # With few boxes left the layer holds those of any image.
         assert shown(cells).items() <= kept(session).items()
         assert kept(session, cells.current_image_index()).items() <= shown(cells).items()
         if step not in ("undo", "redo"):

@@ -165,6 +165,11 @@ class Boxes:
         diameter: FloatArray = np.sqrt(sides[:, 0] * sides[:, 1])
         return diameter
 
+    @cached_property
+    def median_diameter_px(self) -> float:
+        """The median diameter in pixels of the n > 0 cells; found once, as it takes a while."""
+        return median_diameter_px(self.xyxy)
+
     def digest(self) -> str:
         """Return a fingerprint of where the cells are, to notice that features are stale."""
         return self._digest

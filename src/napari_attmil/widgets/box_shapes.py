@@ -24,8 +24,8 @@ BOXES_OF_LAYER = "napari-attmil cells of the sample"
 """Key of a layer's metadata: the sample's `Boxes`, and the `Portion` of them that it holds."""
 SAMPLE_OF_LAYER = "napari-attmil images of the sample"
 """Key of a layer's metadata: the `Sample`, which names the images that the boxes are of."""
-MOST_SHAPES = 5000
-"""With more boxes in a sample napari's layer is too slow to hold them all."""
+MOST_SHAPES = 1000
+"""A layer holds more only where the shown image has more: napari builds some 5,000 a second."""
 
 
 @dataclass(frozen=True)
@@ -34,29 +34,37 @@ class Portion:
 
     Attributes
     ----------
-    image_index
-        The boxes of this image only; of all images if None.
+    images
+        The boxes of these images only; of all images if None.
     """
 
-    image_index: int | None = None
+    images: tuple[int, ...] | None = None
 
     @classmethod
-    def of_sample(cls, count: int, image_index: int) -> Portion:
-        """Return what a layer holds of a sample with so many boxes, this image being shown."""
-        return cls(image_index if count > MOST_SHAPES else None)
+    def of_sample(cls, boxes: Boxes, image_index: int, reach: int = 0) -> Portion:
+        """Return what a layer holds of a sample while it shows an image.
 
-    @property
-    def images(self) -> list[int] | None:
-        """The images whose boxes are held; None for all."""
-        return None if self.image_index is None else [self.image_index]
+        All boxes if they are few, else those of the image, and of as many before and after it as
+        `reach` says if these are few.
+        """
+        if len(boxes) <= MOST_SHAPES:
+            return cls()
+        around = cls(tuple(range(image_index - reach, image_index + reach + 1)))
+        return around if len(around.held(boxes)) <= MOST_SHAPES else cls((image_index,))
+
+    def is_part_with(self, image_index: int) -> bool:
+        """Return whether these are some images only, and one of them is among them."""
+        return self.images is not None and image_index in self.images
 
     def held(self, boxes: Boxes) -> Boxes:
         """Return those of a sample's boxes that the layer holds."""
-        return boxes if self.image_index is None else boxes.of_image(self.image_index)
+        return boxes if self.images is None else boxes[np.isin(boxes.image_index, self.images)]
 
     def others(self, boxes: Boxes) -> Boxes:
         """Return those of a sample's boxes that the layer does not hold."""
-        return boxes[boxes.image_index != self.image_index] if self.images else Boxes.empty()
+        if self.images is None:
+            return Boxes.empty()
+        return boxes[~np.isin(boxes.image_index, self.images)]
 
 
 def to_vertices(boxes: Boxes, ndim: int) -> npt.NDArray[np.float64]:
@@ -130,5 +138,5 @@ def edge_widths(boxes: Boxes, sample: Boxes) -> npt.NDArray[np.float64]:
     """
     if not len(boxes):
         return np.zeros(0)
-    width = float(np.clip(np.median(sample.diameter_px) * EDGE_SHARE, 0.8, 20))
+    width = float(np.clip(sample.median_diameter_px * EDGE_SHARE, 0.8, 20))
     return width * WIDTH_OF_SOURCE[boxes.source]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ SMALLEST_ON_SCREEN_PX = 90
 """A cell that is jumped to is shown at least this large."""
 THUMBNAIL_AFTER_MS = 300
 """The layer's little picture waits for a pause: an edit is drawn sooner without it."""
+AHEAD_AFTER_MS = 250
+"""So do the boxes of the images before and after the one shown."""
 
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 _PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
@@ -40,9 +42,9 @@ class CellsLayer:
 
     What a person draws, moves, pastes or deletes goes into the session; what the session says
     comes back into the layer. Of a sample with very many boxes the layer holds those of the shown
-    image only (see `Portion`), and is filled anew when the viewer turns to another image. The
-    layer may be removed at any time: its boxes stay in the session, and it is made again when it
-    is needed.
+    image only (see `Portion`), and in a pause takes in those of the images before and after it,
+    which are then shown at once when the viewer turns to them. The layer may be removed at any
+    time: its boxes stay in the session, and it is made again when it is needed.
 
     Parameters
     ----------
@@ -68,9 +70,8 @@ class CellsLayer:
         self._writing = False
         self._following = False
         self._closed = False
-        self._thumbnail_timer = QTimer()
-        self._thumbnail_timer.setSingleShot(True)
-        self._thumbnail_timer.timeout.connect(self._draw_thumbnail)
+        self._thumbnail_timer = _pause_timer(self._draw_thumbnail, THUMBNAIL_AFTER_MS)
+        self._ahead_timer = _pause_timer(self._look_ahead, AHEAD_AFTER_MS)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_turned)
         session.boxes_changed.connect(self._on_boxes_changed)
@@ -203,15 +204,17 @@ class CellsLayer:
 
     def _refill(self) -> None:
         """Let the layer show what it is to hold of the session's boxes."""
-        if self._layer is None:
-            return
-        self._portion, sample = self._wanted_portion(), self._session.boxes
+        if self._layer is not None:
+            self._hold(self._portion_at_once())
+
+    def _hold(self, portion: Portion) -> None:
+        self._portion, sample = portion, self._session.boxes
         boxes = self._held().sorted_by_image()
         colours = self._exploration.colours(sample.index_of(boxes.cell_id))
         with _Flag(self, "_writing"):
             widths = edge_widths(boxes, sample)
-            self._rows.show(boxes, widths, colours, self._session.selection)
-        self._thumbnail_timer.start(THUMBNAIL_AFTER_MS)
+            self._rows.show(boxes, widths, colours, self._selection())
+        self._thumbnail_timer.start()
         self._note_sample()
         self._show_selection()
 
@@ -223,8 +226,23 @@ class CellsLayer:
         self._layer.metadata[BOXES_OF_LAYER] = (self._session.boxes, self._portion)
         self._layer.metadata[SAMPLE_OF_LAYER] = self._session.sample
 
-    def _wanted_portion(self) -> Portion:
-        return Portion.of_sample(len(self._session.boxes), self.current_image_index())
+    def _portion_at_once(self) -> Portion:
+        """Return what the layer holds until a pause: what it does now, if that is enough."""
+        # Only once the image is drawn does the pause begin.
+        QTimer.singleShot(0, self._ahead_timer.start)
+        index = self.current_image_index()
+        least = Portion.of_sample(self._session.boxes, index)
+        is_same_sample = self._layer.metadata.get(SAMPLE_OF_LAYER) is self._session.sample
+        is_enough = is_same_sample and self._portion.is_part_with(index)
+        return self._portion if least.is_part_with(index) and is_enough else least
+
+    def _look_ahead(self) -> None:
+        """Take in the boxes of the neighbouring images, but not out of a person's hand."""
+        if self._layer is None or self._is_pressed:
+            return
+        wide = Portion.of_sample(self._session.boxes, self.current_image_index(), reach=1)
+        if wide != self._portion:
+            self._hold(wide)
 
     def _held(self) -> Boxes:
         """Return the session's boxes that the layer is to hold."""
@@ -234,8 +252,11 @@ class CellsLayer:
         """Follow the viewer to another image, but not out of a person's hand."""
         if self._layer is None or self._is_pressed:
             return
-        if self._portion != self._wanted_portion():
-            self._refill()
+        portion = self._portion_at_once()
+        if portion != self._portion:
+            self._hold(portion)
+        else:
+            self._show_selection()
 
     def _on_press(self, layer: Any, event: Any) -> Generator[None, None, None]:
         """Leave the shapes alone as long as one of them is drawn or dragged."""
@@ -255,8 +276,16 @@ class CellsLayer:
         if self._layer is None or self._following:
             return
         with _Flag(self, "_writing"):
-            if self._rows.select(self._session.selection):
+            if self._rows.select(self._selection()):
                 self._layer.refresh(thumbnail=False, data_displayed=False, extent=False)
+
+    def _selection(self) -> Sequence[int]:
+        """Return the ids of the boxes to be marked: none unseen that would be deleted with them."""
+        selected, boxes = self._session.selection, self._session.boxes
+        if self._portion.images is None:
+            return selected
+        here = boxes.cell_id[boxes.image_index == self.current_image_index()]
+        return np.intersect1d(selected, here).tolist()
 
     # --- layer -> session -------------------------------------------------------------------
 
@@ -331,6 +360,7 @@ class CellsLayer:
             return
         layer, self._layer = self._layer, None
         self._thumbnail_timer.stop()
+        self._ahead_timer.stop()
         layer.events.data.disconnect(self._on_layer_data)
         layer.events.features.disconnect(self._on_layer_features)
         layer.selected_data.events.items_changed.disconnect(self._on_layer_selection)
@@ -342,6 +372,15 @@ def _same_place(now: Any, wanted: Any) -> bool:
     """Return whether two scales, shifts, rotations, affine maps or lists of names are the same."""
     now, wanted = (getattr(value, "affine_matrix", value) for value in (now, wanted))
     return bool(np.array_equal(np.asarray(now), np.asarray(wanted)))
+
+
+def _pause_timer(slot: Callable[[], None], after_ms: int) -> QTimer:
+    """Return a timer that calls once, so long after it was last started."""
+    timer = QTimer()
+    timer.setSingleShot(True)
+    timer.setInterval(after_ms)
+    timer.timeout.connect(slot)
+    return timer
 
 
 class _Flag:

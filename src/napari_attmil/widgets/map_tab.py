@@ -155,15 +155,15 @@ class MapTab(ExplorerTab):
         self._show_selection()
 
     def _colours(self) -> npt.NDArray[np.float64]:
-        """Return (n, 4) the colours of the points, on the scale of the boxes."""
+        """Return (n, 3) RGB of the points, on the scale of the boxes."""
         colouring, table = self._context.exploration.colouring, self._model.table
         column = self._colour.currentData()
         if column not in table:
-            return map_colours(np.full(len(self._model.rows), 0.5))
+            return map_colours(np.full(len(self._model.rows), 0.5))[:, :3]
         values = table[column].to_numpy(np.float64)[self._model.rows]
         is_signed = colouring.colour_map == "diverging"
         scale = ValueScale.of(values, colouring.scale, is_signed)
-        return map_colours(scale.shares(values), colouring.colour_map)
+        return map_colours(scale.shares(values), colouring.colour_map)[:, :3]
 
     def _fill_columns(self) -> None:
         columns = list(numeric_columns(self._model.table))

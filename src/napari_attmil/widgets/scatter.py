@@ -11,6 +11,7 @@ from qtpy.QtCore import QEvent, QPointF, Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_attmil.widgets.dots_item import DotsItem
 from napari_attmil.widgets.removal_view import colour_plot
 
 FloatArray = npt.NDArray[np.float64]
@@ -42,7 +43,7 @@ class Scatter(QWidget):
         self._points: FloatArray = np.zeros((0, 2))
         self._box = _LassoBox(self._on_lasso, self._on_click)
         self._plot = pg.PlotWidget(viewBox=self._box)
-        self._dots = pg.ScatterPlotItem(pxMode=True, size=SIZE_PX, pen=None)
+        self._dots = DotsItem(SIZE_PX)
         self._rings = pg.ScatterPlotItem(pxMode=True, size=SIZE_PX + 5, brush=None)
 
         layout = QVBoxLayout(self)
@@ -59,11 +60,10 @@ class Scatter(QWidget):
     def setPoints(
         self, points: FloatArray, colours: FloatArray, titles: tuple[str, str] = ("", "")
     ) -> None:
-        """Show (n, 2) points in (n, 4) RGBA colours; those that are NaN are left out."""
+        """Show (n, 2) points in (n, 3) RGB colours from 0 to 1; those that are NaN are left out."""
         self._points = points
         known = np.isfinite(points).all(axis=1)
-        brushes = (255 * colours[known]).astype(np.uint8)
-        self._dots.setData(pos=points[known], brush=_brushes(brushes))
+        self._dots.setData(points[known], colours[known])
         self._plot.setLabel("bottom", titles[0])
         self._plot.setLabel("left", titles[1])
         self._rings.clear()
@@ -149,11 +149,3 @@ class _LassoBox(pg.ViewBox):
 def _adds(event: Any) -> bool:
     both = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
     return bool(event.modifiers() & both)
-
-
-def _brushes(colours: npt.NDArray[np.uint8]) -> list[Any]:
-    """Return a brush for each of (n, 4) colours; boxes share few colours, and so brushes."""
-    codes = np.ascontiguousarray(colours).view(np.uint32)[:, 0]
-    distinct, places = np.unique(codes, return_inverse=True)
-    brushes = [pg.mkBrush(*rgba) for rgba in distinct.view(np.uint8).reshape(-1, 4).tolist()]
-    return [brushes[place] for place in places.tolist()]
