@@ -197,7 +197,7 @@ class _Work:
         folds: npt.ArrayLike | None,
     ) -> Self:
         """Plan an evaluation, refusing what cannot be done."""
-        rows = evaluation_rows(settings, evaluation)
+        rows = evaluation_rows(settings, evaluation, ensemble)
         fold = folds_of_runs(bags, evaluation, folds)
         classes = tuple(sorted({bag.label for bag in bags if bag.label is not None}))
         return cls(

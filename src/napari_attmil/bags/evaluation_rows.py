@@ -62,7 +62,9 @@ ONE_MODEL: Final = EnsembleSettings(members=1, calibrate=False)
 """Rows of single models are trained as members of an ensemble are."""
 
 
-def evaluation_rows(settings: MILSettings, evaluation: EvaluationSettings) -> tuple[Row, ...]:
+def evaluation_rows(
+    settings: MILSettings, evaluation: EvaluationSettings, ensemble: EnsembleSettings
+) -> tuple[Row, ...]:
     """Return what is to be compared, single models first.
 
     Raises
@@ -73,7 +75,9 @@ def evaluation_rows(settings: MILSettings, evaluation: EvaluationSettings) -> tu
     own, title = settings.method, METHODS[settings.method].title
     rows = [Row(method, METHODS[method].title, method) for method in evaluation.methods]
     if evaluation.ensemble:
-        rows.append(Row("ensemble", f"Ensemble of {title}", own, "ensemble"))
+        plans = model_plans(settings, ensemble, ensemble.members, ensemble.calibrate)
+        beside = " and composition" if plans[-1].method != own else ""
+        rows.append(Row("ensemble", f"Ensemble of {title}{beside}", own, "ensemble"))
     if evaluation.controls:
         rows.append(
             Row("shuffled-labels", f"Control: {title}, labels shuffled", own, "shuffled-labels")
