@@ -12,7 +12,7 @@ from napari_attmil.cells.network import CellRCNN, DetectorArchitecture
 from napari_attmil.cells.rescaling import to_grey
 from napari_attmil.cells.saved_network import shipped_weights
 from napari_attmil.checkpoints import Checkpoint, save_checkpoint
-from napari_attmil.device import choose_device
+from napari_attmil.device import Device, choose_device
 from napari_attmil.images.simulation import SimulationSettings, simulate_image
 from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
 
@@ -59,6 +59,20 @@ def test_depth_and_colour_do_not_change_what_is_found(shipped: Detector, field: 
     colour = shipped.detect([np.stack([field.image] * 3, axis=-1)], settings)
     np.testing.assert_allclose(sixteen_bit.xyxy, grey.xyxy, atol=0.5)
     np.testing.assert_array_equal(colour.xyxy, grey.xyxy)
+
+
+def test_bfloat16_boxes_are_as_fine_as_float32_ones() -> None:
+    settings = SimulationSettings(image_size_px=500, cells_per_image=20, variety=0.2)
+    image = simulate_image(settings, np.random.default_rng(5)).image
+    given = DetectionSettings(cell_diameter_px=40)  # cells at x > 256 even at the working scale
+    precise, quick = (
+        Detector.load(device=Device("cpu", precision, "processor")).detect([image], given)
+        for precision in ("float32", "bfloat16")
+    )
+    pairs = match_boxes(quick.xyxy, precise.xyxy)
+    off = np.abs(quick.xyxy[pairs >= 0] - precise.xyxy[pairs[pairs >= 0]])
+    assert (pairs >= 0).mean() > 0.9
+    assert np.mean(off) < 0.2
 
 
 def test_a_batch_finds_the_same_as_one_image_at_a_time(shipped: Detector, field: object) -> None:

@@ -37,6 +37,32 @@ def test_the_diameter_is_found_over_the_whole_range(cell_px: float) -> None:
     assert found == pytest.approx(cell_px, rel=0.01)
 
 
+def discs(cell_px: float) -> FloatArray:
+    """Return a field of bright discs."""
+    pitch = round(1.5 * cell_px)
+    y, x = np.mgrid[: 6 * pitch, : 6 * pitch]
+    away = np.hypot(y % pitch - pitch / 2, x % pitch - pitch / 2)
+    return (away < cell_px / 2).astype(np.float32)
+
+
+def test_a_first_guess_that_proves_right_is_not_searched_further() -> None:
+    see, scales = eye_for(50), []
+
+    def counted(grey: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+        scales.append(scale)
+        return see(grey, scale)  # type: ignore[operator, no-any-return]
+
+    assert estimate_diameter_px([discs(50)], counted, WORKING_PX) == pytest.approx(50, rel=0.01)
+    assert len(scales) == 1
+
+
+@pytest.mark.parametrize("round_px", [12, 24, 110, 200])
+def test_round_things_that_are_no_cells_do_not_mislead(round_px: float) -> None:
+    image = np.resize(discs(round_px), (600, 700)).astype(np.float32)
+    found = estimate_diameter_px([image], eye_for(50), WORKING_PX)  # type: ignore[arg-type]
+    assert found == pytest.approx(50, rel=0.01)
+
+
 def test_an_empty_field_gives_the_working_diameter() -> None:
     def blind(grey: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
         return np.empty((0, 4), np.float32), np.empty(0, np.float32)

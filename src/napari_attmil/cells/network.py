@@ -112,8 +112,27 @@ class CellRCNN(nn.Module):
         return {**proposal_losses, **box_losses}
 
 
+class _ProposalHead(RPNHead):  # type: ignore[misc]
+    """An RPN head that answers in float32: bfloat16 boxes would be a pixel off at x = 300."""
+
+    def forward(self, x: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return objectness and box changes, one of each a level."""
+        objectness, changes = super().forward(x)
+        return [level.float() for level in objectness], [level.float() for level in changes]
+
+
+class _BoxPredictor(FastRCNNPredictor):  # type: ignore[misc]
+    """A predictor that computes in float32, for the same reason; it is tiny."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (n, 2) class scores and (n, 8) box changes."""
+        with torch.autocast(x.device.type, enabled=False):
+            scores, changes = super().forward(x.float())
+        return scores, changes
+
+
 def _of(maps: Mapping[str, torch.Tensor], levels: Sequence[str]) -> dict[str, torch.Tensor]:
-    # Heads work in float32: bfloat16 boxes would be a pixel off at x = 300.
+    # The cells' shapes are read off in float32.
     return {level: maps[level].float() if level == ROI_LEVEL else maps[level] for level in levels}
 
 
@@ -123,7 +142,7 @@ def _proposal_network() -> RegionProposalNetwork:
     )
     return RegionProposalNetwork(
         anchor_generator=anchors,
-        head=RPNHead(FEATURE_CHANNELS, anchors.num_anchors_per_location()[0]),
+        head=_ProposalHead(FEATURE_CHANNELS, anchors.num_anchors_per_location()[0]),
         fg_iou_thresh=0.6,
         bg_iou_thresh=0.3,
         batch_size_per_image=128,
@@ -140,7 +159,7 @@ def _roi_heads(box_head_size: int) -> RoIHeads:
     return RoIHeads(
         box_roi_pool=RoIAlign(ROI_LEVEL, resolution, ROI_STRIDE_PX, sampling_ratio=1),
         box_head=TwoMLPHead(FEATURE_CHANNELS * resolution**2, box_head_size),
-        box_predictor=FastRCNNPredictor(box_head_size, num_classes=2),
+        box_predictor=_BoxPredictor(box_head_size, num_classes=2),
         fg_iou_thresh=0.5,
         bg_iou_thresh=0.5,
         batch_size_per_image=64,
