@@ -86,7 +86,7 @@ def test_a_held_out_fold_guides_none_of_the_models_that_judge_it(
             super().__init__(bags, *others)
 
     monkeypatch.setattr(cross_guidance, "Trainer", Watched)
-    ensemble = EnsembleSettings(members=1, folds=2)
+    ensemble = EnsembleSettings(members=1, folds=2, composition=False)
     steps = list(EnsembleTrainer(planted_bags, guided, ensemble, cpu).epochs())
     # 6 guide the model of all patients, then 6 in either half, which are of 3 patients a class.
     sizes = [len(patients) for patients in learnt]
