@@ -1,6 +1,6 @@
 """Whole images are labelled: control, crenated, dead. Each has a focus and a light of its own.
 
-    python benchmarks/conditions.py [--images 10] [--seeds 3]
+    python benchmarks/conditions.py [--images 10] [--seeds 3] [--altered half] [--settings mean]
 
 Simulated unstained fields of some 55 cells. Control has a few crenated cells and ghosts too; the
 other two have more of theirs: most cells, or half, or a third. With ten images a class a classifier
@@ -84,21 +84,24 @@ def main() -> None:
     arguments.add_argument("--images", type=int, default=10, help="of each class")
     arguments.add_argument("--seeds", type=int, default=3, help="cohorts of each kind")
     arguments.add_argument("--seed", type=int, default=0, help="of the first")
+    arguments.add_argument("--altered", nargs="*", choices=SHARES, default=list(SHARES))
+    arguments.add_argument("--settings", nargs="*", choices=VARIANTS, default=list(VARIANTS))
     asked = arguments.parse_args()
     device = choose_device(asked.device)
     detector = Detector.load(None, device)
     folds = np.tile(np.arange(asked.images) % FOLDS, len(SHARES["half"]))
     rows = []
-    for altered, labels in SHARES.items():
+    for altered in asked.altered:
         cohorts = [
             [
                 bag_of_field(detector, label, number, altered, seed)
-                for label in labels
+                for label in SHARES[altered]
                 for number in range(asked.images)
             ]
             for seed in range(asked.seed, asked.seed + asked.seeds)
         ]
-        for name, (method, changes) in VARIANTS.items():
+        for name in asked.settings:
+            method, changes = VARIANTS[name]
             found = mean_of([(bags, folds) for bags in cohorts], method, changes, device)
             rows.append({"altered": altered, "settings": name} | found)
             print(rows[-1], flush=True)
