@@ -70,8 +70,8 @@ class CellTypes(nn.Module):
         for search in range(SEARCHES):
             centres, nearest = _k_means(places, seed + search)
             with torch.no_grad():
-                self.centres[search] = centres[torch.arange(TYPES) % len(centres)]
-                self.sharpness[search] = SHARPNESS / nearest.square().median().clamp(min=1e-12)
+                self.centres[search].copy_(centres[torch.arange(TYPES) % len(centres)])
+                self.sharpness[search] = SHARPNESS / max(float(nearest.square().median()), 1e-12)
         shares = torch.stack([self._memberships(bag).mean(0) for bag in bags])
         with torch.no_grad():
             spread = shares.std(0, correction=0).mean()

@@ -115,9 +115,8 @@ class EnsembleTrainer:
         self._device = device or choose_device()
         # Once for all trainings: their epochs then read features from memory.
         self._bags = loaded_bags(bags, self.settings) if bags else []
-        self._trainer = self._new_trainer(
-            self._bags, self.settings
-        )  # Refuses what cannot be trained on.
+        # Refuses what cannot be trained on.
+        self._trainer = self._new_trainer(self._bags, self.settings)
         folds, missing_because = (
             inner_folds(self._bags, self.ensemble.folds)
             if self.ensemble.calibrate
@@ -177,9 +176,12 @@ class EnsembleTrainer:
         classifier = replace(joined(members), certainty=self._certainty)
         if not composition or len(self._votes) == 1 or self._votes[1] == 0:
             return classifier
-        votes = [self._votes[0] / len(members)] * len(members) + [self._votes[1]]
-        models = (*classifier.models, *joined(composition[0]).models)
-        return replace(classifier, models=models, votes=tuple(map(float, votes)))
+        of_members, of_composition = self._votes.tolist()
+        return replace(
+            classifier,
+            models=(*classifier.models, *joined(composition[0]).models),
+            votes=(*[of_members / len(members)] * len(members), of_composition),
+        )
 
     def _part(self, bags: Sequence[Bag], members: int, calibrated: bool) -> _Part:
         plans = model_plans(self.settings, self.ensemble, members, calibrated)
@@ -192,10 +194,12 @@ class EnsembleTrainer:
         for training, epoch in part.guidance.epochs(self._trainer, self._kept_in):
             yield self._progress(number, training, epoch)
         for model, settings in enumerate(part.plans):
-            if model:
+            if model and settings.method == self._trainer.settings.method:
                 # Models of one kind have the same cells: they are prepared once.
-                alike = self._trainer if settings.method == self._trainer.settings.method else None
-                self._trainer = self._new_trainer(part.bags, settings, alike)
+                self._trainer = self._new_trainer(part.bags, settings, self._trainer)
+            elif model:
+                del self._trainer
+                self._trainer = self._new_trainer(part.bags, settings)
             for epoch in self._trainer.epochs_kept_in(self._kept_in):
                 yield self._progress(number, part.guidance.trainings + model, epoch)
             part.trained.append(self._trainer.best)
