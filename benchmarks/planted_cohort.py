@@ -208,7 +208,8 @@ def typed_shapes(
         if len(pairs):
             parts.append(shapes_of_image(image, xyxy)[pairs[:, 0]])
     table = pd.DataFrame(np.concatenate(parts), columns=list(FEATURES))
-    assert len(table) == len(cells)
+    if len(table) != len(cells):
+        raise SystemExit(f"{cache} has cells as another version found them; delete it, run again.")
     with write_atomically(path) as temporary:
         table.to_csv(temporary, index=False)
     return table
