@@ -9,12 +9,14 @@ import torch
 from scipy.special import log_softmax
 
 from napari_attmil.bags.bag import Bag
+from napari_attmil.bags.cell_embeddings import cell_embeddings
 from napari_attmil.bags.cell_types import SEARCHES, TYPES, CellTypes
 from napari_attmil.bags.certainty import fit_votes
-from napari_attmil.bags.classifier import COMPOSITION_DECIDES, Classifier
+from napari_attmil.bags.classifier import COMPOSITION_DECIDES, KIND, Classifier
 from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.what_if import WhatIf
+from napari_attmil.checkpoints import load_checkpoint, save_checkpoint
 from napari_attmil.presets import mil_preset, with_method
 from napari_attmil.settings import EnsembleSettings, MILSettings, UserError
 
@@ -153,6 +155,27 @@ def test_a_saved_classifier_of_two_kinds_comes_back(
     before, after = classifier.classify(mixed_bags[3]), loaded.classify(mixed_bags[3])
     for field in ("probabilities", "member_probabilities", "attention", "contribution"):
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
+
+
+def test_votes_of_other_models_are_a_damaged_file(
+    classifier: Classifier, tmp_path: Path, cpu: Device
+) -> None:
+    replace(classifier, votes=(0.5, 0.3, 0.2)).save(tmp_path / "m.safetensors")
+    stored = load_checkpoint(tmp_path / "m.safetensors", KIND)
+    settings = {**stored.settings, "votes": [0.5, 0.5]}
+    save_checkpoint(tmp_path / "m.safetensors", replace(stored, settings=settings))
+    with pytest.raises(UserError, match="damaged"):
+        Classifier.load(tmp_path / "m.safetensors", cpu)
+
+
+def test_cells_are_laid_on_a_map_by_what_weighs_them(
+    classifier: Classifier, mixed_bags: list[Bag]
+) -> None:
+    others = replace(classifier, models=classifier.models[:2], votes=())
+    expected = cell_embeddings(others, mixed_bags[0])
+    np.testing.assert_array_equal(cell_embeddings(classifier, mixed_bags[0]), expected)
+    alone = replace(classifier, models=classifier.models[2:], votes=())
+    assert cell_embeddings(alone, mixed_bags[0]).shape == (40, SEARCHES * TYPES)
 
 
 def test_a_composition_that_adds_nothing_is_left_out(

@@ -120,6 +120,7 @@ class AttentionMIL(nn.Module):
                 raise UserError(NEEDS_COMPONENTS)
             self.embedding = CellTypes(inputs)
             size = self.embedding.size
+        self.embedded_size = size
         self.anomaly: AnomalyScore | None = None
         if self.method.pooling == "anomaly-attention":
             self.anomaly = AnomalyScore(channels)
@@ -169,7 +170,8 @@ class AttentionMIL(nn.Module):
         Returns
         -------
         (n, D)
-            Or (n, D + 1) with anomaly-aware attention: h and the cell's distance from healthy.
+            Or (n, D + 1) with anomaly-aware attention: h and the cell's distance from healthy; or
+            how far the cells belong to each of `cell_types`.
         """
         parts = torch.split(features, CELLS_AT_ONCE)
         if len(parts) == 1 or not torch.is_grad_enabled():
@@ -204,7 +206,7 @@ class AttentionMIL(nn.Module):
         weight = (pooled.weight * of_bag).sum(1)
         has_branch = self.method.sic and not self.judges_cells
         head = self.sic_head if has_branch else self.pooling.head
-        instance_logits = head(embeddings[:, : self.pooling.head.in_features])
+        instance_logits = head(embeddings[:, : self.embedded_size])
         attention = self._attention(weight, lengths)
         return MILOutput(logits, weight, attention, instance_logits, pooled.contribution)
 

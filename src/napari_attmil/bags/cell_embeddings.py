@@ -21,9 +21,10 @@ def cell_embeddings(classifier: Classifier, bag: Bag) -> FloatArray:
     Returns
     -------
     (n, M * D) float32
-        In the order of the bag, by the first `MOST_MODELS` models at most. The distance from
+        In the order of the bag, by the first `MOST_MODELS` models at most; a model that knows types
+        of cells only is not asked beside others. The distance from
         healthy, which anomaly-aware attention keeps beside h in a unit of its own, is left out.
     """
-    size = classifier.settings.embedding_size
-    parts = classifier.embeddings(bag, MOST_MODELS)
+    size = classifier.models[0].embedded_size
+    parts = classifier.embeddings(bag, min(MOST_MODELS, classifier.weighing_models))
     return np.concatenate([part[:, :size].float().cpu().numpy() for part in parts], axis=1)

@@ -84,7 +84,7 @@ class Classifier:
         """How many models it asks, and what they were calibrated on, as one or two sentences."""
         models = counted(len(self.models), "model")
         if self.composition_vote and len(self.models) > 1:
-            single = counted(self._weighing, "model")
+            single = counted(self.weighing_models, "model")
             models = f"{single} of single cells and one of the shares of cell types"
             models += f" (counts {self.composition_vote:.0%})"
         if self.certainty.is_calibrated:
@@ -118,7 +118,7 @@ class Classifier:
         possible = self.certainty.prediction_set(probabilities)
         contributions = [contribution for _, _, contribution in members]
         contribution = np.average(contributions, axis=0, weights=self.model_votes)
-        weights = [weight for _, weight, _ in members[: self._weighing]]
+        weights = [weight for _, weight, _ in members[: self.weighing_models]]
         return Prediction(
             bag.sample,
             self.classes,
@@ -214,14 +214,17 @@ class Classifier:
                 own = with_method(mil, method)
                 model = new_model(classes, own, device, settings["channels"])
                 models.append(_load_member(model, checkpoint.weights, number))
-            digest, votes = str(settings["detector_digest"]), settings.get("votes", ())
+            digest = str(settings["detector_digest"])
+            votes = tuple(float(vote) for vote in settings.get("votes", ()))
+            if len(votes) not in (0, len(models)):
+                raise ValueError(f"{len(votes)} votes of {len(models)} models")
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"{path} does not fit this version of napari-attmil or is damaged; train the "
                 "classifier again."
             ) from error
         known = checkpoint.provenance
-        return cls(tuple(models), classes, digest, features, certainty, known, tuple(votes))
+        return cls(tuple(models), classes, digest, features, certainty, known, votes)
 
     @property
     def model_votes(self) -> npt.NDArray[np.float64]:
@@ -230,8 +233,8 @@ class Classifier:
         return np.array(self.votes or [1 / count] * count)
 
     @property
-    def _weighing(self) -> int:
-        """How many of the models weigh single cells; all if none does."""
+    def weighing_models(self) -> int:
+        """How many of the models, the first ones, weigh single cells; all if none does."""
         by_type = [model.method.by_type for model in self.models]
         return by_type.count(False) or len(by_type)
 

@@ -54,8 +54,8 @@ def guess_diameter_px(images: Sequence[FloatArray]) -> float | None:
     for image in images:
         half, zoom = image, 1
         while min(half.shape) >= SMALLEST_SIDE_PX:
-            middle = _middle(half)
-            for radius, strength in zip(RADII_PX, _roundness(middle), strict=True):
+            roundness = _roundness(middle(half, LARGEST_SIDE_PX))
+            for radius, strength in zip(RADII_PX, roundness, strict=True):
                 diameter = 2 * radius * zoom
                 strengths[diameter] = strengths.get(diameter, 0.0) + strength
             half, zoom = _halved(half), 2 * zoom
@@ -100,9 +100,10 @@ def _counted(places: Floats, weight: Floats, shape: tuple[int, ...], radius: flo
     return np.asarray(pairs[:, 1:] + pairs[:, :-1])
 
 
-def _middle(image: FloatArray) -> FloatArray:
-    top, left = (max(0, (side - LARGEST_SIDE_PX) // 2) for side in image.shape)
-    return image[top : top + LARGEST_SIDE_PX, left : left + LARGEST_SIDE_PX]
+def middle(image: FloatArray, side: int) -> FloatArray:
+    """Return the image's middle, no larger than `side` pixels."""
+    top, left = (max(0, (length - side) // 2) for length in image.shape)
+    return image[top : top + side, left : left + side]
 
 
 def _halved(image: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.cells.boxes import FloatArray
-from napari_attmil.cells.radial_symmetry import guess_diameter_px
+from napari_attmil.cells.radial_symmetry import guess_diameter_px, middle
 
 DetectAt = Callable[[FloatArray, float], tuple[FloatArray, FloatArray]]
 """Takes a grey (Y, X) image and a scale; gives (n, 4) boxes in its own pixels and (n,) scores."""
@@ -144,7 +144,7 @@ def _look(
     side = round(WINDOW_DIAMETERS * guess_px)
     crowd, coverage, sizes = 0.0, 0.0, []
     for image in images:
-        window = _middle(image, side)
+        window = middle(image, side)
         xyxy, score = detect_at(window, shown_px / guess_px)
         area = np.prod(np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0), axis=1)
         # Far too small a scale shows the whole field as one blob: no cell fills its image.
@@ -159,9 +159,3 @@ def _look(
     found = np.concatenate(sizes)
     median = float(np.median(found)) if len(found) else guess_px
     return _Look(guess_px, median, crowd, coverage)
-
-
-def _middle(image: FloatArray, side: int) -> FloatArray:
-    """Return the image's middle, no larger than `side` pixels."""
-    top, left = (max(0, (length - side) // 2) for length in image.shape)
-    return image[top : top + side, left : left + side]
