@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional
 
 from napari_attmil.bags.attention_mil import AttentionMIL
-from napari_attmil.bags.convolution import TiledConv2d, are_tiles, packed, tiles_bytes
-from napari_attmil.device import Device
+from napari_attmil.bags.convolution import TiledConv2d, are_tiles, maps_bytes, packed, tiles_bytes
+from napari_attmil.device import Device, Precision
 from napari_attmil.presets import mil_preset
 
 
@@ -90,13 +90,33 @@ def test_in_bfloat16_the_ordinary_convolution_runs(layer: TiledConv2d) -> None:
         ({"embedding": "profile"}, "float32", False),
         ({"method": "mil-anomaly-sic"}, "float32", False),
         ({}, "bfloat16", False),
+        ({"method": "mil-anomaly-sic"}, "bfloat16", False),
     ],
 )
 def test_models_take_tiles_where_they_convolve_whole_maps_in_float32(
-    changes: dict[str, str], precision: str, takes: bool
+    changes: dict[str, str], precision: Precision, takes: bool
 ) -> None:
     settings = mil_preset("marrlab-code", **changes)
-    assert AttentionMIL(2, settings, Device("cpu", precision, ""), 16).has_fixed_part == takes
+    assert AttentionMIL(2, settings, Device("cpu", precision, ""), 16).takes_tiles == takes
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+def test_in_bfloat16_maps_made_before_give_exactly_what_the_features_give(
+    standardise: bool,
+) -> None:
+    settings = mil_preset(
+        "marrlab-code", embedding_size=8, attention_size=4, standardise=standardise
+    )
+    model = AttentionMIL(2, settings, Device("cpu", "bfloat16", ""), 16).eval()
+    model.set_standardisation(torch.full((16, 1, 1), 0.5), torch.full((16, 1, 1), 2.0))
+    assert model.has_fixed_part
+    fixed = model.fixed_part(maps().half())
+    assert fixed.nbytes == maps_bytes(5, 16, 14)
+    with torch.no_grad():
+        expected = model(maps().half(), [0, 2, 5])
+        of_fixed = model(packed([fixed[:2], fixed[2:]]), [0, 2, 5])
+    assert torch.equal(of_fixed.logits, expected.logits)
+    assert torch.equal(of_fixed.attention, expected.attention)
 
 
 def test_a_model_says_of_tiles_what_it_says_of_standardised_features() -> None:

@@ -138,7 +138,7 @@ class AttentionMIL(nn.Module):
         Parameters
         ----------
         features
-            (n, channels, s, s) of any float type, or prepared as `recipe` does it, or what
+            (n, channels, s, s) float16 or float32, or prepared as `recipe` does it, or what
             `fixed_part` makes of them.
         offsets
             (b + 1,) where each bag begins on the cell axis, then n; no bag is empty.
@@ -251,8 +251,13 @@ class AttentionMIL(nn.Module):
         """Whether `fixed_part` of the features may be given in their place, and is faster."""
         if self.anomaly is not None:
             return False  # It looks at the features themselves.
-        on_cpu = (self.device.name, self.device.precision) == ("cpu", "float32")
-        return self.components is not None or (on_cpu and self._tiled_layer is not None)
+        convolves_on_cpu = self.device.name == "cpu" and self._tiled_layer is not None
+        return self.components is not None or convolves_on_cpu
+
+    @property
+    def takes_tiles(self) -> bool:
+        """Whether the fixed part is the tiles of the first convolution."""
+        return self.has_fixed_part and self.components is None and not self._takes_bfloat16
 
     def fixed_part(self, features: Tensor) -> Tensor:
         """Return all of the embedding that can be computed before weights come in.
@@ -260,7 +265,8 @@ class AttentionMIL(nn.Module):
         Returns
         -------
         (n, components) float32
-            Or (n, 64, 4 * channels), the tiles of the first convolution.
+            Or (n, 64, 4 * channels) float32, the tiles of the first convolution; where it runs in
+            bfloat16, (n, channels, s, s) of that type, the maps as it takes them.
         """
         parts = torch.split(features, CELLS_AT_ONCE)
         return packed([self._fixed_part_of(part) for part in parts])
@@ -274,8 +280,11 @@ class AttentionMIL(nn.Module):
         if self.components is not None:
             reduced: Tensor = self.components(self.standardised(features))
             return reduced
+        standardised = self._standardised(features.float())
+        if self._takes_bfloat16:
+            return standardised.to(torch.bfloat16, memory_format=torch.channels_last)
         assert self._tiled_layer is not None  # has_fixed_part says so
-        return self._tiled_layer.tiles(self._standardised(features.float()))
+        return self._tiled_layer.tiles(standardised)
 
     def _new_components(self, channels: int) -> Components | None:
         if not (self.recipe.is_profile and self.settings.components):
@@ -289,26 +298,34 @@ class AttentionMIL(nn.Module):
         return channels * self.recipe.shape[0] if self.recipe.is_profile else channels
 
     @property
+    def _takes_bfloat16(self) -> bool:
+        return self.device.precision == "bfloat16"
+
+    @property
     def _tiled_layer(self) -> TiledConv2d | None:
         layers = self.convolutions.modules()
         return next((layer for layer in layers if isinstance(layer, TiledConv2d)), None)
 
     def _embed_part(self, features: Tensor) -> Tensor:
-        if features.ndim == 2 or are_tiles(features):
-            ready: Tensor = self.embedding(self.convolutions(features.to(self.device.torch())))
-            return ready
-        prepared = self.recipe.prepared(features.to(self.device.torch())).float()
+        features = features.to(self.device.torch())
+        if _is_fixed_part(features):
+            return self._embed_standardised(features)
+        prepared = self.recipe.prepared(features).float()
         standardised = self._standardised(prepared)
         if self.components is not None:
             standardised = self.components(standardised.flatten(1))[:, :, None, None]
-        with self.device.autocast():
-            convolved = self.convolutions(
-                standardised.contiguous(memory_format=torch.channels_last)
-            )
-        embeddings: Tensor = self.embedding(convolved.float())
+        embeddings = self._embed_standardised(
+            standardised.contiguous(memory_format=torch.channels_last)
+        )
         if self.anomaly is None:
             return embeddings
         return torch.cat([embeddings, self.anomaly(self.recipe.map_means(prepared))], dim=1)
+
+    def _embed_standardised(self, features: Tensor) -> Tensor:
+        with self.device.autocast():
+            convolved = self.convolutions(features)
+        embeddings: Tensor = self.embedding(convolved.float())
+        return embeddings
 
     def _standardised(self, prepared: Tensor) -> Tensor:
         if not self.settings.standardise:
@@ -325,6 +342,11 @@ class AttentionMIL(nn.Module):
         attention = self._attention(speaks_for, lengths)
         logits = sum_per_bag(contribution, lengths)
         return MILOutput(logits, speaks_for, attention, own, contribution)
+
+
+def _is_fixed_part(features: Tensor) -> bool:
+    """Return whether these come from `AttentionMIL.fixed_part`; features are float16 or float32."""
+    return features.ndim == 2 or are_tiles(features) or features.dtype == torch.bfloat16
 
 
 def bag_lengths(offsets: Sequence[int]) -> list[int]:

@@ -98,7 +98,8 @@ class MapDropout(nn.Dropout):
         if not self.training or self.p == 0 or input.device.type != "cpu":
             return super().forward(input)
         bits = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        kept = bits.view(torch.int16)[: input.numel()] >= round(self.p * 2**16) - 2**15
+        # In place, 0 or 1: with booleans, comparing and converting take six times as long.
+        kept = bits.view(torch.int16)[: input.numel()].ge_(round(self.p * 2**16) - 2**15)
         by_place = input.permute(0, 2, 3, 1)
         scale = kept.view(by_place.shape).to(input.dtype).div_(1 - self.p)
         return (by_place * scale).permute(0, 3, 1, 2)
@@ -122,6 +123,11 @@ def tiles_bytes(cells: int, channels: int, map_side: int) -> int:
     """Return how much memory the tiles of square maps take."""
     per_side = (map_side - KERNEL_SIDE + 1) // OUTPUT_SIDE
     return cells * channels * (per_side * TILE_SIDE) ** 2 * torch.float32.itemsize
+
+
+def maps_bytes(cells: int, channels: int, map_side: int) -> int:
+    """Return how much memory square maps take in bfloat16."""
+    return cells * channels * map_side**2 * torch.bfloat16.itemsize
 
 
 def _on_both_axes(matrix: Tensor, values: Tensor) -> Tensor:

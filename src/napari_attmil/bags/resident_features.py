@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_attmil.bags.attention_mil import CELLS_AT_ONCE
 from napari_attmil.bags.classifier import as_tensor
-from napari_attmil.bags.convolution import tiles_bytes
+from napari_attmil.bags.convolution import maps_bytes, tiles_bytes
 from napari_attmil.bags.embeddings import EMBEDDINGS
 
 if TYPE_CHECKING:
@@ -70,10 +70,11 @@ def fixed_part_if_it_fits(features: list[Tensor], model: AttentionMIL) -> list[T
     """Return what can be computed before the training, where it is faster and fits into memory."""
     if not model.has_fixed_part:
         return features
-    cells = sum(len(bag) for bag in features)
-    is_tiles = model.components is None
-    if is_tiles and tiles_bytes(cells, model.channels, features[0].shape[-1]) > RESIDENT_BYTES:
-        return features
+    if model.components is None:
+        cells, side = sum(len(bag) for bag in features), features[0].shape[-1]
+        size = tiles_bytes if model.takes_tiles else maps_bytes
+        if size(cells, model.channels, side) > RESIDENT_BYTES:
+            return features
     with torch.no_grad():
         return [model.fixed_part(bag.to(model.device.torch())) for bag in features]
 
