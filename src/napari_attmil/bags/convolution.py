@@ -1,29 +1,27 @@
 """The first convolution of the published embeddings, with a fifth of the multiplications.
 
 Some 95 % of the arithmetic of these embeddings is their first 3x3 convolution. Winograd's
-minimal filtering F(6x6, 3x3) (Lavin & Gray 2016) computes 6x6 of its outputs with 8x8
-multiplications a channel rather than 36x9, exactly but for rounding. Its transform of the input
-depends on the features alone, so that a training does it once and not in every epoch.
+transform of its input depends on the features alone, so that a training does it once and not in
+every epoch.
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-KERNEL_SIDE = 3
-OUTPUT_SIDE = 6
-"""Rows and columns of output that one tile gives."""
-TILE_SIDE = OUTPUT_SIDE + KERNEL_SIDE - 1
-POINTS = (0, 1, -1, 2, -2, 1 / 2, -1 / 2)
-"""Where the polynomials behind the method are evaluated beside infinity; small ones round least."""
+from napari_attmil.cells.winograd import (
+    KERNEL_SIDE,
+    OUTPUT_SIDE,
+    TILE_SIDE,
+    WinogradConv2d,
+    tiles_of,
+)
 
 
-class TiledConv2d(nn.Conv2d):
+class TiledConv2d(WinogradConv2d):
     """A 3x3 convolution of 14x14 maps without padding, which also takes their tiles.
 
     Its parameters are those of `torch.nn.Conv2d`. In float32 on a processor it multiplies tiles;
@@ -35,23 +33,8 @@ class TiledConv2d(nn.Conv2d):
         Channels C and K.
     """
 
-    bias: Tensor
-    input_transform: Tensor
-    kernel_transform: Tensor
-    output_transform: Tensor
-
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, KERNEL_SIDE)
-        # y = V_m^T ((V_r g) * (V_a^-T d)): the transpose of Toom and Cook's product of polynomials.
-        of_input = np.linalg.inv(_vandermonde(TILE_SIDE)).T
-        transforms = {
-            "input_transform": np.kron(of_input, of_input),
-            "kernel_transform": _vandermonde(KERNEL_SIDE),
-            "output_transform": _vandermonde(OUTPUT_SIDE).T,
-        }
-        for name, matrix in transforms.items():
-            tensor = torch.tensor(matrix, dtype=torch.float32)
-            self.register_buffer(name, tensor, persistent=False)
+        super().__init__(in_channels, out_channels)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002, nn.Conv2d calls it so
         """Return (n, K, 12, 12) of (n, C, 14, 14) maps, or of their tiles."""
@@ -66,25 +49,15 @@ class TiledConv2d(nn.Conv2d):
 
         In memory a place of all tiles follows the other: each place is one matrix product.
         """
-        patches = maps.unfold(2, TILE_SIDE, OUTPUT_SIDE).unfold(3, TILE_SIDE, OUTPUT_SIDE)
-        rows = patches.permute(0, 2, 3, 4, 5, 1).reshape(-1, TILE_SIDE**2, maps.shape[1])
-        by_place = (self.input_transform @ rows).transpose(0, 1).contiguous()
+        by_place = self.transformed(tiles_of(maps))
         return by_place.view(TILE_SIDE**2, len(maps), -1).transpose(0, 1)
 
     def _of_tiles(self, tiles: Tensor) -> Tensor:
-        cells, channels = len(tiles), self.out_channels
-        rows = tiles.transpose(0, 1).reshape(TILE_SIDE**2, -1, self.in_channels)
-        kernel = _on_both_axes(self.kernel_transform, self.weight.permute(2, 3, 1, 0))
-        kernel = kernel.view(TILE_SIDE**2, self.in_channels, channels)
-        products = torch.bmm(rows, kernel)
-        per_side = math.isqrt(rows.shape[1] // cells)
-        outputs = _on_both_axes(self.output_transform, products).view(
-            OUTPUT_SIDE, OUTPUT_SIDE, cells, per_side, per_side, channels
-        )
-        side = OUTPUT_SIDE * per_side
-        maps = outputs.permute(2, 3, 0, 4, 1, 5).reshape(cells, side, side, channels)
+        by_place = tiles.transpose(0, 1).reshape(TILE_SIDE**2, -1, self.in_channels)
+        per_side = math.isqrt(by_place.shape[1] // len(tiles))
+        maps = self.outputs(torch.bmm(by_place, self.kernels()), per_side, per_side)
         # Channels last, as the layers behind are.
-        return (maps + self.bias).permute(0, 3, 1, 2)
+        return maps.permute(0, 3, 1, 2)
 
 
 class MapDropout(nn.Dropout):
@@ -128,16 +101,3 @@ def tiles_bytes(cells: int, channels: int, map_side: int) -> int:
 def maps_bytes(cells: int, channels: int, map_side: int) -> int:
     """Return how much memory square maps take in bfloat16."""
     return cells * channels * map_side**2 * torch.bfloat16.itemsize
-
-
-def _on_both_axes(matrix: Tensor, values: Tensor) -> Tensor:
-    """Return the (p * p, ...) of a (p, q) matrix times each axis of (q * q, ...) or (q, q, ...)."""
-    side = matrix.shape[1]
-    rows = (matrix @ values.reshape(side, -1)).view(len(matrix), side, -1)
-    return (matrix @ rows).view(len(matrix) ** 2, -1)
-
-
-def _vandermonde(columns: int) -> npt.NDArray[np.float64]:
-    """Return (8, columns) the powers of the points; at infinity only the highest counts."""
-    powers = np.vander(np.array(POINTS, dtype=float), columns, increasing=True)
-    return np.vstack([powers, np.eye(columns)[-1]])

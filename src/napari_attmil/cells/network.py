@@ -21,6 +21,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from napari_attmil.cells.roi_pooling import RoIAlign
+from napari_attmil.cells.winograd import with_quick_convolutions
 from napari_attmil.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class CellRCNN(nn.Module):
         self.backbone.body.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
         self.rpn = _proposal_network()
         self.roi_heads = _roi_heads(architecture.box_head_size)
+        with_quick_convolutions(self)
 
     def features(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the pyramid of (b, 1, h, w) images: level name -> (b, 256, h', w')."""
