@@ -180,13 +180,12 @@ def time_edits(explorer: Any, figures: Figures) -> None:
 def time_cohort(explorer: Any, images: int, folder: Path, figures: Figures) -> None:
     """Time the gallery of a cohort with as many cells."""
     from napari_attmil.exploration import WHOLE_COHORT
-    from napari_attmil.session import sample_key
 
     context, rng = explorer.context, np.random.default_rng(1)
     cohort = write_cohort(folder, images // IMAGES_PER_SAMPLE)
     context.image_choice.use_cohort(cohort)
     for sample in cohort.samples:
-        fill(context.session, rng, sample_key(sample.name))
+        fill(context.session, rng, context.session.key_of(sample.name))
     context.image_choice.show_sample(cohort.samples[1].name)
     explorer.show_tab(explorer.gallery)
     exploration = context.exploration

@@ -101,7 +101,6 @@ def write_study(folder: Path, images: int) -> Any:
 def fill(session: Any, cohort: Any, boxes_per_image: int) -> None:
     """Give every image boxes of a detector, in memory only: writing is measured elsewhere."""
     from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.session import sample_key
 
     rng = np.random.default_rng(1)
     session.open_cohort(cohort)
@@ -110,7 +109,7 @@ def fill(session: Any, cohort: Any, boxes_per_image: int) -> None:
         corners = np.concatenate([low, low + 30], axis=1)
         score = rng.uniform(0.5, 1, boxes_per_image)
         found = Boxes.from_detections(np.zeros(boxes_per_image), corners, score)
-        session.merge(found, key=sample_key(sample.name))
+        session.merge(found, key=session.key_of(sample.name))
     session.show(None)
 
 

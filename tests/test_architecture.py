@@ -23,6 +23,7 @@ PACKAGE = Path(napari_attmil.__file__).parent
 ROOMS = ["images", "cells", "bags", "explore"]
 ROOMS += [
     "sample_state",
+    "kept_records",
     "loaded_classifier",
     "session",
     "review_queue",
@@ -42,7 +43,15 @@ SCREEN = {"qtpy", "napari", "superqt", "magicgui", "pyqtgraph", "vispy"}
 BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 
 # What opens before a stage runs, and so without torch. A room stands for all modules in it.
-WITHOUT_TORCH = {"images", "explore", "sample_state", "session", "exploration", "widgets"}
+WITHOUT_TORCH = {
+    "images",
+    "explore",
+    "sample_state",
+    "kept_records",
+    "session",
+    "exploration",
+    "widgets",
+}
 WITHOUT_TORCH |= {"review_queue"}
 WITHOUT_TORCH |= {"terminal", "demo", "cli"}
 WITHOUT_TORCH |= {*SERVANTS} | {

@@ -14,7 +14,7 @@ from napari_attmil.explore.cell_rows import ordered
 from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.explore.colours import MODEL_COLOUR
 from napari_attmil.images.cohort import Cohort, Sample
-from napari_attmil.session import Session, sample_key
+from napari_attmil.session import Session
 
 SAMPLES = (
     Sample("h", "anna", "healthy", ()),
@@ -42,7 +42,7 @@ def session():
     session = Session()
     session.open_cohort(Cohort(SAMPLES, Path()))
     for sample in SAMPLES[:2]:
-        session.merge(boxes(), key=sample_key(sample.name))
+        session.merge(boxes(), key=session.key_of(sample.name))
     session.show(SAMPLES[1])
     return session
 
@@ -104,7 +104,7 @@ def test_only_the_tables_of_samples_that_changed_are_made_anew(session, explorat
     session.undo()
     session.show(SAMPLES[0])
     pd.testing.assert_frame_equal(exploration.table, before)
-    assert made == [sample_key("s")] * 2
+    assert made == [session.key_of("s")] * 2
     session.set_prediction(prediction([0.1, 0.3, 0.6]), session.boxes)
     assert exploration.table["attention"].notna().sum() == 3
     exploration.set_blind(True)
@@ -217,6 +217,6 @@ def test_another_cohort_forgets_scope_and_measures(session, exploration):
     exploration.set_scope("sickle")
     exploration.add_measured(session.key, session.boxes, pd.DataFrame({"a": [1.0, 2, 3]}))
     session.open_cohort(Cohort(SAMPLES, Path()))
-    session.merge(boxes(), key=sample_key("s"))
+    session.merge(boxes(), key=session.key_of("s"))
     session.show(SAMPLES[1])
     assert exploration.scope == "" and "a" not in exploration.sample_table

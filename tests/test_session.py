@@ -15,7 +15,7 @@ from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.loaded_classifier import LoadedClassifier
-from napari_attmil.session import Session, sample_key
+from napari_attmil.session import Session
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def test_each_sample_keeps_its_own_boxes(session):
 def test_detection_that_ends_after_the_sample_changed_goes_where_it_belongs(session):
     session.show(sample("b"))
     heard = listen(session.boxes_changed)
-    session.merge(DETECTED[:1], key=sample_key("a"))
+    session.merge(DETECTED[:1], key=session.key_of("a"))
     assert heard == [] and len(session.boxes) == 0
     session.show(sample("a"))
     assert len(session.boxes) == 1
@@ -315,7 +315,7 @@ def test_a_file_that_cannot_be_read_is_told_and_never_written_over(tmp_path: Pat
     session.open_cohort(cohort, file)
     session.show(cohort.samples[0])
     session.add(0, [0, 0, 9, 9])
-    assert len(told) == 1
+    assert told and len(set(told)) == 1
     assert file.path.read_text().startswith("somebody's notes")
 
 

@@ -25,7 +25,7 @@ from napari_attmil.cell_columns import (
 from napari_attmil.explore.cell_rows import Condition, Rows, parse_conditions, rows_that_meet
 from napari_attmil.explore.colouring import Colouring, Distribution, Spread
 from napari_attmil.explore.colours import ACCEPTED_COLOUR, MODEL_COLOUR, PERSON_COLOUR
-from napari_attmil.session import sample_key
+from napari_attmil.session import SAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -181,7 +181,7 @@ class Exploration:
     def _cells_of(self, samples: Iterable[Sample]) -> pd.DataFrame:
         states = self._session.states_of_samples()
         parts = [
-            self._table_of(sample_key(sample.name), sample, states[sample.name])
+            self._table_of(self._session.key_of(sample.name), sample, states[sample.name])
             for sample in samples
             if sample.name in states and len(states[sample.name].boxes)
         ]
@@ -307,7 +307,7 @@ class Exploration:
     # --- inside -----------------------------------------------------------------------------
 
     def _on_cohort(self) -> None:
-        self._measured = {k: v for k, v in self._measured.items() if not k.startswith("sample:")}
+        self._measured = {k: v for k, v in self._measured.items() if not k.startswith(SAMPLE)}
         self._made.clear()
         self._scope, self._conditions = "", ()
         self.forget_tables()

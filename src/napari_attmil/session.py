@@ -22,7 +22,7 @@ from napari_attmil.cells.corrections import (
     with_corrections,
 )
 from napari_attmil.cells.following import count_in_words, follow_shown
-from napari_attmil.sample_state import SampleRecord, SampleState
+from napari_attmil.kept_records import KeptRecords
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ if TYPE_CHECKING:
     from napari_attmil.bags.prediction import Prediction
     from napari_attmil.images.cohort import Cohort, Sample
     from napari_attmil.loaded_classifier import LoadedClassifier
-    from napari_attmil.sample_state import AnnotationsOnDisk
+    from napari_attmil.sample_state import AnnotationsOnDisk, SampleRecord, SampleState
+
+SAMPLE = "sample "
+"""The keys of a cohort's samples begin so."""
+NOT_SAVED = (
+    "Changes of this study's boxes are in memory only, and would be lost: choose Save now once the "
+    "disk can be written again, or export them (CSV), before another study is opened."
+)
 
 
 class Session:
@@ -62,8 +69,8 @@ class Session:
         self._cohort: Cohort | None = None
         self._sample: Sample | None = None
         self._key = ""
-        self._records: dict[str, SampleRecord] = {}
-        self._nothing = SampleRecord()
+        self._records = KeptRecords(self.not_kept.emit)
+        self._openings = 0
         self._selection: tuple[int, ...] = ()
         self._classifier: LoadedClassifier | None = None
 
@@ -74,7 +81,9 @@ class Session:
         """The open cohort."""
         return self._cohort
 
-    def open_cohort(self, cohort: Cohort, kept_in: AnnotationsOnDisk | None = None) -> None:
+    def open_cohort(
+        self, cohort: Cohort, kept_in: AnnotationsOnDisk | None = None, discard: bool = False
+    ) -> None:
         """Use another cohort; samples of the former one are forgotten, the shown one closed.
 
         Parameters
@@ -83,15 +92,38 @@ class Session:
             The cohort.
         kept_in
             Where its boxes are read from, and written to with every change.
+        discard
+            Whether changes of the former cohort that are not on the disk may be lost.
+
+        Raises
+        ------
+        UserError
+            If there are such changes and they may not; the former cohort stays open.
         """
         self.keep_pending()
-        for key in [key for key in self._records if key.startswith(sample_key(""))]:
-            del self._records[key]
+        if not discard and self._records.has_unsaved(self._of_cohort):
+            raise UserError(NOT_SAVED)
+        self._records.forget(self._of_cohort)
+        self._openings += 1
         self._cohort = cohort
         self.show(None)
         if kept_in is not None:
-            self._keep({sample_key(sample.name): sample for sample in cohort.samples}, kept_in)
+            samples = {self.key_of(sample.name): sample for sample in cohort.samples}
+            self._records.keep(samples, kept_in)
         self.cohort_changed.emit()
+
+    def key_of(self, name: str) -> str:
+        """Return the session's key of a sample of the open cohort.
+
+        It is that of no sample of another cohort, also if the two have the same name: what was
+        begun for a former cohort never reaches this one.
+        """
+        return f"{self._of_cohort}{name}"
+
+    @property
+    def shows_cohort(self) -> bool:
+        """Whether the sample shown is one of the open cohort."""
+        return self._key.startswith(self._of_cohort)
 
     @property
     def sample(self) -> Sample | None:
@@ -115,9 +147,9 @@ class Session:
         """
         self.keep_pending()
         former, self._sample = self._key, sample
-        self._key = "" if sample is None else key or sample_key(sample.name)
+        self._key = "" if sample is None else key or self.key_of(sample.name)
         if self._key:
-            self._know(self._key)
+            self._records.know(self._key)
         if self._key != former:
             self._selection = ()
         self.sample_changed.emit()
@@ -128,21 +160,23 @@ class Session:
 
     def keep(self, sample: Sample, kept_in: AnnotationsOnDisk, key: str) -> None:
         """Take over what was kept of a sample, and keep every change from now on."""
-        self._keep({key: sample}, kept_in)
+        # What was changed before the disk could be read must not be replaced by what it holds.
+        if not self._records.has_unsaved(key) and self._records.keep({key: sample}, kept_in):
+            self._tell(key)
 
     def keep_pending(self) -> None:
-        """Write what could not be written yet, as long as the disk was full; say if it still is."""
-        for file in self._files():
-            self._try(file.retry)
+        """Read and write what the disk refused; say if it still does."""
+        for key in self._records.retry():
+            self._tell(key)
 
     @property
     def has_pending(self) -> bool:
-        """Whether there are changes that could not be written yet."""
-        return any(file.has_pending for file in self._files())
+        """Whether there is something that could not be read or written yet."""
+        return self._records.has_pending
 
     def is_kept(self, key: str) -> bool:
         """Return whether changes of a sample's boxes are written to disk."""
-        return key in self._records and self._records[key].is_kept
+        return self._records[key].is_kept
 
     # --- boxes ------------------------------------------------------------------------------
 
@@ -158,17 +192,11 @@ class Session:
 
     def states_of_samples(self) -> Mapping[str, SampleState]:
         """Return what is known of the cohort's samples that were worked on, by sample name."""
-        prefix = sample_key("")
-        return {
-            key.removeprefix(prefix): record.state
-            for key, record in self._records.items()
-            if key.startswith(prefix) and record.state.is_worked_on
-        }
+        return self._records.states(self._of_cohort)
 
     def is_searched(self, key: str) -> bool:
         """Return whether the detector has seen all images of a sample."""
-        record = self._records.get(key, SampleRecord())
-        return record.state.searched.issuperset(self._images_of(key))
+        return self._records[key].state.searched.issuperset(self._images_of(key))
 
     def add(self, image_index: int, xyxy: npt.ArrayLike) -> int:
         """Add a person's box and return its id."""
@@ -239,14 +267,17 @@ class Session:
         images
             The images it has seen; all by default. Boxes of the others stay as they are.
         key
-            The sample it belongs to, if another one may be shown by now.
+            The sample it belongs to, if another one may be shown by now; one of a former cohort
+            is passed over.
         made_by
             The detector's digest.
         """
         key = self._key if key is None else key
+        if self._is_of_former_cohort(key):
+            return
         if key:
-            self._know(key)
-        record = self._records.get(key, self._nothing)
+            self._records.know(key)
+        record = self._records[key]
         now = record.state.annotations(record.next_id)
         seen = frozenset(self._images_of(key) if images is None else np.asarray(images).tolist())
         self._edit(
@@ -333,7 +364,7 @@ class Session:
         former = self._classifier
         self._classifier = classifier
         if former is None or classifier is None or former.model is not classifier.model:
-            for record in self._records.values():
+            for _, record in self._records.items():
                 record.state = replace(record.state, prediction=None)
             self.prediction_changed.emit()
         self.classifier_changed.emit()
@@ -369,40 +400,27 @@ class Session:
 
     @property
     def _record(self) -> SampleRecord:
-        return self._records.get(self._key, self._nothing)
+        return self._records[self._key]
+
+    @property
+    def _of_cohort(self) -> str:
+        return f"{SAMPLE}{self._openings}:"
+
+    def _is_of_former_cohort(self, key: str) -> bool:
+        return key.startswith(SAMPLE) and not key.startswith(self._of_cohort)
 
     @property
     def _with_history(self) -> SampleRecord:
         """The shown sample's record, its earlier edits read; it is told if they cannot be."""
-        self._try(self._record.read_history)
+        self._records.attempt(self._record.read_history)
         return self._record
-
-    def _know(self, key: str) -> None:
-        self._records.setdefault(key, SampleRecord())
 
     def _images_of(self, key: str) -> range:
         """Return the images of the shown sample, or of another one of the cohort."""
         samples = () if self._cohort is None else self._cohort.samples
-        of_cohort = next((one for one in samples if sample_key(one.name) == key), None)
+        of_cohort = next((one for one in samples if self.key_of(one.name) == key), None)
         sample = self._sample if key == self._key else of_cohort
         return range(0 if sample is None else len(sample))
-
-    def _keep(self, samples: Mapping[str, Sample], kept_in: AnnotationsOnDisk) -> None:
-        """Keep several samples, by key."""
-        try:
-            known = kept_in.read_all(list(samples.values()))
-        except UserError as error:
-            self.not_kept.emit(str(error))
-            return
-        for key, sample in samples.items():
-            self._know(key)
-            self._records[key].keep(sample, kept_in, known.get(sample.name))
-            self._tell(key)
-        self._try(kept_in.claim)
-
-    def _files(self) -> list[AnnotationsOnDisk]:
-        files = {id(r.kept_in): r.kept_in for r in self._records.values() if r.kept_in is not None}
-        return list(files.values())
 
     def _edit(self, title: str, key: str | None = None, made_by: str = "", **changes: Any) -> None:
         key = self._key if key is None else key
@@ -413,25 +431,13 @@ class Session:
     def _change(self, key: str, change: Callable[[], None]) -> None:
         """Change a sample's record, and tell whom it concerns."""
         reviewed = self.reviewed
-        self._try(change)
+        self._records.attempt(change)
         self._tell(key)
         if self.reviewed != reviewed:
             self.reviewed_changed.emit()
-
-    def _try(self, function: Callable[[], None]) -> None:
-        """Do something with the disk, and tell if it fails."""
-        try:
-            function()
-        except UserError as error:
-            self.not_kept.emit(str(error))
 
     def _tell(self, key: str) -> None:
         if key != self._key:
             return
         self.boxes_changed.emit()
         self.select(self._selection)
-
-
-def sample_key(name: str) -> str:
-    """Return the session's key of a cohort's sample."""
-    return f"sample:{name}"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -183,3 +185,26 @@ def test_a_full_memory_halves_the_batch_and_loses_no_image(
     singly = shipped.detect([field.image] * 4, DetectionSettings(cell_diameter_px=50))
     assert len(singly) == len(whole)
     assert np.unique(singly.image_index).tolist() == [0, 1, 2, 3]
+
+
+def test_panels_that_detect_at_once_each_get_their_own_thresholds(
+    shipped: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, used = shipped._network, []
+
+    def detect(images: Any, sizes: Any) -> list[dict[str, torch.Tensor]]:
+        before = network.roi_heads.score_thresh
+        time.sleep(0.02)
+        used.append((before, network.roi_heads.score_thresh))
+        return [{"boxes": torch.zeros(0, 4), "scores": torch.zeros(0)} for _ in sizes]
+
+    monkeypatch.setattr(network, "detect", detect)
+    settings = [
+        DetectionSettings(min_score=score, cell_diameter_px=40) for score in (0.1, 0.5, 0.9)
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        list(
+            pool.map(lambda one: shipped.detect([np.zeros((64, 64), np.uint8)] * 3, one), settings)
+        )
+    assert all(before == after for before, after in used)
+    assert {before for before, _ in used} == {0.1, 0.5, 0.9}

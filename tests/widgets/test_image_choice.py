@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,12 @@ import pytest
 from napari.layers import Image
 from skimage.io import imsave
 
+from napari_attmil.cells import connection
 from napari_attmil.cells.project import AnnotationFile
+from napari_attmil.images.cohort import Cohort
+from napari_attmil.images.reading import open_sample
+from napari_attmil.widgets import image_choice
+from napari_attmil.widgets.contributions import folder_reader
 from napari_attmil.widgets.images_step import MORE_AXES
 
 
@@ -103,3 +109,66 @@ def test_layer_of_four_axes_alone_says_what_to_do_with_it(panel, viewer):
     viewer.layers.clear()
     viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie")
     assert panel.images_step._info.text() == MORE_AXES
+
+
+def test_layers_of_one_file_keep_their_own_boxes(panel, viewer, open_file):
+    session, choice = panel.context.session, panel.context.image_choice
+    viewer.layers.clear()
+    first = open_file("a")
+    session.add(0, [1, 2, 9, 8])
+    second = open_file("a")
+    choice.choose(second)
+    assert len(session.boxes) == 0 and not session.is_kept(session.key)
+    choice.choose(first)
+    assert len(session.boxes) == 1 and session.is_kept(session.key)
+
+
+def test_boxes_of_a_folder_s_images_stay_with_them_when_another_image_comes(
+    panel, viewer, open_file, tmp_path
+):
+    folder, session = tmp_path / "images", panel.context.session
+    folder.mkdir()
+
+    def open_folder():
+        viewer.layers.clear()
+        ((data, settings, _),) = folder_reader(str(folder))(str(folder))
+        viewer.add_image(data, **settings)
+        panel.context.image_choice.choose(viewer.layers[0])
+
+    for name in "bc":
+        imsave(folder / f"{name}.png", grey(), check_contrast=False)
+    open_folder()
+    frames = [frame.path.name for frame in session.sample.frames]
+    assert frames == ["b.png", "c.png"]
+    session.keep(session.sample, AnnotationFile.of_user(), session.key)
+    session.add(0, [1, 2, 9, 8])
+    imsave(folder / "a.png", grey(), check_contrast=False)
+    open_folder()
+    kept = AnnotationFile.of_user().read(session.sample)
+    assert kept.boxes.image_index.tolist() == [1]
+
+
+@pytest.mark.parametrize("loses", [True, False])
+def test_a_person_is_asked_before_changes_are_lost(panel, tmp_path, monkeypatch, loses):
+    session, choice, asked = panel.context.session, panel.context.image_choice, []
+    cohorts = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        imsave(tmp_path / name / "a.png", grey(), check_contrast=False)
+        cohorts.append(Cohort((open_sample(tmp_path / name / "a.png"),), tmp_path / name))
+
+    def answer(why_not):
+        asked.append(why_not)
+        return loses
+
+    monkeypatch.setattr(image_choice, "asked_to_lose", answer)
+    choice.use_cohort(cohorts[0])
+    monkeypatch.setattr(connection, "open_for_writing", on_full_disk)
+    session.add(0, [1, 2, 9, 8])
+    choice.use_cohort(cohorts[1])
+    assert len(asked) == 1 and "memory only" in asked[0]
+    assert session.cohort is cohorts[loses]
+
+
+def on_full_disk(path):
+    raise sqlite3.OperationalError("database or disk is full")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,6 +127,7 @@ class Detector:
         self.provenance = dict(provenance or {})
         network = network.to(device.torch()).eval()
         self._network = network.to(memory_format=torch.channels_last)
+        self._in_use = Lock()
 
     @classmethod
     def load(cls, path: Path | None = None, device: Device | None = None) -> Detector:
@@ -299,16 +301,12 @@ class Detector:
         settings: DetectionSettings,
         proposal_overlap: float = PROPOSAL_OVERLAP,
     ) -> list[Found]:
-        self._network.rpn.nms_thresh = proposal_overlap
-        # What the first stage holds for far less likely than asked is not looked at again.
-        self._network.rpn.score_thresh = PROPOSAL_SHARE * settings.min_score
-        heads = self._network.roi_heads
-        heads.score_thresh = settings.min_score
-        heads.nms_thresh = settings.max_overlap
-        heads.detections_per_img = settings.max_cells_per_image
         sizes = [(int(item.grey.shape[0]), int(item.grey.shape[1])) for item in batch]
-        with torch.inference_mode(), self.device.autocast():
-            found = self._network.detect(self._on_device(batch), sizes)
+        images = self._on_device(batch)
+        # Several panels detect at once with one detector, each by settings of its own.
+        with self._in_use, torch.inference_mode(), self.device.autocast():
+            self._apply(settings, proposal_overlap)
+            found = self._network.detect(images, sizes)
         return [
             (
                 (cells["boxes"].float().cpu().numpy() / item.scales).astype(np.float32),
@@ -316,6 +314,16 @@ class Detector:
             )
             for item, cells in zip(batch, found, strict=True)
         ]
+
+    def _apply(self, settings: DetectionSettings, proposal_overlap: float) -> None:
+        """Let the network find cells by these settings."""
+        proposals, heads = self._network.rpn, self._network.roi_heads
+        proposals.nms_thresh = proposal_overlap
+        # What the first stage holds for far less likely than asked is not looked at again.
+        proposals.score_thresh = PROPOSAL_SHARE * settings.min_score
+        heads.score_thresh = settings.min_score
+        heads.nms_thresh = settings.max_overlap
+        heads.detections_per_img = settings.max_cells_per_image
 
 
 def boxes_of_frames(frames: Sequence[DetectionProgress]) -> Boxes:

@@ -315,7 +315,7 @@ class AnnotationFile:
                 raise UserError(
                     f"Another window or program has changed the boxes of sample {name!r} since it "
                     "was opened here, so yours were not written over them: export yours (CSV), "
-                    "then open the sample again."
+                    "then open the study again, or napari for images that belong to none."
                 )
             for pending in self._pending[key]:
                 pending(connection)

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.candidates import candidate_settings
+from napari_attmil.settings import UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.workers import TaskRunner
@@ -74,12 +75,16 @@ class CellCandidates(QObject):
         if self._runner.busy:
             self._soon()
             return
-        settings = candidate_settings(self._context.detection_settings)
+        try:
+            settings = candidate_settings(self._context.detection_settings)
+            settings = settings.in_pixels(sample.pixel_size_um)
+        except UserError:
+            return  # What the person is told when cells are detected; a box is drawn without.
         self._runner.start(
             tasks.detect_cells,
             images,
             [self._context.cells.current_image_index()],
-            settings.in_pixels(sample.pixel_size_um),
+            settings,
             self._context.device_name,
             self._context.detector_path,
             on_done=lambda detection: self._keep(what, detection.boxes),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from napari_attmil.session import sample_key
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tasks import CellsAtHand
 
@@ -16,7 +15,7 @@ def cells_in_scope(context: PanelContext) -> list[CellsAtHand]:
         return [CellsAtHand(session.key, session.sample, session.boxes, context.images)]
     states = session.states_of_samples()
     return [
-        CellsAtHand(sample_key(sample.name), sample, states[sample.name].boxes)
+        CellsAtHand(session.key_of(sample.name), sample, states[sample.name].boxes)
         for sample in exploration.samples
         if sample.name in states and len(states[sample.name].boxes)
     ]

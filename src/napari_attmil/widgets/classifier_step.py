@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
 
 from napari_attmil.loaded_classifier import LoadedClassifier
 from napari_attmil.presets import Preset, ensemble_preset, mil_preset
-from napari_attmil.session import sample_key
 from napari_attmil.settings import EnsembleSettings, MILSettings, UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
@@ -224,7 +223,7 @@ class ClassifierStep(QWidget):
         """Keep the cells that were found on the way, unless the person has seen to them."""
         session = self._context.session
         if bag.boxes is not None and bag.sample not in session.states_of_samples():
-            session.merge(bag.boxes, key=sample_key(bag.sample))
+            session.merge(bag.boxes, key=session.key_of(bag.sample))
 
     def _take_over(self, classifier: LoadedClassifier | None) -> None:
         if classifier is None:

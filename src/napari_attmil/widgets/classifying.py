@@ -24,7 +24,7 @@ def classify_shown(context: PanelContext, progress: ProgressRow) -> None:
     session = context.session
     if context.images is None or session.sample is None or session.classifier is None:
         return
-    key, is_on_disk = session.key, session.key.startswith("sample:")
+    key = session.key
     progress.begin("Loading the detector")
 
     def take_over(outcome: tasks.Classification | None) -> None:
@@ -38,7 +38,7 @@ def classify_shown(context: PanelContext, progress: ProgressRow) -> None:
         session.boxes,
         session.classifier.model,
         context.device_name,
-        session.cohort if is_on_disk else None,
+        session.cohort if session.shows_cohort else None,
         on_done=take_over,
         on_progress=progress.setValue,
         on_end=progress.hide,

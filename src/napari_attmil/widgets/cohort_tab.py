@@ -25,8 +25,8 @@ from napari_attmil.exploration import WHOLE_COHORT
 from napari_attmil.explore.class_curves import class_curves_of, curve_points
 from napari_attmil.explore.figures import CurveKind, class_curves
 from napari_attmil.explore.sample_table import WRONG, confusion, sample_table
+from napari_attmil.images.cohort import Cohort
 from napari_attmil.sample_state import SampleState
-from napari_attmil.session import sample_key
 from napari_attmil.settings import CAUTION
 from napari_attmil.widgets import explorer_tasks
 from napari_attmil.widgets.cell_model import TableModel
@@ -140,12 +140,13 @@ class CohortTab(ExplorerTab):
     def classify(self) -> None:
         """Classify the samples that need it, off the main thread."""
         session = self._context.session
-        if session.cohort is None or session.classifier is None:
+        cohort = session.cohort
+        if cohort is None or session.classifier is None:
             return
         states = session.states_of_samples()
         wanted = [
             sample
-            for sample in session.cohort.samples
+            for sample in cohort.samples
             if (state := states.get(sample.name, SampleState())).prediction is None
             or state.is_stale
         ]
@@ -153,13 +154,13 @@ class CohortTab(ExplorerTab):
         classifier = session.classifier
         self._runner.start(
             explorer_tasks.classify_cohort,
-            replace(session.cohort, samples=tuple(wanted)),
+            replace(cohort, samples=tuple(wanted)),
             states,
             classifier.model,
             self._context.detection_settings,
             self._context.device_name,
             on_done=lambda _: self._context.exploration.set_scope(WHOLE_COHORT),
-            on_progress=lambda progress: self._on_progress(progress, classifier),
+            on_progress=lambda progress: self._on_progress(progress, classifier, cohort),
             on_end=self._progress.hide,
         )
 
@@ -198,12 +199,12 @@ class CohortTab(ExplorerTab):
             else:
                 view.clear()
 
-    def _on_progress(self, progress: Progress, classifier: object) -> None:
+    def _on_progress(self, progress: Progress, classifier: object, cohort: Cohort) -> None:
         self._progress.setValue(progress)
         done, session = progress.detail, self._context.session
-        if done is None or session.classifier is not classifier:
+        if done is None or session.classifier is not classifier or session.cohort is not cohort:
             return
-        key = sample_key(done.name)
+        key = session.key_of(done.name)
         if not session.is_searched(key):
             session.merge(done.boxes, key=key)
         session.set_prediction(done.prediction, done.boxes, key)

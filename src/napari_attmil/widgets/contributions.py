@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_attmil.images.simulation import ClassName
 from napari_attmil.settings import UserError
-from napari_attmil.widgets.image_layers import AXIS_LABELS, sample_layer_data
+from napari_attmil.widgets.image_layers import AXIS_LABELS, SAMPLE_OF_FILES, sample_layer_data
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -87,5 +87,6 @@ def _read_folder(path: str | list[str]) -> list[LayerData]:
 
     if not isinstance(path, str):
         raise UserError(f"{len(path)} paths were given; open one folder at a time.")
-    data, settings = sample_layer_data(open_sample(path))
-    return [(data, settings, "image")]
+    sample = open_sample(path)
+    data, settings = sample_layer_data(sample)
+    return [(data, {**settings, "metadata": {SAMPLE_OF_FILES: sample}}, "image")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort, Sample
-from napari_attmil.session import Session, sample_key
+from napari_attmil.session import Session
 from napari_attmil.settings import UserError
 from napari_attmil.widgets.image_layers import (
     LayerImages,
@@ -21,7 +21,7 @@ from napari_attmil.widgets.image_layers import (
     sample_of_layer,
 )
 from napari_attmil.widgets.layers import CellsLayer
-from napari_attmil.widgets.workers import tell_error
+from napari_attmil.widgets.workers import asked_to_lose, tell_error
 
 SAMPLE_NAME = "napari-attmil sample"
 """Key of an image layer's metadata: which sample of the cohort it shows."""
@@ -50,6 +50,7 @@ class ImageChoice(QObject):
         self._viewer, self._session, self._cells = viewer, session, cells
         self._layers: list[Any] = []
         self._chosen: Any = None
+        self._first_layers: dict[str, Hashable] = {}
         self._images: Sequence[npt.NDArray[Any]] | None = None
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
@@ -102,13 +103,22 @@ class ImageChoice(QObject):
         self._set_images(images)
 
     def use_cohort(self, cohort: Cohort) -> None:
-        """Work on another cohort and show its first sample."""
-        self._session.open_cohort(cohort, AnnotationFile.beside(cohort.folder))
+        """Work on another cohort and show its first sample.
+
+        A person is asked before changes that are not on the disk are lost.
+        """
+        file = AnnotationFile.beside(cohort.folder)
+        try:
+            self._session.open_cohort(cohort, file)
+        except UserError as error:
+            if not asked_to_lose(str(error)):
+                return
+            self._session.open_cohort(cohort, file, discard=True)
         self.show_sample(cohort.samples[0].name)
 
     def show_sample(self, name: str, image_index: int = 0) -> None:
         """Show an image of a sample of the cohort, in place of the former sample's layer."""
-        if self._session.key == sample_key(name) and self._chosen is not None:
+        if self._session.key == self._session.key_of(name) and self._chosen is not None:
             self._turn_to(image_index)
             return
         cohort = self._session.cohort
@@ -119,6 +129,10 @@ class ImageChoice(QObject):
             data, settings = sample_layer_data(sample)
         except UserError as error:
             tell_error(error)
+            if self._session.sample is None:
+                # What is on the screen is of a cohort that was open before.
+                self._chosen = None
+                self._set_images(None)
             self.layers_changed.emit()
             return
         former = [layer for layer in self._layers if SAMPLE_NAME in layer.metadata]
@@ -184,14 +198,16 @@ class ImageChoice(QObject):
         """Return a key under which the boxes of a file's layer are found when it is reopened."""
         sample = self._sample_of(layer)
         if sample is not None:
-            return sample_key(sample.name)
+            return self._session.key_of(sample.name)
         path = getattr(layer.source, "path", None)
-        twins = [
-            other
-            for other in self._layers
-            if path and getattr(other.source, "path", None) == path and other != layer
-        ]
-        return f"file:{path}" if path and not twins else f"layer:{layer.unique_id}"
+        is_first = path and self._first_of(path, layer) == layer.unique_id
+        return f"file:{path}" if is_first else f"layer:{layer.unique_id}"
+
+    def _first_of(self, path: str, layer: Any) -> Hashable:
+        """Return the id of the layer that the boxes of a file belong to: that opened first."""
+        if self._first_layers.get(path) not in {other.unique_id for other in self._layers}:
+            self._first_layers[path] = layer.unique_id
+        return self._first_layers[path]
 
     def _listen_to(self, layers: Sequence[Any]) -> None:
         for layer in self._layers:

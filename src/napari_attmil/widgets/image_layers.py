@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.settings import UserError
 
 AXIS_LABELS = ("image", "y", "x")
+SAMPLE_OF_FILES = "napari-attmil images"
+"""Key of an image layer's metadata: the sample whose files it was made of."""
 _HIDING = ("translucent", "translucent_no_depth", "opaque")
 """Ways of blending that leave nothing to be seen of what lies below."""
 
@@ -88,15 +91,18 @@ def _hides(upper: Any, lower: Any) -> bool:
 
 
 def sample_of_layer(layer: Any) -> Sample:
-    """Return a sample that names the images of a layer of the viewer."""
+    """Return a sample that names the images of a layer of the viewer, by their files if known."""
+    images = LayerImages(layer)
+    of_files = layer.metadata.get(SAMPLE_OF_FILES)
+    if of_files is not None and len(of_files) == len(images):
+        return replace(of_files, pixel_size_um=layer_pixel_size_um(layer))
     source = getattr(layer.source, "path", None)
     path = Path(source) if source else Path(layer.name)
-    count = len(LayerImages(layer))
     return Sample(
         name=layer.name,
         patient=layer.name,
         label=None,
-        frames=tuple(Frame(path, page) for page in range(count)),
+        frames=tuple(Frame(path, page) for page in range(len(images))),
         pixel_size_um=layer_pixel_size_um(layer),
     )
 

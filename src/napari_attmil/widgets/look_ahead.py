@@ -104,7 +104,9 @@ class LookAhead(QObject):
         return None
 
     def _take_over(self, detection: tasks.Detection, key: str, place: Place) -> None:
-        entry = self._reviewing.entry_at(place)
+        keys = {sample.name: self._reviewing.key_of(sample) for sample in self._reviewing.samples}
+        is_open = keys.get(place[0]) == key
+        entry = self._reviewing.entry_at(place) if is_open else None
         # Whoever has begun to draw meanwhile is not disturbed.
         if detection.images and entry is not None and entry.state == ReviewState.NEW:
             self._context.session.merge(detection.boxes, detection.images, key)

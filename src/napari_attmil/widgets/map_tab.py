@@ -124,7 +124,7 @@ class MapTab(ExplorerTab):
             session.classifier.model,
             self._method.currentData(),
             self._context.device_name,
-            session.cohort if session.key.startswith("sample:") else None,
+            session.cohort if session.shows_cohort else None,
             on_done=self._take_over,
             on_progress=self._progress.setValue,
             on_end=self._progress.hide,

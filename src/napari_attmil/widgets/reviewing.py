@@ -20,7 +20,6 @@ from napari_attmil.review_queue import (
     reviewed_count,
 )
 from napari_attmil.sample_state import SampleState
-from napari_attmil.session import sample_key
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.image_pictures import Place
 
@@ -154,7 +153,7 @@ class Reviewing(QObject):
     def key_of(self, sample: Sample) -> str:
         """Return the session's key of a sample of the queue."""
         session = self._context.session
-        return session.key if sample is session.sample else sample_key(sample.name)
+        return session.key if sample is session.sample else session.key_of(sample.name)
 
     # --- going through it -------------------------------------------------------------------
 

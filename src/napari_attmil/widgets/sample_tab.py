@@ -150,7 +150,7 @@ class SampleTab(ExplorerTab):
             session.classifier.model,
             prediction.attention,
             context.device_name,
-            session.cohort if session.key.startswith("sample:") else None,
+            session.cohort if session.shows_cohort else None,
             on_done=lambda removal: self._take_over(removal, prediction),
             on_progress=self._progress.setValue,
             on_end=self._progress.hide,
