@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional
@@ -83,21 +85,22 @@ def test_in_bfloat16_the_ordinary_convolution_runs(layer: TiledConv2d) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "precision", "takes"),
+    ("changes", "precision", "form"),
     [
-        ({}, "float32", True),
-        ({"embedding": "five-conv"}, "float32", True),
-        ({"embedding": "profile"}, "float32", False),
-        ({"method": "mil-anomaly-sic"}, "float32", False),
-        ({}, "bfloat16", False),
-        ({"method": "mil-anomaly-sic"}, "bfloat16", False),
+        ({}, "float32", "tiles"),
+        ({"embedding": "five-conv"}, "float32", "tiles"),
+        ({}, "bfloat16", "maps"),
+        ({"embedding": "profile"}, "float32", None),
+        ({"embedding": "profile", "components": 8}, "bfloat16", "components"),
+        ({"method": "mil-anomaly-sic"}, "float32", None),
+        ({"method": "mil-anomaly-sic"}, "bfloat16", None),
     ],
 )
-def test_models_take_tiles_where_they_convolve_whole_maps_in_float32(
-    changes: dict[str, str], precision: Precision, takes: bool
+def test_what_stays_the_same_is_computed_once_in_the_form_that_is_fastest(
+    changes: dict[str, Any], precision: Precision, form: str | None
 ) -> None:
     settings = mil_preset("marrlab-code", **changes)
-    assert AttentionMIL(2, settings, Device("cpu", precision, ""), 16).takes_tiles == takes
+    assert AttentionMIL(2, settings, Device("cpu", precision, ""), 16).fixed_form == form
 
 
 @pytest.mark.parametrize("standardise", [False, True])
@@ -109,7 +112,6 @@ def test_in_bfloat16_maps_made_before_give_exactly_what_the_features_give(
     )
     model = AttentionMIL(2, settings, Device("cpu", "bfloat16", ""), 16).eval()
     model.set_standardisation(torch.full((16, 1, 1), 0.5), torch.full((16, 1, 1), 2.0))
-    assert model.has_fixed_part
     fixed = model.fixed_part(maps().half())
     assert fixed.nbytes == maps_bytes(5, 16, 14)
     with torch.no_grad():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,8 @@ CELLS_AT_ONCE = 1024
 """Cells that are convolved together; bounds the memory of bags of any size."""
 
 CHANNELS = 256
+
+FixedForm = Literal["components", "tiles", "maps"]
 
 NEEDS_COMPONENTS = (
     "The method composition compares cells along the main directions of the embedding profile; "
@@ -247,26 +249,24 @@ class AttentionMIL(nn.Module):
         return self.embedding if isinstance(self.embedding, CellTypes) else None
 
     @property
-    def has_fixed_part(self) -> bool:
-        """Whether `fixed_part` of the features may be given in their place, and is faster."""
+    def fixed_form(self) -> FixedForm | None:
+        """What cells can be turned into before weights come in; None if nothing is won by it."""
         if self.anomaly is not None:
-            return False  # It looks at the features themselves.
-        convolves_on_cpu = self.device.name == "cpu" and self._tiled_layer is not None
-        return self.components is not None or convolves_on_cpu
-
-    @property
-    def takes_tiles(self) -> bool:
-        """Whether the fixed part is the tiles of the first convolution."""
-        return self.has_fixed_part and self.components is None and not self._takes_bfloat16
+            return None  # It looks at the features themselves.
+        if self.components is not None:
+            return "components"
+        if self.device.name != "cpu" or self._tiled_layer is None:
+            return None
+        return "tiles" if self.device.precision == "float32" else "maps"
 
     def fixed_part(self, features: Tensor) -> Tensor:
         """Return all of the embedding that can be computed before weights come in.
 
         Returns
         -------
-        (n, components) float32
-            Or (n, 64, 4 * channels) float32, the tiles of the first convolution; where it runs in
-            bfloat16, (n, channels, s, s) of that type, the maps as it takes them.
+        Tensor
+            By `fixed_form` the (n, components) float32; the (n, 64, 4 * channels) float32 tiles of
+            the first convolution; or (n, channels, s, s) bfloat16, the maps as it takes them.
         """
         parts = torch.split(features, CELLS_AT_ONCE)
         return packed([self._fixed_part_of(part) for part in parts])
@@ -281,9 +281,9 @@ class AttentionMIL(nn.Module):
             reduced: Tensor = self.components(self.standardised(features))
             return reduced
         standardised = self._standardised(features.float())
-        if self._takes_bfloat16:
+        if self.fixed_form == "maps":
             return standardised.to(torch.bfloat16, memory_format=torch.channels_last)
-        assert self._tiled_layer is not None  # has_fixed_part says so
+        assert self._tiled_layer is not None  # fixed_form says so
         return self._tiled_layer.tiles(standardised)
 
     def _new_components(self, channels: int) -> Components | None:
@@ -296,10 +296,6 @@ class AttentionMIL(nn.Module):
         if self.components is not None:
             return self.components.directions.shape[1]
         return channels * self.recipe.shape[0] if self.recipe.is_profile else channels
-
-    @property
-    def _takes_bfloat16(self) -> bool:
-        return self.device.precision == "bfloat16"
 
     @property
     def _tiled_layer(self) -> TiledConv2d | None:

@@ -297,7 +297,7 @@ def new_model(
 
 def _directions_of(model: AttentionMIL) -> list[torch.Tensor]:
     """Return what a model's cells are seen along; nothing if they have to be given whole."""
-    if model.components is None or not model.has_fixed_part:
+    if model.components is None or model.fixed_form is None:
         return []
     return [model.feature_mean, model.feature_std, model.components.directions]
 

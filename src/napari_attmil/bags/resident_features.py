@@ -68,11 +68,12 @@ def on_device(features: list[Tensor], device: Device) -> list[Tensor]:
 
 def fixed_part_if_it_fits(features: list[Tensor], model: AttentionMIL) -> list[Tensor]:
     """Return what can be computed before the training, where it is faster and fits into memory."""
-    if not model.has_fixed_part:
+    form = model.fixed_form
+    if form is None:
         return features
-    if model.components is None:
+    if form != "components":
         cells, side = sum(len(bag) for bag in features), features[0].shape[-1]
-        size = tiles_bytes if model.takes_tiles else maps_bytes
+        size = tiles_bytes if form == "tiles" else maps_bytes
         if size(cells, model.channels, side) > RESIDENT_BYTES:
             return features
     with torch.no_grad():
