@@ -68,22 +68,36 @@ def group_test(effects: npt.ArrayLike, others: npt.ArrayLike, seed: int = 0) -> 
         NaN where no patient of a group has the measure.
     """
     first, second = (np.asarray(group, dtype=np.float64) for group in (effects, others))
-    values = np.vstack([first, second])
+    unknown = ~(np.isfinite(first).any(axis=0) & np.isfinite(second).any(axis=0))
+    values = np.where(unknown, np.nan, np.vstack([first, second]))
+    splits = _splits(len(first), len(values), seed)
+    return _p_values(_differences_of_means(_centred(values), np.isfinite(values), splits), unknown)
+
+
+def _centred(values: Array) -> Array:
+    """Return (n, k) values minus their mean, of length 1; 0 where NaN.
+
+    No split changes mean and length, so that differences of means order the splits as a t
+    statistic would.
+    """
     is_known = np.isfinite(values)
-    unknown = ~(is_known[: len(first)].any(axis=0) & is_known[len(first) :].any(axis=0))
-    known = np.where(is_known & ~unknown, values, 0)
-    counts = is_known.sum(axis=0)
-    centred = np.where(is_known, known - known.sum(axis=0) / np.maximum(counts, 1), 0)
-    # No split changes the sum of squares, so this orders the splits as a t statistic would.
-    scale = np.sqrt((centred**2).sum(axis=0))
-    scaled = np.divide(centred, scale, out=np.zeros_like(centred), where=scale > 0)
-    is_first = _splits(len(first), len(values), seed)
-    inside = is_first @ is_known.astype(np.float64)
-    # The groups' means are sum / inside and -sum / (counts - inside): all are centred.
-    difference = (is_first @ scaled) * counts
-    weight = inside * (counts - inside)
-    outcomes = np.divide(difference, weight, out=np.zeros_like(difference), where=weight > 0)
-    return _p_values(outcomes, unknown)
+    known = np.where(is_known, values, 0)
+    means = known.sum(axis=0) / np.maximum(is_known.sum(axis=0), 1)
+    centred = np.where(is_known, known - means, 0)
+    length = np.sqrt((centred**2).sum(axis=0))
+    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
+
+
+def _differences_of_means(
+    centred: Array, is_known: npt.NDArray[np.bool_], splits: npt.NDArray[np.float64]
+) -> Array:
+    """Return (r, k) by how much the first group's mean is above the other's in each of r splits."""
+    sums, inside = splits @ centred, splits @ is_known.astype(np.float64)
+    outside = is_known.sum(axis=0) - inside
+    # All values sum to 0, those of the other group to -sums: sums / inside + sums / outside.
+    weight = inside * outside
+    both = sums * (inside + outside)
+    return np.divide(both, weight, out=np.zeros_like(both), where=weight > 0)
 
 
 def _p_values(outcomes: Array, unknown: npt.ArrayLike) -> tuple[Array, Array]:
