@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -39,6 +40,7 @@ class ImagePictures(QObject):
         super().__init__(parent)
         self._pictures: OrderedDict[Place, QPixmap] = OrderedDict()
         self._wanted: OrderedDict[Place, Sample] = OrderedDict()
+        self._study = 0
         self._runner = TaskRunner(self)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -58,6 +60,7 @@ class ImagePictures(QObject):
     def clear(self) -> None:
         """Forget all pictures: another study is open."""
         self._runner.stop()
+        self._study += 1
         self._pictures.clear()
         self._wanted.clear()
 
@@ -75,10 +78,12 @@ class ImagePictures(QObject):
             read_pictures,
             [(sample, place[1]) for place, sample in batch],
             on_done=lambda _: self._timer.start(0),
-            on_progress=self._keep,
+            on_progress=partial(self._keep, self._study),
         )
 
-    def _keep(self, progress: Progress) -> None:
+    def _keep(self, study: int, progress: Progress) -> None:
+        if study != self._study:
+            return
         place, picture = progress.detail
         self._pictures[place] = _pixmap(picture)
         while len(self._pictures) > KEPT:
