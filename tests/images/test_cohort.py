@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_attmil.images.cohort import Cohort, Frame, Sample, patient_folds, reference_class
+from napari_attmil.images.cohort import (
+    Cohort,
+    Frame,
+    Sample,
+    common_pixel_size_um,
+    patient_folds,
+    reference_class,
+)
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -57,6 +65,13 @@ def test_cohort_knows_its_classes_sorted_and_its_patients_in_order() -> None:
     assert study.patients == ("p2", "p1")
     assert study.labels() == ("sickle", "healthy", "sickle")
     assert len(study) == 3
+
+
+def test_lengths_are_in_pixels_unless_all_samples_tell_their_pixel_size() -> None:
+    known = replace(sample("s1", "p1", "a"), pixel_size_um=0.25)
+    unknown = sample("s2", "p2", "a")
+    assert common_pixel_size_um(known, [known, known]) == 0.25
+    assert common_pixel_size_um(known, [known, unknown]) is None
 
 
 def test_sample_without_label_adds_no_class() -> None:

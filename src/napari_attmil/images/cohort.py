@@ -14,7 +14,7 @@ import numpy as np
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -203,6 +203,22 @@ def reference_class(classes: Sequence[str], wanted: str = "") -> str | None:
             if word in name.casefold().replace("-", " ").replace("_", " ").split():
                 return name
     return None
+
+
+def common_pixel_size_um(sample: Sample, samples: Iterable[Sample]) -> float | None:
+    """Return a sample's pixel size, or None if some of those it is compared with tell none.
+
+    Lengths in micrometres and lengths in pixels cannot be compared.
+
+    Parameters
+    ----------
+    sample
+        Whose cells are measured.
+    samples
+        All whose cells are compared.
+    """
+    have_sizes = all(other.pixel_size_um is not None for other in samples)
+    return sample.pixel_size_um if have_sizes else None
 
 
 def _patients_and_labels(
