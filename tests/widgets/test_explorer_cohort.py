@@ -169,14 +169,19 @@ def test_report_tells_of_all_classified_samples(classified, tab, tmp_path, monke
     told = []
 
     def fake_report(stop, path, findings, classifier, name):
-        told.extend(finding.sample.name for finding in findings)
+        told.extend(findings)
         yield Progress(0, 0, "Writing")
         return path
 
     monkeypatch.setattr(explorer_tasks, "write_report", fake_report)
+    session = classified.context.session
+    session.move(1, [6, 5, 26, 25])
     tab.report(tmp_path / "report")
     qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
-    assert told == ["healthy-1", "sickle-1"]
+    assert [finding.sample.name for finding in told] == ["healthy-1", "sickle-1"]
+    # The moved cell of the shown sample keeps its id, but not what was said of its former place.
+    attention = [finding.cells()["attention"].tolist() for finding in told]
+    np.testing.assert_array_equal(attention, [[np.nan, 0.8], [0.2, 0.8]])
 
 
 def test_teaching_hides_the_colours_and_keeps_the_agreement(classified, cohort, qtbot):

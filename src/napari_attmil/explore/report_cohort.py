@@ -99,7 +99,9 @@ def measured_cells(findings: Sequence[Finding]) -> pd.DataFrame:
         size_um = common_pixel_size_um(sample, samples)
         *_, last = measure_shapes(read_images(sample), boxes, size_um)
         assert last.shapes is not None  # the last progress value has them
-        tables.append(study_table(sample, boxes, finding.prediction, last.shapes))
+        tables.append(
+            study_table(sample, boxes, finding.prediction, last.shapes, finding.classified)
+        )
     return pd.concat(tables, ignore_index=True)
 
 
