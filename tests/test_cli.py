@@ -274,6 +274,17 @@ def test_evaluate_writes_the_report_of_the_contract(
     assert "24 of 24 trainings were already done" in said
 
 
+def test_evaluate_of_a_published_preset_has_no_ensemble_that_training_would_not_make(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--preset", "paper", "--folds", 2, "--runs", 1, "--epochs", 1)
+    methods = ("--methods", "mil-att-sic")
+    assert run(monkeypatch, "evaluate", study, "--out", tmp_path, *options, *methods) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert list(report["methods"]) == ["mil-att-sic"] and report["main"] == "mil-att-sic"
+    assert report["ensemble"]["members"] == 1 and not report["ensemble"]["calibrate"]
+
+
 def test_methods_are_named_by_table_or_by_name() -> None:
     assert method_names("table-1") == TABLE_1
     assert method_names("all") == tuple(METHODS)

@@ -411,6 +411,11 @@ class EnsembleSettings(Settings):
     )
 
     @property
+    def is_one_model(self) -> bool:
+        """Whether a single model is trained, and nothing beside it."""
+        return self.members == 1 and not self.calibrate
+
+    @property
     def members_held_out(self) -> int:
         """Models that are trained without the patients of a calibration fold."""
         return min(self.calibration_members, self.members)

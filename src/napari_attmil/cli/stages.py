@@ -170,7 +170,11 @@ def evaluate(
         str, typer.Option(help="table-1, all, or names of methods separated by commas.")
     ] = "table-1",
     ensemble: Annotated[
-        bool, typer.Option(help="Also what people use: several models, calibrated.")
+        bool,
+        typer.Option(
+            help="Also what `attmil train` makes for people to use: several models, calibrated; "
+            "not with the presets paper and marrlab-code, where that is a single model."
+        ),
     ] = True,
     controls: Annotated[
         bool, typer.Option("--controls", help="Also what must give chance.")
@@ -200,7 +204,14 @@ def evaluate(
     bags = prepare(opened, detector, detection, features_for(settings), notes)
     from napari_attmil.bags.evaluation import cross_validate
 
-    steps = cross_validate(bags, settings, plan, detector.device, resume_in=out / "trials")
+    steps = cross_validate(
+        bags,
+        settings,
+        plan,
+        detector.device,
+        resume_in=out / "trials",
+        ensemble=ensemble_preset(preset),
+    )
     try:
         print(evaluation_written(steps, out, notes))
     except KeyboardInterrupt:
