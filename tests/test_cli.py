@@ -341,11 +341,12 @@ def test_a_cell_diameter_is_in_pixels_or_micrometres(
         (("detect", "field.tif"), "--out"),
         (("evaluate", "few", "--out", "r", "--folds", "1"), "--folds"),
         (("train", "few", "--out", "m.safetensors", "--preset", "papre"), "paper"),
+        (("train", "few", "--out", "m.safetensors", "--seed", 2**32), "--seed"),
         (("classify", "text.tif"), "inputs"),
     ],
 )
 def test_a_mistake_ends_with_code_1_and_one_sentence(
-    arguments: tuple[str, ...],
+    arguments: tuple[object, ...],
     sentence: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -15,6 +15,9 @@ from napari_attmil.methods import TABLE_1, Method
 CAUTION: Final = "Decision support for research, not a diagnosis."
 """Stands wherever a prediction is shown."""
 
+LARGEST_SEED: Final = 2**31 - 1
+"""Of all random draws: scikit-learn takes none of 2**32 or more, forms none of more than this."""
+
 
 class UserError(ValueError):
     """A mistake that the person in front of the program can mend.
@@ -180,7 +183,13 @@ class FinetuneSettings(Settings):
         description="The training ends once so many tests on the held-out images in a row were "
         "no better than the best.",
     )
-    seed: int = Field(0, ge=0, title="Seed", description="The same seed gives the same training.")
+    seed: int = Field(
+        0,
+        ge=0,
+        le=LARGEST_SEED,
+        title="Seed",
+        description="The same seed gives the same training.",
+    )
 
 
 class MILSettings(Settings):
@@ -353,8 +362,17 @@ class MILSettings(Settings):
         "find it by its name (healthy, control, normal, ...).",
     )
     seed: int = Field(
-        0, ge=0, title="Seed", description="The same seed gives the same model on one machine."
+        0,
+        ge=0,
+        le=LARGEST_SEED,
+        title="Seed",
+        description="The same seed gives the same model on one machine.",
     )
+
+
+def later_seed(seed: int, steps: int) -> int:
+    """Return the seed that lies so many steps after another one; after the largest comes 0."""
+    return (seed + steps) % (LARGEST_SEED + 1)
 
 
 def features_for(mil: MILSettings) -> FeatureSettings:
@@ -447,4 +465,4 @@ class EvaluationSettings(Settings):
         description="Also evaluate what must give chance: training labels shuffled between "
         "patients, and an untrained model.",
     )
-    seed: int = Field(0, ge=0, title="Seed", description="Seed of the first run.")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, title="Seed", description="Seed of the first run.")
