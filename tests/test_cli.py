@@ -368,6 +368,23 @@ def test_a_mistake_ends_with_code_1_and_one_sentence(
     assert not any("Traceback" in line for line in lines)
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_one_class_is_refused_before_its_cells_are_looked_for(
+    command: str,
+    study: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = pd.read_csv(study / "cohort.csv")
+    table["image"] = [study / image for image in table["image"]]
+    table[table["label"] == "sickle"].to_csv(tmp_path / "sickle.csv", index=False)
+    out = tmp_path / "out"
+    assert run(monkeypatch, command, tmp_path / "sickle.csv", "--out", out) == 1
+    said = capsys.readouterr().err
+    assert "The cohort has 1 labelled class, but" in said and "Computing on" not in said
+
+
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [("", "Healthy class: healthy"), ("sickle", "Healthy class: sickle")],

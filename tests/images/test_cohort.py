@@ -15,6 +15,7 @@ from napari_attmil.images.cohort import (
     Cohort,
     Frame,
     Sample,
+    check_trainable,
     common_pixel_size_um,
     patient_folds,
     reference_class,
@@ -76,6 +77,14 @@ def test_lengths_are_in_pixels_unless_all_samples_tell_their_pixel_size() -> Non
 
 def test_sample_without_label_adds_no_class() -> None:
     assert cohort(("s1", "p1", None), ("s2", "p2", "a")).classes == ("a",)
+
+
+def test_samples_of_one_class_cannot_be_trained_on() -> None:
+    check_trainable(cohort(("s1", "p1", "a"), ("s2", "p2", "b"), ("s3", "p3", None)))
+    with pytest.raises(UserError, match="1 labelled class, but training needs two"):
+        check_trainable(cohort(("s1", "p1", "a"), ("s2", "p2", None)))
+    with pytest.raises(UserError, match="0 labelled classes"):
+        check_trainable(cohort(("s1", "p1", None)))
 
 
 def test_two_samples_of_one_name_are_refused() -> None:

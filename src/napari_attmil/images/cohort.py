@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from napari_attmil.settings import UserError
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -175,6 +176,22 @@ def patient_folds(
             load[fold] += sizes[patient]
     tested_in = np.array([fold_of[patient] for patient in patients])
     return [(np.flatnonzero(tested_in != k), np.flatnonzero(tested_in == k)) for k in range(folds)]
+
+
+def check_trainable(cohort: Cohort) -> None:
+    """Refuse a cohort that no classifier can learn from: before its cells are looked for.
+
+    Raises
+    ------
+    UserError
+        If its labelled samples are not of two classes at least.
+    """
+    if len(cohort.classes) < 2:
+        raise UserError(
+            f"The cohort has {counted(len(cohort.classes), 'labelled class', 'labelled classes')}, "
+            "but training needs two; open a folder with one sub-folder a class, or a cohort.csv "
+            "with a label column."
+        )
 
 
 def reference_class(classes: Sequence[str], wanted: str = "") -> str | None:
