@@ -443,7 +443,11 @@ class EvaluationSettings(Settings):
     """Patient-wise cross-validation."""
 
     folds: int = Field(
-        3, ge=2, le=20, title="Folds", description="Parts the patients are split into."
+        3,
+        ge=2,
+        le=10_000,
+        title="Folds",
+        description="Parts the patients are split into; as many as patients to leave each out.",
     )
     runs: int = Field(
         5, ge=1, le=100, title="Runs", description="Repetitions with other seeds and splits."

@@ -226,6 +226,18 @@ def test_folds_from_outside_are_used_in_every_run(
     assert not np.array_equal(runs[0], runs[1])  # another seed
 
 
+def test_each_patient_can_be_left_out_in_turn(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device
+) -> None:
+    bags = [
+        replace(bag, sample=f"{bag.sample}-{half}", patient=f"{bag.patient}-{half}")
+        for bag in planted_bags
+        for half in (1, 2)
+    ]
+    first = next(cross_validate(bags, quick, ONCE, cpu, folds=np.arange(36)))
+    assert first.total == 36 * quick.epochs
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
