@@ -77,6 +77,16 @@ class Sample:
         """Return the number of images."""
         return len(self.frames)
 
+    def image_titles(self) -> list[str]:
+        """Return the name of each image's file, with the page (from 1) if it has several images."""
+        several = {frame.path for frame in self.frames if frame.page > 0}
+        return [
+            f"{frame.path.name}, page {frame.page + 1}"
+            if frame.path in several
+            else frame.path.name
+            for frame in self.frames
+        ]
+
 
 @dataclass(frozen=True)
 class Cohort:
