@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,9 +16,6 @@ from napari_attmil.checkpoints import (
     write_atomically,
 )
 from napari_attmil.settings import UserError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WEIGHTS = {"layer.weight": torch.arange(6).reshape(2, 3).half(), "layer.bias": torch.ones(2)}
 
@@ -40,6 +37,12 @@ def test_a_model_file_gives_back_weights_settings_and_provenance(model_file: Pat
     assert loaded.settings == {"size": 3}
     assert loaded.provenance["data"] == "made up"
     assert loaded.provenance["created"].endswith("+00:00")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists what is mapped")
+def test_a_model_that_was_read_does_not_hold_its_file(model_file: Path) -> None:
+    loaded = load_checkpoint(model_file, "detector")
+    assert loaded.weights and str(model_file) not in Path("/proc/self/maps").read_text()
 
 
 def test_a_model_of_another_kind_is_refused(model_file: Path) -> None:

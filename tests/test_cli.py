@@ -274,6 +274,17 @@ def test_evaluate_writes_the_report_of_the_contract(
     assert "24 of 24 trainings were already done" in said
 
 
+def test_evaluate_of_a_published_preset_has_no_ensemble_that_training_would_not_make(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--preset", "paper", "--folds", 2, "--runs", 1, "--epochs", 1)
+    methods = ("--methods", "mil-att-sic")
+    assert run(monkeypatch, "evaluate", study, "--out", tmp_path, *options, *methods) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert list(report["methods"]) == ["mil-att-sic"] and report["main"] == "mil-att-sic"
+    assert report["ensemble"]["members"] == 1 and not report["ensemble"]["calibrate"]
+
+
 def test_methods_are_named_by_table_or_by_name() -> None:
     assert method_names("table-1") == TABLE_1
     assert method_names("all") == tuple(METHODS)
@@ -330,11 +341,12 @@ def test_a_cell_diameter_is_in_pixels_or_micrometres(
         (("detect", "field.tif"), "--out"),
         (("evaluate", "few", "--out", "r", "--folds", "1"), "--folds"),
         (("train", "few", "--out", "m.safetensors", "--preset", "papre"), "paper"),
+        (("train", "few", "--out", "m.safetensors", "--seed", 2**32), "--seed"),
         (("classify", "text.tif"), "inputs"),
     ],
 )
 def test_a_mistake_ends_with_code_1_and_one_sentence(
-    arguments: tuple[str, ...],
+    arguments: tuple[object, ...],
     sentence: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -354,6 +366,23 @@ def test_a_mistake_ends_with_code_1_and_one_sentence(
     assert lines[-1].startswith("attmil: ")
     assert sentence in lines[-1]
     assert not any("Traceback" in line for line in lines)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_one_class_is_refused_before_its_cells_are_looked_for(
+    command: str,
+    study: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = pd.read_csv(study / "cohort.csv")
+    table["image"] = [study / image for image in table["image"]]
+    table[table["label"] == "sickle"].to_csv(tmp_path / "sickle.csv", index=False)
+    out = tmp_path / "out"
+    assert run(monkeypatch, command, tmp_path / "sickle.csv", "--out", out) == 1
+    said = capsys.readouterr().err
+    assert "The cohort has 1 labelled class, but" in said and "Computing on" not in said
 
 
 @pytest.mark.parametrize(

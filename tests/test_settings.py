@@ -5,7 +5,16 @@ from pydantic import ValidationError
 
 from napari_attmil import settings
 from napari_attmil.presets import ensemble_preset, mil_preset
-from napari_attmil.settings import DetectionSettings, MILSettings, Settings, UserError
+from napari_attmil.settings import (
+    LARGEST_SEED,
+    DetectionSettings,
+    EvaluationSettings,
+    FinetuneSettings,
+    MILSettings,
+    Settings,
+    UserError,
+    later_seed,
+)
 
 ALL_SETTINGS = [
     value
@@ -35,6 +44,18 @@ def test_replace_gives_a_changed_copy() -> None:
 def test_a_value_out_of_range_is_refused_in_one_sentence_that_names_it() -> None:
     with pytest.raises(UserError, match=r"^Minimum score \(min_score\) was given 2: .*1\.$"):
         DetectionSettings().replace(min_score=2)
+
+
+@pytest.mark.parametrize("kind", [FinetuneSettings, MILSettings, EvaluationSettings])
+def test_a_seed_that_random_draws_do_not_take_is_refused_at_once(kind: type[Settings]) -> None:
+    assert kind.checked(seed=LARGEST_SEED)
+    with pytest.raises(UserError, match=r"^Seed \(seed\) was given 4294967296"):
+        kind.checked(seed=2**32)
+
+
+def test_after_the_largest_seed_comes_the_smallest() -> None:
+    assert later_seed(3, 10_000) == 10_003
+    assert later_seed(LARGEST_SEED, 2) == 1
 
 
 def test_an_unknown_name_is_refused() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from napari_attmil.cells.boxes import SOURCE_NAMES
-from napari_attmil.explore.cell_table import CORNERS, aligned
+from napari_attmil.explore.cell_table import CORNERS, contribution_of
 from napari_attmil.explore.morphology import feature_title
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def columns_of_prediction(state: SampleState) -> dict[str, Any]:
     """Return attention and contributions of the boxes of a classified sample."""
     prediction, attention = state.prediction, state.attention()
     assert prediction is not None
-    contribution = aligned(state.boxes, prediction.cell_id, prediction.contribution)
-    contribution[np.isnan(attention)] = np.nan
+    contribution = contribution_of(state.boxes, prediction, state.classified)
     named = {f"contribution_{n}": contribution[:, k] for k, n in enumerate(prediction.classes)}
     return {"attention": attention, **named}
 

@@ -79,7 +79,8 @@ def load_checkpoint(path: Path, kind: str) -> Checkpoint:
         If the file is missing, damaged, not of this program or of another kind.
     """
     with _opened(path, kind, "pt") as (file, settings, provenance):
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        # Copies, as the tensors lie on the file itself and Windows replaces no file that is in use.
+        weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     return Checkpoint(kind, weights, settings, provenance)
 
 

@@ -91,18 +91,17 @@ def entries_of(sample: Sample, state: SampleState) -> list[QueueEntry]:
     doubtful = _per_image(boxes.image_index[is_unsure & (boxes.score < DOUBTFUL_SCORE)], count)
     touched = _per_image(boxes.image_index[~is_unsure], count)
     touched += _per_image(state.deleted.image_index, count)
-    several = {frame.path for frame in sample.frames if frame.page > 0}
     return [
         QueueEntry(
             sample.name,
             index,
-            f"{frame.path.name}, {frame.page + 1}" if frame.path in several else frame.path.name,
+            title,
             _state(index, state, int(touched[index]), int(total[index])),
             int(total[index]),
             int(doubtful[index]),
             tuple(scores[index].tolist()),
         )
-        for index, frame in enumerate(sample.frames)
+        for index, title in enumerate(sample.image_titles())
     ]
 
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import Boxes, positions_of
+from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.edits import Annotations, Edit
-from napari_attmil.cells.following import have_moved
 from napari_attmil.explore.cell_table import attention_of
 from napari_attmil.settings import UserError
 
@@ -68,12 +67,7 @@ class SampleState:
         """Return (n,) the attention of each box; NaN where it is newer than the classification."""
         if self.prediction is None:
             return np.full(len(self.boxes), np.nan)
-        attention = attention_of(self.boxes, self.prediction)
-        places = positions_of(self.boxes.cell_id, self.classified.cell_id)
-        known = np.flatnonzero(places >= 0)
-        before, now = self.classified.xyxy[places[known]], self.boxes.xyxy[known]
-        attention[known[have_moved(before, now)]] = np.nan
-        return attention
+        return attention_of(self.boxes, self.prediction, self.classified)
 
 
 _UNTOUCHED: Final = SampleState()

@@ -15,6 +15,9 @@ from napari_attmil.methods import TABLE_1, Method
 CAUTION: Final = "Decision support for research, not a diagnosis."
 """Stands wherever a prediction is shown."""
 
+LARGEST_SEED: Final = 2**31 - 1
+"""Of all random draws: scikit-learn takes none of 2**32 or more, forms none of more than this."""
+
 
 class UserError(ValueError):
     """A mistake that the person in front of the program can mend.
@@ -180,7 +183,13 @@ class FinetuneSettings(Settings):
         description="The training ends once so many tests on the held-out images in a row were "
         "no better than the best.",
     )
-    seed: int = Field(0, ge=0, title="Seed", description="The same seed gives the same training.")
+    seed: int = Field(
+        0,
+        ge=0,
+        le=LARGEST_SEED,
+        title="Seed",
+        description="The same seed gives the same training.",
+    )
 
 
 class MILSettings(Settings):
@@ -353,8 +362,17 @@ class MILSettings(Settings):
         "find it by its name (healthy, control, normal, ...).",
     )
     seed: int = Field(
-        0, ge=0, title="Seed", description="The same seed gives the same model on one machine."
+        0,
+        ge=0,
+        le=LARGEST_SEED,
+        title="Seed",
+        description="The same seed gives the same model on one machine.",
     )
+
+
+def later_seed(seed: int, steps: int) -> int:
+    """Return the seed that lies so many steps after another one; after the largest comes 0."""
+    return (seed + steps) % (LARGEST_SEED + 1)
 
 
 def features_for(mil: MILSettings) -> FeatureSettings:
@@ -411,6 +429,11 @@ class EnsembleSettings(Settings):
     )
 
     @property
+    def is_one_model(self) -> bool:
+        """Whether a single model is trained, and nothing beside it."""
+        return self.members == 1 and not self.calibrate
+
+    @property
     def members_held_out(self) -> int:
         """Models that are trained without the patients of a calibration fold."""
         return min(self.calibration_members, self.members)
@@ -420,7 +443,11 @@ class EvaluationSettings(Settings):
     """Patient-wise cross-validation."""
 
     folds: int = Field(
-        3, ge=2, le=20, title="Folds", description="Parts the patients are split into."
+        3,
+        ge=2,
+        le=10_000,
+        title="Folds",
+        description="Parts the patients are split into; as many as patients to leave each out.",
     )
     runs: int = Field(
         5, ge=1, le=100, title="Runs", description="Repetitions with other seeds and splits."
@@ -442,4 +469,4 @@ class EvaluationSettings(Settings):
         description="Also evaluate what must give chance: training labels shuffled between "
         "patients, and an untrained model.",
     )
-    seed: int = Field(0, ge=0, title="Seed", description="Seed of the first run.")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, title="Seed", description="Seed of the first run.")

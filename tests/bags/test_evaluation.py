@@ -8,12 +8,19 @@ import pytest
 
 from napari_attmil.bags import ensemble as ensemble_module
 from napari_attmil.bags import evaluation as evaluation_module
+from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.evaluation import Evaluation, cross_validate
 from napari_attmil.bags.evaluation_outcome import Outcome
 from napari_attmil.bags.evaluation_report import evaluation_report
 from napari_attmil.bags.evaluation_rows import shuffled_between_patients
 from napari_attmil.bags.fitting import Trainer
-from napari_attmil.settings import EnsembleSettings, EvaluationSettings, MILSettings, UserError
+from napari_attmil.settings import (
+    LARGEST_SEED,
+    EnsembleSettings,
+    EvaluationSettings,
+    MILSettings,
+    UserError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,6 +226,18 @@ def test_folds_from_outside_are_used_in_every_run(
     assert not np.array_equal(runs[0], runs[1])  # another seed
 
 
+def test_each_patient_can_be_left_out_in_turn(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device
+) -> None:
+    bags = [
+        replace(bag, sample=f"{bag.sample}-{half}", patient=f"{bag.patient}-{half}")
+        for bag in planted_bags
+        for half in (1, 2)
+    ]
+    first = next(cross_validate(bags, quick, ONCE, cpu, folds=np.arange(36)))
+    assert first.total == 36 * quick.epochs
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
@@ -242,3 +261,13 @@ def test_a_class_with_too_few_patients_is_refused_before_any_work(
 ) -> None:
     with pytest.raises(UserError, match="'a' has 1 patient"):
         next(cross_validate(planted_bags[5:], quick, PLAN, cpu))
+
+
+def test_runs_and_models_after_the_largest_seed_have_seeds_too(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device, tmp_path: Path
+) -> None:
+    plan = PLAN.replace(seed=LARGEST_SEED)
+    assert next(cross_validate(planted_bags, quick, plan, cpu, resume_in=tmp_path)).run == 0
+    settings = MILSettings(seed=LARGEST_SEED, epochs=1, guidance_rounds=1)
+    for _ in EnsembleTrainer(planted_bags, settings, PAIR, cpu).epochs():
+        pass

@@ -130,7 +130,7 @@ def test_the_report_says_what_a_reader_must_know(by_hand: Evaluation) -> None:
     report = evaluation_report(by_hand, notes=["Sample 'y' has no cells and was left out."])
     notes = "\n".join(report["notes"])
     assert "'y' has no cells" in notes
-    assert "Class 'healthy' has 3 patients for 3 folds: one test patient a fold" in notes
+    assert "Class 'healthy' has 3 patients: every fold tests a single one of them" in notes
     assert CAUTION in notes
     text = markdown(report)
     assert all(note in text for note in report["notes"])
@@ -179,8 +179,21 @@ def test_a_class_with_few_patients_is_marked_next_to_its_figures(by_hand: Evalua
     report = evaluation_report(by_hand)
     assert "| Method | healthy † | sickle † |" in markdown(report)
     assert "healthy †" in page(report)
-    enough = replace(by_hand, evaluation=by_hand.evaluation.replace(folds=2))
-    assert "†" in markdown(evaluation_report(enough))  # 3 patients: one is alone in its fold
+    assert report["notes"][0].startswith("† Class 'healthy' has 3 patients: every fold tests a ")
+
+
+def test_patients_are_counted_in_the_folds_in_which_they_were_tested(by_hand: Evaluation) -> None:
+    # Three patients would do for two folds on average, but one is alone in its fold.
+    uneven = replace(by_hand, fold=np.array([[0, 0, 1, 0, 0, 0]] * 2))
+    report = evaluation_report(uneven)
+    assert "| Method | healthy † | sickle |" in markdown(report)
+    assert [note for note in report["notes"] if "†" in note] == [
+        "† Class 'healthy' has 3 patients: some folds test a single one of them, so its figures "
+        "rest on single patients."
+    ]
+    # Two samples of a patient are one patient.
+    twins = replace(uneven, patients=tuple("SSUVVV"))
+    assert "| Method | healthy † | sickle † |" in markdown(evaluation_report(twins))
 
 
 def test_the_page_needs_no_other_file_and_is_well_formed(by_hand: Evaluation) -> None:

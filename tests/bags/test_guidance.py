@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from scipy.stats import rankdata
 
 from napari_attmil.bags.attention_mil import AttentionMIL
 from napari_attmil.bags.classifier import Classifier, as_tensor
 from napari_attmil.bags.embeddings import profile
 from napari_attmil.bags.fitting import Trainer
-from napari_attmil.bags.guidance import ALIKE_BY_ODDNESS, agreed_score, oddness, weights_by_rank
+from napari_attmil.bags.guidance import (
+    ALIKE_BY_ODDNESS,
+    ODD_SHARE,
+    agreed_score,
+    oddness,
+    weights_by_rank,
+)
 from napari_attmil.bags.losses import exclusion_loss
 from napari_attmil.checkpoints import load_checkpoint, save_checkpoint
 from napari_attmil.presets import mil_preset
@@ -49,6 +56,16 @@ def test_cells_that_no_healthy_sample_has_count_most(
 
 def test_weights_have_the_mean_1_in_every_sample(weights: list[torch.Tensor]) -> None:
     assert [weight.mean().item() for weight in weights] == pytest.approx([1] * len(weights))
+
+
+def test_cells_that_score_the_same_weigh_the_same() -> None:
+    score = torch.tensor([1.0, 5, 1, 0, 1, 5])
+    weight = weights_by_rank(score, alike=0.5)
+    place = rankdata(-score.numpy()) - 1  # The mean of ties.
+    odd = np.exp(-place / (ODD_SHARE * len(score)))
+    np.testing.assert_allclose(weight, 0.5 + 0.5 * odd / odd.mean(), rtol=1e-5)
+    both = agreed_score(score, torch.tensor([0.0, 1, 0, 0, 0, 1]))
+    assert both[1] == both[5] and both[0] == both[2] == both[4] > both[3]
 
 
 def test_profiles_give_the_weights_of_their_maps(

@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.corrections import move_box
 from napari_attmil.cells.project import AnnotationFile
 
 if TYPE_CHECKING:
@@ -103,6 +104,27 @@ def test_odd_boxes_are_listed_with_their_reason(attmil: Any, project: Any) -> No
     lines = sorted(line.split(": box ")[1] for line in outcome.out.splitlines())
     assert lines == ["6 has a side below 3 px", "7 reaches out of the image"]
     assert "2 odd boxes in 1 samples with boxes." in outcome.err
+
+
+def test_images_of_a_stack_are_named_by_their_page_from_1_everywhere(
+    attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    for stack in project.folder.rglob("a.tif"):
+        tifffile.imwrite(stack, np.zeros((2, 40, 60), np.uint8), photometric="minisblack")
+    start = Boxes.from_detections([1, 2], [[2, 2, 4, 4], [2, 2, 4, 4]], [0.6, 0.6])
+    project.keep(start)
+    named = ["a.tif, page 2", "b.tif"]
+    checked = attmil("check", project.folder).out.splitlines()
+    assert [line.partition(", ")[2].partition(":")[0] for line in checked] == named
+    queued = [line.split("\t")[1:] for line in attmil("queue", project.folder).out.splitlines()]
+    assert [[path[-5:], page] for path, page in queued][:2] == [["a.tif", "2"], ["b.tif", "1"]]
+    ben = project.copied_to(tmp_path / "ben")
+    for copy, moved in ((project, [10, 2, 20, 12]), (ben, [30, 2, 40, 12])):
+        copy.keep(move_box(move_box(start, 1, moved), 2, moved))
+    agreed = attmil("agreement", project.folder, ben.folder).out
+    merged = attmil("merge", project.folder, ben.folder, "--out", tmp_path / "both").out
+    for told in (agreed, merged):
+        assert all(f", {name}: " in told for name in named) and "b.tif, page" not in told
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_the_queue_leaves_reviewed_images_out_and_stops_at_its_limit(
     project.keep(project.kept().boxes, reviewed=frozenset({1}))
     assert [
         line[-7:] for line in attmil("queue", project.folder, "--limit", 1).out.splitlines()
-    ] == ["a.tif\t0"]
+    ] == ["a.tif\t1"]
     project.keep(project.kept().boxes, reviewed=frozenset({0, 1, 2}))
     outcome = attmil("queue", project.folder)
     assert (outcome.out, outcome.code) == ("", 0) and "all with boxes are reviewed" in outcome.err

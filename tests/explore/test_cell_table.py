@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.corrections import move_box
 from napari_attmil.explore.cell_table import cell_table, write_cells
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.settings import UserError
@@ -47,6 +48,15 @@ def test_cell_newer_than_the_prediction_is_left_empty():
     table = cell_table(SAMPLE, BOXES, prediction([1], [1.0], [[1, 2]]))
     assert np.isnan(table["attention"][0]) and table["attention"][1] == 1
     assert np.isnan(table["contribution_healthy"][0])
+
+
+def test_cell_that_was_moved_since_is_left_empty_though_it_keeps_its_id():
+    said = prediction([1, 2], [0.9, 0.1], [[1, 2], [3, 4]])
+    now = move_box(BOXES, 1, [5, 2, 8, 4])
+    table = cell_table(SAMPLE, now, said, classified=BOXES)
+    np.testing.assert_array_equal(table["attention"], [0.1, np.nan])
+    np.testing.assert_array_equal(table["contribution_sickle"], [4, np.nan])
+    assert table.loc[1, "x_min"] == 5
 
 
 def test_no_cells_give_a_table_with_all_columns():

@@ -183,3 +183,15 @@ def test_central_pallor_is_less_in_types_without_it_on_either_side_of_the_focus(
     pallor = pd.Series(shapes_of_image(drawn.image, drawn.xyxy)[:, PALLOR])
     median = pallor.groupby(drawn.cell_type).median()
     assert (median.drop("discocyte") < median["discocyte"]).all() and median["discocyte"] > 0
+
+
+def test_a_cell_too_thin_to_have_a_centre_does_not_turn_the_pallor_of_the_others() -> None:
+    rng = np.random.default_rng(0)
+    settings = SimulationSettings.checked(image_size_px=640, look="unstained", variety=0.2)
+    appearance = replace(draw_appearance("unstained", 0.2, rng), defocus_um=4.0)
+    drawn = simulate_image(settings, rng, ["discocyte"] * 24, appearance)
+    thin = drawn.image.copy()
+    thin[3:5, 10:50] = 0
+    found = shapes_of_image(thin, np.vstack([drawn.xyxy, [10, 2.5, 50, 5.5]]))
+    assert np.isnan(found[-1, PALLOR]) and found[-1, 0] > 0
+    assert np.nanmedian(found[:, PALLOR]) > 0.3

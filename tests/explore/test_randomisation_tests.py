@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import permutation_test, ttest_1samp
 
 from napari_attmil.explore.randomisation_tests import (
+    fewest_others,
     fewest_patients,
     group_test,
     sign_flip_test,
@@ -75,6 +76,18 @@ def test_interval_of_many_patients_is_about_that_of_student() -> None:
 
 def test_six_patients_of_one_sign_are_the_fewest_that_count() -> None:
     assert fewest_patients(0.05) == 6  # 2 / 2^6 = 0.03
+
+
+@pytest.mark.parametrize(
+    ("patients", "others"),
+    # 1 / 21; 1 / 20, which is not below; 1 / 28 where 1 / 7 is not; 2 / 70 where 1 / 35 is too.
+    [(20, 1), (19, 2), (6, 2), (4, 3)],
+)
+def test_so_many_patients_of_the_other_group_are_needed(patients: int, others: int) -> None:
+    assert fewest_others(patients, 0.05) == others
+    for count, is_enough in ((others - 1, False), (others, True)):
+        p, _ = group_test(np.arange(patients)[:, np.newaxis] + 99.0, np.zeros((count, 1)))
+        assert bool(p[0] < 0.05) is is_enough
 
 
 def test_groups_differ_by_the_share_of_splits_that_are_as_extreme() -> None:

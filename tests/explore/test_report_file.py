@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +14,10 @@ from pypdf import PdfReader
 
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.corrections import move_box
 from napari_attmil.explore.report import CAUTION
 from napari_attmil.explore.report_blocks import Heading, Listing
+from napari_attmil.explore.report_cohort import measured_cells
 from napari_attmil.explore.report_content import Finding
 from napari_attmil.explore.report_file import ReportProgress, write_report
 from napari_attmil.explore.report_pdf import pdf_file
@@ -65,6 +68,13 @@ def page_of(*findings: Finding) -> str:
     path = findings[0].sample.frames[0].path.with_name("report.html")
     written(path, *findings)
     return path.read_text("utf-8")
+
+
+def test_cell_that_was_moved_since_counts_no_longer_in_the_tables(finding: Finding) -> None:
+    moved = move_box(finding.boxes, 3, [25, 60, 55, 90])
+    now = replace(finding, boxes=moved, classified=finding.boxes)
+    np.testing.assert_allclose(now.cells()["attention"], [0.1, 0.3, np.nan], atol=1e-6)
+    assert measured_cells([now])["attention"].isna().tolist() == [False, False, True]
 
 
 def test_page_needs_no_other_file_and_escapes_names(finding: Finding) -> None:

@@ -148,6 +148,22 @@ def test_what_healthy_samples_show_too_is_not_taken_for_the_disease() -> None:
     ]
 
 
+def test_a_few_healthy_patients_are_not_taken_for_showing_the_same() -> None:
+    rng = np.random.default_rng(11)
+    cells, healthy = cohort(rng, 8, shift=4), cohort(rng, 1)
+    table = compare_high_cells(cells, "attention", FEATURES, healthy)
+    area = table.iloc[0]
+    assert area["effect"] > area["healthy"] and area["p_healthy"] == pytest.approx(1 / 9)
+    assert area["healthy_patients"] == 1 and not area["is_found"]
+    assert findings_in_words(table) == [
+        "Cells with high attention also differ in area, but the patients are too few to say "
+        "whether this goes beyond healthy samples; 2 or more healthy patients are needed."
+    ]
+    enough = table.assign(healthy_patients=2)  # Enough to show it, but they did not.
+    (words,) = findings_in_words(enough)
+    assert words.endswith("too few to say whether this goes beyond healthy samples.")
+
+
 def test_what_goes_beyond_healthy_samples_is_found_and_they_are_named() -> None:
     rng = np.random.default_rng(9)
     cells, healthy = cohort(rng, shift=2), cohort(rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_attmil.images.cohort import Cohort, Frame, Sample, patient_folds, reference_class
+from napari_attmil.images.cohort import (
+    Cohort,
+    Frame,
+    Sample,
+    check_trainable,
+    common_pixel_size_um,
+    patient_folds,
+    reference_class,
+)
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -59,8 +68,23 @@ def test_cohort_knows_its_classes_sorted_and_its_patients_in_order() -> None:
     assert len(study) == 3
 
 
+def test_lengths_are_in_pixels_unless_all_samples_tell_their_pixel_size() -> None:
+    known = replace(sample("s1", "p1", "a"), pixel_size_um=0.25)
+    unknown = sample("s2", "p2", "a")
+    assert common_pixel_size_um(known, [known, known]) == 0.25
+    assert common_pixel_size_um(known, [known, unknown]) is None
+
+
 def test_sample_without_label_adds_no_class() -> None:
     assert cohort(("s1", "p1", None), ("s2", "p2", "a")).classes == ("a",)
+
+
+def test_samples_of_one_class_cannot_be_trained_on() -> None:
+    check_trainable(cohort(("s1", "p1", "a"), ("s2", "p2", "b"), ("s3", "p3", None)))
+    with pytest.raises(UserError, match="1 labelled class, but training needs two"):
+        check_trainable(cohort(("s1", "p1", "a"), ("s2", "p2", None)))
+    with pytest.raises(UserError, match="0 labelled classes"):
+        check_trainable(cohort(("s1", "p1", None)))
 
 
 def test_two_samples_of_one_name_are_refused() -> None:

@@ -315,6 +315,11 @@ def test_cells_are_exported_with_their_attention(panel, wait_idle, tmp_path):
     table = pd.read_csv(tmp_path / "cells.csv")
     assert len(table) == 9 and table["attention"].sum() == pytest.approx(1)
     assert {"contribution_sickle", "frame", "cell_id"} <= set(table.columns)
+    session = panel.context.session
+    session.move(1, session.boxes.xyxy[session.boxes.index_of(1)][0] + 1)
+    panel.result_step.export(tmp_path / "cells")
+    table = pd.read_csv(tmp_path / "cells.csv", index_col="cell_id")
+    assert table.index[table["attention"].isna()].tolist() == [1]
 
 
 def test_saved_model_is_where_it_was_asked_for(panel, wait_idle, tmp_path):

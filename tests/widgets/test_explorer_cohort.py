@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
@@ -167,14 +169,19 @@ def test_report_tells_of_all_classified_samples(classified, tab, tmp_path, monke
     told = []
 
     def fake_report(stop, path, findings, classifier, name):
-        told.extend(finding.sample.name for finding in findings)
+        told.extend(findings)
         yield Progress(0, 0, "Writing")
         return path
 
     monkeypatch.setattr(explorer_tasks, "write_report", fake_report)
+    session = classified.context.session
+    session.move(1, [6, 5, 26, 25])
     tab.report(tmp_path / "report")
     qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
-    assert told == ["healthy-1", "sickle-1"]
+    assert [finding.sample.name for finding in told] == ["healthy-1", "sickle-1"]
+    # The moved cell of the shown sample keeps its id, but not what was said of its former place.
+    attention = [finding.cells()["attention"].tolist() for finding in told]
+    np.testing.assert_array_equal(attention, [[np.nan, 0.8], [0.2, 0.8]])
 
 
 def test_teaching_hides_the_colours_and_keeps_the_agreement(classified, cohort, qtbot):
@@ -247,12 +254,22 @@ def test_map_lays_the_cells_in_scope_out(classified, monkeypatch, qtbot):
 
 def test_cells_are_measured_on_their_images(classified):
     samples = cells_in_scope(classified.context)
-    (*_, last) = explorer_tasks.measure_cells(Event(), samples[:1])
+    (*_, last) = explorer_tasks.measure_cells(Event(), samples[:1], None)
     assert last.detail.cells.sample.name == "healthy-1" and len(last.detail.columns) == 2
 
 
+def test_cells_are_measured_in_pixels_where_another_sample_of_the_cohort_has_no_scale(classified):
+    known, unknown = classified.context.session.cohort.samples
+    cohort = Cohort((known, replace(unknown, pixel_size_um=None)), Path())
+    cells = cells_in_scope(classified.context)[0]
+    for key, column in ((cells.key, "area_px2"), ("layer:1", "area_um2")):
+        at_hand = replace(cells, key=key)
+        (*_, last) = explorer_tasks.measure_cells(Event(), [at_hand], cohort)
+        assert column in last.detail.columns
+
+
 def test_shapes_are_measured_and_compared(classified, monkeypatch, tmp_path, qtbot):
-    def fake_measure(stop, samples):
+    def fake_measure(stop, samples, cohort):
         for cells in samples:
             measured = explorer_tasks.Measured(cells, pd.DataFrame({"area": [1.0, 2]}))
             yield Progress(1, 1, "", measured)

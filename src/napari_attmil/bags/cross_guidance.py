@@ -17,6 +17,7 @@ from napari_attmil.bags.classifier import as_tensor
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.guidance import agreed_score, healthy_guides, is_guided, weights_by_rank
 from napari_attmil.bags.inner_folds import inner_folds
+from napari_attmil.settings import later_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -127,7 +128,7 @@ class CrossGuidance:
 
     def _trainer(self, rows: Sequence[int], number: int, alike: Trainer | None) -> Trainer:
         settings = self._settings.replace(
-            seed=self._settings.seed + FIRST_SEED + number, epochs=self.epochs_each
+            seed=later_seed(self._settings.seed, FIRST_SEED + number), epochs=self.epochs_each
         )
         bags = [self._bags[row] for row in rows]
         return Trainer(bags, settings, self._device, self._classes, alike)

@@ -16,7 +16,7 @@ from napari_attmil.bags.resident_features import loaded_bags
 from napari_attmil.device import Device, choose_device
 from napari_attmil.methods import METHODS
 from napari_attmil.presets import with_method
-from napari_attmil.settings import EnsembleSettings, MILSettings
+from napari_attmil.settings import EnsembleSettings, MILSettings, later_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -241,7 +241,8 @@ def model_plans(
     calibrated
         Whether held-out patients say how much that one counts; without them it is not asked.
     """
-    plans = [settings.replace(seed=settings.seed + member * SEED_STEP) for member in range(members)]
+    seeds = [later_seed(settings.seed, member * SEED_STEP) for member in range(members)]
+    plans = [settings.replace(seed=seed) for seed in seeds]
     is_other = settings.components > 0 and not METHODS[settings.method].by_type
     if ensemble.composition and calibrated and is_other:
         plans.append(with_method(settings, "composition"))

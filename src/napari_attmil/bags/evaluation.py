@@ -25,6 +25,7 @@ from napari_attmil.settings import (
     EnsembleSettings,
     EvaluationSettings,
     MILSettings,
+    later_seed,
 )
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ class _Work:
 
     def settings_of(self, trial: Trial) -> MILSettings:
         """Return what a trial is trained with."""
-        seed = self.evaluation_settings.seed + trial.run
+        seed = later_seed(self.evaluation_settings.seed, trial.run)
         return self.settings.replace(method=trial.row.method, seed=seed)
 
     def outcome(self, number: int) -> Generator[EvaluationProgress, None, Outcome]:

@@ -136,12 +136,28 @@ def _cohort(evaluation: Evaluation) -> dict[str, Any]:
             name: {
                 "patients": patients,
                 "samples": evaluation.labels.count(name),
-                # In some fold a single patient then speaks for the class.
-                "few": patients < 2 * evaluation.evaluation.folds,
+                "few": bool(_folds_of_one(evaluation, name)),
             }
             for name, patients in _patients_of(evaluation).items()
         },
     }
+
+
+def _folds_of_one(evaluation: Evaluation, name: str) -> str:
+    """Return which folds test a single patient of a class, of those that test any; empty if none.
+
+    That patient then speaks for the class.
+    """
+    tested = {
+        (run, fold, patient)
+        for run, split in enumerate(evaluation.fold.tolist())
+        for fold, patient, label in zip(split, evaluation.patients, evaluation.labels, strict=True)
+        if label == name
+    }
+    patients = Counter((run, fold) for run, fold, _ in tested).values()
+    if min(patients) > 1:
+        return ""
+    return "every fold tests" if max(patients) == 1 else "some folds test"
 
 
 def _patients_of(evaluation: Evaluation) -> dict[str, int]:
@@ -192,13 +208,11 @@ def _notes(evaluation: Evaluation) -> list[str]:
 
 
 def _notes_on_few_patients(evaluation: Evaluation) -> list[str]:
-    folds = evaluation.evaluation.folds
     return [
-        f"† Class {name!r} has {count} patients for {folds} folds: one test patient "
-        f"{'a fold' if count <= folds else 'in some folds'}, so its figures rest on single "
-        "patients."
+        f"† Class {name!r} has {count} patients: {folds} a single one of them, so its figures rest "
+        "on single patients."
         for name, count in _patients_of(evaluation).items()
-        if count < 2 * folds
+        if (folds := _folds_of_one(evaluation, name))
     ]
 
 

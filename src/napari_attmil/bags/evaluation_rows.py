@@ -67,6 +67,8 @@ def evaluation_rows(
 ) -> tuple[Row, ...]:
     """Return what is to be compared, single models first.
 
+    An ensemble of one model that is not calibrated is the single model of its method, and no row.
+
     Raises
     ------
     UserError
@@ -74,7 +76,7 @@ def evaluation_rows(
     """
     own, title = settings.method, METHODS[settings.method].title
     rows = [Row(method, METHODS[method].title, method) for method in evaluation.methods]
-    if evaluation.ensemble:
+    if evaluation.ensemble and not ensemble.is_one_model:
         plans = model_plans(settings, ensemble, ensemble.members, ensemble.calibrate)
         beside = " and composition" if plans[-1].method != own else ""
         rows.append(Row("ensemble", f"Ensemble of {title}{beside}", own, "ensemble"))

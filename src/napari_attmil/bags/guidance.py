@@ -144,5 +144,11 @@ def _distance(cells: Tensor, healthy: Tensor) -> Tensor:
 
 
 def _rank(score: Tensor) -> Tensor:
-    """Return (n,) float32 how many cells are before each, the largest score first."""
-    return score.argsort(descending=True).argsort().float()
+    """Return (n,) float32 how many cells are before each, the largest score first.
+
+    Of cells that score the same it is the mean over all of their orders.
+    """
+    _, place, ties = score.unique(return_inverse=True, return_counts=True)
+    before = len(score) - ties.cumsum(0)
+    rank: Tensor = (before + (ties - 1) / 2)[place]
+    return rank

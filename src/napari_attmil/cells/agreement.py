@@ -132,11 +132,10 @@ def _worked_on(cohort: Cohort, kept: Mapping[str, Annotations]) -> dict[str, Box
     found = {}
     for sample in cohort.samples:
         known = kept.get(sample.name, Annotations())
-        for index, frame in enumerate(sample.frames):
+        for index, title in enumerate(sample.image_titles()):
             boxes = known.boxes.of_image(index)
             if len(boxes) or index in known.reviewed:
-                page = f" ({frame.page + 1})" if frame.page else ""
-                found[f"{sample.name}, {frame.path.name}{page}"] = boxes
+                found[f"{sample.name}, {title}"] = boxes
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, FloatArray, IntArray
+from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, FloatArray, IntArray, positions_of
 from napari_attmil.cells.corrections import add_box, delete_boxes, move_box
 
 SAME_PLACE_PX: Final = 0.01
@@ -137,6 +137,15 @@ def _rows_of_cells(
 def have_moved(before: FloatArray, after: FloatArray) -> npt.NDArray[np.bool_]:
     """Return (n,) which of (n, 4) boxes lie elsewhere than before."""
     return np.asarray(np.any(np.abs(before - after) > SAME_PLACE_PX, axis=1))
+
+
+def moved_since(boxes: Boxes, before: Boxes) -> npt.NDArray[np.bool_]:
+    """Return (n,) which boxes lie elsewhere than the one of their id did; none that is new."""
+    places = positions_of(boxes.cell_id, before.cell_id)
+    known = np.flatnonzero(places >= 0)
+    moved = np.zeros(len(boxes), dtype=bool)
+    moved[known] = have_moved(before.xyxy[places[known]], boxes.xyxy[known])
+    return moved
 
 
 def count_in_words(count: int) -> str:

@@ -107,10 +107,9 @@ def check(project: CohortPath) -> None:
     for sample in cohort.samples:
         if sample.name not in kept:
             continue
-        sizes = [size_of(frame) for frame in sample.frames]
+        sizes, titles = [size_of(frame) for frame in sample.frames], sample.image_titles()
         for box in odd_boxes(kept[sample.name].boxes, sizes):
-            image = sample.frames[box.image_index].path.name
-            print(f"{sample.name}, {image}: box {box.cell_id} {box.reason}")
+            print(f"{sample.name}, {titles[box.image_index]}: box {box.cell_id} {box.reason}")
             odd += 1
     say(f"{odd} odd boxes in {len(kept)} samples with boxes.")
 

@@ -70,14 +70,17 @@ def queue(
     ],
     limit: Annotated[int, typer.Option(min=1, help="Images to name.")] = 20,
 ) -> None:
-    """Name the images to review next, the one that the detector is least sure of first."""
+    """Name the images to review next, the one that the detector is least sure of first.
+
+    A line has the doubt, the file, and the page within it, from 1.
+    """
     from napari_attmil.cells.project import AnnotationFile
     from napari_attmil.cells.queue import doubts, rank_images
 
     cohort = open_labelled_cohort(project)
     kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
     waiting = [
-        (f"{frame.path}\t{frame.page}", _scores(kept[sample.name].boxes.of_image(index)))
+        (f"{frame.path}\t{frame.page + 1}", _scores(kept[sample.name].boxes.of_image(index)))
         for sample in cohort.samples
         if sample.name in kept
         for index, frame in enumerate(sample.frames)

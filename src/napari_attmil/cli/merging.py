@@ -15,6 +15,7 @@ from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from napari_attmil.cells.merged_file import SampleMerged
+    from napari_attmil.cells.merging import Conflict
 
 COLUMNS = ("sample", "image", "page", "reason", "cell_ids")
 
@@ -54,8 +55,11 @@ def merge(
     taken_over = sum(sample.taken_over for sample in merged)
     told = f"{counted(taken_over, 'edit')} taken over, {counted(len(rows), 'conflict')}"
     print(f"{told}; written to {out / FILE_NAME}")
-    for sample, image, page, reason, cell_ids in rows:
-        print(f"{sample}, {Path(image).name}, page {page}: {reason} (cells {cell_ids})")
+    for sample in merged:
+        titles = sample.sample.image_titles()
+        for conflict in sample.conflicts:
+            place = f"{sample.sample.name}, {titles[conflict.image_index]}"
+            print(f"{place}: {conflict.reason} (cells {_ids(conflict)})")
     say(f"Put {FILE_NAME} into a copy of the project to go on from there.")
 
 
@@ -63,8 +67,11 @@ def _conflict_rows(merged: SampleMerged) -> list[tuple[str, str, int, str, str]]
     rows = []
     for conflict in merged.conflicts:
         frame = merged.sample.frames[conflict.image_index]
-        cell_ids = " ".join(map(str, conflict.cell_ids))
         rows.append(
-            (merged.sample.name, str(frame.path), frame.page + 1, conflict.reason, cell_ids)
+            (merged.sample.name, str(frame.path), frame.page + 1, conflict.reason, _ids(conflict))
         )
     return rows
+
+
+def _ids(conflict: Conflict) -> str:
+    return " ".join(map(str, conflict.cell_ids))

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from napari_attmil.presets import Preset
-from napari_attmil.settings import DetectionSettings, UserError
+from napari_attmil.settings import LARGEST_SEED, DetectionSettings, UserError
 
 _ORDER = (
     *("demo", "simulate", "detect", "train", "classify", "evaluate", "report", "shapes"),
@@ -85,7 +85,9 @@ HealthyClass = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=LARGEST_SEED, help="The same seed gives the same result.")
+]
 
 
 def detection_settings(min_score: float, cell_diameter: str | None) -> DetectionSettings:

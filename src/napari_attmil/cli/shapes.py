@@ -61,14 +61,13 @@ def _cells_of(cohort: Cohort, bag: Bag, classifier: Classifier) -> pd.DataFrame:
     """Return the cells of one sample with attention, contributions and shapes."""
     from napari_attmil.explore.cell_table import study_table
     from napari_attmil.explore.morphology import measure_shapes
+    from napari_attmil.images.cohort import common_pixel_size_um
     from napari_attmil.images.reading import read_images
 
     sample = next(sample for sample in cohort.samples if sample.name == bag.sample)
     assert bag.boxes is not None  # bags of a cohort have them
     boxes = bag.boxes.sorted_by_image()
-    # Lengths of samples that do and that do not tell their pixel size cannot be compared.
-    has_sizes = all(sample.pixel_size_um is not None for sample in cohort.samples)
-    size_um = sample.pixel_size_um if has_sizes else None
+    size_um = common_pixel_size_um(sample, cohort.samples)
     steps = measure_shapes(read_images(sample), boxes, size_um)
     *_, last = follow(f"Measuring the cells of {sample.name}", steps)
     assert last.shapes is not None  # the last progress value has them

@@ -44,6 +44,7 @@ from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from napari_attmil.bags.ensemble import EnsembleTrainer
+    from napari_attmil.images.cohort import Cohort
 
 
 @app.command()
@@ -137,8 +138,7 @@ def train(
     chosen = {"members": members, "calibrate": calibrate, "composition": composition}
     ensemble = ensemble_preset(preset, **{k: v for k, v in chosen.items() if v is not None})
     detection = detection_settings(min_score, cell_diameter)
-    opened = open_labelled_cohort(cohort)
-    say_healthy_class(opened, healthy_class)
+    opened = _open_trainable_cohort(cohort, healthy_class)
     detector = load_detector(weights, device)
     bags = prepare(opened, detector, detection, features_for(settings))
     from napari_attmil.bags.ensemble import EnsembleTrainer
@@ -170,7 +170,11 @@ def evaluate(
         str, typer.Option(help="table-1, all, or names of methods separated by commas.")
     ] = "table-1",
     ensemble: Annotated[
-        bool, typer.Option(help="Also what people use: several models, calibrated.")
+        bool,
+        typer.Option(
+            help="Also what `attmil train` makes for people to use: several models, calibrated; "
+            "not with the presets paper and marrlab-code, where that is a single model."
+        ),
     ] = True,
     controls: Annotated[
         bool, typer.Option("--controls", help="Also what must give chance.")
@@ -190,8 +194,7 @@ def evaluate(
     compared = {"methods": method_names(methods), "ensemble": ensemble, "controls": controls}
     plan = EvaluationSettings.checked(folds=folds, runs=runs, seed=seed, **compared)
     detection = detection_settings(min_score, cell_diameter)
-    opened = open_labelled_cohort(cohort)
-    say_healthy_class(opened, healthy_class)
+    opened = _open_trainable_cohort(cohort, healthy_class)
     from napari_attmil.images.cohort import patient_folds
 
     patient_folds(opened, folds, seed)  # Refuses before the long work, not after it.
@@ -200,7 +203,14 @@ def evaluate(
     bags = prepare(opened, detector, detection, features_for(settings), notes)
     from napari_attmil.bags.evaluation import cross_validate
 
-    steps = cross_validate(bags, settings, plan, detector.device, resume_in=out / "trials")
+    steps = cross_validate(
+        bags,
+        settings,
+        plan,
+        detector.device,
+        resume_in=out / "trials",
+        ensemble=ensemble_preset(preset),
+    )
     try:
         print(evaluation_written(steps, out, notes))
     except KeyboardInterrupt:
@@ -277,6 +287,16 @@ def demo(
 
     show_demo(result, out / "window.png" if headless else None)
     print(f"Results are in {out}")
+
+
+def _open_trainable_cohort(path: Path, healthy_class: str) -> Cohort:
+    """Return the cohort, having said what was assumed about it and which class is healthy."""
+    from napari_attmil.images.cohort import check_trainable
+
+    cohort = open_labelled_cohort(path)
+    check_trainable(cohort)
+    say_healthy_class(cohort, healthy_class)
+    return cohort
 
 
 def _is_trained_to_the_end(trainer: EnsembleTrainer) -> bool:

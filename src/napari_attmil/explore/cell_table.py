@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.cells.boxes import positions_of
+from napari_attmil.cells.following import moved_since
 from napari_attmil.checkpoints import check_writable, write_atomically
 from napari_attmil.settings import UserError
 
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
 
 
-def cell_table(sample: Sample, boxes: Boxes, prediction: Prediction | None = None) -> pd.DataFrame:
+def cell_table(
+    sample: Sample,
+    boxes: Boxes,
+    prediction: Prediction | None = None,
+    classified: Boxes | None = None,
+) -> pd.DataFrame:
     """Return the cells of a sample as a table.
 
     Parameters
@@ -35,13 +41,16 @@ def cell_table(sample: Sample, boxes: Boxes, prediction: Prediction | None = Non
         Its cells.
     prediction
         What the classifier said about them, if it was asked; matched by cell_id.
+    classified
+        The boxes it was said about; by default the same.
 
     Returns
     -------
     DataFrame
         Columns image (path as given), frame (page within that file, from 0), cell_id, x_min,
         y_min, x_max, y_max (pixels), score (0 to 1); with a prediction also attention and one
-        contribution_<class> a class, empty for cells newer than it. Ordered by image.
+        contribution_<class> a class, empty for cells that were drawn or moved since. Ordered by
+        image.
     """
     boxes = boxes.sorted_by_image()
     frames = [sample.frames[index] for index in boxes.image_index]
@@ -55,26 +64,45 @@ def cell_table(sample: Sample, boxes: Boxes, prediction: Prediction | None = Non
         columns[name] = corners[:, place]
     columns["score"] = np.round(boxes.score.astype(np.float64), 4)
     if prediction is not None:
-        columns["attention"] = attention_of(boxes, prediction)
-        contribution = aligned(boxes, prediction.cell_id, prediction.contribution)
+        columns["attention"] = attention_of(boxes, prediction, classified)
+        contribution = contribution_of(boxes, prediction, classified)
         for place, name in enumerate(prediction.classes):
             columns[f"contribution_{name}"] = contribution[:, place]
     return pd.DataFrame(columns)
 
 
-def attention_of(boxes: Boxes, prediction: Prediction) -> npt.NDArray[np.float64]:
-    """Return (n,) the attention of each box, NaN where the prediction does not know the cell."""
-    return aligned(boxes, prediction.cell_id, prediction.attention)
+def attention_of(
+    boxes: Boxes, prediction: Prediction, classified: Boxes | None = None
+) -> npt.NDArray[np.float64]:
+    """Return (n,) the attention of each box; NaN where it was drawn or moved since.
+
+    Parameters
+    ----------
+    boxes, prediction, classified
+        See `cell_table`.
+    """
+    return _said_of(boxes, prediction, prediction.attention, classified)
+
+
+def contribution_of(
+    boxes: Boxes, prediction: Prediction, classified: Boxes | None = None
+) -> npt.NDArray[np.float64]:
+    """Return (n, K) the contribution of each box to the classes; NaN as in `attention_of`."""
+    return _said_of(boxes, prediction, prediction.contribution, classified)
 
 
 def study_table(
-    sample: Sample, boxes: Boxes, prediction: Prediction, shapes: pd.DataFrame
+    sample: Sample,
+    boxes: Boxes,
+    prediction: Prediction,
+    shapes: pd.DataFrame,
+    classified: Boxes | None = None,
 ) -> pd.DataFrame:
     """Return the cells of one sample of a study, as cells of several are compared.
 
     Parameters
     ----------
-    sample, prediction
+    sample, prediction, classified
         See `cell_table`.
     boxes
         Its cells, ordered by image.
@@ -86,7 +114,7 @@ def study_table(
     DataFrame
         Columns sample, patient, class (empty where not known), those of `cell_table` and `shapes`.
     """
-    table = cell_table(sample, boxes, prediction).join(shapes)
+    table = cell_table(sample, boxes, prediction, classified).join(shapes)
     table.insert(0, "sample", sample.name)
     table.insert(1, "patient", sample.patient)
     table.insert(2, "class", sample.label or "")
@@ -128,12 +156,15 @@ def check_table_file(path: Path) -> None:
     check_writable(path)
 
 
-def aligned(
-    boxes: Boxes, cell_id: npt.NDArray[np.int64], values: npt.NDArray[Any]
+def _said_of(
+    boxes: Boxes, prediction: Prediction, values: npt.NDArray[Any], classified: Boxes | None
 ) -> npt.NDArray[np.float64]:
-    """Return the rows of `values` that belong to the boxes, NaN where there is none."""
+    """Return the rows of a prediction's `values` that hold for the boxes, NaN where none does."""
     known = np.asarray(values, dtype=np.float64)
-    places = positions_of(boxes.cell_id, np.asarray(cell_id))
+    places = positions_of(boxes.cell_id, np.asarray(prediction.cell_id))
+    if classified is not None:
+        # A moved box keeps its id, but what was said is of another place.
+        places[moved_since(boxes, classified)] = -1
     rows = np.full((len(boxes), *known.shape[1:]), np.nan)
     rows[places >= 0] = known[places[places >= 0]]
     return rows

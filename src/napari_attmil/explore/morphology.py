@@ -113,10 +113,11 @@ def shapes_of_image(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Array:
     area, circularity, solidity, spikiness = outlines.T
     step_px = windows.step_px[kept]
     rim, pallor = _grey_measures(windows, masks, kept)
-    if len(kept) and light_balance(windows) > ABSORBING:
+    known = pallor[np.isfinite(pallor)]
+    if len(known) and light_balance(windows) > ABSORBING:
         # Light that is only bent goes to a biconcave cell's centre on one side of the focus, and
         # away from it on the other; which side it was, most of the cells tell.
-        pallor *= np.copysign(1, np.median(pallor))
+        pallor *= np.copysign(1, np.median(known))
     values[kept] = np.column_stack(
         [
             area * step_px**2,

@@ -8,7 +8,7 @@ paid for twice.
 
 from __future__ import annotations
 
-from itertools import combinations
+import itertools
 from math import comb
 from typing import TYPE_CHECKING, Final
 
@@ -144,10 +144,28 @@ def fewest_patients(significant: float) -> int:
     return int(np.floor(np.log2(2 / significant))) + 1
 
 
+def fewest_others(patients: int, significant: float) -> int:
+    """Return how many patients the other group needs for the smallest p that it can give to count.
+
+    Parameters
+    ----------
+    patients
+        Of the group that is compared; one or more.
+    significant
+        p must be below it.
+    """
+    # Of groups of one size, the split the other way round is as extreme.
+    return next(
+        others
+        for others in itertools.count(1)
+        if (1 + (others == patients)) / comb(patients + others, others) < significant
+    )
+
+
 def _splits(first: int, patients: int, seed: int) -> npt.NDArray[np.float64]:
     """Return (m, patients) of 0 and 1: which patients may be the first group; it itself first."""
     if comb(patients, first) <= EXACT_SPLITS:
-        chosen = np.array(list(combinations(range(patients), first)), dtype=np.intp)
+        chosen = np.array(list(itertools.combinations(range(patients), first)), dtype=np.intp)
     else:
         order = np.random.default_rng(seed).random((EXACT_SPLITS, patients)).argsort(axis=1)
         chosen = order[:, :first]

@@ -22,6 +22,7 @@ from napari_attmil.explore.statistics import (
     severity_by_sample,
     severity_threshold,
 )
+from napari_attmil.images.cohort import common_pixel_size_um
 from napari_attmil.images.reading import read_images
 
 if TYPE_CHECKING:
@@ -91,15 +92,16 @@ def about_class(name: str, findings: Sequence[Finding], cells: pd.DataFrame) -> 
 
 def measured_cells(findings: Sequence[Finding]) -> pd.DataFrame:
     """Return all cells with class, patient, attention, contributions and shapes."""
-    # Lengths of samples that do and that do not tell their pixel size cannot be compared.
-    has_sizes = all(finding.sample.pixel_size_um is not None for finding in findings)
+    samples = [finding.sample for finding in findings]
     tables = []
     for finding in findings:
         sample, boxes = finding.sample, finding.boxes.sorted_by_image()
-        size_um = sample.pixel_size_um if has_sizes else None
+        size_um = common_pixel_size_um(sample, samples)
         *_, last = measure_shapes(read_images(sample), boxes, size_um)
         assert last.shapes is not None  # the last progress value has them
-        tables.append(study_table(sample, boxes, finding.prediction, last.shapes))
+        tables.append(
+            study_table(sample, boxes, finding.prediction, last.shapes, finding.classified)
+        )
     return pd.concat(tables, ignore_index=True)
 
 

@@ -54,15 +54,18 @@ class Finding:
         Its cells.
     prediction
         What the classifier said about them.
+    classified
+        The boxes it was said about; None if they are the same.
     """
 
     sample: Sample
     boxes: Boxes
     prediction: Prediction
+    classified: Boxes | None = None
 
     def cells(self) -> pd.DataFrame:
         """Return the table of its cells, the sample's name among the columns."""
-        table = cell_table(self.sample, self.boxes, self.prediction)
+        table = cell_table(self.sample, self.boxes, self.prediction, self.classified)
         return table.assign(sample=self.sample.name)
 
 

@@ -14,6 +14,7 @@ from scipy.stats import norm, rankdata
 
 from napari_attmil.explore.morphology import feature_title, without_unit
 from napari_attmil.explore.randomisation_tests import (
+    fewest_others,
     fewest_patients,
     group_test,
     sign_flip_test,
@@ -72,8 +73,8 @@ def compare_high_cells(
         over patients) with low and high (95 %, see `typical_interval`); p and p_corrected (for
         the number of features; see `sign_flip_test`); patients; healthy (the effect in healthy
         patients) and p_healthy (that it is another one, corrected; see `group_test`), NaN where
-        nothing is known of them; is_found, whether the effect counts: it differs from 0, and
-        where healthy patients are known it goes beyond theirs.
+        nothing is known of them; healthy_patients; is_found, whether the effect counts: it
+        differs from 0, and where healthy patients are known it goes beyond theirs.
     """
     effects = effects_by_patient(cells, score, features)
     p, p_corrected = sign_flip_test(effects.to_numpy(), seed)
@@ -227,12 +228,19 @@ def severity_threshold(
 def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str]:
     """Return what a comparison shows, one sentence a feature, or one that says it shows nothing."""
     sentences = [_in_words(row, score) for row in table[table["is_found"]].to_dict("records")]
-    also_healthy = table[(table["p_corrected"] < SIGNIFICANT) & ~table["is_found"]]
-    if len(also_healthy):
-        names = ", ".join(map(_in_title, also_healthy["feature"]))
+    unproven = table[(table["p_corrected"] < SIGNIFICANT) & ~table["is_found"]]
+    is_beyond = _goes_beyond(unproven)
+    if not is_beyond.all():
         sentences.append(
-            f"Cells with high {score} also differ in {names}, but no more than in healthy samples: "
-            "this shows what the classifier looks at, not the disease."
+            f"Cells with high {score} also differ in {_in_titles(unproven[~is_beyond])}, but no "
+            "more than in healthy samples: this shows what the classifier looks at, not the "
+            "disease."
+        )
+    if is_beyond.any():
+        sentences.append(
+            f"Cells with high {score} also differ in {_in_titles(unproven[is_beyond])}, but the "
+            "patients are too few to say whether this goes beyond healthy samples"
+            f"{_healthy_needed(unproven[is_beyond])}."
         )
     if sentences:
         return sentences
@@ -251,7 +259,7 @@ def findings_in_short(table: pd.DataFrame, score: str = "attention") -> str:
     if found.empty:
         return " ".join(findings_in_words(table, score))
     parts = [
-        f"{word} {', '.join(map(_in_title, rows['feature']))}"
+        f"{word} {_in_titles(rows)}"
         for word, rows in (
             ("lower", found[found["effect"] < 0]),
             ("higher", found[found["effect"] > 0]),
@@ -281,17 +289,25 @@ def _beside_healthy(
     score: str,
     seed: int,
 ) -> pd.DataFrame:
-    """Return a comparison with the columns healthy, p_healthy and is_found."""
+    """Return a comparison with the columns on healthy patients, and is_found."""
     differs = table["p_corrected"] < SIGNIFICANT
     if healthy is None:
-        return table.assign(healthy=np.nan, p_healthy=np.nan, is_found=differs)
+        unknown = {"healthy": np.nan, "p_healthy": np.nan, "healthy_patients": 0}
+        return table.assign(**unknown, is_found=differs)
     theirs = effects_by_patient(healthy, score, list(table["feature"]))
     _, p_healthy = group_test(effects.to_numpy(), theirs.to_numpy(), seed)
-    mean = theirs.mean().to_numpy()
-    is_unknown = np.isnan(mean)
-    goes_beyond = (table["effect"] - mean) * table["effect"] > 0
-    is_found = differs & (is_unknown | (goes_beyond & (p_healthy < SIGNIFICANT)))
-    return table.assign(healthy=mean, p_healthy=p_healthy, is_found=is_found)
+    table = table.assign(
+        healthy=theirs.mean().to_numpy(),
+        p_healthy=p_healthy,
+        healthy_patients=theirs.notna().sum().to_numpy(),
+    )
+    is_beyond = _goes_beyond(table) & (table["p_healthy"] < SIGNIFICANT)
+    return table.assign(is_found=differs & (table["healthy"].isna() | is_beyond))
+
+
+def _goes_beyond(table: pd.DataFrame) -> pd.Series[bool]:
+    """Return which effects are further from 0 than those of healthy patients, on the same side."""
+    return (table["effect"] - table["healthy"]) * table["effect"] > 0
 
 
 def _in_words(row: Mapping[Any, Any], score: str) -> str:
@@ -305,6 +321,17 @@ def _in_words(row: Mapping[Any, Any], score: str) -> str:
     if np.isnan(row["healthy"]):
         return f"{words}."
     return f"{words}; in healthy samples {row['healthy']:+.2f}, p = {row['p_healthy']:.2g}."
+
+
+def _healthy_needed(unproven: pd.DataFrame) -> str:
+    """Return how many healthy patients could show what these cannot; empty if these could."""
+    needed = unproven["patients"].map(lambda patients: fewest_others(int(patients), SIGNIFICANT))
+    lacking = needed[unproven["healthy_patients"] < needed]
+    return "" if lacking.empty else f"; {lacking.max()} or more healthy patients are needed"
+
+
+def _in_titles(rows: pd.DataFrame) -> str:
+    return ", ".join(map(_in_title, rows["feature"]))
 
 
 def _in_title(feature: object) -> str:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from napari_attmil.settings import UserError
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -75,6 +76,16 @@ class Sample:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.frames)
+
+    def image_titles(self) -> list[str]:
+        """Return the name of each image's file, with the page (from 1) if it has several images."""
+        several = {frame.path for frame in self.frames if frame.page > 0}
+        return [
+            f"{frame.path.name}, page {frame.page + 1}"
+            if frame.path in several
+            else frame.path.name
+            for frame in self.frames
+        ]
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,22 @@ def patient_folds(
     return [(np.flatnonzero(tested_in != k), np.flatnonzero(tested_in == k)) for k in range(folds)]
 
 
+def check_trainable(cohort: Cohort) -> None:
+    """Refuse a cohort that no classifier can learn from: before its cells are looked for.
+
+    Raises
+    ------
+    UserError
+        If its labelled samples are not of two classes at least.
+    """
+    if len(cohort.classes) < 2:
+        raise UserError(
+            f"The cohort has {counted(len(cohort.classes), 'labelled class', 'labelled classes')}, "
+            "but training needs two; open a folder with one sub-folder a class, or a cohort.csv "
+            "with a label column."
+        )
+
+
 def reference_class(classes: Sequence[str], wanted: str = "") -> str | None:
     """Return the class of healthy samples, or None if no name tells.
 
@@ -203,6 +230,22 @@ def reference_class(classes: Sequence[str], wanted: str = "") -> str | None:
             if word in name.casefold().replace("-", " ").replace("_", " ").split():
                 return name
     return None
+
+
+def common_pixel_size_um(sample: Sample, samples: Iterable[Sample]) -> float | None:
+    """Return a sample's pixel size, or None if some of those it is compared with tell none.
+
+    Lengths in micrometres and lengths in pixels cannot be compared.
+
+    Parameters
+    ----------
+    sample
+        Whose cells are measured.
+    samples
+        All whose cells are compared.
+    """
+    have_sizes = all(other.pixel_size_um is not None for other in samples)
+    return sample.pixel_size_um if have_sizes else None
 
 
 def _patients_and_labels(

@@ -173,7 +173,7 @@ class CohortTab(ExplorerTab):
             return
         states = session.states_of_samples()
         findings = [
-            Finding(sample, state.boxes, state.prediction)
+            Finding(sample, state.boxes, state.prediction, state.classified)
             for sample in session.cohort.samples
             if (state := states.get(sample.name, SampleState())).prediction is not None
         ]

@@ -16,9 +16,10 @@ from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.detector_models import detector_in_use
 from napari_attmil.explore.projection import MapMethod, map_of_cells
 from napari_attmil.explore.report import model_origin
-from napari_attmil.images.cohort import Cohort, Sample
+from napari_attmil.images.cohort import Cohort, Sample, common_pixel_size_um
 from napari_attmil.loaded_classifier import ClassifierLike
 from napari_attmil.sample_state import SampleState
+from napari_attmil.session import sample_key
 from napari_attmil.settings import DetectionSettings
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.workers import Progress
@@ -125,14 +126,22 @@ class Measured:
     columns: pd.DataFrame
 
 
-def measure_cells(stop: Event, samples: Sequence[CellsAtHand]) -> Generator[Progress, None, None]:
-    """Measure the shapes of cells, sample by sample; each is told as soon as it is done."""
+def measure_cells(
+    stop: Event, samples: Sequence[CellsAtHand], cohort: Cohort | None
+) -> Generator[Progress, None, None]:
+    """Measure the shapes of cells, sample by sample; each is told as soon as it is done.
+
+    Lengths are such that the whole cohort's can be compared, whichever of its samples are measured.
+    """
     from napari_attmil.explore.morphology import measure_shapes
     from napari_attmil.images.reading import read_images
 
     for done, cells in enumerate(samples):
         images = read_images(cells.sample) if cells.images is None else cells.images
-        for step in measure_shapes(images, cells.boxes, cells.sample.pixel_size_um):
+        is_of_cohort = cohort is not None and cells.key == sample_key(cells.sample.name)
+        compared = cohort.samples if is_of_cohort else (cells.sample,)
+        size_um = common_pixel_size_um(cells.sample, compared)
+        for step in measure_shapes(images, cells.boxes, size_um):
             detail = None if step.shapes is None else Measured(cells, step.shapes)
             text = f"Measuring the cells of sample {done + 1} of {len(samples)}"
             yield Progress(done + (detail is not None), len(samples), text, detail)

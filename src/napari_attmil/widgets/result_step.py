@@ -165,7 +165,8 @@ class ResultStep(QWidget):
             return
         path = path if path.suffix else path.with_suffix(".csv")
         try:
-            table = cell_table(session.sample, session.boxes, session.prediction)
+            state = session.state
+            table = cell_table(session.sample, state.boxes, state.prediction, state.classified)
             write_cells(path, [table])
         except UserError as error:
             tell_error(error)

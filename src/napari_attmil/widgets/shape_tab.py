@@ -122,6 +122,7 @@ class ShapeTab(ExplorerTab):
         self._runner.start(
             explorer_tasks.measure_cells,
             samples,
+            self._context.session.cohort,
             on_done=lambda _: None,
             on_progress=self._on_progress,
             on_end=self._progress.hide,

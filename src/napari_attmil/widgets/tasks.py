@@ -21,7 +21,7 @@ import numpy.typing as npt
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.detector_models import detector_in_use
 from napari_attmil.explore.crops import crop_cell
-from napari_attmil.images.cohort import Cohort, Sample
+from napari_attmil.images.cohort import Cohort, Sample, check_trainable
 from napari_attmil.loaded_classifier import ClassifierLike, LoadedClassifier
 from napari_attmil.sample_state import SampleState
 from napari_attmil.settings import (
@@ -139,14 +139,10 @@ def train_classifier(
     """
     from napari_attmil.bags.ensemble import EnsembleTrainer
 
+    check_trainable(cohort)
     labelled = replace(
         cohort, samples=tuple(sample for sample in cohort.samples if sample.label is not None)
     )
-    if len(labelled.classes) < 2:
-        raise UserError(
-            f"The cohort has {len(labelled.classes)} labelled classes, but training needs two; "
-            "open a folder with one sub-folder a class, or a cohort.csv with a label column."
-        )
     yield Progress(0, len(labelled), "Loading the detector")
     device = _device(device_name)
     detector = loaded_detector(device_name, detector_in_use(cohort.folder))
