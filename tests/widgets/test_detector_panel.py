@@ -11,6 +11,7 @@ import torch
 from qtpy.QtCore import Qt
 
 from napari_attmil.cells.detector_models import (
+    CHOICE,
     candidate,
     candidate_path,
     detector_in_use,
@@ -93,6 +94,21 @@ def test_a_training_ends_with_a_candidate_that_is_accepted(panel, cohort, qtbot)
     assert panel.context.detector_path == accepted.path
     assert panel._list.names() == ["shipped", f"✓ {accepted.name}"]
     assert panel._decision.isHidden()
+
+
+def test_a_detector_that_cannot_be_accepted_is_not_said_to_be_in_use(
+    panel, cohort, qtbot, notifications
+):
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    notifications.clear()
+    # As where a study cannot be written.
+    (cohort.folder / "models" / CHOICE).mkdir()
+    panel.accept()
+    assert [severity for severity, _ in notifications] == ["error"]
+    assert panel.context.detector_path is None
 
 
 def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(

@@ -180,8 +180,10 @@ class DetectorPanel(DockPanel):
 
     def accept(self) -> None:
         """Use the new detector from now on."""
-        self._decide(accept_candidate)
-        show_info("The new detector is in use for this study. Detect cells again to see it work.")
+        if self._decide(accept_candidate):
+            show_info(
+                "The new detector is in use for this study. Detect cells again to see it work."
+            )
 
     def discard(self) -> None:
         """Throw the new detector away."""
@@ -189,16 +191,19 @@ class DetectorPanel(DockPanel):
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _decide(self, decision: Any) -> None:
-        cohort = self.context.session.cohort
+    def _decide(self, decision: Any) -> bool:
+        """Accept or discard the new detector; return whether that worked."""
+        cohort, worked = self.context.session.cohort, True
         if cohort is None:
-            return
+            return False
         try:
             decision(cohort.folder)
         except UserError as error:
             tell_error(error)
+            worked = False
         self._differences.clear()
         self._synchronise()
+        return worked
 
     def _on_progress(self, progress: Progress) -> None:
         self._progress.setValue(progress)
