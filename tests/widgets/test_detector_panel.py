@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -160,6 +161,23 @@ def test_what_changed_is_shown_on_the_held_out_image(panel, viewer, cohort, qtbo
     assert "1 cell found now (pink), 2 lost now (red), 7 found by both" in panel._outcome.text()
     panel.accept()
     assert "Found now" not in viewer.layers and "Lost now" not in viewer.layers
+
+
+def test_diameter_in_micrometres_needs_images_that_tell_the_size_of_their_pixels(
+    panel, viewer, cohort, qtbot, notifications
+):
+    unscaled = replace(cohort, samples=(replace(cohort.samples[0], pixel_size_um=None),))
+    panel.context.image_choice.use_cohort(unscaled)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    notifications.clear()
+    panel.context.set_detection_settings(DetectionSettings(cell_diameter_um=7.5))
+    panel.compare()
+    wait(panel, qtbot)
+    ((severity, message),) = notifications
+    assert severity == "error" and "give it in pixels" in message
+    assert "Found now" not in viewer.layers
 
 
 def test_another_detector_of_the_list_is_used(panel, cohort, qtbot):

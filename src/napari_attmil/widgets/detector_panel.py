@@ -168,12 +168,17 @@ class DetectorPanel(DockPanel):
         shown = context.session.sample
         if context.images is None or shown is None:
             return
+        try:
+            settings = context.detection_settings.in_pixels(shown.pixel_size_um)
+        except UserError as error:
+            tell_error(error)
+            return
         self._comparer.start(
             detector_tasks.compare_detectors,
             context.images[index],
             context.detector_path,
             new.path,
-            context.detection_settings.in_pixels(shown.pixel_size_um),
+            settings,
             context.device_name,
             on_done=lambda found: self._show_differences(found, index),
         )
