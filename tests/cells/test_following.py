@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.cells.following import follow_rows, follow_shown
+from napari_attmil.cells.corrections import merge_detections
+from napari_attmil.cells.following import follow_rows, follow_shown, rows_caught_up
 
 BOXES = Boxes.from_detections(
     [0, 0, 1], [[0, 0, 10, 10], [20, 0, 30, 10], [0, 0, 10, 10]], [0.9] * 3
@@ -140,3 +141,58 @@ def test_rows_of_one_image_mean_the_same_whether_others_are_shown_or_not(image, 
     assert part.boxes.in_order().digest() == whole.boxes.in_order().digest()
     assert part.gone.cell_id.tolist() == whole.gone.cell_id.tolist()
     assert part.title == whole.title
+
+
+# Found anew by a detection that came while a person had a box in the hand; its ids are 4, 5, 6.
+FOUND = [[0, 1, 10, 11], [40, 0, 50, 10], [0, 0, 9, 9]]
+FOUND_ANEW = merge_detections(BOXES, Boxes.from_detections([0, 0, 1], FOUND, [0.8] * 3))
+
+
+def followed_late(ids, images, xyxy):
+    rows = rows_caught_up(BOXES, FOUND_ANEW, ids, images, xyxy)
+    followed = follow_shown(FOUND_ANEW, *rows, first_id=9)
+    return followed, dict(
+        zip(followed.boxes.cell_id.tolist(), followed.boxes.xyxy.tolist(), strict=True)
+    )
+
+
+def test_rows_left_alone_give_way_to_boxes_that_came_meanwhile():
+    followed, _ = followed_late(*rows_of(BOXES))
+    assert followed.title == "" and followed.boxes is FOUND_ANEW
+
+
+def test_box_drawn_meanwhile_is_one_more():
+    drawn = [60, 60, 70, 70]
+    followed, now = followed_late([1, 2, 3, 0], [0, 0, 1, 0], [*BOXES.xyxy.tolist(), drawn])
+    assert followed.title == "Draw 1 box"
+    assert list(now) == [4, 5, 6, 9] and now[9] == drawn
+    assert followed.cell_id[:4].tolist() == [0, 0, 0, 9]
+
+
+def test_box_moved_meanwhile_stands_for_the_same_cell_found_anew():
+    xyxy = BOXES.xyxy.copy()
+    xyxy[0] += 1
+    followed, now = followed_late(BOXES.cell_id, BOXES.image_index, xyxy)
+    assert now == {5: [40, 0, 50, 10], 6: [0, 0, 9, 9], 9: [1, 1, 11, 11]}
+    assert followed.gone.cell_id.tolist() == [4]
+
+
+def test_moved_and_deleted_cells_that_are_still_there_keep_their_ids():
+    grown = Boxes.concatenate([BOXES, FOUND_ANEW[[1]]])
+    rows = rows_caught_up(BOXES, grown, [1, 3], [0, 1], [[3, 3, 13, 13], [0, 0, 10, 10]])
+    followed = follow_shown(grown, *rows, first_id=9)
+    assert followed.boxes.cell_id.tolist() == [1, 3, 5]
+    assert followed.boxes.xyxy[0].tolist() == [3, 3, 13, 13]
+    assert followed.gone.cell_id.tolist() == [2]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(0, 50)), max_size=8),
+    st.integers(0, 3),
+)
+def test_rows_catch_up_with_boxes_that_did_not_change_as_if_nothing_was(rows, first):
+    xyxy = np.array([[row[2], row[2], row[2] + 8, row[2] + 8] for row in rows]).reshape(-1, 4)
+    shown = [row[0] for row in rows], [row[1] for row in rows], xyxy
+    boxes = BOXES[first:]
+    late, _ = follow_rows(boxes, *rows_caught_up(boxes, boxes, *shown), first_id=4)
+    assert late.digest() == follow_rows(boxes, *shown, first_id=4)[0].digest()

@@ -161,6 +161,19 @@ def test_what_lies_at_odd_places_of_a_tree_is_said(
     )
 
 
+def test_picture_among_the_reports_of_a_study_is_no_class(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/P1/s/x.png", "b/P2/s/x.png", "reports/cells.png")
+    (tmp_path / "features").mkdir()
+    study = open_cohort(tmp_path)
+    assert study.classes == ("a", "b")
+    assert study.notes == (
+        "Folders of a name that the project gives to its own were left out; if one is a class, "
+        "rename it: reports.",
+    )
+
+
 def test_flat_folder_is_no_cohort_and_the_layout_is_said(
     tmp_path: Path, write_tree: Callable[..., Any]
 ) -> None:

@@ -95,6 +95,19 @@ def test_corrections_survive_detecting_again_and_this_is_said(panel, wait_idle, 
     assert any("Your corrections stay" in message for _, message in notifications)
 
 
+def test_one_can_start_over_where_all_boxes_were_deleted(panel, wait_idle):
+    session, start_over = panel.context.session, panel.cells_step._clear
+    assert not start_over.isEnabled()
+    detect(panel, wait_idle)
+    session.delete(session.boxes.cell_id)
+    detect(panel, wait_idle)
+    assert len(session.boxes) == 0 and start_over.isEnabled()
+    start_over.click()
+    assert not start_over.isEnabled()
+    detect(panel, wait_idle)
+    assert len(session.boxes) == 9
+
+
 def test_detection_of_the_image_shown_only(panel, viewer, wait_idle):
     viewer.dims.set_point(0, 1)
     panel.cells_step._only_shown.setChecked(True)

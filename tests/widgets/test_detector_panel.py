@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from qtpy.QtCore import Qt
 
 from napari_attmil.cells.detector_models import (
+    CHOICE,
     candidate,
     candidate_path,
     detector_in_use,
@@ -95,6 +97,21 @@ def test_a_training_ends_with_a_candidate_that_is_accepted(panel, cohort, qtbot)
     assert panel._decision.isHidden()
 
 
+def test_a_detector_that_cannot_be_accepted_is_not_said_to_be_in_use(
+    panel, cohort, qtbot, notifications
+):
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    notifications.clear()
+    # As where a study cannot be written.
+    (cohort.folder / "models" / CHOICE).mkdir()
+    panel.accept()
+    assert [severity for severity, _ in notifications] == ["error"]
+    assert panel.context.detector_path is None
+
+
 def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
     panel, cohort, qtbot, monkeypatch
 ):
@@ -144,6 +161,23 @@ def test_what_changed_is_shown_on_the_held_out_image(panel, viewer, cohort, qtbo
     assert "1 cell found now (pink), 2 lost now (red), 7 found by both" in panel._outcome.text()
     panel.accept()
     assert "Found now" not in viewer.layers and "Lost now" not in viewer.layers
+
+
+def test_diameter_in_micrometres_needs_images_that_tell_the_size_of_their_pixels(
+    panel, viewer, cohort, qtbot, notifications
+):
+    unscaled = replace(cohort, samples=(replace(cohort.samples[0], pixel_size_um=None),))
+    panel.context.image_choice.use_cohort(unscaled)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    notifications.clear()
+    panel.context.set_detection_settings(DetectionSettings(cell_diameter_um=7.5))
+    panel.compare()
+    wait(panel, qtbot)
+    ((severity, message),) = notifications
+    assert severity == "error" and "give it in pixels" in message
+    assert "Found now" not in viewer.layers
 
 
 def test_another_detector_of_the_list_is_used(panel, cohort, qtbot):

@@ -10,6 +10,8 @@ import pytest
 
 from napari_attmil.bags.classifier import Classifier
 from napari_attmil.cells.boxes import match_boxes
+from napari_attmil.cells.detector_models import candidate_path
+from napari_attmil.cells.saved_network import load_network, save_network
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
 from napari_attmil.presets import mil_preset
@@ -84,6 +86,19 @@ def test_detector_and_classifier_work_through_the_panel(
     assert len(panel.result_step._top_cells.value()) == min(8, len(session.boxes))
     assert not [message for severity, message in notifications if severity == "error"]
     panel.close_panel()
+
+
+def test_next_candidate_of_the_same_path_is_loaded_anew(tmp_path):
+    path = candidate_path(tmp_path)
+    path.parent.mkdir()
+    shipped = load_network()
+    for training in ("first", "second"):
+        save_network(path, shipped.network, shipped.architecture, {"data": training})
+        assert tasks.loaded_detector("cpu", path).provenance["data"] == training
+    assert tasks.loaded_detector("cpu", path) is tasks.loaded_detector("cpu", path)
+    path.unlink()
+    with pytest.raises(UserError, match="detector-candidate"):
+        tasks.loaded_detector("cpu", path)
 
 
 def stopped_training(qtbot, panel, cohort, guidance_rounds):

@@ -69,13 +69,14 @@ def turn_to(bench, image):
 def settled(bench, qtbot):
     """Return what session and file agree on as {cell_id: (image, corners)}, once all is over.
 
-    The layer shows the boxes of the present image, and only those.
+    The layer shows the boxes of the present image, and only those if the sample has many.
     """
     session, layer = bench.context.session, bench.context.cells.layer
     qtbot.wait(1)
     on_disk = AnnotationFile.beside(session.cohort.folder).read(session.sample).boxes
     assert on_disk.digest() == session.boxes.digest()
-    here = session.boxes.of_image(bench.context.cells.current_image_index())
+    image = bench.context.cells.current_image_index()
+    here = box_shapes.Portion.of_sample(session.boxes, image).held(session.boxes)
     shown = sorted([*v[:, :0:-1].min(axis=0), *v[:, :0:-1].max(axis=0)] for v in layer.data)
     np.testing.assert_allclose(shown, sorted(here.xyxy.tolist()), atol=0.01)
     assert sorted(layer.features["cell_id"]) == sorted(here.cell_id.tolist())
@@ -121,23 +122,37 @@ def test_selected_box_is_selected_again_when_its_image_comes_back(bench, hand, q
     assert set(settled(bench, qtbot)) == {1, 3, 4, 5, 6}
 
 
-@pytest.mark.parametrize("key, start", [(Qt.Key.Key_M, MIDDLE_OF_FIRST), (Qt.Key.Key_W, (20, 90))])
-def test_box_in_hand_while_the_image_turns_is_the_old_images(bench, hand, qtbot, key, start):
-    hand.key(key)
-    end = (start[0] + 40, start[1] + 30)
+IN_HAND = pytest.mark.parametrize(
+    "key, start", [(Qt.Key.Key_M, MIDDLE_OF_FIRST), (Qt.Key.Key_W, (20, 90))]
+)
+
+
+def take_in_hand(bench, hand, qtbot, start, end):
+    """Press the mouse at one place and move it to another, until a box has followed."""
     hand.point_at(*start)
     QTest.mousePress(hand._canvas, Qt.MouseButton.LeftButton, pos=hand._pixel(*start))
     layer = bench.context.cells.layer
 
     def follows():
         hand.point_at(*end)  # napari follows a mouse that moves, and a little later
-        corners = box_shapes.from_vertices(layer.data)[1]
-        return len(corners) != 2 or np.abs(corners - [FIRST, SECOND]).max() > 20
+        corners = box_shapes.from_vertices(layer.data[:2] + layer.data[-1:])[1]
+        return np.abs(corners - [FIRST, SECOND, SECOND]).max() > 20
 
     qtbot.waitUntil(follows)
-    turn_to(bench, 1)
+
+
+def let_go(hand, end):
     QTest.mouseRelease(hand._canvas, Qt.MouseButton.LeftButton, pos=hand._pixel(*end))
     QApplication.processEvents()
+
+
+@IN_HAND
+def test_box_in_hand_while_the_image_turns_is_the_old_images(bench, hand, qtbot, key, start):
+    hand.key(key)
+    end = (start[0] + 40, start[1] + 30)
+    take_in_hand(bench, hand, qtbot, start, end)
+    turn_to(bench, 1)
+    let_go(hand, end)
     now = settled(bench, qtbot)
     assert {i: box for i, box in now.items() if box[0] != 0} == {
         3: (1, FIRST),
@@ -149,3 +164,43 @@ def test_box_in_hand_while_the_image_turns_is_the_old_images(bench, hand, qtbot,
         box for i, box in now.items() if box[0] == 0 and box[1] not in (FIRST, SECOND)
     ]
     assert len(moved_or_drawn) == 1
+
+
+@IN_HAND
+@pytest.mark.parametrize("most_shapes", [2, 1000])
+def test_box_in_hand_and_a_detection_that_comes_meanwhile_are_both_kept(
+    bench, hand, qtbot, monkeypatch, key, start, most_shapes
+):
+    monkeypatch.setattr(box_shapes, "MOST_SHAPES", most_shapes)
+    session, found = bench.context.session, [150, 10, 190, 40]
+    session.accept([1, 2])
+    hand.key(key)
+    end = (start[0] + 40, start[1] + 30)
+    take_in_hand(bench, hand, qtbot, start, end)
+    session.merge(Boxes.from_detections([0, 2], [found, found], [0.9, 0.9]), [0, 2])
+    hand.point_at(start[0] + 20, start[1] + 15)
+    hand.point_at(*end)
+    let_go(hand, end)
+    after = {2: (0, SECOND), 3: (1, FIRST), 4: (1, SECOND), 7: (0, found), 8: (2, found)}
+    if key == Qt.Key.Key_M:
+        moved, drawn = {1: (0, [60, 50, 100, 80])}, {}
+    else:
+        moved, drawn = {1: (0, FIRST)}, {9: (0, [20, 90, 60, 120])}
+    assert settled(bench, qtbot) == {**after, **moved, **drawn}
+    session.undo()
+    assert settled(bench, qtbot) == {**after, 1: (0, FIRST)}
+
+
+@pytest.mark.parametrize("becomes_active", ["Cells", "a"])
+def test_press_that_moves_nothing_shows_what_was_detected_meanwhile(
+    bench, hand, qtbot, becomes_active
+):
+    session, viewer = bench.context.session, bench.context.viewer
+    place = hand._pixel(*MIDDLE_OF_FIRST)
+    hand.point_at(*MIDDLE_OF_FIRST)
+    QTest.mousePress(hand._canvas, Qt.MouseButton.LeftButton, pos=place)
+    session.merge(Boxes.from_detections([0], [[150, 10, 190, 40]], [0.9]), [0])
+    assert bench.context.cells.layer.nshapes == 2
+    viewer.layers.selection.active = viewer.layers[becomes_active]
+    let_go(hand, MIDDLE_OF_FIRST)
+    assert set(settled(bench, qtbot)) == {3, 4, 5, 6, 7}

@@ -10,7 +10,7 @@ from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
 from napari_attmil.review_queue import QueueOrder, ReviewState
-from napari_attmil.widgets import tasks
+from napari_attmil.widgets import box_tools, tasks
 from napari_attmil.widgets.key_registry import ACTIONS
 from napari_attmil.widgets.workbench import AnnotateWidget
 from napari_attmil.widgets.workers import Progress
@@ -228,6 +228,17 @@ def test_a_click_takes_the_box_that_the_detector_thinks_possible(
     press(viewer, "G")
     assert session.boxes.xyxy.tolist() == [[51, 22, 69, 41]]
     assert len(asked) == 1 and asked[0][0] == [1] and asked[0][1] < 0.2
+
+
+def test_button_snaps_the_selected_box_and_the_key_the_one_pointed_at(bench, viewer, monkeypatch):
+    monkeypatch.setattr(box_tools, "snap_box", lambda image, xyxy: xyxy + 1)
+    session = bench.context.session
+    session.select([1])
+    point_at(bench, viewer, 60, 30)
+    bench.box_panel._buttons["snap"].click()
+    assert session.boxes.xyxy[:, 0].tolist() == [11, 50, 20]
+    press(viewer, "G")
+    assert session.boxes.xyxy[:, 0].tolist() == [11, 51, 20]
 
 
 def test_boxes_hide_and_come_back(bench, viewer):

@@ -67,17 +67,23 @@ def merge_detections(
     remain get new ids, larger than all present ones and not less than `first_id`.
     """
     kept = current[current.source != Source.MODEL]
-    taboo = [kept] if deleted is None else [kept, deleted]
-    blocked = np.zeros(len(detected), dtype=bool)
-    for image in np.unique(detected.image_index):
-        rows = np.flatnonzero(detected.image_index == image)
-        settled = np.concatenate([part.of_image(image).xyxy for part in taboo])
-        overlap = iou_matrix(detected.xyxy[rows], settled)
-        blocked[rows] = overlap.max(axis=1, initial=0) >= SAME_CELL_IOU
+    blocked = are_same_cells(detected, kept)
+    if deleted is not None:
+        blocked |= are_same_cells(detected, deleted)
     fresh = detected[~blocked]
     start = max(current.next_id, first_id)
     renumbered = replace(fresh, cell_id=np.arange(start, start + len(fresh)))
     return Boxes.concatenate([kept, renumbered]).sorted_by_image()
+
+
+def are_same_cells(boxes: Boxes, others: Boxes) -> npt.NDArray[np.bool_]:
+    """Return (n,) which boxes show the same cell as one of the others."""
+    same = np.zeros(len(boxes), dtype=bool)
+    for image in np.unique(boxes.image_index):
+        rows = np.flatnonzero(boxes.image_index == image)
+        overlap = iou_matrix(boxes.xyxy[rows], others.of_image(image).xyxy)
+        same[rows] = overlap.max(axis=1, initial=0) >= SAME_CELL_IOU
+    return same
 
 
 def with_corrections(

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, FloatArray, IntArray, positions_of
-from napari_attmil.cells.corrections import add_box, delete_boxes, move_box
+from napari_attmil.cells.boxes import (
+    MIN_SIDE_PX,
+    Boxes,
+    FloatArray,
+    IntArray,
+    Source,
+    positions_of,
+)
+from napari_attmil.cells.corrections import add_box, are_same_cells, delete_boxes, move_box
 
 SAME_PLACE_PX: Final = 0.01
 """Corners closer than this did not move: layers keep float64, boxes float32."""
@@ -123,8 +130,54 @@ def follow_rows(
     return now, ids
 
 
+def rows_caught_up(
+    before: Boxes,
+    now: Boxes,
+    cell_ids: npt.ArrayLike,
+    image_index: npt.ArrayLike,
+    xyxy: npt.ArrayLike,
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Return rows as a person would leave them who had seen the boxes `now`, not those `before`.
+
+    What the person drew or moved is kept. Rows that were left alone lie where their cells lie
+    now; those of cells that are gone are drawn together to nothing. New cells follow at the end,
+    but not a detected one that the person has just drawn or moved a box to.
+
+    Parameters
+    ----------
+    before
+        The cells that the rows showed before the person touched them.
+    now
+        The cells by now.
+    cell_ids, image_index, xyxy
+        (n,), (n,) and (n, 4), as shown.
+
+    Returns
+    -------
+    (n + m,) int64, (n + m,) int64, (n + m, 4) float32
+        The rows in their order, then those of m new cells.
+    """
+    ids, images = np.array(cell_ids, dtype=np.int64), np.array(image_index, dtype=np.int64)
+    corners = np.array(xyxy, dtype=np.float32).reshape(-1, 4)
+    known = np.flatnonzero(_rows_of_cells(before, ids, images))
+    has_moved = have_moved(before.xyxy[before.index_of(ids[known])], corners[known])
+    untouched = known[~has_moved]
+    touched = np.setdiff1d(np.arange(len(ids)), untouched)
+    in_hand = Boxes.from_detections(images[touched], corners[touched], np.ones(len(touched)))
+    is_there = np.isin(ids[untouched], now.cell_id)
+    corners[untouched[is_there]] = now.xyxy[now.index_of(ids[untouched[is_there]])]
+    corners[untouched[~is_there]] = 0
+    new = now[~np.isin(now.cell_id, before.cell_id)]
+    new = new[(new.source != Source.MODEL) | ~are_same_cells(new, in_hand)]
+    return (
+        np.concatenate([ids, new.cell_id]),
+        np.concatenate([images, new.image_index]),
+        np.concatenate([corners, new.xyxy]),
+    )
+
+
 def _rows_of_cells(
-    boxes: Boxes, ids: IntArray, images: npt.NDArray[np.int32]
+    boxes: Boxes, ids: IntArray, images: npt.NDArray[np.integer[Any]]
 ) -> npt.NDArray[np.bool_]:
     """Return which rows are the first of a cell of `boxes`, in that cell's image."""
     known = np.zeros(len(ids), dtype=bool)

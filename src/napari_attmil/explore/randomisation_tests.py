@@ -47,7 +47,7 @@ def sign_flip_test(effects: npt.ArrayLike, seed: int = 0) -> tuple[Array, Array]
     known = np.nan_to_num(values)
     # No flip changes the sum of squares, so this orders the flips as a t statistic would.
     scale = np.sqrt((known**2).sum(axis=0))
-    scaled = np.divide(known, scale, out=np.zeros_like(known), where=scale > 0)
+    scaled = _divided(known, scale)
     signs = 1.0 - 2.0 * _subsets(len(values), seed)
     return _p_values(signs @ scaled, np.isnan(values).all(axis=0))
 
@@ -85,7 +85,7 @@ def _centred(values: Array) -> Array:
     means = known.sum(axis=0) / np.maximum(is_known.sum(axis=0), 1)
     centred = np.where(is_known, known - means, 0)
     length = np.sqrt((centred**2).sum(axis=0))
-    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
+    return _divided(centred, length)
 
 
 def _differences_of_means(
@@ -95,9 +95,12 @@ def _differences_of_means(
     sums, inside = splits @ centred, splits @ is_known.astype(np.float64)
     outside = is_known.sum(axis=0) - inside
     # All values sum to 0, those of the other group to -sums: sums / inside + sums / outside.
-    weight = inside * outside
-    both = sums * (inside + outside)
-    return np.divide(both, weight, out=np.zeros_like(both), where=weight > 0)
+    return _divided(sums * (inside + outside), inside * outside)
+
+
+def _divided(values: Array, by: Array) -> Array:
+    """Return values divided by what is not negative; 0 where that is 0."""
+    return np.asarray(np.divide(values, by, out=np.zeros_like(values), where=by > 0))
 
 
 def _p_values(outcomes: Array, unknown: npt.ArrayLike) -> tuple[Array, Array]:

@@ -119,13 +119,19 @@ def open_tree(folder: Path) -> Cohort:
     UserError
         If there are no images, no class folders, or a file or folder that cannot be read.
     """
-    loose, class_folders = list_folder(folder)
+    loose, subfolders = list_folder(folder)
+    class_folders = [each for each in subfolders if each.name not in _OWN_FOLDERS]
     notes = _Notes(folder)
     drafts = [draft for each in class_folders for draft in _class_drafts(each, notes)]
     if not drafts:
         _refuse(folder, loose, class_folders)
     if loose:
         notes.add("Images beside the class folders have no label and were left out", loose)
+    notes.add(
+        "Folders of a name that the project gives to its own were left out; if one is a class, "
+        "rename it",
+        [each for each in subfolders if each not in class_folders and find_images(each)],
+    )
     samples = _named_samples(drafts, notes)
     return Cohort(samples, folder, notes.sentences())
 
@@ -187,7 +193,7 @@ def _class_drafts(folder: Path, notes: _Notes) -> Iterator[_Draft]:
     empty = [patient for patient, drafts in zip(patients, found, strict=True) if not drafts]
     if images or any(found):
         notes.add(_NO_IMAGES, empty)
-    elif folder.name not in _OWN_FOLDERS:
+    else:
         notes.add(_NO_IMAGES, [folder])
 
 

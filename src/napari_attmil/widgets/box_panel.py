@@ -32,7 +32,7 @@ class BoxPanel(QWidget):
     context
         The panel's.
     functions
-        What the actions do, by name.
+        What the buttons do, by the name of the action.
     """
 
     def __init__(

@@ -132,7 +132,14 @@ class BoxTools(QObject):
 
     def snap(self) -> None:
         """Pull the box under the pointer, or else the selected ones, onto their cells."""
-        image, ids = self._image(), self._pointed_at() or self._selected()
+        self._snap(self._pointed_at() or self._selected())
+
+    def snap_selected(self) -> None:
+        """Pull the selected boxes onto their cells, wherever the pointer was left."""
+        self._snap(self._selected())
+
+    def _snap(self, ids: list[int]) -> None:
+        image = self._image()
         if image is None or not ids:
             show_info("Select a box, or point at one; Snap then pulls it onto its cell.")
             return

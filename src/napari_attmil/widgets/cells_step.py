@@ -172,7 +172,7 @@ class CellsStep(QWidget):
         self._delete.setEnabled(bool(session.selection))
         self._undo.setEnabled(session.can_undo)
         self._redo.setEnabled(session.can_redo)
-        self._clear.setEnabled(count > 0)
+        self._clear.setEnabled(session.state.is_worked_on)
         self._counts.setText(self._count_text())
         self.state_changed.emit(counted(count, "cell") if count else "none yet", count > 0)
 

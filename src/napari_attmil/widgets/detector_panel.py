@@ -168,20 +168,27 @@ class DetectorPanel(DockPanel):
         shown = context.session.sample
         if context.images is None or shown is None:
             return
+        try:
+            settings = context.detection_settings.in_pixels(shown.pixel_size_um)
+        except UserError as error:
+            tell_error(error)
+            return
         self._comparer.start(
             detector_tasks.compare_detectors,
             context.images[index],
             context.detector_path,
             new.path,
-            context.detection_settings.in_pixels(shown.pixel_size_um),
+            settings,
             context.device_name,
             on_done=lambda found: self._show_differences(found, index),
         )
 
     def accept(self) -> None:
         """Use the new detector from now on."""
-        self._decide(accept_candidate)
-        show_info("The new detector is in use for this study. Detect cells again to see it work.")
+        if self._decide(accept_candidate):
+            show_info(
+                "The new detector is in use for this study. Detect cells again to see it work."
+            )
 
     def discard(self) -> None:
         """Throw the new detector away."""
@@ -189,16 +196,19 @@ class DetectorPanel(DockPanel):
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _decide(self, decision: Any) -> None:
-        cohort = self.context.session.cohort
+    def _decide(self, decision: Any) -> bool:
+        """Accept or discard the new detector; return whether that worked."""
+        cohort, worked = self.context.session.cohort, True
         if cohort is None:
-            return
+            return False
         try:
             decision(cohort.folder)
         except UserError as error:
             tell_error(error)
+            worked = False
         self._differences.clear()
         self._synchronise()
+        return worked
 
     def _on_progress(self, progress: Progress) -> None:
         self._progress.setValue(progress)

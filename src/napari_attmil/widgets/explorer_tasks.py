@@ -19,7 +19,6 @@ from napari_attmil.explore.report import model_origin
 from napari_attmil.images.cohort import Cohort, Sample, common_pixel_size_um
 from napari_attmil.loaded_classifier import ClassifierLike
 from napari_attmil.sample_state import SampleState
-from napari_attmil.session import sample_key
 from napari_attmil.settings import DetectionSettings
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.workers import Progress
@@ -138,8 +137,8 @@ def measure_cells(
 
     for done, cells in enumerate(samples):
         images = read_images(cells.sample) if cells.images is None else cells.images
-        is_of_cohort = cohort is not None and cells.key == sample_key(cells.sample.name)
-        compared = cohort.samples if is_of_cohort else (cells.sample,)
+        of_cohort = () if cohort is None else cohort.samples
+        compared = of_cohort if cells.sample in of_cohort else (cells.sample,)
         size_um = common_pixel_size_um(cells.sample, compared)
         for step in measure_shapes(images, cells.boxes, size_um):
             detail = None if step.shapes is None else Measured(cells, step.shapes)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QMarginsF, QRectF, QSize, QSizeF, Qt
+from qtpy.QtCore import QBuffer, QIODevice, QMarginsF, QRectF, QSize, QSizeF, Qt
 from qtpy.QtGui import QColor, QFont, QImage, QPageSize, QPainter, QPdfWriter
 from qtpy.QtSvg import QSvgGenerator
 
@@ -108,7 +108,7 @@ def save_figure(path: Path, figure: GalleryFigure) -> None:
     Raises
     ------
     UserError
-        If the suffix is another than .png, .svg and .pdf, or the file cannot be written.
+        If the suffix is another than .png, .svg and .pdf, or the file cannot be drawn or written.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -116,27 +116,34 @@ def save_figure(path: Path, figure: GalleryFigure) -> None:
             f"A figure cannot be saved as {suffix or 'a file without suffix'!r}; choose a name "
             f"that ends in {', '.join(SUFFIXES)}."
         )
+    # Qt would not tell that a disk is full.
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    {".png": _write_png, ".svg": _write_svg, ".pdf": _write_pdf}[suffix](buffer, figure)
+    content = buffer.data().data()
+    if not content:
+        raise UserError(f"{path} could not be drawn; export fewer cells, or close other programs.")
     with write_atomically(path) as temporary:
-        {".png": _write_png, ".svg": _write_svg, ".pdf": _write_pdf}[suffix](temporary, figure)
+        temporary.write_bytes(content)
 
 
-def _write_png(path: Path, figure: GalleryFigure) -> None:
+def _write_png(buffer: QBuffer, figure: GalleryFigure) -> None:
     image = QImage(figure.size * PNG_ENLARGED, QImage.Format.Format_RGB32)
     _paint(image, figure, PNG_ENLARGED)
-    image.save(str(path), "PNG")
+    image.save(buffer, "PNG")
 
 
-def _write_svg(path: Path, figure: GalleryFigure) -> None:
+def _write_svg(buffer: QBuffer, figure: GalleryFigure) -> None:
     generator = QSvgGenerator()
-    generator.setFileName(str(path))
+    generator.setOutputDevice(buffer)
     generator.setSize(figure.size)
     generator.setViewBox(QRectF(0, 0, figure.size.width(), figure.size.height()))
     generator.setTitle(figure.caption)
     _paint(generator, figure, 1)
 
 
-def _write_pdf(path: Path, figure: GalleryFigure) -> None:
-    writer = QPdfWriter(str(path))
+def _write_pdf(buffer: QBuffer, figure: GalleryFigure) -> None:
+    writer = QPdfWriter(buffer)
     points = QSizeF(figure.size) * POINTS_PER_PX
     writer.setPageSize(QPageSize(points, QPageSize.Unit.Point))
     writer.setPageMargins(QMarginsF(0, 0, 0, 0))

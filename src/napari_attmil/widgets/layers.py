@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
 
 from napari_attmil.cells.boxes import Boxes, IntArray
+from napari_attmil.cells.following import rows_caught_up
 from napari_attmil.exploration import Exploration
 from napari_attmil.explore.colours import PERSON_COLOUR
 from napari_attmil.session import Session
@@ -21,7 +22,9 @@ from napari_attmil.widgets.box_shapes import (
     features_of,
     to_vertices,
 )
+from napari_attmil.widgets.layer_placement import PLACEMENT, lay_over, watch_place
 from napari_attmil.widgets.layer_rows import LayerRows
+from napari_attmil.widgets.layer_states import Flag, pause_timer
 
 LAYER_NAME = "Cells"
 IS_CELLS = "napari-attmil cells"
@@ -34,7 +37,6 @@ AHEAD_AFTER_MS = 250
 """So do the boxes of the images before and after the one shown."""
 
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
-_PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
 
 
 class CellsLayer:
@@ -45,6 +47,19 @@ class CellsLayer:
     image only (see `Portion`), and in a pause takes in those of the images before and after it,
     which are then shown at once when the viewer turns to them. The layer may be removed at any
     time: its boxes stay in the session, and it is made again when it is needed.
+
+    What can be under way, and what it means:
+
+    - `_writing`: the session's boxes go into the layer, whose echo is not followed. Within a call.
+    - `_following`: the layer's go into the session, whose echo is not written back. Within a call,
+      which may write colours meanwhile; the other way round the two never hold together.
+    - `_is_pressed`: the mouse is down in the layer, where it may draw or drag a box; what would
+      change the shapes waits, but for another sample. Keys may delete or paste, so be followed.
+    - `_is_behind`: the session's boxes have changed while `_is_pressed`; the layer is filled anew
+      once the release has been followed, and what is followed before catches up with them.
+    - thumbnail and ahead timer: the layer was filled, or the viewer turned. Whatever else holds;
+      the latter does nothing if `_is_pressed` when it ends: the release starts it again.
+    - `_closed`: nothing is listened to any more. Then, as without a layer, none of the others.
 
     Parameters
     ----------
@@ -66,14 +81,18 @@ class CellsLayer:
         self._rows: LayerRows
         """Of the layer, if there is one."""
         self._portion = Portion()
+        self._shown = Boxes.empty()
+        """What the layer was last filled with, or followed to."""
         self._is_pressed = False
+        self._is_behind = False
         self._writing = False
         self._following = False
         self._closed = False
-        self._thumbnail_timer = _pause_timer(self._draw_thumbnail, THUMBNAIL_AFTER_MS)
-        self._ahead_timer = _pause_timer(self._look_ahead, AHEAD_AFTER_MS)
+        self._thumbnail_timer = pause_timer(self._draw_thumbnail, THUMBNAIL_AFTER_MS)
+        self._ahead_timer = pause_timer(self._look_ahead, AHEAD_AFTER_MS)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_turned)
+        viewer.mouse_drag_callbacks.append(self._on_press)
         session.boxes_changed.connect(self._on_boxes_changed)
         session.prediction_changed.connect(self.recolour)
         self._exploration.colouring_changed.connect(self.recolour)
@@ -102,6 +121,7 @@ class CellsLayer:
         self._watch_image(None)
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self._viewer.dims.events.current_step.disconnect(self._on_turned)
+        self._viewer.mouse_drag_callbacks.remove(self._on_press)
         self._session.boxes_changed.disconnect(self._on_boxes_changed)
         self._session.prediction_changed.disconnect(self.recolour)
         self._exploration.colouring_changed.disconnect(self.recolour)
@@ -163,7 +183,7 @@ class CellsLayer:
         """Colour the boxes as the person explores them."""
         if self._layer is not None and self._is_held(self._rows.ids()):
             rows = self._session.boxes.index_of(self._rows.ids())
-            with _Flag(self, "_writing"):
+            with Flag(self, "_writing"):
                 self._rows.colour(self._exploration.colours(rows))
 
     def _ensure(self) -> Any:
@@ -175,7 +195,6 @@ class CellsLayer:
             self._layer.events.data.connect(self._on_layer_data)
             self._layer.events.features.connect(self._on_layer_features)
             self._layer.selected_data.events.items_changed.connect(self._on_layer_selection)
-            self._layer.mouse_drag_callbacks.append(self._on_press)
             self._refill()
         return self._layer
 
@@ -190,7 +209,7 @@ class CellsLayer:
             opacity=0.9,
             metadata={IS_CELLS: True},
             # Set later, other units than the image's would make napari warn of a mixture.
-            **{name: getattr(self._image, name) for name in (*_PLACEMENT, "units")},
+            **{name: getattr(self._image, name) for name in (*PLACEMENT, "units")},
         )
         self._viewer.layers.selection.active = active
         return layer
@@ -203,15 +222,20 @@ class CellsLayer:
         return None
 
     def _refill(self) -> None:
-        """Let the layer show what it is to hold of the session's boxes."""
-        if self._layer is not None:
+        """Let the layer show what it is to hold of the session's boxes, but not out of a hand."""
+        if self._layer is None:
+            return
+        if self._is_pressed and self._is_of_sample():
+            self._is_behind = True
+        else:
             self._hold(self._portion_at_once())
 
     def _hold(self, portion: Portion) -> None:
         self._portion, sample = portion, self._session.boxes
-        boxes = self._held().sorted_by_image()
+        self._shown = boxes = self._held().sorted_by_image()
+        self._is_behind = False
         colours = self._exploration.colours(sample.index_of(boxes.cell_id))
-        with _Flag(self, "_writing"):
+        with Flag(self, "_writing"):
             widths = edge_widths(boxes, sample)
             self._rows.show(boxes, widths, colours, self._selection())
         self._thumbnail_timer.start()
@@ -226,14 +250,16 @@ class CellsLayer:
         self._layer.metadata[BOXES_OF_LAYER] = (self._session.boxes, self._portion)
         self._layer.metadata[SAMPLE_OF_LAYER] = self._session.sample
 
+    def _is_of_sample(self) -> bool:
+        return self._layer.metadata.get(SAMPLE_OF_LAYER) is self._session.sample
+
     def _portion_at_once(self) -> Portion:
         """Return what the layer holds until a pause: what it does now, if that is enough."""
         # Only once the image is drawn does the pause begin.
         QTimer.singleShot(0, self._ahead_timer.start)
         index = self.current_image_index()
         least = Portion.of_sample(self._session.boxes, index)
-        is_same_sample = self._layer.metadata.get(SAMPLE_OF_LAYER) is self._session.sample
-        is_enough = is_same_sample and self._portion.is_part_with(index)
+        is_enough = self._is_of_sample() and self._portion.is_part_with(index)
         return self._portion if least.is_part_with(index) and is_enough else least
 
     def _look_ahead(self) -> None:
@@ -258,24 +284,32 @@ class CellsLayer:
         else:
             self._show_selection()
 
-    def _on_press(self, layer: Any, event: Any) -> Generator[None, None, None]:
+    def _on_press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
         """Leave the shapes alone as long as one of them is drawn or dragged."""
-        self._is_pressed = True
+        # The viewer tells of the release also where another layer has become active meanwhile.
+        self._is_pressed = self._layer is not None and viewer.layers.selection.active == self._layer
         yield
         while event.type == "mouse_move":
             yield
         self._is_pressed = False
         # Not within napari's own event, which still has to finish its drawing.
-        QTimer.singleShot(0, self._on_turned)
+        QTimer.singleShot(0, self._on_release)
+
+    def _on_release(self) -> None:
+        """Do what had to wait while a box was in the hand."""
+        if self._is_behind:
+            self._refill()
+        else:
+            self._on_turned()
 
     def _is_held(self, ids: IntArray) -> bool:
         """Return whether ids are just those of the boxes that the layer is to hold."""
         return np.array_equal(np.sort(ids), np.sort(self._held().cell_id))
 
     def _show_selection(self) -> None:
-        if self._layer is None or self._following:
+        if self._layer is None or self._following or self._is_pressed:
             return
-        with _Flag(self, "_writing"):
+        with Flag(self, "_writing"):
             if self._rows.select(self._selection()):
                 self._layer.refresh(thumbnail=False, data_displayed=False, extent=False)
 
@@ -300,17 +334,21 @@ class CellsLayer:
 
     def _follow(self) -> None:
         """Take what the layer shows over into the session."""
-        with _Flag(self, "_following"):
-            ids = self._session.follow(
-                self._rows.ids(), *self._rows.corners(), self._portion.images
-            )
-        with _Flag(self, "_writing"):
+        rows = self._rows.ids(), *self._rows.corners()
+        count = len(rows[0])
+        if self._is_behind:
+            rows = rows_caught_up(self._shown, self._held(), *rows)
+        with Flag(self, "_following"):
+            ids = self._session.follow(*rows, self._portion.images)[:count]
+        with Flag(self, "_writing"):
             if self._is_held(ids) and self._rows.are_rectangles():
                 self._rows.describe(self._session.boxes[self._session.boxes.index_of(ids)])
             else:
                 self._layer.features = self._layer.features.assign(cell_id=ids)
                 # Not within napari's own event, which still has to finish its drawing.
                 QTimer.singleShot(0, self._refill)
+        held = self._held()
+        self._shown = held[np.isin(held.cell_id, ids)]
         self._note_sample()
         self.recolour()
 
@@ -319,7 +357,7 @@ class CellsLayer:
             return
         ids = self._rows.ids()
         rows = [row for row in self._layer.selected_data if row < len(ids)]
-        with _Flag(self, "_following"):
+        with Flag(self, "_following"):
             self._session.select(ids[rows])
 
     # --- layers come and go -----------------------------------------------------------------
@@ -331,22 +369,13 @@ class CellsLayer:
             layer.mode = mode
 
     def _watch_image(self, image_layer: Any) -> None:
-        for name in _PLACEMENT:
-            if self._image is not None:
-                getattr(self._image.events, name).disconnect(self._place)
-            if image_layer is not None:
-                getattr(image_layer.events, name).connect(self._place)
+        watch_place(self._image, image_layer, self._place)
         self._image = image_layer
 
     def _place(self) -> None:
         """Lay the boxes where the image lies."""
-        if self._layer is None or self._image is None:
-            return
-        for name in (*_PLACEMENT, "units", "axis_labels"):
-            wanted = getattr(self._image, name)
-            # napari draws the layer anew for each of them, changed or not.
-            if not _same_place(getattr(self._layer, name), wanted):
-                setattr(self._layer, name, wanted)
+        if self._layer is not None and self._image is not None:
+            lay_over(self._layer, self._image)
 
     def _world_frame(self, image_index: int) -> float:
         return float(self._image.data_to_world((image_index, 0, 0))[0])
@@ -364,34 +393,4 @@ class CellsLayer:
         layer.events.data.disconnect(self._on_layer_data)
         layer.events.features.disconnect(self._on_layer_features)
         layer.selected_data.events.items_changed.disconnect(self._on_layer_selection)
-        layer.mouse_drag_callbacks.remove(self._on_press)
-        self._is_pressed = False
-
-
-def _same_place(now: Any, wanted: Any) -> bool:
-    """Return whether two scales, shifts, rotations, affine maps or lists of names are the same."""
-    now, wanted = (getattr(value, "affine_matrix", value) for value in (now, wanted))
-    return bool(np.array_equal(np.asarray(now), np.asarray(wanted)))
-
-
-def _pause_timer(slot: Callable[[], None], after_ms: int) -> QTimer:
-    """Return a timer that calls once, so long after it was last started."""
-    timer = QTimer()
-    timer.setSingleShot(True)
-    timer.setInterval(after_ms)
-    timer.timeout.connect(slot)
-    return timer
-
-
-class _Flag:
-    """Sets an attribute to True for a while, so that the layer's own echo is not followed."""
-
-    def __init__(self, owner: CellsLayer, name: str) -> None:
-        self._owner, self._name = owner, name
-
-    def __enter__(self) -> None:
-        self._before = getattr(self._owner, self._name)
-        setattr(self._owner, self._name, True)
-
-    def __exit__(self, *error: object) -> None:
-        setattr(self._owner, self._name, self._before)
+        self._is_pressed = self._is_behind = False

@@ -331,9 +331,20 @@ def _device(name: str) -> Device:
     return choose_device(name)
 
 
-@lru_cache(maxsize=3)
 def loaded_detector(device_name: str, weights: Path | None = None) -> Detector:
-    """Return the detector of a model file, or the shipped one, loaded once a device."""
+    """Return the detector of a model file, or the shipped one; loaded once until it changes."""
+    if weights is None or not weights.is_file():
+        return _loaded_detector(device_name, weights, 0, 0)
+    status = weights.stat()
+    return _loaded_detector(device_name, weights, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=3)
+def _loaded_detector(
+    device_name: str, weights: Path | None, size_bytes: int, mtime_ns: int
+) -> Detector:
+    """Load a detector; each training writes its candidate to the same path as the one before."""
+    del size_bytes, mtime_ns
     from napari_attmil.cells.detector import Detector
 
     return Detector.load(weights, _device(device_name))

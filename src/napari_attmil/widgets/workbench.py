@@ -50,10 +50,12 @@ class AnnotateWidget(DockPanel):
             "keys": self.show_keys,
         }
         self.bindings = KeyBindings(context.viewer, context.keys, functions, self)
-        undo = {"undo": context.session.undo, "redo": context.session.redo}
+        # To press a button, the pointer has to leave the boxes: it means none of them.
+        buttons = {"snap": self.tools.snap_selected}
+        buttons |= {"undo": context.session.undo, "redo": context.session.redo}
         self.keeping_note = KeepingNote(context.keeping)
         self.review_bar = ReviewBar(self.reviewing, context.keys)
-        self.box_panel = BoxPanel(context, functions | undo)
+        self.box_panel = BoxPanel(context, functions | buttons)
         self.queue_panel = QueuePanel(self.reviewing)
         self._ahead = QCheckBox("Detect cells ahead, image by image")
         self._ahead.setToolTip(
