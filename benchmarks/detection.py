@@ -1,14 +1,18 @@
 """How fast cells are detected, beside torchvision's Faster R-CNN at its defaults, in one run.
 
-    python benchmarks/detection.py [--sides 562,1300] [--batches 1,8] [--out detection.json]
+    python benchmarks/detection.py [--sides 562,1300] [--batches 1,8] [--precision float32]
+        [--out detection.json]
 
 The images are simulated. torchvision's network has random weights, which does not matter for
 its convolutions; both see the same images, the two in turn, and the ratio is taken pair by pair.
+`--precision float32` shows what a processor without bfloat16 does, as most laptops' are.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import torch
@@ -16,13 +20,12 @@ from reporting import parser, report, timed_in_turn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from napari_attmil.cells.detector import Detector
-from napari_attmil.device import choose_device
+from napari_attmil.device import Precision, choose_device
 from napari_attmil.images.simulation import SimulationSettings, simulate_image
 from napari_attmil.settings import DetectionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-from functools import partial
 
 
 def simulated(side_px: int, count: int) -> list[np.ndarray]:
@@ -51,9 +54,13 @@ def main() -> None:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--sides", default="562,1300")
     arguments.add_argument("--batches", default="1,8")
+    arguments.add_argument(
+        "--precision", choices=get_args(Precision), help="the device's own if not given"
+    )
     arguments.add_argument("--repeats", type=int, default=5)
     options = arguments.parse_args()
     device = choose_device(options.device)
+    device = replace(device, precision=options.precision or device.precision)
     detector = Detector.load(device=device)
     baseline = torchvision_default(device.torch())
     rows = []
