@@ -128,7 +128,12 @@ def _what_both_started_from(
     theirs: Annotations,
     their_entries: Sequence[JournalEntry],
 ) -> Annotations:
-    """Take back the edits that only one of them knows, on the side that shares more."""
+    """Return the annotations at the parting of two files that were copies of each other.
+
+    From the first edit on that the other does not know, all of a side are taken back. Both sides
+    lead to the same; but one that has taken back a shared edit since, which is then no longer in
+    force there, ends earlier. The side that shares more edits knows more of what was common.
+    """
     shared = {entry.uid for entry in my_entries} & {entry.uid for entry in their_entries}
     sides = []
     for state, entries in ((mine, my_entries), (theirs, their_entries)):

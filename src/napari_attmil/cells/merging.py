@@ -150,7 +150,14 @@ class _Joined:
             self._dispute(present, "both changed the box, differently")
 
     def _join_pair(self, one: Cells | None, other: Cells | None) -> None:
-        """Join a new cell of mine with the one of theirs that shows the same, if there is any."""
+        """Join a new cell of mine with the one of theirs that shows the same, if there is any.
+
+        | mine, theirs | deleted | detected | confirmed |
+        |---|---|---|---|
+        | deleted | deleted | deleted | disputed |
+        | detected | deleted | detected | confirmed |
+        | confirmed | disputed | confirmed | the surer; disputed where they differ |
+        """
         present = [cell for cell in (one, other) if cell is not None and not cell.deleted[0]]
         confirmed = [cell for cell in present if cell.boxes.source[0] != Source.MODEL]
         if one is None or other is None:

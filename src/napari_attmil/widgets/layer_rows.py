@@ -81,6 +81,7 @@ class LayerRows:
             Ids of those that are picked out; heeded if any box is shown anew.
         """
         stays = self._that_stay(boxes, widths)
+        # napari keeps the order of the rows that stay, and puts new ones at the end.
         shown = self.ids()[stays]
         fresh = np.flatnonzero(~np.isin(boxes.cell_id, shown))
         order = boxes.index_of(np.concatenate([shown, boxes.cell_id[fresh]]))
