@@ -262,8 +262,9 @@ def test_cells_are_measured_in_pixels_where_another_sample_of_the_cohort_has_no_
     known, unknown = classified.context.session.cohort.samples
     cohort = Cohort((known, replace(unknown, pixel_size_um=None)), Path())
     cells = cells_in_scope(classified.context)[0]
-    for key, column in ((cells.key, "area_px2"), ("layer:1", "area_um2")):
-        at_hand = replace(cells, key=key)
+    of_a_layer = replace(cells.sample, name="a layer")
+    for sample, column in ((cells.sample, "area_px2"), (of_a_layer, "area_um2")):
+        at_hand = replace(cells, sample=sample)
         (*_, last) = explorer_tasks.measure_cells(Event(), [at_hand], cohort)
         assert column in last.detail.columns
 
