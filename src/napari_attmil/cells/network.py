@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from pydantic import Field
 from torch import nn
+from torch.nn import functional
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
@@ -123,6 +124,17 @@ class _ProposalHead(RPNHead):  # type: ignore[misc]
         return [level.float() for level in objectness], [level.float() for level in changes]
 
 
+class _BoxHead(TwoMLPHead):  # type: ignore[misc]
+    """A box head that brings its weights, not the cells' many features, into one order."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (n, size) of (n, C, s, s) features, which lie channels last on a processor."""
+        weight = self.fc6.weight.unflatten(1, x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
+        hidden = functional.linear(x.permute(0, 2, 3, 1).flatten(1), weight, self.fc6.bias)
+        head: torch.Tensor = self.fc7(hidden.relu()).relu()
+        return head
+
+
 class _BoxPredictor(FastRCNNPredictor):  # type: ignore[misc]
     """A predictor that computes in float32, for the same reason; it is tiny."""
 
@@ -160,7 +172,7 @@ def _roi_heads(box_head_size: int) -> RoIHeads:
     resolution = 7
     return RoIHeads(
         box_roi_pool=RoIAlign(ROI_LEVEL, resolution, ROI_STRIDE_PX, sampling_ratio=1),
-        box_head=TwoMLPHead(FEATURE_CHANNELS * resolution**2, box_head_size),
+        box_head=_BoxHead(FEATURE_CHANNELS * resolution**2, box_head_size),
         box_predictor=_BoxPredictor(box_head_size, num_classes=2),
         fg_iou_thresh=0.5,
         bg_iou_thresh=0.5,

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 KERNEL_SIDE = 3
 OUTPUT_SIDE = 6
@@ -77,7 +76,7 @@ class WinogradConv2d(nn.Conv2d):
         by_pixel = tiles.permute(2, 3, 0, 4, 1, 5)
         shape = (-1, rows * OUTPUT_SIDE, columns * OUTPUT_SIDE, self.out_channels)
         maps = by_pixel.reshape(shape)
-        return maps if self.bias is None else maps + self.bias
+        return maps if self.bias is None else maps.add_(self.bias)
 
 
 class PaddedConv2d(WinogradConv2d):
@@ -103,8 +102,7 @@ class PaddedConv2d(WinogradConv2d):
             return super().forward(input)
         height, width = input.shape[2:]
         rows, columns = (-(-side // OUTPUT_SIDE) for side in (height, width))
-        right, below = columns * OUTPUT_SIDE - width + 1, rows * OUTPUT_SIDE - height + 1
-        patches = tiles_of(functional.pad(input, (1, right, 1, below)))
+        patches = tiles_of(_padded(input, rows * OUTPUT_SIDE, columns * OUTPUT_SIDE))
         maps = input.new_empty(len(input), height, width, self.out_channels)
         images_at_once = max(1, TILES_AT_ONCE // (rows * columns))
         rows_at_once = min(rows, max(1, TILES_AT_ONCE // columns))
@@ -132,6 +130,16 @@ def with_quick_convolutions(network: nn.Module) -> None:
             setattr(network, name, PaddedConv2d.like(layer))
         else:
             with_quick_convolutions(layer)
+
+
+def _padded(maps: Tensor, height: int, width: int) -> Tensor:
+    """Return (n, C, height + 2, width + 2) with zeros around (n, C, h, w) maps, channels last."""
+    padded = maps.new_empty(len(maps), height + 2, width + 2, maps.shape[1])
+    rows, columns = (side + 1 for side in maps.shape[2:])
+    # Only the border is filled: filling all takes longer than copying the maps.
+    padded[:, 0] = padded[:, rows:] = padded[:, :, 0] = padded[:, :, columns:] = 0
+    padded[:, 1:rows, 1:columns] = maps.permute(0, 2, 3, 1)
+    return padded.permute(0, 3, 1, 2)
 
 
 def tiles_of(maps: Tensor) -> Tensor:
