@@ -23,7 +23,14 @@ from napari_attmil.cells.detector_models import (
 from napari_attmil.settings import UserError
 from napari_attmil.widgets.workers import tell_error
 
-COLUMNS = ("Detector", "Made", "On held-out images", "From", "Learnt from")
+COLUMNS = {
+    "Detector": "The one in use has a tick.",
+    "Made": "When it was fitted.",
+    "Held out": "How well it finds the cells of the images held out, before and after.",
+    "From": "The detector it was fitted from: the beginning of its fingerprint.",
+    "Data": "What it learnt from.",
+}
+"""Headers of the list, and what each says at the mouse: short, as panels are narrow."""
 SHIPPED = "as it came"
 
 
@@ -42,7 +49,9 @@ class DetectorList(QWidget):
         super().__init__(parent)
         self._project: Path | None = None
         self._tree = QTreeWidget()
-        self._tree.setHeaderLabels(COLUMNS)
+        self._tree.setHeaderLabels(list(COLUMNS))
+        for place, explanation in enumerate(COLUMNS.values()):
+            self._tree.headerItem().setToolTip(place, explanation)
         self._tree.setRootIsDecorated(False)
         self._tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self._tree.setToolTip("The detectors of this study; the one in use has a tick.")
@@ -90,6 +99,8 @@ class DetectorList(QWidget):
         tick = "✓ " if path == in_use else ""
         item = QTreeWidgetItem([tick + texts[0], *texts[1:]])
         item.setData(0, Qt.ItemDataRole.UserRole, path)
+        for place, text in enumerate(texts):
+            item.setToolTip(place, text)
         self._tree.addTopLevelItem(item)
 
     def _synchronise(self) -> None:
