@@ -129,3 +129,34 @@ def test_what_was_begun_for_a_former_study_never_reaches_one_with_samples_of_the
     session.merge(FOUND, key=key)
     assert len(session.boxes) == 0 and not session.is_searched(session.key)
     assert AnnotationFile.beside(other.folder).read_all(other.samples) == {}
+
+
+def test_a_search_of_what_could_not_be_read_gives_way_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = study(tmp_path / "one", "a", "b")
+    opened(cohort).add(0, [0, 0, 9, 9])
+    with monkeypatch.context() as patched:
+        unreadable(patched)
+        session = opened(cohort)
+        for name in "ab":
+            session.merge(FOUND, key=session.key_of(name))
+    session.keep_pending()
+    assert not session.has_pending
+    assert session.boxes.xyxy.tolist() == [[0, 0, 9, 9]]
+    session.show(cohort.samples[1])
+    assert len(session.boxes) == 0 and session.add(0, [1, 1, 8, 8]) == 1
+
+
+def test_a_file_whose_name_begins_like_that_of_another_is_kept_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (study(tmp_path / name, "s").samples[0] for name in ("ab", "a"))
+    session = Session()
+    with monkeypatch.context() as patched:
+        unreadable(patched)
+        session.keep(first, AnnotationFile(tmp_path / "own.sqlite"), "file:/ab")
+        session.show(first, "file:/ab")
+        session.add(0, [0, 0, 9, 9])
+    session.keep(second, AnnotationFile(tmp_path / "own.sqlite"), "file:/a")
+    assert session.is_kept("file:/a") and not session.is_kept("file:/ab")

@@ -63,21 +63,31 @@ class KeptRecords:
     def keep(self, samples: Mapping[str, Sample], kept_in: AnnotationsOnDisk) -> list[str]:
         """Take over what was kept of samples, by key, and keep every change from now on.
 
+        What a person changed before the disk could be read is not replaced by what it holds.
+
         Returns
         -------
         list
             The keys of those that could be read.
         """
+        unread = {key: (sample, kept_in) for key, sample in samples.items()}
+        changed = [sample.name for key, sample in samples.items() if self._is_changed(key)]
+        if changed:
+            self._tell(
+                f"The boxes of {changed[0]!r} that are on the disk could not be read, so yours "
+                "were not written over them: export yours (CSV), then open the images again."
+            )
+        samples = {key: one for key, one in samples.items() if one.name not in changed}
         try:
-            known = kept_in.read_all(list(samples.values()))
+            known = kept_in.read_all(list(samples.values())) if samples else {}
         except UserError as error:
-            self._unread |= {key: (sample, kept_in) for key, sample in samples.items()}
+            self._unread |= unread
             self._tell(str(error))
             return []
         for key, sample in samples.items():
-            self._unread.pop(key, None)
-            self.know(key)
+            self._records[key] = SampleRecord()
             self._records[key].keep(sample, kept_in, known.get(sample.name))
+        self._unread = {k: v for k, v in (self._unread | unread).items() if k not in samples}
         self.attempt(kept_in.claim)
         return list(samples)
 
@@ -89,17 +99,7 @@ class KeptRecords:
         list
             The keys of samples that could be read now.
         """
-        read = []
-        for file, samples in self._unread_files():
-            changed = [sample.name for key, sample in samples.items() if self._is_changed(key)]
-            if changed:
-                self._tell(
-                    f"The boxes of {changed[0]!r} that are on the disk could not be read, so yours "
-                    "were not written over them: export yours (CSV), then open the images again."
-                )
-            read += self.keep(
-                {key: one for key, one in samples.items() if one.name not in changed}, file
-            )
+        read = [key for file, samples in self._unread_files() for key in self.keep(samples, file)]
         for file in self._files(""):
             self.attempt(file.retry)
         return read
@@ -111,10 +111,8 @@ class KeptRecords:
 
     def has_unsaved(self, prefix: str) -> bool:
         """Whether changes of the samples whose keys begin so are in memory only."""
-        unread = [key for key in self._unread if key.startswith(prefix)]
-        return any(map(self._is_changed, unread)) or any(
-            file.has_pending for file in self._files(prefix)
-        )
+        changed = [key for key in self._unread if key.startswith(prefix) and self._is_changed(key)]
+        return bool(changed) or any(file.has_pending for file in self._files(prefix))
 
     def attempt(self, function: Callable[[], None]) -> None:
         """Do something with the disk, and tell if it fails."""
@@ -124,7 +122,8 @@ class KeptRecords:
             self._tell(str(error))
 
     def _is_changed(self, key: str) -> bool:
-        return self[key].state.is_worked_on
+        """Whether a person has changed a sample, and no file was asked to keep it."""
+        return self[key].state.is_by_hand and not self[key].is_kept
 
     def _unread_files(self) -> list[tuple[AnnotationsOnDisk, dict[str, Sample]]]:
         files: dict[int, tuple[AnnotationsOnDisk, dict[str, Sample]]] = {}

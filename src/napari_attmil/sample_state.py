@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.edits import Annotations, Edit
 from napari_attmil.explore.cell_table import attention_of
 from napari_attmil.settings import UserError
@@ -57,6 +57,12 @@ class SampleState:
     def is_worked_on(self) -> bool:
         """Whether detector or person have done anything to it."""
         return bool(self.searched or len(self.boxes) or len(self.deleted) or self.reviewed)
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person has done anything to it."""
+        by_person = self.boxes.source != Source.MODEL
+        return bool(by_person.any() or len(self.deleted) or self.reviewed)
 
     @property
     def is_stale(self) -> bool:

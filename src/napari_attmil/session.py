@@ -160,8 +160,7 @@ class Session:
 
     def keep(self, sample: Sample, kept_in: AnnotationsOnDisk, key: str) -> None:
         """Take over what was kept of a sample, and keep every change from now on."""
-        # What was changed before the disk could be read must not be replaced by what it holds.
-        if not self._records.has_unsaved(key) and self._records.keep({key: sample}, kept_in):
+        if self._records.keep({key: sample}, kept_in):
             self._tell(key)
 
     def keep_pending(self) -> None:

@@ -119,8 +119,12 @@ def test_layers_of_one_file_keep_their_own_boxes(panel, viewer, open_file):
     second = open_file("a")
     choice.choose(second)
     assert len(session.boxes) == 0 and not session.is_kept(session.key)
+    session.add(0, [20, 20, 30, 30])
     choice.choose(first)
-    assert len(session.boxes) == 1 and session.is_kept(session.key)
+    assert session.boxes.xyxy.tolist() == [[1, 2, 9, 8]] and session.is_kept(session.key)
+    viewer.layers.remove(first)
+    choice.choose(second)
+    assert session.boxes.xyxy.tolist() == [[20, 20, 30, 30]]
 
 
 def test_boxes_of_a_folder_s_images_stay_with_them_when_another_image_comes(

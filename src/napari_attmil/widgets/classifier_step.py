@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -163,6 +164,7 @@ class ClassifierStep(QWidget):
             return
         self._show_curve()
         self._progress.begin("Loading the detector")
+        keys = {sample.name: context.session.key_of(sample.name) for sample in cohort.samples}
         context.runner.start(
             tasks.train_classifier,
             cohort,
@@ -172,7 +174,7 @@ class ClassifierStep(QWidget):
             ensemble,
             context.device_name,
             on_done=self._take_over,
-            on_progress=self._on_progress,
+            on_progress=lambda progress: self._on_progress(progress, keys),
             on_end=self._progress.hide,
         )
         self.started.emit()
@@ -212,18 +214,19 @@ class ClassifierStep(QWidget):
             self._curve_place.addWidget(self._curve)
         self._curve.clear()
 
-    def _on_progress(self, progress: Progress) -> None:
+    def _on_progress(self, progress: Progress, keys: Mapping[str, str]) -> None:
         self._progress.setValue(progress)
         if hasattr(progress.detail, "epoch"):
             self._curve.add(progress.detail.title, progress.detail.epoch)
         elif progress.detail is not None:
-            self._keep_cells(progress.detail)
+            bag = progress.detail
+            self._keep_cells(bag, keys[bag.sample])
 
-    def _keep_cells(self, bag: Any) -> None:
+    def _keep_cells(self, bag: Any, key: str) -> None:
         """Keep the cells that were found on the way, unless the person has seen to them."""
         session = self._context.session
         if bag.boxes is not None and bag.sample not in session.states_of_samples():
-            session.merge(bag.boxes, key=session.key_of(bag.sample))
+            session.merge(bag.boxes, key=key)
 
     def _take_over(self, classifier: LoadedClassifier | None) -> None:
         if classifier is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,6 @@ from napari_attmil.exploration import WHOLE_COHORT
 from napari_attmil.explore.class_curves import class_curves_of, curve_points
 from napari_attmil.explore.figures import CurveKind, class_curves
 from napari_attmil.explore.sample_table import WRONG, confusion, sample_table
-from napari_attmil.images.cohort import Cohort
 from napari_attmil.sample_state import SampleState
 from napari_attmil.settings import CAUTION
 from napari_attmil.widgets import explorer_tasks
@@ -152,6 +152,7 @@ class CohortTab(ExplorerTab):
         ]
         self._progress.begin("Loading the detector")
         classifier = session.classifier
+        keys = {sample.name: session.key_of(sample.name) for sample in wanted}
         self._runner.start(
             explorer_tasks.classify_cohort,
             replace(cohort, samples=tuple(wanted)),
@@ -160,7 +161,7 @@ class CohortTab(ExplorerTab):
             self._context.detection_settings,
             self._context.device_name,
             on_done=lambda _: self._context.exploration.set_scope(WHOLE_COHORT),
-            on_progress=lambda progress: self._on_progress(progress, classifier, cohort),
+            on_progress=lambda progress: self._on_progress(progress, classifier, keys),
             on_end=self._progress.hide,
         )
 
@@ -199,12 +200,12 @@ class CohortTab(ExplorerTab):
             else:
                 view.clear()
 
-    def _on_progress(self, progress: Progress, classifier: object, cohort: Cohort) -> None:
+    def _on_progress(self, progress: Progress, classifier: object, keys: Mapping[str, str]) -> None:
         self._progress.setValue(progress)
         done, session = progress.detail, self._context.session
-        if done is None or session.classifier is not classifier or session.cohort is not cohort:
+        if done is None or session.classifier is not classifier:
             return
-        key = session.key_of(done.name)
+        key = keys[done.name]
         if not session.is_searched(key):
             session.merge(done.boxes, key=key)
         session.set_prediction(done.prediction, done.boxes, key)

@@ -50,7 +50,8 @@ class ImageChoice(QObject):
         self._viewer, self._session, self._cells = viewer, session, cells
         self._layers: list[Any] = []
         self._chosen: Any = None
-        self._first_layers: dict[str, Hashable] = {}
+        self._keys: dict[Hashable, str] = {}
+        """Of layers that show no sample of the cohort; each keeps its own."""
         self._images: Sequence[npt.NDArray[Any]] | None = None
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
@@ -199,15 +200,13 @@ class ImageChoice(QObject):
         sample = self._sample_of(layer)
         if sample is not None:
             return self._session.key_of(sample.name)
-        path = getattr(layer.source, "path", None)
-        is_first = path and self._first_of(path, layer) == layer.unique_id
-        return f"file:{path}" if is_first else f"layer:{layer.unique_id}"
-
-    def _first_of(self, path: str, layer: Any) -> Hashable:
-        """Return the id of the layer that the boxes of a file belong to: that opened first."""
-        if self._first_layers.get(path) not in {other.unique_id for other in self._layers}:
-            self._first_layers[path] = layer.unique_id
-        return self._first_layers[path]
+        if layer.unique_id not in self._keys:
+            path = getattr(layer.source, "path", None)
+            # Of several layers of a file its boxes belong to the one that was opened first.
+            taken = [self._keys.get(other.unique_id) for other in self._layers]
+            is_first = path and f"file:{path}" not in taken
+            self._keys[layer.unique_id] = f"file:{path}" if is_first else f"layer:{layer.unique_id}"
+        return self._keys[layer.unique_id]
 
     def _listen_to(self, layers: Sequence[Any]) -> None:
         for layer in self._layers:
