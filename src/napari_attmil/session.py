@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 SAMPLE = "sample "
 """The keys of a cohort's samples begin so."""
 NOT_SAVED = (
-    "Changes of this study's boxes are in memory only, and would be lost: choose Save now once the "
-    "disk can be written again, or export them (CSV), before another study is opened."
+    "Changes of this study's boxes are in memory only and would be lost: make room on the disk, or "
+    "close what else uses the study, and try again; or stay, and save the layer of cells first."
 )
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from napari.layers import Image
+from qtpy.QtCore import QTimer
 from skimage.io import imsave
 
 from napari_attmil.cells import connection
@@ -17,6 +18,7 @@ from napari_attmil.images.reading import open_sample
 from napari_attmil.widgets import image_choice
 from napari_attmil.widgets.contributions import folder_reader
 from napari_attmil.widgets.images_step import MORE_AXES
+from napari_attmil.widgets.keeping import Answer, ask_about_unsaved
 
 
 class FileImage(Image):
@@ -152,26 +154,58 @@ def test_boxes_of_a_folder_s_images_stay_with_them_when_another_image_comes(
     assert kept.boxes.image_index.tolist() == [1]
 
 
-@pytest.mark.parametrize("loses", [True, False])
-def test_a_person_is_asked_before_changes_are_lost(panel, tmp_path, monkeypatch, loses):
-    session, choice, asked = panel.context.session, panel.context.image_choice, []
+@pytest.fixture
+def unsaved(panel, tmp_path, monkeypatch):
+    """Return the panel on a study with a box in memory only, two studies, and what was asked."""
     cohorts = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         imsave(tmp_path / name / "a.png", grey(), check_contrast=False)
         cohorts.append(Cohort((open_sample(tmp_path / name / "a.png"),), tmp_path / name))
+    panel.context.image_choice.use_cohort(cohorts[0])
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "open_for_writing", on_full_disk)
+        panel.context.session.add(0, [1, 2, 9, 8])
+        assert "disk is full" in panel.keeping_note.text() and not panel.keeping_note.isHidden()
+        yield panel, cohorts, patched
 
-    def answer(why_not):
-        asked.append(why_not)
-        return loses
 
-    monkeypatch.setattr(image_choice, "asked_to_lose", answer)
-    choice.use_cohort(cohorts[0])
-    monkeypatch.setattr(connection, "open_for_writing", on_full_disk)
-    session.add(0, [1, 2, 9, 8])
-    choice.use_cohort(cohorts[1])
+@pytest.mark.parametrize(("answer", "opened"), [(Answer.LOSE, 1), (Answer.STAY, 0)])
+def test_a_person_is_asked_before_changes_are_lost(unsaved, monkeypatch, answer, opened):
+    panel, cohorts, _ = unsaved
+    asked = []
+    monkeypatch.setattr(
+        image_choice, "ask_about_unsaved", lambda why_not: asked.append(why_not) or answer
+    )
+    panel.context.image_choice.use_cohort(cohorts[1])
     assert len(asked) == 1 and "memory only" in asked[0]
-    assert session.cohort is cohorts[loses]
+    assert panel.context.session.cohort is cohorts[opened]
+
+
+def test_once_there_is_room_trying_again_saves_the_changes_and_opens_the_other(
+    unsaved, monkeypatch
+):
+    panel, cohorts, full_disk = unsaved
+
+    def make_room(why_not):
+        full_disk.undo()
+        return Answer.AGAIN
+
+    monkeypatch.setattr(image_choice, "ask_about_unsaved", make_room)
+    panel.context.image_choice.use_cohort(cohorts[1])
+    assert panel.context.session.cohort is cohorts[1]
+    kept = AnnotationFile.beside(cohorts[0].folder).read(cohorts[0].samples[0])
+    assert kept.boxes.xyxy.tolist() == [[1, 2, 9, 8]]
+
+
+@pytest.mark.parametrize("answer", list(Answer))
+def test_the_question_has_a_button_for_each_answer(qapp, answer):
+    def press():
+        box = qapp.activeModalWidget()
+        next(each for each in box.buttons() if each.text() == answer.value).click()
+
+    QTimer.singleShot(0, press)
+    assert ask_about_unsaved("Changes would be lost.") is answer
 
 
 def on_full_disk(path):

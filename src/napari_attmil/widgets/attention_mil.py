@@ -11,6 +11,7 @@ from napari_attmil.widgets.cells_step import CellsStep
 from napari_attmil.widgets.classifier_step import ClassifierStep
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.images_step import ImagesStep
+from napari_attmil.widgets.keeping import KeepingNote
 from napari_attmil.widgets.result_step import ResultStep
 from napari_attmil.widgets.step_frame import StepFrame
 
@@ -40,6 +41,7 @@ class AttentionMILWidget(DockPanel):
         self._scroll_timer = QTimer(self)
         self._scroll_timer.setSingleShot(True)
         self._scroll_timer.setInterval(FOLLOW_SIZE_MS)
+        self.keeping_note = KeepingNote(self.context.keeping)
         self.images_step = ImagesStep(self.context)
         self.cells_step = CellsStep(self.context)
         self.classifier_step = ClassifierStep(self.context)
@@ -66,6 +68,7 @@ class AttentionMILWidget(DockPanel):
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.keeping_note)
         layout.addWidget(self._scroll)
         self.setMinimumWidth(WIDTH_PX - 30)
 

@@ -20,8 +20,9 @@ from napari_attmil.widgets.image_layers import (
     sample_layer_data,
     sample_of_layer,
 )
+from napari_attmil.widgets.keeping import Answer, ask_about_unsaved
 from napari_attmil.widgets.layers import CellsLayer
-from napari_attmil.widgets.workers import asked_to_lose, tell_error
+from napari_attmil.widgets.workers import tell_error
 
 SAMPLE_NAME = "napari-attmil sample"
 """Key of an image layer's metadata: which sample of the cohort it shows."""
@@ -108,14 +109,15 @@ class ImageChoice(QObject):
 
         A person is asked before changes that are not on the disk are lost.
         """
-        file = AnnotationFile.beside(cohort.folder)
-        try:
-            self._session.open_cohort(cohort, file)
-        except UserError as error:
-            if not asked_to_lose(str(error)):
+        answer, file = Answer.AGAIN, AnnotationFile.beside(cohort.folder)
+        while answer is not Answer.STAY:
+            try:
+                self._session.open_cohort(cohort, file, discard=answer is Answer.LOSE)
+            except UserError as error:
+                answer = ask_about_unsaved(str(error))
+            else:
+                self.show_sample(cohort.samples[0].name)
                 return
-            self._session.open_cohort(cohort, file, discard=True)
-        self.show_sample(cohort.samples[0].name)
 
     def show_sample(self, name: str, image_index: int = 0) -> None:
         """Show an image of a sample of the cohort, in place of the former sample's layer."""

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QMessageBox,
+    QPushButton,
+    QWidget,
+)
 
 from napari_attmil.session import Session
 from napari_attmil.widgets.style import set_warning
 
 TRY_EVERY_MS = 15_000
+
+
+class Answer(Enum):
+    """What a person does about changes that would be lost."""
+
+    AGAIN = "Try again"
+    LOSE = "Open and lose the changes"
+    STAY = "Stay"
+
+
+def ask_about_unsaved(why_not: str) -> Answer:
+    """Ask what to do before another study takes the place of changes in memory."""
+    windows = (each for each in QApplication.topLevelWidgets() if isinstance(each, QMainWindow))
+    window = QApplication.activeWindow() or next(filter(QWidget.isVisible, windows), None)
+    # With a parent it looks like the rest of the window.
+    box = QMessageBox(QMessageBox.Icon.Warning, "Not saved yet", why_not, parent=window)
+    roles = {
+        Answer.AGAIN: QMessageBox.ButtonRole.AcceptRole,
+        Answer.LOSE: QMessageBox.ButtonRole.DestructiveRole,
+        Answer.STAY: QMessageBox.ButtonRole.RejectRole,
+    }
+    buttons = {answer: box.addButton(answer.value, role) for answer, role in roles.items()}
+    box.exec()
+    pressed = (answer for answer, button in buttons.items() if button is box.clickedButton())
+    return next(pressed, Answer.STAY)
 
 
 class Keeping(QObject):

@@ -17,7 +17,6 @@ from weakref import WeakSet
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QObject, QThreadPool, Signal
-from qtpy.QtWidgets import QMessageBox
 
 from napari_attmil.settings import UserError
 from napari_attmil.widgets.graphics_clash import keep_triton_out
@@ -160,16 +159,6 @@ def tell_error(error: Exception) -> None:
         fault = RuntimeError(f"A fault in napari-attmil, {type(error).__name__}: {error}")
         fault.__cause__ = error
         notification_manager.receive_error(RuntimeError, fault, error.__traceback__)
-
-
-def asked_to_lose(why_not: str) -> bool:
-    """Ask whether to go on although something would be lost; return the person's answer."""
-    box = QMessageBox(QMessageBox.Icon.Warning, "Not saved yet", why_not)
-    lose = box.addButton("Open and lose the changes", QMessageBox.ButtonRole.DestructiveRole)
-    stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
-    box.setDefaultButton(stay)
-    box.exec()
-    return box.clickedButton() is lose
 
 
 def _is_out_of_memory(error: Exception) -> bool:
