@@ -78,11 +78,12 @@ def measure(images: int, folder: Path) -> Figures:
     return figures
 
 
-def fill(session: Any, rng: np.random.Generator, key: str | None = None) -> None:
+def fill(session: Any, rng: np.random.Generator, sample: str | None = None) -> None:
     """Give the shown sample of the session classified cells; or another one, by its key."""
     from napari_attmil.loaded_classifier import LoadedClassifier
 
-    images = len(session.sample) if key is None else IMAGES_PER_SAMPLE
+    images = len(session.sample) if sample is None else IMAGES_PER_SAMPLE
+    key = session.key if sample is None else session.key_of(sample)
     count = images * CELLS_PER_IMAGE
     session.merge(cells(images, rng), key=key)
     attention = rng.random(count) ** 4
@@ -91,9 +92,8 @@ def fill(session: Any, rng: np.random.Generator, key: str | None = None) -> None
     if session.classifier is None:
         never_asked: Any = SimpleNamespace(classes=prediction.classes)
         session.use_classifier(LoadedClassifier(never_asked, "stand-in"))
-    name = key or session.key
-    state = session.boxes if key is None else session.states_of_samples()[key[7:]].boxes
-    session.set_prediction(prediction, state, name)
+    boxes = session.boxes if sample is None else session.states_of_samples()[sample].boxes
+    session.set_prediction(prediction, boxes, key)
 
 
 def cells(images: int, rng: np.random.Generator) -> Any:
@@ -185,7 +185,7 @@ def time_cohort(explorer: Any, images: int, folder: Path, figures: Figures) -> N
     cohort = write_cohort(folder, images // IMAGES_PER_SAMPLE)
     context.image_choice.use_cohort(cohort)
     for sample in cohort.samples:
-        fill(context.session, rng, context.session.key_of(sample.name))
+        fill(context.session, rng, sample.name)
     context.image_choice.show_sample(cohort.samples[1].name)
     explorer.show_tab(explorer.gallery)
     exploration = context.exploration

@@ -68,6 +68,7 @@ class AttentionMILWidget(DockPanel):
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        self.keeping_note.setContentsMargins(6, 6, 6, 0)
         layout.addWidget(self.keeping_note)
         layout.addWidget(self._scroll)
         self.setMinimumWidth(WIDTH_PX - 30)
