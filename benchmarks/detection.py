@@ -1,6 +1,6 @@
 """How fast cells are detected, beside torchvision's Faster R-CNN at its defaults, in one run.
 
-    python benchmarks/detection.py [--sides 562,1300] [--batches 1,8] [--precision float32]
+    python benchmarks/detection.py [--sides 562,1300,4096] [--batches 1,8] [--precision float32]
         [--out detection.json]
 
 The images are simulated. torchvision's network has random weights, which does not matter for
@@ -52,7 +52,7 @@ def torchvision_default(device: torch.device) -> Callable[[list[np.ndarray]], ob
 def main() -> None:
     """Time both detectors in turn on every size and batch."""
     arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument("--sides", default="562,1300")
+    arguments.add_argument("--sides", default="562,1300,4096")
     arguments.add_argument("--batches", default="1,8")
     arguments.add_argument(
         "--precision", choices=get_args(Precision), help="the device's own if not given"

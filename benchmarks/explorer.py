@@ -79,7 +79,7 @@ def measure(images: int, folder: Path) -> Figures:
 
 
 def fill(session: Any, rng: np.random.Generator, sample: str | None = None) -> None:
-    """Give the shown sample of the session classified cells; or another one, by its key."""
+    """Give the shown sample of the session classified cells; or another one, by name."""
     from napari_attmil.loaded_classifier import LoadedClassifier
 
     images = len(session.sample) if sample is None else IMAGES_PER_SAMPLE
