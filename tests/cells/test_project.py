@@ -177,22 +177,52 @@ PRAGMA user_version = 1;
 """
 
 
-def test_an_older_file_is_changed_after_a_copy_was_put_aside(tmp_path: Path) -> None:
-    path, sample = tmp_path / "annotations.sqlite", sample_in(tmp_path, "a.tif")
+def older_file(folder: Path) -> Path:
+    path = folder / "annotations.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(VERSION_1)
+    return path
+
+
+def test_an_older_file_is_read_and_stays_as_it_is(tmp_path: Path) -> None:
+    path, sample = older_file(tmp_path), sample_in(tmp_path, "a.tif")
+    before = path.read_bytes()
     read = AnnotationFile(path).read(sample)
     assert read is not None
     assert (read.boxes.cell_id.tolist(), read.deleted.cell_id.tolist()) == ([1], [3])
     assert (read.searched, read.next_id, read.reviewed) == ({0}, 4, frozenset())
+    assert AnnotationFile(path).summaries([sample])["boxes"].tolist() == [1]
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_older_file_is_changed_by_an_edit_after_a_copy_was_put_aside(tmp_path: Path) -> None:
+    path, sample = older_file(tmp_path), sample_in(tmp_path, "a.tif")
+    file = AnnotationFile(path)
+    read = file.read(sample)
+    assert read is not None
+    after, edit = drawn(read, 20, 20, 29, 29)
+    file.record(sample, edit, after.next_id)
     with contextlib.closing(sqlite3.connect(tmp_path / "annotations-version-1.sqlite")) as copy:
         assert copy.execute("PRAGMA user_version").fetchone() == (1,)
         assert copy.execute("SELECT count(*) FROM cells").fetchone() == (2,)
-    after, edit = drawn(read, 20, 20, 29, 29)
-    AnnotationFile(path).record(sample, edit, after.next_id)
     again = AnnotationFile(path).read(sample)
     assert again is not None
     assert_same(again.boxes, after.boxes)
+
+
+def test_an_edit_that_the_file_no_longer_has_is_told_when_undone(tmp_path: Path) -> None:
+    path, sample = tmp_path / "annotations.sqlite", sample_in(tmp_path, "a.tif")
+    file = AnnotationFile(path)
+    after, edit = drawn(Annotations(), 20, 20, 29, 29)
+    file.record(sample, edit, after.next_id)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM edits")
+    with pytest.raises(UserError, match="its journal lacks 'Draw 1 box'"):
+        file.undo(sample, edit)
+    now = AnnotationFile(path).read(sample)
+    assert now is not None
+    assert_same(now.boxes, after.boxes)
 
 
 def test_images_are_summed_up_in_the_order_of_the_samples(tmp_path: Path) -> None:

@@ -64,10 +64,44 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         If it is no database or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    return _made_ready(_connected(path), path)
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Return a connection to a file that is there, also where nothing can be written.
+
+    Who only looks changes nothing: of a file of an older version it is one to a copy in memory.
+
+    Raises
+    ------
+    UserError, sqlite3.Error, OSError
+        As `open_for_writing`.
+    """
+    try:
+        connection = _connected(path)
+        if _is_older(connection):
+            return _in_memory(connection)
+        return _made_ready(connection, path)
+    except (sqlite3.OperationalError, OSError) as error:
+        if _is_in_use(error):
+            raise
+    return read_into_memory(path)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
     # One thread writes, but the collector may close what nobody holds any more in any other.
-    connection = sqlite3.connect(
-        path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
-    )
+    return sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+
+
+def _is_older(connection: sqlite3.Connection) -> bool:
+    try:
+        return 0 < _version(connection) < SCHEMA_VERSION
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _made_ready(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     try:
         _bring_up_to_date(connection, path)
         with contextlib.suppress(sqlite3.OperationalError):
@@ -79,22 +113,6 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Return a connection to a file that is there, also where nothing can be written.
-
-    Raises
-    ------
-    UserError, sqlite3.Error, OSError
-        As `open_for_writing`.
-    """
-    try:
-        return open_for_writing(path)
-    except (sqlite3.OperationalError, OSError) as error:
-        if _is_in_use(error):
-            raise
-    return read_into_memory(path)
 
 
 def read_into_memory(path: Path) -> sqlite3.Connection:

@@ -274,10 +274,12 @@ class AnnotationFile:
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE edits SET state = ? WHERE uid = ?", (state, edit.uid))
-            (number,) = connection.execute(
+            row = connection.execute(
                 "SELECT number FROM edits WHERE uid = ?", (edit.uid,)
             ).fetchone()
-            self._write(connection, places, edit, 1, int(number))
+            if row is None:
+                raise sqlite3.DatabaseError(f"its journal lacks {edit.title!r}")
+            self._write(connection, places, edit, 1, int(row[0]))
 
         self._do(places, sample.name, write)
 
