@@ -88,6 +88,26 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return read_into_memory(path)
 
 
+def read_into_memory(path: Path) -> sqlite3.Connection:
+    """Return a copy in memory of a file whose folder nothing can be written to.
+
+    Raises
+    ------
+    UserError, sqlite3.Error, OSError
+        If the file is of a newer version, no database, or cannot be read.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        # A process that was killed left edits in the log: SQLite needs room to take them over.
+        with tempfile.TemporaryDirectory() as folder:
+            for part in (path, log):
+                shutil.copy(part, folder)
+            copy = Path(folder) / path.name
+            return _in_memory(sqlite3.connect(copy))
+    # There is no room for the files of WAL, and nobody changes what is there.
+    return _in_memory(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True))
+
+
 def _connected(path: Path) -> sqlite3.Connection:
     # One thread writes, but the collector may close what nobody holds any more in any other.
     return sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
@@ -113,26 +133,6 @@ def _made_ready(connection: sqlite3.Connection, path: Path) -> sqlite3.Connectio
         connection.close()
         raise
     return connection
-
-
-def read_into_memory(path: Path) -> sqlite3.Connection:
-    """Return a copy in memory of a file whose folder nothing can be written to.
-
-    Raises
-    ------
-    UserError, sqlite3.Error, OSError
-        If the file is of a newer version, no database, or cannot be read.
-    """
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
-        # A process that was killed left edits in the log: SQLite needs room to take them over.
-        with tempfile.TemporaryDirectory() as folder:
-            for part in (path, log):
-                shutil.copy(part, folder)
-            copy = Path(folder) / path.name
-            return _in_memory(sqlite3.connect(copy))
-    # There is no room for the files of WAL, and nobody changes what is there.
-    return _in_memory(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True))
 
 
 def _in_memory(source: sqlite3.Connection) -> sqlite3.Connection:
