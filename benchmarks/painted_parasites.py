@@ -190,7 +190,7 @@ def main() -> None:
     arguments.add_argument("--patients", type=int, default=24, help="of each class")
     arguments.add_argument("--seeds", type=int, default=4, help="cohorts")
     arguments.add_argument("--seed", type=int, default=0, help="of the first")
-    choices = [TOLD, *VARIANTS]
+    choices = [*VARIANTS, TOLD]
     arguments.add_argument("--settings", nargs="*", choices=choices, default=choices)
     cache = platformdirs.user_cache_path("napari-attmil") / "parasites"
     arguments.add_argument("--cache", type=Path, default=cache)

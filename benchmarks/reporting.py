@@ -67,16 +67,24 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def report(title: str, rows: list[dict[str, Any]], out: Path | None) -> None:
-    """Print the rows as a table, and write them with the machine's description if asked to."""
+    """Print the rows as a table, and write them with the machine's description if asked to.
+
+    Rows may lack some of the others' figures.
+    """
     table = Table(title=f"{title}\n{machine()}")
-    for name in rows[0]:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
         table.add_column(name)
     for row in rows:
-        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
+        table.add_row(*(_as_text(row.get(name, "")) for name in names))
     Console(width=max(100, Console().width)).print(table)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps({"title": title, "machine": machine(), "rows": rows}, indent=2))
+
+
+def _as_text(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def timed_in_turn(
