@@ -41,7 +41,7 @@ def mixed_bag(label: str, patient: int, rng: np.random.Generator) -> Bag:
 @pytest.fixture(scope="module")
 def mixed_bags() -> list[Bag]:
     rng = np.random.default_rng(0)
-    return [mixed_bag(label, patient, rng) for label in SHARES for patient in range(12)]
+    return [mixed_bag(label, patient, rng) for label in SHARES for patient in range(18)]
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +211,18 @@ def test_a_kind_counts_as_much_as_held_out_patients_show() -> None:
     also = log_softmax(3 * np.eye(3)[truth] + rng.normal(0, 1, (60, 3)), axis=1)
     votes = fit_votes([right, also], truth, patients)
     assert votes.sum() == pytest.approx(1) and votes.min() > 0.25
+
+
+def test_a_kind_that_knows_nothing_hardly_ever_counts() -> None:
+    rng = np.random.default_rng(4)
+    truth = np.arange(32) % 2
+    patients = [f"p{number}" for number in range(32)]
+    votes = []
+    for _ in range(100):
+        right = log_softmax(np.eye(2)[truth] + rng.normal(0, 1, (32, 2)), axis=1)
+        chance = log_softmax(rng.normal(0, 1, (32, 2)), axis=1)
+        votes.append(fit_votes([right, chance], truth, patients)[1])
+    assert np.count_nonzero(votes) <= 3
 
 
 def test_composition_needs_main_directions_and_gets_them_from_any_preset(
