@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ENSEMBLE: Final = "ensemble"
 """In place of a method: what people use, with the default's settings."""
+TOP: Final = "mil-multi-top-sic"
+"""The method of the ensemble's models."""
 RUNS: Final = 3
 """Single models of different seeds a fold; an ensemble has its own."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import torch
-from cohort_figures import ENSEMBLE, mean_of
+from cohort_figures import ENSEMBLE, TOP, mean_of
 from planted_cohort import FOLDS, match_centres
 from reporting import parser, report
 
@@ -50,7 +50,6 @@ SHARES: Final[dict[str, dict[str, tuple[float, float, float]]]] = {
     },
 }
 """Of discocytes, echinocytes and ghosts in each class."""
-TOP: Final = "mil-multi-top-sic"
 VARIANTS: Final[dict[str, tuple[Method | Literal["ensemble"], dict[str, Any]]]] = {
     "ensemble, the default": (ENSEMBLE, {}),
     "multi-scale top": (TOP, {}),
