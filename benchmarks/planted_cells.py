@@ -98,6 +98,7 @@ def row_of(rate: float, figures: dict[str, Any]) -> dict[str, Any]:
         "AUROC": mean(figures["auroc"]),
         "instance AUROC": mean(attention["instance_auroc"]),
         "instance AP": mean(attention["instance_ap"]),
+        "s/epoch": figures["seconds_an_epoch"],
         "total s": figures["seconds"],
     }
 

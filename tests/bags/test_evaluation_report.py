@@ -75,6 +75,7 @@ def outcome_of(probabilities: np.ndarray) -> Outcome:
         effective_number=np.tile(np.where(healthy, 9.0, 2.0), (runs, 1)),
         top_contribution=np.full((runs, n), 0.1),
         seconds=np.full((runs, n), 0.25),
+        epoch_seconds=np.tile([0.5] * 3 + [1] * 3, (runs, 1)),
         cell_scores=cells,
     )
 
@@ -91,6 +92,7 @@ def test_figures_are_means_and_deviations_over_runs(by_hand: Evaluation) -> None
     assert found["mean"] == pytest.approx(0.7)
     assert found["samples"] == 3
     assert figures["seconds"] == 3
+    assert figures["seconds_an_epoch"] == 0.75
     # The patient missed in one run of two is drawn 0 to 3 times.
     assert figures["accuracy"]["interval"] == pytest.approx([0.75, 1])
 

@@ -235,14 +235,21 @@ class _Work:
         settings = self.settings_of(trial)
         train = [self.bags[row] for row in trial.train]
         trainer = trainer_of(trial.row, train, settings, self.ensemble, self.device, self.classes)
+        epochs = 0
         for step in trainer.epochs():
+            epochs += 1
             epoch = step if isinstance(step, EpochProgress) else step.epoch
             yield self.progress(number, step.done / step.total, epoch)
+        trained = time.perf_counter()
         test = [self.bags[row] for row in trial.test]
         reference = None if self.reference is None else self.classes.index(self.reference)
         outcome = tested(trainer.best, test, reference, (settings.seed, trial.fold))
-        each = (time.perf_counter() - start) / len(test)
-        return replace(outcome, seconds=np.full(len(test), each))
+        of_each = np.ones(len(test))
+        return replace(
+            outcome,
+            seconds=of_each * (time.perf_counter() - start) / len(test),
+            epoch_seconds=of_each * (trained - start) / epochs,
+        )
 
     def progress(
         self,

@@ -116,6 +116,7 @@ class RowFigures:
             "attribution": {score: self._attribution(score) for score in SCORES},
             "stands_apart": self._stands_apart(),
             "seconds": round(float(self._outcome.seconds.sum()), 1),
+            "seconds_an_epoch": float(self._outcome.epoch_seconds.mean()),
         }
 
     def _precision_recall(self, k: int) -> list[float]:

@@ -63,6 +63,8 @@ class Outcome:
         samples.
     seconds
         (...,) each sample's part of the time that training and classification took.
+    epoch_seconds
+        (...,) how long an epoch of the training took, on average, preparation included.
     cell_scores
         (cells, S) float32, of the samples' cells one sample after the other; of an evaluation
         (runs, cells, S).
@@ -77,6 +79,7 @@ class Outcome:
     effective_number: Array
     top_contribution: Array
     seconds: Array
+    epoch_seconds: Array
     cell_scores: npt.NDArray[np.float32]
 
     def measure(self, score: ScoreName, name: str) -> Array:
@@ -108,7 +111,8 @@ def tested(
     ]
     scores = np.concatenate([sample.pop("cell_scores") for sample in samples])
     stacked = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
-    return Outcome(**stacked, seconds=np.zeros(len(bags)), cell_scores=scores)
+    untimed = np.zeros(len(bags))
+    return Outcome(**stacked, seconds=untimed, epoch_seconds=untimed, cell_scores=scores)
 
 
 def _tested(
