@@ -159,6 +159,7 @@ def test_healthy_samples_are_told_apart_by_how_many_cells_share_the_attention(
     assert apart["effective_number"]["auroc"]["mean"] == 1
     assert apart["effective_number"]["reference"]["mean"] == 9
     assert apart["effective_number"]["others"]["mean"] == 2
+    assert apart["effective_share"]["reference"]["mean"] == pytest.approx(0.9)  # of ten cells
     assert apart["top_contribution"]["auroc"]["mean"] == 0.5  # all alike
 
 

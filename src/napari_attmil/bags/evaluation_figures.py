@@ -194,10 +194,14 @@ class RowFigures:
         if reference is None:
             return None
         altered = self._truth != self._evaluation.classes.index(reference)
-        signs = {"effective_number": -1, "top_contribution": 1}
+        number = self._outcome.effective_number
+        measures = {
+            "effective_number": (-1, number),
+            "effective_share": (-1, number / np.array(self._evaluation.cells)),
+            "top_contribution": (1, self._outcome.top_contribution),
+        }
         apart: dict[str, Any] = {}
-        for name, sign in signs.items():
-            runs = getattr(self._outcome, name)
+        for name, (sign, runs) in measures.items():
             aurocs = [ranking_metrics(sign * run, altered, self._weights)[0] for run in runs]
             apart[name] = {
                 "auroc": figure(np.stack(aurocs)),

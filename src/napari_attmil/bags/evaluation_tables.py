@@ -291,6 +291,7 @@ def _stands_apart(report: Report) -> Table:
     rows = _rows(report, lambda row: row["stands_apart"] is not None)
     titles = {
         "effective_number": "effective number of cells",
+        "effective_share": "effective number as a share of all",
         "top_contribution": "top contribution",
     }
     return Table(
