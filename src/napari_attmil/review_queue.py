@@ -36,6 +36,10 @@ class ReviewState(StrEnum):
     REVIEWED = "reviewed"
 
 
+OPEN_STATES: Final = (ReviewState.PREDICTED, ReviewState.IN_WORK)
+"""Of images whose cells somebody has looked for, but nobody has confirmed."""
+
+
 class QueueOrder(StrEnum):
     """In which order images come up."""
 
@@ -189,8 +193,7 @@ def reviewed_count(entries: Iterable[QueueEntry]) -> int:
 
 def _most_doubtful_first(entries: Sequence[QueueEntry]) -> list[QueueEntry]:
     """Return images with boxes by doubt, then those nobody looked at, then reviewed ones."""
-    open_states = (ReviewState.PREDICTED, ReviewState.IN_WORK)
-    unsure = [entry for entry in entries if entry.state in open_states]
+    unsure = [entry for entry in entries if entry.state in OPEN_STATES]
     ranked = [unsure[row] for row in rank_images([entry.scores for entry in unsure])]
     new = [entry for entry in entries if entry.state is ReviewState.NEW]
     return [*ranked, *new, *(e for e in entries if e.state is ReviewState.REVIEWED)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,16 @@ class SampleState:
     reviewed: frozenset[int] = frozenset()
     prediction: Prediction | None = None
     classified: Boxes = field(default_factory=Boxes.empty)
+
+    def holding(self, kept: Annotations) -> Self:
+        """Return the state with what is kept on disk in place of its own."""
+        return replace(
+            self,
+            boxes=kept.boxes,
+            deleted=kept.deleted,
+            searched=kept.searched,
+            reviewed=kept.reviewed,
+        )
 
     def annotations(self, next_id: int = 1) -> Annotations:
         """Return what is kept on disk, with the next cell_id to give away."""
@@ -196,13 +206,7 @@ class SampleRecord:
             self.kept_in.redo(self._sample, edit)
 
     def _take(self, annotations: Annotations) -> None:
-        self.state = replace(
-            self.state,
-            boxes=annotations.boxes,
-            deleted=annotations.deleted,
-            searched=annotations.searched,
-            reviewed=annotations.reviewed,
-        )
+        self.state = self.state.holding(annotations)
 
     def read_history(self) -> None:
         """Read the edits of earlier sessions, once; a UserError if they cannot be read."""

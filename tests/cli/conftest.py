@@ -67,9 +67,13 @@ class Project:
             for name in "abc":
                 tifffile.imwrite(images / f"{name}.tif", np.zeros((40, 60), np.uint8))
 
-    def keep(self, boxes: Boxes, reviewed: frozenset[int] = frozenset()) -> None:
+    def keep(
+        self,
+        boxes: Boxes,
+        reviewed: frozenset[int] = frozenset(),
+        searched: frozenset[int] = frozenset({0, 1, 2}),
+    ) -> None:
         """Make these the boxes of the sample."""
-        searched = frozenset({0, 1, 2})
         annotations = Annotations(boxes, Boxes.empty(), searched, boxes.next_id, reviewed)
         file = AnnotationFile.beside(self.folder)
         file.write(self._sample(), annotations)

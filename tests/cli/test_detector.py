@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
 
+from napari_attmil.cells import finetuning
+from napari_attmil.cells.detector_models import training_folder
 from napari_attmil.checkpoints import load_checkpoint
+from napari_attmil.images.reading import open_cohort
 from napari_attmil.images.simulation import SimulationSettings, simulate_image
+from napari_attmil.review_queue import QueueOrder, arranged, entries_of
+from napari_attmil.sample_state import SampleState
+from napari_attmil.settings import FinetuneSettings
+from napari_attmil.widgets.detector_tasks import fit_detector
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+    import pytest
 
 
 def test_a_coco_file_makes_a_detector(attmil: Any, tmp_path: Path) -> None:
@@ -31,7 +42,7 @@ def test_a_coco_file_makes_a_detector(attmil: Any, tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
     outcome = attmil("finetune", tmp_path / "coco.json", "--out", out, "--steps", 1)
     assert outcome.code == 0 and str(out) in outcome.out
-    assert load_checkpoint(out, "detector").provenance["data"] == "fine-tuned on 1 reviewed images"
+    assert load_checkpoint(out, "detector").provenance["data"] == "fine-tuned on 1 reviewed image"
 
 
 def test_the_queue_names_the_most_doubtful_image_first(attmil: Any, project: Any) -> None:
@@ -67,3 +78,30 @@ def test_a_project_without_boxes_says_how_they_get_there(attmil: Any, tmp_path: 
 def test_nothing_reviewed_ends_with_one_sentence(attmil: Any, project: Any) -> None:
     outcome = attmil("finetune", project.folder, "--out", project.folder / "w.safetensors")
     assert outcome.code == 1 and "marked as reviewed" in outcome.err
+
+
+def test_panel_and_command_hold_out_the_same_images(
+    attmil: Any, project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def finetune(*arguments: Any) -> Iterator[Any]:
+        asked.append(arguments[-1])
+        return iter(())
+
+    monkeypatch.setattr(finetuning, "finetune", finetune)
+    project.keep(project.kept().boxes, reviewed=frozenset({0}))
+    attmil("finetune", project.folder, "--out", project.folder / "w.safetensors")
+    cohort = open_cohort(project.folder)
+    [*fit_detector(Event(), cohort, frozenset(), FinetuneSettings(), "cpu")]
+    assert asked == [training_folder(project.folder)] * 2
+
+
+def test_the_queue_is_in_the_panel_s_order(attmil: Any, project: Any) -> None:
+    project.keep(project.kept().boxes[:1], searched=frozenset({0, 1}))
+    (sample,) = open_cohort(project.folder).samples
+    entries = entries_of(sample, SampleState().holding(project.kept()))
+    shown = [entry.title for entry in arranged(entries, QueueOrder.DOUBT)]
+    named = [line.split("\t")[1] for line in attmil("queue", project.folder).out.splitlines()]
+    assert shown == ["b.tif", "a.tif", "c.tif"]
+    assert [Path(path).name for path in named] == shown[:2]  # nobody has searched the last one

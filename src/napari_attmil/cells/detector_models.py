@@ -71,6 +71,14 @@ def fitted_detectors(project: Path) -> list[DetectorModel]:
     return found
 
 
+def training_folder(project: Path) -> Path:
+    """Return where fine-tuning keeps its state, and which images it never learns from.
+
+    One place for panel and command line: neither learns from what the other measures with.
+    """
+    return project / FOLDER
+
+
 def candidate_path(project: Path) -> Path:
     """Return where a training writes the detector that is to be accepted or discarded."""
     return project / FOLDER / CANDIDATE

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.detector_models import training_folder
 from napari_attmil.checkpoints import check_writable
 from napari_attmil.cli.options import DeviceName, Seed, Weights, app
 from napari_attmil.settings import FinetuneSettings
 from napari_attmil.terminal import follow, open_labelled_cohort, say
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from napari_attmil.cells.augmentation import LabelledImage
     from napari_attmil.cells.finetuning import FinetuneProgress
 
@@ -72,31 +70,30 @@ def queue(
 ) -> None:
     """Name the images to review next, the one that the detector is least sure of first.
 
-    A line has the doubt, the file, and the page within it, from 1.
+    A line has the doubt, the file, and the page within it, from 1. Images that nobody has
+    searched for cells are not named.
     """
     from napari_attmil.cells.project import AnnotationFile
-    from napari_attmil.cells.queue import doubts, rank_images
+    from napari_attmil.cells.queue import doubts
+    from napari_attmil.review_queue import OPEN_STATES, entries_of
+    from napari_attmil.sample_state import SampleState
 
     cohort = open_labelled_cohort(project)
     kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
+    samples = {sample.name: sample for sample in cohort.samples if sample.name in kept}
     waiting = [
-        (f"{frame.path}\t{frame.page + 1}", _scores(kept[sample.name].boxes.of_image(index)))
-        for sample in cohort.samples
-        if sample.name in kept
-        for index, frame in enumerate(sample.frames)
-        if index not in kept[sample.name].reviewed
+        entry
+        for name, sample in samples.items()
+        for entry in entries_of(sample, SampleState().holding(kept[name]))
+        if entry.state in OPEN_STATES
     ]
     if not waiting:
         say("No image is waiting: all with boxes are reviewed." if kept else NO_BOXES)
-    scores = [score for _, score in waiting]
-    doubt = doubts(scores)
-    for place in rank_images(scores)[:limit]:
-        print(f"{doubt[place]:.3f}\t{waiting[place][0]}")
-
-
-def _scores(boxes: Boxes) -> npt.NDArray[np.float32]:
-    """Return how sure each box is; one that a person has seen is."""
-    return np.where(boxes.source == Source.MODEL, boxes.score, np.float32(1))
+    doubt = doubts([entry.scores for entry in waiting])
+    for place in np.argsort(-doubt, kind="stable")[:limit]:
+        entry = waiting[place]
+        frame = samples[entry.sample].frames[entry.image_index]
+        print(f"{doubt[place]:.3f}\t{frame.path}\t{frame.page + 1}")
 
 
 def _reviewed(source: Path) -> tuple[list[LabelledImage], Path]:
@@ -107,7 +104,8 @@ def _reviewed(source: Path) -> tuple[list[LabelledImage], Path]:
     if source.suffix.lower() == ".json":
         return read_coco(source), source.parent
     cohort = open_labelled_cohort(source)
-    return reviewed_images(cohort.samples, AnnotationFile.beside(cohort.folder)), cohort.folder
+    reviewed = reviewed_images(cohort.samples, AnnotationFile.beside(cohort.folder))
+    return reviewed, training_folder(cohort.folder)
 
 
 def _detail(step: FinetuneProgress) -> str:

@@ -12,7 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.cells.boxes import match_boxes
-from napari_attmil.cells.detector_models import candidate_path, detector_in_use
+from napari_attmil.cells.detector_models import (
+    candidate_path,
+    detector_in_use,
+    training_folder,
+)
 from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.settings import DetectionSettings, FinetuneSettings
@@ -66,7 +70,7 @@ def fit_detector(
         candidate_path(cohort.folder),
         choose_device(device_name),
         detector_in_use(cohort.folder),
-        cohort.folder / "models",
+        training_folder(cohort.folder),
     )
     for step in steps:
         best = "" if step.best is None else f", best AP {step.best.ap:.3f}"
