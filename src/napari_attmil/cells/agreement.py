@@ -11,14 +11,12 @@ from napari_attmil.cells.boxes import Boxes, FloatArray, iou_matrix, match_boxes
 from napari_attmil.cells.edits import Annotations
 from napari_attmil.cells.scoring import ScoredImage, average_precision
 from napari_attmil.settings import UserError
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from napari_attmil.images.cohort import Cohort
-
-MIN_IOU = 0.5
-"""Boxes that overlap so much show the same cell."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Agreement:
 
 def agreement_of(first: FloatArray, second: FloatArray) -> Agreement:
     """Compare two annotators' (n, 4) and (m, 4) boxes of one image."""
-    pairs = match_boxes(first, second, MIN_IOU)
+    pairs = match_boxes(first, second)
     rows = np.flatnonzero(pairs >= 0)
     iou = iou_matrix(first, second)[rows, pairs[rows]]
     matched = len(rows)
@@ -123,9 +121,10 @@ def in_words(comparison: Comparison) -> Iterator[str]:
         yield f"{name}: {_figures(part)}"
     parts = list(comparison.images.values())
     figures = _figures(agreement_in_all(parts))
-    yield f"All {len(parts)} images: {figures}, AP50 {comparison.ap50:.3f}"
+    yield f"{counted(len(parts), 'image')} in all: {figures}, AP50 {comparison.ap50:.3f}"
     if comparison.left_out:
-        yield f"{comparison.left_out} images that only one has worked on were left out."
+        left_out = counted(comparison.left_out, "image")
+        yield f"Left out: {left_out} that only one person has worked on."
 
 
 def _worked_on(cohort: Cohort, kept: Mapping[str, Annotations]) -> dict[str, Boxes]:
@@ -141,6 +140,6 @@ def _worked_on(cohort: Cohort, kept: Mapping[str, Annotations]) -> dict[str, Box
 
 def _figures(part: Agreement) -> str:
     return (
-        f"{part.matched} cells in common, {part.only_first} only in the first, "
+        f"{counted(part.matched, 'cell')} in common, {part.only_first} only in the first, "
         f"{part.only_second} only in the second, F1 {part.f1:.3f}, mean IoU {part.mean_iou:.3f}"
     )

@@ -27,7 +27,8 @@ DIAMETER_SPREAD_OCTAVES = 0.75
 """Cells are scaled to the working diameter times two to the power of plus or minus this."""
 MIN_VISIBLE_SHARE = 0.3
 """A cell of which less than this lies in the crop is not to be found there."""
-MIN_SIDE_PX = 6.0
+LEAST_SIDE_PX = 6.0
+"""A cell that shows less than this of a side is not to be found there either."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,4 +178,4 @@ def _cropped(
     sides = clipped[:, 2:] - clipped[:, :2]
     whole = np.prod(moved[:, 2:] - moved[:, :2], axis=1)
     visible = np.prod(sides, axis=1) >= MIN_VISIBLE_SHARE * whole
-    return crop, clipped[visible & (sides.min(axis=1, initial=np.inf) >= MIN_SIDE_PX)]
+    return crop, clipped[visible & (sides.min(axis=1, initial=np.inf) >= LEAST_SIDE_PX)]

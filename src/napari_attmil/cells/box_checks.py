@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, iou_matrix
+from napari_attmil.cells.boxes import MIN_SIDE_PX, SAME_BOX_IOU, Boxes, iou_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-DUPLICATE_IOU = 0.9
 TINY, HUGE = 0.4, 2.5
 """A diameter below and above these shares of the image's median is odd."""
 _LEAST_BOXES = 5
@@ -86,6 +85,6 @@ def _odd_sizes(
 
 def _duplicates(boxes: Boxes) -> Iterator[tuple[int, str]]:
     """Yield of each pair the later box."""
-    pairs = np.argwhere(np.triu(iou_matrix(boxes.xyxy, boxes.xyxy) > DUPLICATE_IOU, k=1))
+    pairs = np.argwhere(np.triu(iou_matrix(boxes.xyxy, boxes.xyxy) >= SAME_BOX_IOU, k=1))
     for first, second in pairs.tolist():
         yield second, f"shows the same as box {boxes.cell_id[first]}"

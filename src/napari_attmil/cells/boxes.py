@@ -21,6 +21,11 @@ IntArray = npt.NDArray[np.int64]
 MIN_SIDE_PX = 3.0
 """A shorter box is a stray click, not a cell (napari leaves one of 2.5 px)."""
 
+SAME_CELL_IOU = 0.5
+"""Boxes that overlap by this much or more show the same cell."""
+SAME_BOX_IOU = 0.9
+"""Boxes that overlap by this much or more are one box."""
+
 
 class Source(IntEnum):
     """Who made a box, or answers for it."""
@@ -228,7 +233,9 @@ def iou_matrix(boxes: npt.ArrayLike, others: npt.ArrayLike) -> FloatArray:
     return iou
 
 
-def match_boxes(found: npt.ArrayLike, truth: npt.ArrayLike, min_iou: float = 0.5) -> IntArray:
+def match_boxes(
+    found: npt.ArrayLike, truth: npt.ArrayLike, min_iou: float = SAME_CELL_IOU
+) -> IntArray:
     """Pair boxes one to one so that the summed intersection over union is largest.
 
     Returns

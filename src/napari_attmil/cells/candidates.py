@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_attmil.cells.boxes import Boxes, FloatArray, iou_matrix
-from napari_attmil.cells.corrections import SAME_CELL_IOU
+from napari_attmil.cells.boxes import SAME_CELL_IOU, Boxes, FloatArray, iou_matrix
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import Boxes, FloatArray, Source, iou_matrix
+from napari_attmil.cells.boxes import SAME_CELL_IOU, Boxes, FloatArray, Source, iou_matrix
 
 if TYPE_CHECKING:
     from napari_attmil.cells.edits import Annotations
-
-SAME_CELL_IOU = 0.5
-"""Boxes that overlap more than this show the same cell."""
 
 
 def add_box(boxes: Boxes, image_index: int, xyxy: npt.ArrayLike, first_id: int = 1) -> Boxes:

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from napari_attmil.cells.boxes import Boxes, FloatArray, Source, iou_matrix
-from napari_attmil.cells.corrections import SAME_CELL_IOU
+from napari_attmil.cells.boxes import (
+    SAME_BOX_IOU,
+    SAME_CELL_IOU,
+    Boxes,
+    FloatArray,
+    Source,
+    iou_matrix,
+)
 from napari_attmil.cells.edits import Annotations
 from napari_attmil.cells.listing import ListedBox, ListedImage
 from napari_attmil.images.decoding import file_header
@@ -24,9 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.images.cohort import Frame, Sample
-
-SAME_BOX_IOU = 0.9
-"""Boxes that overlap so much are one box."""
 
 _RED_CELL = re.compile(r"red.?(blood.?)?cell|\brbcs?\b|erythrocyte|^cells?$|^$", re.IGNORECASE)
 _ORIENTATION = 274

@@ -7,16 +7,11 @@ A deletion never wins over the other's confirmed box.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 
-from napari_attmil.cells.boxes import Boxes, Source, iou_matrix, match_boxes
-from napari_attmil.cells.corrections import SAME_CELL_IOU
+from napari_attmil.cells.boxes import SAME_BOX_IOU, Boxes, Source, iou_matrix, match_boxes
 from napari_attmil.cells.edits import Annotations, Cells
-
-SAME_BOX_IOU: Final = 0.9
-"""Two people's boxes of one cell that overlap more than this say the same."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +206,7 @@ def _partners(mine: Cells, theirs: Cells) -> dict[int, int]:
     for image in _images_of(mine) & _images_of(theirs):
         one = np.flatnonzero(mine.boxes.image_index == image)
         other = np.flatnonzero(theirs.boxes.image_index == image)
-        pairs = match_boxes(mine.boxes.xyxy[one], theirs.boxes.xyxy[other], SAME_CELL_IOU)
+        pairs = match_boxes(mine.boxes.xyxy[one], theirs.boxes.xyxy[other])
         for row, place in zip(one[pairs >= 0], pairs[pairs >= 0], strict=True):
             partners[int(row)] = int(other[place])
     return partners
