@@ -21,9 +21,10 @@ from napari_attmil.cells.corrections import (
     move_box,
     with_corrections,
 )
-from napari_attmil.cells.following import count_in_words, follow_shown
+from napari_attmil.cells.following import follow_shown
 from napari_attmil.kept_records import KeptRecords
 from napari_attmil.settings import UserError
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -212,13 +213,13 @@ class Session:
         """Confirm boxes of the detector as they are."""
         boxes = accept_boxes(self.boxes, cell_ids)
         count = int(np.count_nonzero(boxes.source != self.boxes.source))
-        self._edit(f"Accept {count_in_words(count)}", boxes=boxes)
+        self._edit(f"Accept {counted(count, 'box', 'boxes')}", boxes=boxes)
 
     def delete(self, cell_ids: npt.ArrayLike) -> None:
         """Delete cells for good: a later detection does not bring them back."""
         gone = self.boxes[np.isin(self.boxes.cell_id, np.asarray(cell_ids))]
         self._edit(
-            f"Delete {count_in_words(len(gone))}",
+            f"Delete {counted(len(gone), 'box', 'boxes')}",
             boxes=delete_boxes(self.boxes, cell_ids),
             deleted=Boxes.concatenate([self.state.deleted, gone]),
         )

@@ -145,7 +145,7 @@ def test_no_better_than_before_writes_nothing_and_ends_early(
 def test_one_image_is_learnt_from_without_a_score(tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
     steps = list(finetune(IMAGES[:1], SHORT.replace(steps=2), out, CPU))
-    assert "All 1 images" in steps[0].note
+    assert "All reviewed images are learnt from" in steps[0].note
     assert {step.score for step in steps} == {None}
     assert not same(weights_of(out), dict(load_network().network.half().state_dict()))
 
@@ -160,9 +160,9 @@ def test_time_is_a_limit_too(tmp_path: Path) -> None:
 
 def test_images_without_any_cell_or_with_one_name_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
-    with pytest.raises(UserError, match="None of 1 reviewed images has a cell"):
+    with pytest.raises(UserError, match="No reviewed image has a cell"):
         next(finetune([IMAGES[2]], SHORT, out, CPU))
     with pytest.raises(UserError, match="'a'"):
         next(finetune([IMAGES[0], IMAGES[0]], SHORT, out, CPU))
-    with pytest.raises(UserError, match="None of 0"):
+    with pytest.raises(UserError, match="No reviewed image has a cell"):
         next(finetune([], SHORT, out, CPU))

@@ -66,7 +66,7 @@ def test_an_import_takes_the_red_cells_and_says_what_it_left_out(
     }
     (tmp_path / "theirs.json").write_text(json.dumps(content), "utf-8")
     outcome = attmil("import", project.folder, tmp_path / "theirs.json")
-    assert "1 boxes added in 1 images" in outcome.out
+    assert "1 box added in 1 image" in outcome.out
     assert "no red cells: 1 of WBC." in outcome.err
     assert "not in the project and were left out: elsewhere.tif." in outcome.err
     here = project.kept().boxes.of_image(0)
@@ -92,9 +92,9 @@ def test_two_annotators_agreement_is_told_by_image_and_in_all(
     other.keep(Boxes.from_detections([0, 0], [[1, 2, 9, 8], [40, 10, 52, 22]], [1, 1]))
     lines = attmil("agreement", project.folder, other.folder).out.splitlines()
     # One of two cells on each side: precision and recall are 1/2, and so is F1.
-    figures = "1 cells in common, 1 only in the first, 1 only in the second, F1 0.500"
+    figures = "1 cell in common, 1 only in the first, 1 only in the second, F1 0.500"
     assert len(lines) == 2 and lines[0].endswith(f"a.tif: {figures}, mean IoU 1.000")
-    assert lines[1].startswith(f"All 1 images: {figures}")
+    assert lines[1].startswith(f"1 image in all: {figures}")
 
 
 def test_odd_boxes_are_listed_with_their_reason(attmil: Any, project: Any) -> None:
@@ -103,7 +103,7 @@ def test_odd_boxes_are_listed_with_their_reason(attmil: Any, project: Any) -> No
     outcome = attmil("check", project.folder)
     lines = sorted(line.split(": box ")[1] for line in outcome.out.splitlines())
     assert lines == ["6 has a side below 3 px", "7 reaches out of the image"]
-    assert "2 odd boxes in 1 samples with boxes." in outcome.err
+    assert "2 odd boxes in 1 sample with boxes." in outcome.err
 
 
 def test_images_of_a_stack_are_named_by_their_page_from_1_everywhere(
@@ -117,7 +117,9 @@ def test_images_of_a_stack_are_named_by_their_page_from_1_everywhere(
     checked = attmil("check", project.folder).out.splitlines()
     assert [line.partition(", ")[2].partition(":")[0] for line in checked] == named
     queued = [line.split("\t")[1:] for line in attmil("queue", project.folder).out.splitlines()]
-    assert [[path[-5:], page] for path, page in queued][:2] == [["a.tif", "2"], ["b.tif", "1"]]
+    # Of the two pages the first is the more doubtful: it lacks the box that the others have.
+    places = [[path[-5:], page] for path, page in queued]
+    assert places == [["a.tif", "1"], ["a.tif", "2"], ["b.tif", "1"]]
     ben = project.copied_to(tmp_path / "ben")
     for copy, moved in ((project, [10, 2, 20, 12]), (ben, [30, 2, 40, 12])):
         copy.keep(move_box(move_box(start, 1, moved), 2, moved))

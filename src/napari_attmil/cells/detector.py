@@ -111,8 +111,6 @@ class Detector:
         Where the weights come from.
     """
 
-    feature_channels = FEATURE_CHANNELS
-
     def __init__(
         self,
         network: CellRCNN,

@@ -27,6 +27,7 @@ from napari_attmil.cells.training import Learner, learning_rate
 from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from napari_attmil.device import Device, choose_device
 from napari_attmil.settings import DetectionSettings, FinetuneSettings, UserError
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -217,7 +218,7 @@ class _Finetuning:
         return {
             "parent": self._parent.digest,
             "parent_data": str(self._parent.provenance.get("data", "")),
-            "data": f"fine-tuned on {len(self._images)} reviewed images",
+            "data": f"fine-tuned on {counted(len(self._images), 'reviewed image')}",
             "data_digest": self._data_digest,
             "held_out": sorted(image.name for image in self._held_out),
             "settings": self._settings.model_dump(),
@@ -240,8 +241,8 @@ class _Finetuning:
             )
         if not self._held_out:
             return (
-                f"All {len(self._images)} images are learnt from, so nothing tells how good the "
-                "result is; with four reviewed images or more, some are held out."
+                "All reviewed images are learnt from, so nothing tells how good the result is; "
+                "with four or more, some are held out."
             )
         return ""
 
@@ -308,9 +309,7 @@ def _checked(images: Sequence[LabelledImage]) -> list[LabelledImage]:
         raise UserError(f"Two images are named {twice[0]!r}; give each a name of its own.")
     sizes = [median_diameter_px(image.xyxy) for image in images if len(image.xyxy)]
     if not sizes:
-        raise UserError(
-            f"None of {len(images)} reviewed images has a cell; review one that has some."
-        )
+        raise UserError("No reviewed image has a cell; review one that has some.")
     typical = float(np.median(sizes))
     return [
         replace(image, diameter_px=median_diameter_px(image.xyxy) if len(image.xyxy) else typical)

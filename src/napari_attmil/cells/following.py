@@ -17,6 +17,7 @@ from napari_attmil.cells.boxes import (
     positions_of,
 )
 from napari_attmil.cells.corrections import add_box, are_same_cells, delete_boxes, move_box
+from napari_attmil.words import counted
 
 SAME_PLACE_PX: Final = 0.01
 """Corners closer than this did not move: layers keep float64, boxes float32."""
@@ -201,13 +202,8 @@ def moved_since(boxes: Boxes, before: Boxes) -> npt.NDArray[np.bool_]:
     return moved
 
 
-def count_in_words(count: int) -> str:
-    """Return "1 box", "2 boxes"."""
-    return "1 box" if count == 1 else f"{count} boxes"
-
-
 def _what_was_done(drawn: int, deleted: int) -> str:
     """Return what a person did in the layer; what was neither drawn nor deleted was moved."""
     counts = (("draw", drawn), ("delete", deleted))
-    parts = [f"{verb} {count_in_words(count)}" for verb, count in counts if count]
+    parts = [f"{verb} {counted(count, 'box', 'boxes')}" for verb, count in counts if count]
     return " and ".join(parts).capitalize() if parts else "Move boxes"

@@ -10,6 +10,7 @@ import typer
 from napari_attmil.cli.options import CohortPath, app
 from napari_attmil.settings import UserError
 from napari_attmil.terminal import follow, open_labelled_cohort, say
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from napari_attmil.cells.edits import Annotations
@@ -36,8 +37,8 @@ def export_boxes(
             f"There are no boxes yet in {cohort.folder}; draw some, detect cells, or import them."
         )
     sentence = write_boxes(out, images, format_name)
-    boxes = sum(len(image.boxes) for image in images)
-    print(f"{boxes} boxes of {len(images)} images written to {out}")
+    boxes = counted(sum(len(image.boxes) for image in images), "box", "boxes")
+    print(f"{boxes} of {counted(len(images), 'image')} written to {out}")
     say(sentence)
 
 
@@ -111,7 +112,7 @@ def check(project: CohortPath) -> None:
         for box in odd_boxes(kept[sample.name].boxes, sizes):
             print(f"{sample.name}, {titles[box.image_index]}: box {box.cell_id} {box.reason}")
             odd += 1
-    say(f"{odd} odd boxes in {len(kept)} samples with boxes.")
+    say(f"{counted(odd, 'odd box', 'odd boxes')} in {counted(len(kept), 'sample')} with boxes.")
 
 
 def opened_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
@@ -125,7 +126,8 @@ def opened_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
 def _summary(format_name: str, last: ImportProgress) -> str:
     counts = last.counts
     return (
-        f"{format_name}: {counts.added} boxes added in {last.images} images; "
+        f"{format_name}: {counted(counts.added, 'box', 'boxes')} added in "
+        f"{counted(last.images, 'image')}; "
         f"{counts.already_there} were there already or had been deleted, {counts.overlapping} "
         f"overlap with a person's box (both are kept), {counts.replaced} of the detector's gave way"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_attmil.cli.options import (
+    DETECTION,
     CellDiameter,
     CohortPath,
     DeviceName,
@@ -19,6 +20,7 @@ from napari_attmil.cli.options import (
     detection_settings,
 )
 from napari_attmil.terminal import follow, load_detector, open_labelled_cohort, prepare
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +39,7 @@ def shapes(
     ],
     seed: Seed = 0,
     weights: Weights = None,
-    min_score: MinScore = 0.5,
+    min_score: MinScore = DETECTION.min_score,
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
@@ -54,7 +56,7 @@ def shapes(
     tables = [_cells_of(opened, bag, classifier) for bag in bags]
     write_cells(out, tables)
     _tell(tables, classifier.healthy_class, seed)
-    print(f"{sum(map(len, tables))} cells written to {out}")
+    print(f"{counted(sum(map(len, tables)), 'cell')} written to {out}")
 
 
 def _cells_of(cohort: Cohort, bag: Bag, classifier: Classifier) -> pd.DataFrame:

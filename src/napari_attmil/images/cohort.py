@@ -289,7 +289,7 @@ def _check_folds(class_of: Mapping[str, str], folds: int) -> None:
             # With one patient the class cannot be both learnt and tested, in however few folds.
             remedy = f"choose {count} folds, or add" if count > 1 else "add"
             raise UserError(
-                f"Class {label!r} has {count} patient{'s' if count > 1 else ''}, but {folds} folds "
+                f"Class {label!r} has {counted(count, 'patient')}, but {folds} folds "
                 f"need at least {folds} in every class; {remedy} patients of this class."
             )
 

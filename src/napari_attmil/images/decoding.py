@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_attmil.images import microscope, pictures, tiff
 from napari_attmil.settings import UserError
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,8 +101,8 @@ def decode_page(path: Path, page: int) -> NDArray[Any]:
     pages = file_header(path).pages
     if not 0 <= page < len(pages):
         raise UserError(
-            f"'{path.name}' holds {len(pages)} images, but image {page} (counted from 0) was "
-            "asked for; open the file again if it has changed."
+            f"'{path.name}' holds {counted(len(pages), 'image')}, but image {page} (counted from "
+            "0) was asked for; open the file again if it has changed."
         )
     with _explained(path):
         return _format_of(path).decode(path, pages[page])

@@ -22,6 +22,7 @@ from napari_attmil.images.cohort_csv import open_csv
 from napari_attmil.images.decoding import IMAGE_SUFFIXES, decode_page, file_header
 from napari_attmil.images.folders import FORMATS, find_images, frames_of, make_sample, open_tree
 from napari_attmil.settings import UserError
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -327,8 +328,8 @@ def _page_header(frame: Frame) -> PageHeader:
     pages = file_header(frame.path).pages
     if frame.page >= len(pages):
         raise UserError(
-            f"'{frame.path}' now holds {len(pages)} images, but image {frame.page + 1} was listed "
-            "when it was opened; open it again."
+            f"'{frame.path}' now holds {counted(len(pages), 'image')}, but image {frame.page + 1} "
+            "was listed when it was opened; open it again."
         )
     return pages[frame.page]
 

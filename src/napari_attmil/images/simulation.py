@@ -95,7 +95,7 @@ class SimulationSettings(Settings):
         tuple(CLASSES), min_length=1, title="Classes", description="Diagnoses of the study."
     )
     patients_per_class: int = Field(
-        4, ge=1, le=1000, title="Patients per class", description="Patients with one diagnosis."
+        6, ge=1, le=1000, title="Patients per class", description="Patients with one diagnosis."
     )
     samples_per_patient: int = Field(
         2, ge=1, le=100, title="Samples per patient", description="Samples taken from a patient."

@@ -15,6 +15,7 @@ from napari_attmil.widgets.gallery_figure import FigureRow, GalleryFigure, save_
 from napari_attmil.widgets.gallery_view import GalleryView
 from napari_attmil.widgets.thumbnails import Cutout, ImageShelf, Thumbnails, cut_all
 from napari_attmil.widgets.workers import TaskRunner, tell_error
+from napari_attmil.words import counted
 
 PER_ROW = 8
 CELLS_AT_MOST = 96
@@ -52,7 +53,7 @@ def export(path: Path, runner: TaskRunner, view: GalleryView, thumbnails: Thumbn
         except UserError as error:
             tell_error(error)
             return
-        show_info(f"{len(rows)} cells were written to {path}.")
+        show_info(f"{counted(len(rows), 'cell')} written to {path}.")
 
     runner.start(cut_all, known, sources, ImageShelf(), on_done=write)
 

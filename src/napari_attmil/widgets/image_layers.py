@@ -13,6 +13,7 @@ from napari.layers import Image
 
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.settings import UserError
+from napari_attmil.words import counted
 
 AXIS_LABELS = ("image", "y", "x")
 SAMPLE_OF_FILES = "napari-attmil images"
@@ -151,8 +152,6 @@ def _contrast_limits(image: npt.NDArray[Any]) -> tuple[float, float]:
 def describe_images(images: LayerImages, pixel_size_um: float | None) -> str:
     """Return what a person wants to know: "12 images of 512 × 384 px, colour"."""
     height, width = images.image_shape[:2]
-    count = len(images)
-    number = "1 image" if count == 1 else f"{count} images"
     kind = "colour" if len(images.image_shape) == 3 else "grey"
     size = f", {pixel_size_um:.3g} µm/px" if pixel_size_um else ""
-    return f"{number} of {width} × {height} px, {kind}{size}"
+    return f"{counted(len(images), 'image')} of {width} × {height} px, {kind}{size}"

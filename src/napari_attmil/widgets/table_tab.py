@@ -24,6 +24,7 @@ from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.flight import fly_to
 from napari_attmil.widgets.style import hint_label
 from napari_attmil.widgets.workers import tell_error
+from napari_attmil.words import counted
 
 
 class TableTab(ExplorerTab):
@@ -85,7 +86,7 @@ class TableTab(ExplorerTab):
         except UserError as error:
             tell_error(error)
             return
-        show_info(f"{len(self._model.rows)} cells were written to {path}.")
+        show_info(f"{counted(len(self._model.rows), 'cell')} written to {path}.")
 
     def _on_selection(self) -> None:
         if self.isVisible() and not self._is_stale:
