@@ -46,7 +46,7 @@ PATTERN = 1.0
 
 
 class PlainNet(nn.Module):
-    """The network of the published code, written from its description (METHOD.md, section 2)."""
+    """The network of the published code, written from its description."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

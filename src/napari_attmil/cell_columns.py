@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from napari_attmil.cells.boxes import SOURCE_NAMES
-from napari_attmil.explore.cell_table import CORNERS, contribution_of
+from napari_attmil.explore.cell_table import CONTRIBUTION, CORNERS, contribution_of
 from napari_attmil.explore.morphology import feature_title
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ _CODE_OF_SOURCE: Final = _MAKERS.get_indexer(pd.Index(SOURCE_NAMES))
 
 def column_title(column: str) -> str:
     """Return a column's name as a person reads it: "contribution_a" as "contribution to a"."""
-    if column.startswith("contribution_"):
-        return f"contribution to {column.removeprefix('contribution_')}"
+    if column.startswith(CONTRIBUTION):
+        return f"contribution to {column.removeprefix(CONTRIBUTION)}"
     return {"cell_id": "cell", MAKER: "made by"}.get(column, feature_title(column))
 
 
@@ -37,7 +37,7 @@ def numeric_columns(table: pd.DataFrame) -> tuple[str, ...]:
     """Return the columns that cells can be ordered and coloured by, the telling ones first."""
     names = map(str, table.select_dtypes("number"))
     numeric = [name for name in names if name not in ("cell_id", "image", *CORNERS)]
-    telling = [n for n in numeric if n == "attention" or n.startswith("contribution_")]
+    telling = [n for n in numeric if n == "attention" or n.startswith(CONTRIBUTION)]
     return tuple(telling + [name for name in numeric if name not in telling])
 
 
@@ -58,7 +58,7 @@ def columns_of_prediction(state: SampleState) -> dict[str, Any]:
     prediction, attention = state.prediction, state.attention()
     assert prediction is not None
     contribution = contribution_of(state.boxes, prediction, state.classified)
-    named = {f"contribution_{n}": contribution[:, k] for k, n in enumerate(prediction.classes)}
+    named = {CONTRIBUTION + n: contribution[:, k] for k, n in enumerate(prediction.classes)}
     return {"attention": attention, **named}
 
 

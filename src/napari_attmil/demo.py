@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_attmil.checkpoints import check_writable
 from napari_attmil.settings import (
+    CAUTION,
     DetectionSettings,
     EnsembleSettings,
     EvaluationSettings,
@@ -192,12 +193,7 @@ def _write_results(
 ) -> None:
     """Write the shown sample's cells, and add its classification to the report."""
     from napari_attmil.explore.cell_table import cell_table, write_cells
-    from napari_attmil.explore.report import (
-        CAUTION,
-        classification_report,
-        in_words,
-        model_origin,
-    )
+    from napari_attmil.explore.report import classification_report, in_words, model_origin
 
     assert bag.boxes is not None  # bags of images always have them
     write_cells(out / "cells.csv", [cell_table(sample, bag.boxes, prediction)])

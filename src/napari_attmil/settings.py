@@ -1,4 +1,4 @@
-"""Every setting of the plugin, once: the source of forms, command line options and saved runs.
+"""Every setting of the plugin but the simulator's, once: of forms, command line and saved runs.
 
 Each field carries a title, a description with its unit, and bounds, so that a form or a
 command line can be built from it and a value out of range is refused with its reason.
@@ -260,14 +260,15 @@ class MILSettings(Settings):
         ge=0,
         lt=1,
         title="SIC decay (beta)",
-        description="Base of the auxiliary branch's weight beta^epoch in eq. 8, with attention.",
+        description="Base of the auxiliary branch's weight beta^epoch in eq. 8, with attention; "
+        "the published code has another value than with maximum pooling.",
     )
     beta_max_pooling: float = Field(
         0.5,
         ge=0,
         lt=1,
         title="SIC decay, max pooling",
-        description="The same with maximum pooling; the published code has another value here.",
+        description="The same with maximum pooling.",
     )
     guidance: float = Field(
         0.9,

@@ -39,7 +39,7 @@ def test_training_learns_a_planted_pattern(
     trainer = Trainer(planted_bags, small, cpu)
     history = list(trainer.epochs())
     assert history[-1].accuracy > 0.9
-    assert history[-1].best_loss < 0.5 * history[0].fit_loss
+    assert min(step.fit_loss for step in history) < 0.5 * history[0].fit_loss
     assert [step.done for step in history] == list(range(1, 13))
     right = [trainer.best.classify(bag).predicted == bag.label for bag in planted_bags]
     assert np.mean(right) == 1
@@ -55,7 +55,7 @@ def test_every_method_reports_the_losses_it_has(
     step = list(trainer.epochs())[-1]
     assert (step.mil_loss is None) == (method == "sic")
     assert (step.sic_loss is None) == (method in ("mil-max", "composition"))
-    assert np.isfinite([step.loss, step.fit_loss, step.best_loss]).all()
+    assert np.isfinite([step.loss, step.fit_loss]).all()
 
 
 def weights_of(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -111,7 +111,6 @@ def test_the_best_classifier_is_that_of_the_lowest_loss_so_far(
     for step in trainer.epochs():
         losses.append(step.fit_loss)
         snapshots.append(trainer.best.models[0].pooling.head.bias.detach().clone())
-        assert step.best_loss == min(losses)
     best = int(np.argmin(losses))
     assert torch.equal(snapshots[-1], snapshots[best])
     assert trainer.best.provenance["loss"] == min(losses)
@@ -176,6 +175,7 @@ def test_left_out_cells_change_from_step_to_step(
     ("change", "sentence"),
     [
         ({"label": None}, "has no label"),
+        ({"label": "z"}, "labelled 'z', which is none of the classes a, b"),
         ({"detector_digest": "other"}, "different detectors or settings"),
         ({"features": np.zeros((0, 8, 14, 14)), "cell_id": np.zeros(0), "altered": None}, "no cel"),
     ],
@@ -185,7 +185,7 @@ def test_bags_that_cannot_be_trained_on_are_named(
 ) -> None:
     odd = replace(planted_bags[-1], **change)
     with pytest.raises(UserError, match=sentence) as error:
-        Trainer([*planted_bags[:-1], odd], small, cpu)
+        Trainer([*planted_bags[:-1], odd], small, cpu, classes=("a", "b"))
     assert odd.sample in str(error.value)
 
 

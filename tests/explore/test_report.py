@@ -10,8 +10,8 @@ from napari_attmil.bags.certainty import Certainty
 from napari_attmil.bags.classifier import Classifier, new_model
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.device import Device
-from napari_attmil.explore.report import CAUTION, classification_report, in_words, model_origin
-from napari_attmil.settings import FeatureSettings, MILSettings
+from napari_attmil.explore.report import classification_report, in_words, model_origin
+from napari_attmil.settings import CAUTION, FeatureSettings, MILSettings
 
 PREDICTION = Prediction(
     sample="s1",

@@ -15,7 +15,6 @@ from pypdf import PdfReader
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.corrections import move_box
-from napari_attmil.explore.report import CAUTION
 from napari_attmil.explore.report_blocks import Heading, Listing
 from napari_attmil.explore.report_cohort import measured_cells
 from napari_attmil.explore.report_content import Finding
@@ -23,7 +22,7 @@ from napari_attmil.explore.report_file import ReportProgress, write_report
 from napari_attmil.explore.report_pdf import pdf_file
 from napari_attmil.explore.report_pictures import PICTURE_PX, boxed_picture, thumbnail
 from napari_attmil.images.cohort import Frame, Sample
-from napari_attmil.settings import UserError
+from napari_attmil.settings import CAUTION, UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

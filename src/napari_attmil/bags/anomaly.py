@@ -53,8 +53,13 @@ class AnomalyScore(nn.Module):
             self.healthy.copy_(torch.stack([distance.mean(), distance.std().clamp(min=1e-6)]))
 
     def forward(self, means: Tensor) -> Tensor:
-        """Return (n, 1) distances of (n, channels) feature means; 0 and 1 are the healthy cells'
-        mean and standard deviation."""  # noqa: D205, D209
+        """Return how far (n, channels) feature means are from those of healthy cells.
+
+        Returns
+        -------
+        Tensor
+            (n, 1), scaled so that the healthy cells have mean 0 and standard deviation 1.
+        """
         away = (means.float() - self.mean) @ self.whitening
         distance = away.square().mean(1, keepdim=True).sqrt()
         return (distance - self.healthy[0]) / self.healthy[1]

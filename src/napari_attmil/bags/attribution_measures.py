@@ -1,7 +1,7 @@
 """How well scores of cells find the altered ones, and whether they name what decided.
 
 Where the truth is known a score is a ranking to be judged; where it is not, cells are taken away
-in its order and the classifier is asked again (METHOD.md, section 3).
+in its order and the classifier is asked again.
 """
 
 from __future__ import annotations

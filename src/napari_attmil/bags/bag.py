@@ -34,7 +34,8 @@ class Bag:
     Attributes
     ----------
     features
-        (n, 256, s, s) float16, in memory or memory-mapped.
+        (n, 256, rows, columns) float16, in memory or memory-mapped: maps of 14 x 14, or profiles
+        of 11 x 1 (see `embeddings.profile`).
     cell_id
         (n,) int64.
     sample, patient
@@ -65,7 +66,8 @@ class Bag:
         n = len(self.cell_id)
         if self.features.ndim != 4 or len(self.features) != n:
             raise ValueError(
-                f"features has shape {self.features.shape}, but {n} cells need ({n}, 256, s, s)."
+                f"features has shape {self.features.shape}, but {n} cells need ({n}, 256, rows, "
+                "columns)."
             )
         if self.altered is not None and len(self.altered) != n:
             raise ValueError(f"altered is not as long as cell_id ({n}).")

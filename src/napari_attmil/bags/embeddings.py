@@ -115,7 +115,7 @@ def _profile_layers(inputs: int, size: int, dropout: float) -> tuple[nn.Module, 
 
 
 def _three_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.Module]:
-    """Return the embedding of the published code (METHOD.md, section 2)."""
+    """Return the embedding of the published code."""
     convolutions = nn.Sequential(
         TiledConv2d(channels, 128),
         nn.ReLU(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from napari_attmil.bags.certainty import NOT_CHECKED, Certainty, calibrate, fit_votes
+from napari_attmil.bags.certainty import NOT_CHECKED, STOPPED_EARLY, Certainty, calibrate, fit_votes
 from napari_attmil.bags.cross_guidance import CrossGuidance
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.inner_folds import inner_folds
@@ -117,14 +117,14 @@ class EnsembleTrainer:
         self._bags = loaded_bags(bags, self.settings) if bags else []
         # Refuses what cannot be trained on.
         self._trainer = self._new_trainer(self._bags, self.settings)
-        folds, missing_because = (
+        folds, why_none = (
             inner_folds(self._bags, self.ensemble.folds)
             if self.ensemble.calibrate
             else ([], NOT_CHECKED)
         )
         self._held_out = [test for _, test in folds]
         self._certainty = Certainty(
-            coverage=self.ensemble.coverage, missing_because=missing_because
+            coverage=self.ensemble.coverage, missing_because=why_none or STOPPED_EARLY
         )
         calibrated = bool(folds)
         self._parts = [self._part(self._bags, self.ensemble.members, calibrated)]

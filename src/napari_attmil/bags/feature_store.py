@@ -7,7 +7,7 @@ Three files a sample, all deletable at any time:
 ``<sample>.features.npz``
     the boxes whose features are kept, what these were computed with, and their checksum;
 ``<sample>.<key>.npy``
-    the (n, 256, s, s) float16 features, one row a box.
+    the (n, 256, rows, columns) float16 features, one row a box.
 """
 
 from __future__ import annotations

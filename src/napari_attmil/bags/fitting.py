@@ -61,8 +61,6 @@ class EpochProgress:
         Its parts; None where the method has no such branch.
     accuracy
         Share of the training samples classified correctly while training, 0 to 1.
-    best_loss
-        The lowest `fit_loss` so far, that of `Trainer.best`.
     """
 
     done: int
@@ -71,7 +69,6 @@ class EpochProgress:
     mil_loss: float | None
     sic_loss: float | None
     accuracy: float
-    best_loss: float
 
     @property
     def fit_loss(self) -> float:
@@ -156,7 +153,7 @@ class Trainer:
                 ) from error
             self._keep_if_best(progress.fit_loss)
             self._fit_losses.append(progress.fit_loss)
-            yield replace(progress, best_loss=min(self._fit_losses))
+            yield progress
 
     @property
     def epochs_done(self) -> int:
@@ -321,7 +318,6 @@ class Trainer:
             means["mil"] if self._model.method.pooling is not None else None,
             means["sic"] if self._model.method.sic else None,
             means["correct"],
-            math.inf,
         )
 
     def _set_learning_rate(self, epochs_done: float) -> None:
@@ -373,8 +369,13 @@ class _Sums:
 
 def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
     for bag in bags:
-        if bag.label is None or bag.label not in classes:
+        if bag.label is None:
             raise UserError(f"Sample {bag.sample!r} has no label; give it one or leave it out.")
+        if bag.label not in classes:
+            raise UserError(
+                f"Sample {bag.sample!r} is labelled {bag.label!r}, which is none of the classes "
+                f"{', '.join(classes)}; correct its label or leave it out."
+            )
         if len(bag) == 0:
             raise UserError(f"Sample {bag.sample!r} has no cells; run detection or draw one.")
     if len(classes) < 2:

@@ -13,14 +13,11 @@ if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.images.cohort import Fold
 
-STOPPED_EARLY = "the training was stopped early."
-
 
 def inner_folds(bags: Sequence[Bag], most: int) -> tuple[list[Fold], str]:
     """Return folds by patient, `most` or as many as the smallest class has patients.
 
-    Beside them stands why models lack what they are for: without folds why there are none, else
-    `STOPPED_EARLY`.
+    Beside them stands why there are none; empty where there are some.
     """
     patients, labels = [bag.patient for bag in bags], [bag.label for bag in bags]
     of_class: dict[str | None, set[str]] = {}
@@ -31,6 +28,6 @@ def inner_folds(bags: Sequence[Bag], most: int) -> tuple[list[Fold], str]:
         return [], f"class {smallest!r} has a single patient, so none could be held out."
     try:
         folds = min(most, len(of_class[smallest]))
-        return patient_folds((patients, labels), folds, seed=0), STOPPED_EARLY
+        return patient_folds((patients, labels), folds, seed=0), ""
     except UserError as error:
         return [], str(error)  # A patient of two classes can be learnt from, but not held out.

@@ -10,6 +10,7 @@ import typer
 
 from napari_attmil.checkpoints import check_writable
 from napari_attmil.cli.options import (
+    DETECTION,
     CellDiameter,
     DeviceName,
     Inputs,
@@ -19,7 +20,7 @@ from napari_attmil.cli.options import (
     app,
     detection_settings,
 )
-from napari_attmil.settings import UserError
+from napari_attmil.settings import CAUTION, UserError
 from napari_attmil.terminal import (
     classified,
     follow,
@@ -46,13 +47,13 @@ def report(
         ),
     ] = False,
     weights: Weights = None,
-    min_score: MinScore = 0.5,
+    min_score: MinScore = DETECTION.min_score,
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
     """Classify samples and report their images, deciding cells and doubts in one file."""
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.explore.report import CAUTION, model_origin
+    from napari_attmil.explore.report import model_origin
     from napari_attmil.explore.report_content import Finding
     from napari_attmil.explore.report_file import check_suffix, write_report
     from napari_attmil.images.reading import open_samples

@@ -58,6 +58,8 @@ Weights = Annotated[
         help="Model file of the detector; the shipped one by default.", show_default=False
     ),
 ]
+DETECTION = DetectionSettings()
+"""Has the defaults of the options about detection."""
 MinScore = Annotated[
     float, typer.Option(min=0, max=1, help="Leave out cells that the detector is less sure of.")
 ]

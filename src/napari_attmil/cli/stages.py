@@ -10,6 +10,7 @@ import typer
 
 from napari_attmil.checkpoints import check_writable
 from napari_attmil.cli.options import (
+    DETECTION,
     CellDiameter,
     CohortPath,
     DeviceName,
@@ -26,7 +27,7 @@ from napari_attmil.cli.options import (
 )
 from napari_attmil.methods import METHODS, TABLE_1, Method
 from napari_attmil.presets import Preset, ensemble_preset, mil_preset
-from napari_attmil.settings import EvaluationSettings, UserError, features_for
+from napari_attmil.settings import CAUTION, EvaluationSettings, UserError, features_for
 from napari_attmil.terminal import (
     classified,
     detect_cells,
@@ -45,6 +46,10 @@ from napari_attmil.words import counted
 if TYPE_CHECKING:
     from napari_attmil.bags.ensemble import EnsembleTrainer
     from napari_attmil.images.cohort import Cohort
+    from napari_attmil.settings import MILSettings
+
+EVALUATION = EvaluationSettings()
+"""Has the defaults of the options about cross-validation."""
 
 
 @app.command()
@@ -69,7 +74,7 @@ def detect(
         Path, typer.Option(help="CSV or Parquet file for the cells.", show_default=False)
     ],
     weights: Weights = None,
-    min_score: MinScore = 0.5,
+    min_score: MinScore = DETECTION.min_score,
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
@@ -125,7 +130,7 @@ def train(
     epochs: Epochs = None,
     seed: Seed = 0,
     weights: Weights = None,
-    min_score: MinScore = 0.5,
+    min_score: MinScore = DETECTION.min_score,
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
@@ -164,8 +169,12 @@ def evaluate(
         Path,
         typer.Option(help="Folder for report.html, report.md and report.json.", show_default=False),
     ],
-    folds: Annotated[int, typer.Option(min=2, help="Parts the patients are split into.")] = 3,
-    runs: Annotated[int, typer.Option(min=1, help="Repetitions with other splits.")] = 5,
+    folds: Annotated[
+        int, typer.Option(min=2, help="Parts the patients are split into.")
+    ] = EVALUATION.folds,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Repetitions with other splits.")
+    ] = EVALUATION.runs,
     methods: Annotated[
         str, typer.Option(help="table-1, all, or names of methods separated by commas.")
     ] = "table-1",
@@ -184,7 +193,7 @@ def evaluate(
     epochs: Epochs = None,
     seed: Seed = 0,
     weights: Weights = None,
-    min_score: MinScore = 0.5,
+    min_score: MinScore = DETECTION.min_score,
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
@@ -231,14 +240,14 @@ def classify(
         Path | None, typer.Option(help="JSON file for the result.", show_default=False)
     ] = None,
     weights: Weights = None,
-    min_score: MinScore = 0.5,
+    min_score: MinScore = DETECTION.min_score,
     cell_diameter: CellDiameter = None,
     device: DeviceName = "auto",
 ) -> None:
     """Classify samples; each image file, stack or folder of images is one sample."""
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.explore.cell_table import cell_table, check_table_file, write_cells
-    from napari_attmil.explore.report import CAUTION, classification_report, in_words, model_origin
+    from napari_attmil.explore.report import classification_report, in_words, model_origin
     from napari_attmil.images.reading import open_samples
 
     check_table_file(out)
@@ -314,7 +323,9 @@ def _is_trained_to_the_end(trainer: EnsembleTrainer) -> bool:
     return True
 
 
-def preset_settings(preset: Preset, epochs: int | None, seed: int, healthy_class: str = "") -> Any:
+def preset_settings(
+    preset: Preset, epochs: int | None, seed: int, healthy_class: str = ""
+) -> MILSettings:
     """Return the settings of a preset with what the command line changes."""
     changes: dict[str, Any] = {"seed": seed, "reference_class": healthy_class}
     return mil_preset(preset, **(changes if epochs is None else changes | {"epochs": epochs}))

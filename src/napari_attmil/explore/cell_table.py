@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from napari_attmil.images.cohort import Sample
 
 CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
+CONTRIBUTION: Final = "contribution_"
+"""Begins the name of the column of each class."""
 
 
 def cell_table(
@@ -67,7 +69,7 @@ def cell_table(
         columns["attention"] = attention_of(boxes, prediction, classified)
         contribution = contribution_of(boxes, prediction, classified)
         for place, name in enumerate(prediction.classes):
-            columns[f"contribution_{name}"] = contribution[:, place]
+            columns[CONTRIBUTION + name] = contribution[:, place]
     return pd.DataFrame(columns)
 
 

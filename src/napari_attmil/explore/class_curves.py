@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+from napari_attmil.explore.sample_table import PROBABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]
-
-PREFIX: Final = "probability_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +46,13 @@ def class_curves_of(table: pd.DataFrame) -> list[ClassCurve]:
         Columns class and probability_<class>; see `napari_attmil.explore.sample_table`. Samples
         whose class or prediction is not known are left out.
     """
-    names = [name for name in map(str, table) if name.startswith(PREFIX)]
+    names = [name for name in map(str, table) if name.startswith(PROBABILITY)]
     if not names:
         return []
     known = table[(table["class"] != "") & table[names].notna().all(axis=1)]
     curves = []
     for column in names:
-        name = column.removeprefix(PREFIX)
+        name = column.removeprefix(PROBABILITY)
         is_class = (known["class"] == name).to_numpy()
         if is_class.any() and not is_class.all():
             curves.append(_curve(name, is_class, known[column].to_numpy(np.float64)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_attmil.bags.attribution_measures import TOP_CELLS
-from napari_attmil.settings import CAUTION as CAUTION  # stands wherever a prediction is shown
+from napari_attmil.settings import CAUTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,8 +71,8 @@ def model_origin(classifier: Classifier, file: str, detector_digest: str) -> dic
     }
 
 
-def top_cells(attention: Sequence[float] | np.ndarray[Any, Any], count: int = TOP_CELLS) -> Any:
-    """Return the positions of the cells with the highest attention, the highest first."""
+def top_cells(attention: npt.ArrayLike, count: int = TOP_CELLS) -> npt.NDArray[np.intp]:
+    """Return (min(n, count),) positions of the cells with the highest of (n,) attention, first."""
     values = np.asarray(attention, dtype=np.float64)
     return np.argsort(-values, kind="stable")[:count]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from napari_attmil.bags.attribution_measures import TOP_CELLS
-from napari_attmil.explore.cell_table import study_table
+from napari_attmil.explore.cell_table import CONTRIBUTION, study_table
 from napari_attmil.explore.class_curves import class_curves_of
 from napari_attmil.explore.figures import class_curves, figure_picture, forest, severity
 from napari_attmil.explore.morphology import measure_shapes, shape_columns
@@ -72,7 +72,7 @@ def about_class(name: str, findings: Sequence[Finding], cells: pd.DataFrame) -> 
     """
     of_class = cells[cells["class"] == name]
     highest = of_class.nlargest(TOP_CELLS, "attention")
-    contribution = f"contribution_{name}"
+    contribution = CONTRIBUTION + name
     first = findings[0].prediction
     told = name if contribution in cells else first.predicted
     healthy = healthy_class_of(cells, first.healthy_class)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from napari_attmil import __version__
-from napari_attmil.explore.cell_table import CORNERS, cell_table
+from napari_attmil.explore.cell_table import CONTRIBUTION, CORNERS, cell_table
 from napari_attmil.explore.colours import attention_colours
 from napari_attmil.explore.gallery_scale import gallery_scale
 from napari_attmil.explore.report import classification_report, in_words, top_cells
@@ -97,7 +97,7 @@ def about_sample(finding: Finding, level: Literal[2, 3]) -> list[Block]:
     prediction, boxes = finding.prediction, finding.boxes.sorted_by_image()
     table = finding.cells()
     known = table[table["attention"].notna()]
-    highest = known.iloc[top_cells(known["attention"].to_numpy(np.float64))]
+    highest = known.take(top_cells(known["attention"].to_numpy(np.float64)))
     return [
         Heading(finding.sample.name, level),
         *_probabilities(prediction),
@@ -187,6 +187,6 @@ def _about_cell(cell: Mapping[Any, Any], name: str) -> str:
     corners = ", ".join(f"{cell[corner]:g}" for corner in CORNERS)
     return (
         f"Cell {cell['cell_id']}: attention {cell['attention']:.4f}, contribution to {name} "
-        f"{cell[f'contribution_{name}']:+.3f}. {cell['image']}, frame {cell['frame']}, "
+        f"{cell[CONTRIBUTION + name]:+.3f}. {cell['image']}, frame {cell['frame']}, "
         f"box {corners} px"
     )

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_attmil.checkpoints import write_atomically
-from napari_attmil.explore.report import CAUTION
 from napari_attmil.explore.report_blocks import Heading
 from napari_attmil.explore.report_cohort import about_class, about_classes, measured_cells
 from napari_attmil.explore.report_content import TITLE, about_sample, closing, opening
 from napari_attmil.explore.report_html import html_page
-from napari_attmil.settings import UserError
+from napari_attmil.settings import CAUTION, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

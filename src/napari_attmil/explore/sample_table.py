@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from napari_attmil.images.cohort import Sample
 
 WRONG: Final = "wrong"
+PROBABILITY: Final = "probability_"
+"""Begins the name of the column of each class."""
 
 
 def sample_table(samples: Iterable[tuple[Sample, int, Prediction | None]]) -> pd.DataFrame:
@@ -60,7 +62,7 @@ def _row(sample: Sample, cells: int, prediction: Prediction | None) -> dict[str,
         row["models_agreeing"] = f"{prediction.agreeing} of {len(prediction.member_probabilities)}"
         row["effective_cells"] = prediction.effective_cells
         for name, probability in zip(prediction.classes, prediction.probabilities, strict=True):
-            row[f"probability_{name}"] = float(probability)
+            row[PROBABILITY + name] = float(probability)
     return row
 
 

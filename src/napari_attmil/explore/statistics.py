@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, rankdata
 
+from napari_attmil.explore.cell_table import CONTRIBUTION
 from napari_attmil.explore.morphology import feature_title, without_unit
 from napari_attmil.explore.randomisation_tests import (
     fewest_others,
@@ -218,7 +219,7 @@ def severity_threshold(
     """
     healthy = healthy_class_of(cells, healthy_class)
     of_healthy = cells.loc[cells["class"] == healthy, contribution].dropna()
-    if of_healthy.empty or contribution == f"contribution_{healthy}":
+    if of_healthy.empty or contribution == f"{CONTRIBUTION}{healthy}":
         return 0.0, "whose contribution is above 0"
     threshold = float(of_healthy.quantile(1 - HEALTHY_ABOVE))
     share = f"{1 - HEALTHY_ABOVE:.0%} of the cells of {healthy} samples"
@@ -254,7 +255,7 @@ def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str
 
 
 def findings_in_short(table: pd.DataFrame, score: str = "attention") -> str:
-    """Return what a comparison shows in one sentence, without the numbers of each feature."""
+    """Return what a comparison shows in short, without the numbers of each feature."""
     found = table[table["is_found"]]
     if found.empty:
         return " ".join(findings_in_words(table, score))

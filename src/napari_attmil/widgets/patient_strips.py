@@ -20,10 +20,9 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QToolTip, QWidget
 
 from napari_attmil.explore.colours import class_colour
-from napari_attmil.explore.sample_table import WRONG
+from napari_attmil.explore.sample_table import PROBABILITY, WRONG
 
 BAR_PX, GAP_PX, ROW_PX = 64, 6, 20
-PREFIX = "probability_"
 
 
 class PatientStrips(QWidget):
@@ -95,7 +94,7 @@ class PatientStrips(QWidget):
         self, painter: QPainter, bar: QRectF, row: Mapping[Any, Any], text: QColor
     ) -> None:
         left = bar.left()
-        names = [name for name in map(str, self._table) if name.startswith(PREFIX)]
+        names = [name for name in map(str, self._table) if name.startswith(PROBABILITY)]
         for place, name in enumerate(names):
             share = float(row[name])
             width = bar.width() * share if share == share else 0.0

@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
 
 from napari_attmil.cell_columns import column_title
 from napari_attmil.explore.cell_table import cell_table, write_cells
-from napari_attmil.explore.report import CAUTION, in_words, top_cells
-from napari_attmil.settings import UserError
+from napari_attmil.explore.report import in_words, top_cells
+from napari_attmil.settings import CAUTION, UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_legend import AttentionLegend
 from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
@@ -33,6 +33,7 @@ from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.style import hint_label, primary_button, set_warning
 from napari_attmil.widgets.top_cells import CellThumbnail, TopCells
 from napari_attmil.widgets.workers import TaskRunner, tell_error
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from napari_attmil.bags.prediction import Prediction
@@ -171,7 +172,7 @@ class ResultStep(QWidget):
         except UserError as error:
             tell_error(error)
             return
-        show_info(f"{len(session.boxes)} cells were written to {path}.")
+        show_info(f"{counted(len(session.boxes), 'cell')} written to {path}.")
 
     def _on_prediction(self) -> None:
         prediction = self._context.session.prediction

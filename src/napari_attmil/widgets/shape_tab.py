@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.cell_columns import column_title
 from napari_attmil.exploration import WHOLE_COHORT
+from napari_attmil.explore.cell_table import CONTRIBUTION
 from napari_attmil.explore.morphology import shape_columns
 from napari_attmil.explore.statistics import (
     compare_high_cells,
@@ -42,7 +43,6 @@ EFFECTS_TIP = (
     "Effects with their 95 % intervals; filled where they count. Bars: the effects in healthy "
     "samples, once these are classified and measured too."
 )
-CONTRIBUTION = "contribution_"
 
 
 class ShapeTab(ExplorerTab):
