@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize, QTimer
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_attmil.widgets.cells_step import CellsStep
 from napari_attmil.widgets.classifier_step import ClassifierStep
@@ -14,6 +14,7 @@ from napari_attmil.widgets.images_step import ImagesStep
 from napari_attmil.widgets.keeping import KeepingNote
 from napari_attmil.widgets.result_step import ResultStep
 from napari_attmil.widgets.step_frame import StepFrame
+from napari_attmil.widgets.style import scrolling_column
 
 WIDTH_PX = 380
 FOLLOW_SIZE_MS = 400
@@ -54,18 +55,13 @@ class AttentionMILWidget(DockPanel):
         }
 
     def _lay_out(self) -> None:
-        steps = QWidget()
-        column = QVBoxLayout(steps)
+        column = QVBoxLayout()
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(6)
         for frame in self.frames.values():
             column.addWidget(frame)
         column.addStretch(1)
-        self._scroll = QScrollArea()
-        self._scroll.setWidget(steps)
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll = scrolling_column(column)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self.keeping_note.setContentsMargins(6, 6, 6, 0)

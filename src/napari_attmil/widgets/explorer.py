@@ -5,15 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import (
-    QDockWidget,
-    QFrame,
-    QMainWindow,
-    QScrollArea,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from napari_attmil.widgets.cohort_tab import CohortTab
 from napari_attmil.widgets.colours_tab import ColoursTab
@@ -24,6 +16,7 @@ from napari_attmil.widgets.map_tab import MapTab
 from napari_attmil.widgets.sample_tab import SampleTab
 from napari_attmil.widgets.scope_bar import ScopeBar
 from napari_attmil.widgets.shape_tab import ShapeTab
+from napari_attmil.widgets.style import scrolling
 from napari_attmil.widgets.table_tab import TableTab
 from napari_attmil.widgets.teaching_tab import TeachingTab
 
@@ -67,11 +60,7 @@ class ExploreWidget(DockPanel):
         self.tabs.setDocumentMode(True)
         for title, tip, tab in self._named_tabs():
             # A tab that needs more room than there is scrolls, and leaves the window its size.
-            area = QScrollArea()
-            area.setWidget(tab)
-            area.setWidgetResizable(True)
-            area.setFrameShape(QFrame.Shape.NoFrame)
-            self.tabs.setTabToolTip(self.tabs.addTab(area, title), tip)
+            self.tabs.setTabToolTip(self.tabs.addTab(scrolling(tab), title), tip)
 
     def show_tab(self, tab: ExplorerTab) -> None:
         """Bring a tab to the front."""

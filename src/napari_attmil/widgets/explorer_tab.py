@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFrame, QLayout, QScrollArea, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_attmil.widgets.context import PanelContext
 
@@ -62,14 +62,3 @@ class ExplorerTab(QWidget):
         if self._is_stale and self.isVisible():
             self._is_stale = False
             self.refresh()
-
-
-def scrolling(layout: QLayout) -> QScrollArea:
-    """Return a column that scrolls by itself: the plot beside it then stays in view."""
-    inner, area = QWidget(), QScrollArea()
-    inner.setLayout(layout)
-    area.setWidget(inner)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return area

@@ -11,6 +11,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_attmil.explore.colours import class_colour
+from napari_attmil.widgets.style import colour_plot
 
 
 class RemovalPlot(QWidget):
@@ -91,13 +92,3 @@ class RemovalPlot(QWidget):
         text = self.palette().color(self.palette().ColorRole.WindowText)
         for _, label in self._legend.items:
             label.setText(label.text, color=text)
-
-
-def colour_plot(plot: pg.PlotWidget, widget: QWidget) -> None:
-    """Give a plot the colours of a widget's theme."""
-    palette = widget.palette()
-    plot.setBackground(palette.color(palette.ColorRole.AlternateBase))
-    text = palette.color(palette.ColorRole.WindowText)
-    for side in ("bottom", "left"):
-        plot.getAxis(side).setPen(text)
-        plot.getAxis(side).setTextPen(text)
