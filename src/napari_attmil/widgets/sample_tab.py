@@ -166,9 +166,8 @@ class SampleTab(ExplorerTab):
         )
         self._certainty.setText(in_words(prediction))
         set_warning(self._certainty, prediction.abstains)
-        effective = 1 / np.square(prediction.attention, dtype=np.float64).sum()
         self._cells.setText(
-            f"The attention rests on about {effective:.0f} of "
+            f"The attention rests on about {prediction.effective_cells:.0f} of "
             f"{counted(len(prediction.cell_id), 'cell')}."
         )
         self._note.setText(prediction.note)
