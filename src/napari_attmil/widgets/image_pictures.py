@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Generator
 from functools import partial
 from threading import Event
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QImage, QPixmap
 
+from napari_attmil.explore.crops import shrink
 from napari_attmil.images.cohort import Sample
 from napari_attmil.settings import UserError
 from napari_attmil.widgets.workers import Progress, TaskRunner
@@ -99,28 +99,10 @@ def read_pictures(stop: Event, wanted: list[tuple[Sample, int]]) -> Generator[Pr
         if stop.is_set():
             return
         try:
-            small = shrink(np.asarray(read_images(sample)[index]))
+            small = shrink(np.asarray(read_images(sample)[index]), HEIGHT_PX, WIDTH_PX)
         except UserError:
             small = np.full((HEIGHT_PX, WIDTH_PX, 3), 128, dtype=np.uint8)
         yield Progress(done, len(wanted), "", ((sample.name, index), small))
-
-
-def shrink(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return an image's middle at (HEIGHT_PX, WIDTH_PX, 3) uint8, its grey levels spread.
-
-    Parameters
-    ----------
-    image
-        (Y, X) or (Y, X, 3).
-    """
-    height, width = image.shape[:2]
-    step = max(1, min(height // HEIGHT_PX, width // WIDTH_PX))
-    top = max(0, (height - step * HEIGHT_PX) // 2)
-    left = max(0, (width - step * WIDTH_PX) // 2)
-    part = image[top : top + step * HEIGHT_PX : step, left : left + step * WIDTH_PX : step]
-    low, high = np.percentile(part, (0.5, 99.5))
-    levels = np.clip((part - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
-    return levels if levels.ndim == 3 else np.repeat(levels[..., np.newaxis], 3, axis=2)
 
 
 def _pixmap(picture: npt.NDArray[np.uint8]) -> QPixmap:
