@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QSize, QTimer
+from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_attmil.widgets.cells_step import CellsStep
@@ -12,6 +12,7 @@ from napari_attmil.widgets.classifier_step import ClassifierStep
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.images_step import ImagesStep
 from napari_attmil.widgets.keeping import KeepingNote
+from napari_attmil.widgets.pause_timer import pause_timer
 from napari_attmil.widgets.result_step import ResultStep
 from napari_attmil.widgets.step_frame import StepFrame
 from napari_attmil.widgets.style import scrolling_column
@@ -39,9 +40,7 @@ class AttentionMILWidget(DockPanel):
     def _create(self) -> None:
         self._shown_next = "images"
         # Qt lays the panel out little by little: for a while, every new size is followed.
-        self._scroll_timer = QTimer(self)
-        self._scroll_timer.setSingleShot(True)
-        self._scroll_timer.setInterval(FOLLOW_SIZE_MS)
+        self._scroll_timer = pause_timer(self._scroll_to_next, FOLLOW_SIZE_MS, self)
         self.keeping_note = KeepingNote(self.context.keeping)
         self.images_step = ImagesStep(self.context)
         self.cells_step = CellsStep(self.context)
@@ -78,7 +77,6 @@ class AttentionMILWidget(DockPanel):
         self.classifier_step.started.connect(lambda: self.show_step("classifier"))
         self.result_step.shown.connect(lambda: self.show_step("result"))
         self.context.session.prediction_changed.connect(self._on_prediction)
-        self._scroll_timer.timeout.connect(self._scroll_to_next)
         self._scroll.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
 
     def _synchronise(self) -> None:

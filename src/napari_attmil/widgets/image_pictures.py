@@ -9,12 +9,13 @@ from threading import Event
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 
 from napari_attmil.explore.crops import shrink
 from napari_attmil.images.cohort import Sample
 from napari_attmil.settings import UserError
+from napari_attmil.widgets.pause_timer import pause_timer
 from napari_attmil.widgets.workers import Progress, TaskRunner
 
 WIDTH_PX, HEIGHT_PX = 64, 48
@@ -42,9 +43,7 @@ class ImagePictures(QObject):
         self._wanted: OrderedDict[Place, Sample] = OrderedDict()
         self._study = 0
         self._runner = TaskRunner(self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._read_next)
+        self._timer = pause_timer(self._read_next, parent=self)
 
     def picture(self, sample: Sample, image_index: int) -> QPixmap | None:
         """Return an image's picture, or None and have it read."""
@@ -54,7 +53,7 @@ class ImagePictures(QObject):
             return self._pictures[place]
         self._wanted[place] = sample
         self._wanted.move_to_end(place)
-        self._timer.start(0)
+        self._timer.start()
         return None
 
     def clear(self) -> None:
@@ -77,7 +76,7 @@ class ImagePictures(QObject):
         self._runner.start(
             read_pictures,
             [(sample, place[1]) for place, sample in batch],
-            on_done=lambda _: self._timer.start(0),
+            on_done=lambda _: self._timer.start(),
             on_progress=partial(self._keep, self._study),
         )
 
