@@ -88,7 +88,4 @@ class RemovalPlot(QWidget):
         self.count_chosen.emit(round(self._line.value()))
 
     def _apply_palette(self) -> None:
-        colour_plot(self._plot, self)
-        text = self.palette().color(self.palette().ColorRole.WindowText)
-        for _, label in self._legend.items:
-            label.setText(label.text, color=text)
+        colour_plot(self._plot, self, self._legend)

@@ -115,14 +115,17 @@ def scrolling_column(layout: QLayout) -> QScrollArea:
     return area
 
 
-def colour_plot(plot: pg.PlotWidget, widget: QWidget) -> None:
-    """Give a plot the colours of a widget's theme."""
+def colour_plot(plot: pg.PlotWidget, widget: QWidget, legend: pg.LegendItem | None = None) -> None:
+    """Give a plot, and its legend if it has one, the colours of a widget's theme."""
     palette = widget.palette()
     plot.setBackground(palette.color(palette.ColorRole.AlternateBase))
     text = palette.color(palette.ColorRole.WindowText)
     for side in ("bottom", "left"):
         plot.getAxis(side).setPen(text)
         plot.getAxis(side).setTextPen(text)
+    if legend is not None:
+        for _, label in legend.items:
+            label.setText(label.text, color=text)
 
 
 def _set_property(widget: QWidget, name: str, value: bool) -> None:
