@@ -15,6 +15,7 @@ from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, median_diamete
 from napari_attmil.cells.candidates import candidate_around, candidate_at
 from napari_attmil.cells.proposals import propose_box, snap_box
 from napari_attmil.review_queue import doubtful_cells
+from napari_attmil.widgets.box_shapes import pixel_at
 from napari_attmil.widgets.cell_candidates import CellCandidates
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.pause_timer import pause_timer
@@ -243,10 +244,7 @@ class BoxTools(QObject):
     def _place(self, world: npt.ArrayLike) -> npt.NDArray[np.float64] | None:
         """Return (x, y) in pixels of the image for a place of the viewer."""
         layer = self._context.image_choice.chosen
-        if layer is None:
-            return None
-        row, column = layer.world_to_data(np.asarray(world)[-layer.ndim :])[-2:]
-        return np.array([column, row])
+        return None if layer is None else pixel_at(layer, world)
 
     def _boxes(self) -> Boxes:
         return self._context.session.boxes.of_image(self._context.cells.current_image_index())

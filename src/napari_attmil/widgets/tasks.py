@@ -1,6 +1,6 @@
 """The stages as tasks for a `TaskRunner`: what is run, in which words progress is told.
 
-torch is imported in here only, on the worker's thread, when a task runs.
+torch comes in when a task runs, on the worker's thread.
 """
 
 from __future__ import annotations
