@@ -157,6 +157,18 @@ def test_no_module_names_a_qt_binding() -> None:
     assert [module for module in MODULES if imported_from_outside(module) & BINDINGS] == []
 
 
+def test_panels_never_import_each_other() -> None:
+    kinds = {"panel": "dock_panel", "tab": "explorer_tab", "step": ""}  # and what all are based on
+    named = [name.removeprefix("widgets.") for name in MODULES if room_of(name) == "widgets"]
+    panels = {name: kinds[kind] for name in named if (kind := name.split("_")[-1]) in kinds}
+    wrong = {}
+    for panel, base in panels.items():
+        names = imported_names(f"widgets.{panel}")
+        used = {name.split(".")[2] for name in names if name.startswith("napari_attmil.widgets.")}
+        wrong[panel] = used & set(panels) - {base}
+    assert {panel: others for panel, others in wrong.items() if others} == {}
+
+
 def test_folder_of_modules_is_a_package() -> None:
     folders = {path.parent for path in SOURCES.values()}
     assert not [folder for folder in folders if not (folder / "__init__.py").is_file()]

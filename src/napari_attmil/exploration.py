@@ -178,6 +178,12 @@ class Exploration:
         self._measured[key] = (boxes, columns.reset_index(drop=True))
         self.forget_tables()
 
+    def forget_tables(self) -> None:
+        """Make the tables anew: samples that are not shown have changed."""
+        self._sample_table = self._table = None
+        self._spreads.clear()
+        self.table_changed.emit()
+
     def _cells_of(self, samples: Iterable[Sample]) -> pd.DataFrame:
         states = self._session.states_of_samples()
         parts = [
@@ -311,9 +317,3 @@ class Exploration:
         self._made.clear()
         self._scope, self._conditions = "", ()
         self.forget_tables()
-
-    def forget_tables(self) -> None:
-        """Make the tables anew: samples that are not shown have changed."""
-        self._sample_table = self._table = None
-        self._spreads.clear()
-        self.table_changed.emit()

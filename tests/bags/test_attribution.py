@@ -13,7 +13,6 @@ from napari_attmil.bags.attribution import SubsetClassifier, cell_scores, leave_
 from napari_attmil.bags.attribution_measures import (
     CURVE_STEPS,
     TOP_CELLS,
-    effective_number,
     instance_ranking,
     rank_agreement,
     removal,
@@ -144,12 +143,6 @@ def test_instance_ranking_is_scikit_learn_s(levels: int) -> None:
 def test_instance_ranking_needs_both_kinds_of_cells(altered: list[bool] | None) -> None:
     truth = None if altered is None else np.array(altered)
     assert np.isnan(instance_ranking([0.1, 0.2, 0.7], truth)).all()
-
-
-def test_effective_number_counts_the_cells_that_share_the_attention() -> None:
-    assert effective_number([0.25] * 4) == 4
-    assert effective_number([1, 0, 0, 0]) == 1
-    assert effective_number([0.5, 0.5, 0, 0]) == 2
 
 
 def test_top_contribution_is_the_strongest_pull_away_from_healthy() -> None:

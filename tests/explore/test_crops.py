@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_attmil.explore.crops import crop_cell
+from napari_attmil.explore.crops import crop_cell, shrink, to_uint8
 
 
 def test_cell_lies_in_the_middle_of_its_thumbnail():
@@ -58,3 +58,17 @@ def test_deep_images_are_stretched_to_eight_bits(dtype):
 
 def test_constant_deep_image_is_no_error():
     assert crop_cell(np.full((30, 30), 5000, np.uint16), (5, 5, 20, 20)).dtype == np.uint8
+
+
+def test_stretched_values_are_rounded_and_what_is_no_number_is_black():
+    image = np.linspace(0, 1, 1001).reshape(7, 143)  # from 0.005 to 0.995 it fills 255 levels
+    part = np.array([0.005, 0.005 + 0.99 * 0.6 / 255, 0.3, 0.995, 2, np.nan])
+    np.testing.assert_array_equal(to_uint8(part, image), np.uint8([0, 1, 76, 255, 255, 0]))
+
+
+def test_whole_image_is_made_small_and_its_grey_levels_spread():
+    image = np.full((100, 120), 100, np.uint8)
+    image[:, 60:] = 110
+    small = shrink(image, 48, 50)
+    assert small.shape == (48, 50, 3) and small.dtype == np.uint8
+    assert (small[:, :25] == 0).all() and (small[:, 25:] == 255).all()

@@ -12,6 +12,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.loaded_classifier import LoadedClassifier
 from napari_attmil.settings import FeatureSettings, UserError
@@ -31,7 +32,7 @@ class FakeClassifier:
 
     def classify(self, bag):
         weights = bag.cell_id.astype(np.float64) ** 2
-        return SimpleNamespace(
+        return Prediction(
             sample=bag.sample,
             classes=self.classes,
             probabilities=np.array([0.1, 0.7, 0.2]),
@@ -39,12 +40,8 @@ class FakeClassifier:
             attention=weights / weights.sum(),
             contribution=np.outer(weights, [0.1, 0.7, 0.2]),
             member_probabilities=np.array([[0.1, 0.8, 0.1], [0.1, 0.6, 0.3]]),
-            predicted="sickle",
             prediction_set=("sickle",),
             coverage=0.9,
-            abstains=False,
-            agreeing=2,
-            note="",
         )
 
     def save(self, path):

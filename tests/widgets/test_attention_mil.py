@@ -6,7 +6,6 @@ import subprocess
 import sys
 import weakref
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -296,15 +295,15 @@ def test_every_classification_says_how_sure_it_is(panel, wait_idle, tmp_path):
     assert step._certainty.text() == "2 of 2 models agree · all but sickle ruled out at 90%"
     assert not step._certainty.property("warning") and step._note.isHidden()
     assert "its 2 models" in step._bars.toolTip()
-    said = vars(session.prediction) | {
-        "prediction_set": ("sickle", "healthy"),
-        "abstains": True,
-        "agreeing": 1,
-        "note": "Few patients.",
-    }
+    doubted = replace(
+        session.prediction,
+        member_probabilities=np.array([[0.1, 0.8, 0.1], [0.6, 0.3, 0.1]]),
+        prediction_set=("sickle", "healthy"),
+        note="Few patients.",
+    )
     told = []
     step.state_changed.connect(lambda summary, done: told.append(summary))
-    session.set_prediction(SimpleNamespace(**said), session.boxes)
+    session.set_prediction(doubted, session.boxes)
     assert step._certainty.text() == (
         "Undecided: sickle and healthy cannot be ruled out at 90% · 1 of 2 models favour sickle"
     )

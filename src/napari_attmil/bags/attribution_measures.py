@@ -109,11 +109,6 @@ def removal(subsets: Subsets, score: Array, predicted: int) -> Removal:
     return Removal(deletion, insertion, float(necessity), float(sufficiency))
 
 
-def effective_number(attention: npt.ArrayLike) -> float:
-    """Return 1 / sum(alpha^2): how many cells would share the attention if all had as much."""
-    return float(1 / np.square(np.asarray(attention, dtype=np.float64)).sum())
-
-
 def top_contribution(contribution: npt.ArrayLike, reference: int) -> float:
     """Return how far the single strongest cell pulls a sample away from the reference class.
 

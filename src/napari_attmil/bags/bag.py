@@ -166,7 +166,7 @@ def prepare_bags(
             for frame in detector.detect_frames(read_images(sample), in_pixels):
                 frames.append(frame)
                 yield BagProgress(done, total, sample.name)
-            boxes = boxes_of_frames(sorted(frames, key=lambda frame: frame.image_index))
+            boxes = boxes_of_frames(frames)
             store.put_detections(sample, detector.digest, detection, boxes)
         if kept is not None and not is_settled:
             boxes = with_corrections(boxes, kept)

@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_attmil.bags.attribution import SCORES, SubsetClassifier, cell_scores
 from napari_attmil.bags.attribution_measures import (
-    effective_number,
     instance_ranking,
     removal,
     top_contribution,
@@ -58,9 +57,10 @@ class Outcome:
         (..., S, M) in the order of `MEASURES`; NaN where a measure is not defined.
     deletion, insertion
         (..., S, `CURVE_STEPS` + 1), see `Removal`.
-    effective_number, top_contribution
-        (...,), see the functions of these names; the latter NaN without a class of healthy
-        samples.
+    effective_number
+        (...,), see `Prediction.effective_cells`.
+    top_contribution
+        (...,), see the function of this name; NaN without a class of healthy samples.
     seconds
         (...,) each sample's part of the time that training and classification took.
     epoch_seconds
@@ -136,7 +136,7 @@ def _tested(
         "measures": np.hstack([found, left]),
         "deletion": np.stack([r.deletion for r in removals]),
         "insertion": np.stack([r.insertion for r in removals]),
-        "effective_number": effective_number(prediction.attention),
+        "effective_number": prediction.effective_cells,
         "top_contribution": np.nan
         if reference is None
         else top_contribution(prediction.contribution, reference),

@@ -165,16 +165,12 @@ class Detector:
         Boxes
             With ids 1 to n, by image, the surest cell of an image first.
         """
-        frames = sorted(
-            self.detect_frames(images, settings or DetectionSettings()),
-            key=lambda frame: frame.image_index,
-        )
-        return boxes_of_frames(frames)
+        return boxes_of_frames(list(self.detect_frames(images, settings or DetectionSettings())))
 
     def detect_frames(
         self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings
     ) -> Iterator[DetectionProgress]:
-        """Find the cells of a stack, image by image; see `detect`."""
+        """Find the cells of a stack, one image after the other; see `detect`."""
         if len(images) == 0:
             return
         diameter = settings.cell_diameter_px or self.measure_diameter_px(images)

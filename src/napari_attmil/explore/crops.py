@@ -1,4 +1,4 @@
-"""Thumbnails of single cells."""
+"""Thumbnails of single cells and of whole images."""
 
 from __future__ import annotations
 
@@ -48,13 +48,37 @@ def _window(centre: float, side: int, length: int) -> npt.NDArray[np.intp]:
     return np.clip(np.arange(start, start + side), 0, length - 1)
 
 
-def to_uint8(crop: npt.NDArray[Any], image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a part of an image with values from 0 to 255, stretched as `crop_cell` says."""
+def shrink(image: npt.NDArray[Any], height_px: int, width_px: int) -> npt.NDArray[np.uint8]:
+    """Return an image's middle at (height_px, width_px, 3) uint8, its grey levels spread.
+
+    Parameters
+    ----------
+    image
+        (Y, X) or (Y, X, 3); values of 8 bit are stretched too.
+    height_px, width_px
+        Size of the picture; of a smaller image it has what there is.
+    """
+    height, width = image.shape[:2]
+    step = max(1, min(height // height_px, width // width_px))
+    top = max(0, (height - step * height_px) // 2)
+    left = max(0, (width - step * width_px) // 2)
+    part = image[top : top + step * height_px : step, left : left + step * width_px : step]
+    levels = _stretched(part, part)
+    return levels if levels.ndim == 3 else np.repeat(levels[..., np.newaxis], 3, axis=2)
+
+
+def to_uint8(crop: npt.NDArray[Any], image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return a part of an image as 8 bit, stretched as `crop_cell` says."""
     if image.dtype == np.uint8:
         return crop
     # A subsample of the image is enough to find its range.
     step = max(1, int(np.sqrt(image.size / 50_000)))
-    low, high = np.nanpercentile(np.asarray(image[::step, ::step], dtype=np.float64), (0.5, 99.5))
-    stretched = (np.asarray(crop, dtype=np.float64) - low) / max(high - low, 1e-12)
-    scaled: npt.NDArray[np.float64] = np.nan_to_num(np.clip(stretched, 0, 1)) * 255
-    return scaled
+    return _stretched(crop, image[::step, ::step])
+
+
+def _stretched(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return values as 8 bit: the 0.5 percentile of the whole becomes 0, the 99.5 one 255."""
+    low, high = np.nanpercentile(np.asarray(whole, dtype=np.float64), (0.5, 99.5))
+    shares = (np.asarray(part, dtype=np.float64) - low) / max(high - low, 1e-12)
+    levels: npt.NDArray[np.float64] = np.rint(np.nan_to_num(np.clip(shares, 0, 1)) * 255)
+    return levels.astype(np.uint8)

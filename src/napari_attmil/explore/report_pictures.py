@@ -34,7 +34,7 @@ def boxed_picture(
     colours
         (n, 4) RGBA from 0 to 1; alpha is not used.
     """
-    picture = Image.fromarray(to_uint8(image, image).astype(np.uint8)).convert("RGB")
+    picture = Image.fromarray(to_uint8(image, image)).convert("RGB")
     shrink = min(1.0, PICTURE_PX / picture.width)
     picture = picture.resize((round(picture.width * shrink), round(picture.height * shrink)))
     draw = ImageDraw.Draw(picture)

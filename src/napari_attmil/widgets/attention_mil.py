@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_attmil.widgets.cells_step import CellsStep
 from napari_attmil.widgets.classifier_step import ClassifierStep
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.images_step import ImagesStep
 from napari_attmil.widgets.keeping import KeepingNote
+from napari_attmil.widgets.pause_timer import pause_timer
 from napari_attmil.widgets.result_step import ResultStep
 from napari_attmil.widgets.step_frame import StepFrame
+from napari_attmil.widgets.style import scrolling_column
 
 WIDTH_PX = 380
 FOLLOW_SIZE_MS = 400
@@ -38,9 +40,7 @@ class AttentionMILWidget(DockPanel):
     def _create(self) -> None:
         self._shown_next = "images"
         # Qt lays the panel out little by little: for a while, every new size is followed.
-        self._scroll_timer = QTimer(self)
-        self._scroll_timer.setSingleShot(True)
-        self._scroll_timer.setInterval(FOLLOW_SIZE_MS)
+        self._scroll_timer = pause_timer(self._scroll_to_next, FOLLOW_SIZE_MS, self)
         self.keeping_note = KeepingNote(self.context.keeping)
         self.images_step = ImagesStep(self.context)
         self.cells_step = CellsStep(self.context)
@@ -54,18 +54,13 @@ class AttentionMILWidget(DockPanel):
         }
 
     def _lay_out(self) -> None:
-        steps = QWidget()
-        column = QVBoxLayout(steps)
+        column = QVBoxLayout()
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(6)
         for frame in self.frames.values():
             column.addWidget(frame)
         column.addStretch(1)
-        self._scroll = QScrollArea()
-        self._scroll.setWidget(steps)
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll = scrolling_column(column)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self.keeping_note.setContentsMargins(6, 6, 6, 0)
@@ -82,7 +77,6 @@ class AttentionMILWidget(DockPanel):
         self.classifier_step.started.connect(lambda: self.show_step("classifier"))
         self.result_step.shown.connect(lambda: self.show_step("result"))
         self.context.session.prediction_changed.connect(self._on_prediction)
-        self._scroll_timer.timeout.connect(self._scroll_to_next)
         self._scroll.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
 
     def _synchronise(self) -> None:

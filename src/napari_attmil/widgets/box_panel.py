@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.review_queue import DOUBTFUL_SCORE
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.review_panel import action_button
+from napari_attmil.widgets.key_registry import action_button
 from napari_attmil.widgets.score_cut import ScoreCut
 from napari_attmil.widgets.style import hint_label
 from napari_attmil.words import counted

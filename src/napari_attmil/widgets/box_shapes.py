@@ -96,6 +96,12 @@ def from_vertices(shapes: Sequence[npt.NDArray[Any]]) -> tuple[IntArray, FloatAr
     return images.astype(np.int64), xyxy.astype(np.float32)
 
 
+def pixel_at(layer: Any, world: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return (x, y) in pixels of a layer's data at a place of the viewer."""
+    row, column = layer.world_to_data(np.asarray(world)[-layer.ndim :])[-2:]
+    return np.array([column, row])
+
+
 def are_upright(shapes: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
     """Return (n,) whether vertices are those of a rectangle along the axes."""
     if not len(shapes):

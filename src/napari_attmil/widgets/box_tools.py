@@ -9,14 +9,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, median_diameter_px
 from napari_attmil.cells.candidates import candidate_around, candidate_at
 from napari_attmil.cells.proposals import propose_box, snap_box
 from napari_attmil.review_queue import doubtful_cells
+from napari_attmil.widgets.box_shapes import pixel_at
 from napari_attmil.widgets.cell_candidates import CellCandidates
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.pause_timer import pause_timer
 
 Way = Literal["left", "right", "up", "down"]
 WAYS: dict[Way, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -41,10 +43,7 @@ class BoxTools(QObject):
         self._context = context
         self._candidates = CellCandidates(context, self)
         self._clicked: tuple[float, ...] = ()
-        # A timer of its own dies with the panel.
-        self._click_timer = QTimer(self)
-        self._click_timer.setSingleShot(True)
-        self._click_timer.timeout.connect(lambda: self.add_at(self._clicked))
+        self._click_timer = pause_timer(lambda: self.add_at(self._clicked), parent=self)
         context.viewer.mouse_drag_callbacks.append(self._on_press)
 
     def functions(self) -> dict[str, Callable[[], None]]:
@@ -216,7 +215,7 @@ class BoxTools(QObject):
         if still:
             # Not within napari's own event, which still has to finish its drawing.
             self._clicked = world
-            self._click_timer.start(0)
+            self._click_timer.start()
 
     def _shift_corners(self, by: npt.NDArray[Any]) -> None:
         boxes, ids = self._context.session.boxes, self._selected()
@@ -245,10 +244,7 @@ class BoxTools(QObject):
     def _place(self, world: npt.ArrayLike) -> npt.NDArray[np.float64] | None:
         """Return (x, y) in pixels of the image for a place of the viewer."""
         layer = self._context.image_choice.chosen
-        if layer is None:
-            return None
-        row, column = layer.world_to_data(np.asarray(world)[-layer.ndim :])[-2:]
-        return np.array([column, row])
+        return None if layer is None else pixel_at(layer, world)
 
     def _boxes(self) -> Boxes:
         return self._context.session.boxes.of_image(self._context.cells.current_image_index())

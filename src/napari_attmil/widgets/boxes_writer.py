@@ -12,7 +12,7 @@ from napari_attmil.cells.boxes import SOURCE_NAMES, Boxes, Source
 from napari_attmil.cells.edits import Annotations
 from napari_attmil.cells.exchange import listed_image, listed_images
 from napari_attmil.cells.formats import write_by_suffix
-from napari_attmil.cells.listing import ListedImage
+from napari_attmil.cells.listing import ListedImage, source_of
 from napari_attmil.explore.cell_table import cell_table, write_cells
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.widgets.box_shapes import (
@@ -87,12 +87,8 @@ def _boxes_of_layer(data: Any, meta: Mapping[str, Any], first_id: int) -> Boxes:
         image_index=images.astype(np.int32),
         xyxy=xyxy,
         score=_column(features, "score", count, np.ones(count)),
-        source=np.array([_source(name) for name in sources], dtype=np.uint8),
+        source=np.array([source_of(str(name)) for name in sources], dtype=np.uint8),
     )
-
-
-def _source(name: object) -> Source:
-    return Source(SOURCE_NAMES.index(str(name))) if name in SOURCE_NAMES else Source.PERSON
 
 
 def _column(features: Any, name: str, count: int, default: Any) -> Any:

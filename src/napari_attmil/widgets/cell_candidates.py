@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.candidates import candidate_settings
 from napari_attmil.settings import UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.pause_timer import pause_timer
 from napari_attmil.widgets.workers import TaskRunner
 
 KEPT_IMAGES = 16
@@ -34,9 +35,7 @@ class CellCandidates(QObject):
         self._runner = TaskRunner(self)
         self._found: OrderedDict[Hashable, Boxes] = OrderedDict()
         self._is_wanted = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._search)
+        self._timer = pause_timer(self._search, PAUSE_MS, self)
         context.images_changed.connect(self._soon)
         context.viewer.dims.events.current_step.connect(self._soon)
 
@@ -59,7 +58,7 @@ class CellCandidates(QObject):
 
     def _soon(self) -> None:
         if self._is_wanted:
-            self._timer.start(PAUSE_MS)
+            self._timer.start()
 
     def _what(self) -> Hashable:
         """Return what the candidates depend on."""

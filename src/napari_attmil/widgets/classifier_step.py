@@ -48,8 +48,6 @@ class ClassifierStep(QWidget):
     ----------
     context
         What the panel shares.
-    detection_settings
-        Gives the settings with which cells of other samples are found.
 
     Signals
     -------

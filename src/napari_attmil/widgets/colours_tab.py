@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from qtpy.QtCore import QSignalBlocker, QTimer
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.cell_columns import MAKER, column_title, numeric_columns
@@ -15,6 +15,7 @@ from napari_attmil.widgets.classifying import classify_shown, missing_to_classif
 from napari_attmil.widgets.column_combo import ColumnCombo
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab
+from napari_attmil.widgets.pause_timer import pause_timer
 from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.style import hint_label, narrow_combo
 from napari_attmil.widgets.value_range import ValueRange
@@ -62,9 +63,7 @@ class ColoursTab(ExplorerTab):
         )
         self._progress = ProgressRow("Cancel", "Stop classifying; nothing changes.")
         # A dragged slider tells more often than boxes can be coloured.
-        self._slider_timer = QTimer(self)
-        self._slider_timer.setSingleShot(True)
-        self._slider_timer.setInterval(FOLLOW_SLIDER_MS)
+        self._slider_timer = pause_timer(self._apply_range, FOLLOW_SLIDER_MS, self)
         self._wanted_range = (0.0, 1.0)
 
     def _lay_out(self) -> None:
@@ -94,7 +93,6 @@ class ColoursTab(ExplorerTab):
         self._map.activated.connect(self._on_choice)
         self._outside.activated.connect(self._on_choice)
         self._range.range_changed.connect(self._on_range)
-        self._slider_timer.timeout.connect(self._apply_range)
         self._update.clicked.connect(lambda: classify_shown(context, self._progress))
         self._progress.stop_clicked.connect(context.runner.stop)
         context.runner.busy_changed.connect(self.invalidate)

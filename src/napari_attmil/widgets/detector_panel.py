@@ -25,13 +25,12 @@ from napari_attmil.widgets import detector_tasks
 from napari_attmil.widgets.detector_list import DetectorList
 from napari_attmil.widgets.difference_layers import DifferenceLayers
 from napari_attmil.widgets.dock_panel import DockPanel
-from napari_attmil.widgets.explorer_tab import scrolling
 from napari_attmil.widgets.image_pictures import Place
 from napari_attmil.widgets.loss_curve import LossCurve
 from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.reviewed_list import ReviewedList
 from napari_attmil.widgets.settings_form import SettingsForm
-from napari_attmil.widgets.style import hint_label, primary_button, set_primary
+from napari_attmil.widgets.style import hint_label, primary_button, scrolling_column, set_primary
 from napari_attmil.widgets.workers import Progress, TaskRunner, tell_error
 from napari_attmil.words import counted
 
@@ -101,7 +100,7 @@ class DetectorPanel(DockPanel):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         # What appears while it trains must not make the window higher than the screen.
-        layout.addWidget(scrolling(column))
+        layout.addWidget(scrolling_column(column))
 
     def _connect(self) -> None:
         context, session = self.context, self.context.session

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_attmil.cells.boxes import Boxes, FloatArray
 from napari_attmil.widgets.box_shapes import to_vertices
+from napari_attmil.widgets.layer_placement import PLACEMENT
 
 if TYPE_CHECKING:
     from napari_attmil.widgets.context import PanelContext
@@ -52,7 +53,6 @@ class DifferenceLayers:
 
     def _add(self, name: str, xyxy: FloatArray, image_index: int, image: Any) -> Any:
         boxes = Boxes.from_detections(np.full(len(xyxy), image_index), xyxy, np.ones(len(xyxy)))
-        placement = ("scale", "translate", "rotate", "shear", "affine", "units")
         return self._context.viewer.add_shapes(
             list(to_vertices(boxes, image.ndim)),
             shape_type="rectangle",
@@ -60,5 +60,5 @@ class DifferenceLayers:
             edge_color=COLOURS[name],
             edge_width=float(np.median(boxes.diameter_px) * EDGE_SHARE),
             face_color="transparent",
-            **{key: getattr(image, key) for key in placement},
+            **{key: getattr(image, key) for key in (*PLACEMENT, "units")},
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.pause_timer import pause_timer
 from napari_attmil.widgets.style import style_sheet
 
 
@@ -25,10 +26,7 @@ class DockPanel(QWidget):
         super().__init__(parent)
         self._viewer = napari_viewer
         self._closed = self._docked = False
-        # A timer of its own dies with the panel.
-        self._join_timer = QTimer(self)
-        self._join_timer.setSingleShot(True)
-        self._join_timer.timeout.connect(self._join_others)
+        self._join_timer = pause_timer(self._join_others, parent=self)
         self.context = PanelContext(napari_viewer, self)
         self._viewer.events.theme.connect(self._apply_theme)
         self._apply_theme()
@@ -52,7 +50,7 @@ class DockPanel(QWidget):
                 self.close_panel()
             self._docked = self.parent() is not None
             if self._docked:
-                self._join_timer.start(0)
+                self._join_timer.start()
         return super().event(event)
 
     def dock(self) -> QDockWidget | None:

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import (
-    QDockWidget,
-    QFrame,
-    QMainWindow,
-    QScrollArea,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from napari_attmil.widgets.cohort_tab import CohortTab
 from napari_attmil.widgets.colours_tab import ColoursTab
@@ -21,9 +13,11 @@ from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.gallery_tab import GalleryTab
 from napari_attmil.widgets.map_tab import MapTab
+from napari_attmil.widgets.pause_timer import pause_timer
 from napari_attmil.widgets.sample_tab import SampleTab
 from napari_attmil.widgets.scope_bar import ScopeBar
 from napari_attmil.widgets.shape_tab import ShapeTab
+from napari_attmil.widgets.style import scrolling
 from napari_attmil.widgets.table_tab import TableTab
 from napari_attmil.widgets.teaching_tab import TeachingTab
 
@@ -45,10 +39,7 @@ class ExploreWidget(DockPanel):
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(napari_viewer, parent)
-        # A timer of its own dies with the panel.
-        self._place_timer = QTimer(self)
-        self._place_timer.setSingleShot(True)
-        self._place_timer.timeout.connect(self._go_below)
+        self._place_timer = pause_timer(self._go_below, parent=self)
         self._was_placed = False
         self._create()
         self._lay_out()
@@ -67,11 +58,7 @@ class ExploreWidget(DockPanel):
         self.tabs.setDocumentMode(True)
         for title, tip, tab in self._named_tabs():
             # A tab that needs more room than there is scrolls, and leaves the window its size.
-            area = QScrollArea()
-            area.setWidget(tab)
-            area.setWidgetResizable(True)
-            area.setFrameShape(QFrame.Shape.NoFrame)
-            self.tabs.setTabToolTip(self.tabs.addTab(area, title), tip)
+            self.tabs.setTabToolTip(self.tabs.addTab(scrolling(tab), title), tip)
 
     def show_tab(self, tab: ExplorerTab) -> None:
         """Bring a tab to the front."""
@@ -111,7 +98,7 @@ class ExploreWidget(DockPanel):
         """Go below the images once: napari docks all plugins at the right."""
         if event.type() == QEvent.Type.ParentChange and not self._was_placed:
             self._was_placed = True
-            self._place_timer.start(0)
+            self._place_timer.start()
         return super().event(event)
 
     def _join_others(self) -> None:

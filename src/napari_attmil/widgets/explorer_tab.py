@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFrame, QLayout, QScrollArea, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.pause_timer import pause_timer
 
 
 class ExplorerTab(QWidget):
@@ -27,9 +27,7 @@ class ExplorerTab(QWidget):
         self._is_stale = True
         self._links: list[tuple[Any, Callable[..., Any]]] = []
         # Several changes in a row are shown once.
-        self._refresh_timer = QTimer(self)
-        self._refresh_timer.setSingleShot(True)
-        self._refresh_timer.timeout.connect(self._refresh_now)
+        self._refresh_timer = pause_timer(self._refresh_now, parent=self)
 
     def refresh(self) -> None:
         """Show how things stand now; called when the tab is visible."""
@@ -38,7 +36,7 @@ class ExplorerTab(QWidget):
         """Refresh soon, or as soon as the tab is visible."""
         self._is_stale = True
         if self.isVisible():
-            self._refresh_timer.start(0)
+            self._refresh_timer.start()
 
     def listen(self, signal: Any, slot: Callable[..., Any]) -> None:
         """Follow a signal until the tab is closed."""
@@ -56,20 +54,9 @@ class ExplorerTab(QWidget):
         """Refresh what has changed while nobody looked."""
         super().showEvent(event)
         if self._is_stale:
-            self._refresh_timer.start(0)
+            self._refresh_timer.start()
 
     def _refresh_now(self) -> None:
         if self._is_stale and self.isVisible():
             self._is_stale = False
             self.refresh()
-
-
-def scrolling(layout: QLayout) -> QScrollArea:
-    """Return a column that scrolls by itself: the plot beside it then stays in view."""
-    inner, area = QWidget(), QScrollArea()
-    inner.setLayout(layout)
-    area.setWidget(inner)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return area

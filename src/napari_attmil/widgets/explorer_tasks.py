@@ -1,4 +1,4 @@
-"""The explorer's long work, as tasks for a `TaskRunner`; torch is imported in here only."""
+"""The explorer's long work, as tasks for a `TaskRunner`."""
 
 from __future__ import annotations
 

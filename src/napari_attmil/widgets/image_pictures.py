@@ -6,15 +6,16 @@ from collections import OrderedDict
 from collections.abc import Generator
 from functools import partial
 from threading import Event
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 
+from napari_attmil.explore.crops import shrink
 from napari_attmil.images.cohort import Sample
 from napari_attmil.settings import UserError
+from napari_attmil.widgets.pause_timer import pause_timer
 from napari_attmil.widgets.workers import Progress, TaskRunner
 
 WIDTH_PX, HEIGHT_PX = 64, 48
@@ -42,9 +43,7 @@ class ImagePictures(QObject):
         self._wanted: OrderedDict[Place, Sample] = OrderedDict()
         self._study = 0
         self._runner = TaskRunner(self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._read_next)
+        self._timer = pause_timer(self._read_next, parent=self)
 
     def picture(self, sample: Sample, image_index: int) -> QPixmap | None:
         """Return an image's picture, or None and have it read."""
@@ -54,7 +53,7 @@ class ImagePictures(QObject):
             return self._pictures[place]
         self._wanted[place] = sample
         self._wanted.move_to_end(place)
-        self._timer.start(0)
+        self._timer.start()
         return None
 
     def clear(self) -> None:
@@ -77,7 +76,7 @@ class ImagePictures(QObject):
         self._runner.start(
             read_pictures,
             [(sample, place[1]) for place, sample in batch],
-            on_done=lambda _: self._timer.start(0),
+            on_done=lambda _: self._timer.start(),
             on_progress=partial(self._keep, self._study),
         )
 
@@ -99,28 +98,10 @@ def read_pictures(stop: Event, wanted: list[tuple[Sample, int]]) -> Generator[Pr
         if stop.is_set():
             return
         try:
-            small = shrink(np.asarray(read_images(sample)[index]))
+            small = shrink(np.asarray(read_images(sample)[index]), HEIGHT_PX, WIDTH_PX)
         except UserError:
             small = np.full((HEIGHT_PX, WIDTH_PX, 3), 128, dtype=np.uint8)
         yield Progress(done, len(wanted), "", ((sample.name, index), small))
-
-
-def shrink(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return an image's middle at (HEIGHT_PX, WIDTH_PX, 3) uint8, its grey levels spread.
-
-    Parameters
-    ----------
-    image
-        (Y, X) or (Y, X, 3).
-    """
-    height, width = image.shape[:2]
-    step = max(1, min(height // HEIGHT_PX, width // WIDTH_PX))
-    top = max(0, (height - step * HEIGHT_PX) // 2)
-    left = max(0, (width - step * WIDTH_PX) // 2)
-    part = image[top : top + step * HEIGHT_PX : step, left : left + step * WIDTH_PX : step]
-    low, high = np.percentile(part, (0.5, 99.5))
-    levels = np.clip((part - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
-    return levels if levels.ndim == 3 else np.repeat(levels[..., np.newaxis], 3, axis=2)
 
 
 def _pixmap(picture: npt.NDArray[np.uint8]) -> QPixmap:

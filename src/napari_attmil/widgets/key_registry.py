@@ -1,4 +1,4 @@
-"""Every key of the plugin: one list that bindings, tooltips and the sheet of keys are made from."""
+"""Every key of the plugin: one list that bindings, buttons and the sheet of keys are made from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import platformdirs
 from napari.settings import get_settings
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QPushButton
 
 from napari_attmil.settings import UserError
 
@@ -223,6 +224,16 @@ class KeyBindings(QObject):
 def action(name: str) -> Action:
     """Return the action of a name."""
     return next(action for action in ACTIONS if action.name == name)
+
+
+def action_button(keys: KeyRegistry, name: str, text: str = "") -> QPushButton:
+    """Return a button for an action; a click leaves the keys to the images."""
+    button = QPushButton(text or action(name).title)
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    button.setAccessibleName(action(name).title)
+    button.setToolTip(keys.tip(name))
+    keys.keys_changed.connect(lambda: button.setToolTip(keys.tip(name)))
+    return button
 
 
 def is_same_key(key: str, other: str) -> bool:

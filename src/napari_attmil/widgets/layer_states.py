@@ -1,10 +1,6 @@
-"""What holds for a while: a flag within a call, a timer up to a pause."""
+"""What holds for a while, within a call."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-
-from qtpy.QtCore import QTimer
 
 
 class Flag:
@@ -19,12 +15,3 @@ class Flag:
 
     def __exit__(self, *error: object) -> None:
         setattr(self._owner, self._name, self._before)
-
-
-def pause_timer(slot: Callable[[], None], after_ms: int) -> QTimer:
-    """Return a timer that calls once, so long after it was last started."""
-    timer = QTimer()
-    timer.setSingleShot(True)
-    timer.setInterval(after_ms)
-    timer.timeout.connect(slot)
-    return timer

@@ -24,7 +24,8 @@ from napari_attmil.widgets.box_shapes import (
 )
 from napari_attmil.widgets.layer_placement import PLACEMENT, lay_over, watch_place
 from napari_attmil.widgets.layer_rows import LayerRows
-from napari_attmil.widgets.layer_states import Flag, pause_timer
+from napari_attmil.widgets.layer_states import Flag
+from napari_attmil.widgets.pause_timer import pause_timer
 
 LAYER_NAME = "Cells"
 IS_CELLS = "napari-attmil cells"

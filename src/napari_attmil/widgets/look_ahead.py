@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 from threading import Event
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_attmil.images.cohort import Sample
 from napari_attmil.review_queue import ReviewState
@@ -14,10 +14,12 @@ from napari_attmil.settings import DetectionSettings
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.image_pictures import Place
+from napari_attmil.widgets.pause_timer import pause_timer
 from napari_attmil.widgets.reviewing import Reviewing
 from napari_attmil.widgets.workers import Progress, TaskRunner
 
 AHEAD = 3
+SOON_MS = 50
 
 
 class LookAhead(QObject):
@@ -44,9 +46,7 @@ class LookAhead(QObject):
         self._runner = TaskRunner(self)
         self._tried: set[tuple[str, int]] = set()
         self._is_on = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._start_next)
+        self._timer = pause_timer(self._start_next, SOON_MS, self)
         reviewing.place_changed.connect(self._soon)
 
     def set_on(self, is_on: bool) -> None:
@@ -69,7 +69,7 @@ class LookAhead(QObject):
 
     def _soon(self) -> None:
         if self._is_on:
-            self._timer.start(50)
+            self._timer.start()
 
     def _start_next(self) -> None:
         place = None if self._runner.busy or not self._is_on else self._next_place()

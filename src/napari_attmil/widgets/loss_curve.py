@@ -12,6 +12,8 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_attmil.widgets.style import colour_plot
+
 EPOCH_LOSSES = {
     "loss": ("total", "#D55E00"),
     "mil_loss": ("sample", "#0072B2"),
@@ -126,11 +128,4 @@ class LossCurve(QWidget):
             curve.setData(*points, symbol="o" if known.sum() <= FEW_POINTS else None)
 
     def _apply_palette(self) -> None:
-        palette = self.palette()
-        self._plot.setBackground(palette.color(palette.ColorRole.AlternateBase))
-        text = palette.color(palette.ColorRole.WindowText)
-        for side in ("bottom", "left"):
-            self._plot.getAxis(side).setPen(text)
-            self._plot.getAxis(side).setTextPen(text)
-        for _, label in self._legend.items:
-            label.setText(label.text, color=text)
+        colour_plot(self._plot, self, self._legend)

@@ -18,12 +18,12 @@ from napari_attmil.widgets.cell_model import CellModel
 from napari_attmil.widgets.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.column_combo import ColumnCombo
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.explorer_tab import ExplorerTab, scrolling
+from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.flight import fly_to
 from napari_attmil.widgets.gallery_view import cutout_of
 from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.scatter import Scatter
-from napari_attmil.widgets.style import hint_label, narrow_combo
+from napari_attmil.widgets.style import hint_label, narrow_combo, scrolling_column
 from napari_attmil.widgets.thumbnails import Thumbnails
 from napari_attmil.widgets.workers import TaskRunner
 
@@ -87,7 +87,7 @@ class MapTab(ExplorerTab):
         side.addWidget(self._clear)
         layout = QHBoxLayout(self)
         layout.addWidget(self._scatter, 4)
-        layout.addWidget(scrolling(side), 1)
+        layout.addWidget(scrolling_column(side), 1)
 
     def _connect(self) -> None:
         exploration = self._context.exploration

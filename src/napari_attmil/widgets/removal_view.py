@@ -11,6 +11,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_attmil.explore.colours import class_colour
+from napari_attmil.widgets.style import colour_plot
 
 
 class RemovalPlot(QWidget):
@@ -87,17 +88,4 @@ class RemovalPlot(QWidget):
         self.count_chosen.emit(round(self._line.value()))
 
     def _apply_palette(self) -> None:
-        colour_plot(self._plot, self)
-        text = self.palette().color(self.palette().ColorRole.WindowText)
-        for _, label in self._legend.items:
-            label.setText(label.text, color=text)
-
-
-def colour_plot(plot: pg.PlotWidget, widget: QWidget) -> None:
-    """Give a plot the colours of a widget's theme."""
-    palette = widget.palette()
-    plot.setBackground(palette.color(palette.ColorRole.AlternateBase))
-    text = palette.color(palette.ColorRole.WindowText)
-    for side in ("bottom", "left"):
-        plot.getAxis(side).setPen(text)
-        plot.getAxis(side).setTextPen(text)
+        colour_plot(self._plot, self, self._legend)

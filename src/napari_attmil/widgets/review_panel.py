@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_attmil.review_queue import QueueOrder, ReviewState
 from napari_attmil.widgets.image_pictures import ImagePictures
-from napari_attmil.widgets.key_registry import KeyRegistry, action
+from napari_attmil.widgets.key_registry import KeyRegistry, action_button
 from napari_attmil.widgets.progress_row import in_words
 from napari_attmil.widgets.queue_view import QueueModel, QueueView
 from napari_attmil.widgets.reviewing import Reviewing
@@ -26,16 +17,6 @@ SHOWN = {
     "to review": frozenset(ReviewState) - {ReviewState.REVIEWED},
     **{f"only {state}": frozenset({state}) for state in ReviewState},
 }
-
-
-def action_button(keys: KeyRegistry, name: str, text: str = "") -> QPushButton:
-    """Return a button for an action; a click leaves the keys to the images."""
-    button = QPushButton(text or action(name).title)
-    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    button.setAccessibleName(action(name).title)
-    button.setToolTip(keys.tip(name))
-    keys.keys_changed.connect(lambda: button.setToolTip(keys.tip(name)))
-    return button
 
 
 class ReviewBar(QWidget):

@@ -23,11 +23,11 @@ from napari_attmil.settings import CAUTION, UserError
 from napari_attmil.widgets import explorer_tasks
 from napari_attmil.widgets.classifying import missing_to_classify
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.explorer_tab import ExplorerTab, scrolling
+from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.removal_view import RemovalPlot
-from napari_attmil.widgets.style import hint_label, primary_button, set_warning
+from napari_attmil.widgets.style import hint_label, primary_button, scrolling_column, set_warning
 from napari_attmil.widgets.workers import TaskRunner, tell_error
 from napari_attmil.words import counted
 
@@ -87,12 +87,12 @@ class SampleTab(ExplorerTab):
         curve.addWidget(self._slider)
         row = QHBoxLayout(ready)
         row.addLayout(curve, 3)
-        row.addWidget(scrolling(beside), 2)
+        row.addWidget(scrolling_column(beside), 2)
         self._stack = QStackedWidget()
         self._stack.addWidget(first)
         self._stack.addWidget(ready)
         layout = QHBoxLayout(self)
-        layout.addWidget(scrolling(left), 2)
+        layout.addWidget(scrolling_column(left), 2)
         layout.addWidget(self._stack, 5)
 
     def _connect(self) -> None:
@@ -166,9 +166,8 @@ class SampleTab(ExplorerTab):
         )
         self._certainty.setText(in_words(prediction))
         set_warning(self._certainty, prediction.abstains)
-        effective = 1 / np.square(prediction.attention, dtype=np.float64).sum()
         self._cells.setText(
-            f"The attention rests on about {effective:.0f} of "
+            f"The attention rests on about {prediction.effective_cells:.0f} of "
             f"{counted(len(prediction.cell_id), 'cell')}."
         )
         self._note.setText(prediction.note)

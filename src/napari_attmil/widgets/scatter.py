@@ -12,7 +12,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_attmil.widgets.dots_item import DotsItem
-from napari_attmil.widgets.removal_view import colour_plot
+from napari_attmil.widgets.style import colour_plot
 
 FloatArray = npt.NDArray[np.float64]
 REACH_PX = 12

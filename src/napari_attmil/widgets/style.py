@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from napari.utils.theme import get_theme
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QWidget,
+)
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg  # panels without a plot open without it
 
 TEMPLATE = """
 QLabel[hint="true"] {{ color: {faint}; background: transparent; }}
@@ -80,6 +95,37 @@ def make_narrow(combo: QComboBox, tip: str) -> None:
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(8)
     combo.setToolTip(tip)
+
+
+def scrolling(inner: QWidget) -> QScrollArea:
+    """Return a widget that scrolls where it needs more room than there is."""
+    area = QScrollArea()
+    area.setWidget(inner)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    return area
+
+
+def scrolling_column(layout: QLayout) -> QScrollArea:
+    """Return a column that scrolls by itself: what stands beside it stays in view."""
+    inner = QWidget()
+    inner.setLayout(layout)
+    area = scrolling(inner)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return area
+
+
+def colour_plot(plot: pg.PlotWidget, widget: QWidget, legend: pg.LegendItem | None = None) -> None:
+    """Give a plot, and its legend if it has one, the colours of a widget's theme."""
+    palette = widget.palette()
+    plot.setBackground(palette.color(palette.ColorRole.AlternateBase))
+    text = palette.color(palette.ColorRole.WindowText)
+    for side in ("bottom", "left"):
+        plot.getAxis(side).setPen(text)
+        plot.getAxis(side).setTextPen(text)
+    if legend is not None:
+        for _, label in legend.items:
+            label.setText(label.text, color=text)
 
 
 def _set_property(widget: QWidget, name: str, value: bool) -> None:

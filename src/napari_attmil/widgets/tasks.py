@@ -1,6 +1,6 @@
 """The stages as tasks for a `TaskRunner`: what is run, in which words progress is told.
 
-torch is imported in here only, on the worker's thread, when a task runs.
+torch comes in when a task runs, on the worker's thread.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.feature_store import FeatureStore
     from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.cells.detector import Detector
+    from napari_attmil.cells.detector import DetectionProgress, Detector
     from napari_attmil.device import Device
 
 THUMBNAIL_PX = 76
@@ -107,20 +107,22 @@ def detect_cells(
     `weights` is the model file of a detector that was fitted; the shipped one is used if None.
     """
     yield Progress(0, len(places), "Loading the detector")
+    from napari_attmil.cells.detector import boxes_of_frames
+
     detector = loaded_detector(device_name, weights)
     yield Progress(0, len(places), "Measuring the cells")
     chosen = _Chosen(images, places)
-    found: list[Boxes] = []
+    found: list[DetectionProgress] = []
+    cells = 0
     for step in detector.detect_frames(chosen, settings):
-        image_index = np.full(len(step.score), places[step.image_index])
-        found.append(Boxes.from_detections(image_index, step.xyxy, step.score))
-        cells = sum(len(part) for part in found)
+        found.append(replace(step, image_index=places[step.image_index]))
+        cells += len(step.score)
         yield Progress(
             step.done, step.total, f"{cells} cells in {step.done} of {step.total} images"
         )
         if stop.is_set():
             break
-    return Detection(_joined(found), tuple(places[: len(found)]))
+    return Detection(boxes_of_frames(found), tuple(places[: len(found)]))
 
 
 def train_classifier(
@@ -221,8 +223,7 @@ def bag_of_sample(
         if stop.is_set():
             return None
         bag = step.bag
-    if bag is None:
-        raise UserError(f"Sample {sample.name!r} has no cells; detect or draw some first.")
+    assert bag is not None  # without cells `bag_of` has raised
     return bag
 
 
@@ -312,17 +313,6 @@ class _Chosen(Sequence[npt.NDArray[Any]]):
         if isinstance(place, slice):
             return [self._images[index] for index in self._places[place]]
         return self._images[self._places[place]]
-
-
-def _joined(parts: Sequence[Boxes]) -> Boxes:
-    """Return the boxes of several images with ids 1 to n."""
-    if not parts:
-        return Boxes.empty()
-    return Boxes.from_detections(
-        np.concatenate([part.image_index for part in parts]),
-        np.concatenate([part.xyxy for part in parts]),
-        np.concatenate([part.score for part in parts]),
-    )
 
 
 def _device(name: str) -> Device:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage, QPixmap
 
 from napari_attmil.explore.crops import crop_cell
 from napari_attmil.images.cohort import Sample
 from napari_attmil.settings import UserError
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.pause_timer import pause_timer
 from napari_attmil.widgets.workers import Progress, TaskRunner
 
 KEPT = 3000
@@ -99,9 +100,7 @@ class Thumbnails(QObject):
         self._wanted: OrderedDict[Cutout, None] = OrderedDict()
         self._shelf = ImageShelf()
         self._runner = TaskRunner(self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._fetch)
+        self._timer = pause_timer(self._fetch, parent=self)
         self._runner.busy_changed.connect(self._on_busy)
         context.images_changed.connect(self.forget)
 
@@ -115,7 +114,7 @@ class Thumbnails(QObject):
         while len(self._wanted) > WANTED_AT_MOST:
             self._wanted.popitem(last=False)
         if not self._timer.isActive() and not self._runner.busy:
-            self._timer.start(0)
+            self._timer.start()
         return None
 
     def forget(self) -> None:
@@ -162,7 +161,7 @@ class Thumbnails(QObject):
 
     def _on_busy(self, busy: bool) -> None:
         if not busy and self._wanted:
-            self._timer.start(0)
+            self._timer.start()
 
 
 def cut_all(
