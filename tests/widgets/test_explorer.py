@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
+from napari_attmil.bags.what_if import RemovalCurve
 from napari_attmil.cell_columns import MAKER
 from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.explore.gallery_scale import GalleryScale
@@ -286,7 +287,7 @@ def test_points_of_the_map_have_their_colours_in_whatever_view(qtbot):
 def fake_removal(stop, sample, images, boxes, classifier, score, device_name, cohort):
     yield Progress(0, 0, "Reading")
     left = np.array([[0.1, 0.7, 0.2], [0.3, 0.5, 0.2], [0.6, 0.2, 0.2]])
-    curve = SimpleNamespace(cell_id=np.array([9, 8]), probabilities=left, random_mean=left)
+    curve = RemovalCurve(np.array([9, 8]), left, left, left - 0.1, left + 0.1)
 
     def without(cell_ids):
         if len(cell_ids) == 9:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pyqtgraph as pg
 from qtpy.QtCore import QEvent, Qt, Signal
@@ -12,6 +12,12 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_attmil.explore.colours import class_colour
 from napari_attmil.widgets.style import colour_plot
+
+if TYPE_CHECKING:
+    from napari_attmil.bags.what_if import RemovalCurve
+
+SHADE_ALPHA = 40
+"""Of 255."""
 
 
 class RemovalPlot(QWidget):
@@ -48,14 +54,19 @@ class RemovalPlot(QWidget):
         self._plot.setMinimumHeight(90)
         self.setToolTip(
             "How the probabilities move as the cells that count most are taken away; dashed, when "
-            "as many random cells go. Drag the line."
+            "as many random cells go (shaded: nine in ten random choices). Drag the line."
         )
 
-    def setCurve(self, classes: Sequence[str], curve: Any) -> None:
-        """Draw a `RemovalCurve`: a line a class, dashed what random cells do instead."""
+    def setCurve(self, classes: Sequence[str], curve: RemovalCurve) -> None:
+        """Draw a `RemovalCurve`: a line a class, dashed and shaded what random cells do instead."""
         self._plot.clear()
         for place, name in enumerate(classes):
             colour = class_colour(place)
+            borders = (curve.random_low, curve.random_high)
+            low, high = (pg.PlotDataItem(border[:, place]) for border in borders)
+            shade = pg.mkColor(colour)
+            shade.setAlpha(SHADE_ALPHA)
+            self._plot.addItem(pg.FillBetweenItem(low, high, brush=shade))
             self._plot.plot(curve.probabilities[:, place], pen=pg.mkPen(colour, width=2), name=name)
             dashed = pg.mkPen(colour, width=1, style=Qt.PenStyle.DashLine)
             self._plot.plot(curve.random_mean[:, place], pen=dashed)
