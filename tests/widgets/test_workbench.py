@@ -345,6 +345,6 @@ def test_drawing_tool_takes_a_still_click_for_a_question_and_a_drag_for_a_box(be
     assert asked == [(0.0, 20.0, 30.0)]
 
 
-def test_an_image_without_boxes_is_told_in_four_words(bench):
+def test_an_image_without_boxes_says_so(bench):
     bench.context.session.clear_boxes()
     assert bench.box_panel._counts.text() == "No boxes in this image."
