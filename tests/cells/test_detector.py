@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -187,24 +187,42 @@ def test_a_full_memory_halves_the_batch_and_loses_no_image(
     assert np.unique(singly.image_index).tolist() == [0, 1, 2, 3]
 
 
+class WatchedLock:
+    """A lock that says when somebody finds it taken."""
+
+    def __init__(self, found_taken: threading.Event) -> None:
+        self._lock, self._found_taken = threading.Lock(), found_taken
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self._found_taken.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 def test_panels_that_detect_at_once_each_get_their_own_thresholds(
     shipped: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, used = shipped._network, []
+    network, entered, used = shipped._network, [], []
+    second_came = threading.Event()  # before the lock, or past it where it does not hold
 
     def detect(images: Any, sizes: Any) -> list[dict[str, torch.Tensor]]:
         before = network.roi_heads.score_thresh
-        time.sleep(0.02)
+        entered.append(before)
+        if len(entered) > 1:
+            second_came.set()
+        assert second_came.wait(60)
         used.append((before, network.roi_heads.score_thresh))
         return [{"boxes": torch.zeros(0, 4), "scores": torch.zeros(0)} for _ in sizes]
 
     monkeypatch.setattr(network, "detect", detect)
+    monkeypatch.setattr(shipped, "_in_use", WatchedLock(second_came))
     settings = [
         DetectionSettings(min_score=score, cell_diameter_px=40) for score in (0.1, 0.5, 0.9)
     ]
     with ThreadPoolExecutor(3) as pool:
-        list(
-            pool.map(lambda one: shipped.detect([np.zeros((64, 64), np.uint8)] * 3, one), settings)
-        )
+        list(pool.map(lambda one: shipped.detect([np.zeros((64, 64), np.uint8)], one), settings))
     assert all(before == after for before, after in used)
     assert {before for before, _ in used} == {0.1, 0.5, 0.9}
