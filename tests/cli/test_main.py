@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def test_help_lists_the_commands_as_a_study_needs_them(attmil: Any) -> None:
+    text = attmil("--help").out
+    commands = ("demo", "detect", "train", "classify", "evaluate", "queue", "check")
+    places = [text.index(f"│ {name} ") for name in commands]
+    assert places == sorted(places)
+
+
 def test_a_name_that_the_output_cannot_encode_is_written_as_an_escape(
     project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
