@@ -115,15 +115,31 @@ def test_agreement_counts_the_models_that_name_the_predicted_class(
     assert replace(prediction, member_probabilities=np.empty((0, 3))).agreeing == 0
 
 
-@pytest.mark.parametrize(("bounds", "abstains"), [((0, 0, 0), True), ((0, 0, 2), True)])
+@pytest.mark.parametrize(
+    ("bounds", "kept", "abstains"),
+    [
+        ((0, 0, 0), ("b", "c", "a"), True),
+        ((0.3, 0.4, 0.1), ("b", "c"), True),
+        ((0.3, 0.4, 0.4), ("b",), False),
+        (None, None, False),
+    ],
+)
 def test_a_set_of_several_classes_is_an_abstention(
-    classifier: Classifier, make_bag: Any, bounds: tuple[float, ...], abstains: bool
+    classifier: Classifier,
+    make_bag: Any,
+    bounds: tuple[float, ...] | None,
+    kept: tuple[str, ...] | None,
+    abstains: bool,
 ) -> None:
-    certainty = replace(classifier.certainty, least_probability=bounds)
+    certainty = replace(
+        classifier.certainty,
+        temperature=1e9,  # the models' logits say nothing: the offsets are the log probabilities
+        offset=tuple(np.log([0.2, 0.5, 0.3])),
+        least_probability=bounds,
+    )
     prediction = replace(classifier, certainty=certainty).classify(make_bag(1))
-    ranked = [CLASSES[k] for k in np.argsort(-prediction.probabilities)]
-    kept = [name for name in ranked if bounds[CLASSES.index(name)] < 1 or name == ranked[0]]
-    assert list(prediction.prediction_set or ()) == kept
+    np.testing.assert_allclose(prediction.probabilities, [0.2, 0.5, 0.3], rtol=1e-5)
+    assert prediction.prediction_set == kept
     assert prediction.abstains == abstains
 
 

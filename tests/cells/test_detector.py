@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_attmil.cells import detector as detector_module
+    from napari_attmil.images.simulation import SimulatedImage
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def shipped() -> Detector:
 
 
 @pytest.fixture(scope="module")
-def field() -> detector_module.Any:
+def field() -> SimulatedImage:
     settings = SimulationSettings(image_size_px=320, cells_per_image=18, variety=0.2)
     return simulate_image(settings, np.random.default_rng(5))
 
@@ -39,7 +39,7 @@ def test_shipped_weights_fit_into_forty_megabytes() -> None:
     assert shipped_weights().stat().st_size <= 40e6
 
 
-def test_cells_of_a_simulated_field_are_found(shipped: Detector, field: object) -> None:
+def test_cells_of_a_simulated_field_are_found(shipped: Detector, field: SimulatedImage) -> None:
     boxes = shipped.detect([field.image])
     pairs = match_boxes(boxes.xyxy, field.xyxy)
     assert (pairs >= 0).sum() >= 0.8 * len(field.xyxy)
@@ -48,13 +48,15 @@ def test_cells_of_a_simulated_field_are_found(shipped: Detector, field: object) 
 
 @pytest.mark.parametrize("zoom", [1, 2])
 def test_the_diameter_is_measured_at_any_magnification(
-    shipped: Detector, field: object, zoom: int
+    shipped: Detector, field: SimulatedImage, zoom: int
 ) -> None:
     image = np.kron(field.image, np.ones((zoom, zoom), dtype=np.uint8))
     assert shipped.measure_diameter_px([image]) == pytest.approx(48 * zoom, rel=0.25)
 
 
-def test_depth_and_colour_do_not_change_what_is_found(shipped: Detector, field: object) -> None:
+def test_depth_and_colour_do_not_change_what_is_found(
+    shipped: Detector, field: SimulatedImage
+) -> None:
     settings = DetectionSettings(cell_diameter_px=50)
     grey = shipped.detect([field.image], settings)
     sixteen_bit = shipped.detect([field.image.astype(np.uint16) * 200 + 90], settings)
@@ -77,7 +79,9 @@ def test_bfloat16_boxes_are_as_fine_as_float32_ones() -> None:
     assert np.mean(off) < 0.2
 
 
-def test_a_batch_finds_the_same_as_one_image_at_a_time(shipped: Detector, field: object) -> None:
+def test_a_batch_finds_the_same_as_one_image_at_a_time(
+    shipped: Detector, field: SimulatedImage
+) -> None:
     images = [field.image, field.image[:, ::-1], field.image[::-1]]
     together = shipped.detect(images, DetectionSettings(cell_diameter_px=50, batch_size=3))
     singly = shipped.detect(images, DetectionSettings(cell_diameter_px=50, batch_size=1))
@@ -85,7 +89,7 @@ def test_a_batch_finds_the_same_as_one_image_at_a_time(shipped: Detector, field:
     np.testing.assert_allclose(together.xyxy, singly.xyxy, atol=1.0)
 
 
-def test_images_are_read_one_batch_at_a_time(shipped: Detector, field: object) -> None:
+def test_images_are_read_one_batch_at_a_time(shipped: Detector, field: SimulatedImage) -> None:
     class Lazy(list[int]):
         read = 0
 
@@ -108,7 +112,7 @@ def test_an_empty_field_has_no_cells_and_no_error(shipped: Detector) -> None:
 
 
 def test_boxes_lie_inside_the_image_and_scores_above_the_minimum(
-    shipped: Detector, field: object
+    shipped: Detector, field: SimulatedImage
 ) -> None:
     boxes = shipped.detect([field.image], DetectionSettings(min_score=0.7))
     assert boxes.score.min() >= 0.7
@@ -116,7 +120,7 @@ def test_boxes_lie_inside_the_image_and_scores_above_the_minimum(
     assert boxes.xyxy.max() <= 320 + 1e-3
 
 
-def test_features_have_the_paper_s_shape(shipped: Detector, field: object) -> None:
+def test_features_have_the_paper_s_shape(shipped: Detector, field: SimulatedImage) -> None:
     features = shipped.roi_features(field.image, field.xyxy)
     assert features.shape == (len(field.xyxy), 256, 14, 14)
     assert features.dtype == np.float16
@@ -125,14 +129,16 @@ def test_features_have_the_paper_s_shape(shipped: Detector, field: object) -> No
 
 
 def test_a_cell_s_features_do_not_depend_on_its_neighbours(
-    shipped: Detector, field: object
+    shipped: Detector, field: SimulatedImage
 ) -> None:
     together = shipped.roi_features(field.image, field.xyxy, cell_diameter_px=50)
     alone = shipped.roi_features(field.image, field.xyxy[3:4], cell_diameter_px=50)
     np.testing.assert_array_equal(alone[0], together[3])
 
 
-def test_features_hardly_change_with_magnification(shipped: Detector, field: object) -> None:
+def test_features_hardly_change_with_magnification(
+    shipped: Detector, field: SimulatedImage
+) -> None:
     settings = FeatureSettings()
     plain = shipped.roi_features(field.image, field.xyxy, settings).astype(np.float32)
     doubled = np.kron(field.image, np.ones((2, 2), dtype=np.uint8))
@@ -171,7 +177,7 @@ def test_weights_that_do_not_fit_their_settings_are_refused(tmp_path: Path) -> N
 
 
 def test_a_full_memory_halves_the_batch_and_loses_no_image(
-    shipped: Detector, field: object, monkeypatch: pytest.MonkeyPatch
+    shipped: Detector, field: SimulatedImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = shipped.detect([field.image] * 4, DetectionSettings(cell_diameter_px=50))
     on_device = Detector._on_device
@@ -187,24 +193,42 @@ def test_a_full_memory_halves_the_batch_and_loses_no_image(
     assert np.unique(singly.image_index).tolist() == [0, 1, 2, 3]
 
 
+class WatchedLock:
+    """A lock that says when somebody finds it taken."""
+
+    def __init__(self, found_taken: threading.Event) -> None:
+        self._lock, self._found_taken = threading.Lock(), found_taken
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self._found_taken.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 def test_panels_that_detect_at_once_each_get_their_own_thresholds(
     shipped: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, used = shipped._network, []
+    network, entered, used = shipped._network, [], []
+    second_came = threading.Event()  # before the lock, or past it where it does not hold
 
     def detect(images: Any, sizes: Any) -> list[dict[str, torch.Tensor]]:
         before = network.roi_heads.score_thresh
-        time.sleep(0.02)
+        entered.append(before)
+        if len(entered) > 1:
+            second_came.set()
+        assert second_came.wait(60)
         used.append((before, network.roi_heads.score_thresh))
         return [{"boxes": torch.zeros(0, 4), "scores": torch.zeros(0)} for _ in sizes]
 
     monkeypatch.setattr(network, "detect", detect)
+    monkeypatch.setattr(shipped, "_in_use", WatchedLock(second_came))
     settings = [
         DetectionSettings(min_score=score, cell_diameter_px=40) for score in (0.1, 0.5, 0.9)
     ]
     with ThreadPoolExecutor(3) as pool:
-        list(
-            pool.map(lambda one: shipped.detect([np.zeros((64, 64), np.uint8)] * 3, one), settings)
-        )
+        list(pool.map(lambda one: shipped.detect([np.zeros((64, 64), np.uint8)], one), settings))
     assert all(before == after for before, after in used)
     assert {before for before, _ in used} == {0.1, 0.5, 0.9}

@@ -1,4 +1,4 @@
-"""A small project on the disk, and `attmil` as a person would type it."""
+"""A small project and a small study on the disk, and `attmil` as a person would type it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from napari_attmil import cli
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.project import AnnotationFile, Annotations
 from napari_attmil.images.reading import open_cohort
+from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +25,16 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What a command ended with, and what it wrote."""
+    """What a command ended with, and what it wrote.
+
+    The terminal's width breaks lines on stderr where it likes, so that `err` has spaces instead of
+    them; only `last_line` is as it was written.
+    """
 
     code: int
     out: str
     err: str
+    last_line: str
 
 
 @pytest.fixture
@@ -44,10 +50,30 @@ def attmil(
             cli.main()
             sys.exit(0)
         written = capsys.readouterr()
-        # The terminal's width breaks lines where it likes.
-        return Outcome(int(stopped.value.code or 0), written.out, " ".join(written.err.split()))
+        _, _, last_line = written.err.strip().rpartition("\n")
+        err = " ".join(written.err.split())
+        return Outcome(int(stopped.value.code or 0), written.out, err, last_line)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a simulated cohort of two classes, small enough for a test; not to be changed."""
+    folder = tmp_path_factory.mktemp("study")
+    settings = SimulationSettings(
+        classes=("healthy", "sickle"),
+        patients_per_class=3,
+        samples_per_patient=1,
+        images_per_sample=1,
+        image_size_px=224,
+        cells_per_image=9,
+        altered_share=0.5,
+        variety=0.2,
+    )
+    for _ in simulate_cohort(folder, settings):
+        pass
+    return folder
 
 
 class Project:

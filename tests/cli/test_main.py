@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,28 @@ from napari_attmil.terminal import follow, say
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+OPEN_HELP = """
+import contextlib, sys
+from napari_attmil import cli
+sys.argv = ["attmil", "--help"]
+with contextlib.suppress(SystemExit):
+    cli.main()
+print(sorted({"torch", "torchvision"} & set(sys.modules)))
+"""
+
+
+def test_help_lists_the_commands_as_a_study_needs_them(attmil: Any) -> None:
+    text = attmil("--help").out
+    commands = ("demo", "detect", "train", "classify", "evaluate", "queue", "check")
+    places = [text.index(f"│ {name} ") for name in commands]
+    assert places == sorted(places)
+
+
+def test_help_opens_without_torch() -> None:
+    opened = subprocess.run([sys.executable, "-c", OPEN_HELP], capture_output=True, text=True)
+    assert "Usage: attmil" in opened.stdout, opened.stderr
+    assert opened.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_name_that_the_output_cannot_encode_is_written_as_an_escape(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.layers import Image, Shapes
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QSlider
 
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
@@ -475,13 +475,20 @@ def test_closed_panel_can_be_forgotten(window_viewer, qtbot):
     assert known() is None
 
 
-def test_every_control_has_a_tooltip_and_a_name(panel):
+def test_every_control_has_a_tooltip_and_a_name(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    # A screen reader reads the label where a control has no name of its own.
+    labelled = [label.buddy() for label in panel.findChildren(QLabel) if label.text()]
     for kind in (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider):
         for control in panel.findChildren(kind):
             name = control.objectName()
             if name.startswith("qt_") or name.startswith("Scroll"):
                 continue
-            assert control.toolTip(), f"{type(control).__name__} {name!r} has no tooltip"
+            what = f"{type(control).__name__} {name!r} {control.toolTip()!r}"
+            assert control.toolTip(), f"{what} has no tooltip"
+            written = control.text() if isinstance(control, QAbstractButton) else ""
+            assert control.accessibleName() or written or control in labelled, f"{what} has no name"
 
 
 def test_undo_key_takes_back_a_change(panel, viewer, wait_idle):

@@ -254,8 +254,9 @@ def test_brighter_means_that_lower_levels_are_white(bench, viewer):
     press(viewer, "]")
     assert layer.contrast_limits == [-10, 90]
     press(viewer, "[")
+    assert layer.contrast_limits == [0, 100]
     press(viewer, "=")
-    assert layer.contrast_limits == [-5, 85] or layer.contrast_limits[1] < 100
+    assert layer.contrast_limits == [5, 95]
 
 
 def test_slider_deletes_weak_boxes_as_one_step_of_undo(bench):
@@ -344,6 +345,6 @@ def test_drawing_tool_takes_a_still_click_for_a_question_and_a_drag_for_a_box(be
     assert asked == [(0.0, 20.0, 30.0)]
 
 
-def test_an_image_without_boxes_is_told_in_four_words(bench):
+def test_an_image_without_boxes_says_so(bench):
     bench.context.session.clear_boxes()
     assert bench.box_panel._counts.text() == "No boxes in this image."

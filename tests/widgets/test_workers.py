@@ -120,20 +120,22 @@ def test_closed_runner_never_calls_back_and_its_task_ends(qtbot, runner):
 
 
 PROGRAM = """
-import time
+import threading
 from qtpy.QtWidgets import QApplication
 from napari_attmil.widgets.workers import Progress, TaskRunner
 
+begun = threading.Event()
+
 def task(stop):
     yield Progress(0, 2, "")
-    time.sleep(0.5)
+    begun.set()
+    print("stopped" if stop.wait(60) else "not stopped", flush=True)
     yield Progress(1, 2, "")
-    print("stopped" if stop.is_set() else "not stopped", flush=True)
 
 application = QApplication([])
 runner = TaskRunner()
 runner.start(task, on_done=print)
-time.sleep(0.1)
+assert begun.wait(60)
 if {closes}:
     runner.close()
 """
@@ -143,4 +145,4 @@ if {closes}:
 def test_a_program_that_ends_during_a_task_ends_it_first(closes):
     program = [sys.executable, "-c", PROGRAM.format(closes=closes)]
     ended = subprocess.run(program, capture_output=True, text=True, timeout=120)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped\n", "")

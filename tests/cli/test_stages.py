@@ -1,0 +1,172 @@
+"""`attmil detect`, `train`, `classify` and what follows, on a small simulated study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from pypdf import PdfReader
+
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.project import AnnotationFile, Annotations
+from napari_attmil.cli.options import detection_settings
+from napari_attmil.images.reading import open_cohort
+from napari_attmil.settings import DetectionSettings
+from napari_attmil.terminal import say_healthy_class
+
+
+def test_detect_writes_one_row_a_cell(attmil: Any, study: Path, tmp_path: Path) -> None:
+    image = next(study.rglob("*.tif"))
+    out = tmp_path / "cells.csv"
+    outcome = attmil("detect", image, "--out", out, "--device", "cpu")
+    assert outcome.code == 0
+    cells = pd.read_csv(out)
+    assert list(cells) == [
+        "image",
+        "frame",
+        "cell_id",
+        "x_min",
+        "y_min",
+        "x_max",
+        "y_max",
+        "score",
+    ]
+    assert set(cells["image"]) == {str(image)}
+    assert len(cells) >= 5
+    assert cells["score"].min() >= 0.5
+    assert f"{len(cells)} cells in 1 image written" in outcome.out
+
+
+def test_a_stack_has_its_frames_in_the_table(attmil: Any, study: Path, tmp_path: Path) -> None:
+    images = [tifffile.imread(path) for path in sorted(study.rglob("*.tif"))[:2]]
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack(images), photometric="minisblack")
+    attmil("detect", tmp_path / "stack.tif", "--out", tmp_path / "c.csv")
+    assert sorted(pd.read_csv(tmp_path / "c.csv")["frame"].unique()) == [0, 1]
+
+
+def test_train_then_classify_names_classes_and_cells(
+    attmil: Any, study: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model.safetensors"
+    options = ("--epochs", 2, "--members", 2)
+    trained = attmil("train", study, "--out", model, *options)
+    assert trained.code == 0
+    assert "2 models, calibrated on 6 held-out patients." in trained.out
+    sample = study / "sickle"
+    out, report = tmp_path / "cells.csv", tmp_path / "report.json"
+    classified = attmil("classify", model, sample, "--out", out, "--report", report)
+    assert classified.code == 0
+    cells = pd.read_csv(out)
+    assert {"attention", "contribution_healthy", "contribution_sickle"} <= set(cells)
+    samples = json.loads(report.read_text())["samples"]
+    assert len(samples) == 3
+    assert sum(samples[0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    of_first = cells[cells["image"].str.contains(Path(samples[0]["sample"]).name, regex=False)]
+    assert of_first["attention"].sum() == pytest.approx(1, abs=1e-3)
+    assert len(samples[0]["model_probabilities"]) == 2
+    assert samples[0]["abstains"] and samples[0]["coverage"] == 0.9
+    # Six patients cannot rule out a class at 90 %: that is said of every sample, and why.
+    assert classified.out.count("Undecided: no class can be ruled out at 90%") == 3
+    assert "needs 9 patients to calibrate with" in classified.out
+    assert "not a diagnosis" in classified.out
+    page = tmp_path / "report.html"
+    assert attmil("report", model, sample, "--out", page).code == 0
+    html = page.read_text("utf-8")
+    assert hashlib.sha256(model.read_bytes()).hexdigest() in html
+    assert all(f"<h2>{escape(found['sample'])}</h2>" in html for found in samples)
+    document = tmp_path / "report.pdf"
+    assert attmil("report", model, study, "--by-class", "--out", document).code == 0
+    text = "".join(page.extract_text() for page in PdfReader(document).pages)
+    assert "Class sickle" in text
+    assert "patients cannot show a difference; 6 or more" in " ".join(text.split())
+    assert attmil("report", model, study, study, "--by-class", "--out", page).code == 1
+    shapes = attmil("shapes", model, study, "--out", out)
+    assert shapes.code == 0
+    measured = pd.read_csv(out)
+    assert measured["patient"].nunique() == 6
+    assert measured["equivalent_diameter_um"].median() == pytest.approx(7.8, abs=1.5)
+    assert "patients cannot show a difference; 6 or more" in shapes.out
+
+
+def test_a_sample_without_cells_is_left_out_and_does_not_cost_the_others(
+    attmil: Any, study: Path, tmp_path: Path
+) -> None:
+    model, blank = tmp_path / "model.safetensors", tmp_path / "blank.tif"
+    options = ("--epochs", 1, "--members", 1, "--no-calibrate")
+    assert attmil("train", study, "--out", model, *options).code == 0
+    tifffile.imwrite(blank, np.full((224, 224), 128, np.uint8))
+    image, out, page = next(study.rglob("*.tif")), tmp_path / "cells.csv", tmp_path / "r.html"
+    for command in (("classify", "--out", out), ("report", "--out", page)):
+        both = attmil(command[0], model, blank, image, *command[1:])
+        assert both.code == 0
+        assert "Sample 'blank' has no cells and was left out." in both.err
+        alone = attmil(command[0], model, blank, *command[1:])
+        assert alone.code == 1
+        assert "No cell was found in any sample" in alone.err
+    assert set(pd.read_csv(out)["image"]) == {str(image)}
+    assert f"<h2>{image.stem}</h2>" in page.read_text("utf-8")
+
+
+def test_a_classification_uses_the_boxes_that_a_person_left(
+    attmil: Any, study: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(study, copy)
+    sample = open_cohort(copy).samples[0]
+    images = np.arange(len(sample.frames))
+    boxes = Boxes.from_detections(images, [[5, 5, 30, 30]] * len(images), [0.9] * len(images))
+    kept = Annotations(boxes, searched=frozenset({0}), next_id=99)
+    AnnotationFile.beside(copy).write(sample, kept)
+    model = tmp_path / "model.safetensors"
+    options = ("--epochs", 1, "--members", 1, "--no-calibrate")
+    assert attmil("train", copy, "--out", model, *options).code == 0
+    out = tmp_path / "cells.csv"
+    folder = sample.frames[0].path.parent
+    assert attmil("classify", model, folder, "--out", out).code == 0
+    cells = pd.read_csv(out)
+    own = cells[cells["image"].isin([str(frame.path) for frame in sample.frames])]
+    assert own[["x_min", "y_min", "x_max", "y_max"]].drop_duplicates().to_numpy().tolist() == [
+        [5, 5, 30, 30]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        (None, {}),
+        ("50", {"cell_diameter_px": 50}),
+        ("48.5px", {"cell_diameter_px": 48.5}),
+        ("7.5um", {"cell_diameter_um": 7.5}),
+        ("8 µm", {"cell_diameter_um": 8}),
+    ],
+)
+def test_a_cell_diameter_is_in_pixels_or_micrometres(
+    text: str | None, settings: dict[str, float]
+) -> None:
+    assert detection_settings(0.4, text) == DetectionSettings(min_score=0.4, **settings)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [("", "Healthy class: healthy"), ("sickle", "Healthy class: sickle")],
+)
+def test_which_class_counts_as_healthy_is_said(
+    wanted: str, told: str, study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_healthy_class(open_cohort(study), wanted)
+    assert capsys.readouterr().err.strip() == told
+
+
+@pytest.mark.real_data
+def test_the_cells_of_a_real_smear_are_found(attmil: Any, real_data: Path, tmp_path: Path) -> None:
+    image = real_data / "chula" / "smears" / "hs" / "1.jpg"
+    attmil("detect", image, "--out", tmp_path / "c.csv")
+    assert 55 <= len(pd.read_csv(tmp_path / "c.csv")) <= 110
