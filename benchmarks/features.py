@@ -21,13 +21,13 @@ from napari_attmil.images.simulation import SimulationSettings, simulate_image
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
 DIAMETER_PX = 40.0
 MARGIN_PX = 16
 
 
-def one_crop_a_cell(detector: Detector, image: Any, xyxy: FloatArray) -> None:
+def one_crop_a_cell(detector: Detector, image: Any, xyxy: Float32Array) -> None:
     """Read each cell's features from a crop of its own."""
     for box in xyxy:
         left, top = np.maximum(box[:2] - MARGIN_PX, 0).astype(int)

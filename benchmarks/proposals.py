@@ -27,7 +27,7 @@ from napari_attmil.settings import DetectionSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
 JITTER = 0.15
 CELLS_AN_IMAGE = 8
@@ -64,7 +64,7 @@ def tried(images: Iterator[Any]) -> Iterator[dict[str, float]]:
             }
 
 
-def overlap(found: FloatArray | None, box: FloatArray) -> float:
+def overlap(found: Float32Array | None, box: Float32Array) -> float:
     """Return the IoU of a box with the true one; 0 if none was found."""
     return 0.0 if found is None else float(iou_matrix(found, box)[0, 0])
 

@@ -24,8 +24,8 @@ import torch
 from skimage import io
 from torch.utils.data import DataLoader, IterableDataset
 
+from napari_attmil.arrays import Float32Array
 from napari_attmil.cells.augmentation import LabelledImage, random_crop
-from napari_attmil.cells.boxes import FloatArray
 from napari_attmil.cells.network import CellRCNN, DetectorArchitecture
 from napari_attmil.cells.saved_network import load_network, save_network
 from napari_attmil.cells.training import Learner, learning_rate
@@ -99,13 +99,13 @@ def field_settings(rng: np.random.Generator) -> SimulationSettings:
     )
 
 
-class Crops(IterableDataset[tuple[FloatArray, FloatArray]]):
+class Crops(IterableDataset[tuple[Float32Array, Float32Array]]):
     """Endless random crops, turn by turn from each source."""
 
     def __init__(self, sources: list[list[LabelledImage]], diameter_px: float, seed: int) -> None:
         self._sources, self._diameter_px, self._seed = sources, diameter_px, seed
 
-    def __iter__(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+    def __iter__(self) -> Iterator[tuple[Float32Array, Float32Array]]:
         """Yield (256, 256) crops and their (n, 4) boxes."""
         torch.set_num_threads(1)
         rng = np.random.default_rng(self._seed)

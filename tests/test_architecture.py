@@ -37,6 +37,7 @@ SERVANTS = [
     "presets",
     "device",
     "checkpoints",
+    "arrays",
     "words",
 ]  # import no room and serve all
 SCREEN = {"qtpy", "napari", "superqt", "magicgui", "pyqtgraph", "vispy"}

@@ -30,13 +30,12 @@ from napari_attmil.session import SAMPLE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from napari_attmil.arrays import Float64Array
     from napari_attmil.cells.boxes import Boxes
     from napari_attmil.explore.value_scale import Scale
     from napari_attmil.images.cohort import Sample
     from napari_attmil.sample_state import SampleState
     from napari_attmil.session import Session
-
-    FloatArray = npt.NDArray[np.float64]
 
 CellKey = tuple[str, int]
 """Name of a sample and cell_id within it."""
@@ -249,7 +248,7 @@ class Exploration:
         column = self._colouring.column
         return column if column in self.sample_table else MAKER
 
-    def relative(self) -> FloatArray:
+    def relative(self) -> Float64Array:
         """Return (n,) from 0 to 1 where each box of the shown sample stands; NaN if unknown."""
         return self._spread.shares
 
@@ -262,7 +261,7 @@ class Exploration:
         is_known = self.coloured_column != MAKER
         return self._spread.distribution if is_known else Distribution()
 
-    def colours(self, rows: Rows | slice = slice(None)) -> FloatArray:
+    def colours(self, rows: Rows | slice = slice(None)) -> Float64Array:
         """Return (m, 4) RGBA of boxes of the shown sample, by their positions; all by default."""
         if self.coloured_column == MAKER:
             by_source = np.array([MODEL_COLOUR, PERSON_COLOUR, ACCEPTED_COLOUR])

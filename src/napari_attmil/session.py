@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from psygnal import Signal
 
-from napari_attmil.cells.boxes import Boxes, IntArray
+from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.corrections import (
     accept_boxes,
     add_box,
@@ -29,6 +29,7 @@ from napari_attmil.words import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from napari_attmil.arrays import Int64Array
     from napari_attmil.bags.prediction import Prediction
     from napari_attmil.images.cohort import Cohort, Sample
     from napari_attmil.loaded_classifier import LoadedClassifier
@@ -294,7 +295,7 @@ class Session:
         image_index: npt.ArrayLike,
         xyxy: npt.ArrayLike,
         images: npt.ArrayLike | None = None,
-    ) -> IntArray:
+    ) -> Int64Array:
         """Make the boxes what a person sees, as one step of undo; see `follow_shown`.
 
         Returns

@@ -8,7 +8,7 @@ import pytest
 from napari_attmil.cells.working_scale import estimate_diameter_px
 
 if TYPE_CHECKING:
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
 WORKING_PX = 40.0
 
@@ -16,7 +16,7 @@ WORKING_PX = 40.0
 def eye_for(cell_px: float) -> object:
     """Return a make-believe detector that is sure of cells near its working diameter only."""
 
-    def detect_at(grey: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+    def detect_at(grey: Float32Array, scale: float) -> tuple[Float32Array, Float32Array]:
         off = np.log2(cell_px * scale / WORKING_PX)
         sureness = float(np.exp(-(off**2)))
         if sureness < 0.3:
@@ -37,7 +37,7 @@ def test_the_diameter_is_found_over_the_whole_range(cell_px: float) -> None:
     assert found == pytest.approx(cell_px, rel=0.01)
 
 
-def discs(cell_px: float) -> FloatArray:
+def discs(cell_px: float) -> Float32Array:
     """Return a field of bright discs."""
     pitch = round(1.5 * cell_px)
     y, x = np.mgrid[: 6 * pitch, : 6 * pitch]
@@ -48,7 +48,7 @@ def discs(cell_px: float) -> FloatArray:
 def test_a_first_guess_that_proves_right_is_not_searched_further() -> None:
     see, scales = eye_for(50), []
 
-    def counted(grey: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+    def counted(grey: Float32Array, scale: float) -> tuple[Float32Array, Float32Array]:
         scales.append(scale)
         return see(grey, scale)  # type: ignore[operator, no-any-return]
 
@@ -64,7 +64,7 @@ def test_round_things_that_are_no_cells_do_not_mislead(round_px: float) -> None:
 
 
 def test_an_empty_field_gives_the_working_diameter() -> None:
-    def blind(grey: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+    def blind(grey: Float32Array, scale: float) -> tuple[Float32Array, Float32Array]:
         return np.empty((0, 4), np.float32), np.empty(0, np.float32)
 
     assert estimate_diameter_px([np.zeros((90, 90), np.float32)], blind, WORKING_PX) == WORKING_PX

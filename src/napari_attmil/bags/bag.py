@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from napari_attmil.arrays import Int64Array
     from napari_attmil.bags.feature_store import FeatureFile, FeatureStore
-    from napari_attmil.cells.boxes import Boxes, IntArray
+    from napari_attmil.cells.boxes import Boxes
     from napari_attmil.cells.detector import Detector
     from napari_attmil.cells.project import Annotations
     from napari_attmil.images.cohort import Cohort, Sample
@@ -52,7 +53,7 @@ class Bag:
     """
 
     features: npt.NDArray[np.float16]
-    cell_id: IntArray
+    cell_id: Int64Array
     sample: str
     patient: str
     label: str | None = None

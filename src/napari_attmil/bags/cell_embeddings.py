@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from napari_attmil.arrays import Float32Array
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.cells.boxes import FloatArray
 
 MOST_MODELS = 5
 """More hardly move the cells on a map, but take memory: 100,000 cells' embeddings have 26 MB."""
 
 
-def cell_embeddings(classifier: Classifier, bag: Bag) -> FloatArray:
+def cell_embeddings(classifier: Classifier, bag: Bag) -> Float32Array:
     """Return the embeddings h (eq. 3) of a bag's cells by several models side by side.
 
     Returns

@@ -25,8 +25,8 @@ from napari_attmil.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from napari_attmil.arrays import Float32Array
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.cells.boxes import FloatArray
 
 KIND = "classifier"
 UNSAID_BY_OLDER_FILES: Final = {
@@ -246,7 +246,7 @@ class Classifier:
             len(first) == len(other) and all(map(torch.equal, first, other)) for other in others
         )
 
-    def _ask(self, bag: Bag) -> list[tuple[npt.NDArray[np.float32], FloatArray, FloatArray]]:
+    def _ask(self, bag: Bag) -> list[tuple[npt.NDArray[np.float32], Float32Array, Float32Array]]:
         """Return (K,) log probabilities, (n,) weights and (n, K) contribution by each model."""
         answers, offsets = [], [0, len(bag)]
         for model, embeddings in zip(self.models, self.embeddings(bag), strict=True):

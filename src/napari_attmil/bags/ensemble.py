@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.bags.fitting import EpochProgress
 
-
 SEED_STEP = 10_000
 """Seeds of an ensemble's models lie so far apart; those of seeds 0 and 1 then share no model."""
 

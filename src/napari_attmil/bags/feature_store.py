@@ -36,8 +36,8 @@ from napari_attmil.images.reading import frame_digest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari_attmil.arrays import Int64Array
     from napari_attmil.bags.features import Features
-    from napari_attmil.cells.boxes import IntArray
     from napari_attmil.images.cohort import Cohort, Sample
     from napari_attmil.settings import DetectionSettings, FeatureSettings
 
@@ -155,7 +155,7 @@ class FeatureFile:
         self._written = np.zeros(cells, dtype=bool)
         self._start = 0
 
-    def write(self, rows: IntArray, features: Features) -> None:
+    def write(self, rows: Int64Array, features: Features) -> None:
         """Write the (m, channels, s, s) features of some rows."""
         array = np.ascontiguousarray(features, dtype=np.float16)
         if not self._start:

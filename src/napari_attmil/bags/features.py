@@ -11,7 +11,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_attmil.cells.boxes import Boxes, IntArray
+    from napari_attmil.arrays import Int64Array
+    from napari_attmil.cells.boxes import Boxes
     from napari_attmil.cells.detector import Detector
     from napari_attmil.settings import FeatureSettings
 
@@ -48,7 +49,7 @@ class FeatureProgress:
 
     done: int
     total: int
-    rows: IntArray
+    rows: Int64Array
     features: Features
 
 
@@ -117,7 +118,7 @@ class FeatureRows:
         self._cells = cells
         self.features: Features = np.empty((0, 0, 0, 0), dtype=np.float16)
 
-    def write(self, rows: IntArray, features: Features) -> None:
+    def write(self, rows: Int64Array, features: Features) -> None:
         """Put the (m, channels, s, s) features of some rows in their place."""
         if not len(self.features):
             self.features = np.empty((self._cells, *features.shape[1:]), dtype=np.float16)
@@ -136,7 +137,7 @@ def sample_diameter_px(boxes: Boxes) -> float | None:
     return float(DIAMETER_STEP ** round(np.log(median) / np.log(DIAMETER_STEP)))
 
 
-def _known_rows(boxes: Boxes, known: KnownFeatures | None) -> IntArray:
+def _known_rows(boxes: Boxes, known: KnownFeatures | None) -> Int64Array:
     """Return (n,) the row of each box in the earlier ones, or -1 where it has to be computed."""
     rows = np.full(len(boxes), -1, dtype=np.int64)
     if known is None or sample_diameter_px(boxes) != sample_diameter_px(known.boxes):

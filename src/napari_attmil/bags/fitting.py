@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags.bag import Bag
 
-
 SAVE_EVERY_S = 60.0
 """So much of an interrupted training is lost at most, or one epoch."""
 

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.cells.boxes import FloatArray, IntArray
+    from napari_attmil.arrays import Float32Array, Int64Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +49,11 @@ class Prediction:
 
     sample: str
     classes: tuple[str, ...]
-    probabilities: FloatArray
-    cell_id: IntArray
-    attention: FloatArray
-    contribution: FloatArray
-    member_probabilities: FloatArray = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    probabilities: Float32Array
+    cell_id: Int64Array
+    attention: Float32Array
+    contribution: Float32Array
+    member_probabilities: Float32Array = field(default_factory=lambda: np.empty((0, 0), np.float32))
     prediction_set: tuple[str, ...] | None = None
     coverage: float | None = None
     note: str = ""
@@ -83,7 +83,7 @@ class Prediction:
         return float(1 / np.square(self.attention, dtype=np.float64).sum())
 
 
-def agreed_attention(weights: Sequence[FloatArray], least: float = 0.0) -> FloatArray:
+def agreed_attention(weights: Sequence[Float32Array], least: float = 0.0) -> Float32Array:
     """Return (n,) float32 the attention to a bag's cells that models agree on; sums to 1.
 
     Their weights' power mean of exponent 1/2: unlike the arithmetic one it is not that of
@@ -98,5 +98,5 @@ def agreed_attention(weights: Sequence[FloatArray], least: float = 0.0) -> Float
         Added to every cell's mean, so that weights far below it are alike.
     """
     mean = np.sqrt(np.asarray(weights, dtype=np.float64)).mean(0) ** 2 + least
-    agreed: FloatArray = (mean / mean.sum()).astype(np.float32)
+    agreed: Float32Array = (mean / mean.sum()).astype(np.float32)
     return agreed

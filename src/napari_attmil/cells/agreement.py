@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_attmil.cells.boxes import Boxes, FloatArray, iou_matrix, match_boxes
+from napari_attmil.cells.boxes import Boxes, iou_matrix, match_boxes
 from napari_attmil.cells.edits import Annotations
 from napari_attmil.cells.scoring import ScoredImage, average_precision
 from napari_attmil.settings import UserError
@@ -16,6 +16,7 @@ from napari_attmil.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from napari_attmil.arrays import Float32Array
     from napari_attmil.images.cohort import Cohort
 
 
@@ -48,7 +49,7 @@ class Agreement:
         return self.iou_sum / self.matched if self.matched else float("nan")
 
 
-def agreement_of(first: FloatArray, second: FloatArray) -> Agreement:
+def agreement_of(first: Float32Array, second: Float32Array) -> Agreement:
     """Compare two annotators' (n, 4) and (m, 4) boxes of one image."""
     pairs = match_boxes(first, second)
     rows = np.flatnonzero(pairs >= 0)

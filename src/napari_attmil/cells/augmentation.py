@@ -20,7 +20,7 @@ from napari_attmil.cells.boxes import median_diameter_px
 from napari_attmil.cells.rescaling import to_grey
 
 if TYPE_CHECKING:
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
 CROP_PX = 256
 DIAMETER_SPREAD_OCTAVES = 0.75
@@ -50,7 +50,7 @@ class LabelledImage:
     """
 
     grey: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-    xyxy: FloatArray
+    xyxy: Float32Array
     stained: bool
     name: str = ""
     diameter_px: float | None = None
@@ -61,7 +61,7 @@ def random_crop(
     working_diameter_px: float,
     rng: np.random.Generator,
     changed_looks: float = 1.0,
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Float32Array, Float32Array]:
     """Return a normalised (256, 256) crop, and its (m, 4) boxes.
 
     Parameters
@@ -88,8 +88,8 @@ def random_crop(
 
 
 def random_look(
-    grey: FloatArray, diameter_px: float, stained: bool, rng: np.random.Generator
-) -> FloatArray:
+    grey: Float32Array, diameter_px: float, stained: bool, rng: np.random.Generator
+) -> Float32Array:
     """Return a (Y, X) image as another microscope might have taken it.
 
     Lengths scale with `diameter_px`, the size of a cell.
@@ -118,14 +118,14 @@ def random_look(
     return np.asarray(grey + grain, dtype=np.float32)
 
 
-def _gamma(grey: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _gamma(grey: Float32Array, rng: np.random.Generator) -> Float32Array:
     low, high = float(grey.min()), float(grey.max())
     unit = (grey - low) / max(high - low, 1e-6)
-    curved: FloatArray = unit ** np.float32(2.0 ** rng.uniform(-1, 1))
+    curved: Float32Array = unit ** np.float32(2.0 ** rng.uniform(-1, 1))
     return curved
 
 
-def _uneven_light(shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
+def _uneven_light(shape: tuple[int, ...], rng: np.random.Generator) -> Float32Array:
     """Return a smooth (Y, X) field of mean about 0 and size about 1."""
     y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, np.newaxis]
     x = np.linspace(-1, 1, shape[1], dtype=np.float32)[np.newaxis]
@@ -133,7 +133,9 @@ def _uneven_light(shape: tuple[int, ...], rng: np.random.Generator) -> FloatArra
     return np.asarray(a * x + b * y + c * x * y + d * x**2 + e * y**2, dtype=np.float32)
 
 
-def _resized(grey: FloatArray, xyxy: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+def _resized(
+    grey: Float32Array, xyxy: Float32Array, scale: float
+) -> tuple[Float32Array, Float32Array]:
     height, width = (max(8, round(side * scale)) for side in grey.shape)
     tensor = functional.interpolate(
         torch.from_numpy(grey)[None, None],
@@ -147,8 +149,8 @@ def _resized(grey: FloatArray, xyxy: FloatArray, scale: float) -> tuple[FloatArr
 
 
 def _turned(
-    grey: FloatArray, xyxy: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
+    grey: Float32Array, xyxy: Float32Array, rng: np.random.Generator
+) -> tuple[Float32Array, Float32Array]:
     """Return the image and its boxes flipped and transposed at random."""
     if rng.random() < 0.5:
         grey, xyxy = grey.T, xyxy[:, [1, 0, 3, 2]]
@@ -164,8 +166,8 @@ def _turned(
 
 
 def _cropped(
-    grey: FloatArray, xyxy: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
+    grey: Float32Array, xyxy: Float32Array, rng: np.random.Generator
+) -> tuple[Float32Array, Float32Array]:
     """Return a window of `CROP_PX`, zeros where the image ends, and the boxes clipped to it."""
     top = rng.integers(0, max(1, grey.shape[0] - CROP_PX + 1))
     left = rng.integers(0, max(1, grey.shape[1] - CROP_PX + 1))

@@ -15,8 +15,7 @@ from scipy.optimize import linear_sum_assignment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
+    from napari_attmil.arrays import Float32Array, Int64Array
 
 MIN_SIDE_PX = 3.0
 """A shorter box is a stray click, not a cell (napari leaves one of 2.5 px)."""
@@ -60,10 +59,10 @@ class Boxes:
         (n,) uint8, values of `Source`.
     """
 
-    cell_id: IntArray
+    cell_id: Int64Array
     image_index: npt.NDArray[np.int32]
-    xyxy: FloatArray
-    score: FloatArray
+    xyxy: Float32Array
+    score: Float32Array
     source: npt.NDArray[np.uint8]
 
     def __post_init__(self) -> None:
@@ -144,7 +143,7 @@ class Boxes:
         """Return the cells ordered by image, then by cell_id."""
         return self[np.lexsort((self.cell_id, self.image_index))]
 
-    def index_of(self, cell_ids: npt.ArrayLike) -> IntArray:
+    def index_of(self, cell_ids: npt.ArrayLike) -> Int64Array:
         """Return the positions of cells, in the order asked for.
 
         Raises
@@ -164,10 +163,10 @@ class Boxes:
         return int(self.cell_id.max(initial=0)) + 1
 
     @property
-    def diameter_px(self) -> FloatArray:
+    def diameter_px(self) -> Float32Array:
         """(n,) geometric mean of width and height in pixels."""
         sides = np.maximum(self.xyxy[:, 2:] - self.xyxy[:, :2], 0)
-        diameter: FloatArray = np.sqrt(sides[:, 0] * sides[:, 1])
+        diameter: Float32Array = np.sqrt(sides[:, 0] * sides[:, 1])
         return diameter
 
     @cached_property
@@ -187,7 +186,7 @@ class Boxes:
         return blake.hexdigest()
 
 
-def positions_of(wanted: IntArray, ids: IntArray) -> IntArray:
+def positions_of(wanted: Int64Array, ids: Int64Array) -> Int64Array:
     """Return (n,) where each of the wanted ids stands among (m,) others; -1 for one that does not.
 
     Of an id that is there several times the first is meant.
@@ -212,13 +211,13 @@ def _is_sealed(array: npt.NDArray[Any]) -> bool:
     return array.flags.owndata and not array.flags.writeable
 
 
-def median_diameter_px(xyxy: FloatArray) -> float:
+def median_diameter_px(xyxy: Float32Array) -> float:
     """Return the median diameter in pixels of (n, 4) boxes, n > 0."""
     sides = xyxy[:, 2:] - xyxy[:, :2]
     return max(float(np.median(np.sqrt(np.prod(sides, axis=1)))), 1.0)
 
 
-def iou_matrix(boxes: npt.ArrayLike, others: npt.ArrayLike) -> FloatArray:
+def iou_matrix(boxes: npt.ArrayLike, others: npt.ArrayLike) -> Float32Array:
     """Return the (n, m) intersection over union of (n, 4) and (m, 4) boxes, 0 to 1."""
     a = np.asarray(boxes, dtype=np.float32).reshape(-1, 1, 4)
     b = np.asarray(others, dtype=np.float32).reshape(1, -1, 4)
@@ -227,7 +226,7 @@ def iou_matrix(boxes: npt.ArrayLike, others: npt.ArrayLike) -> FloatArray:
     area_a = np.prod(np.maximum(a[..., 2:] - a[..., :2], 0), axis=-1)
     area_b = np.prod(np.maximum(b[..., 2:] - b[..., :2], 0), axis=-1)
     union = area_a + area_b - intersection
-    iou: FloatArray = np.divide(
+    iou: Float32Array = np.divide(
         intersection, union, out=np.zeros_like(intersection), where=union > 0
     )
     return iou
@@ -235,7 +234,7 @@ def iou_matrix(boxes: npt.ArrayLike, others: npt.ArrayLike) -> FloatArray:
 
 def match_boxes(
     found: npt.ArrayLike, truth: npt.ArrayLike, min_iou: float = SAME_CELL_IOU
-) -> IntArray:
+) -> Int64Array:
     """Pair boxes one to one so that the summed intersection over union is largest.
 
     Returns

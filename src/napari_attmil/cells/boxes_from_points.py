@@ -18,7 +18,7 @@ from skimage.segmentation import watershed
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
     Mask = npt.NDArray[np.bool_]
     Labels = npt.NDArray[np.int32]
@@ -46,7 +46,7 @@ class PointBoxes:
         (n,) bool, whether size and shape are those of a single cell.
     """
 
-    xyxy: FloatArray
+    xyxy: Float32Array
     plausible: Mask
 
 
@@ -71,7 +71,7 @@ def boxes_from_points(image: npt.NDArray[Any], points: npt.ArrayLike) -> PointBo
     return _boxes(labels, labels[places])
 
 
-def _cell_mask(grey: FloatArray, places: tuple[npt.NDArray[np.intp], ...]) -> Mask:
+def _cell_mask(grey: Float32Array, places: tuple[npt.NDArray[np.intp], ...]) -> Mask:
     """Return where cells are: the side of Otsu's threshold on which most points lie, filled."""
     smooth = ndimage.gaussian_filter(grey, SMOOTHING_PX)
     dark = smooth < threshold_otsu(smooth)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_attmil.cells.boxes import SAME_CELL_IOU, Boxes, FloatArray, iou_matrix
+from napari_attmil.cells.boxes import SAME_CELL_IOU, Boxes, iou_matrix
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from napari_attmil.arrays import Float32Array
     from napari_attmil.settings import DetectionSettings
 
 LEAST_SCORE: Final = 0.1
@@ -32,8 +33,8 @@ def candidate_settings(settings: DetectionSettings) -> DetectionSettings:
 
 
 def candidate_at(
-    candidates: Boxes, point: npt.ArrayLike, known: FloatArray | None = None
-) -> FloatArray | None:
+    candidates: Boxes, point: npt.ArrayLike, known: Float32Array | None = None
+) -> Float32Array | None:
     """Return the box that a click means: a sure one, in the middle of which it lies.
 
     Parameters
@@ -59,7 +60,7 @@ def candidate_at(
     return _best(xyxy, fitness)
 
 
-def candidate_around(candidates: Boxes, drawn: npt.ArrayLike) -> FloatArray | None:
+def candidate_around(candidates: Boxes, drawn: npt.ArrayLike) -> Float32Array | None:
     """Return the box that a sloppily drawn one means, None if there is no candidate.
 
     Parameters
@@ -73,5 +74,5 @@ def candidate_around(candidates: Boxes, drawn: npt.ArrayLike) -> FloatArray | No
     return _best(candidates.xyxy, overlap * (overlap > _LEAST_IOU) * np.sqrt(candidates.score))
 
 
-def _best(xyxy: FloatArray, fitness: npt.NDArray[Any]) -> FloatArray | None:
+def _best(xyxy: Float32Array, fitness: npt.NDArray[Any]) -> Float32Array | None:
     return xyxy[int(fitness.argmax())] if fitness.max(initial=0) > 0 else None

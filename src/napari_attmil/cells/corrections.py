@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import SAME_CELL_IOU, Boxes, FloatArray, Source, iou_matrix
+from napari_attmil.cells.boxes import SAME_CELL_IOU, Boxes, Source, iou_matrix
 
 if TYPE_CHECKING:
+    from napari_attmil.arrays import Float32Array
     from napari_attmil.cells.edits import Annotations
 
 
@@ -107,7 +108,7 @@ def with_corrections(
     return Boxes.concatenate([kept.boxes[settled], merged]).in_order()
 
 
-def _ordered(xyxy: npt.ArrayLike) -> FloatArray:
+def _ordered(xyxy: npt.ArrayLike) -> Float32Array:
     """Return a (4,) box whose minima stand before its maxima."""
     x0, y0, x1, y1 = np.asarray(xyxy, dtype=np.float32)
     return np.array([min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)], dtype=np.float32)

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_attmil.cells.boxes import Boxes, FloatArray, median_diameter_px
+from napari_attmil.arrays import Float32Array
+from napari_attmil.cells.boxes import Boxes, median_diameter_px
 from napari_attmil.cells.network import (
     FEATURE_CHANNELS,
     ROI_LEVEL,
@@ -41,7 +42,7 @@ PROPOSAL_OVERLAP, MEASURING_OVERLAP = 0.7, 0.5
 """Of two proposals that overlap more, one is looked at again; sizes are measured well with a third
 of the proposals, while boxes would be worse."""
 
-Found = tuple[FloatArray, FloatArray]
+Found = tuple[Float32Array, Float32Array]
 """(n, 4) boxes and (n,) scores."""
 
 
@@ -64,8 +65,8 @@ class DetectionProgress:
     done: int
     total: int
     image_index: int
-    xyxy: FloatArray
-    score: FloatArray
+    xyxy: Float32Array
+    score: Float32Array
     cell_diameter_px: float
 
 
@@ -198,7 +199,7 @@ class Detector:
         ]
         settings = DetectionSettings()
 
-        def detect_at(grey: FloatArray, scale: float) -> Found:
+        def detect_at(grey: Float32Array, scale: float) -> Found:
             return self._detect_batch([rescale(grey, scale)], settings, MEASURING_OVERLAP)[0]
 
         return estimate_diameter_px(greys, detect_at, self.architecture.working_diameter_px)
@@ -244,7 +245,7 @@ class Detector:
         return features
 
     def _roi_features(
-        self, prepared: Prepared, rois: FloatArray, size: int
+        self, prepared: Prepared, rois: Float32Array, size: int
     ) -> npt.NDArray[np.float16]:
         with torch.inference_mode(), self.device.autocast():
             pyramid = self._network.features(self._on_device([prepared]))
@@ -331,7 +332,7 @@ def boxes_of_frames(frames: Sequence[DetectionProgress]) -> Boxes:
     )
 
 
-def _enlarged(xyxy: FloatArray, factor: float) -> FloatArray:
+def _enlarged(xyxy: Float32Array, factor: float) -> Float32Array:
     centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2
     half = (xyxy[:, 2:] - xyxy[:, :2]) / 2 * np.float32(factor)
     return np.concatenate([centre - half, centre + half], axis=1)

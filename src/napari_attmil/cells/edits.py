@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import Boxes, IntArray
+from napari_attmil.cells.boxes import Boxes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_attmil.arrays import Int64Array
 
 Mask = npt.NDArray[np.bool_]
 
@@ -74,7 +76,7 @@ class Cells:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def __getitem__(self, rows: Mask | IntArray) -> Cells:
+    def __getitem__(self, rows: Mask | Int64Array) -> Cells:
         """Return the rows of a mask or of positions."""
         return Cells(self.boxes[rows], self.deleted[rows])
 

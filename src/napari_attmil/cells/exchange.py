@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from napari_attmil.cells.boxes import (
-    SAME_BOX_IOU,
-    SAME_CELL_IOU,
-    Boxes,
-    FloatArray,
-    Source,
-    iou_matrix,
-)
+from napari_attmil.cells.boxes import SAME_BOX_IOU, SAME_CELL_IOU, Boxes, Source, iou_matrix
 from napari_attmil.cells.edits import Annotations
 from napari_attmil.cells.listing import ListedBox, ListedImage
 from napari_attmil.images.decoding import file_header
@@ -29,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from napari_attmil.arrays import Float32Array
     from napari_attmil.images.cohort import Frame, Sample
 
 _RED_CELL = re.compile(r"red.?(blood.?)?cell|\brbcs?\b|erythrocyte|^cells?$|^$", re.IGNORECASE)
@@ -254,8 +248,8 @@ def _closest(places: list[tuple[Sample, int]], name: str) -> list[tuple[Sample, 
     return [place for place in places if likeness(place) == best]
 
 
-def _overlap(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    overlap: FloatArray = iou_matrix(boxes, others).max(axis=1, initial=0)
+def _overlap(boxes: Float32Array, others: Float32Array) -> Float32Array:
+    overlap: Float32Array = iou_matrix(boxes, others).max(axis=1, initial=0)
     return overlap
 
 

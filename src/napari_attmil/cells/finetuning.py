@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
 TEST_EVERY_STEPS: Final = 20
 """How often the held-out images are looked at, and the state is kept."""
@@ -181,14 +181,14 @@ class _Finetuning:
         hopeless = bool(self._held_out) and waited >= self._settings.patience * TEST_EVERY_STEPS
         return late or hopeless or self._learner.step >= self._settings.steps
 
-    def _step(self, crops: Sequence[tuple[FloatArray, FloatArray]]) -> float:
+    def _step(self, crops: Sequence[tuple[Float32Array, Float32Array]]) -> float:
         settings, learner = self._settings, self._learner
         share = max(learner.step / settings.steps, self._elapsed_s / (60 * settings.minutes))
         rate = learning_rate(settings.learning_rate, WARM_UP_STEPS, learner.step, share)
         with _seeded(settings.seed + learner.step, learner.device):
             return sum(learner.learn(crops, rate, AVERAGE_DECAY).values())
 
-    def _crops(self, step: int) -> list[tuple[FloatArray, FloatArray]]:
+    def _crops(self, step: int) -> list[tuple[Float32Array, Float32Array]]:
         """Draw what a step learns from: only its number and the seed decide."""
         rng = np.random.default_rng([self._settings.seed, step])
         chosen = rng.integers(len(self._images), size=self._settings.crops_per_step)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import (
-    MIN_SIDE_PX,
-    Boxes,
-    FloatArray,
-    IntArray,
-    Source,
-    positions_of,
-)
+from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, positions_of
 from napari_attmil.cells.corrections import add_box, are_same_cells, delete_boxes, move_box
 from napari_attmil.words import counted
+
+if TYPE_CHECKING:
+    from napari_attmil.arrays import Float32Array, Int64Array
 
 SAME_PLACE_PX: Final = 0.01
 """Corners closer than this did not move: layers keep float64, boxes float32."""
@@ -41,7 +37,7 @@ class Followed:
 
     boxes: Boxes
     gone: Boxes
-    cell_id: IntArray
+    cell_id: Int64Array
     title: str
 
 
@@ -90,7 +86,7 @@ def follow_rows(
     image_index: npt.ArrayLike,
     xyxy: npt.ArrayLike,
     first_id: int = 1,
-) -> tuple[Boxes, IntArray]:
+) -> tuple[Boxes, Int64Array]:
     """Return boxes that are what a person sees.
 
     Rows of an unknown id, or of one that an earlier row has, are new boxes of a person; rows of
@@ -137,7 +133,7 @@ def rows_caught_up(
     cell_ids: npt.ArrayLike,
     image_index: npt.ArrayLike,
     xyxy: npt.ArrayLike,
-) -> tuple[IntArray, IntArray, FloatArray]:
+) -> tuple[Int64Array, Int64Array, Float32Array]:
     """Return rows as a person would leave them who had seen the boxes `now`, not those `before`.
 
     What the person drew or moved is kept. Rows that were left alone lie where their cells lie
@@ -178,7 +174,7 @@ def rows_caught_up(
 
 
 def _rows_of_cells(
-    boxes: Boxes, ids: IntArray, images: npt.NDArray[np.integer[Any]]
+    boxes: Boxes, ids: Int64Array, images: npt.NDArray[np.integer[Any]]
 ) -> npt.NDArray[np.bool_]:
     """Return which rows are the first of a cell of `boxes`, in that cell's image."""
     known = np.zeros(len(ids), dtype=bool)
@@ -188,7 +184,7 @@ def _rows_of_cells(
     return known
 
 
-def have_moved(before: FloatArray, after: FloatArray) -> npt.NDArray[np.bool_]:
+def have_moved(before: Float32Array, after: Float32Array) -> npt.NDArray[np.bool_]:
     """Return (n,) which of (n, 4) boxes lie elsewhere than before."""
     return np.asarray(np.any(np.abs(before - after) > SAME_PLACE_PX, axis=1))
 

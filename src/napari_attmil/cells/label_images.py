@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from skimage.measure import label, regionprops_table
 
-from napari_attmil.cells.boxes import MIN_SIDE_PX, FloatArray
+from napari_attmil.cells.boxes import MIN_SIDE_PX
 from napari_attmil.cells.listing import ListedBox, ListedImage, Listing
 from napari_attmil.images.reading import open_frames, read_frame
 from napari_attmil.settings import UserError
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_attmil.arrays import Float32Array
     from napari_attmil.images.cohort import Frame
 
 _ENDINGS = re.compile(r"[-_. ]?(cp_masks?|masks?|labels?|seg|segmentation)$", re.IGNORECASE)
 """What Cellpose, StarDist and others add to the image's name."""
 
 
-def boxes_of_labels(labels: NDArray[Any]) -> FloatArray:
+def boxes_of_labels(labels: NDArray[Any]) -> Float32Array:
     """Return the tight boxes of a label image's objects.
 
     Parameters
@@ -52,7 +53,7 @@ def boxes_of_labels(labels: NDArray[Any]) -> FloatArray:
     objects = label(labels > 0, connectivity=2) if is_mask else labels.astype(np.int64)
     table = regionprops_table(objects, properties=("bbox",))
     corners = [table[f"bbox-{place}"] for place in (1, 0, 3, 2)]
-    xyxy: FloatArray = np.stack(corners, axis=1).astype(np.float32).reshape(-1, 4)
+    xyxy: Float32Array = np.stack(corners, axis=1).astype(np.float32).reshape(-1, 4)
     return xyxy[np.all(xyxy[:, 2:] - xyxy[:, :2] >= MIN_SIDE_PX, axis=1)]
 
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from napari_attmil.cells.boxes import MIN_SIDE_PX, FloatArray
+from napari_attmil.cells.boxes import MIN_SIDE_PX
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from napari_attmil.arrays import Float32Array
 
     Floats = npt.NDArray[np.floating[Any]]
 
@@ -57,7 +59,7 @@ class _Window(NamedTuple):
 
 def propose_box(
     image: npt.NDArray[Any], point: npt.ArrayLike, diameter_px: float
-) -> FloatArray | None:
+) -> Float32Array | None:
     """Return the box of the cell under a click, where it is obvious.
 
     Parameters
@@ -83,7 +85,7 @@ def propose_box(
     return found
 
 
-def snap_box(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> FloatArray:
+def snap_box(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Float32Array:
     """Return a sloppily drawn box pulled onto its cell; as it is where no outline is clear.
 
     Parameters
@@ -103,8 +105,8 @@ def snap_box(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> FloatArray:
 
 
 def _fitted(
-    image: npt.NDArray[Any], guess: FloatArray, spread: float, passes: int
-) -> FloatArray | None:
+    image: npt.NDArray[Any], guess: Float32Array, spread: float, passes: int
+) -> Float32Array | None:
     """Search for an outline around a guess, and then around what was found; None if unclear."""
     window = _window(image, guess)
     if window is None:
@@ -123,7 +125,7 @@ def _fitted(
     if clear.mean() < _CLEAR_SHARE:
         return None
     height, width = image.shape[:2]
-    found: FloatArray = np.clip(
+    found: Float32Array = np.clip(
         box * window.step + origin, 0, [width, height] * 2, dtype=np.float32
     )
     return found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
     Floats = npt.NDArray[np.floating[Any]]
 
@@ -35,7 +35,7 @@ PLACES_PER_RADIUS: Final = 3.0
 """Votes are counted on a grid this fine, and are summed over two by two of its places."""
 
 
-def guess_diameter_px(images: Sequence[FloatArray]) -> float | None:
+def guess_diameter_px(images: Sequence[Float32Array]) -> float | None:
     """Return the diameter of what is round in some images of one kind.
 
     Most guesses are within a third of the cells' diameter, hardly any is off by a factor of two.
@@ -63,7 +63,7 @@ def guess_diameter_px(images: Sequence[FloatArray]) -> float | None:
     return best if strengths.get(best, 0.0) > 0 else None
 
 
-def _roundness(image: FloatArray) -> list[float]:
+def _roundness(image: Float32Array) -> list[float]:
     """Return for each of `RADII_PX` how much of an image is filled with circles of that radius."""
     slope_y, slope_x = np.gradient(gaussian_filter(image, 1.0, truncate=2))
     steepness = np.sqrt(slope_y**2 + slope_x**2)
@@ -100,13 +100,13 @@ def _counted(places: Floats, weight: Floats, shape: tuple[int, ...], radius: flo
     return np.asarray(pairs[:, 1:] + pairs[:, :-1])
 
 
-def middle(image: FloatArray, side: int) -> FloatArray:
+def middle(image: Float32Array, side: int) -> Float32Array:
     """Return the image's middle, no larger than `side` pixels."""
     top, left = (max(0, (length - side) // 2) for length in image.shape)
     return image[top : top + side, left : left + side]
 
 
-def _halved(image: FloatArray) -> FloatArray:
+def _halved(image: Float32Array) -> Float32Array:
     """Return the means of two by two pixels; an odd last row or column is left out."""
     even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
     rows = even[::2] + even[1::2]

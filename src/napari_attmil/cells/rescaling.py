@@ -16,7 +16,7 @@ from napari_attmil.settings import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class GreyLevels:
         spread = float(np.clip(grey, low, high).std()) or 1.0
         return cls(float(low), float(middle), float(high), spread)
 
-    def normalise(self, image: npt.NDArray[Any]) -> FloatArray:
+    def normalise(self, image: npt.NDArray[Any]) -> Float32Array:
         """Return an image, or a part of it, as (Y, X) float32 of median 0 and unit spread."""
         grey = _grey(image)
         # In place: a tile of large cells has 100 million pixels.
@@ -87,12 +87,12 @@ class Prepared:
     scale_y: float
 
     @property
-    def scales(self) -> FloatArray:
+    def scales(self) -> Float32Array:
         """(4,) factors that bring x_min, y_min, x_max, y_max to the working scale."""
         return np.array([self.scale_x, self.scale_y] * 2, dtype=np.float32)
 
 
-def to_grey(image: npt.NDArray[Any]) -> FloatArray:
+def to_grey(image: npt.NDArray[Any]) -> Float32Array:
     """Return an image as (Y, X) float32 of median 0 and unit spread.
 
     Colour is averaged; brightness and contrast are taken from the image itself, so that 8 and
@@ -107,7 +107,7 @@ def to_grey(image: npt.NDArray[Any]) -> FloatArray:
     return GreyLevels.of(array).normalise(array)
 
 
-def rescale(grey: FloatArray, scale: float) -> Prepared:
+def rescale(grey: Float32Array, scale: float) -> Prepared:
     """Return a normalised image at the working scale, anti-aliased."""
     height, width = grey.shape
     new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
@@ -133,12 +133,12 @@ def stacked(batch: Sequence[Prepared]) -> torch.Tensor:
     return stack
 
 
-def _grey(image: npt.NDArray[Any]) -> FloatArray:
+def _grey(image: npt.NDArray[Any]) -> Float32Array:
     """Return a copy of an image as (Y, X) float32 without what is not finite."""
     array = np.asarray(image)
     if array.ndim == 3:
         array = array[..., :3].mean(axis=-1, dtype=np.float32)
-    grey: FloatArray = array.astype(np.float32)
+    grey: Float32Array = array.astype(np.float32)
     return np.nan_to_num(grey, copy=False)
 
 

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
 MAX_DETECTIONS = 1000
 """COCO's usual 100 an image would leave out most cells of a dense field."""
@@ -32,10 +32,10 @@ class ScoredImage:
         (k, 4) float32 of objects that are neither wanted nor penalised (white cells, say).
     """
 
-    found: FloatArray
-    score: FloatArray
-    truth: FloatArray
-    ignored: FloatArray
+    found: Float32Array
+    score: Float32Array
+    truth: Float32Array
+    ignored: Float32Array
 
 
 @dataclass(frozen=True)

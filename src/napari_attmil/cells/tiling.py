@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
 TILE_DIAMETERS = 32.0
 """Images up to this edge are computed in one piece, larger ones in tiles of it."""
@@ -50,11 +50,11 @@ class Tile:
         return slice(top, bottom), slice(left, right)
 
     @property
-    def offset(self) -> FloatArray:
+    def offset(self) -> Float32Array:
         """(4,) what a box's coordinates in the window lack to those in the image."""
         return np.array([self.window[1], self.window[0]] * 2, dtype=np.float32)
 
-    def holds(self, xyxy: FloatArray, margin_px: float = 0.0) -> npt.NDArray[np.bool_]:
+    def holds(self, xyxy: Float32Array, margin_px: float = 0.0) -> npt.NDArray[np.bool_]:
         """Return which (n, 4) boxes have their centre in the core grown by a margin."""
         top, left, bottom, right = self.core
         x, y = ((xyxy[:, :2] + xyxy[:, 2:]) / 2).T
@@ -75,10 +75,10 @@ def tiles_of(shape: tuple[int, ...], cell_diameter_px: float) -> list[Tile]:
 
 def merge_tiles(
     tiles: Sequence[Tile],
-    found: Sequence[tuple[FloatArray, FloatArray]],
+    found: Sequence[tuple[Float32Array, Float32Array]],
     cell_diameter_px: float,
     max_overlap: float,
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Float32Array, Float32Array]:
     """Put the boxes of all tiles together, each cell once.
 
     Parameters

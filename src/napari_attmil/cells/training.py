@@ -15,7 +15,7 @@ from napari_attmil.checkpoints import moments_of, set_moments
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
     from napari_attmil.cells.network import CellRCNN
     from napari_attmil.device import Device
 
@@ -70,7 +70,7 @@ class Learner:
 
     def learn(
         self,
-        crops: Sequence[tuple[FloatArray, FloatArray]],
+        crops: Sequence[tuple[Float32Array, Float32Array]],
         rate: float,
         average_decay: float,
     ) -> dict[str, float]:
@@ -140,7 +140,7 @@ def learning_rate(peak: float, warm_up_steps: int, step: int, progress: float) -
 
 
 def _batch(
-    crops: Sequence[tuple[FloatArray, FloatArray]], place: torch.device
+    crops: Sequence[tuple[Float32Array, Float32Array]], place: torch.device
 ) -> tuple[torch.Tensor, list[dict[str, torch.Tensor]]]:
     images = torch.stack([torch.from_numpy(crop)[None] for crop, _ in crops]).to(place)
     targets = [

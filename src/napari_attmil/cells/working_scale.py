@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import FloatArray
+from napari_attmil.arrays import Float32Array
 from napari_attmil.cells.radial_symmetry import guess_diameter_px, middle
 
-DetectAt = Callable[[FloatArray, float], tuple[FloatArray, FloatArray]]
+DetectAt = Callable[[Float32Array, float], tuple[Float32Array, Float32Array]]
 """Takes a grey (Y, X) image and a scale; gives (n, 4) boxes in its own pixels and (n,) scores."""
 
 LADDER = 2.0
@@ -69,7 +69,7 @@ class _Look:
 
 
 def estimate_diameter_px(
-    images: Sequence[FloatArray], detect_at: DetectAt, working_diameter_px: float
+    images: Sequence[Float32Array], detect_at: DetectAt, working_diameter_px: float
 ) -> float:
     """Return the typical diameter of the cells in pixels.
 
@@ -138,7 +138,7 @@ def _guesses(largest_px: float) -> list[float]:
 
 
 def _look(
-    images: Sequence[FloatArray], detect_at: DetectAt, guess_px: float, shown_px: float
+    images: Sequence[Float32Array], detect_at: DetectAt, guess_px: float, shown_px: float
 ) -> _Look:
     """Look at the images so that cells of the guessed diameter are shown `shown_px` large."""
     side = round(WINDOW_DIAMETERS * guess_px)

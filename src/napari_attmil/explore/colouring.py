@@ -13,10 +13,9 @@ from napari_attmil.explore.colours import map_colours
 from napari_attmil.explore.value_scale import HISTOGRAM_BINS, Scale, ValueScale
 
 if TYPE_CHECKING:
+    from napari_attmil.arrays import Float64Array
     from napari_attmil.explore.cell_rows import Rows
     from napari_attmil.explore.colours import ColourMap
-
-FloatArray = npt.NDArray[np.float64]
 
 FADED_ALPHA: Final = 0.12
 
@@ -54,11 +53,11 @@ class Colouring:
         """Whether values of both signs are compared with 0."""
         return self.colour_map == "diverging"
 
-    def is_inside(self, shares: FloatArray) -> npt.NDArray[np.bool_]:
+    def is_inside(self, shares: Float64Array) -> npt.NDArray[np.bool_]:
         """Return (n,) which cells lie within the range, or have no value."""
         return np.asarray(~((shares < self.low) | (shares > self.high)))
 
-    def colours(self, shares: FloatArray) -> FloatArray:
+    def colours(self, shares: Float64Array) -> Float64Array:
         """Return (n, 4) RGBA of cells by where they stand, NaN if that is not known."""
         colours = map_colours(shares, self.colour_map)
         colours[~self.is_inside(shares), 3] = 0.0 if self.hides else FADED_ALPHA
@@ -77,18 +76,18 @@ class Spread:
         See `ValueScale.of`.
     """
 
-    values: FloatArray
+    values: Float64Array
     scale: Scale = "rank"
     is_signed: bool = False
 
     @cached_property
-    def shares(self) -> FloatArray:
+    def shares(self) -> Float64Array:
         """(n,) from 0 to 1, the lowest to the highest; NaN where nothing is known; read-only."""
         shares = self.shares_of(slice(None))
         shares.setflags(write=False)
         return shares
 
-    def shares_of(self, rows: Rows | slice) -> FloatArray:
+    def shares_of(self, rows: Rows | slice) -> Float64Array:
         """Return (m,) the shares of some of the cells, by their positions."""
         return self._scale.shares(self.values[rows])
 
@@ -119,7 +118,7 @@ class Distribution:
         Values at even distances from the left end to the right one; empty where none is known.
     """
 
-    heights: FloatArray = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS))
+    heights: Float64Array = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS))
     ticks: tuple[str, ...] = ()
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.explore.value_scale import Scale, ValueScale
 
-FloatArray = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    from napari_attmil.arrays import Float64Array
+
 Rgba = tuple[float, float, float, float]
 ColourMap = Literal["paper", "viridis", "cividis", "magma", "diverging"]
 
@@ -69,7 +71,7 @@ def class_colour(place: int) -> str:
 
 def relative_attention(
     attention: npt.ArrayLike, scale: Scale = "rank", is_signed: bool = False
-) -> FloatArray:
+) -> Float64Array:
     """Return attention, or another measure, from 0 (lowest of the sample) to 1 (highest).
 
     Parameters
@@ -87,7 +89,7 @@ def relative_attention(
     return ValueScale.of(attention, scale, is_signed).shares(attention)
 
 
-def map_colours(relative: npt.ArrayLike, colour_map: ColourMap = "paper") -> FloatArray:
+def map_colours(relative: npt.ArrayLike, colour_map: ColourMap = "paper") -> Float64Array:
     """Return the (n, 4) RGBA of values from 0 (lowest) to 1 (highest).
 
     NaN becomes `UNSCORED_COLOUR`; values outside are clipped.
@@ -107,7 +109,7 @@ def map_colours(relative: npt.ArrayLike, colour_map: ColourMap = "paper") -> Flo
     return colours
 
 
-def attention_colours(attention: npt.ArrayLike, scale: Scale = "rank") -> FloatArray:
+def attention_colours(attention: npt.ArrayLike, scale: Scale = "rank") -> Float64Array:
     """Return the (n, 4) RGBA of cells: white for the highest attention, dark blue for the lowest.
 
     Parameters

@@ -13,7 +13,7 @@ from napari_attmil.settings import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    FloatArray = npt.NDArray[np.float32]
+    from napari_attmil.arrays import Float32Array
 
 MapMethod = Literal["pca", "umap"]
 
@@ -60,7 +60,7 @@ def map_of_cells(
     return place
 
 
-def _principal_components(values: FloatArray, count: int, seed: int) -> FloatArray:
+def _principal_components(values: Float32Array, count: int, seed: int) -> Float32Array:
     """Return (n, count) scores along the main directions, 0 beyond those that there are."""
     from sklearn.decomposition import PCA
 
@@ -72,18 +72,18 @@ def _principal_components(values: FloatArray, count: int, seed: int) -> FloatArr
     return scores
 
 
-def _some(values: FloatArray, seed: int) -> FloatArray:
+def _some(values: Float32Array, seed: int) -> Float32Array:
     if len(values) <= MOST_FITTED:
         return values
     rng = np.random.default_rng(seed)
     return values[np.sort(rng.choice(len(values), MOST_FITTED, replace=False))]
 
 
-def _pca(values: FloatArray, seed: int) -> FloatArray:
+def _pca(values: Float32Array, seed: int) -> Float32Array:
     return _principal_components(values, 2, seed)
 
 
-def _umap(values: FloatArray, seed: int) -> FloatArray:
+def _umap(values: Float32Array, seed: int) -> Float32Array:
     try:
         umap = import_module("umap")
     except ImportError as error:
@@ -99,7 +99,7 @@ def _umap(values: FloatArray, seed: int) -> FloatArray:
     return np.asarray(mapped, dtype=np.float32)
 
 
-_METHODS: Final[Mapping[MapMethod, Callable[[FloatArray, int], FloatArray]]] = {
+_METHODS: Final[Mapping[MapMethod, Callable[[Float32Array, int], Float32Array]]] = {
     "pca": _pca,
     "umap": _umap,
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    from napari_attmil.arrays import Float64Array
+
 Scale = Literal["rank", "linear", "log"]
 
 SCALES: Final[tuple[Scale, ...]] = ("rank", "linear", "log")
@@ -36,8 +38,8 @@ class ValueScale:
         Whether 0 stands in the middle, and as far from it on both sides is as much.
     """
 
-    anchors: FloatArray
-    positions: FloatArray
+    anchors: Float64Array
+    positions: Float64Array
     is_log: bool = False
     is_signed: bool = False
 
@@ -73,7 +75,7 @@ class ValueScale:
             anchors, shares = anchors[[0, -1]], shares[[0, -1]]
         return cls(anchors, shares, is_log, is_signed)
 
-    def shares(self, values: npt.ArrayLike) -> FloatArray:
+    def shares(self, values: npt.ArrayLike) -> Float64Array:
         """Return (n,) from 0 to 1 where values stand; NaN stays, what lies outside is clipped."""
         wanted = np.asarray(values, dtype=np.float64)
         magnitude = np.abs(wanted) if self.is_signed else wanted
@@ -84,7 +86,7 @@ class ValueScale:
             place = 0.5 + 0.5 * np.sign(wanted) * place
         return np.where(np.isnan(wanted), np.nan, place)
 
-    def values(self, shares: npt.ArrayLike) -> FloatArray:
+    def values(self, shares: npt.ArrayLike) -> Float64Array:
         """Return (n,) the values that stand at places from 0 to 1: the way back."""
         wanted = np.asarray(shares, dtype=np.float64)
         place = np.abs(2 * wanted - 1) if self.is_signed else wanted
@@ -99,12 +101,12 @@ class ValueScale:
         counts, _ = np.histogram(shares[np.isfinite(shares)], bins=bins, range=(0, 1))
         return counts.astype(np.int64)
 
-    def ticks(self, count: int = TICKS) -> tuple[FloatArray, tuple[str, ...]]:
+    def ticks(self, count: int = TICKS) -> tuple[Float64Array, tuple[str, ...]]:
         """Return evenly spaced places from 0 to 1 for a legend, and the values there as text."""
         places = np.linspace(0, 1, count)
         # Adding 0 makes 0 of -0, which nobody wants to read.
         return places, tuple(f"{value:.2g}" for value in self.values(places) + 0.0)
 
 
-def _logarithms(values: FloatArray, highest: float) -> FloatArray:
+def _logarithms(values: Float64Array, highest: float) -> Float64Array:
     return np.asarray(np.log10(np.fmax(values, highest * 10.0**-DECADES)))

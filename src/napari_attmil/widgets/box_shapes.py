@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_attmil.cells.boxes import SOURCE_NAMES, Boxes, FloatArray, IntArray
+from napari_attmil.arrays import Float32Array, Int64Array
+from napari_attmil.cells.boxes import SOURCE_NAMES, Boxes
 
 EDGE_SHARE = 0.045
 """Width of a box's edge as a share of the median cell diameter."""
@@ -79,7 +80,7 @@ def to_vertices(boxes: Boxes, ndim: int) -> npt.NDArray[np.float64]:
     return np.stack(corners, axis=-1)
 
 
-def from_vertices(shapes: Sequence[npt.NDArray[Any]]) -> tuple[IntArray, FloatArray]:
+def from_vertices(shapes: Sequence[npt.NDArray[Any]]) -> tuple[Int64Array, Float32Array]:
     """Return (n,) image indices and (n, 4) xyxy around shapes of any kind.
 
     Each shape has (m, 2) or (m, 3) vertices; a rotated rectangle or a polygon becomes the
@@ -115,7 +116,7 @@ def are_upright(shapes: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
     return (counts == 4) & (np.maximum.reduceat(off, starts) < 0.01)
 
 
-def _joined(shapes: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], IntArray]:
+def _joined(shapes: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], Int64Array]:
     """Return the (m, 2) or (m, 3) vertices of all shapes, and (n,) where each one's begin."""
     counts = [len(shape) for shape in shapes]
     return np.concatenate(shapes), np.cumsum([0, *counts[:-1]])

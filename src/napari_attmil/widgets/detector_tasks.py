@@ -25,7 +25,7 @@ from napari_attmil.widgets.tasks import loaded_detector
 from napari_attmil.widgets.workers import Progress
 
 if TYPE_CHECKING:
-    from napari_attmil.cells.boxes import FloatArray
+    from napari_attmil.arrays import Float32Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,8 @@ class Differences:
         How many cells both find.
     """
 
-    found: FloatArray
-    lost: FloatArray
+    found: Float32Array
+    lost: Float32Array
     same: int
 
 

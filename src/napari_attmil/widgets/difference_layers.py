@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_attmil.cells.boxes import Boxes, FloatArray
+from napari_attmil.arrays import Float32Array
+from napari_attmil.cells.boxes import Boxes
 from napari_attmil.widgets.box_shapes import to_vertices
 from napari_attmil.widgets.layer_placement import PLACEMENT
 
@@ -51,7 +52,7 @@ class DifferenceLayers:
                 self._context.viewer.layers.remove(layer)
         self._layers = []
 
-    def _add(self, name: str, xyxy: FloatArray, image_index: int, image: Any) -> Any:
+    def _add(self, name: str, xyxy: Float32Array, image_index: int, image: Any) -> Any:
         boxes = Boxes.from_detections(np.full(len(xyxy), image_index), xyxy, np.ones(len(xyxy)))
         return self._context.viewer.add_shapes(
             list(to_vertices(boxes, image.ndim)),

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyqtgraph as pg
 from qtpy.QtCore import QRectF
 from qtpy.QtGui import QImage, QPainter
 
+from napari_attmil.arrays import Float64Array
 from napari_attmil.explore.dots import draw_dots
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class DotsItem(pg.GraphicsObject):
@@ -30,12 +28,12 @@ class DotsItem(pg.GraphicsObject):
     def __init__(self, diameter_px: float) -> None:
         super().__init__()
         self._diameter_px = diameter_px
-        self._points: FloatArray = np.zeros((0, 2))
-        self._colours: FloatArray = np.zeros((0, 3))
+        self._points: Float64Array = np.zeros((0, 2))
+        self._colours: Float64Array = np.zeros((0, 3))
         self._picture = QImage()
         self._drawn_for: tuple[Any, ...] = ()
 
-    def setData(self, points: FloatArray, colours: FloatArray) -> None:
+    def setData(self, points: Float64Array, colours: Float64Array) -> None:
         """Show (n, 2) points in (n, 3) RGB colours from 0 to 1, later ones over earlier ones."""
         self._points, self._colours = points, colours
         self._drawn_for = ()
@@ -75,7 +73,7 @@ class DotsItem(pg.GraphicsObject):
         painter.resetTransform()
         painter.drawImage(place.topLeft(), self._picture)
 
-    def _drawn(self, places: FloatArray, height: int, width: int, ratio: float) -> QImage:
+    def _drawn(self, places: Float64Array, height: int, width: int, ratio: float) -> QImage:
         shape = round(ratio * height), round(ratio * width)
         dots = draw_dots(places, self._colours, shape, ratio * self._diameter_px)
         form = QImage.Format.Format_RGBA8888_Premultiplied

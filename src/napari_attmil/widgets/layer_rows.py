@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from napari.layers.base import ActionType
 
-from napari_attmil.cells.boxes import Boxes, FloatArray, IntArray
+from napari_attmil.arrays import Float32Array, Int64Array
+from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.following import have_moved
 from napari_attmil.explore.colours import PERSON_COLOUR
 from napari_attmil.widgets.box_shapes import (
@@ -42,7 +43,7 @@ class LayerRows:
     def __init__(self, layer: Any) -> None:
         self._layer = layer
 
-    def ids(self) -> IntArray:
+    def ids(self) -> Int64Array:
         """Return the (n,) cell_id of each row; 0 for a row that has none yet."""
         ids = np.zeros(self._layer.nshapes, dtype=np.int64)
         column = self._layer.features.get("cell_id", pd.Series(dtype=float))
@@ -50,7 +51,7 @@ class LayerRows:
         ids[: len(known)] = known.astype(np.int64)
         return ids
 
-    def corners(self) -> tuple[IntArray, FloatArray]:
+    def corners(self) -> tuple[Int64Array, Float32Array]:
         """Return the (n,) image and the (n, 4) xyxy of each row."""
         return from_vertices(self._layer.data)
 

@@ -9,7 +9,8 @@ import numpy as np
 from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
 
-from napari_attmil.cells.boxes import Boxes, IntArray
+from napari_attmil.arrays import Int64Array
+from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.following import rows_caught_up
 from napari_attmil.exploration import Exploration
 from napari_attmil.explore.colours import PERSON_COLOUR
@@ -303,7 +304,7 @@ class CellsLayer:
         else:
             self._on_turned()
 
-    def _is_held(self, ids: IntArray) -> bool:
+    def _is_held(self, ids: Int64Array) -> bool:
         """Return whether ids are just those of the boxes that the layer is to hold."""
         return np.array_equal(np.sort(ids), np.sort(self._held().cell_id))
 

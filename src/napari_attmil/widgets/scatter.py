@@ -11,10 +11,10 @@ from qtpy.QtCore import QEvent, QPointF, Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_attmil.arrays import Float64Array
 from napari_attmil.widgets.dots_item import DotsItem
 from napari_attmil.widgets.style import colour_plot
 
-FloatArray = npt.NDArray[np.float64]
 REACH_PX = 12
 """Farther from the mouse a point is not meant."""
 SIZE_PX = 6
@@ -40,7 +40,7 @@ class Scatter(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._points: FloatArray = np.zeros((0, 2))
+        self._points: Float64Array = np.zeros((0, 2))
         self._box = _LassoBox(self._on_lasso, self._on_click)
         self._plot = pg.PlotWidget(viewBox=self._box)
         self._dots = DotsItem(SIZE_PX)
@@ -58,7 +58,7 @@ class Scatter(QWidget):
         self._plot.setMenuEnabled(False)
 
     def setPoints(
-        self, points: FloatArray, colours: FloatArray, titles: tuple[str, str] = ("", "")
+        self, points: Float64Array, colours: Float64Array, titles: tuple[str, str] = ("", "")
     ) -> None:
         """Show (n, 2) points in (n, 3) RGB colours from 0 to 1; those that are NaN are left out."""
         self._points = points
@@ -108,7 +108,7 @@ class Scatter(QWidget):
         positions = np.array([place] if place >= 0 else [], dtype=np.intp)
         self.chosen.emit(positions, _adds(event))
 
-    def _on_lasso(self, polygon: FloatArray, event: Any) -> None:
+    def _on_lasso(self, polygon: Float64Array, event: Any) -> None:
         from skimage.measure import points_in_poly
 
         inside = np.flatnonzero(points_in_poly(np.nan_to_num(self._points), polygon))
