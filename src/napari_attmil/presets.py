@@ -61,7 +61,8 @@ def mil_preset(name: Preset, **changes: Any) -> MILSettings:
     ----------
     name
         ``"default"``, ``"paper"`` (Sadafi et al. 2020, section 3) or ``"marrlab-code"`` (what
-        the code published with it does differently).
+        the code published with it does differently, but for two faults: SIC judges a sample by all
+        its cells, not by the first one, and maximum pooling is not stopped after seven epochs).
     **changes
         Fields to set differently, for instance ``epochs=20``.
 

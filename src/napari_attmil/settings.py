@@ -290,8 +290,8 @@ class MILSettings(Settings):
     healthy_is_the_rest: bool = Field(
         True,
         title="Healthy is the rest",
-        description="No cell speaks for the healthy class: a sample is healthy if no cell speaks "
-        "for another. For methods that judge cells one by one.",
+        description="No cell speaks for the healthy class: cells speak for the others, or against "
+        "them. For methods that judge cells one by one.",
     )
     exclusion: float = Field(
         1.0,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from napari_attmil.bags import attention_mil
 from napari_attmil.bags.attention_mil import AttentionMIL
 from napari_attmil.bags.classifier import new_model
+from napari_attmil.bags.pooling import _top
 from napari_attmil.device import Device
 from napari_attmil.methods import METHODS, Method
 from napari_attmil.presets import mil_preset
@@ -256,3 +257,10 @@ def test_cells_none_of_which_stands_out_share_the_attention(
     embeddings[:5, 0] = 15
     altered = model.pool(embeddings, [0, 50]).attention
     assert 1 / altered.square().sum() < 8
+
+
+def test_cells_that_tie_for_the_last_places_share_them() -> None:
+    values = torch.tensor([[5.0], [1], [1], [1], [0], [0], [0], [0]])
+    (weights,) = _top(values, [0.25]).T
+    torch.testing.assert_close(weights, torch.tensor([3, 1, 1, 1, 0, 0, 0, 0]) / 6)
+    assert float(weights @ values[:, 0]) == pytest.approx(3)  # the mean of the top two

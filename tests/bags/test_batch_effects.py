@@ -73,3 +73,19 @@ def test_directions_without_any_spread_are_no_mistake() -> None:
 
     assert torch.isfinite(damping).all()
     torch.testing.assert_close(damping[-2:, -2:], torch.eye(2), atol=1e-5, rtol=0)
+
+
+class OnAppleGPU(torch.Tensor):
+    """A tensor that cannot be float64, until it comes to the processor."""
+
+    def double(self) -> torch.Tensor:
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    def cpu(self) -> torch.Tensor:
+        return self.as_subclass(torch.Tensor)
+
+
+def test_it_is_found_where_the_device_has_no_float64() -> None:
+    bags = samples(batch_effect=3)
+    on_gpu = [bag.as_subclass(OnAppleGPU) for bag in bags]
+    assert torch.equal(batch_damping(on_gpu, LABELS, 10), batch_damping(bags, LABELS, 10))

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from napari_attmil.bags.certainty import Certainty, calibrate, patients_needed
+from napari_attmil.bags.certainty import Certainty, calibrate, patients_needed, said_by
 
 
 def simulated(
@@ -191,3 +191,24 @@ def test_comes_back_from_json_bit_for_bit() -> None:
     for certainty in (calibrate(logits, truth, patients, 0.8), Certainty()):
         back = Certainty.from_json(json.loads(json.dumps(certainty.to_json())))
         assert back.to_json() == certainty.to_json()
+
+
+def test_probabilities_hold_for_the_classes_as_frequent_as_the_training_took_them() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1], [400, 100])
+    logits = np.log([0.8, 0.2]) + np.zeros((500, 2)) + rng.normal(0, 0.01, (500, 2))
+    as_there = calibrate(logits, truth, patients_of(500), balanced=False)
+    even = calibrate(logits, truth, patients_of(500))
+    assert np.exp(as_there.log_probabilities(logits)).mean(0)[0] == pytest.approx(0.8, abs=0.02)
+    assert np.exp(even.log_probabilities(logits)).mean(0)[0] == pytest.approx(0.5, abs=0.02)
+    assert as_there.missing_because == even.missing_because == ""
+
+
+def test_few_patients_of_a_class_speak_for_few() -> None:
+    truth = np.repeat([0, 1], [40, 2])
+    patients = [*patients_of(40), "q", "q"]
+    said = said_by(truth, patients, balanced=True)
+    assert said[truth == 0].sum() == pytest.approx(said[truth == 1].sum())
+    assert said.sum() == pytest.approx(4 / (1 / 40 + 1))  # between the 1 and the 41 there are
+    np.testing.assert_allclose(said_by(np.arange(8) % 2, patients_of(8), True), 1)
+    np.testing.assert_allclose(said_by(truth, patients, False), [*np.ones(40), 0.5, 0.5])

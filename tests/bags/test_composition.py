@@ -213,14 +213,16 @@ def test_a_kind_counts_as_much_as_held_out_patients_show() -> None:
     assert votes.sum() == pytest.approx(1) and votes.min() > 0.25
 
 
-def test_a_kind_that_knows_nothing_hardly_ever_counts() -> None:
+@pytest.mark.parametrize("of_class", [(16, 16), (40, 3, 3)])
+def test_a_kind_that_knows_nothing_hardly_ever_counts(of_class: tuple[int, ...]) -> None:
     rng = np.random.default_rng(4)
-    truth = np.arange(32) % 2
-    patients = [f"p{number}" for number in range(32)]
+    truth = np.repeat(np.arange(len(of_class)), of_class)
+    one_hot = np.eye(len(of_class))[truth]
+    patients = [f"p{number}" for number in range(len(truth))]
     votes = []
     for _ in range(100):
-        right = log_softmax(np.eye(2)[truth] + rng.normal(0, 1, (32, 2)), axis=1)
-        chance = log_softmax(rng.normal(0, 1, (32, 2)), axis=1)
+        right = log_softmax(one_hot + rng.normal(0, 1, one_hot.shape), axis=1)
+        chance = log_softmax(rng.normal(0, 1, one_hot.shape), axis=1)
         votes.append(fit_votes([right, chance], truth, patients)[1])
     assert np.count_nonzero(votes) <= 3
 

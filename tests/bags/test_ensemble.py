@@ -231,6 +231,8 @@ def test_a_sample_that_was_learnt_from_is_told_apart_from_a_new_one(
     known, new = planted_bags[0], replace(planted_bags[0], sample="x", patient="y")
     assert "shows what it has learnt" in classifier.classify(known).note
     assert "shows what it has learnt" in classifier.classify(replace(known, sample="x")).note
+    nested = replace(new, sample=f"study/healthy/{known.sample}")
+    assert "shows what it has learnt" in classifier.classify(nested).note
     assert "shows what it has learnt" not in classifier.classify(new).note
     assert known.patient not in str(classifier.provenance)
 

@@ -175,7 +175,7 @@ def test_left_out_cells_change_from_step_to_step(
     ("change", "sentence"),
     [
         ({"label": None}, "has no label"),
-        ({"label": "z"}, "labelled 'z', which is none of the classes a, b"),
+        ({"label": "z"}, "labelled 'z', which is none of the classes a, b, c"),
         ({"detector_digest": "other"}, "different detectors or settings"),
         ({"features": np.zeros((0, 8, 14, 14)), "cell_id": np.zeros(0), "altered": None}, "no cel"),
     ],
@@ -185,7 +185,7 @@ def test_bags_that_cannot_be_trained_on_are_named(
 ) -> None:
     odd = replace(planted_bags[-1], **change)
     with pytest.raises(UserError, match=sentence) as error:
-        Trainer([*planted_bags[:-1], odd], small, cpu, classes=("a", "b"))
+        Trainer([*planted_bags[:-1], odd], small, cpu, classes=("a", "b", "c"))
     assert odd.sample in str(error.value)
 
 

@@ -145,7 +145,7 @@ def test_no_better_than_before_writes_nothing_and_ends_early(
 def test_one_image_is_learnt_from_without_a_score(tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
     steps = list(finetune(IMAGES[:1], SHORT.replace(steps=2), out, CPU))
-    assert "All reviewed images are learnt from" in steps[0].note
+    assert "No image with cells is held out" in steps[0].note
     assert {step.score for step in steps} == {None}
     assert not same(weights_of(out), dict(load_network().network.half().state_dict()))
 
@@ -166,3 +166,24 @@ def test_images_without_any_cell_or_with_one_name_are_refused(tmp_path: Path) ->
         next(finetune([IMAGES[0], IMAGES[0]], SHORT, out, CPU))
     with pytest.raises(UserError, match="No reviewed image has a cell"):
         next(finetune([], SHORT, out, CPU))
+
+
+def test_the_last_step_before_the_time_is_over_is_tested_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([DetectionScore(0.5, 0.5, 0.5), DetectionScore(0.9, 0.9, 0.9)])
+    monkeypatch.setattr(finetuning._Finetuning, "_score", lambda self: next(scores))
+    out = tmp_path / "w.safetensors"
+    *_, last = finetune(IMAGES, SHORT.replace(steps=1000, minutes=1e-6), out, CPU)
+    assert (last.done, last.written) == (1, True)
+    assert "AP50 went from 0.500 to 0.900" in last.note and out.exists()
+
+
+def test_held_out_images_without_cells_measure_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetuning, "held_out_names", lambda names, kept_in: {IMAGES[2].name})
+    out = tmp_path / "w.safetensors"
+    steps = list(finetune(IMAGES, SHORT.replace(steps=1), out, CPU))
+    assert {step.score for step in steps} == {None} and "No image with cells" in steps[0].note
+    assert steps[-1].written and out.exists()

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 COMPONENTS = 32
 """Directions in which healthy cells vary most; the distance is taken along these."""
 
+CELLS_A_DIRECTION = 8
+"""Healthy cells that a direction takes: along more, those that it was not fitted to look odd."""
+
 
 class AnomalyScore(nn.Module):
     """Distance of cells to a Gaussian fitted to the cells of healthy samples.
@@ -42,15 +45,16 @@ class AnomalyScore(nn.Module):
         values = torch.cat([part.float().cpu() for part in parts])
         centred = values - values.mean(0)
         _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
-        kept = self.whitening.shape[1]
-        spread = singular[:kept] / max(len(values) - 1, 1) ** 0.5
-        whitening = directions[:kept].T / spread.clamp(min=1e-6)
+        kept = min(self.whitening.shape[1], max(1, len(values) // CELLS_A_DIRECTION))
+        deviations = singular[:kept] / max(len(values) - 1, 1) ** 0.5
+        whitening = directions[:kept].T / deviations.clamp(min=1e-6)
         with torch.no_grad():
             self.mean.copy_(values.mean(0))
             self.whitening.zero_()[:, : whitening.shape[1]].copy_(whitening)
             self.healthy.copy_(torch.tensor([0.0, 1.0]))
             distance = self(values.to(self.mean.device))
-            self.healthy.copy_(torch.stack([distance.mean(), distance.std().clamp(min=1e-6)]))
+            spread = distance.std(correction=0).clamp(min=1e-6)
+            self.healthy.copy_(torch.stack([distance.mean(), spread]))
 
     def forward(self, means: Tensor) -> Tensor:
         """Return how far (n, channels) feature means are from those of healthy cells.

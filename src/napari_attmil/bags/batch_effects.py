@@ -4,7 +4,9 @@ A classifier that learns from a few dozen samples can tell them apart by such ba
 then knows nothing of the next sample. Directions in which the means of samples of one class lie
 further apart than their few cells explain are therefore scaled down before anything is learnt:
 within-class covariance normalisation (Hatch, Kajarekar and Stolcke 2006, there of the sessions of a
-speaker) with what chance explains taken off, so that a cohort without batch effects stays as it is.
+speaker) with what chance explains on average taken off. By chance alone some directions lie beyond
+that, the more the fewer the samples: without any batch effect, deviations of 20 samples of 55 cells
+from their class are halved, those of 80 samples of 80 cells keep five sixths.
 """
 
 from __future__ import annotations
@@ -44,24 +46,25 @@ def batch_damping(bags: Sequence[Tensor], labels: Sequence[int], penalty: float)
     (D, D) float32
         To be multiplied from the right.
     """
-    sizes = torch.tensor([len(bag) for bag in bags], device=bags[0].device)
-    classes = torch.tensor(labels, device=sizes.device)
-    means = torch.stack([bag.double().mean(0) for bag in bags])
+    device = bags[0].device
+    bags = [bag.cpu().double() for bag in bags]  # Apple's GPUs have no float64.
+    sizes, classes = torch.tensor([len(bag) for bag in bags]), torch.tensor(labels)
+    means = torch.stack([bag.mean(0) for bag in bags])
     of_class = {label: means[classes == label].mean(0) for label in set(labels)}
     apart = means - torch.stack([of_class[label] for label in labels])
-    within = sum(_scatter(bag.double() - mean) for bag, mean in zip(bags, means, strict=True))
+    within = sum(_scatter(bag - mean) for bag, mean in zip(bags, means, strict=True))
     within = within / (sizes.sum() - len(bags)).clamp(min=1)
     by_chance = within * (1 / sizes).mean()
     between = _scatter(apart) / max(1, len(bags) - len(of_class)) - by_chance
     variance, axes = torch.linalg.eigh(within)
     if variance[-1] <= 0:  # One cell a sample: nothing says what is more than chance.
-        return torch.eye(len(variance), device=sizes.device)
+        return torch.eye(len(variance), device=device)
     variance = variance.clamp(min=LEAST_VARIANCE * float(variance[-1]))
     to_unit, back = ((axes * variance**power) @ axes.T for power in (-0.5, 0.5))
     excess, directions = torch.linalg.eigh(to_unit @ between @ to_unit)
     factor = (1 + penalty * excess.clamp(min=0)).rsqrt()
-    damping: Tensor = (to_unit @ (directions * factor) @ directions.T @ back).float()
-    return damping
+    damping: Tensor = to_unit @ (directions * factor) @ directions.T @ back
+    return damping.float().to(device)
 
 
 def _scatter(rows: Tensor) -> Tensor:

@@ -156,6 +156,7 @@ def calibrate(
     truth: npt.ArrayLike,
     patients: Sequence[str],
     coverage: float = 0.9,
+    balanced: bool = True,
 ) -> Certainty:
     """Learn all of a `Certainty` from samples of patients that were held out.
 
@@ -169,6 +170,9 @@ def calibrate(
         (n,) whom each sample comes from; a patient's samples weigh as much as one sample.
     coverage
         How often the sets shall hold the right class, for a new patient's sample.
+    balanced
+        Whether classes count alike, as where a training weighs them so; else each as often as it
+        is there.
 
     Notes
     -----
@@ -185,7 +189,7 @@ def calibrate(
     """
     values, target = np.asarray(logits, dtype=np.float64), np.asarray(truth, dtype=np.int64)
     weights = patient_weights(patients)
-    scales, offset, _ = fit_scaling(values[None], target, weights)
+    scales, offset, _ = fit_scaling(values[None], target, said_by(target, patients, balanced))
     temperature = float(1 / scales[0])
     scaled = log_softmax(values / temperature + offset, axis=1)
     own = np.exp(scaled[np.arange(len(target)), target])
@@ -207,11 +211,14 @@ def calibrate(
         tuple(bounds),
         tuple(counts),
         tuple(by_class),
+        missing_because="",
         offset=tuple(offset.tolist()),
     )
 
 
-def fit_votes(logits: npt.ArrayLike, truth: npt.ArrayLike, patients: Sequence[str]) -> Array:
+def fit_votes(
+    logits: npt.ArrayLike, truth: npt.ArrayLike, patients: Sequence[str], balanced: bool = True
+) -> Array:
     """Return (m,) how much kinds of models count beside each other, 0 to 1; they sum to 1.
 
     Stacking (Wolpert 1992): the votes under which held-out patients are most likely. All but the
@@ -222,13 +229,13 @@ def fit_votes(logits: npt.ArrayLike, truth: npt.ArrayLike, patients: Sequence[st
     ----------
     logits
         (m, n, K) of each sample by each kind of models, none of which saw its patient.
-    truth, patients
+    truth, patients, balanced
         As for `calibrate`.
     """
     values, target = np.asarray(logits, dtype=np.float64), np.asarray(truth, dtype=np.int64)
-    weights = patient_weights(patients)
-    first, _, of_first = fit_scaling(values[:1], target, weights)
-    scales, _, of_all = fit_scaling(values, target, weights)
+    said = said_by(target, patients, balanced)
+    first, _, of_first = fit_scaling(values[:1], target, said)
+    scales, _, of_all = fit_scaling(values, target, said)
     if len(scales) > 1 and of_all - of_first <= chdtri(len(scales) - 1, CHANCE) / 2:
         scales = np.pad(first, (0, len(scales) - 1))
     votes: Array = scales / scales.sum()
@@ -236,32 +243,46 @@ def fit_votes(logits: npt.ArrayLike, truth: npt.ArrayLike, patients: Sequence[st
 
 
 def fit_scaling(
-    logits: Array, truth: npt.NDArray[np.int64], weights: Array
+    logits: Array, truth: npt.NDArray[np.int64], said: Array
 ) -> tuple[Array, Array, float]:
     """Return (m,) scales and (K,) offsets of the largest log likelihood, and how large that is.
 
     Of (m, n, K) logits by m kinds of models, each kind's are multiplied by its scale, then summed.
-    All classes that there are count alike, as in the training. Two penalties keep few patients
-    from proving too much. There is one more patient, of whom every class is equally true (after
-    Platt 1999): patients who are all classified correctly would else speak for a temperature
-    near 0, and so for probabilities of 100 %. And offsets cost `OFFSET_PENALTY`.
+    A sample counts as much as `said_by` says. Two penalties keep few patients from proving too
+    much. There is one more patient, of whom every class is equally true (after Platt 1999):
+    patients who are all classified correctly would else speak for a temperature near 0, and so
+    for probabilities of 100 %. And offsets cost `OFFSET_PENALTY`.
     """
     kinds, _, classes = logits.shape
-    of_class = np.bincount(truth, weights, classes)
-    even = weights * weights.sum() / (np.count_nonzero(of_class) * of_class[truth])
-    unknown = 1 / (weights.sum() + 1)
+    unknown = 1 / (said.sum() + 1)
 
     def loss(parameters: Array) -> float:
         scaled = np.tensordot(np.exp(parameters[:kinds]), logits, axes=1)
         log_probabilities = log_softmax(scaled + centred(parameters[kinds:]), axis=1)
         true = log_probabilities[np.arange(len(truth)), truth]
-        likelihood = even * ((1 - unknown) * true + unknown * log_probabilities.mean(1))
+        likelihood = said * ((1 - unknown) * true + unknown * log_probabilities.mean(1))
         return float(OFFSET_PENALTY / 2 * np.square(parameters[kinds:]).sum() - likelihood.sum())
 
     start = np.concatenate([np.full(kinds, -np.log(kinds)), np.zeros(classes)])
     bounds = [(-np.log(TEMPERATURES[1]), -np.log(TEMPERATURES[0]))] * kinds
     found = minimize(loss, start, method="L-BFGS-B", bounds=[*bounds, *[(None, None)] * classes])
     return np.exp(found.x[:kinds]), centred(found.x[kinds:]), -float(found.fun)
+
+
+def said_by(truth: npt.NDArray[np.int64], patients: Sequence[str], balanced: bool) -> Array:
+    """Return (n,) for how many patients each sample speaks.
+
+    A patient's samples share its say, and all classes that there are count alike if `balanced`.
+    The sum is the effective number of patients (Kish 1965): where a few of them stand for a whole
+    class, they prove less than as many patients do who count alike.
+    """
+    weights = patient_weights(patients)
+    if balanced:
+        weights = weights / np.bincount(truth, weights)[truth]
+    _, index = np.unique(np.array(patients), return_inverse=True)
+    of_patient = np.bincount(index, weights)
+    said: Array = weights * of_patient.sum() / np.square(of_patient).sum()
+    return said
 
 
 def centred(values: Array) -> Array:

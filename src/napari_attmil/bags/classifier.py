@@ -39,6 +39,11 @@ UNSAID_BY_OLDER_FILES: Final = {
 COMPOSITION_DECIDES = (
     "Which share of all cells is of which type decides more here than single telling cells."
 )
+COUNTED: Final = {
+    True: "all classes taken to be equally frequent",
+    False: "classes taken to be as frequent as there",
+}
+"""What calibrated probabilities take for granted, by `MILSettings.balance_classes`."""
 LEARNT_FROM = (
     "The classifier was trained on a patient or sample of this name: if it is the same one, this "
     "shows what it has learnt, not how well it does on a new patient."
@@ -88,7 +93,8 @@ class Classifier:
             models = f"{single} of single cells and one of the shares of cell types"
             models += f" (counts {self.composition_vote:.0%})"
         if self.certainty.is_calibrated:
-            return f"{models}, calibrated on {sum(self.certainty.patients)} held-out patients."
+            calibrated = f"{models}, calibrated on {sum(self.certainty.patients)} held-out patients"
+            return f"{calibrated}, {COUNTED[self.settings.balance_classes]}."
         return f"{models}. {self.certainty.note(self.classes)}"
 
     @property
@@ -98,9 +104,13 @@ class Classifier:
         return float(sum(vote for model, vote in pairs if model.method.by_type))
 
     def may_have_learnt_from(self, bag: Bag) -> bool:
-        """Whether a patient or a sample of its name was among those it was trained on."""
+        """Whether a patient or a sample of its name was among those it was trained on.
+
+        A name may have more folders before it than it had there.
+        """
         learnt = set(self.provenance.get("learnt_from", ()))
-        return bool(learnt & {name_digest(bag.patient), name_digest(bag.sample)})
+        names = {ending for name in (bag.patient, bag.sample) for ending in endings(name)}
+        return not learnt.isdisjoint(map(name_digest, names))
 
     def classify(self, bag: Bag) -> Prediction:
         """Classify one sample and say which cells decided.
@@ -329,6 +339,12 @@ def as_tensor(features: npt.NDArray[np.float16]) -> torch.Tensor:
     """Return features as a tensor that shares their memory where it can."""
     # torch has no read-only tensors; memory maps of the store are private copies on write.
     return torch.from_numpy(np.require(features, requirements=["C", "W"]))
+
+
+def endings(name: str) -> list[str]:
+    """Return a name without more and more of its first folders: "a/b/c", "b/c", "c"."""
+    parts = name.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
 
 
 def name_digest(name: str) -> str:

@@ -54,8 +54,7 @@ class Embedding:
         return features if features.shape[2:] == self.shape else self.prepare(features)
 
     def map_means(self, prepared: Tensor) -> Tensor:
-        """Return the (n, channels) mean of every feature map of prepared features."""
-        # A profile begins with the means of its rings.
+        """Return (n, channels) means: of prepared maps, or of the rings of a profile."""
         means = prepared[:, :, : len(RINGS) + 1] if self.is_profile else prepared
         return means.mean((2, 3))
 

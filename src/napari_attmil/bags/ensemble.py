@@ -153,9 +153,10 @@ class EnsembleTrainer:
         if self._held_out:
             truth = [self.classes.index(bag.label or "") for bag in self._bags]
             patients = [bag.patient for bag in self._bags]
-            self._votes = fit_votes(logits, truth, patients)
+            balanced = self.settings.balance_classes
+            self._votes = fit_votes(logits, truth, patients, balanced)
             voted = np.tensordot(self._votes, logits, axes=1)
-            self._certainty = calibrate(voted, truth, patients, self.ensemble.coverage)
+            self._certainty = calibrate(voted, truth, patients, self.ensemble.coverage, balanced)
 
     @property
     def has_model(self) -> bool:

@@ -123,7 +123,8 @@ def _variants(report: Report) -> Table:
         _SHORT_HEAD,
         _short_lines(rows),
         "An ensemble is what people use: models of several seeds, calibrated on training patients "
-        "that were held out. Controls must give chance.",
+        "that were held out. Controls have nothing to learn from: they must give chance, or little "
+        "more where cells look odd whatever the labels say.",
     )
 
 

@@ -29,6 +29,7 @@ from napari_attmil.bags.resident_features import loaded_bags
 from napari_attmil.bags.training_state import (
     Randomness,
     TrainingState,
+    code_digest,
     digest_of,
     digest_of_tensors,
 )
@@ -267,6 +268,7 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         return {
+            "program": code_digest(),
             "samples": digest_of(self._bags),
             "classes": list(self.classes),
             "settings": self.settings.model_dump(mode="json"),

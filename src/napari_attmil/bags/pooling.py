@@ -68,8 +68,8 @@ class Pooling(nn.Module, ABC):
     """What is added to all cells' weights before they are scaled to sum to 1 over a bag."""
 
     silent: int | None = None
-    """A class that no cell speaks for: a bag is of it if no cell speaks for another. Poolings that
-    judge cells can have one."""
+    """A class whose logit is the same for all bags: cells speak only for the others, or against
+    them. Poolings that judge cells can have one."""
 
     head: nn.Linear
 
@@ -249,12 +249,14 @@ def _winners(values: Tensor) -> Tensor:
 def _top(own: Tensor, shares: Sequence[float]) -> Tensor:
     """Return (n, K) equal weights of the cells with the largest values of each class.
 
-    The mean over several shares of the bag. Cells that tie with the last one share its place.
+    The mean over several shares of the bag. Cells that tie for the last places share them.
     """
-    largest = own.sort(0, descending=True).values
-    places = [max(1, round(len(own) * share)) - 1 for share in shares]
-    chosen = (own >= largest[places][:, None]).to(own.dtype)
-    return (chosen / chosen.sum(1, keepdim=True)).mean(0)
+    counts = [max(1, round(len(own) * share)) for share in shares]
+    last = own.sort(0, descending=True).values[[count - 1 for count in counts]][:, None]
+    places = own.new_tensor(counts)[:, None, None]
+    above, tied = (own > last).to(own.dtype), (own == last).to(own.dtype)
+    left = places - above.sum(1, keepdim=True)
+    return ((above + tied * left / tied.sum(1, keepdim=True)) / places).mean(0)
 
 
 POOLINGS: dict[PoolingName, type[Pooling]] = {

@@ -116,6 +116,7 @@ def finetune(
     images = _checked(images)
     held_out = held_out_names([image.name for image in images], project)
     learnt = [image for image in images if image.name not in held_out]
+    measured = [image for image in images if image.name in held_out]
     if not any(len(image.xyxy) for image in learnt):
         raise UserError(
             f"Of {len(images)} reviewed images those with cells are all held out to measure with; "
@@ -123,7 +124,7 @@ def finetune(
         )
     training = _Finetuning(
         learnt,
-        [image for image in images if image.name in held_out],
+        measured if any(len(image.xyxy) for image in measured) else [],
         settings,
         out,
         load_network(weights),
@@ -166,9 +167,9 @@ class _Finetuning:
                 started = time.monotonic()
                 step = self._learner.step
                 loss = self._step(crops[step : step + 1][0])
+                self._elapsed_s += time.monotonic() - started
                 due = self._learner.step % TEST_EVERY_STEPS == 0 or self._finished()
                 score = self._keep_if_better() if due else None
-                self._elapsed_s += time.monotonic() - started
                 if due:
                     self._save_state()
                 yield self._progress(loss, score, self._closing_note() if self._finished() else "")
@@ -241,8 +242,8 @@ class _Finetuning:
             )
         if not self._held_out:
             return (
-                "All reviewed images are learnt from, so nothing tells how good the result is; "
-                "with four or more, some are held out."
+                "No image with cells is held out, so nothing tells how good the result is; that "
+                "takes four reviewed images or more."
             )
         return ""
 
