@@ -196,8 +196,8 @@ def say_healthy_class(cohort: Cohort, wanted: str) -> None:
 
     healthy = reference_class(cohort.classes, wanted)
     say(
-        "No class is called healthy or control; if there is one of healthy samples, name it by "
-        "--healthy-class: the classifier learns better when it knows what is normal."
+        "No class is plainly called healthy or control; if there is one of healthy samples, name "
+        "it by --healthy-class: the classifier learns better when it knows what is normal."
         if healthy is None
         else f"Healthy class: {healthy}"
     )
