@@ -175,11 +175,12 @@ def classified(
 
 
 def open_labelled_cohort(path: Path) -> Cohort:
-    """Return the cohort, having said what was assumed about it."""
+    """Return the cohort, having said what was assumed about it, and which boxes it loses."""
+    from napari_attmil.cells.lost_boxes import lost_boxes_in_words
     from napari_attmil.images.reading import open_cohort
 
     cohort = open_cohort(path)
-    for note in cohort.notes:
+    for note in filter(None, (*cohort.notes, lost_boxes_in_words(cohort))):
         say(note)
     return cohort
 
