@@ -175,11 +175,12 @@ def classified(
 
 
 def open_labelled_cohort(path: Path) -> Cohort:
-    """Return the cohort, having said what was assumed about it."""
+    """Return the cohort, having said what was assumed about it, and which boxes it loses."""
+    from napari_attmil.cells.lost_boxes import lost_boxes_in_words
     from napari_attmil.images.reading import open_cohort
 
     cohort = open_cohort(path)
-    for note in cohort.notes:
+    for note in filter(None, (*cohort.notes, lost_boxes_in_words(cohort))):
         say(note)
     return cohort
 
@@ -196,8 +197,8 @@ def say_healthy_class(cohort: Cohort, wanted: str) -> None:
 
     healthy = reference_class(cohort.classes, wanted)
     say(
-        "No class is called healthy or control; if there is one of healthy samples, name it by "
-        "--healthy-class: the classifier learns better when it knows what is normal."
+        "No class is plainly called healthy or control; if there is one of healthy samples, name "
+        "it by --healthy-class: the classifier learns better when it knows what is normal."
         if healthy is None
         else f"Healthy class: {healthy}"
     )

@@ -88,7 +88,7 @@ def test_a_saved_classifier_names_its_healthy_class_and_says_it_of_each_sample(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"detector_digest": "finer"}, "another detector .* load that detector, or train"),
+        ({"detector_digest": "finer"}, "another detector .* .--weights .*, or train"),
         ({"feature_settings": FeatureSettings(context=2)}, "other settings .* compute them again"),
         (
             {"features": np.zeros((0, 8, 14, 14)), "cell_id": np.zeros(0), "altered": None},

@@ -106,6 +106,30 @@ def test_odd_boxes_are_listed_with_their_reason(attmil: Any, project: Any) -> No
     assert "2 odd boxes in 1 sample with boxes." in outcome.err
 
 
+@pytest.mark.parametrize(
+    "command", ["check", "export --out b.json", "train --out m", "evaluate --out r"]
+)
+def test_boxes_of_a_renamed_class_folder_are_missed_aloud(
+    command: str, attmil: Any, project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (project.folder / "healthy").rename(project.folder / "normal")
+    name, *options = command.split()
+    outcome = attmil(name, project.folder, *options)
+    said = "The cohort has no image for 3 boxes of 3 image files in annotations.sqlite: healthy/p1/"
+    assert said in outcome.err
+
+
+def test_boxes_that_a_table_leaves_out_on_purpose_are_said_in_short(
+    attmil: Any, project: Any
+) -> None:
+    assert "annotations.sqlite" not in attmil("check", project.folder).err
+    table = project.folder / "part.csv"
+    table.write_text("image,sample,patient,label\nhealthy/p1/s1/a.tif,s1,p1,healthy\n")
+    said = "The cohort leaves out the images of 2 boxes of 2 image files in annotations.sqlite."
+    assert said in attmil("check", table).err
+
+
 def test_images_of_a_stack_are_named_by_their_page_from_1_everywhere(
     attmil: Any, project: Any, tmp_path: Path
 ) -> None:

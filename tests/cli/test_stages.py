@@ -15,7 +15,8 @@ import pytest
 import tifffile
 from pypdf import PdfReader
 
-from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.corrections import with_corrections
 from napari_attmil.cells.project import AnnotationFile, Annotations
 from napari_attmil.cli.options import detection_settings
 from napari_attmil.images.reading import open_cohort
@@ -38,11 +39,25 @@ def test_detect_writes_one_row_a_cell(attmil: Any, study: Path, tmp_path: Path) 
         "x_max",
         "y_max",
         "score",
+        "source",
     ]
     assert set(cells["image"]) == {str(image)}
     assert len(cells) >= 5
     assert cells["score"].min() >= 0.5
     assert f"{len(cells)} cells in 1 image written" in outcome.out
+
+
+def test_a_detection_is_imported_as_the_detector_s(
+    attmil: Any, study: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(study, tmp_path / "study")
+    image = next(copy.rglob("*.tif"))
+    attmil("detect", image, "--out", tmp_path / "cells.csv")
+    assert "added in 1 image" in attmil("import", copy, tmp_path / "cells.csv").out
+    (kept,) = AnnotationFile.beside(copy).read_all(open_cohort(copy).samples).values()
+    assert len(kept.boxes) and set(kept.boxes.source) == {Source.MODEL}
+    no_cells = Boxes.empty()  # a later detection that finds none leaves nothing of it
+    assert len(with_corrections(no_cells, kept)) == 0
 
 
 def test_a_stack_has_its_frames_in_the_table(attmil: Any, study: Path, tmp_path: Path) -> None:
@@ -86,14 +101,14 @@ def test_train_then_classify_names_classes_and_cells(
     assert attmil("report", model, study, "--by-class", "--out", document).code == 0
     text = "".join(page.extract_text() for page in PdfReader(document).pages)
     assert "Class sickle" in text
-    assert "patients cannot show a difference; 6 or more" in " ".join(text.split())
+    assert "No patient can be compared" in " ".join(text.split())
     assert attmil("report", model, study, study, "--by-class", "--out", page).code == 1
     shapes = attmil("shapes", model, study, "--out", out)
     assert shapes.code == 0
     measured = pd.read_csv(out)
     assert measured["patient"].nunique() == 6
     assert measured["equivalent_diameter_um"].median() == pytest.approx(7.8, abs=1.5)
-    assert "patients cannot show a difference; 6 or more" in shapes.out
+    assert "No patient can be compared" in shapes.out
 
 
 def test_a_sample_without_cells_is_left_out_and_does_not_cost_the_others(

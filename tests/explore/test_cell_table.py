@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,15 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.corrections import move_box
+from napari_attmil.cells.formats import read_boxes
 from napari_attmil.explore.cell_table import cell_table, write_cells
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.settings import UserError
 
 SAMPLE = Sample("s", "p", None, (Frame(Path("a/stack.tif"), 0), Frame(Path("a/stack.tif"), 1)))
 BOXES = Boxes.from_detections([1, 0], [[1, 2, 3.25, 4], [10, 20, 30, 40]], [0.5, 0.25])
-COLUMNS = ["image", "frame", "cell_id", "x_min", "y_min", "x_max", "y_max", "score"]
+COLUMNS = ["image", "frame", "cell_id", "x_min", "y_min", "x_max", "y_max", "score", "source"]
 
 
 def prediction(cell_id, attention, contribution):
@@ -35,6 +37,16 @@ def test_one_row_a_cell_ordered_by_image():
     assert table["image"].tolist() == [str(Path("a/stack.tif"))] * 2
     assert table.loc[1, ["x_min", "y_min", "x_max", "y_max"]].tolist() == [1, 2, 3.25, 4]
     assert table["score"].tolist() == [0.25, 0.5]
+
+
+def test_a_table_keeps_who_made_a_box_when_it_is_read_as_boxes(tmp_path):
+    boxes = replace(BOXES, source=np.array([Source.MODEL, Source.PERSON], np.uint8))
+    write_cells(tmp_path / "cells.csv", [cell_table(SAMPLE, boxes)])
+    images = read_boxes([tmp_path / "cells.csv"]).images
+    assert [(image.page, image.boxes[0].source) for image in images] == [
+        (0, Source.PERSON),
+        (1, Source.MODEL),
+    ]
 
 
 def test_prediction_is_matched_by_cell_id_not_by_position():

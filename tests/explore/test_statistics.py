@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,6 +83,47 @@ def test_too_few_patients_are_told_and_not_taken_for_no_difference() -> None:
     cells = cohort(np.random.default_rng(4), patients=4, shift=3)
     words = findings_in_words(compare_high_cells(cells, "attention", FEATURES))
     assert words == ["4 patients cannot show a difference; 6 or more are needed."]
+
+
+def test_a_score_that_ranks_nothing_finds_nothing_in_whatever_order_the_rows_are() -> None:
+    cells = cohort(np.random.default_rng(7), patients=8).assign(attention=1 / 30)
+    cells["area_um2"] = -np.arange(len(cells), dtype=float)  # as rows follow the detector's score
+    table = compare_high_cells(cells, "attention", FEATURES)
+    assert table["effect"].isna().all() and not table["is_found"].any()
+    (words,) = findings_in_words(table)
+    assert words.startswith("No patient can be compared: all cells of a sample have the same")
+
+
+def test_a_sample_of_one_score_has_no_say_in_its_patient_s_effect() -> None:
+    cells = cohort(np.random.default_rng(8), patients=2, shift=1)
+    second = cells["sample"] == "p0-second"
+    expected = effects_by_patient(cells[~second], "attention", FEATURES)
+    cells.loc[second, "attention"] = 0.0
+    pd.testing.assert_frame_equal(effects_by_patient(cells, "attention", FEATURES), expected)
+
+
+def test_cells_tied_at_the_border_share_the_places_of_the_high_ones() -> None:
+    # 3 of 9 cells are high: the first, and two of the four tied ones. By hand, of the six pairs of
+    # tied cells the mean of Cliff's delta over the pairs.
+    score = np.array([5, 4, 4, 4, 4, 1, 1, 1, 1.0])
+    value = np.array([3, 9, 8, 4, 1, 2, 6, 5, 7.0])
+    deltas = []
+    for pair in itertools.combinations(range(1, 5), 2):
+        high = np.isin(np.arange(9), (0, *pair))
+        u = mannwhitneyu(value[high], value[~high]).statistic
+        deltas.append(2 * u / (3 * 6) - 1)
+    for order in (np.arange(9), np.arange(9)[::-1]):
+        cells = pd.DataFrame({"attention": score, "area_um2": value})
+        cells = cells.iloc[order].assign(patient="p", sample="s")
+        found = effects_by_patient(cells, "attention", ["area_um2"])
+        assert found.loc["p", "area_um2"] == pytest.approx(np.mean(deltas))
+
+
+def test_tied_cells_that_share_places_are_counted_whole() -> None:
+    # 18 tied cells for 3 places: their shares add up to 2.9999999999999996 in a computer.
+    table = pd.DataFrame({"area_um2": np.arange(20.0), "attention": np.repeat([1.0, 0.0], [18, 2])})
+    found = effects_by_patient(table.assign(patient="p", sample="s"), "attention", ["area_um2"])
+    assert found.loc["p", "area_um2"] == pytest.approx(-2 / 17)
 
 
 def test_cells_that_could_not_be_measured_are_passed_over() -> None:

@@ -246,6 +246,42 @@ def test_class_of_healthy_samples_is_known_by_its_name(name: str) -> None:
     assert reference_class(["crenated", name, "abnormal"]) == name
 
 
+@pytest.mark.parametrize(
+    ("classes", "healthy"),
+    [
+        (["drug", "positive-control", "untreated"], "untreated"),
+        (["negative control", "positive control"], "negative control"),
+        (["non-healthy", "normal"], "normal"),
+        (["healthy", "unhealthy"], "healthy"),
+        (["abnormal", "ab-normal", "Normal"], "Normal"),
+        (["not normal", "untreated"], "untreated"),
+        (["not quite normal", "sickle"], None),
+        (["disease control", "normal"], "normal"),
+        (["disease control", "sickle"], None),
+        (["Rh negative", "unaffected"], "unaffected"),
+        (["Rh negative", "Rh positive"], None),
+        (["malaria negative", "malaria positive"], "malaria negative"),
+        (["treated", "untreated"], "untreated"),
+        (["non-infected", "infected"], "non-infected"),
+        (["non-diabetic control", "diabetic"], "non-diabetic control"),
+        (["control (no drug)", "drug"], "control (no drug)"),
+        (["treated patients", "untreated patients"], None),
+        (["healthy patients", "sickle patients"], "healthy patients"),
+        (["normal-like", "sickle"], None),
+        (["control", "healthy"], "healthy"),
+        (["healthy donors", "untreated"], "healthy donors"),
+        (["healthy, aged", "normal"], "normal"),
+        (["healthy, aged", "healthy, young"], None),
+        (["control 1", "control 2"], None),
+    ],
+)
+def test_a_name_that_says_the_opposite_is_never_that_of_the_healthy_class(
+    classes: list[str], healthy: str | None
+) -> None:
+    assert reference_class(classes) == healthy
+    assert reference_class(classes[::-1]) == healthy
+
+
 def test_no_class_is_healthy_where_no_name_tells_or_one_must_be_there_that_is_not() -> None:
     assert reference_class(["abnormal", "dead"]) is None
     with pytest.raises(UserError, match="no class 'alive'"):

@@ -82,7 +82,17 @@ def test_patients_numbered_anew_in_each_class_are_different_people(
     assert [s.name for s in study.samples] == ["a/1/s", "a/2/s", "b/1/s", "b/P9/s"]
     assert len(study.notes) == 1
     assert "taken as different people" in study.notes[0]
-    assert study.notes[0].endswith("cohort.csv: 1.")
+    assert study.notes[0].endswith("into one class folder, as a patient has one class: 1.")
+
+
+def test_advice_about_patients_of_one_name_makes_one_patient_of_them(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/1/s/x.png", "b/1/t/x.png", "b/2/s/x.png")
+    (tmp_path / "b" / "1" / "t").rename(tmp_path / "a" / "1" / "t")
+    (tmp_path / "b" / "1").rmdir()
+    study = open_cohort(tmp_path)
+    assert (study.patients, study.notes) == (("1", "2"), ())
 
 
 def test_images_in_a_patient_folder_are_one_sample_and_it_is_said(

@@ -285,7 +285,8 @@ class Classifier:
         if bag.detector_digest != self.detector_digest:
             raise UserError(
                 f"The cells of sample {bag.sample!r} were read with another detector than this "
-                "classifier was trained with; load that detector, or train the classifier again."
+                "classifier was trained with; use that detector (--weights on the command line), "
+                "or train the classifier again."
             )
         if bag.feature_settings != self.feature_settings:
             raise UserError(

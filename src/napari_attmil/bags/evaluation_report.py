@@ -258,8 +258,8 @@ def _notes_on_cells(evaluation: Evaluation) -> list[str]:
         )
     if evaluation.reference is None:
         notes.append(
-            "No class is called healthy or control, so whether healthy samples stand apart was not "
-            "measured; name the reference class in the settings."
+            "No class is plainly called healthy or control, so whether healthy samples stand apart "
+            "was not measured; name the reference class in the settings."
         )
     first = next(iter(evaluation.outcomes.values()))
     if np.isnan(first.measure("random", "instance_auroc")).all():

@@ -201,6 +201,19 @@ class AnnotationFile:
         types = {"detected": bool, "reviewed": bool, "least_score": float, "mean_score": float}
         return pd.DataFrame(rows, columns=columns).astype(types)
 
+    def boxes_of_others(self, samples: Sequence[Sample]) -> dict[Path, int]:
+        """Return how many boxes there are of files that are none of the samples' images."""
+        if not self.path.exists():
+            return {}
+        known = {place for sample in samples for place in self._places(sample)}
+        counts: dict[Path, int] = {}
+        with self._connection.reading() as connection:
+            for image, page, _, _, boxes, *_ in connection.execute(SUMMARY):
+                if boxes and (image, page) not in known:
+                    path = self._folder / image
+                    counts[path] = counts.get(path, 0) + int(boxes)
+        return counts
+
     # --- writing ----------------------------------------------------------------------------
 
     def record(self, sample: Sample, edit: Edit, next_id: int, made_by: str = "") -> None:

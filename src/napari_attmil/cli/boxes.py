@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_attmil.cli.options import CohortPath, app
+from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.settings import UserError
 from napari_attmil.terminal import follow, open_labelled_cohort, say
 from napari_attmil.words import counted
@@ -30,6 +31,7 @@ def export_boxes(
     from napari_attmil.cells.exchange import listed_images
     from napari_attmil.cells.formats import write_boxes
 
+    check_outputs([out], [project])
     cohort, kept = opened_project(project)
     images = listed_images(cohort.samples, kept, cohort.folder)
     if not images:

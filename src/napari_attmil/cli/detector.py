@@ -11,6 +11,7 @@ import typer
 from napari_attmil.cells.detector_models import training_folder
 from napari_attmil.checkpoints import check_writable
 from napari_attmil.cli.options import DeviceName, Seed, Weights, app
+from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.settings import FinetuneSettings
 from napari_attmil.terminal import follow, open_labelled_cohort, say
 
@@ -43,6 +44,7 @@ def finetune(
     device: DeviceName = "auto",
 ) -> None:
     """Fit the detector to reviewed images; Ctrl+C keeps the best weights so far."""
+    check_outputs([out], [source, weights])
     check_writable(out)
     settings = FinetuneSettings.checked(steps=steps, minutes=minutes, seed=seed)
     images, project = _reviewed(source)

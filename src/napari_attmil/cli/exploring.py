@@ -20,6 +20,7 @@ from napari_attmil.cli.options import (
     app,
     detection_settings,
 )
+from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.settings import CAUTION, UserError
 from napari_attmil.terminal import (
     classified,
@@ -58,6 +59,7 @@ def report(
     from napari_attmil.explore.report_file import check_suffix, write_report
     from napari_attmil.images.reading import open_samples
 
+    check_outputs([out], [model, *inputs, weights])
     check_suffix(out)  # before minutes of work
     check_writable(out)
     detection = detection_settings(min_score, cell_diameter)

@@ -19,6 +19,7 @@ from napari_attmil.cli.options import (
     app,
     detection_settings,
 )
+from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.terminal import follow, load_detector, open_labelled_cohort, prepare
 from napari_attmil.words import counted
 
@@ -47,6 +48,7 @@ def shapes(
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.explore.cell_table import check_table_file, write_cells
 
+    check_outputs([out], [model, cohort, weights])
     check_table_file(out)
     detection = detection_settings(min_score, cell_diameter)
     opened = open_labelled_cohort(cohort)

@@ -25,6 +25,7 @@ from napari_attmil.cli.options import (
     app,
     detection_settings,
 )
+from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.methods import METHODS, TABLE_1, Method
 from napari_attmil.presets import Preset, ensemble_preset, mil_preset
 from napari_attmil.settings import CAUTION, EvaluationSettings, UserError, features_for
@@ -82,6 +83,7 @@ def detect(
     from napari_attmil.explore.cell_table import cell_table, check_table_file, write_cells
     from napari_attmil.images.reading import open_stacks
 
+    check_outputs([out], [*inputs, weights])
     check_table_file(out)
     settings = detection_settings(min_score, cell_diameter)
     stacks = open_stacks(inputs)
@@ -138,6 +140,7 @@ def train(
 
     Ctrl+C also writes the models that are there by then.
     """
+    check_outputs([out], [cohort, weights])
     check_writable(out)
     settings = preset_settings(preset, epochs, seed, healthy_class)
     chosen = {"members": members, "calibrate": calibrate, "composition": composition}
@@ -198,6 +201,7 @@ def evaluate(
     device: DeviceName = "auto",
 ) -> None:
     """Cross-validate by patient and write a report; stopped, it goes on where it stood."""
+    check_outputs([out / "report.json"], [cohort, weights])
     check_writable(out / "report.json")
     settings = preset_settings(preset, epochs, seed, healthy_class)
     compared = {"methods": method_names(methods), "ensemble": ensemble, "controls": controls}
@@ -250,6 +254,7 @@ def classify(
     from napari_attmil.explore.report import classification_report, in_words, model_origin
     from napari_attmil.images.reading import open_samples
 
+    check_outputs([out, report], [model, *inputs, weights])
     check_table_file(out)
     if report is not None:
         check_writable(report)
@@ -291,6 +296,7 @@ def demo(
     """Simulate a cohort, find its cells, train, cross-validate, and show the result in napari."""
     from napari_attmil.demo import run_demo
 
+    check_outputs([out / "cells.csv"], [data])
     result = run_demo(data, out, device)
     from napari_attmil.widgets.demo_window import show_demo
 

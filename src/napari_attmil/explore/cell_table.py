@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_attmil.cells.boxes import positions_of
+from napari_attmil.cells.boxes import SOURCE_NAMES, positions_of
 from napari_attmil.cells.following import moved_since
 from napari_attmil.checkpoints import check_writable, write_atomically
 from napari_attmil.settings import UserError
@@ -50,9 +50,10 @@ def cell_table(
     -------
     DataFrame
         Columns image (path as given), frame (page within that file, from 0), cell_id, x_min,
-        y_min, x_max, y_max (pixels), score (0 to 1); with a prediction also attention and one
-        contribution_<class> a class, empty for cells that were drawn or moved since. Ordered by
-        image.
+        y_min, x_max, y_max (pixels), score (0 to 1), source (who made the box: model, person,
+        accepted; without it a project that the table is imported into takes all for a person's);
+        with a prediction also attention and one contribution_<class> a class, empty for cells that
+        were drawn or moved since. Ordered by image.
     """
     boxes = boxes.sorted_by_image()
     frames = [sample.frames[index] for index in boxes.image_index]
@@ -65,6 +66,7 @@ def cell_table(
     for place, name in enumerate(CORNERS):
         columns[name] = corners[:, place]
     columns["score"] = np.round(boxes.score.astype(np.float64), 4)
+    columns["source"] = np.array(SOURCE_NAMES)[boxes.source]
     if prediction is not None:
         columns["attention"] = attention_of(boxes, prediction, classified)
         contribution = contribution_of(boxes, prediction, classified)

@@ -136,13 +136,14 @@ def effects_by_patient(cells: pd.DataFrame, score: str, features: Sequence[str])
 
     The effect within a sample is Cliff's delta: how much more often a high cell exceeds another
     one than the other way round; 1 if always, 0 if neither, -1 if never. High are the `HIGH_SHARE`
-    with the highest score, `FEWEST_CELLS` at least.
+    with the highest score, `FEWEST_CELLS` at least; cells of one score at the border share the
+    places that are left, so that the order of rows says nothing.
 
     Returns
     -------
     DataFrame
         One row a patient, one column a feature: the mean over the patient's samples, NaN where
-        none has enough cells.
+        none has enough cells of different scores.
 
     Raises
     ------
@@ -155,11 +156,9 @@ def effects_by_patient(cells: pd.DataFrame, score: str, features: Sequence[str])
             f"No cell has a value of {score!r}; classify the samples, or choose another column."
         )
     values = {
-        key: [
-            _cliffs_delta(sample[feature].to_numpy(float), _is_high(sample[score].to_numpy(float)))
-            for feature in features
-        ]
+        key: [_cliffs_delta(sample[feature].to_numpy(float), high_shares) for feature in features]
         for key, sample in known.groupby(["patient", "sample"], sort=False)
+        for high_shares in [_high_shares(sample[score].to_numpy(float))]
     }
     by_sample = pd.DataFrame.from_dict(values, orient="index", columns=list(features))
     by_sample.index = pd.MultiIndex.from_tuples(by_sample.index, names=["patient", "sample"])
@@ -247,6 +246,11 @@ def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str
         return sentences
     patients = int(table["patients"].max()) if len(table) else 0
     needed = fewest_patients(SIGNIFICANT)
+    if not patients:
+        return [
+            f"No patient can be compared: all cells of a sample have the same {score}, or too few "
+            "of them were measured."
+        ]
     if patients < needed:
         return [
             f"{counted(patients, 'patient')} cannot show a difference; {needed} or more are needed."
@@ -339,19 +343,30 @@ def _in_title(feature: object) -> str:
     return feature_title(without_unit(str(feature)))
 
 
-def _is_high(score: Array) -> npt.NDArray[np.bool_]:
-    """Return (n,) which cells of a sample are its high ones."""
-    count = max(FEWEST_CELLS, round(HIGH_SHARE * len(score)))
-    is_high = np.zeros(len(score), dtype=bool)
-    is_high[np.argsort(-score, kind="stable")[:count]] = True
-    return is_high
+def _high_shares(score: Array) -> Array:
+    """Return (n,) how far each cell of a sample is among its high ones: 1, 0, or a share if tied.
+
+    The share is the chance to be among them if ties were broken at random.
+    """
+    count = min(max(FEWEST_CELLS, round(HIGH_SHARE * len(score))), len(score))
+    border = np.sort(score)[-count]
+    above, tied = score > border, score == border
+    places_left = count - np.count_nonzero(above)
+    shares: Array = above + tied * (places_left / np.count_nonzero(tied))
+    return shares
 
 
-def _cliffs_delta(values: Array, is_high: npt.NDArray[np.bool_]) -> float:
+def _cliffs_delta(values: Array, high_shares: Array) -> float:
+    """Return Cliff's delta, or what it is on average if ties of the score were broken at random.
+
+    NaN where too few cells were measured, or the score does not tell those apart that were.
+    """
     known = np.isfinite(values)
-    high = is_high[known]
-    count, others = np.count_nonzero(high), np.count_nonzero(~high)
-    if min(count, others) < FEWEST_CELLS:
+    high = high_shares[known]
+    count = round(float(high.sum()), 6)  # shares add up to whole numbers but for rounding
+    others = len(high) - count
+    if min(count, others) < FEWEST_CELLS or np.ptp(high) == 0:
         return np.nan
-    ranks = rankdata(values[known])[high].sum() - count * (count + 1) / 2
-    return float(2 * ranks / (count * others) - 1)
+    # A cell of rank r exceeds so many more than exceed it; between high cells that cancels out.
+    exceeds = 2 * rankdata(values[known]) - len(high) - 1
+    return float((high * exceeds).sum() / (count * others))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_attmil.images.healthy_names import healthy_name
 from napari_attmil.settings import UserError
 from napari_attmil.words import counted
 
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
-
-REFERENCE_NAMES: Final = (
-    *("healthy", "control", "controls", "normal", "reference", "negative", "uninfected"),
-    *("unaffected", "untreated", "ctrl", "kontrolle", "gesund"),
-)
-"""What the class of healthy samples is called, in this order; compared without case."""
 
 # Of so many random partitions the most even one is taken: enough to spread the samples well, few
 # enough that another seed still gives other folds.
@@ -205,7 +200,7 @@ def check_trainable(cohort: Cohort) -> None:
 
 
 def reference_class(classes: Sequence[str], wanted: str = "") -> str | None:
-    """Return the class of healthy samples, or None if no name tells.
+    """Return the class of healthy samples, or None if no name tells; see `healthy_name`.
 
     Parameters
     ----------
@@ -225,11 +220,7 @@ def reference_class(classes: Sequence[str], wanted: str = "") -> str | None:
                 f"There is no class {wanted!r} to compare with; choose one of {', '.join(classes)}."
             )
         return wanted
-    for word in REFERENCE_NAMES:
-        for name in classes:
-            if word in name.casefold().replace("-", " ").replace("_", " ").split():
-                return name
-    return None
+    return healthy_name(classes)
 
 
 def common_pixel_size_um(sample: Sample, samples: Iterable[Sample]) -> float | None:

@@ -216,7 +216,7 @@ def _named_samples(drafts: Sequence[_Draft], notes: _Notes) -> tuple[Sample, ...
     shared = _names_in_two_classes(drafts)
     notes.add(
         "Patients of the same name in two classes were taken as different people; if they are "
-        "the same, list the images in a cohort.csv",
+        "the same, put their samples into one class folder, as a patient has one class",
         shared,
     )
     schemes = (

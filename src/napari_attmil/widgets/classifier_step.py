@@ -31,8 +31,8 @@ from napari_attmil.widgets.workers import Progress, tell_error
 
 MODEL_FILES = "Model files (*.safetensors)"
 NO_HEALTHY_CLASS = (
-    "No class is called healthy or control: choose the healthy class above, if there is one. The "
-    "classifier learns better when it knows what is normal."
+    "No class is plainly called healthy or control: choose the healthy class above, if there is "
+    "one. The classifier learns better when it knows what is normal."
 )
 PRESET_TITLES = {
     "default": "recommended",
