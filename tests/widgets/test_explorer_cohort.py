@@ -92,8 +92,9 @@ def classified(explorer, tab, qtbot):
 def test_all_samples_are_classified_and_counted(classified, tab):
     assert tab._model.table["result"].tolist() == ["wrong", "right"]
     assert tab._confusion._counts.to_numpy().tolist() == [[0, 1], [0, 1]]
-    assert "1 of 2 samples taken for another class" in tab._hint.text()
-    assert "Learnt from." in tab._hint.text() and "not a diagnosis" in tab._hint.text()
+    told = tab._hint.text()
+    assert told.startswith("1 of 2 samples taken for another class, 1 for the right one.")
+    assert "Learnt from." in told and "not a diagnosis" in told
     assert len(classified.context.exploration.table) == 4
     assert classified.context.exploration.scope_in_words == "the whole cohort"
 
