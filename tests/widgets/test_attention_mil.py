@@ -6,6 +6,7 @@ import subprocess
 import sys
 import weakref
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pandas as pd
@@ -253,6 +254,54 @@ def test_training_draws_its_losses_and_gives_a_classifier(panel, wait_idle, monk
     assert panel.context.session.classifier.name == "fake.safetensors"
     assert "healthy, sickle" in panel.classifier_step._hint.text()
     assert "2 models. Not calibrated" in panel.classifier_step._hint.text()
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (1, "Latest training: Sample 's0' was left out."),
+        (
+            4,
+            "Latest training: Sample 's0' was left out. Sample 's1' was left out. "
+            "Sample 's2' was left out. Likewise 1 more sample.",
+        ),
+    ],
+)
+def test_training_says_which_samples_it_left_out(
+    panel, wait_idle, monkeypatch, tmp_path, notifications, count, told
+):
+    train = tasks.train_classifier
+
+    def leave_out(*args):
+        for place in range(count):
+            yield Progress(place, count, "", note=f"Sample 's{place}' was left out.")
+        return (yield from train(*args))
+
+    monkeypatch.setattr(tasks, "train_classifier", leave_out)
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    step = panel.classifier_step
+    step.train()
+    wait_idle(panel)
+    assert step._hint.text().endswith(f"Classes: healthy, sickle, spherocytosis\n{told}")
+    assert notifications[-1][1].endswith(f"fake.safetensors. {told}")
+    (tmp_path / "other.safetensors").write_bytes(b"fake")
+    step.load(tmp_path / "other.safetensors")
+    wait_idle(panel)
+    assert "left out" not in step._hint.text()
+
+
+def test_a_sample_without_cells_is_noted_when_bags_are_read(monkeypatch, tmp_path):
+    from napari_attmil.bags import bag
+    from napari_attmil.settings import DetectionSettings, FeatureSettings
+
+    def prepare(cohort, *args):
+        yield bag.BagProgress(1, 1, "s1", note="Sample 's1' was left out.")
+
+    monkeypatch.setattr(bag, "prepare_bags", prepare)
+    cohort = Cohort((Sample("s1", "p1", "healthy", (Frame(tmp_path / "1.tif"),)),), tmp_path)
+    settings = (DetectionSettings(), FeatureSettings())
+    steps = [*tasks.bags_of_cohort(Event(), cohort, {}, None, *settings)]
+    assert steps[-1].note == "Sample 's1' was left out."
 
 
 def test_training_knows_the_healthy_class_that_was_chosen(panel, wait_idle, monkeypatch, tmp_path):
