@@ -372,21 +372,21 @@ def test_devices_are_listed_when_the_step_opens(panel, qtbot):
 def test_cells_are_exported_with_their_attention(panel, wait_idle, tmp_path):
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
-    panel.result_step.export(tmp_path / "cells")
-    table = pd.read_csv(tmp_path / "cells.csv")
+    panel.result_step.export(tmp_path / "cells.v1")
+    table = pd.read_csv(tmp_path / "cells.v1.csv")
     assert len(table) == 9 and table["attention"].sum() == pytest.approx(1)
     assert {"contribution_sickle", "frame", "cell_id"} <= set(table.columns)
     session = panel.context.session
     session.move(1, session.boxes.xyxy[session.boxes.index_of(1)][0] + 1)
-    panel.result_step.export(tmp_path / "cells")
-    table = pd.read_csv(tmp_path / "cells.csv", index_col="cell_id")
+    panel.result_step.export(tmp_path / "cells.v1")
+    table = pd.read_csv(tmp_path / "cells.v1.csv", index_col="cell_id")
     assert table.index[table["attention"].isna()].tolist() == [1]
 
 
 def test_saved_model_is_where_it_was_asked_for(panel, wait_idle, tmp_path):
     load_and_classify(panel, wait_idle, tmp_path)
-    panel.classifier_step.save(tmp_path / "copy")
-    assert (tmp_path / "copy.safetensors").read_bytes() == b"fake"
+    panel.classifier_step.save(tmp_path / "copy v1.2")
+    assert (tmp_path / "copy v1.2.safetensors").read_bytes() == b"fake"
 
 
 def test_threshold_tells_how_many_cells_remain(panel, wait_idle, tmp_path):

@@ -25,6 +25,7 @@ from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.device_combo import DeviceCombo
 from napari_attmil.widgets.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.progress_row import ProgressRow
+from napari_attmil.widgets.saving import ask_where_to_save, with_ending
 from napari_attmil.widgets.settings_form import SettingsForm
 from napari_attmil.widgets.style import hint_label, narrow_combo, primary_button
 from napari_attmil.widgets.workers import Progress, tell_error
@@ -200,7 +201,7 @@ class ClassifierStep(QWidget):
         classifier = self._context.session.classifier
         if classifier is None:
             return
-        path = path if path.suffix else path.with_suffix(".safetensors")
+        path = with_ending(path, MODEL_FILES)
         try:
             classifier.model.save(path)
         except UserError as error:
@@ -267,9 +268,9 @@ class ClassifierStep(QWidget):
     def _ask_where_to_save(self) -> None:
         classifier = self._context.session.classifier
         proposed = classifier.name if classifier is not None else ""
-        path, _ = QFileDialog.getSaveFileName(self, "Save the classifier", proposed, MODEL_FILES)
-        if path:
-            self.save(Path(path))
+        path = ask_where_to_save(self, "Save the classifier", proposed, MODEL_FILES)
+        if path is not None:
+            self.save(path)
 
     def _synchronise(self) -> None:
         session, busy = self._context.session, self._context.runner.busy
