@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.layers import Image, Shapes
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QSlider
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QSlider,
+)
 
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
@@ -381,6 +388,20 @@ def test_cells_are_exported_with_their_attention(panel, wait_idle, tmp_path):
     panel.result_step.export(tmp_path / "cells.v1")
     table = pd.read_csv(tmp_path / "cells.v1.csv", index_col="cell_id")
     assert table.index[table["attention"].isna()].tolist() == [1]
+
+
+def test_name_that_is_proposed_for_the_cells_has_the_whole_name_of_the_sample(panel, monkeypatch):
+    proposed = []
+
+    def choose(parent, title, name, kinds):
+        proposed.append(name)
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    session = panel.context.session
+    session.show(replace(session.sample, name="hs2/s1"))
+    panel.result_step._export.clicked.emit()
+    assert proposed == ["hs2-s1-cells.csv"]
 
 
 def test_saved_model_is_where_it_was_asked_for(panel, wait_idle, tmp_path):

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from napari_attmil.widgets.saving import (
     FIGURES,
     TABLES,
+    as_file_name,
     ask_where_to_save,
     with_ending,
 )
@@ -62,3 +63,9 @@ def test_a_file_that_the_ending_leads_to_is_only_replaced_if_the_person_says_so(
         chosen = ask_where_to_save(None, "Save", "roc.png", KINDS)
         assert chosen == (tmp_path / "roc.png" if may or name == "roc.png" else None)
     assert asked == ["roc.png exists already. Replace it?"]
+
+
+def test_a_samples_name_becomes_one_name_of_a_file():
+    assert as_file_name("hs2/s1") == "hs2-s1"
+    assert as_file_name('C:\\a?"b') == "C-a-b"
+    assert as_file_name("Müller Jörg") == "Müller Jörg"

@@ -29,7 +29,7 @@ from napari_attmil.widgets.colour_map_button import ColourMapButton
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.progress_row import ProgressRow
-from napari_attmil.widgets.saving import TABLES, ask_where_to_save, with_ending
+from napari_attmil.widgets.saving import TABLES, as_file_name, ask_where_to_save, with_ending
 from napari_attmil.widgets.style import hint_label, primary_button, set_warning
 from napari_attmil.widgets.top_cells import CellThumbnail, TopCells
 from napari_attmil.widgets.workers import TaskRunner, tell_error
@@ -253,7 +253,8 @@ class ResultStep(QWidget):
 
     def _ask_where_to_export(self) -> None:
         sample = self._context.session.sample
-        proposed = f"{sample.name}-cells.csv" if sample is not None else "cells.csv"
+        named = "" if sample is None else f"{as_file_name(sample.name)}-"
+        proposed = f"{named}cells.csv"
         path = ask_where_to_save(self, "Export the cells of this sample", proposed, TABLES)
         if path is not None:
             self.export(path)

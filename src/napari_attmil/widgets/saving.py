@@ -44,6 +44,11 @@ def with_ending(path: Path, kinds: str, kind: str = "") -> Path:
     return path.with_name(path.name + endings[0])
 
 
+def as_file_name(name: str) -> str:
+    """Return a name of a sample such that it names one file: "hs2/s1" is "hs2-s1"."""
+    return re.sub(r'[\\/:*?"<>|]+', "-", name)
+
+
 def _may_replace(parent: QWidget, title: str, path: Path) -> bool:
     """Ask what the dialog could not ask: it did not know the ending."""
     question = f"{path.name} exists already. Replace it?"
