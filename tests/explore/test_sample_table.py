@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_attmil.bags.prediction import Prediction
-from napari_attmil.explore.sample_table import confusion, sample_table
+from napari_attmil.explore.sample_table import confusion, confusion_in_words, sample_table
 from napari_attmil.images.cohort import Sample
 
 
@@ -47,3 +47,29 @@ def test_confusion_counts_samples_whose_class_and_prediction_are_known():
 
 def test_no_samples_are_a_table_too():
     assert len(confusion(sample_table([]))) == 0
+
+
+def test_undecided_samples_are_named_and_counted_as_the_confusions_count_them():
+    unsure = said(0.75, ("healthy", "sickle"))
+    samples = [
+        *SAMPLES,
+        (Sample("f", "fritz", "sickle", ()), 4, unsure),
+        (Sample("g", "gina", "sickle", ()), 4, unsure),
+    ]
+    table = sample_table(samples)
+    assert confusion_in_words(table) == (
+        "3 of 5 samples taken for another class (2 undecided), 2 for the right one (1 undecided)."
+    )
+    counts = confusion(table).to_numpy()
+    assert (counts.sum(), counts.trace()) == (5, 2)
+
+
+def test_a_single_decided_sample_is_told_without_doubts():
+    assert confusion_in_words(sample_table(SAMPLES[:1])) == (
+        "0 of 1 sample taken for another class, 1 for the right one."
+    )
+
+
+def test_nothing_is_told_where_no_class_and_prediction_are_known():
+    assert confusion_in_words(sample_table(SAMPLES[3:])) == ""
+    assert confusion_in_words(sample_table([])) == ""

@@ -6,12 +6,20 @@ import subprocess
 import sys
 import weakref
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pandas as pd
 import pytest
 from napari.layers import Image, Shapes
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QSlider
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QSlider,
+)
 
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
@@ -255,6 +263,54 @@ def test_training_draws_its_losses_and_gives_a_classifier(panel, wait_idle, monk
     assert "2 models. Not calibrated" in panel.classifier_step._hint.text()
 
 
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (1, "Latest training: Sample 's0' was left out."),
+        (
+            4,
+            "Latest training: Sample 's0' was left out. Sample 's1' was left out. "
+            "Sample 's2' was left out. Likewise 1 more sample.",
+        ),
+    ],
+)
+def test_training_says_which_samples_it_left_out(
+    panel, wait_idle, monkeypatch, tmp_path, notifications, count, told
+):
+    train = tasks.train_classifier
+
+    def leave_out(*args):
+        for place in range(count):
+            yield Progress(place, count, "", note=f"Sample 's{place}' was left out.")
+        return (yield from train(*args))
+
+    monkeypatch.setattr(tasks, "train_classifier", leave_out)
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    step = panel.classifier_step
+    step.train()
+    wait_idle(panel)
+    assert step._hint.text().endswith(f"Classes: healthy, sickle, spherocytosis\n{told}")
+    assert notifications[-1][1].endswith(f"fake.safetensors. {told}")
+    (tmp_path / "other.safetensors").write_bytes(b"fake")
+    step.load(tmp_path / "other.safetensors")
+    wait_idle(panel)
+    assert "left out" not in step._hint.text()
+
+
+def test_a_sample_without_cells_is_noted_when_bags_are_read(monkeypatch, tmp_path):
+    from napari_attmil.bags import bag
+    from napari_attmil.settings import DetectionSettings, FeatureSettings
+
+    def prepare(cohort, *args):
+        yield bag.BagProgress(1, 1, "s1", note="Sample 's1' was left out.")
+
+    monkeypatch.setattr(bag, "prepare_bags", prepare)
+    cohort = Cohort((Sample("s1", "p1", "healthy", (Frame(tmp_path / "1.tif"),)),), tmp_path)
+    settings = (DetectionSettings(), FeatureSettings())
+    steps = [*tasks.bags_of_cohort(Event(), cohort, {}, None, *settings)]
+    assert steps[-1].note == "Sample 's1' was left out."
+
+
 def test_training_knows_the_healthy_class_that_was_chosen(panel, wait_idle, monkeypatch, tmp_path):
     step, asked = panel.classifier_step, []
 
@@ -323,21 +379,35 @@ def test_devices_are_listed_when_the_step_opens(panel, qtbot):
 def test_cells_are_exported_with_their_attention(panel, wait_idle, tmp_path):
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
-    panel.result_step.export(tmp_path / "cells")
-    table = pd.read_csv(tmp_path / "cells.csv")
+    panel.result_step.export(tmp_path / "cells.v1")
+    table = pd.read_csv(tmp_path / "cells.v1.csv")
     assert len(table) == 9 and table["attention"].sum() == pytest.approx(1)
     assert {"contribution_sickle", "frame", "cell_id"} <= set(table.columns)
     session = panel.context.session
     session.move(1, session.boxes.xyxy[session.boxes.index_of(1)][0] + 1)
-    panel.result_step.export(tmp_path / "cells")
-    table = pd.read_csv(tmp_path / "cells.csv", index_col="cell_id")
+    panel.result_step.export(tmp_path / "cells.v1")
+    table = pd.read_csv(tmp_path / "cells.v1.csv", index_col="cell_id")
     assert table.index[table["attention"].isna()].tolist() == [1]
+
+
+def test_name_that_is_proposed_for_the_cells_has_the_whole_name_of_the_sample(panel, monkeypatch):
+    proposed = []
+
+    def choose(parent, title, name, kinds):
+        proposed.append(name)
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    session = panel.context.session
+    session.show(replace(session.sample, name="hs2/s1"))
+    panel.result_step._export.clicked.emit()
+    assert proposed == ["hs2-s1-cells.csv"]
 
 
 def test_saved_model_is_where_it_was_asked_for(panel, wait_idle, tmp_path):
     load_and_classify(panel, wait_idle, tmp_path)
-    panel.classifier_step.save(tmp_path / "copy")
-    assert (tmp_path / "copy.safetensors").read_bytes() == b"fake"
+    panel.classifier_step.save(tmp_path / "copy v1.2")
+    assert (tmp_path / "copy v1.2.safetensors").read_bytes() == b"fake"
 
 
 def test_threshold_tells_how_many_cells_remain(panel, wait_idle, tmp_path):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QMainWindow
+import pytest
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication, QMainWindow
 
 from napari_attmil.widgets.workbench import AnnotateWidget
+
+BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
 
 
 def test_panels_at_one_side_share_its_room_as_tabs(window_viewer, docked_panel, qtbot):
@@ -23,3 +28,64 @@ def test_a_panel_at_another_side_is_left_alone(window_viewer, docked_panel, qtbo
     qtbot.waitUntil(lambda: not annotate._join_timer.isActive())
     assert annotate.window().tabifiedDockWidgets(annotate.dock()) == []
     annotate.close_panel()
+
+
+@pytest.fixture
+def low_window(window_viewer, stack, qtbot):
+    """Open the explorer in a window as low as napari's is by default; tell its height before."""
+    window_viewer.add_layer(stack)
+    window_viewer.window.resize(1089, 630)
+    window_viewer.window.show()
+    height = window_viewer.window.geometry()[3]
+    _, explorer = window_viewer.window.add_plugin_dock_widget("napari-attmil", "Explore cells")
+    qtbot.waitUntil(lambda: explorer.window().dockWidgetArea(explorer.dock()) == BOTTOM)
+    yield explorer, height
+    explorer.close_panel()
+
+
+def test_explorer_is_high_enough_in_a_low_window_and_leaves_room_for_the_image(low_window, qtbot):
+    explorer, height = low_window
+    qtbot.waitUntil(lambda: explorer.dock().height() >= 300)
+    assert explorer.window().height() == height < 660
+    assert explorer.window().centralWidget().height() >= 200
+
+
+def test_explorer_grows_with_the_window_and_is_as_wide_where_there_is_room(low_window, qtbot):
+    dock, window = low_window[0].dock(), low_window[0].window()
+    window.resize(1300, 950)
+    qtbot.waitUntil(lambda: dock.height() == round(0.42 * 950))
+    assert dock.width() == window.width()
+
+
+def test_explorer_keeps_the_height_that_a_person_drags_it_to(low_window, qtbot):
+    dock, window = low_window[0].dock(), low_window[0].window()
+    qtbot.waitUntil(lambda: dock.height() >= 300)
+    edge = QPoint(dock.x() + dock.width() // 2, dock.y() - 2)
+    drag(window, edge, edge + QPoint(0, 80))
+    dragged = dock.height()
+    assert 200 < dragged < 300
+    window.resize(1300, 950)
+    qtbot.waitUntil(lambda: window.height() == 950)
+    qtbot.wait(50)
+    assert dock.height() == dragged
+
+
+def test_closed_explorer_gives_the_corner_of_the_window_back(low_window):
+    window = low_window[0].window()
+    assert window.corner(Qt.Corner.BottomLeftCorner) != BOTTOM
+    low_window[0].close_panel()
+    assert window.corner(Qt.Corner.BottomLeftCorner) == BOTTOM
+
+
+def drag(window, start, end):
+    """Drag with the left button held; qtbot's moves hold none."""
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    for kind, place, button, held in (
+        (QEvent.Type.MouseButtonPress, start, left, left),
+        (QEvent.Type.MouseMove, end, none, left),
+        (QEvent.Type.MouseButtonRelease, end, left, none),
+    ):
+        where = QPointF(place), QPointF(window.mapToGlobal(place))
+        modifier = Qt.KeyboardModifier.NoModifier
+        QApplication.sendEvent(window, QMouseEvent(kind, *where, button, held, modifier))
+        QApplication.processEvents()

@@ -210,8 +210,8 @@ def test_table_and_session_share_one_selection(explored, table):
 def test_table_is_exported_as_shown(explored, table, tmp_path, qtbot):
     explored.context.exploration.set_filter("attention > 0.2")
     qtbot.waitUntil(lambda: table._model.rowCount() == 2, timeout=5000)
-    table.export(tmp_path / "cells")
-    written = pd.read_csv(tmp_path / "cells.csv")
+    table.export(tmp_path / "cells.v1")
+    written = pd.read_csv(tmp_path / "cells.v1.csv")
     assert written["cell_id"].tolist() == [8, 9] and "contribution_sickle" in written
 
 

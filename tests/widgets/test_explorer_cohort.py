@@ -92,8 +92,9 @@ def classified(explorer, tab, qtbot):
 def test_all_samples_are_classified_and_counted(classified, tab):
     assert tab._model.table["result"].tolist() == ["wrong", "right"]
     assert tab._confusion._counts.to_numpy().tolist() == [[0, 1], [0, 1]]
-    assert "1 of 2 samples taken for another class" in tab._hint.text()
-    assert "Learnt from." in tab._hint.text() and "not a diagnosis" in tab._hint.text()
+    told = tab._hint.text()
+    assert told.startswith("1 of 2 samples taken for another class, 1 for the right one.")
+    assert "Learnt from." in told and "not a diagnosis" in told
     assert len(classified.context.exploration.table) == 4
     assert classified.context.exploration.scope_in_words == "the whole cohort"
 
@@ -170,13 +171,14 @@ def test_report_tells_of_all_classified_samples(classified, tab, tmp_path, monke
 
     def fake_report(stop, path, findings, classifier, name):
         told.extend(findings)
+        assert path == tmp_path / "report.v1 of May.html"
         yield Progress(0, 0, "Writing")
         return path
 
     monkeypatch.setattr(explorer_tasks, "write_report", fake_report)
     session = classified.context.session
     session.move(1, [6, 5, 26, 25])
-    tab.report(tmp_path / "report")
+    tab.report(tmp_path / "report.v1 of May")
     qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
     assert [finding.sample.name for finding in told] == ["healthy-1", "sickle-1"]
     # The moved cell of the shown sample keeps its id, but not what was said of its former place.
@@ -290,8 +292,8 @@ def test_shapes_are_measured_and_compared(classified, monkeypatch, tmp_path, qtb
     assert shape._severity._numbers["share"].tolist() == [0.5, 0.5]
     shape._effects.save(tmp_path / "effects.csv")
     assert pd.read_csv(tmp_path / "effects.csv")["feature"].tolist() == ["area"]
-    shape._severity.save(tmp_path / "severity")
-    assert (tmp_path / "severity.png").read_bytes().startswith(b"\x89PNG")
+    shape._severity.save(tmp_path / "severity.v1")
+    assert (tmp_path / "severity.v1.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_curves_of_the_classes_are_shown_beside_the_confusions(classified, tab, qtbot):

@@ -98,6 +98,48 @@ def test_skip_and_previous_leave_images_as_they_are(study, viewer):
     assert set(shown_states(study)) == {ReviewState.NEW}
 
 
+@pytest.fixture
+def broken_study(viewer, tmp_path, make_bench):
+    """A stack of three images, a sample that cannot be read, and one of an image."""
+    import tifffile
+
+    images = np.random.default_rng(1).integers(0, 255, (3, 90, 100), dtype=np.uint8)
+    for name, data in (("a", images), ("b", images[0]), ("c", images[1])):
+        tifffile.imwrite(tmp_path / f"{name}.tif", data, photometric="minisblack")
+    samples = tuple(open_sample(tmp_path / f"{name}.tif") for name in "abc")
+    (tmp_path / "b.tif").write_bytes(b"II*\0cut short")
+    bench = make_bench(viewer)
+    bench.context.image_choice.use_cohort(Cohort(samples, tmp_path))
+    return bench
+
+
+@pytest.mark.parametrize("key", ["N", "PageDown"])
+def test_an_image_that_cannot_be_read_is_told_once_and_passed_over(
+    broken_study, viewer, notifications, key
+):
+    places = []
+    for _ in range(5):
+        press(viewer, key)
+        places.append(broken_study.reviewing.place)
+    assert places == [("a", 1), ("a", 2), ("a", 2), ("c", 0), ("c", 0)]
+    errors = [message for severity, message in notifications if severity == "error"]
+    assert len(errors) == 1 and "b.tif" in errors[0]
+    assert "that can be read" in notifications[-1][1]
+
+
+def test_an_image_that_can_be_read_again_is_no_longer_passed_over(
+    broken_study, viewer, tmp_path, notifications
+):
+    reviewing = broken_study.reviewing
+    reviewing.show(("b", 0))
+    assert reviewing.place == ("a", 0)
+    (tmp_path / "b.tif").write_bytes((tmp_path / "c.tif").read_bytes())
+    reviewing.show(("b", 0))
+    press(viewer, "PageDown")
+    press(viewer, "PageUp")
+    assert reviewing.place == ("b", 0)
+
+
 def test_the_marks_are_there_after_reopening(study, viewer, cohort):
     press(viewer, "N")
     study.context.image_choice.use_cohort(cohort)

@@ -72,8 +72,8 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
         if healthy is None:
             raise UserError(
                 "Anomaly-aware attention measures how far cells are from those of healthy samples, "
-                f"but none of the classes {', '.join(classes)} is plainly called healthy or control; "
-                "name the reference class, or choose another method."
+                f"but none of the classes {', '.join(classes)} is plainly called healthy or "
+                "control; name the reference class, or choose another method."
             )
         _fit_anomaly(model, features, [bag.label == healthy for bag in bags])
     with torch.no_grad():

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
+
+from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from napari_attmil.images.cohort import Sample
 
 WRONG: Final = "wrong"
+UNDECIDED: Final = "undecided"
 PROBABILITY: Final = "probability_"
 """Begins the name of the column of each class."""
 
@@ -48,6 +52,27 @@ def confusion(table: pd.DataFrame) -> pd.DataFrame:
     return counts.reindex(index=names, columns=names, fill_value=0)
 
 
+def confusion_in_words(table: pd.DataFrame) -> str:
+    """Return how many samples `confusion` counts as taken for another class and for the right one.
+
+    Undecided samples count as their most probable class and are named; empty if none is known.
+    """
+    known = table[table["result"] != ""]
+    if not len(known):
+        return ""
+    undecided, wrong = known["result"] == UNDECIDED, known["class"] != known["predicted"]
+    return (
+        f"{np.count_nonzero(wrong)} of {counted(len(known), 'sample')} taken for another class"
+        f"{_of_these(undecided & wrong)}, {np.count_nonzero(~wrong)} for the right one"
+        f"{_of_these(undecided & ~wrong)}."
+    )
+
+
+def _of_these(undecided: pd.Series[bool]) -> str:
+    count = np.count_nonzero(undecided)
+    return f" ({count} undecided)" if count else ""
+
+
 def _row(sample: Sample, cells: int, prediction: Prediction | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "sample": sample.name,
@@ -70,5 +95,5 @@ def _result(label: str | None, prediction: Prediction | None) -> str:
     if label is None or prediction is None:
         return ""
     if prediction.abstains:
-        return "undecided"
+        return UNDECIDED
     return "right" if prediction.predicted == label else WRONG

@@ -25,11 +25,14 @@ from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.device_combo import DeviceCombo
 from napari_attmil.widgets.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.progress_row import ProgressRow
+from napari_attmil.widgets.saving import ask_where_to_save, with_ending
 from napari_attmil.widgets.settings_form import SettingsForm
 from napari_attmil.widgets.style import hint_label, narrow_combo, primary_button
 from napari_attmil.widgets.workers import Progress, tell_error
+from napari_attmil.words import counted
 
 MODEL_FILES = "Model files (*.safetensors)"
+NOTES_SHOWN = 3
 NO_HEALTHY_CLASS = (
     "No class is plainly called healthy or control: choose the healthy class above, if there is "
     "one. The classifier learns better when it knows what is normal."
@@ -98,6 +101,8 @@ class ClassifierStep(QWidget):
         self._curve_place = QVBoxLayout()
         self._curve: Any = None
         self._hint = hint_label()
+        self._notes: list[str] = []
+        """What is to know of the latest training."""
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -161,6 +166,7 @@ class ClassifierStep(QWidget):
             tell_error(error)
             return
         self._show_curve()
+        self._notes.clear()
         self._progress.begin("Loading the detector")
         keys = {sample.name: context.session.key_of(sample.name) for sample in cohort.samples}
         context.runner.start(
@@ -179,6 +185,7 @@ class ClassifierStep(QWidget):
 
     def load(self, path: Path) -> None:
         """Load a model file off the main thread."""
+        self._notes.clear()
         self._progress.begin("Loading the model")
         self._context.runner.start(
             tasks.load_classifier,
@@ -194,7 +201,7 @@ class ClassifierStep(QWidget):
         classifier = self._context.session.classifier
         if classifier is None:
             return
-        path = path if path.suffix else path.with_suffix(".safetensors")
+        path = with_ending(path, MODEL_FILES)
         try:
             classifier.model.save(path)
         except UserError as error:
@@ -214,6 +221,8 @@ class ClassifierStep(QWidget):
 
     def _on_progress(self, progress: Progress, keys: Mapping[str, str]) -> None:
         self._progress.setValue(progress)
+        if progress.note:
+            self._notes.append(progress.note)
         if hasattr(progress.detail, "epoch"):
             self._curve.add(progress.detail.title, progress.detail.epoch)
         elif progress.detail is not None:
@@ -232,12 +241,19 @@ class ClassifierStep(QWidget):
                 "Stopped before the first model was there; the next training goes on from there."
             )
             return
-        show_info(f"The classifier was saved as {classifier.path}.")
+        show_info(" ".join([f"The classifier was saved as {classifier.path}.", *self._told()]))
         self._use(classifier)
 
     def _use(self, classifier: LoadedClassifier) -> None:
         self._context.session.use_classifier(classifier)
         self.ready.emit()
+
+    def _told(self) -> list[str]:
+        """Return what is to know of the latest training, no more than a person reads."""
+        more = len(self._notes) - NOTES_SHOWN
+        also = [f"Likewise {counted(more, 'more sample')}."] if more > 0 else []
+        shown = " ".join([*self._notes[:NOTES_SHOWN], *also])
+        return [f"Latest training: {shown}"] if shown else []
 
     def _apply_preset(self) -> None:
         preset = cast("Preset", self._preset.currentData())
@@ -252,9 +268,9 @@ class ClassifierStep(QWidget):
     def _ask_where_to_save(self) -> None:
         classifier = self._context.session.classifier
         proposed = classifier.name if classifier is not None else ""
-        path, _ = QFileDialog.getSaveFileName(self, "Save the classifier", proposed, MODEL_FILES)
-        if path:
-            self.save(Path(path))
+        path = ask_where_to_save(self, "Save the classifier", proposed, MODEL_FILES)
+        if path is not None:
+            self.save(path)
 
     def _synchronise(self) -> None:
         session, busy = self._context.session, self._context.runner.busy
@@ -264,16 +280,19 @@ class ClassifierStep(QWidget):
         self._healthy.setEnabled(session.cohort is not None)
         self._healthy.setClasses(() if session.cohort is None else session.cohort.classes)
         classifier = session.classifier
-        if classifier is not None:
-            classes = ", ".join(classifier.model.classes)
-            self._hint.setText(
-                f"In use: {classifier.name}\n{classifier.model.description}\nClasses: {classes}"
-            )
-            self._hint.setToolTip(str(classifier.path or ""))
-        elif session.cohort is None:
-            self._hint.setText("Load a model, or open a cohort (step 1) to train one.")
-        else:
-            advice = f" {NO_HEALTHY_CLASS}" if self._healthy.is_missing() else ""
-            self._hint.setText(f"Train on the open cohort, or load a model.{advice}")
+        self._hint.setText("\n".join([self._in_use(), *self._told()]))
+        self._hint.setToolTip("" if classifier is None else str(classifier.path or ""))
         summary = classifier.name if classifier is not None else "none yet"
         self.state_changed.emit(summary, classifier is not None)
+
+    def _in_use(self) -> str:
+        """Return which classifier is in use, or how to come to one."""
+        session = self._context.session
+        classifier = session.classifier
+        if classifier is not None:
+            classes = ", ".join(classifier.model.classes)
+            return f"In use: {classifier.name}\n{classifier.model.description}\nClasses: {classes}"
+        if session.cohort is None:
+            return "Load a model, or open a cohort (step 1) to train one."
+        advice = f" {NO_HEALTHY_CLASS}" if self._healthy.is_missing() else ""
+        return f"Train on the open cohort, or load a model.{advice}"

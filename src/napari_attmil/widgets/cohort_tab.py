@@ -12,7 +12,6 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QModelIndex
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QFileDialog,
     QHBoxLayout,
     QPushButton,
     QScrollArea,
@@ -25,7 +24,7 @@ from qtpy.QtWidgets import (
 from napari_attmil.exploration import WHOLE_COHORT
 from napari_attmil.explore.class_curves import class_curves_of, curve_points
 from napari_attmil.explore.figures import CurveKind, class_curves
-from napari_attmil.explore.sample_table import WRONG, confusion, sample_table
+from napari_attmil.explore.sample_table import confusion, confusion_in_words, sample_table
 from napari_attmil.sample_state import SampleState
 from napari_attmil.settings import CAUTION
 from napari_attmil.widgets import explorer_tasks
@@ -36,10 +35,11 @@ from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.figure_view import FigureView
 from napari_attmil.widgets.patient_strips import PatientStrips
 from napari_attmil.widgets.progress_row import ProgressRow
+from napari_attmil.widgets.saving import ask_where_to_save, with_ending
 from napari_attmil.widgets.style import hint_label, narrow_combo, primary_button
 from napari_attmil.widgets.workers import Progress, TaskRunner
-from napari_attmil.words import counted
 
+REPORTS = "Page (*.html *.htm);;Document (*.pdf)"
 NO_COHORT = "Open a cohort first: step 1 of the panel Attention MIL."
 NO_CLASSIFIER = "Load or train a classifier first: step 3 of the panel Attention MIL."
 
@@ -181,7 +181,7 @@ class CohortTab(ExplorerTab):
         self._progress.begin("Writing the report")
         self._runner.start(
             explorer_tasks.write_report,
-            path if path.suffix else path.with_suffix(".html"),
+            with_ending(path, REPORTS),
             findings,
             session.classifier.model,
             session.classifier.name,
@@ -217,17 +217,13 @@ class CohortTab(ExplorerTab):
         missing = missing or (NO_CLASSIFIER if session.classifier is None else "")
         self._classify.setEnabled(not missing and not self._runner.busy)
         self._report.setEnabled(bool(notes) and not self._runner.busy)
-        results = self._model.table["result"]
-        wrong, known = (int(np.count_nonzero(kind)) for kind in (results == WRONG, results != ""))
-        told = f"{wrong} of {counted(known, 'sample')} taken for another class. " if notes else ""
-        self._hint.setText(missing or " ".join([told + CAUTION, *sorted(notes - {""})]))
+        told = confusion_in_words(self._model.table)
+        self._hint.setText(missing or " ".join(filter(None, [told, CAUTION, *sorted(notes)])))
 
     def _ask_where_to_report(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Write a report", "report.html", "Page (*.html);;Document (*.pdf)"
-        )
-        if path:
-            self.report(Path(path))
+        path = ask_where_to_save(self, "Write a report", "report.html", REPORTS)
+        if path is not None:
+            self.report(path)
 
     def _on_double_click(self, index: QModelIndex) -> None:
         sample = self._model.table["sample"].iat[self._model.rows[index.row()]]

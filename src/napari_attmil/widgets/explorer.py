@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
+from napari_attmil.widgets.below_images import HEIGHT_PX, BelowImages
 from napari_attmil.widgets.cohort_tab import CohortTab
 from napari_attmil.widgets.colours_tab import ColoursTab
 from napari_attmil.widgets.dock_panel import DockPanel
@@ -20,10 +21,6 @@ from napari_attmil.widgets.shape_tab import ShapeTab
 from napari_attmil.widgets.style import scrolling
 from napari_attmil.widgets.table_tab import TableTab
 from napari_attmil.widgets.teaching_tab import TeachingTab
-
-HEIGHT_PX = 340
-HEIGHT_SHARE = 0.42
-"""Of the window: large screens have room for long lists and figures."""
 
 
 class ExploreWidget(DockPanel):
@@ -41,6 +38,7 @@ class ExploreWidget(DockPanel):
         super().__init__(napari_viewer, parent)
         self._place_timer = pause_timer(self._go_below, parent=self)
         self._was_placed = False
+        self._below: BelowImages | None = None
         self._create()
         self._lay_out()
 
@@ -90,6 +88,9 @@ class ExploreWidget(DockPanel):
 
     def close_parts(self) -> None:
         """End the work of the tabs."""
+        if self._below is not None:
+            self._below.close()
+            self._below = None
         self.scope_bar.close_tab()
         for _, _, tab in self._named_tabs():
             tab.close_tab()
@@ -108,9 +109,7 @@ class ExploreWidget(DockPanel):
         dock, window = self.dock(), self.window()
         if dock is None or not isinstance(window, QMainWindow):
             return
-        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-        height = max(HEIGHT_PX, round(HEIGHT_SHARE * window.height()))
-        window.resizeDocks([dock], [height], Qt.Orientation.Vertical)
+        self._below = BelowImages(dock, window, self)
         # While it was at the right, it has widened what stands there.
         right = Qt.DockWidgetArea.RightDockWidgetArea
         others = [d for d in window.findChildren(QDockWidget) if window.dockWidgetArea(d) == right]

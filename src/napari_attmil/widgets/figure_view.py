@@ -9,17 +9,19 @@ import pandas as pd
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QContextMenuEvent, QImage, QPainter, QPaintEvent, QPalette, QResizeEvent
-from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
+from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_attmil.explore.cell_table import write_cells
 from napari_attmil.settings import UserError
+from napari_attmil.widgets.saving import FIGURES, TABLES, ask_where_to_save, with_ending
 from napari_attmil.widgets.workers import tell_error
 
 if TYPE_CHECKING:
     from napari_attmil.explore.figures import Drawing
 
 SMALLEST_PX = (260, 100)
-TABLES = (".csv", ".parquet")
+KINDS = f"{FIGURES};;{TABLES}"
+TABLE_SUFFIXES = (".csv", ".parquet")
 
 
 class FigureView(QWidget):
@@ -62,9 +64,9 @@ class FigureView(QWidget):
 
         if self._drawing is None:
             return
-        path = path if path.suffix else path.with_suffix(".png")
+        path = with_ending(path, KINDS)
         try:
-            if path.suffix.lower() in TABLES:
+            if path.suffix.lower() in TABLE_SUFFIXES:
                 write_cells(path, [self._numbers])
             else:
                 save_figure(path, self._drawing, (self.width(), self.height()))
@@ -114,11 +116,7 @@ class FigureView(QWidget):
         return image
 
     def _ask_where_to_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self,
-            "Save the figure or its numbers",
-            f"{self._name}.png",
-            "Figure (*.png *.svg *.pdf);;Table (*.csv *.parquet)",
-        )
-        if path:
-            self.save(Path(path))
+        title = "Save the figure or its numbers"
+        path = ask_where_to_save(self, title, f"{self._name}.png", KINDS)
+        if path is not None:
+            self.save(path)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_attmil.settings import CAUTION, UserError
 from napari_attmil.widgets.gallery_figure import FigureRow, GalleryFigure, save_figure
 from napari_attmil.widgets.gallery_view import GalleryView
+from napari_attmil.widgets.saving import FIGURES, ask_where_to_save, with_ending
 from napari_attmil.widgets.thumbnails import Cutout, ImageShelf, Thumbnails, cut_all
 from napari_attmil.widgets.workers import TaskRunner, tell_error
 from napari_attmil.words import counted
@@ -27,16 +28,14 @@ def ask_and_export(
     parent: QWidget, runner: TaskRunner, view: GalleryView, thumbnails: Thumbnails
 ) -> None:
     """Ask where to, then write the cells that `rows_to_export` names."""
-    path, _ = QFileDialog.getSaveFileName(
-        parent, "Export the cells as a figure", "cells.png", "Figure (*.png *.svg *.pdf)"
-    )
-    if path:
-        export(Path(path), runner, view, thumbnails)
+    path = ask_where_to_save(parent, "Export the cells as a figure", "cells.png", FIGURES)
+    if path is not None:
+        export(path, runner, view, thumbnails)
 
 
 def export(path: Path, runner: TaskRunner, view: GalleryView, thumbnails: Thumbnails) -> None:
     """Cut the cells off the main thread and write the figure."""
-    path = path if path.suffix else path.with_suffix(".png")
+    path = with_ending(path, FIGURES)
     rows = rows_to_export(view)
     cutouts = [replace(view.cutout(row), size_px=IMAGE_PX) for row in rows]
     wanted = [(view.group(row), c, view.caption(row)) for row, c in zip(rows, cutouts, strict=True)]

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -30,6 +29,7 @@ from napari_attmil.widgets.colour_map_button import ColourMapButton
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.progress_row import ProgressRow
+from napari_attmil.widgets.saving import TABLES, as_file_name, ask_where_to_save, with_ending
 from napari_attmil.widgets.style import hint_label, primary_button, set_warning
 from napari_attmil.widgets.top_cells import CellThumbnail, TopCells
 from napari_attmil.widgets.workers import TaskRunner, tell_error
@@ -164,7 +164,7 @@ class ResultStep(QWidget):
         session = self._context.session
         if session.sample is None:
             return
-        path = path if path.suffix else path.with_suffix(".csv")
+        path = with_ending(path, TABLES)
         try:
             state = session.state
             table = cell_table(session.sample, state.boxes, state.prediction, state.classified)
@@ -253,12 +253,11 @@ class ResultStep(QWidget):
 
     def _ask_where_to_export(self) -> None:
         sample = self._context.session.sample
-        proposed = f"{sample.name}-cells.csv" if sample is not None else "cells.csv"
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Export the cells of this sample", proposed, "Table (*.csv)"
-        )
-        if path:
-            self.export(Path(path))
+        named = "" if sample is None else f"{as_file_name(sample.name)}-"
+        proposed = f"{named}cells.csv"
+        path = ask_where_to_save(self, "Export the cells of this sample", proposed, TABLES)
+        if path is not None:
+            self.export(path)
 
     def _synchronise(self) -> None:
         context, session = self._context, self._context.session

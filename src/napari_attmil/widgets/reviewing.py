@@ -55,6 +55,8 @@ class Reviewing(QObject):
         self._entries: dict[str, list[QueueEntry]] = {}
         self._queue: list[QueueEntry] = []
         self._rows: dict[Place, int] = {}
+        self._unreadable: set[str] = set()
+        """Samples that could not be shown: the keys pass over them."""
         self._order, self._states = QueueOrder.STUDY, frozenset(ReviewState)
         self.samples: Sequence[Sample] = ()
         self.pace = ReviewPace()
@@ -124,6 +126,7 @@ class Reviewing(QObject):
         of_cohort = cohort is not None and (not own or self._is_of_cohort(own[0]))
         self.samples = cohort.samples if cohort is not None and of_cohort else own
         states = session.states_of_samples() if of_cohort else {}
+        self._unreadable.clear()
         self._entries = {
             sample.name: entries_of(sample, states.get(sample.name, UNKNOWN))
             for sample in self.samples
@@ -172,34 +175,43 @@ class Reviewing(QObject):
             return
         self._context.session.set_reviewed(place[1])
         self.pace.note_review()
-        following = neighbour(self._queue, place, 1, only_unreviewed=True)
+        following = neighbour(self._readable(), place, 1, only_unreviewed=True)
         if following is None:
-            show_info("All images of the queue are reviewed.")
+            show_info(f"All images of the queue{self._limit()} are reviewed.")
             return
         self.show(following.place)
 
     def step(self, by: int) -> None:
         """Show the image after (1) or before (-1) this one, and leave it as it is."""
-        following = neighbour(self._queue, self.place, by)
+        following = neighbour(self._readable(), self.place, by)
         if following is None:
-            show_info("This is the last image." if by > 0 else "This is the first image.")
+            show_info(f"This is the {'last' if by > 0 else 'first'} image{self._limit()}.")
             return
         self.show(following.place)
 
     def show(self, place: Place) -> None:
-        """Show an image of the queue."""
+        """Show an image of the queue; if it cannot be read, the one shown stays."""
         name, index = place
         tool = self._context.cells.layer
         is_in_hand = tool is not None and self._context.viewer.layers.selection.active == tool
         if self.place != place:
             self._context.image_choice.show_sample(name, index)
-        if self.place != place and self._context.session.sample is not None:
+        if self.place is None or self.place[0] != name:
+            self._unreadable.add(name)
+            return
+        if self.place != place:
             self._turn_layer(index)
         self._keep_tool(tool if is_in_hand else None)
         self._context.session.select([])
         self.pace.start()
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _readable(self) -> list[QueueEntry]:
+        return [entry for entry in self._queue if entry.sample not in self._unreadable]
+
+    def _limit(self) -> str:
+        return " that can be read" if self._unreadable else ""
 
     def _keep_tool(self, layer: Any) -> None:
         """Leave the tool for boxes in the person's hand; another image's layer took its place."""
@@ -222,6 +234,8 @@ class Reviewing(QObject):
 
     def _on_sample(self) -> None:
         sample = self._context.session.sample
+        if sample is not None:
+            self._unreadable.discard(sample.name)
         if sample is not None and sample not in self.samples:
             self.refresh()
         self._tell_place()

@@ -8,7 +8,6 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QModelIndex, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QFileDialog,
     QHBoxLayout,
     QPushButton,
     QTableView,
@@ -22,6 +21,7 @@ from napari_attmil.widgets.cell_model import CellModel, LinkedSelection
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer_tab import ExplorerTab
 from napari_attmil.widgets.flight import fly_to
+from napari_attmil.widgets.saving import TABLES, ask_where_to_save, with_ending
 from napari_attmil.widgets.style import hint_label
 from napari_attmil.widgets.workers import tell_error
 from napari_attmil.words import counted
@@ -80,7 +80,7 @@ class TableTab(ExplorerTab):
 
     def export(self, path: Path) -> None:
         """Write the rows shown, in their order."""
-        path = path if path.suffix else path.with_suffix(".csv")
+        path = with_ending(path, TABLES)
         try:
             write_cells(path, [self._model.table.iloc[self._model.rows]])
         except UserError as error:
@@ -96,8 +96,6 @@ class TableTab(ExplorerTab):
         fly_to(self._context, self._model.key(index.row()))
 
     def _ask_where_to_export(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Export the cells shown", "cells.csv", "Table (*.csv *.parquet)"
-        )
-        if path:
-            self.export(Path(path))
+        path = ask_where_to_save(self, "Export the cells shown", "cells.csv", TABLES)
+        if path is not None:
+            self.export(path)

@@ -292,7 +292,7 @@ def bags_of_cohort(
     bags: list[Bag] = []
     for step in steps:
         text = f"Reading the cells of sample {min(step.done + 1, step.total)} of {step.total}"
-        yield Progress(step.done, step.total, text, step.bag)
+        yield Progress(step.done, step.total, text, step.bag, step.note)
         if step.bag is not None:
             bags.append(step.bag)
         if stop.is_set():

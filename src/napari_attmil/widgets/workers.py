@@ -38,12 +38,15 @@ class Progress:
         What is being done, in the person's words.
     detail
         Anything the listener wants beyond that, for instance the losses of an epoch.
+    note
+        What the person should still know when the task has ended, as a sentence; mostly empty.
     """
 
     done: int
     total: int
     text: str
     detail: Any = None
+    note: str = ""
 
 
 Task = Callable[..., Generator[Progress, None, Any]]
