@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import tifffile
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.corrections import move_box
 from napari_attmil.cells.project import AnnotationFile
+from napari_attmil.widgets import tasks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,6 +120,16 @@ def test_boxes_of_a_renamed_class_folder_are_missed_aloud(
     outcome = attmil(name, project.folder, *options)
     said = "The cohort has no image for 3 boxes of 3 image files in annotations.sqlite: healthy/p1/"
     assert said in outcome.err
+
+
+def test_the_panel_misses_them_too(project: Any) -> None:
+    (project.folder / "healthy").rename(project.folder / "normal")
+    steps = tasks.open_cohort(Event(), project.folder)
+    with pytest.raises(StopIteration) as end:
+        for _ in range(9):
+            next(steps)
+    (note,) = end.value.value.notes
+    assert note.startswith("The cohort has no image for 3 boxes")
 
 
 def test_boxes_that_a_table_leaves_out_on_purpose_are_said_in_short(

@@ -74,7 +74,7 @@ def test_train_then_classify_names_classes_and_cells(
     options = ("--epochs", 2, "--members", 2)
     trained = attmil("train", study, "--out", model, *options)
     assert trained.code == 0
-    assert "2 models, calibrated on 6 held-out patients." in trained.out
+    assert "2 models, calibrated on 6 held-out patients, all classes" in trained.out
     sample = study / "sickle"
     out, report = tmp_path / "cells.csv", tmp_path / "report.json"
     classified = attmil("classify", model, sample, "--out", out, "--report", report)

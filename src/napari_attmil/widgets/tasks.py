@@ -5,6 +5,7 @@ torch comes in when a task runs, on the worker's thread.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
@@ -63,11 +64,15 @@ class Classification:
 
 
 def open_cohort(stop: Event, path: Path) -> Steps:
-    """Read which samples a folder or cohort.csv holds."""
+    """Read which samples a folder or cohort.csv holds, and whose kept boxes it does not."""
+    from napari_attmil.cells.lost_boxes import lost_boxes_in_words
     from napari_attmil.images.reading import open_cohort as read
 
     yield Progress(0, 0, "Looking for images")
-    return read(path)
+    cohort, lost = read(path), ""
+    with contextlib.suppress(UserError):  # Said where the boxes themselves are read.
+        lost = lost_boxes_in_words(cohort)
+    return replace(cohort, notes=(*cohort.notes, lost)) if lost else cohort
 
 
 def simulate_cohort(stop: Event, folder: Path) -> Steps:
