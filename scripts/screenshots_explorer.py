@@ -125,7 +125,6 @@ def shoot(viewer: Any, explorer: Any, name: str, folder: Path) -> None:
         tab.invalidate()
 
     def ready() -> None:
-        explorer._go_below()  # as high as in a window that is opened in this size
         settle(1)
         session.select(session.boxes.cell_id[:1])
 
