@@ -65,8 +65,12 @@ def trial(name: str, settings: MILSettings, count: int, device: Device) -> tuple
 
 
 def compared(epochs: int) -> dict[str, MILSettings]:
-    """Return every method, and those that can be so with a class that no cell speaks for."""
-    plain = {METHODS[method].title: plain_settings(method, epochs) for method in METHODS}
+    """Return every method that weighs cells, some also with a class that no cell speaks for."""
+    plain = {
+        METHODS[method].title: plain_settings(method, epochs)
+        for method in METHODS
+        if not METHODS[method].by_type
+    }
     silent = {
         f"{title}, healthy is the rest": settings.replace(healthy_is_the_rest=True)
         for title, settings in plain.items()
