@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from napari_attmil.device import available_devices, choose_device, in_batches, is_out_of_memory
+from napari_attmil.cells.saved_network import load_network
+from napari_attmil.cells.training import Learner
+from napari_attmil.device import (
+    Device,
+    available_devices,
+    choose_device,
+    in_batches,
+    is_out_of_memory,
+)
 from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +35,13 @@ def test_autocast_computes_products_in_the_device_s_precision() -> None:
     with device.autocast():
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == getattr(torch, device.precision)
+
+
+def test_nothing_is_trained_in_float16() -> None:
+    gpu = Device("cpu", "float16", "an old GPU")
+    assert gpu.for_training() == Device("cpu", "float32", "an old GPU")
+    assert choose_device("cpu").for_training() == choose_device("cpu")
+    assert Learner.of(load_network().network, gpu).device.precision == "float32"
 
 
 def memory_for(limit: int, sizes: list[int]) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from napari_attmil.settings import UserError
@@ -51,6 +51,13 @@ class Device:
         if self.precision == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.torch().type, dtype=getattr(torch, self.precision))
+
+    def for_training(self) -> Device:
+        """Return the same device in a precision in which gradients do not underflow.
+
+        float16 does that on GPUs before Ampere; float32 is slower there, but right.
+        """
+        return replace(self, precision="float32") if self.precision == "float16" else self
 
 
 def available_devices() -> list[Device]:

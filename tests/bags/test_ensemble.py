@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 
 from napari_attmil.bags import ensemble as ensemble_module
 from napari_attmil.bags import fitting
-from napari_attmil.bags.classifier import KIND, Classifier
+from napari_attmil.bags.classifier import KIND, Classifier, name_digest
 from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.fitting import Trainer
 from napari_attmil.bags.prediction import agreed_attention
@@ -231,8 +231,10 @@ def test_a_sample_that_was_learnt_from_is_told_apart_from_a_new_one(
     known, new = planted_bags[0], replace(planted_bags[0], sample="x", patient="y")
     assert "shows what it has learnt" in classifier.classify(known).note
     assert "shows what it has learnt" in classifier.classify(replace(known, sample="x")).note
-    nested = replace(new, sample=f"study/healthy/{known.sample}")
-    assert "shows what it has learnt" in classifier.classify(nested).note
+    named = replace(classifier, provenance={"learnt_from": [*map(name_digest, ("P/s1", "s1"))]})
+    nested, another = replace(new, sample="study/healthy/P/s1"), replace(new, sample="Q/s1")
+    assert "shows what it has learnt" in named.classify(nested).note
+    assert "shows what it has learnt" not in named.classify(another).note
     assert "shows what it has learnt" not in classifier.classify(new).note
     assert known.patient not in str(classifier.provenance)
 

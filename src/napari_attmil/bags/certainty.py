@@ -31,8 +31,8 @@ more than votes not given. Chosen on the development cohorts of `benchmarks/pain
 where composition says nothing and raised the log likelihood by 2.3 at most, and of
 `benchmarks/conditions.py`, where it tells most and did by 4.1 at least; 1 % asks for 3.3."""
 NOT_CHECKED = "the probabilities were not checked against held-out patients."
-STOPPED_EARLY = "the training was stopped early."
 """Why a classifier is not calibrated, if nothing else is known."""
+STOPPED_EARLY = "the training was stopped early."
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,10 +106,11 @@ class Classifier:
     def may_have_learnt_from(self, bag: Bag) -> bool:
         """Whether a patient or a sample of its name was among those it was trained on.
 
-        A name may have more folders before it than it had there.
+        A name may have more folders before it than it had there, but its last part alone, such as
+        "s1", names nobody.
         """
         learnt = set(self.provenance.get("learnt_from", ()))
-        names = {ending for name in (bag.patient, bag.sample) for ending in endings(name)}
+        names = {ending for name in (bag.patient, bag.sample) for ending in _endings(name)}
         return not learnt.isdisjoint(map(name_digest, names))
 
     def classify(self, bag: Bag) -> Prediction:
@@ -342,10 +343,10 @@ def as_tensor(features: npt.NDArray[np.float16]) -> torch.Tensor:
     return torch.from_numpy(np.require(features, requirements=["C", "W"]))
 
 
-def endings(name: str) -> list[str]:
-    """Return a name without more and more of its first folders: "a/b/c", "b/c", "c"."""
+def _endings(name: str) -> list[str]:
+    """Return a name, and it without more and more of its first folders: "a/b/c", "b/c"."""
     parts = name.split("/")
-    return ["/".join(parts[start:]) for start in range(len(parts))]
+    return ["/".join(parts[start:]) for start in range(max(1, len(parts) - 1))]
 
 
 def name_digest(name: str) -> str:

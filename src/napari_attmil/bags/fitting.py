@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,7 +112,7 @@ class Trainer:
         self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
         _check(bags, self.classes)
         self._bags = loaded_bags(bags, self.settings)
-        self._device = _training_device(device or choose_device())
+        self._device = (device or choose_device()).for_training()
         channels = int(bags[0].features.shape[1])
         self._model = new_model(self.classes, self.settings, self._device, channels)
         self._randomness = Randomness(self.settings.seed, self._device)
@@ -394,8 +394,3 @@ def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
                 f"The cells of samples {first.sample!r} and {bag.sample!r} were read with "
                 "different detectors or settings; prepare all samples again."
             )
-
-
-def _training_device(device: Device) -> Device:
-    # Gradients underflow in float16; float32 is slower on such old GPUs, but right.
-    return replace(device, precision="float32") if device.precision == "float16" else device

@@ -60,6 +60,7 @@ class Learner:
         frozen_statistics
             Keep the batch normalisation's means and variances: a few images cannot tell them.
         """
+        device = device.for_training()
         network = network.to(device.torch()).to(memory_format=torch.channels_last).train()
         if frozen_statistics:
             for module in network.modules():

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_attmil.explore.cell_table import write_cells
 from napari_attmil.settings import UserError
-from napari_attmil.widgets.saving import FIGURES, TABLES, ask_where_to_save, with_ending
+from napari_attmil.widgets.saving import FIGURES, TABLES, ask_where_to_save, endings_of, with_ending
 from napari_attmil.widgets.workers import tell_error
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 SMALLEST_PX = (260, 100)
 KINDS = f"{FIGURES};;{TABLES}"
-TABLE_SUFFIXES = (".csv", ".parquet")
 
 
 class FigureView(QWidget):
@@ -66,7 +65,7 @@ class FigureView(QWidget):
             return
         path = with_ending(path, KINDS)
         try:
-            if path.suffix.lower() in TABLE_SUFFIXES:
+            if path.suffix.lower() in endings_of(TABLES):
                 write_cells(path, [self._numbers])
             else:
                 save_figure(path, self._drawing, (self.width(), self.height()))

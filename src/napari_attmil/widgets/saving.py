@@ -38,10 +38,15 @@ def with_ending(path: Path, kinds: str, kind: str = "") -> Path:
     A dot alone makes no ending: "model v1.2" becomes "model v1.2.safetensors". That of `kind`
     comes first, if it is given.
     """
-    endings = re.findall(r"\*(\.\w+)", kind + kinds)
+    endings = endings_of(kind + kinds)
     if path.suffix.lower() in endings:
         return path
     return path.with_name(path.name + endings[0])
+
+
+def endings_of(kinds: str) -> list[str]:
+    """Return the endings that Qt's words for kinds of files name: [".csv", ".parquet"]."""
+    return re.findall(r"\*(\.\w+)", kinds)
 
 
 def as_file_name(name: str) -> str:
