@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_attmil.widgets.attention_legend import AttentionLegend
 from napari_attmil.widgets.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.loss_curve import LossCurve
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.step_frame import Fold, StepFrame, StepHeading
+from napari_attmil.widgets.style import scrolling_column
 from napari_attmil.widgets.top_cells import CellThumbnail, TopCells
 
 
@@ -187,3 +189,18 @@ def test_healthy_class_is_found_by_name_or_chosen(qtbot):
     assert combo.value() == "alive" and not combo.is_missing()
     combo.setClasses(("healthy", "sickle"))
     assert combo.value() == ""
+
+
+def test_a_column_that_scrolls_is_never_cut_off_at_the_right(qtbot):
+    column, row = QVBoxLayout(), QWidget()
+    bars = ProbabilityBars()
+    column.addWidget(bars)
+    layout = QHBoxLayout(row)
+    layout.addWidget(scrolling_column(column))
+    layout.addWidget(QWidget(), 5)
+    qtbot.addWidget(row)
+    row.resize(10, 100)
+    with qtbot.waitExposed(row):
+        row.show()
+    assert bars.width() >= bars.minimumSizeHint().width()
+    assert bars.visibleRegion().boundingRect().width() == bars.width()

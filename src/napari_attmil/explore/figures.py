@@ -59,7 +59,7 @@ def forest(effects: pd.DataFrame, score: str) -> Drawing:
             axes.plot(row["effect"], place, "o", color=ink, markerfacecolor=fill, markersize=7)
         axes.set_yticks(range(len(effects)), map(feature_title, effects["feature"]))
         axes.set(xlim=(-1.05, 1.05), ylim=(len(effects) - 0.5, -0.5))
-        axes.set_xlabel(f"lower (−1) or higher (1) in cells with high {score}")
+        axes.set_xlabel(f"lower (−1) or higher (1)\nin cells with high {score}")
 
     return draw
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -97,9 +97,9 @@ def make_narrow(combo: QComboBox, tip: str) -> None:
     combo.setToolTip(tip)
 
 
-def scrolling(inner: QWidget) -> QScrollArea:
+def scrolling(inner: QWidget, area: QScrollArea | None = None) -> QScrollArea:
     """Return a widget that scrolls where it needs more room than there is."""
-    area = QScrollArea()
+    area = area or QScrollArea()
     area.setWidget(inner)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
@@ -110,9 +110,20 @@ def scrolling_column(layout: QLayout) -> QScrollArea:
     """Return a column that scrolls by itself: what stands beside it stays in view."""
     inner = QWidget()
     inner.setLayout(layout)
-    area = scrolling(inner)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return area
+    return scrolling(inner, _Column())
+
+
+class _Column(QScrollArea):
+    """Scrolls up and down only, and so is wide enough that nothing is cut off at the right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the width of what it holds, with the bar beside it."""
+        hint, bar = super().minimumSizeHint(), self.verticalScrollBar().sizeHint().width()
+        return QSize(self.widget().minimumSizeHint().width() + bar, hint.height())
 
 
 def colour_plot(plot: pg.PlotWidget, widget: QWidget, legend: pg.LegendItem | None = None) -> None:
