@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QModelIndex
-from qtpy.QtWidgets import (
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.cell_columns import column_title, numeric_columns
 from napari_attmil.explore.cell_rows import Rows, highest_of_each, ordered
@@ -25,6 +18,7 @@ from napari_attmil.widgets.gallery_view import GalleryLook, GalleryView
 from napari_attmil.widgets.style import hint_label, narrow_combo
 from napari_attmil.widgets.thumbnails import Thumbnails
 from napari_attmil.widgets.workers import TaskRunner
+from napari_attmil.widgets.wrapping import together, wrapping_row
 
 SIZES = {"small": 56, "medium": 96, "large": 160}
 SHOWN = {"all cells": "", "8 highest of each class": "class", "8 highest of each sample": "sample"}
@@ -67,6 +61,7 @@ class GalleryTab(ExplorerTab):
         self._margin.setValue(1.3)
         self._margin.setToolTip("How much of the surroundings is shown: 1 is the cell alone.")
         self._bar = hint_label()
+        self._bar.setWordWrap(False)
         self._export = QPushButton("Export figure…")
         self._export.setToolTip(
             "Save the selected cells, or the first ones if fewer than two are selected, as PNG, "
@@ -74,21 +69,16 @@ class GalleryTab(ExplorerTab):
         )
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        for text, control in (
-            ("Show", self._shown),
-            ("by", self._column),
-            ("", self._order),
-            ("Size", self._size),
-            ("Margin", self._margin),
-        ):
-            if text:
-                row.addWidget(QLabel(text))
-            row.addWidget(control)
-        row.addWidget(self._bar, 1)
-        row.addWidget(self._export)
         layout = QVBoxLayout(self)
-        layout.addLayout(row)
+        layout.addWidget(
+            wrapping_row(
+                together(QLabel("Show"), self._shown),
+                together(QLabel("by"), self._column, self._order),
+                together(QLabel("Size"), self._size),
+                together(QLabel("Margin"), self._margin),
+                together(self._bar, self._export),
+            )
+        )
         layout.addWidget(self._view, 1)
 
     def _connect(self) -> None:
