@@ -72,6 +72,8 @@ def test_next_unreviewed_image_is_looked_for_all_around():
     assert following is not None and following.image_index == 1
     assert neighbour(entries, ("s", 3), 1) is None
     assert neighbour(entries, None, 1) == entries[0]
+    all_but_last = entries_of(SAMPLE, SampleState(reviewed=frozenset(range(3))))
+    assert neighbour(all_but_last, None, 1, only_unreviewed=True) == all_but_last[3]
     all_done = entries_of(SAMPLE, SampleState(reviewed=frozenset(range(4))))
     assert neighbour(all_done, ("s", 0), 1, only_unreviewed=True) is None
 

@@ -141,9 +141,8 @@ def neighbour(
     following = [*range(at + step, len(entries) if step > 0 else -1, step)]
     if not only_unreviewed:
         return entries[following[0]] if following else None
-    around = [
-        entries[row % len(entries)] for row in range(at + step, at + step * len(places), step)
-    ]
+    others = len(places) - (place in places)
+    around = [entries[(at + step * number) % len(entries)] for number in range(1, others + 1)]
     return next((entry for entry in around if entry.state != ReviewState.REVIEWED), None)
 
 

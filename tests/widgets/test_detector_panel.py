@@ -163,6 +163,25 @@ def test_what_changed_is_shown_on_the_held_out_image(panel, viewer, cohort, qtbo
     assert "Found now" not in viewer.layers and "Lost now" not in viewer.layers
 
 
+def test_a_held_out_image_that_cannot_be_read_is_not_compared_with_another(
+    panel, viewer, cohort, qtbot, notifications
+):
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((40, 50), np.uint8))
+    for frame in cohort.samples[0].frames:
+        frame.path.write_bytes(b"II*\0cut short")
+    notifications.clear()
+    panel.compare()
+    wait(panel, qtbot)
+    ((severity, message),) = notifications
+    assert severity == "error" and "s1-0.tif" in message
+    assert "Found now" not in viewer.layers
+
+
 def test_diameter_in_micrometres_needs_images_that_tell_the_size_of_their_pixels(
     panel, viewer, cohort, qtbot, notifications
 ):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -125,6 +126,19 @@ def test_an_image_that_cannot_be_read_is_told_once_and_passed_over(
     errors = [message for severity, message in notifications if severity == "error"]
     assert len(errors) == 1 and "b.tif" in errors[0]
     assert "that can be read" in notifications[-1][1]
+
+
+@pytest.mark.parametrize("key", ["N", "PageDown"])
+def test_a_study_whose_first_image_cannot_be_read_is_gone_through(
+    broken_study, viewer, notifications, key
+):
+    cohort = broken_study.context.session.cohort
+    broken_study.context.image_choice.use_cohort(replace(cohort, samples=cohort.samples[1:]))
+    assert broken_study.reviewing.place is None and broken_study.reviewing.can_go
+    press(viewer, key)
+    press(viewer, key)
+    assert broken_study.reviewing.place == ("c", 0)
+    assert all("b.tif" in message for _, message in notifications)
 
 
 def test_an_image_that_can_be_read_again_is_no_longer_passed_over(

@@ -163,9 +163,9 @@ class DetectorPanel(DockPanel):
             return
         sample, index = places[self._next_held_out % len(places)]
         self._next_held_out += 1
-        context.image_choice.show_sample(sample, index)
+        is_shown = context.image_choice.show_sample(sample, index)
         shown = context.session.sample
-        if context.images is None or shown is None:
+        if not is_shown or context.images is None or shown is None:
             return
         try:
             settings = context.detection_settings.in_pixels(shown.pixel_size_um)

@@ -119,15 +119,21 @@ class ImageChoice(QObject):
                 self.show_sample(cohort.samples[0].name)
                 return
 
-    def show_sample(self, name: str, image_index: int = 0) -> None:
-        """Show an image of a sample of the cohort, in place of the former sample's layer."""
+    def show_sample(self, name: str, image_index: int = 0) -> bool:
+        """Show an image of a sample of the cohort, in place of the former sample's layer.
+
+        Returns
+        -------
+        bool
+            Whether it is shown. If its images cannot be read, the person is told.
+        """
         if self._session.key == self._session.key_of(name) and self._chosen is not None:
             self._turn_to(image_index)
-            return
+            return True
         cohort = self._session.cohort
         sample = next((s for s in cohort.samples if s.name == name), None) if cohort else None
         if sample is None:
-            return
+            return False
         try:
             data, settings = sample_layer_data(sample)
         except UserError as error:
@@ -137,7 +143,7 @@ class ImageChoice(QObject):
                 self._chosen = None
                 self._set_images(None)
             self.layers_changed.emit()
-            return
+            return False
         former = [layer for layer in self._layers if SAMPLE_NAME in layer.metadata]
         fitting = [layer for layer in former if layer.ndim == 3 and layer.rgb == settings["rgb"]]
         if fitting:
@@ -147,6 +153,7 @@ class ImageChoice(QObject):
             self._replace(former, Image(data, metadata={SAMPLE_NAME: sample.name}, **settings))
         self._turn_to(image_index)
         self._viewer.reset_view()
+        return True
 
     def _refill(self, layer: Any, sample: Sample, data: Any, settings: Mapping[str, Any]) -> None:
         """Let a sample's layer show another one."""

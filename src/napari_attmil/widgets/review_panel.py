@@ -75,7 +75,7 @@ class ReviewBar(QWidget):
         left = f", {in_words(seconds)} left" if seconds is not None else ""
         self._text.setText(f"{done} of {total} reviewed{left}" if total else "No images are open.")
         for button in self._buttons.values():
-            button.setEnabled(self._reviewing.place is not None)
+            button.setEnabled(self._reviewing.can_go)
 
 
 class QueuePanel(QWidget):

@@ -102,6 +102,11 @@ class Reviewing(QObject):
         entries = self._entries.get(place[0], []) if place else []
         return entries[place[1]] if place and place[1] < len(entries) else None
 
+    @property
+    def can_go(self) -> bool:
+        """Whether an image is shown, or there is one to show."""
+        return self.place is not None or bool(self._readable())
+
     def counts(self) -> tuple[int, int]:
         """Return how many images are reviewed, and how many there are."""
         entries = [entry for part in self._entries.values() for entry in part]
@@ -169,12 +174,13 @@ class Reviewing(QObject):
         }
 
     def mark_and_go_on(self) -> None:
-        """Confirm the image shown, and show the next one that is not reviewed."""
+        """Confirm the image shown, if any, and show the next one that is not reviewed."""
         place = self.place
-        if place is None:
+        if place is not None:
+            self._context.session.set_reviewed(place[1])
+            self.pace.note_review()
+        elif not self._queue:
             return
-        self._context.session.set_reviewed(place[1])
-        self.pace.note_review()
         following = neighbour(self._readable(), place, 1, only_unreviewed=True)
         if following is None:
             show_info(f"All images of the queue{self._limit()} are reviewed.")
