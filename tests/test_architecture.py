@@ -115,11 +115,16 @@ def imported_from_outside(module: str) -> set[str]:
     return {name.split(".")[0] for name in imported_names(module)} - {"napari_attmil"}
 
 
-def imported_rooms(module: str) -> set[str]:
-    """Return the rooms and servants which a module imports."""
+def own_imports(module: str) -> set[str]:
+    """Return the dotted names below the package of what a module imports of it."""
     prefix = "napari_attmil."
     own = {name.removeprefix(prefix) for name in imported_names(module) if name.startswith(prefix)}
-    return {room_of(name) for name in own - {"__version__"}}
+    return own - {"__version__"}
+
+
+def imported_rooms(module: str) -> set[str]:
+    """Return the rooms and servants which a module imports."""
+    return {room_of(name) for name in own_imports(module)}
 
 
 def modules_that_napari_calls() -> set[str]:
@@ -168,16 +173,32 @@ def test_no_module_names_a_qt_binding() -> None:
     assert [module for module in MODULES if imported_from_outside(module) & BINDINGS] == []
 
 
-def test_panels_never_import_each_other() -> None:
-    kinds = {"panel": "dock_panel", "tab": "explorer_tab", "step": ""}  # and what all are based on
-    named = [name.removeprefix("widgets.") for name in MODULES if room_of(name) == "widgets"]
-    panels = {name: kinds[kind] for name in named if (kind := name.split("_")[-1]) in kinds}
+def panel_of(name: str) -> str:
+    """Return in whose folder of `widgets` a module stands; empty for what panels share."""
+    parts = name.split(".")
+    has_folder = (
+        parts[0] == "widgets" and len(parts) > 1 and (PACKAGE / "widgets" / parts[1]).is_dir()
+    )
+    return parts[1] if has_folder else ""
+
+
+def test_panels_never_import_each_other_nor_does_what_they_share() -> None:
     wrong = {}
-    for panel, base in panels.items():
-        names = imported_names(f"widgets.{panel}")
-        used = {name.split(".")[2] for name in names if name.startswith("napari_attmil.widgets.")}
-        wrong[panel] = used & set(panels) - {base}
-    assert {panel: others for panel, others in wrong.items() if others} == {}
+    for module in MODULES:
+        if room_of(module) == "widgets" and module != "widgets.demo_window":  # it opens a panel
+            panels = {panel_of(name) for name in own_imports(module)}
+            wrong[module] = panels - {"", panel_of(module)}
+    assert {module: panels for module, panels in wrong.items() if panels} == {}
+
+
+def test_parts_of_panels_never_import_each_other() -> None:
+    parts = {name for name in MODULES if name.endswith(("_panel", "_step", "_tab"))}
+    parts -= {"widgets.dock_panel", "widgets.explorer.explorer_tab"}  # what others are based on
+    wrong = {}
+    for part in parts:
+        modules = {name.rpartition(".")[0] for name in own_imports(part)} | own_imports(part)
+        wrong[part] = modules & parts
+    assert {part: others for part, others in wrong.items() if others} == {}
 
 
 def test_folder_of_modules_is_a_package() -> None:

@@ -18,7 +18,7 @@ from napari_attmil.images.simulation import SimulationSettings, simulate_image
 from napari_attmil.review_queue import QueueOrder, arranged, entries_of
 from napari_attmil.sample_state import SampleState
 from napari_attmil.settings import FinetuneSettings
-from napari_attmil.widgets.detector_tasks import fit_detector
+from napari_attmil.widgets.detector.detector_tasks import fit_detector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

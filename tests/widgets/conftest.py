@@ -171,7 +171,7 @@ def window_viewer(make_napari_viewer_proxy):
 @pytest.fixture
 def make_panel(fakes, qtbot):
     """Open the panel in a viewer, docked if there is a window; closed at the end of the test."""
-    from napari_attmil.widgets.attention_mil import AttentionMILWidget
+    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 
     panels = []
 
@@ -237,7 +237,7 @@ def notifications():
 @pytest.fixture
 def make_explorer(fakes, qtbot):
     """Open the explorer in a viewer, docked if there is a window; closed at the end."""
-    from napari_attmil.widgets.explorer import ExploreWidget
+    from napari_attmil.widgets.explorer.panel import ExploreWidget
 
     explorers = []
 

@@ -6,8 +6,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider, QWidget
 
-from napari_attmil.widgets.detector_panel import DetectorPanel
-from napari_attmil.widgets.workbench import AnnotateWidget
+from napari_attmil.widgets.annotate.panel import AnnotateWidget
+from napari_attmil.widgets.detector.panel import DetectorPanel
 
 CONTROLS = (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider)
 

@@ -7,7 +7,7 @@ from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QMainWindow
 
-from napari_attmil.widgets.workbench import AnnotateWidget
+from napari_attmil.widgets.annotate.panel import AnnotateWidget
 
 BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
 

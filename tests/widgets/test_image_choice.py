@@ -16,8 +16,8 @@ from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
 from napari_attmil.widgets import image_choice
+from napari_attmil.widgets.attention_mil.images_step import MORE_AXES
 from napari_attmil.widgets.contributions import folder_reader
-from napari_attmil.widgets.images_step import MORE_AXES
 from napari_attmil.widgets.keeping import Answer, ask_about_unsaved
 
 

@@ -7,8 +7,8 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 
 from napari_attmil.settings import UserError
+from napari_attmil.widgets.annotate.key_sheet import KeySheet, from_qt, key_of_event, to_qt
 from napari_attmil.widgets.key_registry import ACTIONS, KeyBindings, KeyRegistry
-from napari_attmil.widgets.key_sheet import KeySheet, from_qt, key_of_event, to_qt
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ MIDDLE = (40, 35)
 @pytest.fixture
 def bench(make_napari_viewer, fakes, tmp_path):
     """Open a study of one image with two detected boxes in the panel "Annotate"."""
-    from napari_attmil.widgets.workbench import AnnotateWidget
+    from napari_attmil.widgets.annotate.panel import AnnotateWidget
 
     tifffile.imwrite(tmp_path / "a.tif", np.full((150, 200), 99, np.uint8))
     viewer = make_napari_viewer(show=True)

@@ -8,13 +8,13 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_attmil.widgets.attention_legend import AttentionLegend
-from napari_attmil.widgets.healthy_class_combo import HealthyClassCombo
+from napari_attmil.widgets.attention_mil.attention_legend import AttentionLegend
+from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
+from napari_attmil.widgets.attention_mil.top_cells import CellThumbnail, TopCells
 from napari_attmil.widgets.loss_curve import LossCurve
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.step_frame import Fold, StepFrame, StepHeading
 from napari_attmil.widgets.style import scrolling_column
-from napari_attmil.widgets.top_cells import CellThumbnail, TopCells
 
 
 def pixels(widget):

@@ -14,7 +14,7 @@ from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
 from napari_attmil.widgets import box_shapes
-from napari_attmil.widgets.workbench import AnnotateWidget
+from napari_attmil.widgets.annotate.panel import AnnotateWidget
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 FIRST, SECOND = [20, 20, 60, 50], [100, 70, 150, 110]

@@ -1,1 +1,1 @@
-"""What napari shows: the panel, its parts, and the layers they work on."""
+"""What napari shows: a folder for each panel, and here what the panels share."""

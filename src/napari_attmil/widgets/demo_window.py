@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer
 from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.demo import DemoResult
 from napari_attmil.loaded_classifier import LoadedClassifier
-from napari_attmil.widgets.attention_mil import AttentionMILWidget
+from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 
 WINDOW_PX = (1600, 1000)
 SETTLED_MS = 3000

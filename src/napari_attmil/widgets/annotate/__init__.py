@@ -1,0 +1,1 @@
+"""The panel Annotate: correct boxes, image by image."""

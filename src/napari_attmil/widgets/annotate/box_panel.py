@@ -1,0 +1,109 @@
+"""The boxes of the image shown: how many of which kind, and the tools for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.review_queue import DOUBTFUL_SCORE
+from napari_attmil.widgets.annotate.score_cut import ScoreCut
+from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.key_registry import action_button
+from napari_attmil.widgets.style import hint_label
+from napari_attmil.words import counted
+
+BUTTONS = (
+    ("draw", "select", "delete_selected", "accept_selected"),
+    ("snap", "next_doubtful", "undo", "redo"),
+    ("hide_boxes", "keys"),
+)
+TEXTS = {"next_doubtful": "Doubtful", "hide_boxes": "Hide", "snap": "Snap", "keys": "Keys…"}
+
+
+class BoxPanel(QWidget):
+    """Counts, buttons, and the slider over scores.
+
+    Parameters
+    ----------
+    context
+        The panel's.
+    functions
+        What the buttons do, by the name of the action.
+    """
+
+    def __init__(
+        self,
+        context: PanelContext,
+        functions: Mapping[str, Callable[[], None]],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._context = context
+        self._counts = QLabel()
+        self._counts.setWordWrap(True)
+        self._looks = hint_label("Thin: the detector's. Medium: accepted. Bold: yours.")
+        self._buttons: dict[str, QPushButton] = {}
+        self._cut = ScoreCut(context)
+
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        for row, names in enumerate(BUTTONS):
+            for column, name in enumerate(names):
+                self._buttons[name] = action_button(context.keys, name, TEXTS.get(name, ""))
+                grid.addWidget(self._buttons[name], row, column)
+                self._buttons[name].clicked.connect(functions[name])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self._counts)
+        layout.addWidget(self._looks)
+        layout.addLayout(grid)
+        layout.addWidget(self._cut)
+
+        for signal in self._signals():
+            signal.connect(self._synchronise)
+        self._synchronise()
+
+    def close_panel(self) -> None:
+        """Stop listening."""
+        for signal in self._signals():
+            signal.disconnect(self._synchronise)
+
+    def _signals(self) -> tuple[Any, ...]:
+        session = self._context.session
+        dims = self._context.viewer.dims.events.current_step
+        return session.boxes_changed, session.selection_changed, session.sample_changed, dims
+
+    def _synchronise(self) -> None:
+        session, context = self._context.session, self._context
+        boxes = session.boxes.of_image(context.cells.current_image_index())
+        is_open = context.images is not None
+        self._counts.setText(
+            _counts(boxes) if is_open else "Open images first, in the panel Attention MIL."
+        )
+        for name, button in self._buttons.items():
+            button.setEnabled(is_open or name == "keys")
+        for name in ("delete_selected", "accept_selected", "snap"):
+            self._buttons[name].setEnabled(bool(session.selection))
+        self._buttons["undo"].setEnabled(session.can_undo)
+        self._buttons["redo"].setEnabled(session.can_redo)
+        for name, title in (("undo", session.undo_title), ("redo", session.redo_title)):
+            what = f"{title}: " if title else ""
+            self._buttons[name].setToolTip(f"{what}{context.keys.tip(name)}")
+        self._cut.synchronise()
+
+
+def _counts(boxes: Boxes) -> str:
+    """Return how many boxes an image has, and whose they are."""
+    if not len(boxes):
+        return "No boxes in this image."
+    made = np.bincount(boxes.source, minlength=len(Source))
+    doubtful = int(np.count_nonzero(boxes.score[boxes.source == Source.MODEL] < DOUBTFUL_SCORE))
+    return (
+        f"{counted(len(boxes), 'box', 'boxes')} in this image: {made[Source.PERSON]} yours, "
+        f"{made[Source.ACCEPTED]} accepted, {made[Source.MODEL]} detected, {doubtful} doubtful."
+    )

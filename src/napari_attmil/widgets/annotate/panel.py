@@ -1,0 +1,108 @@
+"""The dock widget "Annotate": go through the images of a study and set their boxes right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QSize
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+
+from napari_attmil.widgets.annotate.box_panel import BoxPanel
+from napari_attmil.widgets.annotate.box_tools import BoxTools
+from napari_attmil.widgets.annotate.brightness import brightness_functions
+from napari_attmil.widgets.annotate.key_sheet import KeySheet, key_of_event
+from napari_attmil.widgets.annotate.look_ahead import LookAhead
+from napari_attmil.widgets.annotate.review_panel import QueuePanel, ReviewBar
+from napari_attmil.widgets.annotate.reviewing import Reviewing
+from napari_attmil.widgets.dock_panel import DockPanel
+from napari_attmil.widgets.keeping import KeepingNote
+from napari_attmil.widgets.key_registry import KeyBindings
+from napari_attmil.widgets.style import hint_label
+
+WIDTH_PX = 380
+
+
+class AnnotateWidget(DockPanel):
+    """Progress, tools, and the queue of images.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer it works on.
+    """
+
+    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(napari_viewer, parent)
+        self._create()
+        self._lay_out()
+        self._connect()
+
+    def _create(self) -> None:
+        context = self.context
+        self.reviewing = Reviewing(context, self)
+        self.tools = BoxTools(context, self)
+        self.look_ahead = LookAhead(context, self.reviewing, self)
+        functions = {
+            **self.reviewing.functions(),
+            **self.tools.functions(),
+            **brightness_functions(context),
+            "keys": self.show_keys,
+        }
+        self.bindings = KeyBindings(context.viewer, context.keys, functions, self)
+        # To press a button, the pointer has to leave the boxes: it means none of them.
+        buttons = {"snap": self.tools.snap_selected}
+        buttons |= {"undo": context.session.undo, "redo": context.session.redo}
+        self.keeping_note = KeepingNote(context.keeping)
+        self.review_bar = ReviewBar(self.reviewing, context.keys)
+        self.box_panel = BoxPanel(context, functions | buttons)
+        self.queue_panel = QueuePanel(self.reviewing)
+        self._ahead = QCheckBox("Detect cells ahead, image by image")
+        self._ahead.setToolTip(
+            "Find the cells of this image and of the next three while you work. "
+            "Only images without boxes are searched."
+        )
+        self._working_on = hint_label()
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(6)
+        layout.addWidget(self.keeping_note)
+        layout.addWidget(self.review_bar)
+        layout.addWidget(self.box_panel)
+        layout.addWidget(self._ahead)
+        layout.addWidget(self._working_on)
+        layout.addWidget(self.queue_panel, 1)
+        self.setMinimumWidth(WIDTH_PX - 30)
+
+    def _connect(self) -> None:
+        self._ahead.toggled.connect(self.look_ahead.set_on)
+        self.look_ahead.working_on.connect(self._tell_work)
+        self._tell_work("")
+
+    def sizeHint(self) -> QSize:
+        """Return the width the panel is made for."""
+        return QSize(WIDTH_PX, 800)
+
+    def show_keys(self) -> None:
+        """Open the sheet of keys."""
+        KeySheet(self.context.keys, self).open()
+
+    def _tell_work(self, text: str) -> None:
+        self._working_on.setText(text)
+        self._working_on.setVisible(bool(text))
+
+    def close_parts(self) -> None:
+        """End the work of the parts and give the keys back."""
+        self.look_ahead.close()
+        self.bindings.close()
+        self.tools.close()
+        self.box_panel.close_panel()
+        self.queue_panel.close_panel()
+        self.reviewing.close()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Let the keys work also while the panel has the focus."""
+        if not self.bindings.run(key_of_event(event.key(), event.modifiers())):
+            super().keyPressEvent(event)

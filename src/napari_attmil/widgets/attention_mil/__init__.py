@@ -1,0 +1,1 @@
+"""The panel Attention MIL: images, cells, classifier, result, one step below the other."""

@@ -1,0 +1,134 @@
+"""The dock widget "Attention MIL": images, cells, classifier, result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_attmil.widgets.attention_mil.cells_step import CellsStep
+from napari_attmil.widgets.attention_mil.classifier_step import ClassifierStep
+from napari_attmil.widgets.attention_mil.images_step import ImagesStep
+from napari_attmil.widgets.attention_mil.result_step import ResultStep
+from napari_attmil.widgets.dock_panel import DockPanel
+from napari_attmil.widgets.keeping import KeepingNote
+from napari_attmil.widgets.pause_timer import pause_timer
+from napari_attmil.widgets.step_frame import StepFrame
+from napari_attmil.widgets.style import scrolling_column
+
+WIDTH_PX = 380
+FOLLOW_SIZE_MS = 400
+
+
+class AttentionMILWidget(DockPanel):
+    """Four steps from images to the cells that decided.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer it works on.
+    """
+
+    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(napari_viewer, parent)
+        self._create()
+        self._lay_out()
+        self._connect()
+        self._synchronise()
+
+    def _create(self) -> None:
+        self._shown_next = "images"
+        # Qt lays the panel out little by little: for a while, every new size is followed.
+        self._scroll_timer = pause_timer(self._scroll_to_next, FOLLOW_SIZE_MS, self)
+        self.keeping_note = KeepingNote(self.context.keeping)
+        self.images_step = ImagesStep(self.context)
+        self.cells_step = CellsStep(self.context)
+        self.classifier_step = ClassifierStep(self.context)
+        self.result_step = ResultStep(self.context)
+        self.frames = {
+            "images": StepFrame(1, "Images", self.images_step),
+            "cells": StepFrame(2, "Cells", self.cells_step),
+            "classifier": StepFrame(3, "Classifier", self.classifier_step),
+            "result": StepFrame(4, "Result", self.result_step),
+        }
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout()
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(6)
+        for frame in self.frames.values():
+            column.addWidget(frame)
+        column.addStretch(1)
+        self._scroll = scrolling_column(column)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.keeping_note.setContentsMargins(6, 6, 6, 0)
+        layout.addWidget(self.keeping_note)
+        layout.addWidget(self._scroll)
+        self.setMinimumWidth(WIDTH_PX - 30)
+
+    def _connect(self) -> None:
+        for name, step in self._steps().items():
+            step.state_changed.connect(self.frames[name].setState)
+        self.frames["classifier"].opened.connect(self.classifier_step.on_opened)
+        self.cells_step.detected.connect(self._on_detected)
+        self.classifier_step.ready.connect(lambda: self.show_step("result"))
+        self.classifier_step.started.connect(lambda: self.show_step("classifier"))
+        self.result_step.shown.connect(lambda: self.show_step("result"))
+        self.context.session.prediction_changed.connect(self._on_prediction)
+        self._scroll.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
+
+    def _synchronise(self) -> None:
+        for step in self._steps().values():
+            step.tell_state()
+        self.frames["images"].setOpen(True)
+        self.frames["cells"].setOpen(True)
+
+    def sizeHint(self) -> QSize:
+        """Return the width the panel is made for."""
+        return QSize(WIDTH_PX, 700)
+
+    def close_parts(self) -> None:
+        """End the work of the steps."""
+        for step in self._steps().values():
+            step.close_step()
+        self.context.session.prediction_changed.disconnect(self._on_prediction)
+
+    def _steps(self) -> dict[str, Any]:
+        return {
+            "images": self.images_step,
+            "cells": self.cells_step,
+            "classifier": self.classifier_step,
+            "result": self.result_step,
+        }
+
+    def _on_detected(self) -> None:
+        if self.context.session.classifier is None:
+            self.show_step("classifier")
+        else:
+            self.show_step("result")
+
+    def _on_prediction(self) -> None:
+        if self.context.session.prediction is not None:
+            self.frames["images"].setOpen(False)
+            self.frames["classifier"].setOpen(False)
+            self.show_step("result")
+
+    def show_step(self, name: str) -> None:
+        """Unfold a step ("images", "cells", "classifier" or "result") and scroll to it."""
+        self.frames[name].setOpen(True)
+        self._shown_next = name
+        self._scroll_timer.start()
+
+    def _on_range_changed(self) -> None:
+        if self._scroll_timer.isActive():
+            self._scroll_to_next()
+
+    def _scroll_to_next(self) -> None:
+        """Show as much of a step as there is room for, its heading in any case."""
+        frame = self.frames[self._shown_next]
+        bar = self._scroll.verticalScrollBar()
+        hidden_below = frame.geometry().bottom() + 6 - self._scroll.viewport().height()
+        if hidden_below > bar.value():
+            bar.setValue(min(hidden_below, frame.y() - 6))

@@ -1,0 +1,1 @@
+"""The panel Train detector: teach the detector by reviewed images."""

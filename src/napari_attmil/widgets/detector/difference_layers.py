@@ -1,0 +1,65 @@
+"""What two detectors find differently, as boxes over the image."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_attmil.arrays import Float32Array
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.widgets.box_shapes import to_vertices
+from napari_attmil.widgets.layer_placement import PLACEMENT
+
+if TYPE_CHECKING:
+    from napari_attmil.widgets.context import PanelContext
+    from napari_attmil.widgets.detector.detector_tasks import Differences
+
+COLOURS = {"Found now": "#CC79A7", "Lost now": "#D55E00"}
+"""Of the Okabe-Ito palette; no colour that boxes themselves have."""
+EDGE_SHARE = 0.08
+"""Width of an edge as a share of the median cell diameter: bolder than the boxes beneath."""
+
+
+class DifferenceLayers:
+    """Two layers of boxes that come and go with a comparison.
+
+    Parameters
+    ----------
+    context
+        The panel's.
+    """
+
+    def __init__(self, context: PanelContext) -> None:
+        self._context = context
+        self._layers: list[Any] = []
+
+    def show(self, differences: Differences, image_index: int) -> None:
+        """Show the boxes of one image in place of those that were shown before."""
+        self.clear()
+        image = self._context.image_choice.chosen
+        if image is None:
+            return
+        for name, xyxy in zip(COLOURS, (differences.found, differences.lost), strict=True):
+            if len(xyxy):
+                self._layers.append(self._add(name, xyxy, image_index, image))
+
+    def clear(self) -> None:
+        """Take the layers away that are still there."""
+        for layer in self._layers:
+            with contextlib.suppress(ValueError):
+                self._context.viewer.layers.remove(layer)
+        self._layers = []
+
+    def _add(self, name: str, xyxy: Float32Array, image_index: int, image: Any) -> Any:
+        boxes = Boxes.from_detections(np.full(len(xyxy), image_index), xyxy, np.ones(len(xyxy)))
+        return self._context.viewer.add_shapes(
+            list(to_vertices(boxes, image.ndim)),
+            shape_type="rectangle",
+            name=name,
+            edge_color=COLOURS[name],
+            edge_width=float(np.median(boxes.diameter_px) * EDGE_SHARE),
+            face_color="transparent",
+            **{key: getattr(image, key) for key in (*PLACEMENT, "units")},
+        )

@@ -1,0 +1,1 @@
+"""The panel Explore cells: their colours, gallery, table, map, shapes and more."""

@@ -1,0 +1,75 @@
+"""From the gallery that is shown to a figure in a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_info
+from qtpy.QtWidgets import QWidget
+
+from napari_attmil.settings import CAUTION, UserError
+from napari_attmil.widgets.explorer.gallery_figure import FigureRow, GalleryFigure, save_figure
+from napari_attmil.widgets.explorer.gallery_view import GalleryView
+from napari_attmil.widgets.saving import FIGURES, ask_where_to_save, with_ending
+from napari_attmil.widgets.thumbnails import Cutout, ImageShelf, Thumbnails, cut_all
+from napari_attmil.widgets.workers import TaskRunner, tell_error
+from napari_attmil.words import counted
+
+PER_ROW = 8
+CELLS_AT_MOST = 96
+IMAGE_PX = 240
+"""Thumbnails of a figure have more pixels than those on the screen."""
+
+
+def ask_and_export(
+    parent: QWidget, runner: TaskRunner, view: GalleryView, thumbnails: Thumbnails
+) -> None:
+    """Ask where to, then write the cells that `rows_to_export` names."""
+    path = ask_where_to_save(parent, "Export the cells as a figure", "cells.png", FIGURES)
+    if path is not None:
+        export(path, runner, view, thumbnails)
+
+
+def export(path: Path, runner: TaskRunner, view: GalleryView, thumbnails: Thumbnails) -> None:
+    """Cut the cells off the main thread and write the figure."""
+    path = with_ending(path, FIGURES)
+    rows = rows_to_export(view)
+    cutouts = [replace(view.cutout(row), size_px=IMAGE_PX) for row in rows]
+    wanted = [(view.group(row), c, view.caption(row)) for row, c in zip(rows, cutouts, strict=True)]
+    look = view.look
+    caption = f"{look.title}. All at one scale; bar: {look.scale.bar_text}. {CAUTION}"
+    sources = {cutout.sample: thumbnails.source(cutout.sample) for cutout in cutouts}
+    known = [cutout for cutout in cutouts if sources[cutout.sample] is not None]
+
+    def write(cut: dict[Cutout, Any]) -> None:
+        shown = [(group, cut[c], text) for group, c, text in wanted if cut.get(c) is not None]
+        figure = GalleryFigure(_figure_rows(shown), look.scale, caption)
+        try:
+            save_figure(path, figure)
+        except UserError as error:
+            tell_error(error)
+            return
+        show_info(f"{counted(len(rows), 'cell')} written to {path}.")
+
+    runner.start(cut_all, known, sources, ImageShelf(), on_done=write)
+
+
+def rows_to_export(view: GalleryView) -> list[int]:
+    """Return the rows that are selected; if fewer than two are, the first ones."""
+    selected = sorted({index.row() for index in view.selectionModel().selectedIndexes()})
+    rows = selected if len(selected) > 1 else list(range(view.model().rowCount()))
+    return rows[:CELLS_AT_MOST]
+
+
+def _figure_rows(cells: list[tuple[str, Any, str]]) -> list[FigureRow]:
+    """Return cells (group, image, caption) in rows of eight; every group begins one."""
+    rows = []
+    for group, members in groupby(cells, key=lambda cell: cell[0]):
+        images_and_captions = [(image, caption) for _, image, caption in members]
+        for at in range(0, len(images_and_captions), PER_ROW):
+            images, captions = zip(*images_and_captions[at : at + PER_ROW], strict=True)
+            rows.append(FigureRow(group if at == 0 else "", images, captions))
+    return rows

@@ -1,0 +1,117 @@
+"""The dock widget "Explore cells": which cells decided, what they look like, and how sure it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+
+from napari_attmil.widgets.dock_panel import DockPanel
+from napari_attmil.widgets.explorer.below_images import HEIGHT_PX, BelowImages
+from napari_attmil.widgets.explorer.cohort_tab import CohortTab
+from napari_attmil.widgets.explorer.colours_tab import ColoursTab
+from napari_attmil.widgets.explorer.explorer_tab import ExplorerTab
+from napari_attmil.widgets.explorer.gallery_tab import GalleryTab
+from napari_attmil.widgets.explorer.map_tab import MapTab
+from napari_attmil.widgets.explorer.sample_tab import SampleTab
+from napari_attmil.widgets.explorer.scope_bar import ScopeBar
+from napari_attmil.widgets.explorer.shape_tab import ShapeTab
+from napari_attmil.widgets.explorer.table_tab import TableTab
+from napari_attmil.widgets.explorer.teaching_tab import TeachingTab
+from napari_attmil.widgets.pause_timer import pause_timer
+from napari_attmil.widgets.style import scrolling
+
+
+class ExploreWidget(DockPanel):
+    """Tabs that look at the cells of a sample or a cohort from several sides.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer it works on.
+    """
+
+    _was_placed = True  # while it is being made
+
+    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(napari_viewer, parent)
+        self._place_timer = pause_timer(self._go_below, parent=self)
+        self._was_placed = False
+        self._below: BelowImages | None = None
+        self._create()
+        self._lay_out()
+
+    def _create(self) -> None:
+        self.scope_bar = ScopeBar(self.context)
+        self.colours = ColoursTab(self.context)
+        self.gallery = GalleryTab(self.context)
+        self.table = TableTab(self.context)
+        self.sample = SampleTab(self.context)
+        self.map = MapTab(self.context)
+        self.shape = ShapeTab(self.context)
+        self.cohort = CohortTab(self.context)
+        self.teaching = TeachingTab(self.context)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        for title, tip, tab in self._named_tabs():
+            # A tab that needs more room than there is scrolls, and leaves the window its size.
+            self.tabs.setTabToolTip(self.tabs.addTab(scrolling(tab), title), tip)
+
+    def show_tab(self, tab: ExplorerTab) -> None:
+        """Bring a tab to the front."""
+        tabs = [each for _, _, each in self._named_tabs()]
+        self.tabs.setCurrentIndex(tabs.index(tab))
+
+    def _named_tabs(self) -> tuple[tuple[str, str, ExplorerTab], ...]:
+        return (
+            ("Colours", "What the boxes are coloured by.", self.colours),
+            ("Gallery", "Cells side by side, in any order.", self.gallery),
+            ("Table", "Every cell as a row of numbers.", self.table),
+            ("Sample", "What the classifier says, and without some cells.", self.sample),
+            ("Map", "Like cells lie together; draw a line around some.", self.map),
+            ("Shape", "Are the cells that count different?", self.shape),
+            ("Cohort", "All samples: which were right, which wrong.", self.cohort),
+            ("Teach", "Pick cells without the model's colours, then compare.", self.teaching),
+        )
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.scope_bar)
+        layout.addWidget(self.tabs, 1)
+
+    def sizeHint(self) -> QSize:
+        """Return a size that leaves room for the images above."""
+        return QSize(900, HEIGHT_PX)
+
+    def close_parts(self) -> None:
+        """End the work of the tabs."""
+        if self._below is not None:
+            self._below.close()
+            self._below = None
+        self.scope_bar.close_tab()
+        for _, _, tab in self._named_tabs():
+            tab.close_tab()
+
+    def event(self, event: QEvent) -> bool:
+        """Go below the images once: napari docks all plugins at the right."""
+        if event.type() == QEvent.Type.ParentChange and not self._was_placed:
+            self._was_placed = True
+            self._place_timer.start()
+        return super().event(event)
+
+    def _join_others(self) -> None:
+        """Stay alone: it goes below the images, where rows of cells have their width."""
+
+    def _go_below(self) -> None:
+        dock, window = self.dock(), self.window()
+        if dock is None or not isinstance(window, QMainWindow):
+            return
+        self._below = BelowImages(dock, window, self)
+        # While it was at the right, it has widened what stands there.
+        right = Qt.DockWidgetArea.RightDockWidgetArea
+        others = [d for d in window.findChildren(QDockWidget) if window.dockWidgetArea(d) == right]
+        widths = [other.widget().sizeHint().width() for other in others]
+        window.resizeDocks(others, widths, Qt.Orientation.Horizontal)

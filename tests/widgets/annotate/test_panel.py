@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.images.cohort import Cohort
+from napari_attmil.images.reading import open_sample
+from napari_attmil.review_queue import QueueOrder, ReviewState
+from napari_attmil.widgets import tasks
+from napari_attmil.widgets.annotate import box_tools
+from napari_attmil.widgets.annotate.panel import AnnotateWidget
+from napari_attmil.widgets.key_registry import ACTIONS
+from napari_attmil.widgets.workers import Progress
+
+DETECTED = Boxes.from_detections(
+    [0, 0, 0], [[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]], [0.9, 0.5, 0.7]
+)
+
+
+@pytest.fixture
+def make_bench(fakes, qtbot):
+    """Open the panel "Annotate" in a viewer; closed at the end of the test."""
+    benches = []
+
+    def make(viewer):
+        bench = AnnotateWidget(viewer)
+        bench.show()
+        benches.append(bench)
+        return bench
+
+    yield make
+    for bench in benches:
+        bench.close_panel()
+        bench.deleteLater()
+
+
+@pytest.fixture
+def bench(viewer, stack, make_bench):
+    viewer.add_layer(stack)
+    viewer.dims.set_point(0, 0)
+    bench = make_bench(viewer)
+    bench.context.session.merge(DETECTED)
+    return bench
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Five samples of one image each."""
+    import tifffile
+
+    images = np.random.default_rng(1).integers(0, 255, (5, 90, 100), dtype=np.uint8)
+    for index, image in enumerate(images):
+        tifffile.imwrite(tmp_path / f"s{index}.tif", image)
+    samples = tuple(open_sample(path) for path in sorted(tmp_path.glob("*.tif")))
+    return Cohort(samples, tmp_path)
+
+
+@pytest.fixture
+def study(viewer, cohort, make_bench):
+    bench = make_bench(viewer)
+    bench.context.image_choice.use_cohort(cohort)
+    return bench
+
+
+def press(viewer, key):
+    """Press a key of the viewer, as napari does."""
+    from app_model.types import KeyBinding
+
+    viewer.keymap[KeyBinding.from_str(key)](viewer)
+
+
+def shown_states(bench):
+    return [entry.state for entry in bench.reviewing.queue]
+
+
+def test_reviewed_next_marks_the_image_and_shows_the_one_after(study, viewer):
+    press(viewer, "N")
+    assert study.reviewing.place == ("s1", 0)
+    assert shown_states(study)[0] == ReviewState.REVIEWED
+    assert study.review_bar.text().startswith("1 of 5 reviewed")
+
+
+def test_reviewed_images_are_passed_over_and_the_last_one_stays(study, viewer):
+    for _ in range(5):
+        press(viewer, "N")
+    assert study.review_bar.text() == "5 of 5 reviewed"
+    assert study.reviewing.place == ("s4", 0)
+
+
+def test_skip_and_previous_leave_images_as_they_are(study, viewer):
+    press(viewer, "PageDown")
+    press(viewer, "PageDown")
+    press(viewer, "PageUp")
+    assert study.reviewing.place == ("s1", 0)
+    assert set(shown_states(study)) == {ReviewState.NEW}
+
+
+@pytest.fixture
+def broken_study(viewer, tmp_path, make_bench):
+    """A stack of three images, a sample that cannot be read, and one of an image."""
+    import tifffile
+
+    images = np.random.default_rng(1).integers(0, 255, (3, 90, 100), dtype=np.uint8)
+    for name, data in (("a", images), ("b", images[0]), ("c", images[1])):
+        tifffile.imwrite(tmp_path / f"{name}.tif", data, photometric="minisblack")
+    samples = tuple(open_sample(tmp_path / f"{name}.tif") for name in "abc")
+    (tmp_path / "b.tif").write_bytes(b"II*\0cut short")
+    bench = make_bench(viewer)
+    bench.context.image_choice.use_cohort(Cohort(samples, tmp_path))
+    return bench
+
+
+@pytest.mark.parametrize("key", ["N", "PageDown"])
+def test_an_image_that_cannot_be_read_is_told_once_and_passed_over(
+    broken_study, viewer, notifications, key
+):
+    places = []
+    for _ in range(5):
+        press(viewer, key)
+        places.append(broken_study.reviewing.place)
+    assert places == [("a", 1), ("a", 2), ("a", 2), ("c", 0), ("c", 0)]
+    errors = [message for severity, message in notifications if severity == "error"]
+    assert len(errors) == 1 and "b.tif" in errors[0]
+    assert "that can be read" in notifications[-1][1]
+
+
+@pytest.mark.parametrize("key", ["N", "PageDown"])
+def test_a_study_whose_first_image_cannot_be_read_is_gone_through(
+    broken_study, viewer, notifications, key
+):
+    cohort = broken_study.context.session.cohort
+    broken_study.context.image_choice.use_cohort(replace(cohort, samples=cohort.samples[1:]))
+    assert broken_study.reviewing.place is None and broken_study.reviewing.can_go
+    press(viewer, key)
+    press(viewer, key)
+    assert broken_study.reviewing.place == ("c", 0)
+    assert all("b.tif" in message for _, message in notifications)
+
+
+def test_an_image_that_can_be_read_again_is_no_longer_passed_over(
+    broken_study, viewer, tmp_path, notifications
+):
+    reviewing = broken_study.reviewing
+    reviewing.show(("b", 0))
+    assert reviewing.place == ("a", 0)
+    (tmp_path / "b.tif").write_bytes((tmp_path / "c.tif").read_bytes())
+    reviewing.show(("b", 0))
+    press(viewer, "PageDown")
+    press(viewer, "PageUp")
+    assert reviewing.place == ("b", 0)
+
+
+def test_the_marks_are_there_after_reopening(study, viewer, cohort):
+    press(viewer, "N")
+    study.context.image_choice.use_cohort(cohort)
+    assert shown_states(study) == [ReviewState.REVIEWED, *[ReviewState.NEW] * 4]
+
+
+def test_a_stack_without_a_cohort_is_a_queue_too(bench, viewer):
+    assert [entry.image_index for entry in bench.reviewing.queue] == [0, 1, 2]
+    press(viewer, "N")
+    assert bench.reviewing.place == ("blood", 1)
+    assert bench.context.session.reviewed == {0}
+    assert set(bench.context.session.boxes.source) == {Source.ACCEPTED}
+
+
+def test_queue_can_be_filtered_and_ordered(bench):
+    bench.reviewing.arrange(QueueOrder.DOUBT, frozenset({ReviewState.PREDICTED}))
+    assert next(iter(bench.queue_panel.model.entries)).doubtful_count == 2
+
+
+def test_doubtful_boxes_come_one_after_the_other(bench, viewer):
+    session = bench.context.session
+    seen = []
+    for _ in range(3):
+        press(viewer, "U")
+        seen += session.selection
+    assert seen == [2, 3, 2]
+
+
+def test_arrow_keys_move_the_selected_box_by_a_pixel(bench, viewer):
+    session = bench.context.session
+    session.select([1])
+    press(viewer, "Right")
+    press(viewer, "Shift+Down")
+    assert session.boxes.xyxy[0].tolist() == [11, 20, 31, 40]
+    press(viewer, "Alt+Right")
+    press(viewer, "Alt+Shift+Up")
+    assert session.boxes.xyxy[0].tolist() == [11, 19, 32, 40]
+    session.undo()
+    assert session.boxes.xyxy[0].tolist() == [11, 20, 32, 40]
+
+
+def test_arrow_keys_turn_the_images_while_no_box_is_selected(bench, viewer):
+    press(viewer, "Right")
+    assert viewer.dims.current_step[0] == 1
+
+
+def test_a_box_is_never_made_too_small_to_be_a_cell(bench, viewer):
+    session = bench.context.session
+    session.select([1])
+    for _ in range(30):
+        press(viewer, "Alt+Left")
+    assert len(session.boxes) == 3
+    assert session.boxes.xyxy[0].tolist() == [10, 10, 13, 30]
+
+
+def point_at(bench, viewer, x, y):
+    world = bench.context.image_choice.chosen.data_to_world((0, y, x))
+    viewer.cursor.position = tuple(world)
+
+
+def test_box_under_the_pointer_is_deleted_whatever_the_scale(bench, viewer):
+    point_at(bench, viewer, 60, 30)
+    press(viewer, "K")
+    assert bench.context.session.boxes.cell_id.tolist() == [1, 3]
+
+
+def test_box_under_the_pointer_is_accepted(bench, viewer):
+    point_at(bench, viewer, 60, 30)
+    press(viewer, "J")
+    source = bench.context.session.boxes.source.tolist()
+    assert source == [Source.MODEL, Source.ACCEPTED, Source.MODEL]
+
+
+def test_a_key_over_one_of_several_selected_boxes_means_all_of_them(bench, viewer):
+    session = bench.context.session
+    session.select([1, 3])
+    point_at(bench, viewer, 60, 30)
+    press(viewer, "J")
+    assert session.boxes.source.tolist() == [Source.MODEL, Source.ACCEPTED, Source.MODEL]
+    point_at(bench, viewer, 20, 20)
+    press(viewer, "K")
+    assert session.boxes.cell_id.tolist() == [2]
+    press(viewer, "K")
+    assert session.boxes.cell_id.tolist() == [2]
+
+
+def test_keyboard_alone_adds_and_selects_a_box(bench, viewer):
+    press(viewer, "Shift+Q")
+    session = bench.context.session
+    assert len(session.boxes) == 4 and session.selection == (4,)
+    press(viewer, ".")
+    assert session.selection != (4,)
+
+
+def test_a_clear_cell_gets_its_box_from_one_key(viewer, make_bench):
+    rows, columns = np.mgrid[:100, :100]
+    cell = (np.hypot(rows - 50, columns - 40) < 15).astype(np.float32)
+    layer = viewer.add_image(200 - 100 * cell)
+    bench = make_bench(viewer)
+    viewer.cursor.position = (48, 42)
+    press(viewer, "Q")
+    np.testing.assert_allclose(bench.context.session.boxes.xyxy, [[25, 35, 55, 65]], atol=2.5)
+    assert layer in viewer.layers
+
+
+def test_a_click_takes_the_box_that_the_detector_thinks_possible(
+    viewer, stack, make_bench, qtbot, monkeypatch
+):
+    asked = []
+
+    def detect(stop, images, places, settings, device_name, weights=None):
+        yield Progress(0, 1, "")
+        asked.append((places, settings.min_score))
+        return tasks.Detection(Boxes.from_detections([1], [[51, 22, 69, 41]], [0.2]), (1,))
+
+    monkeypatch.setattr(tasks, "detect_cells", detect)
+    viewer.add_layer(stack)
+    bench = make_bench(viewer)
+    session, candidates = bench.context.session, bench.tools._candidates
+    viewer.dims.set_point(0, 1)
+    press(viewer, "W")
+    qtbot.waitUntil(lambda: len(candidates.of_image_shown()) > 0)
+    point_at(bench, viewer, 60, 30)
+    press(viewer, "Q")
+    assert session.boxes.xyxy.tolist() == [[51, 22, 69, 41]]
+    assert session.boxes.source.tolist() == [Source.PERSON]
+    session.move(1, [46, 25, 64, 44])
+    press(viewer, "G")
+    assert session.boxes.xyxy.tolist() == [[51, 22, 69, 41]]
+    assert len(asked) == 1 and asked[0][0] == [1] and asked[0][1] < 0.2
+
+
+def test_button_snaps_the_selected_box_and_the_key_the_one_pointed_at(bench, viewer, monkeypatch):
+    monkeypatch.setattr(box_tools, "snap_box", lambda image, xyxy: xyxy + 1)
+    session = bench.context.session
+    session.select([1])
+    point_at(bench, viewer, 60, 30)
+    bench.box_panel._buttons["snap"].click()
+    assert session.boxes.xyxy[:, 0].tolist() == [11, 50, 20]
+    press(viewer, "G")
+    assert session.boxes.xyxy[:, 0].tolist() == [11, 51, 20]
+
+
+def test_boxes_hide_and_come_back(bench, viewer):
+    press(viewer, "H")
+    assert not bench.context.cells.layer.visible
+    press(viewer, "H")
+    assert bench.context.cells.layer.visible
+
+
+def test_brighter_means_that_lower_levels_are_white(bench, viewer):
+    layer = bench.context.image_choice.chosen
+    layer.contrast_limits = (0, 100)
+    press(viewer, "]")
+    assert layer.contrast_limits == [-10, 90]
+    press(viewer, "[")
+    assert layer.contrast_limits == [0, 100]
+    press(viewer, "=")
+    assert layer.contrast_limits == [5, 95]
+
+
+def test_slider_deletes_weak_boxes_as_one_step_of_undo(bench):
+    cut, session = bench.box_panel._cut, bench.context.session
+    cut._slider.setValue(80)
+    assert cut._delete.text() == "Delete 2 boxes below"
+    cut._delete.click()
+    assert session.boxes.cell_id.tolist() == [1]
+    session.undo()
+    assert len(session.boxes) == 3
+    cut._accept.click()
+    assert session.boxes.source.tolist() == [Source.ACCEPTED, Source.MODEL, Source.MODEL]
+
+
+def test_predicted_accepted_and_own_boxes_differ_in_width_and_colour(bench):
+    session = bench.context.session
+    session.accept([1])
+    session.move(2, [52, 20, 72, 40])
+    layer = bench.context.cells.layer
+    assert len(set(np.round(layer.edge_width, 3))) == 3
+    assert len({tuple(colour) for colour in np.round(layer.edge_color, 3)}) == 3
+
+
+def test_images_ahead_are_detected_but_reviewed_ones_never(study, viewer, qtbot):
+    study.context.session.set_reviewed(0)
+    study.look_ahead.set_on(True)
+    predicted = [ReviewState.REVIEWED, *[ReviewState.PREDICTED] * 3, ReviewState.NEW]
+    qtbot.waitUntil(lambda: shown_states(study) == predicted, timeout=20_000)
+    assert len(study.context.session.boxes) == 0
+
+
+def test_look_ahead_stays_away_from_images_that_a_person_has_begun(study):
+    study.context.session.add(0, [10, 10, 30, 30])
+    assert study.look_ahead._next_place() == ("s1", 0)
+
+
+def test_pictures_come_for_images_that_are_looked_at(study, qtbot):
+    model = study.queue_panel.model
+    role = Qt.ItemDataRole.DecorationRole
+    qtbot.waitUntil(lambda: model.data(model.index(0), role) is not None, timeout=20_000)
+    assert "new" in model.data(model.index(0))
+
+
+def test_all_keys_are_free_again_when_the_panel_closes(bench, viewer):
+    assert len(viewer.keymap) == len(ACTIONS)
+    bench.close_panel()
+    assert not viewer.keymap
+
+
+def test_every_control_has_a_tooltip_and_a_name(bench):
+    from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QScrollBar
+
+    from napari_attmil.widgets.annotate.queue_view import QueueView
+
+    kinds = (QAbstractButton, QAbstractSlider, QComboBox, QueueView)
+    controls = [control for kind in kinds for control in bench.findChildren(kind)]
+    controls = [control for control in controls if not isinstance(control, QScrollBar)]
+    assert len(controls) > 15
+    for control in controls:
+        assert control.toolTip()
+        assert control.accessibleName() or control.text()
+
+
+def test_key_pressed_in_the_panel_works_as_in_the_image(study, qtbot):
+    qtbot.keyClick(study.queue_panel.view, Qt.Key.Key_N)
+    assert study.reviewing.place == ("s1", 0)
+
+
+def test_drawing_tool_takes_a_still_click_for_a_question_and_a_drag_for_a_box(bench, viewer):
+    bench.context.cells.start_drawing()
+    asked = []
+    bench.tools.add_at = asked.append
+    for far in (0, 40):
+        event = SimpleNamespace(
+            button=1, pos=(5, 5), position=(0.0, 20.0, 30.0), type="mouse_press"
+        )
+        gesture = bench.tools._on_press(viewer, event)
+        next(gesture)
+        event.type, event.pos = "mouse_move", (5 + far, 5)
+        next(gesture)
+        event.type = "mouse_release"
+        assert next(gesture, None) is None
+    from qtpy.QtWidgets import QApplication
+
+    QApplication.processEvents()
+    assert asked == [(0.0, 20.0, 30.0)]
+
+
+def test_an_image_without_boxes_says_so(bench):
+    bench.context.session.clear_boxes()
+    assert bench.box_panel._counts.text() == "No boxes in this image."

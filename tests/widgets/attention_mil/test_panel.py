@@ -1,0 +1,592 @@
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import weakref
+from dataclasses import replace
+from threading import Event
+
+import numpy as np
+import pandas as pd
+import pytest
+from napari.layers import Image, Shapes
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QSlider,
+)
+
+from napari_attmil.explore.colours import map_colours
+from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.presets import ensemble_preset
+from napari_attmil.widgets import tasks
+from napari_attmil.widgets.context import session_of
+from napari_attmil.widgets.workers import Progress
+
+
+def detect(panel, wait_idle):
+    panel.cells_step.detect()
+    wait_idle(panel)
+
+
+def load_and_classify(panel, wait_idle, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"fake")
+    panel.classifier_step.load(path)
+    wait_idle(panel)
+    panel.result_step.classify()
+    wait_idle(panel)
+
+
+def cells_layers(viewer):
+    return [layer for layer in viewer.layers if isinstance(layer, Shapes)]
+
+
+def test_from_image_to_the_cells_that_decided(docked_panel, window_viewer, wait_idle, tmp_path):
+    session = docked_panel.context.session
+    detect(docked_panel, wait_idle)
+    assert len(session.boxes) == 9
+    load_and_classify(docked_panel, wait_idle, tmp_path)
+    assert docked_panel.result_step._bars.value()[0] == ("sickle", 0.7)
+    # The fake's attention grows with the id: the last eight of nine, highest first.
+    assert docked_panel.result_step._top_cells.value() == (9, 8, 7, 6, 5, 4, 3, 2)
+    (layer,) = cells_layers(window_viewer)
+    ids = layer.features["cell_id"].to_numpy()
+    assert layer.edge_color[ids == 9].tolist() == [[1, 1, 1, 1]]
+    docked_panel.result_step._top_cells.button(0).click()
+    assert window_viewer.dims.current_step[0] == 2 and session.selection == (9,)
+
+
+def test_next_step_opens_when_one_is_done(panel, wait_idle, tmp_path):
+    is_open = {name: frame.isOpen() for name, frame in panel.frames.items()}
+    assert is_open == {"images": True, "cells": True, "classifier": False, "result": False}
+    detect(panel, wait_idle)
+    assert panel.frames["classifier"].isOpen()
+    load_and_classify(panel, wait_idle, tmp_path)
+    assert panel.frames["result"].isOpen()
+
+
+def test_steps_say_what_is_missing_and_what_is_there(panel, wait_idle, tmp_path):
+    result = panel.result_step
+    assert not result._classify.isEnabled()
+    assert "detect cells (step 2)" in result._hint.text()
+    detect(panel, wait_idle)
+    assert result._hint.text() == "First load or train a classifier (step 3)."
+    load_and_classify(panel, wait_idle, tmp_path)
+    assert result._hint.isHidden() and result._classify.isEnabled()
+    assert "3 cells in this image, 9 in the sample" in panel.cells_step._counts.text()
+
+
+def test_result_is_marked_stale_when_boxes_change_and_not_after_undo(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    assert panel.result_step._stale.isHidden()
+    panel.context.session.add(0, [80, 50, 100, 70])
+    assert not panel.result_step._stale.isHidden()
+    panel.context.session.undo()
+    assert panel.result_step._stale.isHidden()
+
+
+def test_corrections_survive_detecting_again_and_this_is_said(panel, wait_idle, notifications):
+    detect(panel, wait_idle)
+    session = panel.context.session
+    drawn = session.add(0, [80, 50, 100, 70])
+    session.delete([1])
+    detect(panel, wait_idle)
+    assert drawn in session.boxes.cell_id and len(session.boxes) == 9
+    assert any("Your corrections stay" in message for _, message in notifications)
+
+
+def test_one_can_start_over_where_all_boxes_were_deleted(panel, wait_idle):
+    session, start_over = panel.context.session, panel.cells_step._clear
+    assert not start_over.isEnabled()
+    detect(panel, wait_idle)
+    session.delete(session.boxes.cell_id)
+    detect(panel, wait_idle)
+    assert len(session.boxes) == 0 and start_over.isEnabled()
+    start_over.click()
+    assert not start_over.isEnabled()
+    detect(panel, wait_idle)
+    assert len(session.boxes) == 9
+
+
+def test_detection_of_the_image_shown_only(panel, viewer, wait_idle):
+    viewer.dims.set_point(0, 1)
+    panel.cells_step._only_shown.setChecked(True)
+    detect(panel, wait_idle)
+    assert panel.context.session.boxes.image_index.tolist() == [1, 1, 1]
+    assert panel.context.session.state.searched == {1}
+
+
+def test_detection_settings_are_those_of_all_panels(panel, make_panel, viewer):
+    panel.cells_step._form.field("cell_diameter_px").setValue(40)
+    assert make_panel(viewer).context.detection_settings.cell_diameter_px == 40
+
+
+@pytest.mark.parametrize(("units", "diameter_px"), [("um", 40), ("pixel", None)])
+def test_diameter_in_micrometres_is_taken_by_the_scale_of_the_layer(
+    panel, viewer, wait_idle, monkeypatch, notifications, units, diameter_px
+):
+    layer = viewer.add_image(np.zeros((64, 64)), scale=(0.2, 0.2), units=units, name="scaled")
+    panel.context.image_choice.choose(layer)
+    asked = []
+
+    detect_all = tasks.detect_cells
+
+    def remember(stop, images, places, settings, *rest):
+        asked.append(settings.cell_diameter_px)
+        return (yield from detect_all(stop, images, places, settings, *rest))
+
+    monkeypatch.setattr(tasks, "detect_cells", remember)
+    panel.cells_step._form.field("cell_diameter_um").setValue(8)
+    detect(panel, wait_idle)
+    assert asked == ([diameter_px] if diameter_px else [])
+    assert bool(notifications) == (diameter_px is None)
+
+
+def test_cancelled_detection_keeps_what_was_found(panel, wait_idle, monkeypatch, fakes):
+    detect_all = tasks.detect_cells
+
+    def stopped_after_the_first(stop, *args):
+        steps = detect_all(stop, *args)
+        yield next(steps)
+        stop.set()
+        return (yield from steps)
+
+    monkeypatch.setattr(tasks, "detect_cells", stopped_after_the_first)
+    detect(panel, wait_idle)
+    assert set(panel.context.session.boxes.image_index.tolist()) == {0}
+    assert panel.cells_step._progress.isHidden()
+
+
+def test_buttons_rest_while_something_runs_and_error_leaves_no_spinner(
+    panel, wait_idle, monkeypatch, notifications
+):
+    seen = []
+
+    def failing(stop, *args):
+        yield Progress(0, 1, "working")
+        raise RuntimeError("broken")
+
+    panel.context.runner.busy_changed.connect(
+        lambda busy: seen.append((busy, panel.cells_step._detect.isEnabled()))
+    )
+    monkeypatch.setattr(tasks, "detect_cells", failing)
+    detect(panel, wait_idle)
+    assert seen == [(True, False), (False, True)]
+    assert panel.cells_step._progress.isHidden()
+    assert any("broken" in message for _, message in notifications)
+
+
+def test_missing_model_is_told_and_nothing_is_lost(panel, wait_idle, tmp_path, notifications):
+    detect(panel, wait_idle)
+    panel.classifier_step.load(tmp_path / "none.safetensors")
+    wait_idle(panel)
+    assert any("There is no model file" in message for _, message in notifications)
+    assert panel.context.session.classifier is None and len(panel.context.session.boxes) == 9
+
+
+def write_cohort(folder):
+    import tifffile
+
+    samples = []
+    for name, label in (("s1", "healthy"), ("s2", "sickle")):
+        paths = [folder / f"{name}-{page}.tif" for page in range(2)]
+        for path in paths:
+            tifffile.imwrite(path, np.random.default_rng(1).integers(0, 255, (60, 80), np.uint8))
+        frames = tuple(Frame(path) for path in paths)
+        samples.append(Sample(name, name, label, frames, pixel_size_um=0.2))
+    return Cohort(tuple(samples), folder)
+
+
+def open_cohort(panel, wait_idle, monkeypatch, folder):
+    cohort = write_cohort(folder)
+
+    def opened(stop, path):
+        yield Progress(0, 0, "Looking")
+        return cohort
+
+    monkeypatch.setattr(tasks, "open_cohort", opened)
+    panel.images_step.open_cohort(folder)
+    wait_idle(panel)
+    return cohort
+
+
+def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
+    panel, viewer, wait_idle, monkeypatch, tmp_path
+):
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    layer = panel.context.image_choice.chosen
+    assert layer.name == "s1" and layer.data.shape == (2, 60, 80)
+    assert not isinstance(layer.data, np.ndarray)
+    assert layer.scale.tolist() == [1, 0.2, 0.2]
+    assert panel.classifier_step._train.isEnabled()
+
+
+def test_what_was_assumed_about_a_cohort_stays_in_the_panel(
+    panel, wait_idle, monkeypatch, tmp_path
+):
+    cohort = open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    assert panel.images_step._notes.isHidden()
+    panel.context.session.open_cohort(replace(cohort, notes=("Images were left out: a.",)))
+    assert panel.images_step._notes.text() == "Images were left out: a."
+    assert not panel.images_step._notes.isHidden()
+
+
+def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
+    panel, viewer, wait_idle, monkeypatch, tmp_path
+):
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    detect(panel, wait_idle)
+    panel.context.image_choice.show_sample("s2")
+    assert [layer.name for layer in viewer.layers if isinstance(layer, Image)] == ["s2", "blood"]
+    assert cells_layers(viewer)[0].nshapes == 0
+    panel.context.image_choice.show_sample("s1")
+    assert cells_layers(viewer)[0].nshapes == 6
+
+
+def test_training_draws_its_losses_and_gives_a_classifier(panel, wait_idle, monkeypatch, tmp_path):
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    panel.classifier_step._form.field("epochs").setValue(4)
+    panel.classifier_step._ensemble_form.field("members").setValue(5)
+    panel.classifier_step.train()
+    wait_idle(panel)
+    # The last of the five models: its own four epochs only.
+    assert panel.classifier_step._curve.value()["loss"] == [6, 5, pytest.approx(14 / 3), 4.5]
+    assert panel.context.session.classifier.name == "fake.safetensors"
+    assert "healthy, sickle" in panel.classifier_step._hint.text()
+    assert "2 models. Not calibrated" in panel.classifier_step._hint.text()
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (1, "Latest training: Sample 's0' was left out."),
+        (
+            4,
+            "Latest training: Sample 's0' was left out. Sample 's1' was left out. "
+            "Sample 's2' was left out. Likewise 1 more sample.",
+        ),
+    ],
+)
+def test_training_says_which_samples_it_left_out(
+    panel, wait_idle, monkeypatch, tmp_path, notifications, count, told
+):
+    train = tasks.train_classifier
+
+    def leave_out(*args):
+        for place in range(count):
+            yield Progress(place, count, "", note=f"Sample 's{place}' was left out.")
+        return (yield from train(*args))
+
+    monkeypatch.setattr(tasks, "train_classifier", leave_out)
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    step = panel.classifier_step
+    step.train()
+    wait_idle(panel)
+    assert step._hint.text().endswith(f"Classes: healthy, sickle, spherocytosis\n{told}")
+    assert notifications[-1][1].endswith(f"fake.safetensors. {told}")
+    (tmp_path / "other.safetensors").write_bytes(b"fake")
+    step.load(tmp_path / "other.safetensors")
+    wait_idle(panel)
+    assert "left out" not in step._hint.text()
+
+
+def test_a_sample_without_cells_is_noted_when_bags_are_read(monkeypatch, tmp_path):
+    from napari_attmil.bags import bag
+    from napari_attmil.settings import DetectionSettings, FeatureSettings
+
+    def prepare(cohort, *args):
+        yield bag.BagProgress(1, 1, "s1", note="Sample 's1' was left out.")
+
+    monkeypatch.setattr(bag, "prepare_bags", prepare)
+    cohort = Cohort((Sample("s1", "p1", "healthy", (Frame(tmp_path / "1.tif"),)),), tmp_path)
+    settings = (DetectionSettings(), FeatureSettings())
+    steps = [*tasks.bags_of_cohort(Event(), cohort, {}, None, *settings)]
+    assert steps[-1].note == "Sample 's1' was left out."
+
+
+def test_training_knows_the_healthy_class_that_was_chosen(panel, wait_idle, monkeypatch, tmp_path):
+    step, asked = panel.classifier_step, []
+
+    def train(stop, cohort, states, detection, settings, ensemble, device_name):
+        yield Progress(0, 1, "")
+        asked.append(settings.reference_class)
+
+    monkeypatch.setattr(tasks, "train_classifier", train)
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    assert step._hint.text() == "Train on the open cohort, or load a model."
+    panel.context.session.open_cohort(relabelled(panel.context.session.cohort, ("alive", "dead")))
+    assert "choose the healthy class above" in step._hint.text()
+    step._healthy.setCurrentIndex(step._healthy.findData("alive"))
+    step._healthy.activated.emit(1)
+    assert "choose the healthy class" not in step._hint.text()
+    step.train()
+    wait_idle(panel)
+    assert asked == ["alive"]
+
+
+def relabelled(cohort, labels):
+    samples = zip(cohort.samples, labels, strict=True)
+    return replace(cohort, samples=tuple(replace(sample, label=label) for sample, label in samples))
+
+
+def test_preset_fills_the_form(panel):
+    combo = panel.classifier_step._preset
+    combo.setCurrentIndex(combo.findData("paper"))
+    combo.activated.emit(combo.currentIndex())
+    assert panel.classifier_step._form.value().epochs == 150
+    assert panel.classifier_step._ensemble_form.value() == ensemble_preset("paper")
+
+
+def test_every_classification_says_how_sure_it_is(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    step, session = panel.result_step, panel.context.session
+    assert step._certainty.text() == "2 of 2 models agree · all but sickle ruled out at 90%"
+    assert not step._certainty.property("warning") and step._note.isHidden()
+    assert "its 2 models" in step._bars.toolTip()
+    doubted = replace(
+        session.prediction,
+        member_probabilities=np.array([[0.1, 0.8, 0.1], [0.6, 0.3, 0.1]]),
+        prediction_set=("sickle", "healthy"),
+        note="Few patients.",
+    )
+    told = []
+    step.state_changed.connect(lambda summary, done: told.append(summary))
+    session.set_prediction(doubted, session.boxes)
+    assert step._certainty.text() == (
+        "Undecided: sickle and healthy cannot be ruled out at 90% · 1 of 2 models favour sickle"
+    )
+    assert step._certainty.property("warning") and step._note.text() == "Few patients."
+    assert told[-1] == "undecided, sickle 70%"
+
+
+def test_devices_are_listed_when_the_step_opens(panel, qtbot):
+    device = panel.classifier_step._device
+    assert device.count() == 1
+    panel.frames["classifier"].setOpen(True)
+    qtbot.waitUntil(lambda: device.count() == 2, timeout=10_000)
+    device.setValue("cpu")
+    assert panel.context.device_name == "cpu"
+
+
+def test_cells_are_exported_with_their_attention(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    panel.result_step.export(tmp_path / "cells.v1")
+    table = pd.read_csv(tmp_path / "cells.v1.csv")
+    assert len(table) == 9 and table["attention"].sum() == pytest.approx(1)
+    assert {"contribution_sickle", "frame", "cell_id"} <= set(table.columns)
+    session = panel.context.session
+    session.move(1, session.boxes.xyxy[session.boxes.index_of(1)][0] + 1)
+    panel.result_step.export(tmp_path / "cells.v1")
+    table = pd.read_csv(tmp_path / "cells.v1.csv", index_col="cell_id")
+    assert table.index[table["attention"].isna()].tolist() == [1]
+
+
+def test_name_that_is_proposed_for_the_cells_has_the_whole_name_of_the_sample(panel, monkeypatch):
+    proposed = []
+
+    def choose(parent, title, name, kinds):
+        proposed.append(name)
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    session = panel.context.session
+    session.show(replace(session.sample, name="hs2/s1"))
+    panel.result_step._export.clicked.emit()
+    assert proposed == ["hs2-s1-cells.csv"]
+
+
+def test_saved_model_is_where_it_was_asked_for(panel, wait_idle, tmp_path):
+    load_and_classify(panel, wait_idle, tmp_path)
+    panel.classifier_step.save(tmp_path / "copy v1.2")
+    assert (tmp_path / "copy v1.2.safetensors").read_bytes() == b"fake"
+
+
+def test_threshold_tells_how_many_cells_remain(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    panel.result_step._slider.setValue(50)
+    assert panel.result_step._slider_label.text().startswith("Show the 5 of 9 cells")
+    (layer,) = cells_layers(panel._viewer)
+    assert (layer.edge_color[:, 3] == 1).sum() == 5
+
+
+def test_boxes_take_the_colours_that_are_chosen_beside_the_legend(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    (layer,) = cells_layers(panel._viewer)
+    button = panel.result_step._colours
+    ticked = [action.data() for action in button.menu().actions() if action.isChecked()]
+    assert ticked == ["paper"]
+    as_in_the_paper = layer.edge_color.copy()
+    next(action for action in button.menu().actions() if action.data() == "viridis").trigger()
+    assert not np.allclose(layer.edge_color, as_in_the_paper)
+    highest = map_colours([1.0], "viridis")[0, :3]
+    assert np.isclose(layer.edge_color[:, :3], highest, atol=1e-6).all(axis=1).any()
+
+
+def test_layer_list_is_followed(panel, viewer):
+    combo = panel.images_step._layer_combo
+    other = viewer.add_image(np.zeros((20, 30)), name="other")
+    assert [combo.itemText(i) for i in range(combo.count())] == ["blood", "other"]
+    other.name = "renamed"
+    assert [combo.itemText(i) for i in range(combo.count())] == ["blood", "renamed"]
+    assert combo.currentText() == "blood"
+
+
+def test_removed_image_stops_detection_but_keeps_the_cells(panel, viewer, wait_idle, stack):
+    detect(panel, wait_idle)
+    viewer.layers.remove(stack)
+    assert not panel.cells_step._detect.isEnabled()
+    assert len(panel.context.session.boxes) == 9
+    assert "removed" in panel.images_step._info.text()
+
+
+def test_image_removed_while_it_is_worked_on_breaks_nothing(panel, viewer, wait_idle, stack):
+    panel.cells_step.detect()
+    viewer.layers.remove(stack)
+    wait_idle(panel)
+    assert len(panel.context.session.boxes) == 9
+
+
+def test_layer_of_four_axes_is_refused_in_a_sentence(panel, viewer, notifications):
+    panel.context.image_choice.choose(viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie"))
+    assert any("has 4 axes" in message for _, message in notifications)
+    assert panel.context.image_choice.chosen.name == "blood"
+
+
+def test_colour_and_multiscale_images_are_read_whole(panel, viewer):
+    panel.context.image_choice.choose(
+        viewer.add_image(np.zeros((2, 20, 30, 3), np.uint8), rgb=True, name="colour")
+    )
+    assert len(panel.context.images) == 2 and panel.context.images[0].shape == (20, 30, 3)
+    pyramid = [np.zeros((3, 40, 60)), np.zeros((3, 20, 30))]
+    panel.context.image_choice.choose(viewer.add_image(pyramid, multiscale=True, name="pyramid"))
+    assert len(panel.context.images) == 3 and panel.context.images[2].shape == (40, 60)
+
+
+def test_two_viewers_have_sessions_of_their_own(
+    make_napari_viewer_proxy, make_panel, wait_idle, stack
+):
+    first, second = make_napari_viewer_proxy(), make_napari_viewer_proxy()
+    first.add_layer(stack)
+    one, two = make_panel(first), make_panel(second)
+    detect(one, wait_idle)
+    assert len(one.context.session.boxes) == 9
+    assert len(two.context.session.boxes) == 0 and not cells_layers(second)
+    assert session_of(first) is one.context.session is not session_of(second)
+
+
+def test_two_panels_of_one_viewer_share_images_boxes_and_undo(panel, viewer, make_panel, wait_idle):
+    other = make_panel(viewer)
+    detect(panel, wait_idle)
+    assert other.context.images is panel.context.images is not None
+    assert len(cells_layers(viewer)) == 1 and len(other.context.session.boxes) == 9
+    keys = len(viewer.keymap)
+    other.close_panel()
+    assert len(viewer.keymap) == keys and panel.context.cells.layer is not None
+    panel.context.session.add(0, [80, 50, 100, 70])
+    assert cells_layers(viewer)[0].nshapes == 10
+
+
+def test_closed_and_reopened_panel_finds_everything_again(
+    docked_panel, window_viewer, make_panel, wait_idle, tmp_path
+):
+    detect(docked_panel, wait_idle)
+    load_and_classify(docked_panel, wait_idle, tmp_path)
+    window_viewer.window.remove_dock_widget(docked_panel)
+    again = make_panel(window_viewer)
+    wait_idle(again)
+    assert len(cells_layers(window_viewer)) == 1
+    assert again.result_step._bars.value()[0] == ("sickle", 0.7)
+    (layer,) = cells_layers(window_viewer)
+    layer.selected_data = {0}
+    layer.remove_selected()
+    assert len(again.context.session.boxes) == 8
+
+
+def test_closing_ends_the_work_and_frees_the_keys(docked_panel, window_viewer, monkeypatch, qtbot):
+    began = []
+
+    def endless(stop, *args):
+        while not stop.is_set():
+            began.append(1)
+            yield Progress(0, 0, "again")
+
+    monkeypatch.setattr(tasks, "detect_cells", endless)
+    docked_panel.cells_step.detect()
+    qtbot.waitUntil(lambda: bool(began), timeout=10_000)
+    keys = len(window_viewer.keymap)
+    window_viewer.window.remove_dock_widget(docked_panel)
+    assert not docked_panel.context.runner.busy
+    assert len(window_viewer.keymap) == keys - 2
+    window_viewer.add_image(np.zeros((10, 10)))
+    docked_panel.context.session.show(None)
+
+
+def test_closed_panel_can_be_forgotten(window_viewer, qtbot):
+    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+
+    panel = AttentionMILWidget(window_viewer)
+    window_viewer.window.add_dock_widget(panel)
+    window_viewer.window.remove_dock_widget(panel)
+    known = weakref.ref(panel.context.cells)
+    del panel
+    qtbot.wait(10)
+    gc.collect()
+    assert known() is None
+
+
+def test_every_control_has_a_tooltip_and_a_name(panel, wait_idle, tmp_path):
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    # A screen reader reads the label where a control has no name of its own.
+    labelled = [label.buddy() for label in panel.findChildren(QLabel) if label.text()]
+    for kind in (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider):
+        for control in panel.findChildren(kind):
+            name = control.objectName()
+            if name.startswith("qt_") or name.startswith("Scroll"):
+                continue
+            what = f"{type(control).__name__} {name!r} {control.toolTip()!r}"
+            assert control.toolTip(), f"{what} has no tooltip"
+            written = control.text() if isinstance(control, QAbstractButton) else ""
+            assert control.accessibleName() or written or control in labelled, f"{what} has no name"
+
+
+def test_undo_key_takes_back_a_change(panel, viewer, wait_idle):
+    detect(panel, wait_idle)
+    (undo,) = [f for key, f in viewer.keymap.items() if str(key) in ("Ctrl+Z", "Meta+Z")]
+    undo(viewer)
+    assert len(panel.context.session.boxes) == 0
+
+
+OPEN_PANEL = """
+import sys
+import napari
+from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+from napari_attmil.widgets.contributions import healthy_sample
+viewer = napari.Viewer(show=False)
+data, settings, _ = healthy_sample()[0]
+viewer.add_image(data, **settings)
+panel = AttentionMILWidget(viewer)
+viewer.window.add_dock_widget(panel)
+print(sorted({"torch", "torchvision", "pyqtgraph"} & set(sys.modules)), len(panel.context.images))
+panel.close_panel()
+viewer.close()
+"""
+
+
+@pytest.mark.usefixtures("qapp")
+def test_opening_the_panel_loads_no_torch():
+    run = subprocess.run(
+        [sys.executable, "-c", OPEN_PANEL], capture_output=True, text=True, env=os.environ
+    )
+    assert run.stdout.strip() == "[] 4", run.stderr

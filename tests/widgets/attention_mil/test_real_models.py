@@ -1,0 +1,164 @@
+"""The whole way through the panel with the shipped detector and a real training."""
+
+from __future__ import annotations
+
+import importlib.resources
+from threading import Event
+
+import numpy as np
+import pytest
+
+from napari_attmil.bags.classifier import Classifier
+from napari_attmil.cells.boxes import match_boxes
+from napari_attmil.cells.detector_models import candidate_path
+from napari_attmil.cells.saved_network import load_network, save_network
+from napari_attmil.images.reading import open_cohort
+from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
+from napari_attmil.presets import mil_preset
+from napari_attmil.settings import DetectionSettings, EnsembleSettings, UserError
+from napari_attmil.widgets import tasks
+
+WEIGHTS = importlib.resources.files("napari_attmil") / "weights" / "detector.safetensors"
+pytestmark = pytest.mark.skipif(
+    not WEIGHTS.is_file(), reason="the shipped detector is not in this checkout"
+)
+
+
+def settle(qtbot, panel):
+    runners = (panel.context.runner, panel.result_step._cutter)
+    qtbot.waitUntil(lambda: not any(runner.busy for runner in runners), timeout=120_000)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study") / "cohort"
+    settings = SimulationSettings(
+        classes=("healthy", "sickle"),
+        patients_per_class=2,
+        samples_per_patient=1,
+        images_per_sample=1,
+        image_size_px=256,
+        cells_per_image=10,
+    )
+    list(simulate_cohort(folder, settings))
+    return open_cohort(folder)
+
+
+def test_detector_and_classifier_work_through_the_panel(
+    window_viewer, qtbot, cohort, notifications
+):
+    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+
+    panel = AttentionMILWidget(window_viewer)
+    window_viewer.window.add_dock_widget(panel)
+    session = panel.context.session
+    panel.images_step._use_cohort(cohort)
+    panel.cells_step.detect()
+    settle(qtbot, panel)
+    truth = np.loadtxt(cohort.folder / "truth.csv", delimiter=",", skiprows=1, dtype=str)
+    image = cohort.samples[0].frames[0].path.relative_to(cohort.folder).as_posix()
+    true_boxes = truth[truth[:, 0] == image, 1:5].astype(float)
+    found = match_boxes(session.boxes.xyxy, true_boxes)
+    assert len(set(found[found >= 0].tolist())) > 0.7 * len(true_boxes)
+
+    drawn = session.add(0, [100, 100, 140, 140])
+    panel.classifier_step._form.field("epochs").setValue(3)
+    panel.classifier_step._ensemble_form.field("members").setValue(2)
+    panel.classifier_step.train()
+    settle(qtbot, panel)
+    assert session.classifier.model.classes == ("healthy", "sickle")
+    assert session.classifier.path.is_file()
+    assert [path.name for path in (cohort.folder / "models").iterdir()] == [
+        session.classifier.path.name
+    ]
+    assert len(panel.classifier_step._curve.value()["loss"]) == 3
+    assert len(session.classifier.model.models) == 2
+    assert session.classifier.model.certainty.patients == (2, 2)
+    assert "2 models, calibrated on 4 held-out patients" in panel.classifier_step._hint.text()
+    assert set(session.states_of_samples()) == {sample.name for sample in cohort.samples}
+
+    panel.result_step.classify()
+    settle(qtbot, panel)
+    assert "needs 9 patients to calibrate with" in panel.result_step._note.text()
+    assert panel.result_step._certainty.text().startswith("Undecided: no class can be ruled out")
+    assert session.prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert drawn in session.prediction.cell_id
+    assert len(panel.result_step._top_cells.value()) == min(8, len(session.boxes))
+    assert not [message for severity, message in notifications if severity == "error"]
+    panel.close_panel()
+
+
+def test_next_candidate_of_the_same_path_is_loaded_anew(tmp_path):
+    path = candidate_path(tmp_path)
+    path.parent.mkdir()
+    shipped = load_network()
+    for training in ("first", "second"):
+        save_network(path, shipped.network, shipped.architecture, {"data": training})
+        assert tasks.loaded_detector("cpu", path).provenance["data"] == training
+    assert tasks.loaded_detector("cpu", path) is tasks.loaded_detector("cpu", path)
+    path.unlink()
+    with pytest.raises(UserError, match="detector-candidate"):
+        tasks.loaded_detector("cpu", path)
+
+
+def stopped_training(qtbot, panel, cohort, guidance_rounds):
+    """Stop an endless training after two epochs, and return its step of the panel."""
+    panel.images_step._use_cohort(cohort)
+    form = panel.classifier_step._form
+    form.field("guidance_rounds").setValue(guidance_rounds)
+    form.field("epochs").setValue(5000)
+    form.field("stop_loss").setValue(0)
+    step = panel.classifier_step
+    step.train()
+    qtbot.waitUntil(lambda: len(step._curve.value()["loss"]) >= 2, timeout=120_000)
+    panel.context.runner.stop()
+    settle(qtbot, panel)
+    return step
+
+
+def test_what_was_trained_outlasts_a_model_that_cannot_be_saved(cohort, tmp_path, monkeypatch):
+    def refuse(classifier, path):
+        raise UserError("The disk is full.")
+
+    def train():
+        settings, ensemble = mil_preset("default", epochs=2), EnsembleSettings(members=1)
+        detection = DetectionSettings()
+        return list(
+            tasks.train_classifier(Event(), cohort, {}, detection, settings, ensemble, "cpu")
+        )
+
+    monkeypatch.setattr(tasks, "own_folder", lambda name: tmp_path / name)
+    unfinished = cohort.folder / "models" / "unfinished"
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(Classifier, "save", refuse)
+        with pytest.raises(UserError, match="disk is full"):
+            train()
+    assert any(unfinished.iterdir())
+    train()
+    assert not unfinished.exists()
+
+
+def test_stopped_training_keeps_the_models_so_far(viewer, qtbot, cohort):
+    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+
+    panel = AttentionMILWidget(viewer)
+    qtbot.addWidget(panel)
+    step = stopped_training(qtbot, panel, cohort, guidance_rounds=0)
+    assert len(panel.context.session.classifier.model.models) == 1
+    assert "Not calibrated: the training was stopped early." in step._hint.text()
+    assert len(step._curve.value()["loss"]) < 5000
+    panel.close_panel()
+
+
+def test_training_stopped_before_the_first_model_says_that_there_is_none(
+    viewer, qtbot, cohort, notifications
+):
+    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+
+    panel = AttentionMILWidget(viewer)
+    qtbot.addWidget(panel)
+    stopped_training(qtbot, panel, cohort, guidance_rounds=2)
+    assert panel.context.session.classifier is None
+    assert [text for _, text in notifications if "before the first model" in text]
+    assert not [text for severity, text in notifications if severity == "error"]
+    panel.close_panel()

@@ -1,0 +1,251 @@
+"""The panel that fits the detector, in a viewer without a window and with quick stand-ins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from qtpy.QtCore import Qt
+
+from napari_attmil.cells.detector_models import (
+    CHOICE,
+    candidate,
+    candidate_path,
+    detector_in_use,
+    fitted_detectors,
+)
+from napari_attmil.checkpoints import Checkpoint, save_checkpoint
+from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.settings import DetectionSettings
+from napari_attmil.widgets.detector import detector_tasks
+from napari_attmil.widgets.detector.detector_tasks import Differences, compare_detectors
+from napari_attmil.widgets.workers import Progress
+
+HELD_OUT = "s1-1.tif#0"
+
+
+def fake_fit(stop, cohort, left_out, settings, device_name):
+    score = SimpleNamespace(ap=0.5, ap50=0.8)
+    for done in range(1, 4):
+        step = SimpleNamespace(done=done, loss=1 / done, score=score if done == 3 else None)
+        yield Progress(done, 3, f"Step {done}", step)
+    provenance = {"held_out": [HELD_OUT], "before": {"ap50": 0.5}, "after": {"ap50": 0.75}}
+    weights = {"w": torch.zeros(1)}
+    save_checkpoint(candidate_path(cohort.folder), Checkpoint("detector", weights, {}, provenance))
+    return "On the held-out images AP50 went from 0.500 to 0.750."
+
+
+def fake_compare(stop, image, earlier, later, settings, device_name):
+    yield Progress(0, 2, "Detecting")
+    assert image.shape == (60, 80)
+    return Differences(
+        np.float32([[1, 2, 11, 12]]), np.float32([[20, 20, 30, 30], [40, 40, 50, 50]]), 7
+    )
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    paths = [tmp_path / f"s1-{page}.tif" for page in range(2)]
+    for path in paths:
+        tifffile.imwrite(path, np.random.default_rng(1).integers(0, 255, (60, 80), np.uint8))
+    sample = Sample("s1", "s1", "healthy", tuple(Frame(path) for path in paths), pixel_size_um=0.2)
+    return Cohort((sample,), tmp_path)
+
+
+@pytest.fixture
+def panel(viewer, qtbot, monkeypatch):
+    from napari_attmil.widgets.detector.panel import DetectorPanel
+
+    monkeypatch.setattr(detector_tasks, "fit_detector", fake_fit)
+    monkeypatch.setattr(detector_tasks, "compare_detectors", fake_compare)
+    panel = DetectorPanel(viewer)
+    qtbot.addWidget(panel)
+    yield panel
+    panel.close_panel()
+
+
+def wait(panel, qtbot):
+    qtbot.waitUntil(lambda: not panel.context.runner.busy and not panel._comparer.busy)
+
+
+def test_without_reviewed_images_the_panel_says_what_to_do(panel, cohort):
+    assert "Open a cohort" in panel._hint.text() and not panel._train.isEnabled()
+    panel.context.image_choice.use_cohort(cohort)
+    assert panel._hint.text().startswith("0 of 2 images reviewed. Correct the boxes")
+    panel.context.session.set_reviewed(0)
+    assert panel._hint.text().startswith("1 of 2 images reviewed. From 4 on")
+    assert panel._train.isEnabled()
+
+
+def test_a_training_ends_with_a_candidate_that_is_accepted(panel, cohort, qtbot):
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    assert panel._curve.value()["loss"] == [1, 0.5, pytest.approx(1 / 3)]
+    np.testing.assert_equal(panel._curve.value()["ap"], [np.nan, np.nan, 0.5])
+    assert "AP50 0.500 → 0.750 on 1 held-out image" in panel._outcome.text()
+    assert not panel._decision.isHidden()
+    panel.accept()
+    (accepted,) = fitted_detectors(cohort.folder)
+    assert panel.context.detector_path == accepted.path
+    assert panel._list.names() == ["shipped", f"✓ {accepted.name}"]
+    assert panel._decision.isHidden()
+
+
+def test_a_detector_that_cannot_be_accepted_is_not_said_to_be_in_use(
+    panel, cohort, qtbot, notifications
+):
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    notifications.clear()
+    # As where a study cannot be written.
+    (cohort.folder / "models" / CHOICE).mkdir()
+    panel.accept()
+    assert [severity for severity, _ in notifications] == ["error"]
+    assert panel.context.detector_path is None
+
+
+def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
+    panel, cohort, qtbot, monkeypatch
+):
+    used = []
+
+    def fit(stop, cohort, left_out, settings, device_name):
+        yield Progress(0, 1, "")
+        used.append(left_out)
+        return ""
+
+    monkeypatch.setattr(detector_tasks, "fit_detector", fit)
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    rows = panel._images._list
+    assert rows.item(0).text() == "s1, s1-0.tif" and panel._images.count() == 1
+    rows.item(0).setCheckState(Qt.CheckState.Unchecked)
+    assert not panel._train.isEnabled()
+    panel.context.session.set_reviewed(1)
+    assert panel._images.count() == 1 and panel._train.isEnabled()
+    panel.train()
+    wait(panel, qtbot)
+    assert used == [frozenset({("s1", 0)})]
+
+
+def test_a_discarded_detector_leaves_the_one_in_use(panel, cohort, qtbot):
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    panel.discard()
+    assert candidate(cohort.folder) is None and detector_in_use(cohort.folder) is None
+    assert panel._list.names() == ["✓ shipped"]
+
+
+def test_what_changed_is_shown_on_the_held_out_image(panel, viewer, cohort, qtbot):
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    panel.compare()
+    wait(panel, qtbot)
+    assert panel.context.cells.current_image_index() == 1
+    found, lost = viewer.layers["Found now"], viewer.layers["Lost now"]
+    assert (found.nshapes, lost.nshapes) == (1, 2)
+    assert found.data[0].min(axis=0).tolist() == [1, 2, 1]
+    assert found.scale.tolist() == [1, 0.2, 0.2]
+    assert "1 cell found now (pink), 2 lost now (red), 7 found by both" in panel._outcome.text()
+    panel.accept()
+    assert "Found now" not in viewer.layers and "Lost now" not in viewer.layers
+
+
+def test_a_held_out_image_that_cannot_be_read_is_not_compared_with_another(
+    panel, viewer, cohort, qtbot, notifications
+):
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((40, 50), np.uint8))
+    for frame in cohort.samples[0].frames:
+        frame.path.write_bytes(b"II*\0cut short")
+    notifications.clear()
+    panel.compare()
+    wait(panel, qtbot)
+    ((severity, message),) = notifications
+    assert severity == "error" and "s1-0.tif" in message
+    assert "Found now" not in viewer.layers
+
+
+def test_diameter_in_micrometres_needs_images_that_tell_the_size_of_their_pixels(
+    panel, viewer, cohort, qtbot, notifications
+):
+    unscaled = replace(cohort, samples=(replace(cohort.samples[0], pixel_size_um=None),))
+    panel.context.image_choice.use_cohort(unscaled)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    notifications.clear()
+    panel.context.set_detection_settings(DetectionSettings(cell_diameter_um=7.5))
+    panel.compare()
+    wait(panel, qtbot)
+    ((severity, message),) = notifications
+    assert severity == "error" and "give it in pixels" in message
+    assert "Found now" not in viewer.layers
+
+
+def test_another_detector_of_the_list_is_used(panel, cohort, qtbot):
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    panel.accept()
+    tree = panel._list._tree
+    tree.setCurrentItem(tree.topLevelItem(0))
+    panel._list.use_selected()
+    assert panel.context.detector_path is None
+    assert panel._list.names()[0] == "✓ shipped"
+
+
+def test_two_detectors_differ_by_the_cells_that_only_one_finds(monkeypatch):
+    def detector(device_name, weights):
+        xyxy = [[0, 0, 10, 10], [20, 0, 30, 10]] if weights is None else [[1, 0, 11, 10]]
+        step = SimpleNamespace(xyxy=np.float32(xyxy))
+        return SimpleNamespace(detect_frames=lambda images, settings: [step])
+
+    monkeypatch.setattr(detector_tasks, "loaded_detector", detector)
+    stop = SimpleNamespace(is_set=lambda: False)
+    steps = compare_detectors(stop, np.zeros((5, 5)), None, "new", DetectionSettings(), "cpu")
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found = end.value
+            break
+    assert found.found.tolist() == [] and found.lost.tolist() == [[20, 0, 30, 10]]
+    assert found.same == 1
+
+
+def test_a_training_that_brought_nothing_says_so_where_one_looks_later(
+    panel, cohort, qtbot, monkeypatch
+):
+    def fit(stop, cohort, left_out, settings, device_name):
+        yield Progress(0, 1, "")
+        return "No step was better."
+
+    monkeypatch.setattr(detector_tasks, "fit_detector", fit)
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    assert panel._outcome.text() == "No step was better." and not panel._outcome.isHidden()
+    assert panel._decision.isHidden()
+
+
+def test_the_panel_scrolls_instead_of_making_the_window_higher(panel):
+    assert panel.minimumSizeHint().height() < 300

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from qtpy.QtCore import QPoint, Qt
+
+from napari_attmil.bags.prediction import Prediction
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.explore.teaching import FILE_NAME, read_rounds
+from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.loaded_classifier import LoadedClassifier
+from napari_attmil.widgets.explorer import explorer_tasks
+from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
+from napari_attmil.widgets.explorer.explorer_tasks import ClassifiedSample
+from napari_attmil.widgets.workers import Progress
+
+CLASSES = ("healthy", "sickle")
+BOXES = Boxes.from_detections([0, 1], [[5, 5, 25, 25], [30, 10, 50, 30]], [0.9, 0.8])
+
+
+def said(sample, sickle):
+    return Prediction(
+        sample,
+        CLASSES,
+        np.array([1 - sickle, sickle], dtype=np.float32),
+        BOXES.cell_id,
+        np.array([0.2, 0.8]),
+        np.array([[0.1, -0.1], [-0.5, 0.5]]),
+        np.array([[1 - sickle, sickle]]),
+        note="Learnt from.",
+    )
+
+
+def fake_classify_cohort(stop, cohort, states, classifier, detection, device_name):
+    yield Progress(0, len(cohort), "Loading")
+    for done, sample in enumerate(cohort.samples):
+        yield Progress(
+            done,
+            len(cohort),
+            "Reading",
+            ClassifiedSample(sample.name, BOXES, said(sample.name, 0.9)),
+        )
+        if stop.is_set():
+            break
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Two samples of two images each; the second is brighter."""
+    samples = []
+    for place, label in enumerate(CLASSES):
+        frames = []
+        for number in range(2):
+            path = tmp_path / f"{label}-{number}.tif"
+            tifffile.imwrite(path, np.full((60, 70), 50 + 100 * place, dtype=np.uint8))
+            frames.append(Frame(path))
+        samples.append(Sample(f"{label}-1", f"patient {place}", label, tuple(frames), 0.25))
+    return Cohort(tuple(samples), tmp_path)
+
+
+@pytest.fixture
+def explorer(viewer, make_explorer, cohort, monkeypatch, qtbot):
+    monkeypatch.setattr(explorer_tasks, "classify_cohort", fake_classify_cohort)
+    explorer = make_explorer(viewer)
+    explorer.context.image_choice.use_cohort(cohort)
+    model = SimpleNamespace(classes=CLASSES)
+    explorer.context.session.use_classifier(LoadedClassifier(model, "fake"))
+    return explorer
+
+
+@pytest.fixture
+def tab(explorer, qtbot):
+    explorer.show_tab(explorer.cohort)
+    qtbot.waitUntil(lambda: explorer.cohort._classify.isEnabled(), timeout=5000)
+    return explorer.cohort
+
+
+@pytest.fixture
+def classified(explorer, tab, qtbot):
+    tab._classify.click()
+    qtbot.waitUntil(lambda: not tab._runner.busy and not tab._is_stale, timeout=10_000)
+    return explorer
+
+
+def test_all_samples_are_classified_and_counted(classified, tab):
+    assert tab._model.table["result"].tolist() == ["wrong", "right"]
+    assert tab._confusion._counts.to_numpy().tolist() == [[0, 1], [0, 1]]
+    told = tab._hint.text()
+    assert told.startswith("1 of 2 samples taken for another class, 1 for the right one.")
+    assert "Learnt from." in told and "not a diagnosis" in told
+    assert len(classified.context.exploration.table) == 4
+    assert classified.context.exploration.scope_in_words == "the whole cohort"
+
+
+def test_click_on_a_wrong_sample_lands_in_it(classified, tab, qtbot):
+    session = classified.context.session
+    assert session.sample.name == "healthy-1"
+    bar = tab._strips.bars()["sickle-1"].center().toPoint()
+    qtbot.mouseClick(tab._strips, Qt.MouseButton.LeftButton, pos=bar)
+    assert session.sample.name == "sickle-1" and len(session.boxes) == 2
+
+
+def test_click_on_a_number_selects_its_samples(classified, tab, qtbot):
+    place = tab._confusion._square(0, 1).center().toPoint()
+    qtbot.mouseClick(tab._confusion, Qt.MouseButton.LeftButton, pos=place)
+    rows = {index.row() for index in tab._view.selectionModel().selectedIndexes()}
+    assert [tab._model.table["sample"].iat[row] for row in rows] == ["healthy-1"]
+    qtbot.mouseClick(tab._confusion, Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
+
+
+def test_another_classification_only_asks_about_what_changed(classified, tab, monkeypatch, qtbot):
+    asked = []
+
+    def remember(stop, cohort, *args):
+        asked.extend(sample.name for sample in cohort.samples)
+        yield Progress(0, 0, "Nothing")
+
+    monkeypatch.setattr(explorer_tasks, "classify_cohort", remember)
+    classified.context.session.add(0, [40, 40, 55, 55])
+    tab.classify()
+    qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
+    assert asked == ["healthy-1"]
+
+
+def test_gallery_of_the_cohort_flies_into_another_sample(classified, tab, viewer, qtbot):
+    classified.show_tab(classified.gallery)
+    gallery = classified.gallery
+    qtbot.waitUntil(lambda: gallery._model.rowCount() == 4, timeout=5000)
+    row = next(r for r in range(4) if gallery._model.key(r) == ("sickle-1", 2))
+    cutout = gallery._view.cutout(row)
+    qtbot.waitUntil(lambda: cutout in gallery._thumbnails._kept, timeout=10_000)
+    gallery._view.doubleClicked.emit(gallery._model.index(row, 0))
+    session = classified.context.session
+    assert session.sample.name == "sickle-1" and session.selection == (2,)
+    assert viewer.dims.current_step[0] == 1
+    assert gallery._view.look.scale.unit == "µm"
+
+
+def test_eight_highest_of_each_class(classified, tab, qtbot):
+    classified.show_tab(classified.gallery)
+    gallery = classified.gallery
+    gallery._shown.setCurrentIndex(gallery._shown.findData("class"))
+    gallery._shown.activated.emit(1)
+    qtbot.waitUntil(lambda: not gallery._is_stale, timeout=5000)
+    keys = [gallery._model.key(row) for row in range(4)]
+    assert keys == [("healthy-1", 2), ("healthy-1", 1), ("sickle-1", 2), ("sickle-1", 1)]
+    assert gallery._view.caption(0) == "healthy 0.8"
+
+
+def test_sample_changed_during_the_classification_breaks_nothing(explorer, tab, qtbot):
+    tab.classify()
+    explorer.context.image_choice.show_sample("sickle-1")
+    explorer.show_tab(explorer.gallery)
+    qtbot.waitUntil(lambda: not tab._runner.busy, timeout=10_000)
+    states = explorer.context.session.states_of_samples()
+    assert {name: len(state.boxes) for name, state in states.items()} == {
+        "healthy-1": 2,
+        "sickle-1": 2,
+    }
+
+
+def test_report_tells_of_all_classified_samples(classified, tab, tmp_path, monkeypatch, qtbot):
+    told = []
+
+    def fake_report(stop, path, findings, classifier, name):
+        told.extend(findings)
+        assert path == tmp_path / "report.v1 of May.html"
+        yield Progress(0, 0, "Writing")
+        return path
+
+    monkeypatch.setattr(explorer_tasks, "write_report", fake_report)
+    session = classified.context.session
+    session.move(1, [6, 5, 26, 25])
+    tab.report(tmp_path / "report.v1 of May")
+    qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
+    assert [finding.sample.name for finding in told] == ["healthy-1", "sickle-1"]
+    # The moved cell of the shown sample keeps its id, but not what was said of its former place.
+    attention = [finding.cells()["attention"].tolist() for finding in told]
+    np.testing.assert_array_equal(attention, [[np.nan, 0.8], [0.2, 0.8]])
+
+
+def test_teaching_hides_the_colours_and_keeps_the_agreement(classified, cohort, qtbot):
+    classified.show_tab(classified.teaching)
+    teaching, context = classified.teaching, classified.context
+    qtbot.waitUntil(lambda: teaching._start.isEnabled(), timeout=5000)
+    teaching._start.click()
+    assert len({tuple(colour) for colour in context.exploration.colours().tolist()}) == 1
+    assert "attention" not in context.exploration.table
+    context.session.select([1])
+    qtbot.waitUntil(lambda: teaching._finish.isEnabled(), timeout=5000)
+    teaching._finish.click()
+    assert teaching._outcome.text().startswith("0 of your 1 cell are among the 1 that count most")
+    assert not context.exploration.is_blind
+    (kept,), unreadable = read_rounds(cohort.folder / FILE_NAME)
+    assert (kept.sample, kept.marked, kept.model, unreadable) == ("healthy-1", (1,), (2,), 0)
+    assert kept.expert is None and "attention" in context.exploration.table
+
+
+def mark(teaching, cell, qtbot):
+    qtbot.waitUntil(lambda: teaching._start.isEnabled(), timeout=5000)
+    teaching._start.click()
+    teaching._context.session.select([cell])
+    qtbot.waitUntil(lambda: teaching._finish.isEnabled(), timeout=5000)
+    teaching._finish.click()
+
+
+def test_student_sees_the_cells_of_model_and_expert(classified, cohort, qtbot):
+    classified.show_tab(classified.teaching)
+    teaching, session = classified.teaching, classified.context.session
+    teaching._is_expert.setChecked(True)
+    mark(teaching, 1, qtbot)
+    assert "kept as the expert's" in teaching._outcome.text()
+    teaching._is_expert.setChecked(False)
+    mark(teaching, 2, qtbot)
+    words = "1 of your 1 cell are among the 1 that count most"
+    assert teaching._outcome.text().startswith(words)
+    assert "0 are among the 1 cell that the expert marked" in teaching._outcome.text()
+    student = read_rounds(cohort.folder / FILE_NAME)[0][-1]
+    assert (student.marked, student.expert, student.is_expert) == ((2,), (1,), False)
+    qtbot.waitUntil(lambda: teaching._choices["expert"].isVisible(), timeout=5000)
+    teaching._choices["expert"].click()
+    assert session.selection == (1,)
+    teaching._choices["model"].click()
+    assert session.selection == (2,)
+
+
+def test_another_sample_ends_the_round_and_shows_the_colours(classified, qtbot):
+    classified.show_tab(classified.teaching)
+    qtbot.waitUntil(lambda: classified.teaching._start.isEnabled(), timeout=5000)
+    classified.teaching._start.click()
+    classified.context.image_choice.show_sample("sickle-1")
+    assert not classified.context.exploration.is_blind
+
+
+def test_map_lays_the_cells_in_scope_out(classified, monkeypatch, qtbot):
+    def fake_map(stop, samples, classifier, method, device_name, cohort):
+        yield Progress(0, 0, "Mapping")
+        places = pd.DataFrame({"map_1": [0.0, 1], "map_2": [2.0, 3]})
+        return [explorer_tasks.Measured(cells, places) for cells in samples]
+
+    monkeypatch.setattr(explorer_tasks, "map_cells", fake_map)
+    classified.show_tab(classified.map)
+    qtbot.waitUntil(lambda: classified.map._compute.isEnabled(), timeout=5000)
+    classified.map._compute.click()
+    points = classified.map._scatter
+    qtbot.waitUntil(lambda: len(points._points) == 4 and points._points[3, 1] == 3, timeout=5000)
+    assert classified.map._across.currentData() == "map_1"
+
+
+def test_cells_are_measured_on_their_images(classified):
+    samples = cells_in_scope(classified.context)
+    (*_, last) = explorer_tasks.measure_cells(Event(), samples[:1], None)
+    assert last.detail.cells.sample.name == "healthy-1" and len(last.detail.columns) == 2
+
+
+def test_cells_are_measured_in_pixels_where_another_sample_of_the_cohort_has_no_scale(classified):
+    known, unknown = classified.context.session.cohort.samples
+    cohort = Cohort((known, replace(unknown, pixel_size_um=None)), Path())
+    cells = cells_in_scope(classified.context)[0]
+    of_a_layer = replace(cells.sample, name="a layer")
+    for sample, column in ((cells.sample, "area_px2"), (of_a_layer, "area_um2")):
+        at_hand = replace(cells, sample=sample)
+        (*_, last) = explorer_tasks.measure_cells(Event(), [at_hand], cohort)
+        assert column in last.detail.columns
+
+
+def test_shapes_are_measured_and_compared(classified, monkeypatch, tmp_path, qtbot):
+    def fake_measure(stop, samples, cohort):
+        for cells in samples:
+            measured = explorer_tasks.Measured(cells, pd.DataFrame({"area": [1.0, 2]}))
+            yield Progress(1, 1, "", measured)
+
+    monkeypatch.setattr(explorer_tasks, "measure_cells", fake_measure)
+    classified.show_tab(classified.shape)
+    shape = classified.shape
+    qtbot.waitUntil(lambda: not shape._is_stale, timeout=5000)
+    shape._measure.click()
+    qtbot.waitUntil(lambda: "area" in classified.context.exploration.table, timeout=5000)
+    qtbot.waitUntil(lambda: not shape._is_stale, timeout=5000)
+    assert classified.context.exploration.table["area"].tolist() == [1, 2, 1, 2]
+    shape._score.setCurrentIndex(shape._score.findData("contribution_sickle"))
+    shape._compare.click()
+    assert "No patient can be compared" in shape._words.text()  # of two cells each
+    # Of two healthy cells, 95 % reach 0.47; of both samples, 0.5 lies above and -0.1 below.
+    assert shape._severity._numbers["share"].tolist() == [0.5, 0.5]
+    shape._effects.save(tmp_path / "effects.csv")
+    assert pd.read_csv(tmp_path / "effects.csv")["feature"].tolist() == ["area"]
+    shape._severity.save(tmp_path / "severity.v1")
+    assert (tmp_path / "severity.v1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_curves_of_the_classes_are_shown_beside_the_confusions(classified, tab, qtbot):
+    tab._summary.setCurrentIndex(1)
+    view = tab._stack.currentWidget()
+    assert view is tab._curves["roc"] and view.isVisible()
+    qtbot.waitUntil(lambda: view._image is not None, timeout=5000)
+    assert set(view._numbers["class"]) == set(CLASSES)
