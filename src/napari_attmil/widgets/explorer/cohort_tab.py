@@ -14,7 +14,8 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QPushButton,
-    QScrollArea,
+    QSizePolicy,
+    QSplitter,
     QStackedWidget,
     QTableView,
     QVBoxLayout,
@@ -36,10 +37,14 @@ from napari_attmil.widgets.explorer.figure_view import FigureView
 from napari_attmil.widgets.explorer.patient_strips import PatientStrips
 from napari_attmil.widgets.progress_row import ProgressRow
 from napari_attmil.widgets.saving import ask_where_to_save, with_ending
-from napari_attmil.widgets.style import hint_label, narrow_combo, primary_button
+from napari_attmil.widgets.style import hint_label, narrow_combo, primary_button, scrolling
 from napari_attmil.widgets.workers import Progress, TaskRunner
 
 REPORTS = "Page (*.html *.htm);;Document (*.pdf)"
+BESIDE_BARS_PX = 24
+"""For the scroll bar beside the bars of patients."""
+WIDEST_BARS_PX = 280
+"""What the bars of patients take of a narrow window; more of them scroll."""
 NO_COHORT = "Open a cohort first: step 1 of the panel Attention MIL."
 NO_CLASSIFIER = "Load or train a classifier first: step 3 of the panel Attention MIL."
 
@@ -78,6 +83,7 @@ class CohortTab(ExplorerTab):
         )
         self._confusion = ConfusionView()
         self._strips = PatientStrips()
+        self._bars = scrolling(self._strips)
         self._curves: dict[CurveKind, FigureView] = {
             "roc": FigureView("roc", "Each class against the rest."),
             "precision_recall": FigureView("precision-recall", "Each class against the rest."),
@@ -89,22 +95,25 @@ class CohortTab(ExplorerTab):
     def _lay_out(self) -> None:
         top = QHBoxLayout()
         top.addWidget(self._classify)
-        top.addWidget(self._hint, 1)
-        top.addWidget(self._summary)
         top.addWidget(self._report)
-        strips = QScrollArea()
-        strips.setWidget(self._strips)
-        strips.setWidgetResizable(True)
-        row = QHBoxLayout()
-        row.addWidget(self._view, 3)
-        row.addWidget(strips, 2)
-        row.addWidget(self._stack, 2)
+        top.addStretch(1)
+        top.addWidget(self._summary)
         for view in (self._confusion, *self._curves.values()):
             self._stack.addWidget(view)
+        views = QSplitter()
+        views.setChildrenCollapsible(False)
+        # Below text that wraps, a scrolling tab would be as high as a table likes to be.
+        views.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+        for place, (view, stretch) in enumerate(
+            ((self._view, 3), (self._bars, 2), (self._stack, 2))
+        ):
+            views.addWidget(view)
+            views.setStretchFactor(place, stretch)
         layout = QVBoxLayout(self)
         layout.addLayout(top)
+        layout.addWidget(self._hint)
         layout.addWidget(self._progress)
-        layout.addLayout(row, 1)
+        layout.addWidget(views, 1)
 
     def _connect(self) -> None:
         session = self._context.session
@@ -134,6 +143,8 @@ class CohortTab(ExplorerTab):
         self._model.setTable(table)
         self._confusion.setValue(confusion(table))
         self._strips.setValue(table)
+        wanted = self._strips.sizeHint().width() + BESIDE_BARS_PX
+        self._bars.setMinimumWidth(min(wanted, WIDEST_BARS_PX))
         self._show_curves(table)
         self._show_hint({s.prediction.note for _, s in known if s.prediction is not None})
 

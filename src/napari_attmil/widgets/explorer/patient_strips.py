@@ -1,4 +1,4 @@
-"""Every patient as a row, every sample as a bar of its class probabilities."""
+"""Every patient as a row below the class, every sample as a bar of its class probabilities."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from napari_attmil.explore.colours import class_colour
 from napari_attmil.explore.sample_table import PROBABILITY, WRONG
 
 BAR_PX, GAP_PX, ROW_PX = 64, 6, 20
+INDENT_PX = 14
+"""Left of names, where the colour of a class is."""
 
 
 class PatientStrips(QWidget):
@@ -40,15 +42,18 @@ class PatientStrips(QWidget):
         super().__init__(parent)
         self._table = pd.DataFrame()
         self._bars: dict[str, QRectF] = {}
+        self._classes: list[tuple[str, float]] = []
+        self._patients: list[tuple[str, float]] = []
+        """Names, each with the top of its line."""
         self._left = 0
 
     def setValue(self, table: pd.DataFrame) -> None:
         """Show samples; see `explore.sample_table.sample_table`."""
         self._table = table.sort_values(["class", "patient"], kind="stable", ignore_index=True)
-        names = [self._name(row) for row in self._table.to_dict("records")]
         metrics = QFontMetrics(self.font())
-        self._left = max((metrics.horizontalAdvance(name) for name in names), default=0) + 10
-        self._place_bars()
+        widths = [metrics.horizontalAdvance(str(name)) for name in self._table["patient"]]
+        self._left = INDENT_PX + max(widths, default=0) + 10
+        self._place()
         self.setMinimumSize(self.sizeHint())
         self.update()
 
@@ -60,7 +65,7 @@ class PatientStrips(QWidget):
         """Return the room of all bars."""
         right = max((bar.right() for bar in self._bars.values()), default=100)
         bottom = max((bar.bottom() for bar in self._bars.values()), default=20)
-        return QSize(int(right) + GAP_PX, int(bottom) + GAP_PX)
+        return QSize(int(right) + 1, int(bottom) + GAP_PX)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Tell which sample was pressed."""
@@ -81,21 +86,22 @@ class PatientStrips(QWidget):
         painter = QPainter(self)
         text = self.palette().color(QPalette.ColorRole.WindowText)
         painter.setPen(text)
-        former = ""
+        probabilities = self._probabilities()
+        for name, top in self._classes:
+            if PROBABILITY + name in probabilities:
+                colour = QColor(class_colour(probabilities.index(PROBABILITY + name)))
+                painter.fillRect(QRectF(2, top + ROW_PX / 2 - 4, 8, 8), colour)
+            self._write(painter, name, top)
+        for name, top in self._patients:
+            self._write(painter, name, top)
         for row in self._table.to_dict("records"):
-            bar = self._bars[str(row["sample"])]
-            if self._name(row) != former:
-                former = self._name(row)
-                beside = QRectF(0, bar.top() - 2, self._left - 6, ROW_PX)
-                painter.drawText(beside, Qt.AlignmentFlag.AlignVCenter, former)
-            self._draw_bar(painter, bar, row, text)
+            self._draw_bar(painter, self._bars[str(row["sample"])], row, text)
 
     def _draw_bar(
         self, painter: QPainter, bar: QRectF, row: Mapping[Any, Any], text: QColor
     ) -> None:
         left = bar.left()
-        names = [name for name in map(str, self._table) if name.startswith(PROBABILITY)]
-        for place, name in enumerate(names):
+        for place, name in enumerate(self._probabilities()):
             share = float(row[name])
             width = bar.width() * share if share == share else 0.0
             colour = QColor(class_colour(place))
@@ -110,22 +116,33 @@ class PatientStrips(QWidget):
             painter.drawLine(bar.topLeft(), bar.bottomRight())
         painter.setPen(text)
 
-    def _place_bars(self) -> None:
-        self._bars = {}
-        line, place, former = -1, 0, None
-        for row in self._table.to_dict("records"):
-            if self._name(row) != former:
-                line, place, former = line + 1, 0, self._name(row)
-            left = self._left + place * (BAR_PX + GAP_PX)
-            top = 4 + line * (ROW_PX + 2)
-            self._bars[str(row["sample"])] = QRectF(left, top, BAR_PX, ROW_PX - 4)
-            place += 1
+    def _probabilities(self) -> list[str]:
+        return [name for name in map(str, self._table) if name.startswith(PROBABILITY)]
+
+    def _write(self, painter: QPainter, name: str, top: float) -> None:
+        line = QRectF(INDENT_PX, top, self.width(), ROW_PX)
+        painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
+
+    def _place(self) -> None:
+        self._bars, self._classes, self._patients = {}, [], []
+        line = 0
+        for label, of_class in self._table.groupby("class", sort=False, dropna=False):
+            if label:
+                self._classes.append((str(label), self._top(line)))
+                line += 1
+            for patient, samples in of_class.groupby("patient", sort=False, dropna=False):
+                self._patients.append((str(patient), self._top(line)))
+                for place, sample in enumerate(samples["sample"]):
+                    left = self._left + place * (BAR_PX + GAP_PX)
+                    bar = QRectF(left, self._top(line) + 2, BAR_PX, ROW_PX - 4)
+                    self._bars[str(sample)] = bar
+                line += 1
+
+    def _top(self, line: int) -> float:
+        return 2.0 + line * (ROW_PX + 2)
 
     def _sample_at(self, place: QPointF) -> str:
         return next((name for name, bar in self._bars.items() if bar.contains(place)), "")
-
-    def _name(self, row: Mapping[Any, Any]) -> str:
-        return f"{row['class']} · {row['patient']}" if row["class"] else str(row["patient"])
 
     def _tip(self, sample: str) -> str:
         row = self._table[self._table["sample"] == sample].iloc[0]

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from napari_attmil.widgets.explorer.patient_strips import PatientStrips
+
+
+@pytest.fixture
+def strips(qtbot):
+    table = pd.DataFrame(
+        [
+            ("b-1", "Ben", "sickle", "sickle", 0.8, "right", 0.2, 0.8),
+            ("a-2", "Ann", "healthy", "sickle", 0.6, "wrong", 0.4, 0.6),
+            ("a-1", "Ann", "healthy", "healthy", 0.9, "right", 0.9, 0.1),
+            ("c-1", "Cem", "", "healthy", 0.7, "", 0.7, 0.3),
+        ],
+        columns=[
+            *("sample", "patient", "class", "predicted", "probability", "result"),
+            *("probability_healthy", "probability_sickle"),
+        ],
+    )
+    strips = PatientStrips()
+    qtbot.addWidget(strips)
+    strips.setValue(table)
+    return strips
+
+
+def test_a_patient_s_samples_lie_side_by_side_below_the_class(strips):
+    tops = {sample: bar.top() for sample, bar in strips.bars().items()}
+    assert tops["c-1"] < tops["a-2"] == tops["a-1"] < tops["b-1"]  # unknown classes come first
+    assert strips.bars()["a-2"].right() < strips.bars()["a-1"].left()
+    assert [name for name, _ in strips._classes] == ["healthy", "sickle"]
+    assert [name for name, _ in strips._patients] == ["Cem", "Ann", "Ben"]
+    lines = sorted(top for _, top in strips._classes + strips._patients)
+    assert len(set(lines)) == 5
+
+
+def test_a_class_is_marked_by_the_colour_of_its_part_of_the_bars(strips):
+    image = strips.grab().toImage()
+    marks = {name: image.pixelColor(6, int(top) + 10) for name, top in strips._classes}
+    bar = strips.bars()["a-1"]
+    y = int(bar.center().y())
+    assert marks["healthy"] == image.pixelColor(int(bar.left()) + 8, y)
+    assert marks["sickle"] == image.pixelColor(int(bar.right()) - 3, y) != marks["healthy"]
+
+
+def test_nothing_to_show_takes_a_little_room(strips):
+    strips.setValue(pd.DataFrame(columns=["sample", "patient", "class"]))
+    assert strips.bars() == {} and strips.sizeHint().width() > 0
+    strips.grab()
