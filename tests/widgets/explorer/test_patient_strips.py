@@ -45,6 +45,13 @@ def test_a_class_is_marked_by_the_colour_of_its_part_of_the_bars(strips):
     assert marks["sickle"] == image.pixelColor(int(bar.right()) - 3, y) != marks["healthy"]
 
 
+def test_a_long_name_of_a_class_is_not_cut_off(strips):
+    name = "hereditary spherocytosis, splenectomised, of both parents"
+    narrow = strips.sizeHint().width()
+    strips.setValue(strips._table.assign(**{"class": name}))
+    assert strips.minimumWidth() > strips.fontMetrics().horizontalAdvance(name) > narrow
+
+
 def test_nothing_to_show_takes_a_little_room(strips):
     strips.setValue(pd.DataFrame(columns=["sample", "patient", "class"]))
     assert strips.bars() == {} and strips.sizeHint().width() > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -50,9 +50,7 @@ class PatientStrips(QWidget):
     def setValue(self, table: pd.DataFrame) -> None:
         """Show samples; see `explore.sample_table.sample_table`."""
         self._table = table.sort_values(["class", "patient"], kind="stable", ignore_index=True)
-        metrics = QFontMetrics(self.font())
-        widths = [metrics.horizontalAdvance(str(name)) for name in self._table["patient"]]
-        self._left = INDENT_PX + max(widths, default=0) + 10
+        self._left = self._right_of(self._table["patient"]) + GAP_PX
         self._place()
         self.setMinimumSize(self.sizeHint())
         self.update()
@@ -62,8 +60,9 @@ class PatientStrips(QWidget):
         return self._bars
 
     def sizeHint(self) -> QSize:
-        """Return the room of all bars."""
-        right = max((bar.right() for bar in self._bars.values()), default=100)
+        """Return the room of all bars and names."""
+        of_bars = max((bar.right() for bar in self._bars.values()), default=100)
+        right = max(of_bars, self._right_of(name for name, _ in self._classes))
         bottom = max((bar.bottom() for bar in self._bars.values()), default=20)
         return QSize(int(right) + 1, int(bottom) + GAP_PX)
 
@@ -118,6 +117,11 @@ class PatientStrips(QWidget):
 
     def _probabilities(self) -> list[str]:
         return [name for name in map(str, self._table) if name.startswith(PROBABILITY)]
+
+    def _right_of(self, names: Iterable[object]) -> int:
+        metrics = QFontMetrics(self.font())
+        widths = [metrics.horizontalAdvance(str(name)) for name in names]
+        return INDENT_PX + max(widths, default=0)
 
     def _write(self, painter: QPainter, name: str, top: float) -> None:
         line = QRectF(INDENT_PX, top, self.width(), ROW_PX)
