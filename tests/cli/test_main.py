@@ -88,5 +88,5 @@ def test_ctrl_c_ends_with_one_sentence(
 
 def test_a_mistyped_command_line_ends_with_sentences(attmil: Any) -> None:
     outcome = attmil("detect", "a.tif", "--out", "c.csv", "--min-score", "2")
-    assert outcome.code == 1 and outcome.err.endswith(". See `attmil --help`.")
+    assert outcome.code == 1 and outcome.err.endswith(". See `attmil detect --help`.")
     assert ".. See" not in outcome.err

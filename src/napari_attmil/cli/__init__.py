@@ -37,7 +37,7 @@ def main() -> None:
     _print_any_name()
     code = 1
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(prog_name="attmil", standalone_mode=False) or 0
         if code != _STOPPED:
             sys.exit(code)
         sentence = _STOPPED_SENTENCE
@@ -52,7 +52,9 @@ def main() -> None:
         reason = error.format_message().rstrip(".")
         if not reason:
             sys.exit(1)  # `attmil` alone has printed its help
-        sentence = f"{reason}. See `attmil --help`."
+        context = getattr(error, "ctx", None)
+        command = "attmil" if context is None else context.command_path
+        sentence = f"{reason}. See `{command} --help`."
     say(f"attmil: {sentence}")
     sys.exit(code)
 
