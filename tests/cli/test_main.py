@@ -90,3 +90,5 @@ def test_a_mistyped_command_line_ends_with_sentences(attmil: Any) -> None:
     outcome = attmil("detect", "a.tif", "--out", "c.csv", "--min-score", "2")
     assert outcome.code == 1 and outcome.err.endswith(". See `attmil detect --help`.")
     assert ".. See" not in outcome.err
+    misspelt = attmil("imports").err  # newer typers ask which command was meant
+    assert misspelt.endswith(" See `attmil --help`.") and "?. See" not in misspelt

@@ -54,7 +54,8 @@ def main() -> None:
             sys.exit(1)  # `attmil` alone has printed its help
         context = getattr(error, "ctx", None)
         command = "attmil" if context is None else context.command_path
-        sentence = f"{reason}. See `{command} --help`."
+        stop = "" if reason.endswith("?") else "."
+        sentence = f"{reason}{stop} See `{command} --help`."
     say(f"attmil: {sentence}")
     sys.exit(code)
 
