@@ -96,3 +96,15 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(
     assert outcome.code == 1
     assert "disk is full" in outcome.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["classify", "report"])
+def test_images_and_model_the_wrong_way_round_are_told_of(
+    attmil: Any, tmp_path: Path, command: str
+) -> None:
+    outcome = attmil(command, "a.png", tmp_path / "m.safetensors", "--out", tmp_path / "out.csv")
+    assert outcome.code == 1
+    assert outcome.err.endswith(
+        "m.safetensors is a model file, not an image; a command that takes both takes the model "
+        "first."
+    )

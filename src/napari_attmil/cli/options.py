@@ -37,9 +37,25 @@ app = typer.Typer(
     add_completion=False,
 )
 
+
+def _not_a_model(paths: list[Path]) -> list[Path]:
+    """Refuse a model file among images, as where the two were given the wrong way round."""
+    for path in paths:
+        if path.suffix == ".safetensors":
+            raise UserError(
+                f"{path} is a model file, not an image; a command that takes both takes the model "
+                "first."
+            )
+    return paths
+
+
 Inputs = Annotated[
     list[Path],
-    typer.Argument(help="Image files, stacks, or folders of images.", show_default=False),
+    typer.Argument(
+        help="Image files, stacks, or folders of images.",
+        show_default=False,
+        callback=_not_a_model,
+    ),
 ]
 CohortPath = Annotated[
     Path,
