@@ -9,6 +9,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QImage
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -270,3 +271,17 @@ def explored(viewer, stack, make_explorer):
     bag = SimpleNamespace(sample="blood", cell_id=session.boxes.cell_id)
     session.set_prediction(FakeClassifier().classify(bag), session.boxes)
     return explorer
+
+
+@pytest.fixture
+def pixels():
+    """Return a function that gives a widget's picture as (Y, X, 3) uint8."""
+
+    def taken(widget):
+        image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+        data = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8)
+        return data.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()].reshape(
+            image.height(), image.width(), 3
+        )
+
+    return taken

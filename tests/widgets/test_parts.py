@@ -5,25 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_attmil.widgets.attention_mil.attention_legend import AttentionLegend
-from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
-from napari_attmil.widgets.attention_mil.top_cells import CellThumbnail, TopCells
+from napari_attmil.widgets.attention_mil.top_cells import TopCells
 from napari_attmil.widgets.loss_curve import LossCurve
 from napari_attmil.widgets.probability_bars import ProbabilityBars
 from napari_attmil.widgets.step_frame import Fold, StepFrame, StepHeading
 from napari_attmil.widgets.style import scrolling_column
-
-
-def pixels(widget):
-    """Return a widget's picture as (Y, X, 3) uint8."""
-    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
-    data = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8)
-    return data.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()].reshape(
-        image.height(), image.width(), 3
-    )
 
 
 def test_most_probable_class_comes_first(qtbot):
@@ -34,7 +22,7 @@ def test_most_probable_class_comes_first(qtbot):
     assert bars.accessibleDescription() == "b 70%, a 20%, c 10%"
 
 
-def test_bars_are_as_long_as_probable(qtbot):
+def test_bars_are_as_long_as_probable(qtbot, pixels):
     bars = ProbabilityBars()
     qtbot.addWidget(bars)
     bars.setValue(("a", "b"), [0.25, 0.75])
@@ -47,7 +35,7 @@ def test_bars_are_as_long_as_probable(qtbot):
     assert upper / lower == pytest.approx(3, rel=0.1)
 
 
-def test_spread_of_the_models_is_drawn_from_the_least_to_the_most(qtbot):
+def test_spread_of_the_models_is_drawn_from_the_least_to_the_most(qtbot, pixels):
     bars = ProbabilityBars()
     qtbot.addWidget(bars)
     bars.resize(400, bars.sizeHint().height())
@@ -63,7 +51,7 @@ def test_spread_of_the_models_is_drawn_from_the_least_to_the_most(qtbot):
     assert "its 2 models" in bars.toolTip()
 
 
-def test_one_model_has_no_spread(qtbot):
+def test_one_model_has_no_spread(qtbot, pixels):
     bars = ProbabilityBars()
     qtbot.addWidget(bars)
     bars.setValue(("a", "b"), [0.75, 0.25])
@@ -72,31 +60,6 @@ def test_one_model_has_no_spread(qtbot):
     bars.setValue(("a", "b"), [0.75, 0.25], [[0.75, 0.25]])
     assert np.array_equal(pixels(bars), before)
     assert "models" not in bars.toolTip()
-
-
-def test_legend_goes_from_dark_to_white(qtbot):
-    legend = AttentionLegend()
-    qtbot.addWidget(legend)
-    legend.resize(300, legend.sizeHint().height())
-    middle = pixels(legend)[legend.height() // 2].astype(int)
-    blue = middle[(middle[:, 2] > middle[:, 0] + 20)]
-    assert len(blue) > 60
-    luminance = blue @ [0.2126, 0.7152, 0.0722]
-    assert luminance[-1] > luminance[0] + 100
-
-
-def test_legend_explains_new_boxes_only_when_there_are_any(qtbot):
-    legend = AttentionLegend()
-    qtbot.addWidget(legend)
-    legend.resize(300, legend.sizeHint().height())
-
-    def orange():
-        image = pixels(legend).astype(int)
-        return ((image[..., 0] > 200) & (image[..., 1] < 150) & (image[..., 2] < 60)).any()
-
-    assert not orange()
-    legend.setUnscoredShown(True)
-    assert orange()
 
 
 def test_loss_curve_draws_what_it_is_given(qtbot):
@@ -113,7 +76,7 @@ def test_loss_curve_draws_what_it_is_given(qtbot):
     assert curve.value()["loss"] == []
 
 
-def test_single_points_of_a_curve_have_its_colour(qtbot):
+def test_single_points_of_a_curve_have_its_colour(qtbot, pixels):
     curve = LossCurve()
     qtbot.addWidget(curve)
     curve.resize(360, 190)
@@ -121,38 +84,6 @@ def test_single_points_of_a_curve_have_its_colour(qtbot):
     image = pixels(curve).astype(int)
     orange = np.abs(image - [213, 94, 0]).max(-1) < 30
     assert orange.sum() > 40  # its mark, of ten pixels, beside the legend's thin line
-
-
-def thumbnail(cell_id):
-    return CellThumbnail(cell_id, np.full((20, 21), 9, np.uint8), str(cell_id), f"cell {cell_id}")
-
-
-def test_pressed_thumbnail_tells_its_cell(qtbot):
-    cells = TopCells()
-    qtbot.addWidget(cells)
-    cells.setValue([thumbnail(7), thumbnail(3)])
-    assert cells.value() == (7, 3)
-    with qtbot.waitSignal(cells.cell_clicked) as told:
-        cells.button(1).click()
-    assert told.args == [3]
-
-
-def test_thumbnails_are_replaced_not_added(qtbot):
-    cells = TopCells()
-    qtbot.addWidget(cells)
-    cells.setValue([thumbnail(7), thumbnail(3)])
-    cells.setValue([thumbnail(5)])
-    assert cells.value() == (5,)
-
-
-def test_colour_thumbnail_keeps_its_colour(qtbot):
-    image = np.zeros((30, 30, 3), np.uint8)
-    image[..., 0] = 200
-    cells = TopCells()
-    qtbot.addWidget(cells)
-    cells.setValue([CellThumbnail(1, image, "1", "")])
-    icon = cells.button(0).icon().pixmap(30, 30).toImage()
-    assert icon.pixelColor(15, 15).getRgb()[:3] == (200, 0, 0)
 
 
 def test_step_opens_and_closes_with_the_keyboard(qtbot):
@@ -175,20 +106,6 @@ def test_fold_hides_its_content_at_first(qtbot):
     assert content.isHidden()
     fold.setOpen(True)
     assert not content.isHidden()
-
-
-def test_healthy_class_is_found_by_name_or_chosen(qtbot):
-    combo = HealthyClassCombo()
-    qtbot.addWidget(combo)
-    combo.setClasses(("crenated", "untreated"))
-    assert combo.itemText(0) == "automatic (untreated)" and not combo.is_missing()
-    combo.setClasses(("alive", "dead"))
-    assert combo.itemText(0) == "automatic (none found)" and combo.is_missing()
-    combo.setCurrentIndex(combo.findData("alive"))
-    combo.setClasses(("alive", "dead"))
-    assert combo.value() == "alive" and not combo.is_missing()
-    combo.setClasses(("healthy", "sickle"))
-    assert combo.value() == ""
 
 
 def test_a_column_that_scrolls_is_never_cut_off_at_the_right(qtbot):
