@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_attmil.bags.evaluation_outcome import Outcome
-from napari_attmil.bags.training_state import code_digest
+from napari_attmil.bags.training_state import TRAINING_VERSION
 from napari_attmil.checkpoints import write_atomically
 from napari_attmil.images.cohort import patient_folds
 from napari_attmil.settings import Settings, UserError
@@ -110,7 +110,7 @@ class TrialFolder:
     """Keeps the outcome of every finished training in a file of its own.
 
     A file's name holds a digest of all that its outcome depends on, so that one of another
-    cohort, of other settings or of other code is never taken for it; one more method or
+    cohort, of other settings or another training version is never taken for it; one more method or
     run leaves the others as they are.
 
     Parameters
@@ -137,7 +137,7 @@ class TrialFolder:
     ) -> None:
         self._folder, self._settings_of = folder, settings_of
         self._ensemble = ensemble
-        self._common = digest(code_digest(), device.precision, *map(bag_digest, bags))
+        self._common = digest(TRAINING_VERSION, device.precision, *map(bag_digest, bags))
 
     def read(self, trial: Trial) -> Outcome | None:
         """Return what was kept of a training; None if there is nothing, or it is damaged."""

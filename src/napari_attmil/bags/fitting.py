@@ -27,9 +27,9 @@ from napari_attmil.bags.losses import (
 from napari_attmil.bags.preparation import PreparedCells, copy_fitted, prepare
 from napari_attmil.bags.resident_features import loaded_bags
 from napari_attmil.bags.training_state import (
+    TRAINING_VERSION,
     Randomness,
     TrainingState,
-    code_digest,
     digest_of,
     digest_of_tensors,
 )
@@ -268,7 +268,7 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         return {
-            "program": code_digest(),
+            "training version": TRAINING_VERSION,
             "samples": digest_of(self._bags),
             "classes": list(self.classes),
             "settings": self.settings.model_dump(mode="json"),
