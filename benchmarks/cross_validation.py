@@ -14,12 +14,12 @@ from typing import Any, get_args
 from mil_speed import random_bags
 from reporting import parser, report
 
-from napari_attmil.bags.evaluation import cross_validate
+from napari_attmil.bags.presets import Preset, mil_preset
 from napari_attmil.cli.stages import method_names
-from napari_attmil.device import choose_device
-from napari_attmil.presets import Preset, mil_preset
-from napari_attmil.settings import EvaluationSettings
-from napari_attmil.terminal import follow
+from napari_attmil.cli.terminal import follow
+from napari_attmil.core.device import choose_device
+from napari_attmil.core.settings import EvaluationSettings
+from napari_attmil.evaluation.cross_validation import cross_validate
 
 FOLDS = 3
 

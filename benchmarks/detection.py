@@ -20,10 +20,10 @@ import torch
 from reporting import parser, report, timed_in_turn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
-from napari_attmil.cells.detector import Detector
-from napari_attmil.device import Precision, choose_device
-from napari_attmil.images.simulation import SimulationSettings, simulate_image
-from napari_attmil.settings import DetectionSettings
+from napari_attmil.cells.detection.detector import Detector
+from napari_attmil.core.device import Precision, choose_device
+from napari_attmil.core.settings import DetectionSettings
+from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,9 +17,9 @@ from PIL import Image
 from reporting import parser, report
 from scipy import ndimage
 
-from napari_attmil.cells.detector import Detector
-from napari_attmil.cells.scoring import ScoredImage, average_precision
-from napari_attmil.device import choose_device
+from napari_attmil.cells.detection.detector import Detector
+from napari_attmil.cells.detection.scoring import ScoredImage, average_precision
+from napari_attmil.core.device import choose_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -80,7 +80,7 @@ def measure(images: int, folder: Path) -> Figures:
 
 def fill(session: Any, rng: np.random.Generator, sample: str | None = None) -> None:
     """Give the shown sample of the session classified cells; or another one, by name."""
-    from napari_attmil.loaded_classifier import LoadedClassifier
+    from napari_attmil.session.loaded_classifier import LoadedClassifier
 
     images = len(session.sample) if sample is None else IMAGES_PER_SAMPLE
     key = session.key if sample is None else session.key_of(sample)
@@ -179,7 +179,7 @@ def time_edits(explorer: Any, figures: Figures) -> None:
 
 def time_cohort(explorer: Any, images: int, folder: Path, figures: Figures) -> None:
     """Time the gallery of a cohort with as many cells."""
-    from napari_attmil.exploration import WHOLE_COHORT
+    from napari_attmil.session.exploration import WHOLE_COHORT
 
     context, rng = explorer.context, np.random.default_rng(1)
     cohort = write_cohort(folder, images // IMAGES_PER_SAMPLE)

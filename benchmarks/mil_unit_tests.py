@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from reporting import parser, report
 from sklearn.metrics import roc_auc_score
+from unit_test_bags import NEGATIVE, POSITIVE, UNIT_TESTS, unit_test_bags
 
-from napari_attmil.bags.fitting import Trainer
-from napari_attmil.bags.pooling import judges_cells
-from napari_attmil.bags.unit_test_bags import NEGATIVE, POSITIVE, UNIT_TESTS, unit_test_bags
-from napari_attmil.device import Device, choose_device
-from napari_attmil.methods import METHODS, Method
-from napari_attmil.settings import MILSettings
+from napari_attmil.bags.methods import METHODS, Method
+from napari_attmil.bags.network.pooling import judges_cells
+from napari_attmil.bags.training.trainer import Trainer
+from napari_attmil.core.device import Device, choose_device
+from napari_attmil.core.settings import MILSettings
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag

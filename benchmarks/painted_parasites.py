@@ -31,14 +31,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from napari_attmil.bags.classifier import as_tensor
-from napari_attmil.bags.embeddings import profile
-from napari_attmil.cells.detector import Detector
-from napari_attmil.device import choose_device
-from napari_attmil.settings import FeatureSettings
+from napari_attmil.bags.network.embeddings import profile
+from napari_attmil.cells.detection.detector import Detector
+from napari_attmil.core.device import choose_device
+from napari_attmil.core.settings import FeatureSettings
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.methods import Method
+    from napari_attmil.bags.methods import Method
 
 PARASITE: Final = "parasite"
 PAINTED_SHARE: Final = 0.2

@@ -21,16 +21,16 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from napari_attmil.bags.bag import Bag
 from napari_attmil.cells.boxes import median_diameter_px
-from napari_attmil.checkpoints import write_atomically
-from napari_attmil.explore.morphology import FEATURES, shapes_of_image
+from napari_attmil.core.model_files import write_atomically
+from napari_attmil.core.settings import DetectionSettings, FeatureSettings
+from napari_attmil.explore.shapes.morphology import FEATURES, shapes_of_image
 from napari_attmil.images.cohort import Frame
 from napari_attmil.images.reading import read_frame
-from napari_attmil.settings import DetectionSettings, FeatureSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_attmil.cells.detector import Detector
+    from napari_attmil.cells.detection.detector import Detector
 
 CHULA: Final = Path(__file__).parents[2] / "shared" / "data" / "chula"
 NORMAL: Final = "normal"

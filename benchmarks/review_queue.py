@@ -47,7 +47,7 @@ def measure(folder: Path, images: int, boxes_per_image: int) -> dict[str, tuple[
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_attmil.review_queue import QueueOrder, ReviewState
+    from napari_attmil.session.review_queue import QueueOrder, ReviewState
 
     cohort = write_study(folder, images)
     viewer = napari.Viewer()

@@ -24,23 +24,23 @@ from planted_cohort import FOLDS, HEALTHY, CohortPlan, planted_draws, typed_cell
 from reporting import parser, report
 
 from napari_attmil.bags.bag import prepare_bags
-from napari_attmil.bags.ensemble import EnsembleTrainer
 from napari_attmil.bags.feature_store import FeatureStore
-from napari_attmil.cells.detector import Detector
-from napari_attmil.device import choose_device
-from napari_attmil.explore.morphology import FEATURES, measure_shapes, without_unit
-from napari_attmil.explore.statistics import SIGNIFICANT, compare_high_cells, healthy_cells
+from napari_attmil.bags.presets import mil_preset
+from napari_attmil.bags.training.ensemble import EnsembleTrainer
+from napari_attmil.cells.detection.detector import Detector
+from napari_attmil.cli.terminal import follow
+from napari_attmil.core.device import choose_device
+from napari_attmil.core.settings import DetectionSettings, EnsembleSettings, FeatureSettings
+from napari_attmil.explore.shapes.morphology import FEATURES, measure_shapes, without_unit
+from napari_attmil.explore.shapes.statistics import SIGNIFICANT, compare_high_cells, healthy_cells
 from napari_attmil.images.reading import open_cohort, read_images
-from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
-from napari_attmil.presets import mil_preset
-from napari_attmil.settings import DetectionSettings, EnsembleSettings, FeatureSettings
-from napari_attmil.terminal import follow
+from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
 
 if TYPE_CHECKING:
     import argparse
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.device import Device
+    from napari_attmil.core.device import Device
     from napari_attmil.images.cohort import Sample
 
 SIMULATED: Final = ("healthy", "sickle", "spherocytosis")

@@ -20,10 +20,14 @@ import numpy as np
 import pandas as pd
 
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.explore.morphology import measure_shapes, shape_columns
-from napari_attmil.explore.statistics import SIGNIFICANT, compare_high_cells, findings_in_words
+from napari_attmil.explore.shapes.morphology import measure_shapes, shape_columns
+from napari_attmil.explore.shapes.statistics import (
+    SIGNIFICANT,
+    compare_high_cells,
+    findings_in_words,
+)
 from napari_attmil.images.reading import open_cohort, read_images
-from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
+from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
 
 if TYPE_CHECKING:
     from napari_attmil.images.cohort import Sample

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from skimage import io
 
-from napari_attmil.cells.boxes_from_points import boxes_from_points
+from napari_attmil.cells.exchange.boxes_from_points import boxes_from_points
 
 
 def boxes_of(name: str, cells: pd.DataFrame, folder: Path) -> pd.DataFrame:

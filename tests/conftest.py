@@ -20,7 +20,7 @@ os.environ["MPLCONFIGDIR"] = str(Path(_SCRATCH.name) / "matplotlib")
 # More threads than cores make the small networks of the tests slower, not faster.
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
 
-# Mesa's LLVM and triton's crash each other, see `widgets.graphics_clash`; which one a test loads
+# Mesa's LLVM and triton's crash each other, see `widgets.parts.graphics_clash`; which one a test loads
 # first depends on the order of tests, so none gets triton.
 sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _has_accelerator() -> bool:
-    from napari_attmil.device import available_devices
+    from napari_attmil.core.device import available_devices
 
     return available_devices()[0].name != "cpu"
 

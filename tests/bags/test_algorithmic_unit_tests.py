@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-
-from napari_attmil.bags.fitting import Trainer
-from napari_attmil.bags.unit_test_bags import (
+from unit_test_bags import (
     DIMENSIONS,
     NEGATIVE,
     ORDINARY_IN_SINGLE_CONCEPT,
@@ -20,11 +18,13 @@ from napari_attmil.bags.unit_test_bags import (
     UNIT_TESTS,
     unit_test_bags,
 )
-from napari_attmil.settings import MILSettings
+
+from napari_attmil.bags.training.trainer import Trainer
+from napari_attmil.core.settings import MILSettings
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.device import Device
+    from napari_attmil.core.device import Device
 
 TORCHMIL_NAMES = {
     "single concept": "SCStandardMILDataset",

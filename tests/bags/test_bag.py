@@ -9,11 +9,11 @@ import tifffile
 
 from napari_attmil.bags.bag import Bag, bag_of, prepare_bags
 from napari_attmil.bags.feature_store import FeatureStore
+from napari_attmil.cells.annotations.annotation_file import Annotations
+from napari_attmil.cells.annotations.corrections import add_box, move_box
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.corrections import add_box, move_box
-from napari_attmil.cells.project import Annotations
+from napari_attmil.core.settings import DetectionSettings, FeatureSettings, UserError
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_attmil.bags import attention_mil
 from napari_attmil.bags.classifier import KIND, Classifier, new_model
-from napari_attmil.bags.fitting import Trainer
-from napari_attmil.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from napari_attmil.methods import METHODS
-from napari_attmil.settings import (
+from napari_attmil.bags.methods import METHODS
+from napari_attmil.bags.network import attention_mil
+from napari_attmil.bags.training.trainer import Trainer
+from napari_attmil.core.model_files import Checkpoint, load_checkpoint, save_checkpoint
+from napari_attmil.core.settings import (
     FeatureSettings,
     MILSettings,
     UserError,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.device import Device
+    from napari_attmil.core.device import Device
 
 
 @pytest.fixture(scope="module")

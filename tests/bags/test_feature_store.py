@@ -14,10 +14,10 @@ from napari_attmil.bags.feature_store import (
     features_bytes,
     size_note,
 )
+from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.corrections import move_box
+from napari_attmil.core.settings import DetectionSettings, FeatureSettings, UserError
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.settings import DetectionSettings, FeatureSettings, UserError
 
 SETTINGS = FeatureSettings()
 

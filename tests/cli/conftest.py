@@ -12,10 +12,10 @@ import pytest
 import tifffile
 
 from napari_attmil import cli
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile, Annotations
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.cells.project import AnnotationFile, Annotations
 from napari_attmil.images.reading import open_cohort
-from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
+from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.cells.corrections import move_box
-from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.widgets import tasks
 
 if TYPE_CHECKING:

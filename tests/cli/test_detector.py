@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from napari_attmil.cells import finetuning
-from napari_attmil.cells.detector_models import training_folder
-from napari_attmil.checkpoints import load_checkpoint
+from napari_attmil.cells.finetuning import finetuning
+from napari_attmil.cells.finetuning.study_detectors import training_folder
+from napari_attmil.core.model_files import load_checkpoint
+from napari_attmil.core.settings import FinetuneSettings
 from napari_attmil.images.reading import open_cohort
-from napari_attmil.images.simulation import SimulationSettings, simulate_image
-from napari_attmil.review_queue import QueueOrder, arranged, entries_of
-from napari_attmil.sample_state import SampleState
-from napari_attmil.settings import FinetuneSettings
+from napari_attmil.session.review_queue import QueueOrder, arranged, entries_of
+from napari_attmil.session.sample_state import SampleState
+from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 from napari_attmil.widgets.detector.detector_tasks import fit_detector
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from napari_attmil import cli
-from napari_attmil.terminal import follow, say
+from napari_attmil.cli.terminal import follow, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def test_a_long_path_is_not_broken_over_lines(capsys: pytest.CaptureFixture[str]
 def test_ctrl_c_ends_with_one_sentence(
     attmil: Any, project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_attmil.cells.project import AnnotationFile
+    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_attmil.cells.corrections import add_box, move_box
+from napari_attmil.cells.annotations.corrections import add_box, move_box
 
 if TYPE_CHECKING:
     from pathlib import Path

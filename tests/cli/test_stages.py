@@ -15,13 +15,13 @@ import pytest
 import tifffile
 from pypdf import PdfReader
 
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile, Annotations
+from napari_attmil.cells.annotations.corrections import with_corrections
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.cells.corrections import with_corrections
-from napari_attmil.cells.project import AnnotationFile, Annotations
 from napari_attmil.cli.options import detection_settings
+from napari_attmil.cli.terminal import say_healthy_class
+from napari_attmil.core.settings import DetectionSettings
 from napari_attmil.images.reading import open_cohort
-from napari_attmil.settings import DetectionSettings
-from napari_attmil.terminal import say_healthy_class
 
 
 def test_detect_writes_one_row_a_cell(attmil: Any, study: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_attmil.settings import UserError
+from napari_attmil.core.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from napari_attmil.bags.ensemble import EnsembleProgress
+    from napari_attmil.bags.training.ensemble import EnsembleProgress
 
 
 def test_ctrl_c_keeps_the_models_that_are_there(
     attmil: Any, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_attmil.bags.ensemble import EnsembleTrainer
+    from napari_attmil.bags.training.ensemble import EnsembleTrainer
 
     whole = EnsembleTrainer.epochs
 
@@ -49,7 +49,7 @@ def test_ctrl_c_keeps_the_models_that_are_there(
 def test_ctrl_c_before_the_first_model_writes_nothing_and_says_so(
     attmil: Any, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_attmil.bags.ensemble import EnsembleTrainer
+    from napari_attmil.bags.training.ensemble import EnsembleTrainer
 
     whole = EnsembleTrainer.epochs
 

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_attmil.core.settings import UserError
 from napari_attmil.explore.cell_rows import (
     highest_of_each,
     ordered,
     parse_conditions,
     rows_that_meet,
 )
-from napari_attmil.settings import UserError
 
 TABLE = pd.DataFrame(
     {

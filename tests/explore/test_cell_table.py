@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.cells.corrections import move_box
-from napari_attmil.cells.formats import read_boxes
+from napari_attmil.cells.exchange.files import read_boxes
+from napari_attmil.core.settings import UserError
 from napari_attmil.explore.cell_table import cell_table, write_cells
 from napari_attmil.images.cohort import Frame, Sample
-from napari_attmil.settings import UserError
 
 SAMPLE = Sample("s", "p", None, (Frame(Path("a/stack.tif"), 0), Frame(Path("a/stack.tif"), 1)))
 BOXES = Boxes.from_detections([1, 0], [[1, 2, 3.25, 4], [10, 20, 30, 40]], [0.5, 0.25])

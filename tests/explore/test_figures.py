@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from napari_attmil.core.settings import UserError
 from napari_attmil.explore import figures
 from napari_attmil.explore.class_curves import class_curves_of
-from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

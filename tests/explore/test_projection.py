@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_attmil.core.settings import UserError
 from napari_attmil.explore.projection import map_of_cells
-from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     import numpy.typing as npt

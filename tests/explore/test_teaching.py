@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, precision_score, recall_score
 
+from napari_attmil.core.settings import UserError
 from napari_attmil.explore.teaching import (
     FILE_NAME,
     Agreement,
@@ -18,7 +19,6 @@ from napari_attmil.explore.teaching import (
     now,
     read_rounds,
 )
-from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_attmil.core.settings import UserError
 from napari_attmil.images.cohort import (
     Cohort,
     Frame,
@@ -20,7 +21,6 @@ from napari_attmil.images.cohort import (
     patient_folds,
     reference_class,
 )
-from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from random import Random

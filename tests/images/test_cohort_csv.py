@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from napari_attmil.core.settings import UserError
 from napari_attmil.images.reading import (
     open_cohort,
 )
-from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

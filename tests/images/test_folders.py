@@ -10,13 +10,13 @@ import pytest
 import tifffile
 from PIL import Image
 
+from napari_attmil.core.settings import UserError
 from napari_attmil.images.reading import (
     frame_digest,
     open_cohort,
     open_frames,
     read_images,
 )
-from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,6 +12,7 @@ import tifffile
 from numpy.testing import assert_array_equal
 from PIL import Image
 
+from napari_attmil.core.settings import UserError
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.images.reading import (
     frame_digest,
@@ -24,7 +25,6 @@ from napari_attmil.images.reading import (
     read_frame,
     read_images,
 )
-from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

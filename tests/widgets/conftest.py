@@ -15,10 +15,10 @@ from qtpy.QtWidgets import QApplication
 
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.loaded_classifier import LoadedClassifier
-from napari_attmil.settings import FeatureSettings, UserError
+from napari_attmil.core.settings import FeatureSettings, UserError
+from napari_attmil.session.loaded_classifier import LoadedClassifier
 from napari_attmil.widgets import tasks
-from napari_attmil.widgets.workers import Progress
+from napari_attmil.widgets.parts.workers import Progress
 
 CLASSES = ("healthy", "sickle", "spherocytosis")
 CELLS_PER_IMAGE = 3

@@ -9,7 +9,7 @@ import tifffile
 from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.demo import DemoResult
+from napari_attmil.cli.demo import DemoResult
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.widgets.demo_window import show_result
 

@@ -8,10 +8,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_attmil.widgets.attention_mil.top_cells import TopCells
-from napari_attmil.widgets.loss_curve import LossCurve
-from napari_attmil.widgets.probability_bars import ProbabilityBars
-from napari_attmil.widgets.step_frame import Fold, StepFrame, StepHeading
-from napari_attmil.widgets.style import scrolling_column
+from napari_attmil.widgets.parts.loss_curve import LossCurve
+from napari_attmil.widgets.parts.probability_bars import ProbabilityBars
+from napari_attmil.widgets.parts.step_frame import Fold, StepFrame, StepHeading
+from napari_attmil.widgets.parts.style import scrolling_column
 
 
 def test_most_probable_class_comes_first(qtbot):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from napari_attmil.bags.features import FeatureRows, KnownFeatures, extract_features
 from napari_attmil.bags.truth import read_truth
-from napari_attmil.cells.corrections import with_corrections
-from napari_attmil.cells.detector import boxes_of_frames
+from napari_attmil.cells.annotations.corrections import with_corrections
+from napari_attmil.cells.detection.detector import boxes_of_frames
+from napari_attmil.core.settings import FeatureSettings, UserError
 from napari_attmil.images.reading import read_images
-from napari_attmil.settings import FeatureSettings, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from napari_attmil.arrays import Int64Array
     from napari_attmil.bags.feature_store import FeatureFile, FeatureStore
+    from napari_attmil.cells.annotations.annotation_file import Annotations
     from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.cells.detector import Detector
-    from napari_attmil.cells.project import Annotations
+    from napari_attmil.cells.detection.detector import Detector
+    from napari_attmil.core.arrays import Int64Array
+    from napari_attmil.core.settings import DetectionSettings
     from napari_attmil.images.cohort import Cohort, Sample
-    from napari_attmil.settings import DetectionSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,20 +26,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import platformdirs
 
-from napari_attmil.bags.embeddings import PROFILE_LENGTH
 from napari_attmil.bags.features import KnownFeatures
+from napari_attmil.bags.network.embeddings import PROFILE_LENGTH
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.network import FEATURE_CHANNELS
-from napari_attmil.checkpoints import write_atomically
+from napari_attmil.cells.detection.network import FEATURE_CHANNELS
+from napari_attmil.core.model_files import write_atomically
 from napari_attmil.images.reading import frame_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_attmil.arrays import Int64Array
     from napari_attmil.bags.features import Features
+    from napari_attmil.core.arrays import Int64Array
+    from napari_attmil.core.settings import DetectionSettings, FeatureSettings
     from napari_attmil.images.cohort import Cohort, Sample
-    from napari_attmil.settings import DetectionSettings, FeatureSettings
 
 CELLS_PER_IMAGE = 30
 """Usual for fields at 100x (paper, section 3); only to say beforehand what features will take."""

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.cells.boxes import match_boxes
+from napari_attmil.core.settings import UserError
 from napari_attmil.images.folders import name_within
-from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from napari_attmil.cells.boxes import Boxes

@@ -21,8 +21,8 @@ from napari_attmil.cli import (  # each adds its commands
     stages,
 )
 from napari_attmil.cli.options import app
-from napari_attmil.settings import UserError
-from napari_attmil.terminal import say
+from napari_attmil.cli.terminal import say
+from napari_attmil.core.settings import UserError
 
 __all__ = ["app", "boxes", "detector", "exploring", "main", "merging", "shapes", "stages"]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from napari_attmil.cells.detector_models import training_folder
-from napari_attmil.checkpoints import check_writable
+from napari_attmil.cells.finetuning.study_detectors import training_folder
 from napari_attmil.cli.options import DeviceName, Seed, Weights, app
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.settings import FinetuneSettings
-from napari_attmil.terminal import follow, open_labelled_cohort, say
+from napari_attmil.cli.terminal import follow, open_labelled_cohort, say
+from napari_attmil.core.model_files import check_writable
+from napari_attmil.core.settings import FinetuneSettings
 
 if TYPE_CHECKING:
-    from napari_attmil.cells.augmentation import LabelledImage
-    from napari_attmil.cells.finetuning import FinetuneProgress
+    from napari_attmil.cells.finetuning.augmentation import LabelledImage
+    from napari_attmil.cells.finetuning.finetuning import FinetuneProgress
 
 DEFAULTS = FinetuneSettings()
 NO_BOXES = (
@@ -48,8 +48,8 @@ def finetune(
     check_writable(out)
     settings = FinetuneSettings.checked(steps=steps, minutes=minutes, seed=seed)
     images, project = _reviewed(source)
-    from napari_attmil.cells.finetuning import finetune as fine_tuning
-    from napari_attmil.device import choose_device
+    from napari_attmil.cells.finetuning.finetuning import finetune as fine_tuning
+    from napari_attmil.core.device import choose_device
 
     tuning = fine_tuning(images, settings, out, choose_device(device), weights, project)
     last = None
@@ -75,10 +75,10 @@ def queue(
     A line has the doubt, the file, and the page within it, from 1. Images that nobody has
     searched for cells are not named.
     """
-    from napari_attmil.cells.project import AnnotationFile
-    from napari_attmil.cells.queue import doubts
-    from napari_attmil.review_queue import OPEN_STATES, entries_of
-    from napari_attmil.sample_state import SampleState
+    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+    from napari_attmil.cells.annotations.doubt import doubts
+    from napari_attmil.session.review_queue import OPEN_STATES, entries_of
+    from napari_attmil.session.sample_state import SampleState
 
     cohort = open_labelled_cohort(project)
     kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
@@ -100,8 +100,8 @@ def queue(
 
 def _reviewed(source: Path) -> tuple[list[LabelledImage], Path]:
     """Return the images to learn from, and the folder that keeps how it is done."""
-    from napari_attmil.cells.project import AnnotationFile
-    from napari_attmil.cells.reviewed import read_coco, reviewed_images
+    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+    from napari_attmil.cells.finetuning.reviewed import read_coco, reviewed_images
 
     if source.suffix.lower() == ".json":
         return read_coco(source), source.parent

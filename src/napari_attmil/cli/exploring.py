@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_attmil.checkpoints import check_writable
 from napari_attmil.cli.options import (
     DETECTION,
     CellDiameter,
@@ -21,14 +20,15 @@ from napari_attmil.cli.options import (
     detection_settings,
 )
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.settings import CAUTION, UserError
-from napari_attmil.terminal import (
+from napari_attmil.cli.terminal import (
     classified,
     follow,
     load_detector,
     open_labelled_cohort,
 )
-from napari_attmil.words import counted
+from napari_attmil.core.model_files import check_writable
+from napari_attmil.core.settings import CAUTION, UserError
+from napari_attmil.core.words import counted
 
 if TYPE_CHECKING:
     from napari_attmil.images.cohort import Sample
@@ -54,9 +54,9 @@ def report(
 ) -> None:
     """Classify samples and report their images, deciding cells and doubts in one file."""
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.explore.report import model_origin
-    from napari_attmil.explore.report_content import Finding
-    from napari_attmil.explore.report_file import check_suffix, write_report
+    from napari_attmil.explore.report.content import Finding
+    from napari_attmil.explore.report.file import check_suffix, write_report
+    from napari_attmil.explore.summary import model_origin
     from napari_attmil.images.reading import open_samples
 
     check_outputs([out], [model, *inputs, weights])

@@ -20,8 +20,8 @@ from napari_attmil.cli.options import (
     detection_settings,
 )
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.terminal import follow, load_detector, open_labelled_cohort, prepare
-from napari_attmil.words import counted
+from napari_attmil.cli.terminal import follow, load_detector, open_labelled_cohort, prepare
+from napari_attmil.core.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ def shapes(
 def _cells_of(cohort: Cohort, bag: Bag, classifier: Classifier) -> pd.DataFrame:
     """Return the cells of one sample with attention, contributions and shapes."""
     from napari_attmil.explore.cell_table import study_table
-    from napari_attmil.explore.morphology import measure_shapes
+    from napari_attmil.explore.shapes.morphology import measure_shapes
     from napari_attmil.images.cohort import common_pixel_size_um
     from napari_attmil.images.reading import read_images
 
@@ -82,8 +82,8 @@ def _tell(tables: list[pd.DataFrame], healthy_class: str | None, seed: int) -> N
     """Print what differs, for each class of the cohort."""
     import pandas as pd
 
-    from napari_attmil.explore.morphology import shape_columns
-    from napari_attmil.explore.statistics import (
+    from napari_attmil.explore.shapes.morphology import shape_columns
+    from napari_attmil.explore.shapes.statistics import (
         compare_high_cells,
         findings_in_words,
         healthy_cells,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_attmil.checkpoints import check_writable
+from napari_attmil.bags.methods import METHODS, TABLE_1, Method
+from napari_attmil.bags.presets import Preset, ensemble_preset, mil_preset
 from napari_attmil.cli.options import (
     DETECTION,
     CellDiameter,
@@ -26,10 +27,7 @@ from napari_attmil.cli.options import (
     detection_settings,
 )
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.methods import METHODS, TABLE_1, Method
-from napari_attmil.presets import Preset, ensemble_preset, mil_preset
-from napari_attmil.settings import CAUTION, EvaluationSettings, UserError, features_for
-from napari_attmil.terminal import (
+from napari_attmil.cli.terminal import (
     classified,
     detect_cells,
     evaluation_written,
@@ -42,12 +40,14 @@ from napari_attmil.terminal import (
     say_healthy_class,
     write_json,
 )
-from napari_attmil.words import counted
+from napari_attmil.core.model_files import check_writable
+from napari_attmil.core.settings import CAUTION, EvaluationSettings, UserError, features_for
+from napari_attmil.core.words import counted
 
 if TYPE_CHECKING:
-    from napari_attmil.bags.ensemble import EnsembleTrainer
+    from napari_attmil.bags.training.ensemble import EnsembleTrainer
+    from napari_attmil.core.settings import MILSettings
     from napari_attmil.images.cohort import Cohort
-    from napari_attmil.settings import MILSettings
 
 EVALUATION = EvaluationSettings()
 """Has the defaults of the options about cross-validation."""
@@ -60,7 +60,7 @@ def simulate(
     seed: Seed = 0,
 ) -> None:
     """Write a simulated cohort of five classes, with the truth about every cell."""
-    from napari_attmil.images.simulation import SimulationSettings, simulate_cohort
+    from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
 
     settings = SimulationSettings.checked(patients_per_class=patients, seed=seed)
     for _ in follow("Simulating images", simulate_cohort(out, settings)):
@@ -149,7 +149,7 @@ def train(
     opened = _open_trainable_cohort(cohort, healthy_class)
     detector = load_detector(weights, device)
     bags = prepare(opened, detector, detection, features_for(settings))
-    from napari_attmil.bags.ensemble import EnsembleTrainer
+    from napari_attmil.bags.training.ensemble import EnsembleTrainer
 
     unfinished = out.with_name(f"{out.name}.unfinished")
     trainer = EnsembleTrainer(bags, settings, ensemble, detector.device, kept_in=unfinished)
@@ -214,7 +214,7 @@ def evaluate(
     detector = load_detector(weights, device)
     notes = list(opened.notes)
     bags = prepare(opened, detector, detection, features_for(settings), notes)
-    from napari_attmil.bags.evaluation import cross_validate
+    from napari_attmil.evaluation.cross_validation import cross_validate
 
     steps = cross_validate(
         bags,
@@ -251,7 +251,7 @@ def classify(
     """Classify samples; each image file, stack or folder of images is one sample."""
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.explore.cell_table import cell_table, check_table_file, write_cells
-    from napari_attmil.explore.report import classification_report, in_words, model_origin
+    from napari_attmil.explore.summary import classification_report, in_words, model_origin
     from napari_attmil.images.reading import open_samples
 
     check_outputs([out, report], [model, *inputs, weights])
@@ -294,7 +294,7 @@ def demo(
     device: DeviceName = "auto",
 ) -> None:
     """Simulate a cohort, find its cells, train, cross-validate, and show the result in napari."""
-    from napari_attmil.demo import run_demo
+    from napari_attmil.cli.demo import run_demo
 
     check_outputs([out / "cells.csv"], [data])
     result = run_demo(data, out, device)

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from napari_attmil.cells.annotations.following import moved_since
 from napari_attmil.cells.boxes import SOURCE_NAMES, positions_of
-from napari_attmil.cells.following import moved_since
-from napari_attmil.checkpoints import check_writable, write_atomically
-from napari_attmil.settings import UserError
+from napari_attmil.core.model_files import check_writable, write_atomically
+from napari_attmil.core.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,7 @@ def study_table(
     boxes
         Its cells, ordered by image.
     shapes
-        One row a box; see `napari_attmil.explore.morphology.measure_shapes`.
+        One row a box; see `napari_attmil.explore.shapes.morphology.measure_shapes`.
 
     Returns
     -------

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import pandas as pd
 
-from napari_attmil.checkpoints import write_atomically
+from napari_attmil.core.model_files import write_atomically
+from napari_attmil.core.settings import UserError
 from napari_attmil.explore.colours import class_colour
-from napari_attmil.explore.morphology import feature_title
-from napari_attmil.explore.report_blocks import Picture
-from napari_attmil.settings import UserError
+from napari_attmil.explore.shapes.morphology import feature_title
+from napari_attmil.reports.blocks import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ def forest(effects: pd.DataFrame, score: str) -> Drawing:
     Parameters
     ----------
     effects
-        See `napari_attmil.explore.statistics.compare_high_cells`.
+        See `napari_attmil.explore.shapes.statistics.compare_high_cells`.
     score
         What tells high cells, in words.
     """
@@ -71,7 +71,7 @@ def severity(table: pd.DataFrame, name: str) -> Drawing:
     ----------
     table
         Columns class, patient, share, low and high, samples of a patient in their order; see
-        `napari_attmil.explore.statistics.severity_by_sample`.
+        `napari_attmil.explore.shapes.statistics.severity_by_sample`.
     name
         The class that cells speak for.
     """

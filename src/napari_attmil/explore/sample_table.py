@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from napari_attmil.words import counted
+from napari_attmil.core.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_attmil.core.settings import UserError
+from napari_attmil.core.words import counted
 from napari_attmil.images.healthy_names import healthy_name
-from napari_attmil.settings import UserError
-from napari_attmil.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

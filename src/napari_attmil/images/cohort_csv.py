@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_attmil.core.settings import UserError
 from napari_attmil.images.cohort import Cohort, Sample
 from napari_attmil.images.folders import make_sample
 from napari_attmil.images.text_tables import read_text, rows_of_table
-from napari_attmil.settings import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

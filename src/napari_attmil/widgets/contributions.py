@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from napari_attmil.images.simulation import ClassName
-from napari_attmil.settings import UserError
-from napari_attmil.widgets.image_layers import AXIS_LABELS, SAMPLE_OF_FILES, sample_layer_data
+from napari_attmil.core.settings import UserError
+from napari_attmil.simulation.cohort import ClassName
+from napari_attmil.widgets.viewer.image_layers import (
+    AXIS_LABELS,
+    SAMPLE_OF_FILES,
+    sample_layer_data,
+)
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -60,8 +64,8 @@ def folder_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Lay
 
 def _simulated_sample(label: ClassName) -> list[LayerData]:
     """Return a stack of bright-field images, all from one simulated microscope."""
-    from napari_attmil.images.appearance import draw_appearance
-    from napari_attmil.images.simulation import CLASSES, SimulationSettings, simulate_image
+    from napari_attmil.simulation.appearance import draw_appearance
+    from napari_attmil.simulation.cohort import CLASSES, SimulationSettings, simulate_image
 
     rng = np.random.default_rng(SAMPLE_SEED)
     settings = SimulationSettings(cells_per_image=SAMPLE_CELLS)

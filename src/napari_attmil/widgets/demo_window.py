@@ -8,9 +8,9 @@ from typing import Any
 import napari
 from qtpy.QtCore import QTimer
 
-from napari_attmil.cells.project import AnnotationFile
-from napari_attmil.demo import DemoResult
-from napari_attmil.loaded_classifier import LoadedClassifier
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cli.demo import DemoResult
+from napari_attmil.session.loaded_classifier import LoadedClassifier
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 
 WINDOW_PX = (1600, 1000)

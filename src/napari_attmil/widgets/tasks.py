@@ -20,12 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.detector_models import detector_in_use
-from napari_attmil.explore.crops import crop_cell
-from napari_attmil.images.cohort import Cohort, Sample, check_trainable
-from napari_attmil.loaded_classifier import ClassifierLike, LoadedClassifier
-from napari_attmil.sample_state import SampleState
-from napari_attmil.settings import (
+from napari_attmil.cells.finetuning.study_detectors import detector_in_use
+from napari_attmil.core.settings import (
     DetectionSettings,
     EnsembleSettings,
     FeatureSettings,
@@ -33,14 +29,18 @@ from napari_attmil.settings import (
     UserError,
     features_for,
 )
-from napari_attmil.widgets.workers import Progress
+from napari_attmil.images.cohort import Cohort, Sample, check_trainable
+from napari_attmil.images.crops import crop_cell
+from napari_attmil.session.loaded_classifier import ClassifierLike, LoadedClassifier
+from napari_attmil.session.sample_state import SampleState
+from napari_attmil.widgets.parts.workers import Progress
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.feature_store import FeatureStore
     from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.cells.detector import DetectionProgress, Detector
-    from napari_attmil.device import Device
+    from napari_attmil.cells.detection.detector import DetectionProgress, Detector
+    from napari_attmil.core.device import Device
 
 THUMBNAIL_PX = 76
 Images = Sequence[npt.NDArray[Any]]
@@ -65,7 +65,7 @@ class Classification:
 
 def open_cohort(stop: Event, path: Path) -> Steps:
     """Read which samples a folder or cohort.csv holds, and whose kept boxes it does not."""
-    from napari_attmil.cells.lost_boxes import lost_boxes_in_words
+    from napari_attmil.cells.annotations.lost_boxes import lost_boxes_in_words
     from napari_attmil.images.reading import open_cohort as read
 
     yield Progress(0, 0, "Looking for images")
@@ -78,8 +78,8 @@ def open_cohort(stop: Event, path: Path) -> Steps:
 def simulate_cohort(stop: Event, folder: Path) -> Steps:
     """Draw a small cohort to try the steps with, and read it."""
     from napari_attmil.images.reading import open_cohort as read
-    from napari_attmil.images.simulation import SimulationSettings
-    from napari_attmil.images.simulation import simulate_cohort as simulate
+    from napari_attmil.simulation.cohort import SimulationSettings
+    from napari_attmil.simulation.cohort import simulate_cohort as simulate
 
     settings = SimulationSettings(
         patients_per_class=3, samples_per_patient=1, images_per_sample=3, cells_per_image=24
@@ -93,7 +93,7 @@ def simulate_cohort(stop: Event, folder: Path) -> Steps:
 
 def list_devices(stop: Event) -> Steps:
     """Find out what this computer can compute on."""
-    from napari_attmil.device import available_devices
+    from napari_attmil.core.device import available_devices
 
     yield Progress(0, 0, "Looking for devices")
     return available_devices()
@@ -112,7 +112,7 @@ def detect_cells(
     `weights` is the model file of a detector that was fitted; the shipped one is used if None.
     """
     yield Progress(0, len(places), "Loading the detector")
-    from napari_attmil.cells.detector import boxes_of_frames
+    from napari_attmil.cells.detection.detector import boxes_of_frames
 
     detector = loaded_detector(device_name, weights)
     yield Progress(0, len(places), "Measuring the cells")
@@ -144,7 +144,7 @@ def train_classifier(
     The next training of the same samples and settings goes on where a stopped one stood. Samples
     whose cells are known in the session are used as the person left them.
     """
-    from napari_attmil.bags.ensemble import EnsembleTrainer
+    from napari_attmil.bags.training.ensemble import EnsembleTrainer
 
     check_trainable(cohort)
     labelled = replace(
@@ -321,7 +321,7 @@ class _Chosen(Sequence[npt.NDArray[Any]]):
 
 
 def _device(name: str) -> Device:
-    from napari_attmil.device import choose_device
+    from napari_attmil.core.device import choose_device
 
     return choose_device(name)
 
@@ -340,7 +340,7 @@ def _loaded_detector(
 ) -> Detector:
     """Load a detector; each training writes its candidate to the same path as the one before."""
     del size_bytes, mtime_ns
-    from napari_attmil.cells.detector import Detector
+    from napari_attmil.cells.detection.detector import Detector
 
     return Detector.load(weights, _device(device_name))
 

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage, QPixmap
 
-from napari_attmil.explore.crops import crop_cell
+from napari_attmil.core.settings import UserError
 from napari_attmil.images.cohort import Sample
-from napari_attmil.settings import UserError
+from napari_attmil.images.crops import crop_cell
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.pause_timer import pause_timer
-from napari_attmil.widgets.workers import Progress, TaskRunner
+from napari_attmil.widgets.parts.pause_timer import pause_timer
+from napari_attmil.widgets.parts.workers import Progress, TaskRunner
 
 KEPT = 3000
 """Thumbnails that are kept: some 100 MB of 96 px ones."""

@@ -8,8 +8,8 @@ import tifffile
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
 

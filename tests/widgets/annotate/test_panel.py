@@ -10,12 +10,12 @@ from qtpy.QtCore import Qt
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
-from napari_attmil.review_queue import QueueOrder, ReviewState
+from napari_attmil.session.review_queue import QueueOrder, ReviewState
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.annotate import box_tools
 from napari_attmil.widgets.annotate.panel import AnnotateWidget
-from napari_attmil.widgets.key_registry import ACTIONS
-from napari_attmil.widgets.workers import Progress
+from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.widgets.viewer.key_registry import ACTIONS
 
 DETECTED = Boxes.from_detections(
     [0, 0, 0], [[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]], [0.9, 0.5, 0.7]

@@ -14,9 +14,9 @@ from qtpy.QtWidgets import QApplication
 
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.reading import open_cohort, read_images
-from napari_attmil.review_queue import ReviewState
+from napari_attmil.session.review_queue import ReviewState
 from napari_attmil.widgets import tasks
-from napari_attmil.widgets.workers import Progress
+from napari_attmil.widgets.parts.workers import Progress
 
 IMAGES, CORRECTED, WRONG_OF_A_KIND = 20, 5, 2
 HALF_PX, SHIFT_PX, APART_PX = 19, 9, 44

@@ -9,12 +9,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.project import AnnotationFile
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
-from napari_attmil.widgets import box_shapes
 from napari_attmil.widgets.annotate.panel import AnnotateWidget
+from napari_attmil.widgets.viewer import box_shapes
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 FIRST, SECOND = [20, 20, 60, 50], [100, 70, 150, 110]

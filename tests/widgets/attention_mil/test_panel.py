@@ -21,12 +21,12 @@ from qtpy.QtWidgets import (
     QSlider,
 )
 
+from napari_attmil.bags.presets import ensemble_preset
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.presets import ensemble_preset
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import session_of
-from napari_attmil.widgets.workers import Progress
+from napari_attmil.widgets.parts.workers import Progress
 
 
 def detect(panel, wait_idle):
@@ -299,7 +299,7 @@ def test_training_says_which_samples_it_left_out(
 
 def test_a_sample_without_cells_is_noted_when_bags_are_read(monkeypatch, tmp_path):
     from napari_attmil.bags import bag
-    from napari_attmil.settings import DetectionSettings, FeatureSettings
+    from napari_attmil.core.settings import DetectionSettings, FeatureSettings
 
     def prepare(cohort, *args):
         yield bag.BagProgress(1, 1, "s1", note="Sample 's1' was left out.")

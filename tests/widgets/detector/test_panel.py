@@ -11,19 +11,19 @@ import tifffile
 import torch
 from qtpy.QtCore import Qt
 
-from napari_attmil.cells.detector_models import (
+from napari_attmil.cells.finetuning.study_detectors import (
     CHOICE,
     candidate,
     candidate_path,
     detector_in_use,
     fitted_detectors,
 )
-from napari_attmil.checkpoints import Checkpoint, save_checkpoint
+from napari_attmil.core.model_files import Checkpoint, save_checkpoint
+from napari_attmil.core.settings import DetectionSettings
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.settings import DetectionSettings
 from napari_attmil.widgets.detector import detector_tasks
 from napari_attmil.widgets.detector.detector_tasks import Differences, compare_detectors
-from napari_attmil.widgets.workers import Progress
+from napari_attmil.widgets.parts.workers import Progress
 
 HELD_OUT = "s1-1.tif#0"
 

@@ -15,11 +15,11 @@ from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.explore.teaching import FILE_NAME, read_rounds
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.loaded_classifier import LoadedClassifier
+from napari_attmil.session.loaded_classifier import LoadedClassifier
 from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer.explorer_tasks import ClassifiedSample
-from napari_attmil.widgets.workers import Progress
+from napari_attmil.widgets.parts.workers import Progress
 
 CLASSES = ("healthy", "sickle")
 BOXES = Boxes.from_detections([0, 1], [[5, 5, 25, 25], [30, 10, 50, 30]], [0.9, 0.8])

@@ -8,19 +8,23 @@ import sys
 
 import pytest
 
-from napari_attmil.explore.gallery_scale import GalleryScale
-from napari_attmil.settings import UserError
-from napari_attmil.widgets.explorer import gallery_figure
-from napari_attmil.widgets.explorer.gallery_figure import GalleryFigure, save_figure
+from napari_attmil.core.settings import UserError
+from napari_attmil.reports.cell_scale import GalleryScale
+from napari_attmil.widgets.explorer.views import gallery_figure
+from napari_attmil.widgets.explorer.views.gallery_figure import GalleryFigure, save_figure
 
 WRITE_TWICE = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from qtpy.QtWidgets import QApplication
-from napari_attmil.explore.gallery_scale import GalleryScale
-from napari_attmil.settings import UserError
-from napari_attmil.widgets.explorer.gallery_figure import FigureRow, GalleryFigure, save_figure
+from napari_attmil.reports.cell_scale import GalleryScale
+from napari_attmil.core.settings import UserError
+from napari_attmil.widgets.explorer.views.gallery_figure import (
+    FigureRow,
+    GalleryFigure,
+    save_figure,
+)
 
 app, path = QApplication([]), Path(sys.argv[1])
 image = np.random.default_rng(0).integers(0, 255, (240, 240, 3)).astype(np.uint8)

@@ -10,17 +10,17 @@ from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_attmil.bags.what_if import RemovalCurve
-from napari_attmil.cell_columns import MAKER
+from napari_attmil.bags.attribution.what_if import RemovalCurve
+from napari_attmil.core.settings import UserError
 from napari_attmil.explore.colouring import FADED_ALPHA
-from napari_attmil.explore.gallery_scale import GalleryScale
-from napari_attmil.settings import UserError
+from napari_attmil.reports.cell_scale import GalleryScale
+from napari_attmil.session.cell_columns import MAKER
 from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.explorer_tasks import Removal
 from napari_attmil.widgets.explorer.gallery_export import export
-from napari_attmil.widgets.explorer.gallery_figure import GalleryFigure, save_figure
-from napari_attmil.widgets.explorer.scatter import Scatter
-from napari_attmil.widgets.workers import Progress
+from napari_attmil.widgets.explorer.views.gallery_figure import GalleryFigure, save_figure
+from napari_attmil.widgets.explorer.views.scatter import Scatter
+from napari_attmil.widgets.parts.workers import Progress
 
 
 def show_tab(explorer, tab, qtbot):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from napari_attmil.widgets.explorer.patient_strips import PatientStrips
+from napari_attmil.widgets.explorer.views.patient_strips import PatientStrips
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import numpy as np
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.review_queue import DOUBTFUL_SCORE
+from napari_attmil.core.words import counted
+from napari_attmil.session.review_queue import DOUBTFUL_SCORE
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.key_registry import action_button
-from napari_attmil.widgets.style import hint_label
-from napari_attmil.words import counted
+from napari_attmil.widgets.parts.style import hint_label
+from napari_attmil.widgets.viewer.key_registry import action_button
 
 BUTTONS = (
     ("draw", "select", "delete_selected", "accept_selected"),

@@ -8,15 +8,15 @@ from threading import Event
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_attmil.core.settings import DetectionSettings
 from napari_attmil.images.cohort import Sample
-from napari_attmil.review_queue import ReviewState
-from napari_attmil.settings import DetectionSettings
+from napari_attmil.session.review_queue import ReviewState
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.image_pictures import Place
-from napari_attmil.widgets.pause_timer import pause_timer
-from napari_attmil.widgets.workers import Progress, TaskRunner
+from napari_attmil.widgets.parts.pause_timer import pause_timer
+from napari_attmil.widgets.parts.workers import Progress, TaskRunner
+from napari_attmil.widgets.viewer.image_pictures import Place
 
 AHEAD = 3
 SOON_MS = 50

@@ -9,7 +9,7 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
 
 from napari_attmil.images.cohort import Sample
-from napari_attmil.review_queue import (
+from napari_attmil.session.review_queue import (
     QueueEntry,
     QueueOrder,
     ReviewPace,
@@ -19,9 +19,9 @@ from napari_attmil.review_queue import (
     neighbour,
     reviewed_count,
 )
-from napari_attmil.sample_state import SampleState
+from napari_attmil.session.sample_state import SampleState
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.image_pictures import Place
+from napari_attmil.widgets.viewer.image_pictures import Place
 
 UNKNOWN = SampleState()
 """Of a sample that nobody has worked on."""

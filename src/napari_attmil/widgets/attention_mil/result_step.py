@@ -18,22 +18,22 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.cell_columns import column_title
+from napari_attmil.core.settings import CAUTION, UserError
+from napari_attmil.core.words import counted
 from napari_attmil.explore.cell_table import cell_table, write_cells
-from napari_attmil.explore.report import in_words, top_cells
-from napari_attmil.settings import CAUTION, UserError
+from napari_attmil.explore.summary import in_words, top_cells
+from napari_attmil.session.cell_columns import column_title
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.attention_legend import AttentionLegend
 from napari_attmil.widgets.attention_mil.colour_map_button import ColourMapButton
 from napari_attmil.widgets.attention_mil.top_cells import CellThumbnail, TopCells
 from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.probability_bars import ProbabilityBars
-from napari_attmil.widgets.progress_row import ProgressRow
-from napari_attmil.widgets.saving import TABLES, as_file_name, ask_where_to_save, with_ending
-from napari_attmil.widgets.style import hint_label, primary_button, set_warning
-from napari_attmil.widgets.workers import TaskRunner, tell_error
-from napari_attmil.words import counted
+from napari_attmil.widgets.parts.probability_bars import ProbabilityBars
+from napari_attmil.widgets.parts.progress_row import ProgressRow
+from napari_attmil.widgets.parts.saving import TABLES, as_file_name, ask_where_to_save, with_ending
+from napari_attmil.widgets.parts.style import hint_label, primary_button, set_warning
+from napari_attmil.widgets.parts.workers import TaskRunner, tell_error
 
 if TYPE_CHECKING:
     from napari_attmil.bags.prediction import Prediction

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_attmil.arrays import Float32Array
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.widgets.box_shapes import to_vertices
-from napari_attmil.widgets.layer_placement import PLACEMENT
+from napari_attmil.core.arrays import Float32Array
+from napari_attmil.widgets.viewer.box_shapes import to_vertices
+from napari_attmil.widgets.viewer.layer_placement import PLACEMENT
 
 if TYPE_CHECKING:
     from napari_attmil.widgets.context import PanelContext

@@ -12,27 +12,32 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.cells.detector_models import (
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.finetuning.holdout import FEWEST_IMAGES
+from napari_attmil.cells.finetuning.study_detectors import (
     DetectorModel,
     accept_candidate,
     candidate,
     discard_candidate,
 )
-from napari_attmil.cells.holdout import FEWEST_IMAGES
-from napari_attmil.cells.project import AnnotationFile
-from napari_attmil.settings import FinetuneSettings, UserError
+from napari_attmil.core.settings import FinetuneSettings, UserError
+from napari_attmil.core.words import counted
 from napari_attmil.widgets.detector import detector_tasks
 from napari_attmil.widgets.detector.detector_list import DetectorList
 from napari_attmil.widgets.detector.difference_layers import DifferenceLayers
 from napari_attmil.widgets.detector.reviewed_list import ReviewedList
 from napari_attmil.widgets.dock_panel import DockPanel
-from napari_attmil.widgets.image_pictures import Place
-from napari_attmil.widgets.loss_curve import LossCurve
-from napari_attmil.widgets.progress_row import ProgressRow
-from napari_attmil.widgets.settings_form import SettingsForm
-from napari_attmil.widgets.style import hint_label, primary_button, scrolling_column, set_primary
-from napari_attmil.widgets.workers import Progress, TaskRunner, tell_error
-from napari_attmil.words import counted
+from napari_attmil.widgets.parts.loss_curve import LossCurve
+from napari_attmil.widgets.parts.progress_row import ProgressRow
+from napari_attmil.widgets.parts.settings_form import SettingsForm
+from napari_attmil.widgets.parts.style import (
+    hint_label,
+    primary_button,
+    scrolling_column,
+    set_primary,
+)
+from napari_attmil.widgets.parts.workers import Progress, TaskRunner, tell_error
+from napari_attmil.widgets.viewer.image_pictures import Place
 
 CURVES = {"loss": ("loss", "#D55E00"), "ap": ("AP on held-out images", "#0072B2")}
 CURVE_TIP = (
@@ -236,7 +241,7 @@ class DetectorPanel(DockPanel):
 
     def _held_out_places(self, model: DetectorModel) -> list[tuple[str, int]]:
         """Return sample and image of each held-out image that is still in the cohort."""
-        from napari_attmil.cells.reviewed import image_name
+        from napari_attmil.cells.finetuning.reviewed import image_name
 
         cohort = self.context.session.cohort
         samples = () if cohort is None else cohort.samples

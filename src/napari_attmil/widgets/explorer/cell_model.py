@@ -18,9 +18,9 @@ from qtpy.QtCore import (
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QAbstractItemView
 
-from napari_attmil.cell_columns import column_title
-from napari_attmil.exploration import CellKey, Exploration
 from napari_attmil.explore.cell_rows import Rows, ordered
+from napari_attmil.session.cell_columns import column_title
+from napari_attmil.session.exploration import CellKey, Exploration
 
 
 class TableModel(QStandardItemModel):

@@ -10,13 +10,17 @@ from typing import Any
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QWidget
 
-from napari_attmil.settings import CAUTION, UserError
-from napari_attmil.widgets.explorer.gallery_figure import FigureRow, GalleryFigure, save_figure
-from napari_attmil.widgets.explorer.gallery_view import GalleryView
-from napari_attmil.widgets.saving import FIGURES, ask_where_to_save, with_ending
+from napari_attmil.core.settings import CAUTION, UserError
+from napari_attmil.core.words import counted
+from napari_attmil.widgets.explorer.views.gallery_figure import (
+    FigureRow,
+    GalleryFigure,
+    save_figure,
+)
+from napari_attmil.widgets.explorer.views.gallery_view import GalleryView
+from napari_attmil.widgets.parts.saving import FIGURES, ask_where_to_save, with_ending
+from napari_attmil.widgets.parts.workers import TaskRunner, tell_error
 from napari_attmil.widgets.thumbnails import Cutout, ImageShelf, Thumbnails, cut_all
-from napari_attmil.widgets.workers import TaskRunner, tell_error
-from napari_attmil.words import counted
 
 PER_ROW = 8
 CELLS_AT_MOST = 96

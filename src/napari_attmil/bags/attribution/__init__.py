@@ -1,0 +1,1 @@
+"""Which cells decided: measures of attributions, and what changes without some cells."""

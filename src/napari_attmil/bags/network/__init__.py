@@ -1,0 +1,1 @@
+"""The multiple-instance network and its parts."""

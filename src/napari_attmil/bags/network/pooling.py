@@ -1,0 +1,277 @@
+"""From the vectors of a bag's cells to the bag's logits: one class a way of pooling.
+
+Every way divides the logits among the cells exactly: those of a bag are the sum of its cells'
+contributions plus a constant of the classifier. That sum *is* how they are computed, so a
+contribution that is shown is never an approximation of what decided.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from napari_attmil.bags.methods import METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_attmil.bags.methods import Method, PoolingName
+    from napari_attmil.core.settings import MILSettings
+
+TOP_SHARE = 1 / 12
+"""Share of a bag's cells that `TopPooling` looks at; `MultiScaleTopPooling` looks at others too."""
+LEAST_PROBABILITY = 0.03
+"""Of belonging to a class; below it cells of `TopPooling` weigh alike, so that those of a sample
+in which none stands out share the attention. Chosen on the cohort "development" of
+`benchmarks/planted_cells.py`, where 0.01 to 0.1 do about as well."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """What pooling says about some packed bags.
+
+    Attributes
+    ----------
+    contribution
+        (n, K) float32, signed; summed over a bag's cells, plus the bias, its logits.
+    weight
+        (n, 1) or, where cells are weighed for each class apart, (n, K) float32, non-negative;
+        see `Pooling.least_weight`.
+    """
+
+    contribution: Tensor
+    weight: Tensor
+
+
+class Pooling(nn.Module, ABC):
+    """What all ways of pooling share.
+
+    Parameters
+    ----------
+    size
+        Length D of a cell's vector h.
+    classes
+        Number of classes K.
+    settings
+        Widths of the attention.
+    """
+
+    judges_cells = False
+    """Whether its head, and not a branch of its own, classifies single instances."""
+
+    least_weight = 0.0
+    """What is added to all cells' weights before they are scaled to sum to 1 over a bag."""
+
+    silent: int | None = None
+    """A class whose logit is the same for all bags: cells speak only for the others, or against
+    them. Poolings that judge cells can have one."""
+
+    head: nn.Linear
+
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__()
+        self.head = nn.Linear(size, classes)
+
+    @property
+    def bias(self) -> Tensor:
+        """(K,) what the logits are without any cell."""
+        return self.head.bias
+
+    @abstractmethod
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:
+        """Return what each cell of packed bags contributes.
+
+        Parameters
+        ----------
+        embeddings
+            (n, D) float32, bag after bag.
+        lengths
+            Number of cells of each bag; no bag is empty.
+        """
+
+
+class AttentionPooling(Pooling):
+    """z = sum of alpha_k h_k, alpha = softmax(w^T tanh(V h)) over the bag (eq. 6 and 7)."""
+
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__(size, classes, settings)
+        # Without biases, as eq. 7 is written; w's would cancel in the softmax anyway.
+        self.v = nn.Linear(size, settings.attention_size, bias=False)
+        self.w = nn.Linear(settings.attention_size, 1, bias=False)
+
+    def scores(self, embeddings: Tensor) -> Tensor:
+        """Return (n, 1) what the softmax is taken of."""
+        scores: Tensor = self.w(self.v(embeddings).tanh())
+        return scores
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        weight = per_bag(_softmax, self.scores(embeddings), lengths)
+        return Pooled((weight * embeddings) @ self.head.weight.T, weight)
+
+
+class GatedAttentionPooling(AttentionPooling):
+    """Attention whose tanh is gated: w^T (tanh(V h) * sigmoid(U h)) (Ilse et al. 2018, eq. 9)."""
+
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__(size, classes, settings)
+        self.u = nn.Linear(size, settings.attention_size, bias=False)
+
+    def scores(self, embeddings: Tensor) -> Tensor:  # noqa: D102
+        scores: Tensor = self.w(self.v(embeddings).tanh() * self.u(embeddings).sigmoid())
+        return scores
+
+
+class AnomalyAttentionPooling(AttentionPooling):
+    """Attention that also sees each cell's distance from healthy, the last column of the input.
+
+    The distance joins V h of eq. 7, not the pooled vector: one of the "extra features in the
+    attention" that the paper proposes, after Kazeminia et al. 2022.
+    """
+
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__(size, classes, settings)
+        self.v = nn.Linear(size + 1, settings.attention_size, bias=False)
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        weight = per_bag(_softmax, self.scores(embeddings), lengths)
+        return Pooled((weight * embeddings[:, :-1]) @ self.head.weight.T, weight)
+
+
+class MaxPooling(Pooling):
+    """z takes the largest value of each entry (eq. 4); a cell's weight is the share it has won."""
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        won = per_bag(_winners, embeddings.detach(), lengths)
+        return Pooled((won * embeddings) @ self.head.weight.T, won.mean(1, keepdim=True))
+
+
+class MeanPooling(Pooling):
+    """z is the mean of the cells' vectors."""
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        weight = per_bag(_equal, embeddings[:, :1], lengths)
+        return Pooled((weight * embeddings) @ self.head.weight.T, weight)
+
+
+class ConjunctivePooling(AttentionPooling):
+    """Mean of the cells' own logits, each times how far its gate is open (Early et al. 2024)."""
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        gate = self.scores(embeddings).sigmoid()
+        share = per_bag(_equal, gate, lengths)
+        own = embeddings @ self.head.weight.T
+        return Pooled(share * gate * own, per_bag(normalised, gate, lengths))
+
+
+class TopPooling(Pooling):
+    """Mean of each class's largest cell logits: of the top `shares` of the bag.
+
+    A cell's logit is what the head says of it alone, so that cells are judged one by one. Its
+    weight, unlike its contribution, does not stop at the border of the top: it is its
+    probability of belonging to the class.
+    """
+
+    judges_cells = True
+    least_weight = LEAST_PROBABILITY
+    shares: tuple[float, ...] = (TOP_SHARE,)
+
+    def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
+        super().__init__(size, classes, settings)
+        # What single cells are not must not say how likely a class is for a sample.
+        self.constant = nn.Parameter(torch.zeros(classes))
+
+    @property
+    def bias(self) -> Tensor:  # noqa: D102
+        return self.head.bias + self.constant
+
+    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+        own = embeddings @ self.head.weight.T
+        weight = (own + self.head.bias).detach().sigmoid()
+        if self.silent is not None:
+            own = own.index_fill(1, torch.tensor([self.silent], device=own.device), 0)
+        chosen = per_bag(partial(_top, shares=self.shares), own.detach(), lengths)
+        contribution = own * chosen
+        if self.silent is not None:
+            # The same for all classes changes no probability: what speaks for one class speaks
+            # against the others, the silent one too.
+            contribution = contribution - contribution.mean(1, keepdim=True)
+        return Pooled(contribution, weight)
+
+
+class MultiScaleTopPooling(TopPooling):
+    """The same over several shares of the bag, from the few most telling cells to all of them.
+
+    Nobody has to know how many cells of a sample are altered: a handful shows in the smallest
+    share, a slight change of all cells in the largest.
+    """
+
+    shares = (0.03, TOP_SHARE, 0.25, 1.0)
+
+
+def per_bag(function: Callable[[Tensor], Tensor], values: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Apply a function to the rows of every bag: packed, a bag gives what it gives alone."""
+    return torch.cat([function(bag) for bag in torch.split(values, list(lengths))])
+
+
+def sum_per_bag(values: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Return the (b, K) sums of (n, K) values over each bag."""
+    return torch.stack([bag.sum(0) for bag in torch.split(values, list(lengths))])
+
+
+def normalised(values: Tensor) -> Tensor:
+    """Return non-negative values over their sum, or all alike if they are 0."""
+    return (values + 1e-12) / (values + 1e-12).sum(0)
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    return scores.softmax(0)
+
+
+def _equal(values: Tensor) -> Tensor:
+    return torch.full_like(values, 1 / len(values))
+
+
+def _winners(values: Tensor) -> Tensor:
+    """Return which entries are the bag's largest; cells that tie share a win.
+
+    An entry that is 0 in all cells (they come out of a ReLU) tells nobody apart and is won by
+    all alike.
+    """
+    wins = (values == values.amax(0)).to(values.dtype)
+    return wins / wins.sum(0)
+
+
+def _top(own: Tensor, shares: Sequence[float]) -> Tensor:
+    """Return (n, K) equal weights of the cells with the largest values of each class.
+
+    The mean over several shares of the bag. Cells that tie for the last places share them.
+    """
+    counts = [max(1, round(len(own) * share)) for share in shares]
+    last = own.sort(0, descending=True).values[[count - 1 for count in counts]][:, None]
+    places = own.new_tensor(counts)[:, None, None]
+    above, tied = (own > last).to(own.dtype), (own == last).to(own.dtype)
+    left = places - above.sum(1, keepdim=True)
+    return ((above + tied * left / tied.sum(1, keepdim=True)) / places).mean(0)
+
+
+POOLINGS: dict[PoolingName, type[Pooling]] = {
+    "attention": AttentionPooling,
+    "gated-attention": GatedAttentionPooling,
+    "anomaly-attention": AnomalyAttentionPooling,
+    "max": MaxPooling,
+    "mean": MeanPooling,
+    "conjunctive": ConjunctivePooling,
+    "top": TopPooling,
+    "multi-top": MultiScaleTopPooling,
+}
+
+
+def judges_cells(method: Method) -> bool:
+    """Return whether a method's bag head judges single cells too, and is its own SIC branch."""
+    pooling = METHODS[method].pooling
+    return pooling is not None and POOLINGS[pooling].judges_cells

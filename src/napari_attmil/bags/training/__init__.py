@@ -1,0 +1,1 @@
+"""How classifiers are trained, one model or an ensemble of them."""

@@ -1,0 +1,154 @@
+"""Which cells the single instance branch learns most from.
+
+A sample's label is wrong for most of its cells: nine of ten cells of a patient are normal. The
+branch that helps early in training (paper, section 2.4) teaches it to all of them alike. Where
+samples of healthy people are known it is taught more to the cells that they do not have, and to
+those that models which never saw the patient take for the disease's (`cross_guidance`).
+
+How odd a cell is, is its distance to the nearest healthy cells. `anomaly.AnomalyScore` asks for the
+distance to one Gaussian instead, which finds parasites painted into normal cells less well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor
+
+from napari_attmil.bags.methods import METHODS
+from napari_attmil.bags.network.attention_mil import CELLS_AT_ONCE
+from napari_attmil.bags.network.components import MOST_CELLS
+from napari_attmil.bags.network.embeddings import PROFILE_LENGTH, profile
+from napari_attmil.bags.network.pooling import judges_cells
+from napari_attmil.images.cohort import reference_class
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.core.settings import MILSettings
+
+DIRECTIONS: Final = 32
+"""Main directions in which cells are compared."""
+NEIGHBOURS: Final = 5
+"""A cell is as unlike healthy cells as it is far from so many nearest ones, on average."""
+HEALTHY_CELLS: Final = 5_000
+"""So many healthy cells, evenly taken from all, are compared with at most."""
+ODD_SHARE: Final = 0.05
+"""Over this share of a sample's cells, the most unlike first, what makes odd cells count more falls
+to 1/e."""
+ALIKE_BY_ODDNESS: Final = 0.8
+"""Of the weight of a sample, what all of its cells share alike where only oddness tells them apart:
+a disease need not look odd. Chosen with the settings' `guidance`, on the cohort "development" of
+`planted_cells.py`."""
+
+
+def is_guided(settings: MILSettings) -> bool:
+    """Return whether healthy samples guide the training, where there are some.
+
+    Only methods that judge cells one by one are guided.
+    """
+    has_branch = METHODS[settings.method].sic and judges_cells(settings.method)
+    return has_branch and settings.guidance > 0
+
+
+def healthy_guides(
+    bags: Sequence[Bag], classes: Sequence[str], settings: MILSettings
+) -> list[bool] | None:
+    """Return which bags are of healthy people; None if there are none, or the method asks not."""
+    if not is_guided(settings):
+        return None
+    healthy = reference_class(classes, settings.reference_class)
+    is_healthy = [bag.label == healthy for bag in bags]
+    return is_healthy if any(is_healthy) else None
+
+
+def oddness(features: Sequence[Tensor], is_healthy: Sequence[bool]) -> list[Tensor]:
+    """Return how far cells are from those of healthy samples.
+
+    Parameters
+    ----------
+    features
+        For each bag the (n, channels, s, s) feature maps of its cells, or their profiles.
+    is_healthy
+        Whether a bag is of the class of healthy samples; at least one is.
+
+    Returns
+    -------
+    list of (n,) float32
+        Mean distance to the `NEIGHBOURS` nearest healthy cells; 0 in healthy bags.
+    """
+    places = _along_main_directions(features)
+    healthy = torch.cat([p for p, normal in zip(places, is_healthy, strict=True) if normal])
+    healthy = healthy[:: -(-len(healthy) // HEALTHY_CELLS)]
+    return [
+        place.new_zeros(len(place)) if normal else _distance(place, healthy)
+        for place, normal in zip(places, is_healthy, strict=True)
+    ]
+
+
+def weights_by_rank(score: Tensor, alike: float) -> Tensor:
+    """Return (n,) weights of mean 1 that fall with the rank of a cell, the largest score first.
+
+    Cells that score the same weigh the same; in a healthy sample all do.
+
+    Parameters
+    ----------
+    score
+        (n,) of the cells of one bag.
+    alike
+        Share of the weight that all cells get alike, 0 to 1.
+    """
+    if (score == score[0]).all():
+        return torch.ones_like(score)
+    odd = torch.exp(-_rank(score) / (ODD_SHARE * len(score)))
+    return alike + (1 - alike) * odd / odd.mean()
+
+
+def agreed_score(first: Tensor, second: Tensor) -> Tensor:
+    """Return (n,) a score whose order is that of the product of the ranks by two scores."""
+    return -torch.log1p(_rank(first)) - torch.log1p(_rank(second))
+
+
+def _along_main_directions(features: Sequence[Tensor]) -> list[Tensor]:
+    """Return for each bag (n, DIRECTIONS): where its cells lie among all."""
+    step = -(-sum(map(len, features)) // MOST_CELLS)
+    few = torch.cat([_profiles(bag[::step]) for bag in features]).nan_to_num()
+    mean, spread = few.mean(0), few.std(0, correction=0)
+    spread = torch.where(spread > 0, spread, 1)
+    width = min(DIRECTIONS + 16, *few.shape)
+    directions = torch.svd_lowrank((few - mean) / spread, q=width, niter=3)[2][:, :DIRECTIONS]
+    return [
+        torch.cat(
+            [((_profiles(part) - mean) / spread) @ directions for part in bag.split(CELLS_AT_ONCE)]
+        )
+        for bag in features
+    ]
+
+
+def _profiles(features: Tensor) -> Tensor:
+    """Return (n, channels * PROFILE_LENGTH) float32."""
+    is_profile = features.shape[2:] == (PROFILE_LENGTH, 1)
+    return (features if is_profile else profile(features)).float().flatten(1)
+
+
+def _distance(cells: Tensor, healthy: Tensor) -> Tensor:
+    nearest = min(NEIGHBOURS, len(healthy))
+    return torch.cat(
+        [
+            torch.cdist(part, healthy).topk(nearest, largest=False).values.mean(1)
+            for part in cells.split(CELLS_AT_ONCE)
+        ]
+    )
+
+
+def _rank(score: Tensor) -> Tensor:
+    """Return (n,) float32 how many cells are before each, the largest score first.
+
+    Of cells that score the same it is the mean over all of their orders.
+    """
+    _, place, ties = score.unique(return_inverse=True, return_counts=True)
+    before = len(score) - ties.cumsum(0)
+    rank: Tensor = (before + (ties - 1) / 2)[place]
+    return rank

@@ -1,0 +1,33 @@
+"""Parts of a training's own patients: each is held out in turn from models that then judge it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_attmil.core.settings import UserError
+from napari_attmil.images.cohort import patient_folds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.images.cohort import Fold
+
+
+def inner_folds(bags: Sequence[Bag], most: int) -> tuple[list[Fold], str]:
+    """Return folds by patient, `most` or as many as the smallest class has patients.
+
+    Beside them stands why there are none; empty where there are some.
+    """
+    patients, labels = [bag.patient for bag in bags], [bag.label for bag in bags]
+    of_class: dict[str | None, set[str]] = {}
+    for patient, label in zip(patients, labels, strict=True):
+        of_class.setdefault(label, set()).add(patient)
+    smallest = min(of_class, key=lambda label: len(of_class[label]))
+    if len(of_class[smallest]) < 2:
+        return [], f"class {smallest!r} has a single patient, so none could be held out."
+    try:
+        folds = min(most, len(of_class[smallest]))
+        return patient_folds((patients, labels), folds, seed=0), ""
+    except UserError as error:
+        return [], str(error)  # A patient of two classes can be learnt from, but not held out.

@@ -1,0 +1,118 @@
+"""The losses of the paper (eq. 2, 5 and 8) and its stopping rule."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_attmil.bags.methods import METHODS
+from napari_attmil.bags.network.attention_mil import bag_lengths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_attmil.bags.network.attention_mil import MILOutput
+    from napari_attmil.core.settings import MILSettings
+
+
+def bag_losses(
+    output: MILOutput,
+    offsets: Sequence[int],
+    targets: Tensor,
+    settings: MILSettings,
+    cell_weights: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return (b,) L_MIL (eq. 5) and (b,) L_SIC (eq. 2), the latter a mean over each bag's cells.
+
+    The (n,) weights say how much each cell counts in that mean; all alike if None.
+    """
+    lengths = bag_lengths(offsets)
+    of_cell = targets.repeat_interleave(torch.tensor(lengths, device=targets.device))
+    cells = class_loss(output.instance_logits, of_cell, settings.loss)
+    if cell_weights is not None:
+        cells = cells * cell_weights.to(cells.device)
+    sic = torch.stack([bag.mean() for bag in torch.split(cells, lengths)])
+    return class_loss(output.logits, targets, settings.loss), sic
+
+
+def exclusion_loss(
+    output: MILOutput, offsets: Sequence[int], targets: Tensor, silent: int | None = None
+) -> Tensor:
+    """Return (b,) by how much each bag's cells speak for other classes than the bag's.
+
+    Mean over cells and other classes of log(1 + exp(logit)): the cross entropy of "this cell does
+    not belong to that class", which the bag's label makes true of every one of its cells. A class
+    that no cell speaks for is left out.
+    """
+    lengths = bag_lengths(offsets)
+    of_cell = targets.repeat_interleave(torch.tensor(lengths, device=targets.device))
+    others = 1 - functional.one_hot(of_cell, output.instance_logits.shape[1])
+    if silent is not None:
+        others[:, silent] = 0
+    speaks = (functional.softplus(output.instance_logits) * others).sum(1)
+    speaks = speaks / others.sum(1).clamp(min=1)
+    return torch.stack([bag.mean() for bag in torch.split(speaks, lengths)])
+
+
+def class_loss(
+    logits: Tensor, targets: Tensor, kind: Literal["cross-entropy", "binary-cross-entropy"]
+) -> Tensor:
+    """Return the (m,) losses of (m, K) logits."""
+    if kind == "cross-entropy":
+        return functional.cross_entropy(logits, targets, reduction="none")
+    # The published code's: binary cross entropy of each softmax output, averaged over classes.
+    truth = functional.one_hot(targets, logits.shape[1]).to(logits.dtype)
+    return functional.binary_cross_entropy(logits.softmax(1), truth, reduction="none").mean(1)
+
+
+def combined_loss(
+    mil: Tensor, sic: Tensor, epoch: int, settings: MILSettings, guided: bool = False
+) -> Tensor:
+    """Return L = (1 - beta^E) L_MIL + beta^E L_SIC (eq. 8), E counted from 0.
+
+    Methods with one branch have that branch's loss throughout. For a branch that odd cells guide
+    beta is the settings' `guidance`.
+    """
+    if METHODS[settings.method].pooling is None:
+        return sic
+    if not METHODS[settings.method].sic:
+        return mil
+    is_max = METHODS[settings.method].pooling == "max"
+    beta = settings.beta_max_pooling if is_max else settings.beta
+    share = (settings.guidance if guided else beta) ** epoch
+    return (1 - share) * mil + share * sic
+
+
+def rate_share(done: float, settings: MILSettings) -> float:
+    """Return the share of the learning rate to use when `done`, 0 to 1, of the epochs are over.
+
+    One cycle: up along a cosine in the first 30 % of the training, down to nothing after (Smith
+    and Topin 2019).
+    """
+    if settings.schedule == "constant":
+        return 1.0
+    rising = 0.3
+    if done < rising:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * done / rising)) / 2
+    return (1 + math.cos(math.pi * (done - rising) / (1 - rising))) / 2
+
+
+def should_stop(fit_losses: Sequence[float], settings: MILSettings) -> bool:
+    """Return whether the loss was below `stop_loss` often enough, in a row or in all."""
+    below = [loss < settings.stop_loss for loss in fit_losses]
+    if settings.stop_consecutive:
+        return len(below) >= settings.stop_epochs and all(below[-settings.stop_epochs :])
+    return sum(below) >= settings.stop_epochs
+
+
+def bag_weights(targets: Tensor, settings: MILSettings) -> Tensor:
+    """Return (bags,) weights of mean 1 with which all classes count alike."""
+    if not settings.balance_classes:
+        return torch.ones(len(targets))
+    counts = Counter(targets.tolist())
+    return torch.tensor([len(targets) / (len(counts) * counts[int(t)]) for t in targets])

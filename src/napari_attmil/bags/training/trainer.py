@@ -1,0 +1,396 @@
+"""Training of a classifier, an epoch at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_attmil.bags.classifier import Classifier, names_learnt, new_model
+from napari_attmil.bags.network.convolution import packed
+from napari_attmil.bags.training.losses import (
+    bag_losses,
+    bag_weights,
+    combined_loss,
+    exclusion_loss,
+    rate_share,
+    should_stop,
+)
+from napari_attmil.bags.training.preparation import PreparedCells, copy_fitted, prepare
+from napari_attmil.bags.training.resident_features import loaded_bags
+from napari_attmil.bags.training.training_state import (
+    TRAINING_VERSION,
+    Randomness,
+    TrainingState,
+    digest_of,
+    digest_of_tensors,
+)
+from napari_attmil.core.device import Device, choose_device, is_out_of_memory
+from napari_attmil.core.model_files import moments_of, set_moments
+from napari_attmil.core.settings import MILSettings, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from napari_attmil.bags.bag import Bag
+
+SAVE_EVERY_S = 60.0
+"""So much of an interrupted training is lost at most, or one epoch."""
+
+
+@dataclass(frozen=True)
+class EpochProgress:
+    """How the training stands after an epoch.
+
+    Attributes
+    ----------
+    done, total
+        Epochs finished, and at most to come; the stopping rule may end earlier.
+    loss
+        Mean loss of eq. 8 over the samples, as it was while training.
+    mil_loss, sic_loss
+        Its parts; None where the method has no such branch.
+    accuracy
+        Share of the training samples classified correctly while training, 0 to 1.
+    """
+
+    done: int
+    total: int
+    loss: float
+    mil_loss: float | None
+    sic_loss: float | None
+    accuracy: float
+
+    @property
+    def fit_loss(self) -> float:
+        """The loss that is judged: the bag's, or for SIC alone the cells'."""
+        fit_loss = self.sic_loss if self.mil_loss is None else self.mil_loss
+        return math.nan if fit_loss is None else fit_loss
+
+
+class Trainer:
+    """Fits a classifier to labelled bags (paper, sections 2.5 and 3).
+
+    Parameters
+    ----------
+    bags
+        At least two classes; every bag with a label and cells, all features computed alike.
+    settings
+        Architecture and fitting; the project's default if None.
+    device
+        Where to compute; the fastest device of this machine if None.
+    classes
+        Names of the classes, if there are more than these bags show; sorted labels if None.
+    alike
+        A trainer of the same bags and settings but for the seed: what it prepared before its
+        training is used again, and its guidance.
+
+    Raises
+    ------
+    UserError
+        If the bags cannot be trained on; the message says why.
+    """
+
+    def __init__(
+        self,
+        bags: Sequence[Bag],
+        settings: MILSettings | None = None,
+        device: Device | None = None,
+        classes: Sequence[str] | None = None,
+        alike: Trainer | None = None,
+    ) -> None:
+        self.settings = settings or MILSettings()
+        self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
+        _check(bags, self.classes)
+        self._bags = loaded_bags(bags, self.settings)
+        self._device = (device or choose_device()).for_training()
+        channels = int(bags[0].features.shape[1])
+        self._model = new_model(self.classes, self.settings, self._device, channels)
+        self._randomness = Randomness(self.settings.seed, self._device)
+        self._cells = self._prepared() if alike is None else self._prepared_by(alike)
+        self._guidance = self._cells.guidance_by_oddness if alike is None else alike.guidance
+        self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
+        self._weights = bag_weights(self._targets, self.settings)
+        self._optimiser = torch.optim.Adam(
+            self._model.parameters(),
+            lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+            amsgrad=True,
+            fused=self._device.torch().type != "mps",
+        )
+        self._fit_losses: list[float] = []
+        self._best_weights: dict[str, Tensor] | None = None
+
+    def epochs(self) -> Iterator[EpochProgress]:
+        """Train until the stopping rule or the last epoch; may be left and taken up again.
+
+        Raises
+        ------
+        UserError
+            If the loss is not a number, or the device's memory is full.
+        """
+        for epoch in range(len(self._fit_losses), self.settings.epochs):
+            if should_stop(self._fit_losses, self.settings):
+                return
+            try:
+                with self._randomness:
+                    progress = self._epoch(epoch)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise UserError(
+                    f"The memory of {self._device.description} is too small for this training; "
+                    "close other programs that use it, or choose the device cpu."
+                ) from error
+            self._keep_if_best(progress.fit_loss)
+            self._fit_losses.append(progress.fit_loss)
+            yield progress
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs are finished."""
+        return len(self._fit_losses)
+
+    @property
+    def oddness(self) -> list[Tensor] | None:
+        """For each bag (n,) how unlike healthy cells its cells are; None if that is not known."""
+        return self._cells.oddness
+
+    @property
+    def guidance(self) -> list[Tensor] | None:
+        """For each bag (n,) how much its cells count for the SIC branch; None if all alike."""
+        return self._guidance
+
+    def guide(self, weights: Sequence[Tensor]) -> None:
+        """Let other cells count more for the SIC branch; for each bag (n,) weights of mean 1."""
+        self._guidance = list(weights)
+
+    @property
+    def best(self) -> Classifier:
+        """The classifier as it was after the epoch with the lowest loss so far.
+
+        Raises
+        ------
+        UserError
+            If no epoch has been finished yet.
+        """
+        if self._best_weights is None:
+            raise UserError(
+                "There is no classifier yet; let at least one epoch of the first model finish."
+            )
+        channels = self._model.channels
+        model = new_model(self.classes, self.settings, self._device, channels)
+        model.load_state_dict(self._best_weights)
+        provenance = {
+            "samples": len(self._bags),
+            "patients": len({bag.patient for bag in self._bags}),
+            "cells": sum(len(bag) for bag in self._bags),
+            "epochs": len(self._fit_losses),
+            "loss": min(self._fit_losses),
+            "learnt_from": names_learnt(self._bags),
+        }
+        first = self._bags[0]
+        return Classifier(
+            (model.eval(),),
+            self.classes,
+            first.detector_digest,
+            first.feature_settings,
+            provenance=provenance,
+        )
+
+    def epochs_kept_in(self, folder: Path | None) -> Iterator[EpochProgress]:
+        """Train as `epochs` does; killed, the same training goes on from a minute before.
+
+        The state lies in a file named after all that it depends on, so that no other training
+        ever takes it up. Whoever asked for it removes the folder. None keeps nothing.
+
+        Raises
+        ------
+        UserError
+            As `epochs`, or if the folder cannot be written.
+        """
+        if folder is None:
+            yield from self.epochs()
+            return
+        name = hashlib.blake2b(json.dumps(self._identity()).encode(), digest_size=12).hexdigest()
+        path, saved_at = folder / f"{name}.safetensors", time.monotonic()
+        if path.exists():
+            # A damaged file costs what it held, not the training that it was to shorten.
+            with contextlib.suppress(UserError):
+                self.resume(path)
+        for progress in self.epochs():
+            if time.monotonic() - saved_at > SAVE_EVERY_S:
+                self.save_state(path)
+                saved_at = time.monotonic()
+            yield progress
+        self.save_state(path)
+
+    def save_state(self, path: Path) -> None:
+        """Write all that `resume` needs, whole or not at all; between two epochs.
+
+        Raises
+        ------
+        UserError
+            If the folder cannot be written or the disk is full.
+        """
+        state = TrainingState(
+            self._model.state_dict(),
+            self._best_weights or {},
+            moments_of(self._optimiser),
+            {str(number): state for number, state in enumerate(self._randomness.states)},
+            self._fit_losses,
+        )
+        state.save(path, self._identity())
+
+    def resume(self, path: Path) -> None:
+        """Go on where `save_state` was called; the end is bit for bit that of one training.
+
+        Raises
+        ------
+        UserError
+            If the file is missing or damaged, or is of other bags, settings or another device.
+        """
+        state = TrainingState.load(path, self._identity())
+        self._model.load_state_dict(state.weights)
+        set_moments(self._optimiser, state.moments)
+        self._randomness.states = [state.random[str(n)] for n in range(len(state.random))]
+        self._best_weights = state.best_weights or None
+        self._fit_losses = state.fit_losses
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "training version": TRAINING_VERSION,
+            "samples": digest_of(self._bags),
+            "classes": list(self.classes),
+            "settings": self.settings.model_dump(mode="json"),
+            "device": f"{self._device.torch().type} {self._device.precision}",
+            "guidance": None if self._guidance is None else digest_of_tensors(self._guidance),
+        }
+
+    def _prepared(self) -> PreparedCells:
+        with self._randomness:
+            return prepare(self._model, self._bags, self.classes)
+
+    def _prepared_by(self, other: Trainer) -> PreparedCells:
+        """Take over what another trainer of the same bags has fitted and prepared."""
+        copy_fitted(self._model, other._model)
+        return other._cells
+
+    def _epoch(self, epoch: int) -> EpochProgress:
+        self._model.train()
+        order = torch.randperm(len(self._bags))
+        sums = _Sums()
+        steps = torch.split(order, self.settings.bags_per_step)
+        for step, bags in enumerate(steps):
+            self._set_learning_rate(epoch + step / len(steps))
+            features, offsets, cell_weights = self._pack(bags.tolist())
+            output = self._model(features, offsets)
+            targets = self._targets[bags].to(output.logits.device)
+            mil, sic = bag_losses(output, offsets, targets, self.settings, cell_weights)
+            losses = combined_loss(mil, sic, epoch, self.settings, cell_weights is not None)
+            if self.settings.exclusion > 0 and not self._model.method.by_type:
+                other = exclusion_loss(output, offsets, targets, self._model.silent)
+                losses = losses + self.settings.exclusion * other
+            weights = self._weights[bags].to(losses.device)
+            self._optimiser.zero_grad()
+            (losses * weights).mean().backward()
+            self._optimiser.step()
+            predicted = self._model.log_probabilities(output, offsets).argmax(1)
+            sums.add(loss=losses, mil=mil, sic=sic, correct=predicted == targets)
+        means = sums.means()
+        if not math.isfinite(means["loss"]):
+            raise UserError(
+                f"The loss is not a number after {epoch + 1} epochs; choose a learning rate "
+                f"below {self.settings.learning_rate:g}, or standardise the features."
+            )
+        return EpochProgress(
+            epoch + 1,
+            self.settings.epochs,
+            means["loss"],
+            means["mil"] if self._model.method.pooling is not None else None,
+            means["sic"] if self._model.method.sic else None,
+            means["correct"],
+        )
+
+    def _set_learning_rate(self, epochs_done: float) -> None:
+        share = rate_share(epochs_done / self.settings.epochs, self.settings)
+        for group in self._optimiser.param_groups:
+            group["lr"] = share * self.settings.learning_rate
+
+    def _pack(self, bags: list[int]) -> tuple[Tensor, list[int], Tensor | None]:
+        """Return some bags' cells on one axis, a few left out at random, offsets and weights."""
+        parts = [self._cells.features[bag] for bag in bags]
+        weights = None if self._guidance is None else [self._guidance[bag] for bag in bags]
+        if self.settings.cell_dropout > 0:
+            kept = [self._kept_cells(len(part)) for part in parts]
+            parts = _rows_of(parts, kept)
+            weights = None if weights is None else _rows_of(weights, kept)
+        offsets = np.cumsum([0, *(len(part) for part in parts)]).tolist()
+        return packed(parts), offsets, None if weights is None else torch.cat(weights)
+
+    def _kept_cells(self, cells: int) -> Tensor:
+        kept = max(1, round(cells * (1 - self.settings.cell_dropout)))
+        return torch.randperm(cells)[:kept].sort().values
+
+    def _keep_if_best(self, loss: float) -> None:
+        if loss < min(self._fit_losses, default=math.inf):
+            state = self._model.state_dict()
+            self._best_weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
+
+
+def _rows_of(parts: Sequence[Tensor], rows: Sequence[Tensor]) -> list[Tensor]:
+    """Return some rows of each part, wherever it lies."""
+    return [part[chosen.to(part.device)] for part, chosen in zip(parts, rows, strict=True)]
+
+
+class _Sums:
+    """Sums of per-bag values of an epoch; read from the device only once, at its end."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, **values: Tensor) -> None:
+        self._count += len(next(iter(values.values())))
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0) + value.detach().float().sum()
+
+    def means(self) -> dict[str, float]:
+        return {name: float(total) / self._count for name, total in self._sums.items()}
+
+
+def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
+    for bag in bags:
+        if bag.label is None:
+            raise UserError(f"Sample {bag.sample!r} has no label; give it one or leave it out.")
+        if bag.label not in classes:
+            raise UserError(
+                f"Sample {bag.sample!r} is labelled {bag.label!r}, which is none of the classes "
+                f"{', '.join(classes)}; correct its label or leave it out."
+            )
+        if len(bag) == 0:
+            raise UserError(f"Sample {bag.sample!r} has no cells; run detection or draw one.")
+    if len(classes) < 2:
+        raise UserError(
+            f"A classifier needs samples of at least 2 classes, but got {len(classes)}; open a "
+            "cohort with more classes."
+        )
+    first = bags[0]
+    for bag in bags:
+        if (bag.detector_digest, bag.feature_settings) != (
+            first.detector_digest,
+            first.feature_settings,
+        ):
+            raise UserError(
+                f"The cells of samples {first.sample!r} and {bag.sample!r} were read with "
+                "different detectors or settings; prepare all samples again."
+            )

@@ -1,0 +1,1 @@
+"""Boxes that a person drew or corrected: kept, undone, merged, compared."""

@@ -1,0 +1,146 @@
+"""How far two annotators agree: boxes matched one to one, per image and in all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.boxes import Boxes, iou_matrix, match_boxes
+from napari_attmil.cells.detection.scoring import ScoredImage, average_precision
+from napari_attmil.core.settings import UserError
+from napari_attmil.core.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.images.cohort import Cohort
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of one image, or of several.
+
+    Attributes
+    ----------
+    matched, only_first, only_second
+        Cells that both have, and that one of them has.
+    iou_sum
+        Intersection over union, summed over the matched.
+    """
+
+    matched: int
+    only_first: int
+    only_second: int
+    iou_sum: float
+
+    @property
+    def f1(self) -> float:
+        """2 matched / (boxes of both); 1 where neither has any."""
+        boxes = 2 * self.matched + self.only_first + self.only_second
+        return 2 * self.matched / boxes if boxes else 1.0
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean intersection over union of the matched; NaN where there are none."""
+        return self.iou_sum / self.matched if self.matched else float("nan")
+
+
+def agreement_of(first: Float32Array, second: Float32Array) -> Agreement:
+    """Compare two annotators' (n, 4) and (m, 4) boxes of one image."""
+    pairs = match_boxes(first, second)
+    rows = np.flatnonzero(pairs >= 0)
+    iou = iou_matrix(first, second)[rows, pairs[rows]]
+    matched = len(rows)
+    return Agreement(matched, len(first) - matched, len(second) - matched, float(iou.sum()))
+
+
+def agreement_in_all(parts: Sequence[Agreement]) -> Agreement:
+    """Return the agreement over several images, every box counting alike."""
+    return Agreement(
+        sum(part.matched for part in parts),
+        sum(part.only_first for part in parts),
+        sum(part.only_second for part in parts),
+        sum(part.iou_sum for part in parts),
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two annotators' boxes of the images that both have boxes of, or have reviewed.
+
+    Attributes
+    ----------
+    images
+        Agreement by sample and image, named "sample, file".
+    ap50
+        Average precision at 0.5 of the second's boxes, the first's being the truth.
+    left_out
+        How many images only one of them has worked on.
+    """
+
+    images: dict[str, Agreement]
+    ap50: float
+    left_out: int
+
+
+def compared(
+    first: Cohort,
+    first_kept: Mapping[str, Annotations],
+    second: Cohort,
+    second_kept: Mapping[str, Annotations],
+) -> Comparison:
+    """Compare two copies of a project; images are told by their sample and their place in it.
+
+    Raises
+    ------
+    UserError
+        If they have no image in common that both have worked on.
+    """
+    mine, theirs = _worked_on(first, first_kept), _worked_on(second, second_kept)
+    common = [name for name in mine if name in theirs]
+    if not common:
+        raise UserError(
+            f"{first.folder} and {second.folder} have no image that both have boxes of; compare "
+            "two copies of one project."
+        )
+    none = np.empty((0, 4), dtype=np.float32)
+    scored = [
+        ScoredImage(theirs[name].xyxy, theirs[name].score, mine[name].xyxy, none) for name in common
+    ]
+    parts = {name: agreement_of(mine[name].xyxy, theirs[name].xyxy) for name in common}
+    left_out = len(mine.keys() ^ theirs.keys())
+    return Comparison(parts, average_precision(scored).ap50, left_out)
+
+
+def in_words(comparison: Comparison) -> Iterator[str]:
+    """Yield a line an image, and one of all."""
+    for name, part in comparison.images.items():
+        yield f"{name}: {_figures(part)}"
+    parts = list(comparison.images.values())
+    figures = _figures(agreement_in_all(parts))
+    yield f"{counted(len(parts), 'image')} in all: {figures}, AP50 {comparison.ap50:.3f}"
+    if comparison.left_out:
+        left_out = counted(comparison.left_out, "image")
+        yield f"Left out: {left_out} that only one person has worked on."
+
+
+def _worked_on(cohort: Cohort, kept: Mapping[str, Annotations]) -> dict[str, Boxes]:
+    found = {}
+    for sample in cohort.samples:
+        known = kept.get(sample.name, Annotations())
+        for index, title in enumerate(sample.image_titles()):
+            boxes = known.boxes.of_image(index)
+            if len(boxes) or index in known.reviewed:
+                found[f"{sample.name}, {title}"] = boxes
+    return found
+
+
+def _figures(part: Agreement) -> str:
+    return (
+        f"{counted(part.matched, 'cell')} in common, {part.only_first} only in the first, "
+        f"{part.only_second} only in the second, F1 {part.f1:.3f}, mean IoU {part.mean_iou:.3f}"
+    )

@@ -1,0 +1,114 @@
+"""What a person does to boxes: each correction takes boxes and gives new ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_attmil.cells.boxes import SAME_CELL_IOU, Boxes, Source, iou_matrix
+
+if TYPE_CHECKING:
+    from napari_attmil.cells.annotations.edits import Annotations
+    from napari_attmil.core.arrays import Float32Array
+
+
+def add_box(boxes: Boxes, image_index: int, xyxy: npt.ArrayLike, first_id: int = 1) -> Boxes:
+    """Return the boxes with one more, drawn by a person.
+
+    Its id is the next free one, but not less than `first_id`.
+    """
+    drawn = Boxes(
+        cell_id=np.array([max(boxes.next_id, first_id)]),
+        image_index=np.array([image_index]),
+        xyxy=_ordered(xyxy)[np.newaxis],
+        score=np.ones(1, dtype=np.float32),
+        source=np.array([Source.PERSON]),
+    )
+    return Boxes.concatenate([boxes, drawn])
+
+
+def move_box(boxes: Boxes, cell_id: int, xyxy: npt.ArrayLike) -> Boxes:
+    """Return the boxes with one moved or resized: it keeps its id and becomes a person's.
+
+    Raises
+    ------
+    KeyError
+        If there is no such cell.
+    """
+    row = boxes.index_of(cell_id)
+    moved, source, score = boxes.xyxy.copy(), boxes.source.copy(), boxes.score.copy()
+    moved[row], source[row], score[row] = _ordered(xyxy), Source.PERSON, 1
+    return replace(boxes, xyxy=moved, source=source, score=score)
+
+
+def delete_boxes(boxes: Boxes, cell_ids: npt.ArrayLike) -> Boxes:
+    """Return the boxes without some cells; ids that are not there are passed over."""
+    return boxes[~np.isin(boxes.cell_id, np.asarray(cell_ids))]
+
+
+def accept_boxes(boxes: Boxes, cell_ids: npt.ArrayLike) -> Boxes:
+    """Return the boxes with some of the detector's confirmed; a person's stay a person's."""
+    chosen = np.isin(boxes.cell_id, np.asarray(cell_ids)) & (boxes.source == Source.MODEL)
+    return replace(boxes, source=np.where(chosen, np.uint8(Source.ACCEPTED), boxes.source))
+
+
+def merge_detections(
+    current: Boxes, detected: Boxes, deleted: Boxes | None = None, first_id: int = 1
+) -> Boxes:
+    """Return a new detection's boxes joined with what a person did to the old ones.
+
+    Boxes that a person made or accepted stay as they are; a detected box that shows the same
+    cell as one of them, or as a cell that a person deleted, is left out. The detected boxes that
+    remain get new ids, larger than all present ones and not less than `first_id`.
+    """
+    kept = current[current.source != Source.MODEL]
+    blocked = are_same_cells(detected, kept)
+    if deleted is not None:
+        blocked |= are_same_cells(detected, deleted)
+    fresh = detected[~blocked]
+    start = max(current.next_id, first_id)
+    renumbered = replace(fresh, cell_id=np.arange(start, start + len(fresh)))
+    return Boxes.concatenate([kept, renumbered]).sorted_by_image()
+
+
+def are_same_cells(boxes: Boxes, others: Boxes) -> npt.NDArray[np.bool_]:
+    """Return (n,) which boxes show the same cell as one of the others."""
+    same = np.zeros(len(boxes), dtype=bool)
+    for image in np.unique(boxes.image_index):
+        rows = np.flatnonzero(boxes.image_index == image)
+        overlap = iou_matrix(boxes.xyxy[rows], others.of_image(image).xyxy)
+        same[rows] = overlap.max(axis=1, initial=0) >= SAME_CELL_IOU
+    return same
+
+
+def with_corrections(
+    detected: Boxes, kept: Annotations, images: npt.ArrayLike | None = None
+) -> Boxes:
+    """Return a detection with what a person did to an earlier one.
+
+    Reviewed images stay as they are; for the others see `merge_detections`.
+
+    Parameters
+    ----------
+    detected
+        What the detector found.
+    kept
+        What there was before.
+    images
+        The images that the detector has seen; all if None. Boxes of the others stay.
+    """
+    settled = np.isin(kept.boxes.image_index, sorted(kept.reviewed))
+    if images is not None:
+        settled |= ~np.isin(kept.boxes.image_index, np.asarray(images))
+    found = detected[~np.isin(detected.image_index, sorted(kept.reviewed))]
+    merged = merge_detections(kept.boxes[~settled], found, kept.deleted, kept.next_id)
+    return Boxes.concatenate([kept.boxes[settled], merged]).in_order()
+
+
+def _ordered(xyxy: npt.ArrayLike) -> Float32Array:
+    """Return a (4,) box whose minima stand before its maxima."""
+    x0, y0, x1, y1 = np.asarray(xyxy, dtype=np.float32)
+    return np.array([min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)], dtype=np.float32)

@@ -1,0 +1,190 @@
+"""How edits are written in the tables of `annotations.sqlite`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from napari_attmil.cells.annotations.edits import Cells, Edit
+from napari_attmil.cells.boxes import Boxes, Source
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+Place = tuple[str, int]
+"""An image in the file: its name, relative to the project, and its page."""
+DONE, UNDONE, DROPPED, MERGED = 0, 1, 2, 3
+"""States of an edit: in force, taken back, taken back and followed by another one, or another
+person's, which came in with a merge."""
+
+_SOURCES = tuple(map(int, Source))
+
+
+class JournalEntry(NamedTuple):
+    """One row of the journal, as it goes from file to file."""
+
+    uid: str
+    sample: str
+    title: str
+    author: str
+    made_by: str
+    made_at: str
+    state: int
+    content: str
+
+    @property
+    def edit(self) -> Edit:
+        """What was done."""
+        return edit_from_text(self.uid, self.title, self.content)
+
+
+def frames_key(places: Sequence[Place]) -> str:
+    """Return the name under which the edits of a sample with just these images are kept."""
+    return hashlib.blake2b(repr(list(places)).encode(), digest_size=12).hexdigest()
+
+
+def note_frames(connection: sqlite3.Connection, places: Sequence[Place]) -> None:
+    """Note which images a sample has now, for the day when it has others."""
+    key = frames_key(places)
+    connection.executemany(
+        "INSERT OR IGNORE INTO frame_lists VALUES (?, ?, ?, ?)",
+        [(key, index, *place) for index, place in enumerate(places)],
+    )
+
+
+def read_entries(
+    connection: sqlite3.Connection,
+    places: Sequence[Place],
+    states: Iterable[int] = (DONE, UNDONE, DROPPED, MERGED),
+) -> list[JournalEntry]:
+    """Return the edits of a sample's images, the first one first.
+
+    Edits that were made while the sample had other images are moved to where its images are now,
+    and left out if one of theirs has gone.
+    """
+    lists = _positions(connection, places)
+    rows = connection.execute(
+        f"SELECT frames, {', '.join(JournalEntry._fields)} FROM edits "
+        "WHERE frames IN (SELECT value FROM json_each(?)) "
+        "AND state IN (SELECT value FROM json_each(?)) ORDER BY number",
+        (json.dumps(list(lists)), json.dumps(list(states))),
+    )
+    same = list(range(len(places)))
+    entries = []
+    for key, *row in rows:
+        entry = JournalEntry(*row)
+        if lists[key] == same:
+            entries.append(entry)
+            continue
+        edit = entry.edit.on_images(lists[key])
+        if edit is not None:
+            entries.append(entry._replace(content=edit_to_text(edit)))
+    return entries
+
+
+def drop_undone(connection: sqlite3.Connection, places: Sequence[Place]) -> None:
+    """Note that what was taken back cannot be made again: another edit follows."""
+    connection.execute(
+        "UPDATE edits SET state = ? WHERE state = ? AND frames IN (SELECT value FROM json_each(?))",
+        (DROPPED, UNDONE, json.dumps(list(_positions(connection, places)))),
+    )
+
+
+def _positions(
+    connection: sqlite3.Connection, places: Sequence[Place]
+) -> dict[str, list[int | None]]:
+    """Return where the images are now of each list that has one of these among its own."""
+    now = {place: index for index, place in enumerate(places)}
+    found: dict[str, list[int | None]] = {frames_key(places): list(range(len(places)))}
+    rows = connection.execute(
+        "SELECT frames, image, page FROM frame_lists WHERE frames IN (SELECT frames FROM "
+        "frame_lists WHERE image IN (SELECT value FROM json_each(?))) AND frames != ? "
+        "ORDER BY frames, position",
+        (json.dumps([name for name, _ in places]), frames_key(places)),
+    )
+    for key, *place in rows:
+        found.setdefault(key, []).append(now.get((place[0], place[1])))
+    return found
+
+
+def write_cells(
+    connection: sqlite3.Connection, places: Sequence[Place], edit: Edit, number: int
+) -> None:
+    """Bring cells and reviewed flags to what an edit has made of them."""
+    gone = edit.before.boxes
+    connection.executemany(
+        "DELETE FROM cells WHERE image = ? AND page = ? AND cell_id = ?",
+        [
+            (*places[index], cell_id)
+            for index, cell_id in zip(gone.image_index.tolist(), gone.cell_id.tolist(), strict=True)
+        ],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(*places[row[1]], row[0], *row[2:], number) for row in rows_of(edit.after)],
+    )
+    for images, flag in (
+        (edit.reviewed_after - edit.reviewed_before, 1),
+        (edit.reviewed_before - edit.reviewed_after, 0),
+    ):
+        connection.executemany(
+            "UPDATE images SET reviewed = ? WHERE image = ? AND page = ?",
+            [(flag, *places[index]) for index in images],
+        )
+
+
+def edit_to_text(edit: Edit) -> str:
+    """Return all of an edit but its title and uid as JSON."""
+    return json.dumps(
+        {
+            "before": rows_of(edit.before),
+            "after": rows_of(edit.after),
+            "searched": [sorted(edit.searched_before), sorted(edit.searched_after)],
+            "reviewed": [sorted(edit.reviewed_before), sorted(edit.reviewed_after)],
+        }
+    )
+
+
+def edit_from_text(uid: str, title: str, text: str) -> Edit:
+    """Return the edit that `edit_to_text` was given."""
+    content = json.loads(text)
+    # Files of version 2 say of the whole sample only whether it was searched.
+    searched, reviewed = content.get("searched", [[], []]), content["reviewed"]
+    return Edit(
+        title,
+        cells_of(content["before"]),
+        cells_of(content["after"]),
+        frozenset(searched[0]),
+        frozenset(searched[1]),
+        frozenset(reviewed[0]),
+        frozenset(reviewed[1]),
+        uid,
+    )
+
+
+def rows_of(cells: Cells) -> list[list[Any]]:
+    """Return plain rows: cell_id, image_index, the four of xyxy, score, source, deleted."""
+    boxes = cells.boxes
+    columns = (boxes.cell_id, boxes.image_index, *boxes.xyxy.T, boxes.score, boxes.source)
+    values = [column.tolist() for column in (*columns, cells.deleted.astype(int))]
+    return [list(row) for row in zip(*values, strict=True)]
+
+
+def cells_of(rows: Iterable[Sequence[float]]) -> Cells:
+    """Return the cells of such rows; a ValueError if they cannot be such, in a damaged file."""
+    listed = list(rows)
+    table = np.array(listed, dtype=np.float64).reshape(len(listed), 9)
+    if not (np.isfinite(table).all() and np.isin(table[:, 7], _SOURCES).all()):
+        raise ValueError("a cell has a value that no cell can have")
+    boxes = Boxes(
+        cell_id=table[:, 0].astype(np.int64),
+        image_index=table[:, 1].astype(np.int32),
+        xyxy=table[:, 2:6].astype(np.float32),
+        score=table[:, 6].astype(np.float32),
+        source=table[:, 7].astype(np.uint8),
+    )
+    return Cells(boxes, table[:, 8].astype(bool))

@@ -1,0 +1,157 @@
+"""Two people's copies of `annotations.sqlite` joined into a third file; neither is changed."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.connection import Connection
+from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.annotations.journal import DONE
+from napari_attmil.cells.annotations.merging import Conflict, merge_annotations
+from napari_attmil.core.model_files import check_writable
+from napari_attmil.core.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from napari_attmil.cells.annotations.journal import JournalEntry
+    from napari_attmil.images.cohort import Sample
+
+MERGE_TITLE = "Merge with another's work"
+_ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
+"""Of the names of a file and of what SQLite and the claim put beside it."""
+
+
+@dataclass(frozen=True)
+class SampleMerged:
+    """What became of one sample.
+
+    Attributes
+    ----------
+    sample
+        The sample.
+    taken_over
+        Edits of the second person which the first did not have.
+    conflicts
+        Cells about which the two disagree; both boxes were kept.
+    """
+
+    sample: Sample
+    taken_over: int
+    conflicts: tuple[Conflict, ...]
+
+
+def merge_files(
+    mine: Path, theirs: Path, out: Path, samples: Sequence[Sample]
+) -> Iterator[SampleMerged]:
+    """Write a file with what is in both, sample by sample.
+
+    My journal stays as it is; what the other person did comes as one edit a sample, which can be
+    undone, and their edits are noted as known, so that merging again takes nothing over twice.
+
+    Parameters
+    ----------
+    mine, theirs
+        The files; the second's images are named as in the first.
+    out
+        The file to write.
+    samples
+        All samples, with the images where `mine` lies.
+
+    Raises
+    ------
+    UserError
+        If `out` exists or cannot be written, or a file is missing or cannot be read; `out` is
+        then not there.
+    """
+    if out.exists():
+        raise UserError(f"{out} exists already; give the name of a new folder or file.")
+    for path in (mine, theirs):
+        if not path.exists():
+            raise UserError(f"{path} does not exist; give folders that hold an annotations.sqlite.")
+    check_writable(out)
+    joined = AnnotationFile(out)
+    try:
+        _copy(mine, out)
+        for sample in samples:
+            here = _moved(sample, mine.parent, out.parent)
+            there = _moved(sample, mine.parent, theirs.parent)
+            yield replace(_merge_sample(joined, here, AnnotationFile(theirs), there), sample=sample)
+    except BaseException:
+        joined.close()
+        # Half of a merge looks like a whole one, and would be in the way of the next.
+        for ending in _ENDINGS:
+            with contextlib.suppress(OSError):
+                out.with_name(out.name + ending).unlink(missing_ok=True)
+        raise
+    joined.close()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file as it is at this moment; a UserError names the one of the two that fails."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as held:
+        with Connection(source, is_claimed=False).reading() as connection:
+            connection.backup(held)
+        copy = Connection(target, is_claimed=False)
+        with copy.writing() as connection:
+            held.backup(connection)
+        copy.close()
+
+
+def _merge_sample(
+    joined: AnnotationFile, here: Sample, theirs: AnnotationFile, there: Sample
+) -> SampleMerged:
+    other = theirs.read(there)
+    if other is None:
+        return SampleMerged(here, 0, ())
+    mine = joined.read(here) or Annotations()
+    my_entries, their_entries = joined.journal(here), theirs.journal(there)
+    base = _what_both_started_from(mine, my_entries, other, their_entries)
+    merged, conflicts = merge_annotations(base, mine, other)
+    known = {entry.uid for entry in my_entries}
+    new = [entry for entry in their_entries if entry.uid not in known]
+    joined.note_known(here, new)
+    joined.write(here, merged, MERGE_TITLE)
+    taken_over = sum(entry.state == DONE for entry in new)
+    return SampleMerged(here, taken_over, tuple(conflicts))
+
+
+def _what_both_started_from(
+    mine: Annotations,
+    my_entries: Sequence[JournalEntry],
+    theirs: Annotations,
+    their_entries: Sequence[JournalEntry],
+) -> Annotations:
+    """Return the annotations at the parting of two files that were copies of each other.
+
+    From the first edit on that the other does not know, all of a side are taken back. Both sides
+    lead to the same; but one that has taken back a shared edit since, which is then no longer in
+    force there, ends earlier. The side that shares more edits knows more of what was common.
+    """
+    shared = {entry.uid for entry in my_entries} & {entry.uid for entry in their_entries}
+    sides = []
+    for state, entries in ((mine, my_entries), (theirs, their_entries)):
+        in_force = [entry for entry in entries if entry.state == DONE]
+        count = len(list(takewhile(lambda entry: entry.uid in shared, in_force)))
+        sides.append((count, state, in_force[count:]))
+    _, base, own = max(sides, key=lambda side: side[0])
+    for entry in reversed(own):
+        base = entry.edit.inverse.applied_to(base)
+    return base
+
+
+def _moved(sample: Sample, source: Path, target: Path) -> Sample:
+    """Return a sample with its images beside another file: names in it are relative to it."""
+    folder = source.resolve()
+    frames = []
+    for frame in sample.frames:
+        path = frame.path.resolve()
+        inside = path.is_relative_to(folder)
+        frames.append(replace(frame, path=target / path.relative_to(folder)) if inside else frame)
+    return replace(sample, frames=tuple(frames))

@@ -1,0 +1,1 @@
+"""The detector: images in, scored boxes and RoI features out."""

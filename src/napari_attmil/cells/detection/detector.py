@@ -1,0 +1,338 @@
+"""The detector as its users see it: numpy images in, boxes and features out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_attmil.cells.boxes import Boxes, median_diameter_px
+from napari_attmil.cells.detection.network import (
+    FEATURE_CHANNELS,
+    ROI_LEVEL,
+    ROI_STRIDE_PX,
+    CellRCNN,
+    DetectorArchitecture,
+)
+from napari_attmil.cells.detection.network_file import load_network
+from napari_attmil.cells.detection.read_ahead import ReadAhead
+from napari_attmil.cells.detection.rescaling import GreyLevels, Prepared, rescale, stacked, to_grey
+from napari_attmil.cells.detection.roi_pooling import roi_align
+from napari_attmil.cells.detection.tiling import Tile, merge_tiles, tiles_of
+from napari_attmil.cells.detection.working_scale import estimate_diameter_px, scale_windows
+from napari_attmil.core.arrays import Float32Array
+from napari_attmil.core.device import Device, choose_device, in_batches
+from napari_attmil.core.settings import DetectionSettings, FeatureSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FRAMES_FOR_SCALE = 2
+"""Images that are looked at to measure the cell diameter of a stack."""
+CPU_BATCH_PX = 2_000_000
+"""Working pixels that a processor computes together: some 900 MB of feature maps."""
+PROPOSAL_SHARE = 0.3
+"""A proposal needs this share of the minimum score, so that an empty field costs little."""
+PROPOSAL_OVERLAP, MEASURING_OVERLAP = 0.7, 0.5
+"""Of two proposals that overlap more, one is looked at again; sizes are measured well with a third
+of the proposals, while boxes would be worse."""
+
+Found = tuple[Float32Array, Float32Array]
+"""(n, 4) boxes and (n,) scores."""
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionProgress:
+    """The cells of one image, as soon as they are found.
+
+    Attributes
+    ----------
+    done, total
+        Images finished, this one included, and images in all.
+    image_index
+        Position of this image in the stack.
+    xyxy, score
+        (n, 4) float32 pixels of the image as given, and (n,) float32, surest first.
+    cell_diameter_px
+        The cell diameter that set the working scale, in pixels of the image as given.
+    """
+
+    done: int
+    total: int
+    image_index: int
+    xyxy: Float32Array
+    score: Float32Array
+    cell_diameter_px: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Tiles(Sequence[Prepared]):
+    """The tiles of one image, cut, made grey and rescaled only when a batch asks for them."""
+
+    image: npt.NDArray[Any]
+    tiles: Sequence[Tile]
+    levels: GreyLevels
+    scale: float
+
+    @classmethod
+    def of(cls, image: npt.NDArray[Any], diameter_px: float, working_diameter_px: float) -> _Tiles:
+        """Plan the tiles of an image whose cells have a diameter of `diameter_px`."""
+        levels, tiles = GreyLevels.of(image), tiles_of(np.shape(image), diameter_px)
+        return cls(image, tiles, levels, working_diameter_px / diameter_px)
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        part = self.image[self.tiles[place].slices]
+        return rescale(self.levels.normalise(part), self.scale)
+
+
+class Detector:
+    """Finds cells in bright-field images and reads their features.
+
+    Parameters
+    ----------
+    network
+        The network with its weights.
+    architecture
+        How the network was built.
+    device
+        Where it computes.
+    digest
+        Fingerprint of the weights; features of another digest are stale.
+    provenance
+        Where the weights come from.
+    """
+
+    def __init__(
+        self,
+        network: CellRCNN,
+        architecture: DetectorArchitecture,
+        device: Device,
+        digest: str,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.architecture = architecture
+        self.device = device
+        self.digest = digest
+        self.provenance = dict(provenance or {})
+        network = network.to(device.torch()).eval()
+        self._network = network.to(memory_format=torch.channels_last)
+        self._in_use = Lock()
+
+    @classmethod
+    def load(cls, path: Path | None = None, device: Device | None = None) -> Detector:
+        """Read a detector from a model file.
+
+        Parameters
+        ----------
+        path
+            A model file of kind "detector"; the shipped one if None.
+        device
+            Where to compute; the fastest device of this machine if None.
+
+        Raises
+        ------
+        UserError
+            If the file is missing, damaged or holds another kind of model.
+        """
+        saved = load_network(path)
+        device = device or choose_device()
+        return cls(saved.network, saved.architecture, device, saved.digest, saved.provenance)
+
+    def detect(
+        self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings | None = None
+    ) -> Boxes:
+        """Find the cells of a stack.
+
+        Parameters
+        ----------
+        images
+            Images of shape (Y, X) or (Y, X, 3), of any integer or float type; read one batch
+            at a time, so that a lazy sequence stays lazy.
+        settings
+            How to detect.
+
+        Returns
+        -------
+        Boxes
+            With ids 1 to n, by image, the surest cell of an image first.
+        """
+        return boxes_of_frames(list(self.detect_frames(images, settings or DetectionSettings())))
+
+    def detect_frames(
+        self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings
+    ) -> Iterator[DetectionProgress]:
+        """Find the cells of a stack, one image after the other; see `detect`."""
+        if len(images) == 0:
+            return
+        diameter = settings.cell_diameter_px or self.measure_diameter_px(images)
+
+        def prepare(index: int) -> _Tiles | Prepared:
+            tiles = _Tiles.of(images[index], diameter, self.architecture.working_diameter_px)
+            return tiles if len(tiles) > 1 else tiles[0]
+
+        def compute(batch: Sequence[_Tiles | Prepared]) -> list[Found]:
+            small = [item for item in batch if isinstance(item, Prepared)]
+            if len(small) == len(batch):
+                return self._detect_batch(small, settings)
+            return [self._detect_one(item, settings, diameter) for item in batch]
+
+        with ReadAhead(prepare, len(images)) as prepared:
+            found = in_batches(prepared, self._batch_size(prepared[0], settings), compute)
+            for index, (xyxy, score) in enumerate(found):
+                yield DetectionProgress(index + 1, len(images), index, xyxy, score, diameter)
+
+    def measure_diameter_px(self, images: Sequence[npt.NDArray[Any]]) -> float:
+        """Return the typical cell diameter of a stack in pixels, measured on a few images."""
+        places = np.linspace(0, len(images) - 1, min(FRAMES_FOR_SCALE, len(images))).round()
+        greys = [
+            to_grey(window) for place in places for window in scale_windows(images[int(place)])
+        ]
+        settings = DetectionSettings()
+
+        def detect_at(grey: Float32Array, scale: float) -> Found:
+            return self._detect_batch([rescale(grey, scale)], settings, MEASURING_OVERLAP)[0]
+
+        return estimate_diameter_px(greys, detect_at, self.architecture.working_diameter_px)
+
+    def roi_features(
+        self,
+        image: npt.NDArray[Any],
+        xyxy: npt.ArrayLike,
+        settings: FeatureSettings | None = None,
+        cell_diameter_px: float | None = None,
+    ) -> npt.NDArray[np.float16]:
+        """Return the RoI-aligned features of cells in one image (paper, section 2.1).
+
+        Parameters
+        ----------
+        image
+            (Y, X) or (Y, X, 3).
+        xyxy
+            (n, 4) boxes in pixels of the image.
+        settings
+            How to read features.
+        cell_diameter_px
+            Typical cell diameter, which sets the working scale; the median of the boxes if None.
+            Pass the sample's own, so that one cell's features do not depend on its neighbours.
+
+        Returns
+        -------
+        (n, 256, 14, 14) float16
+        """
+        settings = settings or FeatureSettings()
+        boxes = np.asarray(xyxy, dtype=np.float32).reshape(-1, 4)
+        size = settings.output_size
+        if len(boxes) == 0:
+            return np.empty((0, FEATURE_CHANNELS, size, size), dtype=np.float16)
+        diameter = cell_diameter_px or median_diameter_px(boxes)
+        tiles = _Tiles.of(image, diameter, settings.working_diameter_px)
+        features = np.zeros((len(boxes), FEATURE_CHANNELS, size, size), dtype=np.float16)
+        for tile, prepared in zip(tiles.tiles, tiles, strict=True):
+            rows = tile.holds(boxes) if len(tiles) > 1 else np.ones(len(boxes), dtype=bool)
+            if rows.any():
+                rois = (_enlarged(boxes[rows], settings.context) - tile.offset) * prepared.scales
+                features[rows] = self._roi_features(prepared, rois, size)
+        return features
+
+    def _roi_features(
+        self, prepared: Prepared, rois: Float32Array, size: int
+    ) -> npt.NDArray[np.float16]:
+        with torch.inference_mode(), self.device.autocast():
+            pyramid = self._network.features(self._on_device([prepared]))
+        level = pyramid[ROI_LEVEL].float()
+        with torch.inference_mode():
+            features = roi_align(
+                level,
+                [torch.from_numpy(rois).to(level.device)],
+                size,
+                ROI_STRIDE_PX,
+                sampling_ratio=2,
+                aligned=True,
+            )
+        return np.asarray(features.cpu().numpy(), dtype=np.float16)
+
+    def _on_device(self, batch: Sequence[Prepared]) -> torch.Tensor:
+        stack = stacked(batch).to(self.device.torch())
+        return stack.contiguous(memory_format=torch.channels_last)
+
+    def _batch_size(self, first: _Tiles | Prepared, settings: DetectionSettings) -> int:
+        """Return how many images like the first are computed together."""
+        if isinstance(first, _Tiles):
+            return 1
+        if self.device.name != "cpu":
+            return settings.batch_size
+        # Nobody tells a process in time that the computer's own memory is full.
+        return max(1, min(settings.batch_size, CPU_BATCH_PX // first.grey.numel()))
+
+    def _detect_one(
+        self, item: _Tiles | Prepared, settings: DetectionSettings, diameter_px: float
+    ) -> Found:
+        """Find the cells of one image, whatever its size."""
+        if isinstance(item, Prepared):
+            return self._detect_batch([item], settings)[0]
+
+        def compute(batch: Sequence[Prepared]) -> list[Found]:
+            return self._detect_batch(batch, settings)
+
+        found = [
+            (xyxy + tile.offset, score)
+            for tile, (xyxy, score) in zip(item.tiles, in_batches(item, 1, compute), strict=True)
+        ]
+        return merge_tiles(item.tiles, found, diameter_px, settings.max_overlap)
+
+    def _detect_batch(
+        self,
+        batch: Sequence[Prepared],
+        settings: DetectionSettings,
+        proposal_overlap: float = PROPOSAL_OVERLAP,
+    ) -> list[Found]:
+        sizes = [(int(item.grey.shape[0]), int(item.grey.shape[1])) for item in batch]
+        images = self._on_device(batch)
+        # Several panels detect at once with one detector, each by settings of its own.
+        with self._in_use, torch.inference_mode(), self.device.autocast():
+            self._apply(settings, proposal_overlap)
+            found = self._network.detect(images, sizes)
+        return [
+            (
+                (cells["boxes"].float().cpu().numpy() / item.scales).astype(np.float32),
+                cells["scores"].float().cpu().numpy(),
+            )
+            for item, cells in zip(batch, found, strict=True)
+        ]
+
+    def _apply(self, settings: DetectionSettings, proposal_overlap: float) -> None:
+        """Let the network find cells by these settings."""
+        proposals, heads = self._network.rpn, self._network.roi_heads
+        proposals.nms_thresh = proposal_overlap
+        # What the first stage holds for far less likely than asked is not looked at again.
+        proposals.score_thresh = PROPOSAL_SHARE * settings.min_score
+        heads.score_thresh = settings.min_score
+        heads.nms_thresh = settings.max_overlap
+        heads.detections_per_img = settings.max_cells_per_image
+
+
+def boxes_of_frames(frames: Sequence[DetectionProgress]) -> Boxes:
+    """Return the boxes of several images, with ids in the order of `frames`."""
+    if not frames:
+        return Boxes.empty()
+    return Boxes.from_detections(
+        np.concatenate([np.full(len(frame.score), frame.image_index) for frame in frames]),
+        np.concatenate([frame.xyxy for frame in frames]),
+        np.concatenate([frame.score for frame in frames]),
+    )
+
+
+def _enlarged(xyxy: Float32Array, factor: float) -> Float32Array:
+    centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    half = (xyxy[:, 2:] - xyxy[:, :2]) / 2 * np.float32(factor)
+    return np.concatenate([centre - half, centre + half], axis=1)

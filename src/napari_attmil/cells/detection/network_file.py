@@ -1,0 +1,101 @@
+"""A detector's network in its model file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_attmil.cells.detection.network import CellRCNN, DetectorArchitecture
+from napari_attmil.core.model_files import Checkpoint, load_checkpoint, save_checkpoint
+from napari_attmil.core.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+
+@dataclass(frozen=True, eq=False)
+class SavedNetwork:
+    """What a detector's model file holds; see `Detector`."""
+
+    network: CellRCNN
+    architecture: DetectorArchitecture
+    digest: str
+    provenance: Mapping[str, Any]
+
+
+def load_network(path: Path | None = None) -> SavedNetwork:
+    """Read a model file of kind "detector"; the shipped one if None.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged or holds another kind of model.
+    """
+    path = shipped_weights() if path is None else Path(path)
+    checkpoint = load_checkpoint(path, "detector")
+    architecture = DetectorArchitecture.checked(**checkpoint.settings)
+    network = CellRCNN(architecture)
+    try:
+        _load_weights(network, checkpoint.weights)
+    except (RuntimeError, KeyError) as error:
+        raise UserError(f"{path} does not fit its own settings; it is damaged.") from error
+    return SavedNetwork(network, architecture, _digest(checkpoint.weights), checkpoint.provenance)
+
+
+def save_network(
+    path: Path,
+    network: CellRCNN,
+    architecture: DetectorArchitecture,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a detector's model file, in half precision.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
+    """
+    weights = {
+        name: tensor.half() if tensor.dtype.is_floating_point else tensor
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    save_checkpoint(
+        path, Checkpoint("detector", weights, architecture.model_dump(mode="json"), provenance)
+    )
+
+
+def shipped_weights() -> Path:
+    """Return the model file of the detector that comes with the package."""
+    folder = importlib.resources.files("napari_attmil") / "weights"
+    return Path(str(folder / "detector.safetensors"))
+
+
+def _load_weights(network: CellRCNN, weights: Mapping[str, torch.Tensor]) -> None:
+    """Give a network the weights of a model file.
+
+    Raises
+    ------
+    KeyError, RuntimeError
+        If they do not fit.
+    """
+    # Counters of batch normalisation are not shipped: only training would need them.
+    counters = {k for k in network.state_dict() if k.endswith("num_batches_tracked")}
+    missing, unexpected = network.load_state_dict(
+        {name: tensor.float() for name, tensor in weights.items()}, strict=False
+    )
+    if unexpected or set(missing) - counters:
+        raise KeyError("weights and architecture differ")
+
+
+def _digest(weights: Mapping[str, torch.Tensor]) -> str:
+    blake = hashlib.blake2b(digest_size=16)
+    for name in sorted(weights):
+        blake.update(name.encode())
+        blake.update(weights[name].contiguous().numpy().tobytes())
+    return blake.hexdigest()

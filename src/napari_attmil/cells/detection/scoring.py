@@ -1,0 +1,125 @@
+"""How good detections are: average precision as COCO defines it, and recall of centre points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_attmil.core.arrays import Float32Array
+
+MAX_DETECTIONS = 1000
+"""COCO's usual 100 an image would leave out most cells of a dense field."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImage:
+    """What was found in one image and what is there.
+
+    Attributes
+    ----------
+    found, score
+        (n, 4) float32 and (n,) float32.
+    truth
+        (m, 4) float32.
+    ignored
+        (k, 4) float32 of objects that are neither wanted nor penalised (white cells, say).
+    """
+
+    found: Float32Array
+    score: Float32Array
+    truth: Float32Array
+    ignored: Float32Array
+
+
+@dataclass(frozen=True)
+class DetectionScore:
+    """Average precision over a set of images, 0 to 1.
+
+    Attributes
+    ----------
+    ap50, ap75
+        At an intersection over union of 0.5 and 0.75.
+    ap
+        Mean over 0.50, 0.55, ..., 0.95.
+    """
+
+    ap50: float
+    ap75: float
+    ap: float
+
+
+def average_precision(images: Sequence[ScoredImage]) -> DetectionScore:
+    """Return COCO's average precision of one class, with up to 1,000 detections an image.
+
+    Raises
+    ------
+    ValueError
+        If there is no image.
+    """
+    import torch
+    from torchmetrics.detection import MeanAveragePrecision
+
+    if not images:
+        raise ValueError("Average precision needs at least one image.")
+    metric = MeanAveragePrecision(
+        max_detection_thresholds=[1, 100, MAX_DETECTIONS], backend="faster_coco_eval"
+    )
+    metric.warn_on_many_detections = False
+    for image in images:
+        target = np.concatenate([image.truth, image.ignored]).astype(np.float32)
+        crowd = np.arange(len(target)) >= len(image.truth)
+        metric.update(
+            [
+                {
+                    "boxes": torch.from_numpy(np.array(image.found, dtype=np.float32)),
+                    "scores": torch.from_numpy(np.array(image.score, dtype=np.float32)),
+                    "labels": torch.zeros(len(image.found), dtype=torch.int64),
+                }
+            ],
+            [
+                {
+                    "boxes": torch.from_numpy(target),
+                    "labels": torch.zeros(len(target), dtype=torch.int64),
+                    "iscrowd": torch.from_numpy(crowd.astype(np.int64)),
+                }
+            ],
+        )
+    values = metric.compute()
+    return DetectionScore(float(values["map_50"]), float(values["map_75"]), float(values["map"]))
+
+
+def match_points(xyxy: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Pair boxes one to one with labelled centre points that lie inside them.
+
+    Parameters
+    ----------
+    xyxy
+        (n, 4) boxes.
+    points
+        (m, 2) x, y.
+
+    Returns
+    -------
+    (n,) int64
+        For each box its row in `points`, or -1; the pairing with the smallest summed distance
+        between point and box centre, relative to the box's size.
+    """
+    boxes = np.asarray(xyxy, dtype=np.float64).reshape(-1, 1, 4)
+    places = np.asarray(points, dtype=np.float64).reshape(1, -1, 2)
+    half = np.maximum((boxes[..., 2:] - boxes[..., :2]) / 2, 1e-6)
+    offset = np.abs(places - (boxes[..., :2] + boxes[..., 2:]) / 2) / half
+    inside = np.all(offset <= 1, axis=-1)
+    far = 1e3
+    cost = np.where(inside, offset.max(axis=-1, initial=0), far)
+    rows, columns = linear_sum_assignment(cost)
+    pairs = np.full(len(boxes), -1, dtype=np.int64)
+    good = np.asarray(inside)[rows, columns]
+    pairs[rows[good]] = columns[good]
+    return pairs

@@ -1,0 +1,1 @@
+"""Fitting the detector to reviewed images."""

@@ -1,0 +1,336 @@
+"""Fitting the detector to a person's own images: from some ten reviewed ones, in minutes.
+
+The best weights so far lie in the model file at any moment, so that stopping the generator, or
+killing the process, keeps them; the training's own state lies beside the project and a later call
+with the same images and settings goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+
+from napari_attmil.cells.boxes import median_diameter_px
+from napari_attmil.cells.detection.detector import Detector
+from napari_attmil.cells.detection.network_file import SavedNetwork, load_network, save_network
+from napari_attmil.cells.detection.read_ahead import ReadAhead
+from napari_attmil.cells.detection.scoring import DetectionScore, ScoredImage, average_precision
+from napari_attmil.cells.finetuning.augmentation import LabelledImage, random_crop
+from napari_attmil.cells.finetuning.holdout import held_out_names
+from napari_attmil.cells.finetuning.learner import Learner, learning_rate
+from napari_attmil.core.device import Device, choose_device
+from napari_attmil.core.model_files import Checkpoint, load_checkpoint, save_checkpoint
+from napari_attmil.core.settings import DetectionSettings, FinetuneSettings, UserError
+from napari_attmil.core.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from napari_attmil.core.arrays import Float32Array
+
+TEST_EVERY_STEPS: Final = 20
+"""How often the held-out images are looked at, and the state is kept."""
+WARM_UP_STEPS: Final = 10
+AVERAGE_DECAY: Final = 0.95
+CHANGED_LOOKS: Final = 0.4
+"""Share of crops in another look than their own: enough not to forget the others."""
+STATE_NAME: Final = "finetuning.safetensors"
+ANY_SCORE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class FinetuneProgress:
+    """How far a fine-tuning has come.
+
+    Attributes
+    ----------
+    done, total
+        Steps; fewer than `total` are taken where it ends early.
+    loss
+        Sum of the detector's four losses in this step; NaN before the first.
+    score
+        On the held-out images, if they were looked at after this step.
+    before, best
+        The same before the first step and at its best so far; None without held-out images.
+    written
+        Whether the model file holds what was learnt.
+    note
+        What a person should know, said once.
+    """
+
+    done: int
+    total: int
+    loss: float
+    score: DetectionScore | None
+    before: DetectionScore | None
+    best: DetectionScore | None
+    written: bool
+    note: str = ""
+
+
+def finetune(
+    images: Sequence[LabelledImage],
+    settings: FinetuneSettings,
+    out: Path,
+    device: Device | None = None,
+    weights: Path | None = None,
+    project: Path | None = None,
+) -> Iterator[FinetuneProgress]:
+    """Fit a detector to reviewed images, step by step.
+
+    Parameters
+    ----------
+    images
+        Reviewed images, each with a name of its own; those without cells are learnt from too.
+        From four images on, one in five is held out: the training ends when it no longer gets
+        better on those, and the weights that were best on them are kept.
+    settings
+        How long and how fast.
+    out
+        Model file, written whenever the detector is better than ever before. Without held-out
+        images it is written as the training goes.
+    device
+        Where to compute; the fastest device of this machine if None.
+    weights
+        Model file to begin with; the shipped one if None.
+    project
+        Folder that keeps which images are held out, and the state to go on from.
+
+    Yields
+    ------
+    FinetuneProgress
+        Before the first step, and after each.
+
+    Raises
+    ------
+    UserError
+        If no image has a cell, two have one name, or a file cannot be read or written.
+    """
+    images = _checked(images)
+    held_out = held_out_names([image.name for image in images], project)
+    learnt = [image for image in images if image.name not in held_out]
+    measured = [image for image in images if image.name in held_out]
+    if not any(len(image.xyxy) for image in learnt):
+        raise UserError(
+            f"Of {len(images)} reviewed images those with cells are all held out to measure with; "
+            "review another one."
+        )
+    training = _Finetuning(
+        learnt,
+        measured if any(len(image.xyxy) for image in measured) else [],
+        settings,
+        out,
+        load_network(weights),
+        device or choose_device(),
+        None if project is None else project / STATE_NAME,
+    )
+    yield from training.steps()
+
+
+class _Finetuning:
+    """One fine-tuning; see `finetune`."""
+
+    def __init__(
+        self,
+        images: Sequence[LabelledImage],
+        held_out: Sequence[LabelledImage],
+        settings: FinetuneSettings,
+        out: Path,
+        parent: SavedNetwork,
+        device: Device,
+        state_path: Path | None,
+    ) -> None:
+        self._images, self._held_out, self._settings = images, held_out, settings
+        self._out, self._parent, self._state_path = out, parent, state_path
+        self._learner = Learner.of(parent.network, device, frozen_statistics=True)
+        self._data_digest = _digest_of([*images, *held_out])
+        self._before: DetectionScore | None = None
+        self._best: DetectionScore | None = None
+        self._best_step, self._elapsed_s = 0, 0.0
+        self._lost_state = False
+
+    def steps(self) -> Iterator[FinetuneProgress]:
+        """Train to the end; see `finetune`."""
+        self._resume()
+        if self._before is None and self._held_out:
+            self._before = self._best = self._score()
+        yield self._progress(float("nan"), self._before, self._opening_note())
+        with ReadAhead(self._crops, self._settings.steps) as crops:
+            while not self._finished():
+                started = time.monotonic()
+                step = self._learner.step
+                loss = self._step(crops[step : step + 1][0])
+                self._elapsed_s += time.monotonic() - started
+                due = self._learner.step % TEST_EVERY_STEPS == 0 or self._finished()
+                score = self._keep_if_better() if due else None
+                if due:
+                    self._save_state()
+                yield self._progress(loss, score, self._closing_note() if self._finished() else "")
+        if self._state_path is not None:
+            self._state_path.unlink(missing_ok=True)
+
+    def _finished(self) -> bool:
+        late = self._elapsed_s >= 60 * self._settings.minutes
+        waited = self._learner.step - self._best_step
+        hopeless = bool(self._held_out) and waited >= self._settings.patience * TEST_EVERY_STEPS
+        return late or hopeless or self._learner.step >= self._settings.steps
+
+    def _step(self, crops: Sequence[tuple[Float32Array, Float32Array]]) -> float:
+        settings, learner = self._settings, self._learner
+        share = max(learner.step / settings.steps, self._elapsed_s / (60 * settings.minutes))
+        rate = learning_rate(settings.learning_rate, WARM_UP_STEPS, learner.step, share)
+        with _seeded(settings.seed + learner.step, learner.device):
+            return sum(learner.learn(crops, rate, AVERAGE_DECAY).values())
+
+    def _crops(self, step: int) -> list[tuple[Float32Array, Float32Array]]:
+        """Draw what a step learns from: only its number and the seed decide."""
+        rng = np.random.default_rng([self._settings.seed, step])
+        chosen = rng.integers(len(self._images), size=self._settings.crops_per_step)
+        size = self._parent.architecture.working_diameter_px
+        return [random_crop(self._images[place], size, rng, CHANGED_LOOKS) for place in chosen]
+
+    def _keep_if_better(self) -> DetectionScore | None:
+        score = self._score() if self._held_out else None
+        if score is None or self._best is None or score.ap > self._best.ap:
+            self._best, self._best_step = score, self._learner.step
+            provenance = self._provenance()
+            save_network(self._out, self._learner.average, self._parent.architecture, provenance)
+        return score
+
+    def _score(self) -> DetectionScore:
+        """Return the averaged weights' score on the held-out images, cell sizes given."""
+        learner, scored = self._learner, []
+        detector = Detector(learner.average, self._parent.architecture, learner.device, digest="")
+        for image in self._held_out:
+            settings = DetectionSettings(min_score=ANY_SCORE, cell_diameter_px=image.diameter_px)
+            (found,) = detector.detect_frames([image.grey], settings)
+            nothing = np.empty((0, 4), dtype=np.float32)
+            scored.append(ScoredImage(found.xyxy, found.score, image.xyxy, nothing))
+        return average_precision(scored)
+
+    def _provenance(self) -> dict[str, Any]:
+        return {
+            "parent": self._parent.digest,
+            "parent_data": str(self._parent.provenance.get("data", "")),
+            "data": f"fine-tuned on {counted(len(self._images), 'reviewed image')}",
+            "data_digest": self._data_digest,
+            "held_out": sorted(image.name for image in self._held_out),
+            "settings": self._settings.model_dump(),
+            "steps": self._learner.step,
+            "before": None if self._before is None else asdict(self._before),
+            "after": None if self._best is None else asdict(self._best),
+        }
+
+    def _progress(self, loss: float, score: DetectionScore | None, note: str) -> FinetuneProgress:
+        done, total = self._learner.step, self._settings.steps
+        written = self._best_step > 0
+        return FinetuneProgress(done, total, loss, score, self._before, self._best, written, note)
+
+    def _opening_note(self) -> str:
+        if self._learner.step:
+            return f"Going on after step {self._learner.step}."
+        if self._lost_state:
+            return (
+                f"What an earlier training kept in {self._state_path} is damaged; it begins anew."
+            )
+        if not self._held_out:
+            return (
+                "No image with cells is held out, so nothing tells how good the result is; that "
+                "takes four reviewed images or more."
+            )
+        return ""
+
+    def _closing_note(self) -> str:
+        if self._before is None or self._best is None:
+            return ""
+        if self._best_step == 0:
+            return (
+                f"No step was better on the held-out images than the detector before (AP "
+                f"{self._before.ap:.3f}), so nothing was written; review more images."
+            )
+        return (
+            f"On the held-out images AP50 went from {self._before.ap50:.3f} to "
+            f"{self._best.ap50:.3f}, AP from {self._before.ap:.3f} to {self._best.ap:.3f}."
+        )
+
+    def _belongs_to(self) -> dict[str, Any]:
+        """Return what a state must agree in to be gone on from."""
+        return {
+            "data": self._data_digest,
+            "parent": self._parent.digest,
+            "settings": self._settings.model_dump(),
+            "out": str(self._out.absolute()),
+        }
+
+    def _save_state(self) -> None:
+        if self._state_path is None:
+            return
+        scores = {
+            name: None if score is None else asdict(score)
+            for name, score in (("before", self._before), ("best", self._best))
+        }
+        settings = self._belongs_to() | scores
+        settings |= {"step": self._learner.step, "best_step": self._best_step}
+        settings["elapsed_s"] = self._elapsed_s
+        save_checkpoint(
+            self._state_path, Checkpoint("finetuning", self._learner.tensors(), settings)
+        )
+
+    def _resume(self) -> None:
+        if self._state_path is None or not self._state_path.exists():
+            return
+        try:
+            state = load_checkpoint(self._state_path, "finetuning")
+        except UserError:
+            self._lost_state = True
+            return
+        kept, wanted = state.settings, self._belongs_to()
+        if any(kept.get(name) != value for name, value in wanted.items()):
+            return  # Of other images or settings: this is a training of its own.
+        self._learner.restore(state.weights, kept["step"])
+        self._before, self._best = (
+            None if kept[name] is None else DetectionScore(**kept[name])
+            for name in ("before", "best")
+        )
+        self._best_step, self._elapsed_s = kept["best_step"], kept["elapsed_s"]
+
+
+def _checked(images: Sequence[LabelledImage]) -> list[LabelledImage]:
+    """Return the images with the size of their cells, which empty ones take from the others."""
+    names = [image.name for image in images]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"Two images are named {twice[0]!r}; give each a name of its own.")
+    sizes = [median_diameter_px(image.xyxy) for image in images if len(image.xyxy)]
+    if not sizes:
+        raise UserError("No reviewed image has a cell; review one that has some.")
+    typical = float(np.median(sizes))
+    return [
+        replace(image, diameter_px=median_diameter_px(image.xyxy) if len(image.xyxy) else typical)
+        for image in images
+    ]
+
+
+def _digest_of(images: Sequence[LabelledImage]) -> str:
+    blake = hashlib.blake2b(digest_size=16)
+    for image in sorted(images, key=lambda image: image.name):
+        blake.update(repr((image.name, image.grey.shape, image.grey.dtype.str)).encode())
+        blake.update(np.ascontiguousarray(image.grey).tobytes())
+        blake.update(np.ascontiguousarray(image.xyxy).tobytes())
+    return blake.hexdigest()
+
+
+@contextlib.contextmanager
+def _seeded(seed: int, device: Device) -> Iterator[None]:
+    """Make torch's draws depend on the seed alone, and leave its own state as it was."""
+    place = device.torch()
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

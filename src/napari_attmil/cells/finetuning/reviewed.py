@@ -1,0 +1,109 @@
+"""Images that a person has confirmed, read to be learnt from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_attmil.cells.exchange import coco as formats_coco
+from napari_attmil.cells.exchange.project_boxes import only_cells
+from napari_attmil.cells.finetuning.augmentation import LabelledImage
+from napari_attmil.core.settings import UserError
+from napari_attmil.images.cohort import Frame
+from napari_attmil.images.folders import name_within
+from napari_attmil.images.reading import read_frame
+from napari_attmil.images.text_tables import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+    from napari_attmil.images.cohort import Sample
+
+
+def reviewed_images(
+    samples: Sequence[Sample],
+    annotations: AnnotationFile,
+    left_out: Collection[tuple[str, int]] = (),
+) -> list[LabelledImage]:
+    """Return a project's reviewed images with their boxes, those without cells included.
+
+    Parameters
+    ----------
+    samples
+        The project's samples.
+    annotations
+        Where their boxes are kept.
+    left_out
+        Reviewed images that are not wanted: the sample's name and the place in it.
+
+    Raises
+    ------
+    UserError
+        If none is reviewed, or a file cannot be read.
+    """
+    images = []
+    kept = annotations.read_all(samples)
+    for sample in samples:
+        if sample.name not in kept:
+            continue
+        boxes, reviewed = kept[sample.name].boxes, kept[sample.name].reviewed
+        for index in sorted(reviewed):
+            if (sample.name, index) in left_out:
+                continue
+            frame = sample.frames[index]
+            name = image_name(frame, annotations.path.parent)
+            images.append(_labelled(frame, boxes.of_image(index).xyxy, name))
+    if not images:
+        raise UserError(
+            f"No image of {annotations.path.parent} is marked as reviewed; correct the boxes of "
+            "some images and mark them, best about ten."
+        )
+    return images
+
+
+def read_coco(path: Path) -> list[LabelledImage]:
+    """Return all images of a COCO file with their red cells; each counts as reviewed.
+
+    Files are looked for beside the COCO file; the images of a stack are told apart by their page,
+    as this program writes it. Crowds and other classes are left out.
+
+    Raises
+    ------
+    UserError
+        If it is no COCO file, has no red cells among several classes, or an image cannot be read.
+    """
+    try:
+        listing = formats_coco.read_coco(json.loads(read_text(path)))
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is no COCO file that can be read ({error!r}); export it again as COCO JSON."
+        ) from error
+    images, _ = only_cells(listing.images)
+    return [
+        _labelled(
+            Frame(path.parent / image.name.replace("\\", "/"), image.page),
+            np.array([box.xyxy for box in image.boxes], np.float32).reshape(-1, 4),
+            # Without a page where it is the first, as projects that hold images out know it.
+            f"{image.name}#{image.page}" if image.page else image.name,
+        )
+        for image in images
+    ]
+
+
+def _labelled(frame: Frame, xyxy: npt.NDArray[np.float32], name: str) -> LabelledImage:
+    pixels = read_frame(frame)
+    grey = pixels if pixels.ndim == 2 else pixels.mean(axis=-1).astype(pixels.dtype)
+    return LabelledImage(grey, xyxy, stained=pixels.ndim == 3, name=name)
+
+
+def image_name(frame: Frame, folder: Path) -> str:
+    """Name an image by its way from the project, which stays when the folder is moved."""
+    return f"{name_within(folder, frame.path)}#{frame.page}"

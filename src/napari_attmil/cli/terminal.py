@@ -1,0 +1,264 @@
+"""What the commands share: a progress bar on stderr, and the stages that most of them run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from napari_attmil.core.settings import DetectionSettings, FeatureSettings, UserError
+from napari_attmil.core.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.bags.prediction import Prediction
+    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.cells.detection.detector import Detector
+    from napari_attmil.evaluation.cross_validation import EvaluationProgress
+    from napari_attmil.images.cohort import Cohort, Sample
+
+stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
+"""Prints names of files as they are, whatever rich would take for markup or emoji in them."""
+
+
+_MORE_CELLS: Final = (
+    "look at the images, lower the minimum score (--min-score), or give the cell diameter "
+    "(--cell-diameter)."
+)
+
+
+class Countable(Protocol):
+    """A progress value."""
+
+    @property
+    def done(self) -> int:
+        """Units of work that are finished."""
+
+    @property
+    def total(self) -> int:
+        """Units of work in all."""
+
+
+Step = TypeVar("Step", bound=Countable)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence to stderr; only the terminal breaks its lines, so that paths stay whole."""
+    stderr.print(sentence, soft_wrap=True)
+
+
+def follow(
+    label: str, steps: Iterable[Step], detail: Callable[[Step], str] | None = None
+) -> Iterator[Step]:
+    """Yield the steps of a stage while a bar on stderr shows how far it has come.
+
+    Parameters
+    ----------
+    label
+        What the stage does.
+    steps
+        Its progress values.
+    detail
+        Says of a step what else to write beside the label.
+    """
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),  # a sample may be named "s [/2]"
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr) as progress:
+        task = progress.add_task(label, total=None)
+        for step in steps:
+            text = label if detail is None else f"{label}: {detail(step)}"
+            progress.update(task, completed=step.done, total=step.total, description=text)
+            yield step
+
+
+def labelled(label: str, samples: list[Sample]) -> Iterator[tuple[Sample, str]]:
+    """Yield each sample with what its progress bar says."""
+    for number, sample in enumerate(samples, start=1):
+        yield sample, f"{label}: {sample.name} ({number} of {len(samples)})"
+
+
+def load_detector(weights: Path | None, device: str) -> Detector:
+    """Return the detector on the chosen device, and say which that is."""
+    from napari_attmil.cells.detection.detector import Detector
+    from napari_attmil.core.device import choose_device
+
+    chosen = choose_device(device)
+    say(f"Computing on {chosen.name}: {chosen.description}")
+    return Detector.load(weights, chosen)
+
+
+def detect_cells(
+    sample: Sample, detector: Detector, settings: DetectionSettings, label: str
+) -> Boxes:
+    """Return the cells of a sample, showing progress."""
+    from napari_attmil.cells.detection.detector import boxes_of_frames
+    from napari_attmil.images.reading import read_images
+
+    settings = settings.in_pixels(sample.pixel_size_um)
+    return boxes_of_frames(
+        list(follow(label, detector.detect_frames(read_images(sample), settings)))
+    )
+
+
+def _cells_of(sample: Sample, detector: Detector, settings: DetectionSettings, label: str) -> Boxes:
+    """Return a sample's cells as a person left them; what nobody has seen is detected.
+
+    The corrections lie in the study that the images are part of.
+    """
+    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+    from napari_attmil.cells.annotations.corrections import with_corrections
+
+    file = AnnotationFile.above(sample.frames[0].path)
+    kept = None if file is None else file.read(sample)
+    if kept is None:
+        return detect_cells(sample, detector, settings, label)
+    say(f"{sample.name}: the boxes kept in the study are used.")
+    if kept.is_searched(len(sample)):
+        return kept.boxes
+    return with_corrections(detect_cells(sample, detector, settings, label), kept)
+
+
+def _bag_of_sample(
+    sample: Sample, boxes: Boxes, detector: Detector, settings: FeatureSettings
+) -> Bag:
+    """Return the sample's cells with their features, showing progress."""
+    from napari_attmil.bags.bag import bag_of
+
+    bag = None
+    for step in follow("Reading features", bag_of(sample, boxes, detector, settings)):
+        bag = step.bag
+    assert bag is not None  # the last progress value has it
+    return bag
+
+
+def classified(
+    samples: list[Sample], detector: Detector, settings: DetectionSettings, classifier: Classifier
+) -> Iterator[tuple[Sample, Boxes, Prediction]]:
+    """Yield samples with their cells and what the classifier says of them.
+
+    One without cells is left out, and said to be: one empty field must not cost all the others.
+
+    Raises
+    ------
+    UserError
+        If none has a cell, or an image cannot be read.
+    """
+    has_cells = False
+    for sample, label in labelled("Detecting cells", samples):
+        boxes = _cells_of(sample, detector, settings, label)
+        if len(boxes):
+            has_cells = True
+            bag = _bag_of_sample(sample, boxes, detector, classifier.feature_settings)
+            yield sample, boxes, classifier.classify(bag)
+        else:
+            say(f"Sample {sample.name!r} has no cells and was left out.")
+    if not has_cells:
+        raise UserError(f"No cell was found in any sample; {_MORE_CELLS}")
+
+
+def open_labelled_cohort(path: Path) -> Cohort:
+    """Return the cohort, having said what was assumed about it, and which boxes it loses."""
+    from napari_attmil.cells.annotations.lost_boxes import lost_boxes_in_words
+    from napari_attmil.images.reading import open_cohort
+
+    cohort = open_cohort(path)
+    for note in filter(None, (*cohort.notes, lost_boxes_in_words(cohort))):
+        say(note)
+    return cohort
+
+
+def say_healthy_class(cohort: Cohort, wanted: str) -> None:
+    """Say which class is taken for that of the healthy samples.
+
+    Raises
+    ------
+    UserError
+        If the class asked for is not there.
+    """
+    from napari_attmil.images.cohort import reference_class
+
+    healthy = reference_class(cohort.classes, wanted)
+    say(
+        "No class is plainly called healthy or control; if there is one of healthy samples, name "
+        "it by --healthy-class: the classifier learns better when it knows what is normal."
+        if healthy is None
+        else f"Healthy class: {healthy}"
+    )
+
+
+def prepare(
+    cohort: Cohort,
+    detector: Detector,
+    detection: DetectionSettings,
+    features: FeatureSettings,
+    notes: list[str] | None = None,
+    store_folder: Path | None = None,
+) -> list[Bag]:
+    """Return the bags of a cohort; what was left out is said, and added to `notes`.
+
+    Features are kept in `store_folder`, or beside the images if it is None; how large they will
+    be is said before.
+    """
+    from napari_attmil.bags.bag import prepare_bags
+    from napari_attmil.bags.feature_store import FeatureStore, default_store_folder, expected_size
+    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+
+    store = FeatureStore(store_folder or default_store_folder(cohort))
+    kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
+    if kept:
+        say(f"The boxes kept in the study are used in {counted(len(kept), 'sample')}.")
+    say(expected_size(cohort, features, store.folder))
+    steps = prepare_bags(cohort, detector, detection, features, store, kept)
+    bags = []
+    for step in follow("Finding cells and reading their features", steps):
+        if step.bag is not None:
+            bags.append(step.bag)
+        if step.note:
+            say(step.note)
+            if notes is not None:
+                notes.append(step.note)
+    if not bags:
+        raise UserError(f"No cell was found in any sample of {cohort.folder}; {_MORE_CELLS}")
+    return bags
+
+
+def evaluation_written(
+    steps: Iterable[EvaluationProgress], folder: Path, notes: Sequence[str] = ()
+) -> str:
+    """Follow a cross-validation, write its report into a folder, and return it as Markdown."""
+    from napari_attmil.evaluation.report import write_report
+    from napari_attmil.evaluation.tables import markdown
+
+    result = None
+    for step in follow("Cross-validating by patient", steps):
+        result = step.result
+        if step.note:
+            say(step.note)
+    assert result is not None  # the last progress value has it
+    return markdown(write_report(result, folder, notes))
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    from napari_attmil.core.model_files import write_atomically
+
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", "utf-8")

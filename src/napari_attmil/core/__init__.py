@@ -1,0 +1,1 @@
+"""What every room stands on: words, settings, errors, files and devices."""

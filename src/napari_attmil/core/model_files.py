@@ -1,0 +1,226 @@
+"""Model files: weights, settings and provenance in one safetensors file; nothing is unpickled."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_attmil.core.settings import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import torch
+
+FORMAT = "napari-attmil/1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a model file holds.
+
+    Attributes
+    ----------
+    kind
+        ``"detector"`` or ``"classifier"``.
+    weights
+        Tensors by name.
+    settings
+        What is needed to build the model again, as plain JSON values.
+    provenance
+        Where it comes from: data, parent model, date, scores; plain JSON values.
+    """
+
+    kind: str
+    weights: Mapping[str, torch.Tensor]
+    settings: Mapping[str, Any]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a model file whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
+    """
+    from safetensors.torch import save
+
+    weights = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()
+    }
+    dated = {"created": datetime.now(UTC).isoformat(timespec="seconds"), **checkpoint.provenance}
+    metadata = {
+        "format": FORMAT,
+        "kind": checkpoint.kind,
+        "settings": json.dumps(dict(checkpoint.settings)),
+        "provenance": json.dumps(dated),
+    }
+    with write_atomically(path) as temporary:
+        # Not safetensors' own save_file: of a full disk it raises an error of its own, no OSError.
+        temporary.write_bytes(save(weights, metadata))
+
+
+def load_checkpoint(path: Path, kind: str) -> Checkpoint:
+    """Read a model file of the given kind.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, not of this program or of another kind.
+    """
+    with _opened(path, kind, "pt") as (file, settings, provenance):
+        # Copies, as the tensors lie on the file itself and Windows replaces no file that is in use.
+        weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    return Checkpoint(kind, weights, settings, provenance)
+
+
+def read_provenance(path: Path, kind: str) -> dict[str, Any]:
+    """Read where a model file comes from, without its weights; errors as `load_checkpoint`."""
+    with _opened(path, kind, "np") as (_, _, provenance):
+        return provenance
+
+
+@contextlib.contextmanager
+def _opened(
+    path: Path, kind: str, framework: str
+) -> Iterator[tuple[Any, dict[str, Any], dict[str, Any]]]:
+    """Give an open model file of the given kind, its settings and its provenance."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no model file {path}; check the path.")
+    try:
+        with safe_open(path, framework=framework) as file:
+            metadata = file.metadata() or {}
+            _check(metadata, kind, path)
+            yield file, _values(metadata, "settings"), _values(metadata, "provenance")
+    except UserError:
+        raise
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a readable model file ({error}); train or download it again."
+        ) from error
+
+
+def _check(metadata: Mapping[str, str], kind: str, path: Path) -> None:
+    if metadata.get("format") != FORMAT:
+        raise UserError(
+            f"{path} is not a napari-attmil model file, it was made by other software; choose one "
+            "that was saved here."
+        )
+    found = metadata.get("kind", "model of no known kind")
+    if found != kind:
+        raise UserError(
+            f"{path} holds a {found}, but a {kind} is needed here; choose another file."
+        )
+
+
+def _values(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Return the plain values that stand under a name; a ValueError if it holds anything else."""
+    values = json.loads(metadata.get(name, "{}"))
+    if not isinstance(values, dict):
+        raise ValueError(f"its {name} are no table of names and values")
+    return values
+
+
+def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return what an optimiser remembers of its parameters, named `<parameter>.<name>`."""
+    return {
+        f"{number}.{name}": tensor
+        for number, moments in optimiser.state_dict()["state"].items()
+        for name, tensor in moments.items()
+    }
+
+
+def set_moments(optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tensor]) -> None:
+    """Make an optimiser remember what another one did."""
+    import torch
+
+    state = optimiser.state_dict()
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state["state"] = {}
+    for key, tensor in moments.items():
+        number, _, name = key.partition(".")
+        if name != "step":
+            # Laid out in memory as its parameter is: files know only one layout.
+            tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
+        state["state"].setdefault(int(number), {})[name] = tensor
+    optimiser.load_state_dict(state)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, as far as that shows beforehand.
+
+    For work that takes long: it should not be begun if its result could not be kept.
+
+    Raises
+    ------
+    UserError
+        If `path` is a folder, or lies in a file or in a folder that may not be written to.
+    """
+    path = Path(path).absolute()
+    # os.path, as Path.is_dir raises where a folder above is forbidden.
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder; give the name of a file.")
+    there = next(folder for folder in path.parents if os.path.exists(folder))
+    if not os.path.isdir(there):
+        reason = f"{there} is a file"
+    elif not os.access(there, os.W_OK):
+        reason = f"{there} is read-only"
+    else:
+        return
+    raise UserError(f"{path} could not be written ({reason}); choose another folder.")
+
+
+@contextlib.contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that takes its place once it is written whole.
+
+    Whatever stood at `path` stays untouched if anything fails.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be made or written, or the disk is full.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not tempfile's own 0600: the file should be as readable as any other of the person's.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(
+                f"The disk is full, {path} was not written; free some space and save again."
+            ) from error
+        raise UserError(
+            f"{path} could not be written ({error.strerror or error}); choose another folder."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def _umask() -> int:
+    """Return which permissions new files lack; read once, as reading it changes it for a moment."""
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,270 @@
+"""A cross-validation as figures: for programs as JSON, for people as Markdown and as a page."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_attmil import __version__
+from napari_attmil.bags.attribution.subsets import MOST_CELLS_LEFT_OUT
+from napari_attmil.bags.certainty import patients_needed
+from napari_attmil.bags.metrics import bootstrap_weights
+from napari_attmil.core.model_files import write_atomically
+from napari_attmil.core.settings import CAUTION
+from napari_attmil.evaluation.figures import RECALLS, RowFigures, paired_differences
+from napari_attmil.evaluation.page import page
+from napari_attmil.evaluation.tables import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_attmil.evaluation.cross_validation import Evaluation
+
+FORMAT = "napari-attmil evaluation/2"
+REPLICATES = 2000
+
+
+def evaluation_report(
+    evaluation: Evaluation, notes: Sequence[str] = (), replicates: int = REPLICATES
+) -> dict[str, Any]:
+    """Return all figures of a cross-validation as plain JSON values.
+
+    Each figure is an object of ``mean`` and ``std`` over runs (``std`` null for a single run)
+    and ``interval``, the 2.5th and 97.5th percentile of a bootstrap over patients.
+
+    Parameters
+    ----------
+    evaluation
+        The predictions.
+    notes
+        Sentences that readers should know, such as samples that were left out.
+    replicates
+        Resamplings of the bootstrap.
+    """
+    # One draw of patients for all rows, so that they can be compared pairwise. The first weighting
+    # counts every sample once: the figure itself.
+    drawn = bootstrap_weights(
+        evaluation.patients, evaluation.labels, replicates, evaluation.evaluation.seed
+    )
+    weights = np.concatenate([np.ones((1, len(evaluation.samples))), drawn])
+    of_rows = {row.name: RowFigures(evaluation, row.name, weights) for row in evaluation.rows}
+    own = _own_rows(evaluation)
+    return {
+        "format": FORMAT,
+        "caution": CAUTION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "made_with": _made_with(evaluation),
+        "cohort": _cohort(evaluation),
+        "settings": evaluation.settings.model_dump(exclude={"seed"}),
+        "evaluation": evaluation.evaluation.model_dump(mode="json"),
+        "ensemble": evaluation.ensemble.model_dump(),
+        "features": evaluation.feature_settings.model_dump(),
+        "main": own[-1] if own else evaluation.rows[0].name,
+        "recalls": list(RECALLS),
+        "methods": {
+            row.name: {"title": row.title, "method": row.method, "kind": row.kind}
+            | of_rows[row.name].all()
+            for row in evaluation.rows
+        },
+        "differences": paired_differences(
+            {name: figures.metrics for name, figures in of_rows.items()}, own
+        ),
+        "predictions": _predictions(evaluation),
+        "notes": [*notes, *_notes(evaluation)],
+    }
+
+
+def write_report(evaluation: Evaluation, folder: Path, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """Write ``report.json``, ``report.md`` and ``report.html``, each whole or not at all.
+
+    Returns
+    -------
+    dict
+        What `evaluation_report` returns.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
+    """
+    report = evaluation_report(evaluation, notes)
+    texts = {
+        "report.json": json.dumps(report, indent=1, allow_nan=False) + "\n",
+        "report.md": markdown(report),
+        "report.html": page(report),
+    }
+    for name, text in texts.items():
+        with write_atomically(Path(folder) / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return report
+
+
+def _own_rows(evaluation: Evaluation) -> list[str]:
+    """Return the names of the rows of the settings' own method, what people use last."""
+    return [
+        row.name
+        for row in evaluation.rows
+        if row.method == evaluation.settings.method and not row.is_control
+    ]
+
+
+def _made_with(evaluation: Evaluation) -> dict[str, str]:
+    packages = ("torch", "numpy", "scipy", "scikit-learn")
+    return {
+        "napari-attmil": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "device": evaluation.device,
+        "detector_digest": evaluation.detector_digest,
+    }
+
+
+def _cohort(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "samples": len(evaluation.samples),
+        "patients": len(set(evaluation.patients)),
+        "cells": sum(evaluation.cells),
+        "reference_class": evaluation.reference,
+        "classes": {
+            name: {
+                "patients": patients,
+                "samples": evaluation.labels.count(name),
+                "few": bool(_folds_of_one(evaluation, name)),
+            }
+            for name, patients in _patients_of(evaluation).items()
+        },
+    }
+
+
+def _folds_of_one(evaluation: Evaluation, name: str) -> str:
+    """Return which folds test a single patient of a class, of those that test any; empty if none.
+
+    That patient then speaks for the class.
+    """
+    tested = {
+        (run, fold, patient)
+        for run, split in enumerate(evaluation.fold.tolist())
+        for fold, patient, label in zip(split, evaluation.patients, evaluation.labels, strict=True)
+        if label == name
+    }
+    patients = Counter((run, fold) for run, fold, _ in tested).values()
+    if min(patients) > 1:
+        return ""
+    return "every fold tests" if max(patients) == 1 else "some folds test"
+
+
+def _patients_of(evaluation: Evaluation) -> dict[str, int]:
+    pairs = set(zip(evaluation.patients, evaluation.labels, strict=True))
+    counts = Counter(label for _, label in pairs)
+    return {name: counts[name] for name in evaluation.classes}
+
+
+def _predictions(evaluation: Evaluation) -> list[dict[str, Any]]:
+    return [
+        _prediction(evaluation, row.name, run, sample)
+        for row in evaluation.rows
+        for run in range(len(evaluation.fold))
+        for sample in range(len(evaluation.samples))
+    ]
+
+
+def _prediction(evaluation: Evaluation, row: str, run: int, sample: int) -> dict[str, Any]:
+    outcome, classes = evaluation.outcomes[row], evaluation.classes
+    shares, possible = outcome.probabilities[run, sample], outcome.possible[run, sample]
+    auroc = outcome.measure("attention", "instance_auroc")[run, sample]
+    return {
+        "method": row,
+        "run": run,
+        "fold": int(evaluation.fold[run, sample]),
+        "patient": evaluation.patients[sample],
+        "sample": evaluation.samples[sample],
+        "label": evaluation.labels[sample],
+        "predicted": classes[int(shares.argmax())],
+        "probabilities": {
+            name: round(float(share), 6) for name, share in zip(classes, shares, strict=True)
+        },
+        "possible": None
+        if np.isnan(possible).any()
+        else [name for name, is_in in zip(classes, possible, strict=True) if is_in],
+        "instance_auroc": None if np.isnan(auroc) else round(float(auroc), 6),
+    }
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    """Return what a reader of these figures, of all figures, must know."""
+    return [
+        *_notes_on_few_patients(evaluation),
+        *_notes_on_certainty(evaluation),
+        *_notes_on_cells(evaluation),
+        CAUTION,
+    ]
+
+
+def _notes_on_few_patients(evaluation: Evaluation) -> list[str]:
+    return [
+        f"† Class {name!r} has {count} patients: {folds} a single one of them, so its figures rest "
+        "on single patients."
+        for name, count in _patients_of(evaluation).items()
+        if (folds := _folds_of_one(evaluation, name))
+    ]
+
+
+def _notes_on_certainty(evaluation: Evaluation) -> list[str]:
+    ensembles = [row.name for row in evaluation.rows if row.kind == "ensemble"]
+    if not ensembles or not evaluation.ensemble.calibrate:
+        return []
+    if np.isnan(evaluation.outcomes[ensembles[0]].possible).any():
+        return [
+            "The ensemble was not calibrated: a fold leaves a class with a single patient to learn "
+            "from."
+        ]
+    coverage = evaluation.ensemble.coverage
+    fewest, needed = _fewest_training_patients(evaluation), patients_needed(coverage)
+    if fewest >= needed:
+        return []
+    return [
+        f"Calibration has as few as {fewest} patients of a class, and a class needs {needed} for "
+        f"a {coverage:.0%} guarantee of its own: prediction sets then hold over all classes "
+        "together, not for each."
+    ]
+
+
+def _fewest_training_patients(evaluation: Evaluation) -> int:
+    samples = list(zip(evaluation.labels, evaluation.patients, strict=True))
+    return min(
+        len(
+            {p for (label, p), f in zip(samples, split, strict=True) if label == name and f != fold}
+        )
+        for split in evaluation.fold
+        for fold in set(split.tolist())
+        for name in evaluation.classes
+    )
+
+
+def _notes_on_cells(evaluation: Evaluation) -> list[str]:
+    notes = []
+    large = sum(cells > MOST_CELLS_LEFT_OUT for cells in evaluation.cells)
+    if large:
+        notes.append(
+            f"{large} samples have more than {MOST_CELLS_LEFT_OUT} cells; leave-one-out was not "
+            "tried on them."
+        )
+    if evaluation.reference is None:
+        notes.append(
+            "No class is plainly called healthy or control, so whether healthy samples stand apart "
+            "was not measured; name the reference class in the settings."
+        )
+    first = next(iter(evaluation.outcomes.values()))
+    if np.isnan(first.measure("random", "instance_auroc")).all():
+        notes.append(
+            "Which cells are altered is not known in this cohort, so no ranking of cells was held "
+            "against it."
+        )
+    return notes

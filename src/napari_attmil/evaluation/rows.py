@@ -1,0 +1,146 @@
+"""What an evaluation compares: single models, the ensemble that people use, and controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from napari_attmil.bags.methods import METHODS
+from napari_attmil.bags.presets import with_method
+from napari_attmil.bags.training.cross_guidance import most_epochs
+from napari_attmil.bags.training.ensemble import EnsembleTrainer, model_plans
+from napari_attmil.bags.training.trainer import Trainer
+from napari_attmil.core.settings import EnsembleSettings, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.methods import Method
+    from napari_attmil.core.device import Device
+    from napari_attmil.core.settings import EvaluationSettings, MILSettings
+
+RowKind = Literal["single", "ensemble", "shuffled-labels", "untrained"]
+
+STANDSTILL_LEARNING_RATE = 1e-30
+"""So small that no weight changes."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the report's tables.
+
+    Attributes
+    ----------
+    name
+        Unique in an evaluation; of a single model it is the method's.
+    title
+        As tables write it.
+    method
+        How cells are pooled.
+    kind
+        ``"single"``: one model, as in the paper. ``"ensemble"``: what people use, several seeds
+        calibrated on training patients that were held out. ``"shuffled-labels"``: one model that
+        learnt from the training patients' labels in random order. ``"untrained"``: one model
+        with random weights.
+    """
+
+    name: str
+    title: str
+    method: Method
+    kind: RowKind = "single"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it must give chance."""
+        return self.kind in ("shuffled-labels", "untrained")
+
+
+ONE_MODEL: Final = EnsembleSettings(members=1, calibrate=False)
+"""Rows of single models are trained as members of an ensemble are."""
+
+
+def evaluation_rows(
+    settings: MILSettings, evaluation: EvaluationSettings, ensemble: EnsembleSettings
+) -> tuple[Row, ...]:
+    """Return what is to be compared, single models first.
+
+    An ensemble of one model that is not calibrated is the single model of its method, and no row.
+
+    Raises
+    ------
+    UserError
+        If nothing was chosen.
+    """
+    own, title = settings.method, METHODS[settings.method].title
+    rows = [Row(method, METHODS[method].title, method) for method in evaluation.methods]
+    if evaluation.ensemble and not ensemble.is_one_model:
+        plans = model_plans(settings, ensemble, ensemble.members, ensemble.calibrate)
+        beside = " and composition" if plans[-1].method != own else ""
+        rows.append(Row("ensemble", f"Ensemble of {title}{beside}", own, "ensemble"))
+    if evaluation.controls:
+        rows.append(
+            Row("shuffled-labels", f"Control: {title}, labels shuffled", own, "shuffled-labels")
+        )
+        rows.append(Row("untrained", f"Control: {title}, untrained", own, "untrained"))
+    if not rows:
+        raise UserError("No method was chosen; choose at least one to evaluate.")
+    return tuple(rows)
+
+
+def epochs_of(row: Row, settings: MILSettings, ensemble: EnsembleSettings) -> int:
+    """Return for how many epochs a row is trained in each fold, at most."""
+    guidance = most_epochs(settings.replace(method=row.method))
+    if row.kind == "untrained":
+        return settings.epochs
+    if row.kind != "ensemble":
+        return guidance + settings.epochs
+    parts = [ensemble.members] + ensemble.calibrate * ensemble.folds * [ensemble.members_held_out]
+    models = [model_plans(settings, ensemble, members, ensemble.calibrate) for members in parts]
+    return sum(guidance + len(plans) * settings.epochs for plans in models)
+
+
+def trainer_of(
+    row: Row,
+    bags: Sequence[Bag],
+    settings: MILSettings,
+    ensemble: EnsembleSettings,
+    device: Device,
+    classes: Sequence[str],
+) -> Trainer | EnsembleTrainer:
+    """Return what trains a row's classifier on the bags given.
+
+    Parameters
+    ----------
+    row
+        What is to be trained.
+    bags
+        Of the training patients only.
+    settings
+        With the seed of the run; the method is set here.
+    ensemble
+        Of the row "ensemble".
+    device, classes
+        As for `Trainer`.
+    """
+    settings = with_method(settings, row.method)
+    if row.kind == "ensemble":
+        return EnsembleTrainer(bags, settings, ensemble, device, classes)
+    if row.kind == "shuffled-labels":
+        bags = shuffled_between_patients(bags, settings.seed)
+    elif row.kind == "untrained":
+        # Standardised and read out as a trained one is, but where it began.
+        settings = settings.replace(learning_rate=STANDSTILL_LEARNING_RATE, epochs=1)
+        return Trainer(bags, settings, device, classes)
+    return EnsembleTrainer(bags, settings, ONE_MODEL, device, classes)
+
+
+def shuffled_between_patients(bags: Sequence[Bag], seed: int) -> list[Bag]:
+    """Return the bags with the patients' labels in random order; a patient keeps one label."""
+    label_of = dict(sorted((bag.patient, bag.label) for bag in bags))
+    order = np.random.default_rng(seed).permutation(len(label_of))
+    labels = list(label_of.values())
+    shuffled = {patient: labels[place] for patient, place in zip(label_of, order, strict=True)}
+    return [replace(bag, label=shuffled[bag.patient]) for bag in bags]

@@ -1,0 +1,237 @@
+"""The trainings of an evaluation, and the files that let a stopped one go on where it stood."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_attmil.bags.training.training_state import TRAINING_VERSION
+from napari_attmil.core.model_files import write_atomically
+from napari_attmil.core.settings import Settings, UserError
+from napari_attmil.evaluation.outcome import Outcome
+from napari_attmil.images.cohort import patient_folds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from napari_attmil.bags.bag import Bag
+    from napari_attmil.core.device import Device
+    from napari_attmil.core.settings import (
+        EnsembleSettings,
+        EvaluationSettings,
+        MILSettings,
+    )
+    from napari_attmil.evaluation.rows import Row
+
+    Folds = npt.NDArray[np.int64]
+
+PER_CELL = "cell_scores"
+"""The array of `Outcome` that has one entry a cell, not one a sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One training: what is learnt from and what is tested.
+
+    Attributes
+    ----------
+    run, fold
+        Counted from 0.
+    row
+        What is trained.
+    train, test
+        Positions of the samples.
+    """
+
+    run: int
+    fold: int
+    row: Row
+    train: npt.NDArray[np.intp]
+    test: npt.NDArray[np.intp]
+
+
+def trials_of(fold: Folds, rows: Sequence[Row]) -> list[Trial]:
+    """Return all trainings; within a run every row meets the same folds.
+
+    Parameters
+    ----------
+    fold
+        (runs, n) in which fold each sample is tested.
+    rows
+        What is compared.
+    """
+    return [
+        Trial(run, number, row, np.flatnonzero(split != number), np.flatnonzero(split == number))
+        for run, split in enumerate(fold)
+        for number in range(int(split.max()) + 1)
+        for row in rows
+    ]
+
+
+def folds_of_runs(
+    bags: Sequence[Bag], evaluation: EvaluationSettings, given: npt.ArrayLike | None
+) -> Folds:
+    """Return (runs, n) in which fold each sample is tested.
+
+    Parameters
+    ----------
+    bags
+        Samples.
+    evaluation
+        How many runs and folds, and the first run's seed.
+    given
+        (n,) fold of each sample, the same for all runs; None splits anew for every run.
+
+    Raises
+    ------
+    UserError
+        If the samples cannot be split by patient, or `given` does it wrongly.
+    """
+    patients, labels = [bag.patient for bag in bags], [bag.label for bag in bags]
+    if given is not None:
+        return np.tile(_checked_folds(np.asarray(given), patients, labels), (evaluation.runs, 1))
+    fold = np.zeros((evaluation.runs, len(bags)), dtype=np.int64)
+    for run in range(evaluation.runs):
+        splits = patient_folds((patients, labels), evaluation.folds, evaluation.seed + run)
+        for number, (_, test) in enumerate(splits):
+            fold[run, test] = number
+    return fold
+
+
+class TrialFolder:
+    """Keeps the outcome of every finished training in a file of its own.
+
+    A file's name holds a digest of all that its outcome depends on, so that one of another
+    cohort, of other settings or another training version is never taken for it; one more method or
+    run leaves the others as they are.
+
+    Parameters
+    ----------
+    folder
+        Where; made when the first file is written.
+    settings_of
+        What a trial is trained with.
+    ensemble
+        Of the row "ensemble".
+    bags
+        (n,) all samples, prepared.
+    device
+        Its precision changes the figures a little.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings_of: Callable[[Trial], MILSettings],
+        ensemble: EnsembleSettings,
+        bags: Sequence[Bag],
+        device: Device,
+    ) -> None:
+        self._folder, self._settings_of = folder, settings_of
+        self._ensemble = ensemble
+        self._common = digest(TRAINING_VERSION, device.precision, *map(bag_digest, bags))
+
+    def read(self, trial: Trial) -> Outcome | None:
+        """Return what was kept of a training; None if there is nothing, or it is damaged."""
+        try:
+            with np.load(self.path(trial), allow_pickle=False) as arrays:
+                return Outcome(**{field.name: arrays[field.name] for field in fields(Outcome)})
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def write(self, trial: Trial, outcome: Outcome) -> None:
+        """Keep the outcome of a training, whole or not at all.
+
+        Raises
+        ------
+        UserError
+            If the folder cannot be written or the disk is full.
+        """
+        arrays = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
+        # An open file, because savez adds an ending to a name that has none.
+        with write_atomically(self.path(trial)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
+    def path(self, trial: Trial) -> Path:
+        """Return the file of a training."""
+        row = trial.row
+        ensemble = self._ensemble if row.kind == "ensemble" else None
+        settings, test = self._settings_of(trial), trial.test.tolist()
+        own = digest(self._common, row.kind, settings, ensemble, trial.run, test)
+        return self._folder / f"{row.name}-run{trial.run}-fold{trial.fold}-{own[:16]}.npz"
+
+
+def joined_outcomes(
+    outcomes: Iterable[tuple[Trial, Outcome]], fold: Folds, cells: Sequence[int]
+) -> Outcome:
+    """Return the outcome of all samples from those of one row's trainings.
+
+    Parameters
+    ----------
+    outcomes
+        Every training of a row with what was found.
+    fold
+        (runs, n).
+    cells
+        (n,) how many each sample has.
+    """
+    first_cell = np.cumsum([0, *cells])
+    arrays: dict[str, Any] = {}
+    for trial, outcome in outcomes:
+        of_tested = [np.arange(first_cell[row], first_cell[row + 1]) for row in trial.test]
+        for field in fields(Outcome):
+            part = getattr(outcome, field.name)
+            is_per_cell = field.name == PER_CELL
+            length = first_cell[-1] if is_per_cell else fold.shape[1]
+            shape = (len(fold), length, *part.shape[1:])
+            whole = arrays.setdefault(field.name, np.full(shape, np.nan, dtype=part.dtype))
+            whole[trial.run, np.concatenate(of_tested) if is_per_cell else trial.test] = part
+    return Outcome(**arrays)
+
+
+def bag_digest(bag: Bag) -> str:
+    """Return a digest of all that a training and its test take from a sample."""
+    names = (bag.sample, bag.patient, bag.label, bag.detector_digest, bag.feature_settings)
+    altered = None if bag.altered is None else bag.altered.tolist()
+    sha = hashlib.sha256(digest(*names, altered).encode())
+    sha.update(np.ascontiguousarray(bag.cell_id).data)
+    sha.update(np.ascontiguousarray(bag.features).data)
+    return sha.hexdigest()
+
+
+def digest(*values: str | int | list[Any] | Settings | None) -> str:
+    """Return a digest of plain values and settings."""
+    plain = [value.model_dump() if isinstance(value, Settings) else value for value in values]
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
+
+
+def _checked_folds(fold: Folds, patients: Sequence[str], labels: Sequence[str | None]) -> Folds:
+    """Return folds counted from 0 without gaps, or say why they cannot be used."""
+    if fold.shape != (len(patients),):
+        raise ValueError(f"folds has shape {fold.shape}, but {len(patients)} samples need one each")
+    numbers, counted = np.unique(fold, return_inverse=True)
+    if len(numbers) < 2:
+        raise UserError("All samples were given the same fold; cross-validation needs 2 or more.")
+    fold_of: dict[str, int] = {}
+    for patient, number in zip(patients, counted.tolist(), strict=True):
+        if fold_of.setdefault(patient, number) != number:
+            raise UserError(
+                f"The folds that were given part the samples of patient {patient!r}; give all "
+                "samples of a patient the same fold."
+            )
+    for label in sorted({label or "" for label in labels}):
+        own = {number for number, of in zip(counted.tolist(), labels, strict=True) if of == label}
+        if len(own) < 2:
+            raise UserError(
+                f"All samples of class {label!r} are in one of the folds that were given, so it "
+                "cannot be both learnt and tested; spread its patients."
+            )
+    return counted.astype(np.int64)

@@ -1,0 +1,1 @@
+"""The report about samples, with pictures of the cells that decided."""

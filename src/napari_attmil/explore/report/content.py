@@ -1,0 +1,192 @@
+"""What a report says of samples, as blocks; each figure can be traced to its pixels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from napari_attmil import __version__
+from napari_attmil.explore.cell_table import CONTRIBUTION, CORNERS, cell_table
+from napari_attmil.explore.colours import attention_colours
+from napari_attmil.explore.summary import classification_report, in_words, top_cells
+from napari_attmil.images.cohort import Frame
+from napari_attmil.images.reading import frame_digest, read_frame
+from napari_attmil.reports.blocks import (
+    Block,
+    CellPictures,
+    Heading,
+    Listing,
+    Paragraph,
+    Pictures,
+    TextTable,
+    encoded,
+)
+from napari_attmil.reports.cell_scale import gallery_scale
+from napari_attmil.reports.pictures import boxed_picture, thumbnail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from napari_attmil.bags.prediction import Prediction
+    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.images.cohort import Sample
+
+TITLE: Final = "What the classifier saw"
+PICTURES: Final = 3
+"""Images shown of a sample: those with the most attention."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A classified sample; its images are read when its part of the report is written.
+
+    Attributes
+    ----------
+    sample
+        Where the images come from.
+    boxes
+        Its cells.
+    prediction
+        What the classifier said about them.
+    classified
+        The boxes it was said about; None if they are the same.
+    """
+
+    sample: Sample
+    boxes: Boxes
+    prediction: Prediction
+    classified: Boxes | None = None
+
+    def cells(self) -> pd.DataFrame:
+        """Return the table of its cells, the sample's name among the columns."""
+        table = cell_table(self.sample, self.boxes, self.prediction, self.classified)
+        return table.assign(sample=self.sample.name)
+
+
+def opening(findings: Sequence[Finding], caution: str) -> list[Block]:
+    """Return the title and one line a sample."""
+    lines = tuple(
+        (
+            finding.sample.name,
+            finding.sample.label or "",
+            finding.prediction.predicted,
+            f"{finding.prediction.probabilities.max():.0%}",
+            in_words(finding.prediction),
+            f"{len(finding.boxes)} in {len(finding.sample)} images",
+        )
+        for finding in findings
+    )
+    head = ("Sample", "Known class", "Most probable", "Probability", "Certainty", "Cells")
+    notes = dict.fromkeys(f.prediction.note for f in findings if f.prediction.note)
+    return [
+        Heading(TITLE, 1),
+        Paragraph(caution, "caution"),
+        TextTable(head, lines),
+        *(Paragraph(note, "note") for note in notes),
+    ]
+
+
+def about_sample(finding: Finding, level: Literal[2, 3]) -> list[Block]:
+    """Return what is said of one sample below a heading of that level: images, highest cells."""
+    prediction, boxes = finding.prediction, finding.boxes.sorted_by_image()
+    table = finding.cells()
+    known = table[table["attention"].notna()]
+    highest = known.take(top_cells(known["attention"].to_numpy(np.float64)))
+    return [
+        Heading(finding.sample.name, level),
+        *_probabilities(prediction),
+        Paragraph(
+            f"The attention rests on {prediction.effective_cells:.1f} of {len(boxes)} cells "
+            "(one over the sum of its squares). Boxes are coloured by the rank of their attention "
+            "in the sample, from dark blue, the lowest, to white, the highest; orange boxes are "
+            f"newer than the classification. Digest of the boxes: {boxes.digest()}"
+        ),
+        *_images(finding.sample, boxes, table),
+        Heading(f"The {len(highest)} cells with the highest attention", 4 if level == 3 else 3),
+        cell_pictures(highest, [finding.sample], prediction.predicted),
+    ]
+
+
+def cell_pictures(cells: pd.DataFrame, samples: Sequence[Sample], name: str) -> CellPictures:
+    """Return cells cut out of their images, in their order.
+
+    Parameters
+    ----------
+    cells
+        As `Finding.cells`.
+    samples
+        Those of the cells.
+    name
+        Class whose contribution stands below each.
+    """
+    scale = gallery_scale(cells, samples, margin=1.5)
+    pictures = []
+    for cell in cells.to_dict("records"):
+        image = read_frame(Frame(Path(cell["image"]), cell["frame"]))
+        corners = [cell[corner] for corner in CORNERS]
+        cut = thumbnail(image, corners, scale.side_px(cell["sample"]))
+        pictures.append(encoded(cut, "PNG", _about_cell(cell, name)))
+    return CellPictures(tuple(pictures), scale)
+
+
+def closing(findings: Sequence[Finding], model: Mapping[str, Any]) -> list[Block]:
+    """Return all that is needed to come to the same report again."""
+    made = {"napari-attmil": __version__, "model": dict(model)}
+    figures = classification_report([finding.prediction for finding in findings], model)
+    return [
+        Heading("Where this comes from", 2),
+        Listing("Program, model and settings", json.dumps(made, indent=1, default=str)),
+        Listing("All figures as JSON", json.dumps(figures["samples"], indent=1)),
+    ]
+
+
+def _probabilities(prediction: Prediction) -> list[Block]:
+    """Return a table with one line a class, the most probable first."""
+    alone, kept = prediction.member_probabilities, prediction.prediction_set
+    lines = []
+    for k in np.argsort(-prediction.probabilities, kind="stable"):
+        spread = f"{alone[:, k].min():.0%} to {alone[:, k].max():.0%}" if len(alone) > 1 else ""
+        possible = "" if kept is None else ("yes" if prediction.classes[k] in kept else "no")
+        share = f"{prediction.probabilities[k]:.1%}"
+        lines.append((prediction.classes[k], share, spread, possible))
+    head = ("Class", "Probability", "Single models", "Cannot be ruled out")
+    blocks: list[Block] = [TextTable(head, tuple(lines))]
+    if prediction.coverage is not None:
+        blocks.append(Paragraph(f"At {prediction.coverage:.0%} coverage.", "note"))
+    return blocks
+
+
+def _images(sample: Sample, boxes: Boxes, table: pd.DataFrame) -> list[Block]:
+    """Return the images that hold the most attention."""
+    attention = np.nan_to_num(table["attention"].to_numpy(np.float64))
+    held = np.bincount(boxes.image_index, attention, minlength=len(sample))
+    colours = attention_colours(table["attention"])
+    order = np.argsort(attention, kind="stable")  # the highest are drawn last
+    pictures = []
+    for index in np.argsort(-held, kind="stable")[:PICTURES]:
+        frame = sample.frames[index]
+        rows = order[boxes.image_index[order] == index]
+        caption = (
+            f"{frame.path}, frame {frame.page}: {len(rows)} cells with {held[index]:.0%} of the "
+            f"attention. Digest of the image: {frame_digest(frame)}"
+        )
+        boxed = boxed_picture(read_frame(frame), boxes.xyxy[rows], colours[rows])
+        pictures.append(encoded(boxed, "JPEG", caption))
+    hidden = len(sample) - len(pictures)
+    more = [Paragraph(f"{hidden} more images are not shown.", "note")] if hidden else []
+    return [Pictures(tuple(pictures)), *more]
+
+
+def _about_cell(cell: Mapping[Any, Any], name: str) -> str:
+    corners = ", ".join(f"{cell[corner]:g}" for corner in CORNERS)
+    return (
+        f"Cell {cell['cell_id']}: attention {cell['attention']:.4f}, contribution to {name} "
+        f"{cell[CONTRIBUTION + name]:+.3f}. {cell['image']}, frame {cell['frame']}, "
+        f"box {corners} px"
+    )

@@ -1,0 +1,94 @@
+"""A report written to a file, whose suffix says how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_attmil.core.model_files import write_atomically
+from napari_attmil.core.settings import CAUTION, UserError
+from napari_attmil.explore.report.by_class import about_class, about_classes, measured_cells
+from napari_attmil.explore.report.content import TITLE, about_sample, closing, opening
+from napari_attmil.reports.blocks import Heading
+from napari_attmil.reports.html import html_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from napari_attmil.explore.report.content import Finding
+    from napari_attmil.reports.blocks import Block
+
+SUFFIXES: Final = (".html", ".htm", ".pdf")
+
+
+@dataclass(frozen=True)
+class ReportProgress:
+    """How far a report has come: `done` of `total` samples; after the last one it is kept."""
+
+    done: int
+    total: int
+
+
+def write_report(
+    path: Path, findings: Sequence[Finding], model: Mapping[str, Any]
+) -> Iterator[ReportProgress]:
+    """Write a self-contained report about samples, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Ends in one of `SUFFIXES`.
+    findings
+        The samples. Where their classes are known, they are grouped by them, and the report says
+        what sets each class's cells apart; else they keep their order.
+    model
+        Where the classifier comes from; see `napari_attmil.explore.summary.model_origin`.
+
+    Yields
+    ------
+    ReportProgress
+        After each sample.
+
+    Raises
+    ------
+    UserError
+        If the suffix is another, an image can no longer be read, or the file cannot be written.
+    """
+    check_suffix(path)
+    blocks = opening(findings, CAUTION)
+    is_grouped = any(finding.sample.label for finding in findings)
+    ordered = _by_class(findings) if is_grouped else ((finding, []) for finding in findings)
+    for done, (finding, of_class) in enumerate(ordered, start=1):
+        blocks += [*of_class, *about_sample(finding, 3 if is_grouped else 2)]
+        if done < len(findings):
+            yield ReportProgress(done, len(findings))
+    blocks += closing(findings, model)
+    with write_atomically(path) as temporary:
+        if path.suffix.lower() == ".pdf":
+            from napari_attmil.reports.pdf import pdf_file  # its library takes a while
+
+            temporary.write_bytes(pdf_file(TITLE, blocks))
+        else:
+            temporary.write_text(html_page(TITLE, blocks), "utf-8")
+    yield ReportProgress(len(findings), len(findings))
+
+
+def _by_class(findings: Sequence[Finding]) -> Iterator[tuple[Finding, list[Block]]]:
+    """Yield samples class by class, with what stands before each."""
+    cells, before = measured_cells(findings), about_classes(findings)
+    for name in sorted({finding.sample.label or "" for finding in findings}):
+        members = [finding for finding in findings if (finding.sample.label or "") == name]
+        before += about_class(name, members, cells) if name else [Heading("Class not known", 2)]
+        for finding in members:
+            yield finding, before
+            before = []
+
+
+def check_suffix(path: Path) -> None:
+    """Raise UserError unless a report can be written to such a file."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(
+            f"A report cannot be written as '{path.name}'; choose a name that ends in .html or "
+            ".pdf."
+        )

@@ -1,0 +1,1 @@
+"""The shapes of cells, and how they are compared."""

@@ -1,0 +1,372 @@
+"""Whether the cells that count look different, and how many of a sample's cells do.
+
+Cells of a patient are alike, so they are no independent evidence: cells are compared within their
+sample, samples are averaged within their patient, and only patients are counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm, rankdata
+
+from napari_attmil.core.settings import UserError
+from napari_attmil.core.words import counted
+from napari_attmil.explore.cell_table import CONTRIBUTION
+from napari_attmil.explore.shapes.morphology import feature_title, without_unit
+from napari_attmil.explore.shapes.randomisation_tests import (
+    fewest_others,
+    fewest_patients,
+    group_test,
+    sign_flip_test,
+    typical_interval,
+)
+from napari_attmil.images.cohort import reference_class
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+
+HIGH_SHARE: Final = 0.1
+"""Share of a sample's cells that count as its high ones."""
+FEWEST_CELLS: Final = 3
+"""High cells, and others, with a measured shape that a sample needs to be compared."""
+SIGNIFICANT: Final = 0.05
+HEALTHY_ABOVE: Final = 0.05
+"""Share of healthy samples' cells that is taken for a class by chance: the severity of health."""
+CONFIDENCE: Final = 0.95
+
+
+def compare_high_cells(
+    cells: pd.DataFrame,
+    score: str,
+    features: Sequence[str],
+    healthy: pd.DataFrame | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare the cells with the highest score to the others, feature by feature.
+
+    A classifier looks at odd cells in healthy samples too. So what is found is also compared with
+    what is found there: only where it differs is it a sign of the disease.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with the columns sample, patient, `score` and `features`.
+    score
+        What tells high cells: attention, or the contribution to a class.
+    features
+        Measures to compare; NaN where a cell has none.
+    healthy
+        The same of healthy patients' cells, if there are any.
+    seed
+        Of the random draws, if there are too many patients for all rearrangements.
+
+    Returns
+    -------
+    DataFrame
+        One row a feature, in order: feature; effect (-1 to 1, see `effects_by_patient`, the mean
+        over patients) with low and high (95 %, see `typical_interval`); p and p_corrected (for
+        the number of features; see `sign_flip_test`); patients; healthy (the effect in healthy
+        patients) and p_healthy (that it is another one, corrected; see `group_test`), NaN where
+        nothing is known of them; healthy_patients; is_found, whether the effect counts: it
+        differs from 0, and where healthy patients are known it goes beyond theirs.
+    """
+    effects = effects_by_patient(cells, score, features)
+    p, p_corrected = sign_flip_test(effects.to_numpy(), seed)
+    intervals = [
+        typical_interval(effects[feature].dropna().to_numpy(), CONFIDENCE, seed)
+        for feature in features
+    ]
+    low, high = np.array(intervals).reshape(-1, 2).T
+    columns = {"feature": list(features), "effect": effects.mean().to_numpy()}
+    columns |= {"low": low, "high": high, "p": p, "p_corrected": p_corrected}
+    table = pd.DataFrame(columns | {"patients": effects.notna().sum().to_numpy()})
+    return _beside_healthy(table, effects, healthy, score, seed)
+
+
+def healthy_class_of(cells: pd.DataFrame, known: str | None = None) -> str | None:
+    """Return the class of the healthy samples of a cohort's cells.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with the column class.
+    known
+        The class, where the classifier says; else its name tells.
+    """
+    return known or reference_class(sorted(map(str, cells["class"].unique())))
+
+
+def healthy_cells(
+    cells: pd.DataFrame, name: str, score: str, healthy_class: str | None = None
+) -> pd.DataFrame | None:
+    """Return the cells of a cohort's healthy samples to compare those of a class with.
+
+    Parameters
+    ----------
+    cells
+        One row a cell of the whole cohort with the columns class and `score`.
+    name
+        The class that is asked about.
+    score
+        What cells are compared by; those without it are left out.
+    healthy_class
+        As for `healthy_class_of`.
+
+    Returns
+    -------
+    DataFrame or None
+        None if no class is known to be healthy, it is the one asked about, or it has no such cell.
+    """
+    reference = healthy_class_of(cells, healthy_class)
+    if reference in (None, name) or score not in cells:
+        return None
+    found = cells[(cells["class"] == reference) & cells[score].notna()]
+    return None if found.empty else found
+
+
+def effects_by_patient(cells: pd.DataFrame, score: str, features: Sequence[str]) -> pd.DataFrame:
+    """Return how much higher each feature is in a patient's high cells.
+
+    The effect within a sample is Cliff's delta: how much more often a high cell exceeds another
+    one than the other way round; 1 if always, 0 if neither, -1 if never. High are the `HIGH_SHARE`
+    with the highest score, `FEWEST_CELLS` at least; cells of one score at the border share the
+    places that are left, so that the order of rows says nothing.
+
+    Returns
+    -------
+    DataFrame
+        One row a patient, one column a feature: the mean over the patient's samples, NaN where
+        none has enough cells of different scores.
+
+    Raises
+    ------
+    UserError
+        If no cell has a score.
+    """
+    known = cells[cells[score].notna()]
+    if known.empty:
+        raise UserError(
+            f"No cell has a value of {score!r}; classify the samples, or choose another column."
+        )
+    values = {
+        key: [_cliffs_delta(sample[feature].to_numpy(float), high_shares) for feature in features]
+        for key, sample in known.groupby(["patient", "sample"], sort=False)
+        for high_shares in [_high_shares(sample[score].to_numpy(float))]
+    }
+    by_sample = pd.DataFrame.from_dict(values, orient="index", columns=list(features))
+    by_sample.index = pd.MultiIndex.from_tuples(by_sample.index, names=["patient", "sample"])
+    return by_sample.groupby("patient", sort=False).mean()
+
+
+def severity_by_sample(cells: pd.DataFrame, contribution: str, threshold: float) -> pd.DataFrame:
+    """Return which share of each sample's cells speaks for a class.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with the columns sample, patient and `contribution`.
+    contribution
+        The signed share of a class's logit.
+    threshold
+        A cell above it counts.
+
+    Returns
+    -------
+    DataFrame
+        One row a sample, those of a patient together and in their order: class (empty if not
+        known), patient, sample, number (1 for the patient's first), cells, share, low and high
+        (Wilson's 95 % interval; it takes the cells for a random draw from the sample).
+    """
+    known = cells[cells[contribution].notna()]
+    marked = known.assign(is_above=known[contribution] > threshold)
+    if "class" not in marked:
+        marked["class"] = ""
+    groups = marked.groupby(["class", "patient", "sample"], sort=False)["is_above"]
+    table = groups.agg(cells="size", share="mean").reset_index()
+    table["low"], table["high"] = wilson_interval(
+        table["share"].to_numpy(float), table["cells"].to_numpy(float)
+    )
+    order = pd.factorize(table["patient"])[0]
+    table = table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    table.insert(3, "number", table.groupby("patient").cumcount() + 1)
+    return table
+
+
+def severity_threshold(
+    cells: pd.DataFrame, contribution: str, healthy_class: str | None = None
+) -> tuple[float, str]:
+    """Return above which contribution a cell counts, and why in words.
+
+    Only a `HEALTHY_ABOVE` of the cells of healthy samples exceed it; without such samples it is
+    0, where a cell begins to speak for the class.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with the columns class and `contribution`; the whole cohort's.
+    contribution
+        The signed share of a class's logit.
+    healthy_class
+        As for `healthy_class_of`.
+    """
+    healthy = healthy_class_of(cells, healthy_class)
+    of_healthy = cells.loc[cells["class"] == healthy, contribution].dropna()
+    if of_healthy.empty or contribution == f"{CONTRIBUTION}{healthy}":
+        return 0.0, "whose contribution is above 0"
+    threshold = float(of_healthy.quantile(1 - HEALTHY_ABOVE))
+    share = f"{1 - HEALTHY_ABOVE:.0%} of the cells of {healthy} samples"
+    return threshold, f"whose contribution is above that of {share}"
+
+
+def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str]:
+    """Return what a comparison shows, one sentence a feature, or one that says it shows nothing."""
+    sentences = [_in_words(row, score) for row in table[table["is_found"]].to_dict("records")]
+    unproven = table[(table["p_corrected"] < SIGNIFICANT) & ~table["is_found"]]
+    is_beyond = _goes_beyond(unproven)
+    if not is_beyond.all():
+        sentences.append(
+            f"Cells with high {score} also differ in {_in_titles(unproven[~is_beyond])}, but no "
+            "more than in healthy samples: this shows what the classifier looks at, not the "
+            "disease."
+        )
+    if is_beyond.any():
+        sentences.append(
+            f"Cells with high {score} also differ in {_in_titles(unproven[is_beyond])}, but the "
+            "patients are too few to say whether this goes beyond healthy samples"
+            f"{_healthy_needed(unproven[is_beyond])}."
+        )
+    if sentences:
+        return sentences
+    patients = int(table["patients"].max()) if len(table) else 0
+    needed = fewest_patients(SIGNIFICANT)
+    if not patients:
+        return [
+            f"No patient can be compared: all cells of a sample have the same {score}, or too few "
+            "of them were measured."
+        ]
+    if patients < needed:
+        return [
+            f"{counted(patients, 'patient')} cannot show a difference; {needed} or more are needed."
+        ]
+    return [f"No feature differs between cells with high {score} and the others."]
+
+
+def findings_in_short(table: pd.DataFrame, score: str = "attention") -> str:
+    """Return what a comparison shows in short, without the numbers of each feature."""
+    found = table[table["is_found"]]
+    if found.empty:
+        return " ".join(findings_in_words(table, score))
+    parts = [
+        f"{word} {_in_titles(rows)}"
+        for word, rows in (
+            ("lower", found[found["effect"] < 0]),
+            ("higher", found[found["effect"] > 0]),
+        )
+        if len(rows)
+    ]
+    beyond = "" if found["healthy"].isna().any() else ", each beyond that of healthy samples"
+    return (
+        f"Cells with high {score} have {' and '.join(parts)}: p ≤ {found['p_corrected'].max():.2g} "
+        f"after correction, {found['patients'].max()} patients{beyond}."
+    )
+
+
+def wilson_interval(share: npt.ArrayLike, count: npt.ArrayLike) -> tuple[Array, Array]:
+    """Return the ends of the 95 % interval of shares of `count` cells (Wilson 1927)."""
+    k, n = np.asarray(share, dtype=np.float64), np.asarray(count, dtype=np.float64)
+    z = norm.ppf(0.5 + CONFIDENCE / 2)
+    centre = (k + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(k * (1 - k) / n + z**2 / (4 * n**2))
+    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+
+
+def _beside_healthy(
+    table: pd.DataFrame,
+    effects: pd.DataFrame,
+    healthy: pd.DataFrame | None,
+    score: str,
+    seed: int,
+) -> pd.DataFrame:
+    """Return a comparison with the columns on healthy patients, and is_found."""
+    differs = table["p_corrected"] < SIGNIFICANT
+    if healthy is None:
+        unknown = {"healthy": np.nan, "p_healthy": np.nan, "healthy_patients": 0}
+        return table.assign(**unknown, is_found=differs)
+    theirs = effects_by_patient(healthy, score, list(table["feature"]))
+    _, p_healthy = group_test(effects.to_numpy(), theirs.to_numpy(), seed)
+    table = table.assign(
+        healthy=theirs.mean().to_numpy(),
+        p_healthy=p_healthy,
+        healthy_patients=theirs.notna().sum().to_numpy(),
+    )
+    is_beyond = _goes_beyond(table) & (table["p_healthy"] < SIGNIFICANT)
+    return table.assign(is_found=differs & (table["healthy"].isna() | is_beyond))
+
+
+def _goes_beyond(table: pd.DataFrame) -> pd.Series[bool]:
+    """Return which effects are further from 0 than those of healthy patients, on the same side."""
+    return (table["effect"] - table["healthy"]) * table["effect"] > 0
+
+
+def _in_words(row: Mapping[Any, Any], score: str) -> str:
+    """Return one finding as a sentence."""
+    words = (
+        f"Cells with high {score} have {'higher' if row['effect'] > 0 else 'lower'} "
+        f"{_in_title(row['feature'])}: effect {row['effect']:+.2f} "
+        f"({row['low']:+.2f} to {row['high']:+.2f}), p = {row['p_corrected']:.2g} after "
+        f"correction, {row['patients']} patients"
+    )
+    if np.isnan(row["healthy"]):
+        return f"{words}."
+    return f"{words}; in healthy samples {row['healthy']:+.2f}, p = {row['p_healthy']:.2g}."
+
+
+def _healthy_needed(unproven: pd.DataFrame) -> str:
+    """Return how many healthy patients could show what these cannot; empty if these could."""
+    needed = unproven["patients"].map(lambda patients: fewest_others(int(patients), SIGNIFICANT))
+    lacking = needed[unproven["healthy_patients"] < needed]
+    return "" if lacking.empty else f"; {lacking.max()} or more healthy patients are needed"
+
+
+def _in_titles(rows: pd.DataFrame) -> str:
+    return ", ".join(map(_in_title, rows["feature"]))
+
+
+def _in_title(feature: object) -> str:
+    return feature_title(without_unit(str(feature)))
+
+
+def _high_shares(score: Array) -> Array:
+    """Return (n,) how far each cell of a sample is among its high ones: 1, 0, or a share if tied.
+
+    The share is the chance to be among them if ties were broken at random.
+    """
+    count = min(max(FEWEST_CELLS, round(HIGH_SHARE * len(score))), len(score))
+    border = np.sort(score)[-count]
+    above, tied = score > border, score == border
+    places_left = count - np.count_nonzero(above)
+    shares: Array = above + tied * (places_left / np.count_nonzero(tied))
+    return shares
+
+
+def _cliffs_delta(values: Array, high_shares: Array) -> float:
+    """Return Cliff's delta, or what it is on average if ties of the score were broken at random.
+
+    NaN where too few cells were measured, or the score does not tell those apart that were.
+    """
+    known = np.isfinite(values)
+    high = high_shares[known]
+    count = round(float(high.sum()), 6)  # shares add up to whole numbers but for rounding
+    others = len(high) - count
+    if min(count, others) < FEWEST_CELLS or np.ptp(high) == 0:
+        return np.nan
+    # A cell of rank r exceeds so many more than exceed it; between high cells that cancels out.
+    exceeds = 2 * rankdata(values[known]) - len(high) - 1
+    return float((high * exceeds).sum() / (count * others))

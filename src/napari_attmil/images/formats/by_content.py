@@ -1,0 +1,172 @@
+"""One image file, whatever its format: what it holds, and one decoded field of view.
+
+The format is told by the file's content, so a JPEG named .png is read all the same.
+"""
+
+from __future__ import annotations
+
+import struct
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from napari_attmil.core.settings import UserError
+from napari_attmil.core.words import counted
+from napari_attmil.images.formats import microscopes as microscope
+from napari_attmil.images.formats import pillow as pictures
+from napari_attmil.images.formats import tiff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_attmil.images.formats.header import FileHeader, PageHeader
+
+COMMON_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".stk", ".png", ".jpg", ".jpeg", ".bmp")
+"""Formats that are read without extras."""
+
+BIOIO_SUFFIXES = (".nd2", ".lif", ".zvi", ".vsi", ".oib", ".oif", ".dv", ".ims")
+"""Formats of microscope makers that need the extra bioio."""
+
+IMAGE_SUFFIXES = (*COMMON_SUFFIXES, ".czi", *BIOIO_SUFFIXES)
+"""Which files of a folder are taken as images (lower case)."""
+
+
+_NO_IMAGES = (
+    *(".csv", ".txt", ".json", ".xml", ".xlsx", ".html", ".pdf"),
+    *(".sqlite", ".parquet", ".safetensors"),
+)
+"""Files that lie beside images, and that no extra would make one of."""
+
+
+class _Format(NamedTuple):
+    name: str
+    read_header: Callable[[Path], FileHeader]
+    decode: Callable[[Path, PageHeader], NDArray[Any]]
+
+
+_TIFF = _Format("TIFF", tiff.read_header, tiff.decode)
+_PNG = _Format("PNG", pictures.read_png_header, pictures.decode_png)
+_JPEG = _Format("JPEG", pictures.read_picture_header, pictures.decode_picture)
+_BMP = _Format("BMP", pictures.read_picture_header, pictures.decode_picture)
+_CZI = _Format("CZI", microscope.read_czi_header, microscope.decode_czi)
+_OTHER = _Format("bioio", microscope.read_bioio_header, microscope.decode_bioio)
+
+_BY_SIGNATURE = {
+    b"II*\0": _TIFF,
+    b"MM\0*": _TIFF,
+    b"II+\0": _TIFF,  # more than 4 GB
+    b"MM\0+": _TIFF,
+    b"\x89PNG\r\n\x1a\n": _PNG,
+    b"\xff\xd8\xff": _JPEG,
+    b"BM": _BMP,
+    b"ZISRAWFILE": _CZI,
+}
+
+
+def file_header(path: Path) -> FileHeader:
+    """Return what an image file holds, without decoding pixels; remembered until it changes.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, forbidden, empty, damaged, or of a format that is not read, or its
+        name is no text.
+    """
+    _check_name(path)
+    with _explained(path):
+        status = path.stat()
+        return _file_header(path, status.st_size, status.st_mtime_ns)
+
+
+def decode_page(path: Path, page: int) -> NDArray[Any]:
+    """Decode one field of view and no other.
+
+    Parameters
+    ----------
+    path : Path
+        The image file.
+    page : int
+        Which of its fields of view, from 0.
+
+    Returns
+    -------
+    (Y, X) or (Y, X, 3) array of uint8 or uint16
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or holds no such page.
+    """
+    pages = file_header(path).pages
+    if not 0 <= page < len(pages):
+        raise UserError(
+            f"'{path.name}' holds {counted(len(pages), 'image')}, but image {page} (counted from "
+            "0) was asked for; open the file again if it has changed."
+        )
+    with _explained(path):
+        return _format_of(path).decode(path, pages[page])
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a name that is no text: tables, reports and the boxes' file could not hold it."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"The name {str(path)!a} holds bytes that are no text (UTF-8), as names unpacked from "
+            "an archive of another system may; rename the file or folder."
+        ) from None
+
+
+@lru_cache(maxsize=4096)
+def _file_header(path: Path, size_bytes: int, mtime_ns: int) -> FileHeader:
+    """Read a header; size and time of change make a changed file another entry of the cache."""
+    del mtime_ns
+    if size_bytes == 0:
+        raise UserError(f"'{path}' is empty (0 bytes); copy it again, or leave it out.")
+    return _format_of(path).read_header(path)
+
+
+def _format_of(path: Path) -> _Format:
+    suffix = path.suffix.lower()
+    if suffix in BIOIO_SUFFIXES:
+        return _OTHER  # some, like VSI, look like TIFF and hold only a thumbnail as such
+    with path.open("rb") as file:
+        start = file.read(16)
+    for signature, image_format in _BY_SIGNATURE.items():
+        if start.startswith(signature):
+            return image_format
+    if suffix in _NO_IMAGES:
+        raise UserError(f"'{path}' is no image; choose image files, or folders of them.")
+    if suffix in IMAGE_SUFFIXES:
+        raise UserError(
+            f"'{path}' is named {suffix} but is no image that can be read (TIFF, PNG, JPEG, BMP, "
+            "CZI); export it again as TIFF, or leave it out."
+        )
+    return _OTHER
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a file into one sentence for the user."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise UserError(f"'{path}' does not exist; check the path or open it again.") from None
+    except PermissionError:
+        raise UserError(
+            f"'{path}' may not be read (permission denied); ask for access, or copy it elsewhere."
+        ) from None
+    except Exception as error:  # decoders raise anything on damaged data
+        cut_short = isinstance(error, (struct.error, EOFError))
+        text = "it is cut short" if cut_short else str(error) or type(error).__name__
+        reason = " ".join(text.split()).rstrip(".")[:200]
+        raise UserError(
+            f"'{path}' cannot be read: {reason}; copy it again, export it as a grey or RGB TIFF, "
+            "or leave it out."
+        ) from error

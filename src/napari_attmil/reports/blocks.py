@@ -1,0 +1,98 @@
+"""What a report is made of, whatever file it is written to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from napari_attmil.reports.cell_scale import GalleryScale
+
+PictureFormat = Literal["PNG", "JPEG"]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A title; level 1 is the report's own."""
+
+    text: str
+    level: Literal[1, 2, 3, 4]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Plain text that stands out ("caution"), steps back ("note"), or does neither."""
+
+    text: str
+    kind: Literal["plain", "caution", "note"] = "plain"
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Texts below headings; `lines` are as long as `head`."""
+
+    head: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture as the bytes of a file: decoded ones of a large cohort would fill the memory.
+
+    Attributes
+    ----------
+    data
+        The file's content.
+    file_format
+        What kind of file that is.
+    size_px
+        Width and height.
+    caption
+        Plain text.
+    """
+
+    data: bytes
+    file_format: PictureFormat
+    size_px: tuple[int, int]
+    caption: str
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures as wide as the page, below each other."""
+
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class CellPictures:
+    """Cells side by side, all at one scale."""
+
+    pictures: tuple[Picture, ...]
+    scale: GalleryScale
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Text whose line breaks count; where a page can fold, it is folded behind its title."""
+
+    title: str
+    text: str
+
+
+Block = Heading | Paragraph | TextTable | Pictures | CellPictures | Listing
+
+
+def encoded(picture: Image.Image, file_format: PictureFormat, caption: str) -> Picture:
+    """Return a picture as a file's content; JPEG for images, PNG where every pixel counts."""
+    file = BytesIO()
+    picture.save(file, file_format, quality=85)
+    return Picture(file.getvalue(), file_format, picture.size, caption)
+
+
+def scale_note(scale: GalleryScale) -> str:
+    """Return what stands beside the bar of some cells."""
+    return f"{scale.bar_text}; every picture shows {scale.side:g} {scale.unit}"

@@ -1,0 +1,174 @@
+"""A report as a PDF file of A4 pages whose text can be searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator  # `singledispatch` reads the annotations
+from functools import singledispatch
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from xml.sax.saxutils import escape
+
+import matplotlib
+from reportlab.lib.colors import HexColor
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import (
+    HRFlowable,
+    Image,
+    KeepTogether,
+    SimpleDocTemplate,
+    Spacer,
+    Table,
+    XPreformatted,
+)
+from reportlab.platypus import Paragraph as Text
+
+from napari_attmil.reports.blocks import (
+    Block,
+    CellPictures,
+    Heading,
+    Listing,
+    Paragraph,
+    Picture,
+    Pictures,
+    TextTable,
+    scale_note,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MARGIN: Final = 18 * mm
+WIDTH: Final = A4[0] - 2 * MARGIN
+CELLS_PER_ROW: Final = 4
+CELL_SIDE: Final = 32 * mm
+TALLEST: Final = 190 * mm
+"""So tall may a picture be that its caption still stands on the same page."""
+LINES_AT_ONCE: Final = 60
+CHARACTERS_PER_LINE: Final = 104
+_INK, _FAINT, _RULE, _WARN = map(HexColor, ("#1b2430", "#5d6975", "#d9dee4", "#9a4a00"))
+_TOP: Final = ("VALIGN", (0, 0), (-1, -1), "TOP")
+_FONT: Final = "DejaVuSans"
+
+
+def pdf_file(title: str, blocks: Iterable[Block]) -> bytes:
+    """Return a report as the content of a PDF file."""
+    _register_fonts()
+    file = BytesIO()
+    margins = dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), MARGIN)
+    document = SimpleDocTemplate(file, pagesize=A4, title=title, author="napari-attmil", **margins)
+    flow = [part for block in blocks for part in _flow(block)]
+    document.build(flow, onFirstPage=_number_page, onLaterPages=_number_page)
+    return file.getvalue()
+
+
+@singledispatch
+def _flow(block: object) -> Iterator[Any]:
+    raise TypeError(f"{type(block).__name__} is no block of a report")
+
+
+@_flow.register
+def _(block: Heading) -> Iterator[Any]:
+    size = {1: 20, 2: 15, 3: 12.5, 4: 10.5}[block.level]
+    style = _style(size, bold=True, before=size * 0.8, keepWithNext=1)
+    yield Text(escape(block.text), style)
+
+
+@_flow.register
+def _(block: Paragraph) -> Iterator[Any]:
+    colour = {"plain": _INK, "caution": _WARN, "note": _FAINT}[block.kind]
+    yield Text(escape(block.text), _style(9, colour, bold=block.kind == "caution"))
+
+
+@_flow.register
+def _(block: TextTable) -> Iterator[Any]:
+    head, body = _style(8, bold=True), _style(8)
+    rows = [[Text(escape(text), head) for text in block.head]]
+    rows += [[Text(escape(text), body) for text in line] for line in block.lines]
+    table = Table(rows, colWidths=_column_widths(block), repeatRows=1, hAlign="LEFT")
+    table.setStyle([_TOP, ("LINEBELOW", (0, 0), (-1, -1), 0.5, _RULE)])
+    yield table
+    yield Spacer(1, 2 * mm)
+
+
+@_flow.register
+def _(block: Pictures) -> Iterator[Any]:
+    for picture in block.pictures:
+        width, height = picture.size_px
+        shrink = min(WIDTH / width, TALLEST / height)
+        yield KeepTogether(_captioned(picture, width * shrink, height * shrink))
+        yield Spacer(1, 3 * mm)
+
+
+@_flow.register
+def _(block: CellPictures) -> Iterator[Any]:
+    length = CELL_SIDE * block.scale.bar / block.scale.side
+    bar = HRFlowable(length, 1.5, color=_INK, hAlign="LEFT", spaceBefore=6)
+    bar.keepWithNext = 1
+    yield bar
+    yield Text(escape(scale_note(block.scale)), _style(8, _FAINT, keepWithNext=1))
+    cells = [_captioned(picture, CELL_SIDE, CELL_SIDE) for picture in block.pictures]
+    cells += [[]] * (-len(cells) % CELLS_PER_ROW)
+    rows = [cells[at : at + CELLS_PER_ROW] for at in range(0, len(cells), CELLS_PER_ROW)]
+    if rows:
+        yield Table(rows, colWidths=WIDTH / CELLS_PER_ROW, style=[_TOP])
+
+
+@_flow.register
+def _(block: Listing) -> Iterator[Any]:
+    yield Text(escape(block.title), _style(10.5, bold=True, before=6, keepWithNext=1))
+    lines = [part for line in block.text.splitlines() for part in _pieces(line)]
+    for at in range(0, len(lines), LINES_AT_ONCE):
+        yield XPreformatted(
+            escape("\n".join(lines[at : at + LINES_AT_ONCE])), _style(6.5, spaceAfter=0)
+        )
+
+
+def _captioned(picture: Picture, width: float, height: float) -> list[Any]:
+    image = Image(BytesIO(picture.data), width, height, hAlign="LEFT")
+    return [image, Text(escape(picture.caption), _style(6.5, _FAINT, splitLongWords=1))]
+
+
+def _column_widths(table: TextTable) -> list[float]:
+    """Return widths in proportion to the longest texts; long ones are wrapped."""
+    columns = zip(table.head, *table.lines, strict=True)
+    natural = [5.2 * (min(max(map(len, texts)), 40) + 3) for texts in columns]
+    shrink = min(1.0, WIDTH / sum(natural))
+    return [width * shrink for width in natural]
+
+
+def _pieces(line: str) -> Sequence[str]:
+    """Return a line in pieces that fit the page."""
+    starts = range(0, max(len(line), 1), CHARACTERS_PER_LINE)
+    return [line[at : at + CHARACTERS_PER_LINE] for at in starts]
+
+
+def _style(
+    size: float, colour: Any = _INK, bold: bool = False, before: float = 0, **more: Any
+) -> ParagraphStyle:
+    return ParagraphStyle(
+        "text",
+        fontName=f"{_FONT}-Bold" if bold else _FONT,
+        fontSize=size,
+        leading=size * 1.35,
+        textColor=colour,
+        spaceBefore=before,
+        **{"spaceAfter": 3, **more},
+    )
+
+
+def _number_page(canvas: Any, document: Any) -> None:
+    canvas.setFont(_FONT, 7)
+    canvas.setFillColor(_FAINT)
+    canvas.drawRightString(A4[0] - MARGIN, 10 * mm, f"{document.title}, page {document.page}")
+
+
+def _register_fonts() -> None:
+    """Make matplotlib's own fonts known: PDF's built-in ones lack most names' letters."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    for name in (_FONT, f"{_FONT}-Bold"):
+        pdfmetrics.registerFont(TTFont(name, folder / f"{name}.ttf"))

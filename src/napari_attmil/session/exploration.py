@@ -1,0 +1,318 @@
+"""What one viewer looks at: the cells in question, their columns, colours and selection.
+
+It stands beside the `Session`, which holds the facts, and knows no Qt and no napari either.
+Cells of several samples are told apart by their `CellKey`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from operator import is_
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from psygnal import Signal
+
+from napari_attmil.explore.cell_rows import Condition, Rows, parse_conditions, rows_that_meet
+from napari_attmil.explore.colouring import Colouring, Distribution, Spread
+from napari_attmil.explore.colours import ACCEPTED_COLOUR, MODEL_COLOUR, PERSON_COLOUR
+from napari_attmil.session.cell_columns import (
+    MAKER,
+    aligned_columns,
+    columns_of_boxes,
+    columns_of_prediction,
+    no_cells,
+)
+from napari_attmil.session.session import SAMPLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.core.arrays import Float64Array
+    from napari_attmil.explore.value_scale import Scale
+    from napari_attmil.images.cohort import Sample
+    from napari_attmil.session.sample_state import SampleState
+    from napari_attmil.session.session import Session
+
+CellKey = tuple[str, int]
+"""Name of a sample and cell_id within it."""
+
+WHOLE_COHORT: Final = "*"
+"""The scope of all samples; any other scope but the empty one is the name of a class."""
+
+
+class Exploration:
+    """What one viewer looks at.
+
+    Signals
+    -------
+    table_changed
+        The cells in question, or what is known of them.
+    colouring_changed
+        How boxes are coloured.
+    selection_changed
+        Which cells are picked out, in whatever sample.
+    """
+
+    table_changed = Signal()
+    colouring_changed = Signal()
+    selection_changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._colouring = Colouring()
+        self._is_blind = False
+        self._scope = ""
+        self._sample_table: pd.DataFrame | None = None
+        self._table: pd.DataFrame | None = None
+        self._conditions: tuple[Condition, ...] = ()
+        self._measured: dict[str, tuple[Boxes, pd.DataFrame]] = {}
+        self._made: dict[str, tuple[tuple[Any, ...], pd.DataFrame]] = {}
+        """By the session's key of a sample: what its table was made of, and the table."""
+        self._selection: tuple[CellKey, ...] = ()
+        self._selecting = False
+        self._spreads: dict[tuple[str, Scale, bool], Spread] = {}
+        session.cohort_changed.connect(self._on_cohort)
+        session.boxes_changed.connect(self.forget_tables)
+        session.prediction_changed.connect(self.forget_tables)
+        session.selection_changed.connect(self._on_session_selection)
+
+    # --- the cells in question --------------------------------------------------------------
+
+    @property
+    def scope(self) -> str:
+        """Whose cells: empty for the shown sample, `WHOLE_COHORT`, or a class of the cohort."""
+        return self._scope
+
+    def set_scope(self, scope: str) -> None:
+        """Look at the cells of the shown sample, the whole cohort, or a class of it."""
+        if scope != self._scope:
+            self._scope = scope
+            self._table = None
+            self.table_changed.emit()
+
+    @property
+    def scope_in_words(self) -> str:
+        """Whose cells, as a person says it."""
+        sample = self._session.sample
+        shown = "no sample" if sample is None else f"sample {sample.name}"
+        return {"": shown, WHOLE_COHORT: "the whole cohort"}.get(
+            self._scope, f"class {self._scope}"
+        )
+
+    @property
+    def sample_table(self) -> pd.DataFrame:
+        """One row a cell of the shown sample, in the order of the session's boxes."""
+        if self._sample_table is None:
+            session = self._session
+            self._sample_table = self._table_of(session.key, session.sample, session.state)
+        return self._sample_table
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a cell in question: `sample_table`, or those of the samples in scope."""
+        if not self._scope:
+            return self.sample_table
+        if self._table is None:
+            self._table = self._cells_of(self.samples)
+        return self._table
+
+    def cohort_table(self) -> pd.DataFrame:
+        """Return one row a cell of the cohort, whatever the scope; without one, as `table`."""
+        cohort = self._session.cohort
+        return self.table if cohort is None else self._cells_of(cohort.samples)
+
+    @property
+    def healthy_class(self) -> str | None:
+        """The class of healthy samples, as the classifier has it; None if nothing says."""
+        states = self._session.states_of_samples().values()
+        known = [state.prediction.healthy_class for state in states if state.prediction]
+        return next(filter(None, known), None)
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples in scope."""
+        session = self._session
+        if not self._scope:
+            return () if session.sample is None else (session.sample,)
+        samples = session.cohort.samples if session.cohort is not None else ()
+        return tuple(s for s in samples if self._scope in (WHOLE_COHORT, s.label))
+
+    @property
+    def rows(self) -> Rows:
+        """Positions in `table` of the cells that meet the filter."""
+        return rows_that_meet(self.table, self._conditions)
+
+    def set_filter(self, text: str) -> None:
+        """Look only at cells that meet conditions; see `parse_conditions`.
+
+        Raises
+        ------
+        UserError
+            If the text cannot be understood; the former filter stays.
+        """
+        conditions = parse_conditions(text, self.table)
+        if conditions != self._conditions:
+            self._conditions = conditions
+            self.table_changed.emit()
+
+    def add_measured(self, key: str, boxes: Boxes, columns: pd.DataFrame) -> None:
+        """Add columns to a sample's cells.
+
+        Parameters
+        ----------
+        key
+            The session's key of the sample.
+        boxes
+            The cells that were measured; of one that has moved since nothing is known.
+        columns
+            One row a box, in their order.
+        """
+        if key in self._measured and self._measured[key][0].digest() == boxes.digest():
+            former = self._measured[key][1].drop(columns=columns.columns, errors="ignore")
+            columns = pd.concat([former, columns.reset_index(drop=True)], axis=1)
+        self._measured[key] = (boxes, columns.reset_index(drop=True))
+        self.forget_tables()
+
+    def forget_tables(self) -> None:
+        """Make the tables anew: samples that are not shown have changed."""
+        self._sample_table = self._table = None
+        self._spreads.clear()
+        self.table_changed.emit()
+
+    def _cells_of(self, samples: Iterable[Sample]) -> pd.DataFrame:
+        states = self._session.states_of_samples()
+        parts = [
+            self._table_of(self._session.key_of(sample.name), sample, states[sample.name])
+            for sample in samples
+            if sample.name in states and len(states[sample.name].boxes)
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else no_cells()
+
+    def _table_of(self, key: str, sample: Sample | None, state: SampleState) -> pd.DataFrame:
+        """Return the table of one sample; made anew only if it would be another."""
+        measured, cohort = self._measured.get(key), self._session.cohort
+        made_of = (sample, state, measured, cohort, self._is_blind)
+        if key not in self._made or not all(map(is_, made_of, self._made[key][0])):
+            self._made[key] = (made_of, self._make_table(key, sample, state))
+        return self._made[key][1]
+
+    def _make_table(self, key: str, sample: Sample | None, state: SampleState) -> pd.DataFrame:
+        columns = columns_of_boxes(state.boxes)
+        if state.prediction is not None and not self._is_blind:
+            columns |= columns_of_prediction(state)
+        if key in self._measured:
+            boxes, measured = self._measured[key]
+            columns |= aligned_columns(state.boxes, boxes, measured)
+        table = pd.DataFrame(columns)
+        table.insert(0, "sample", "" if sample is None else sample.name)
+        if self._session.cohort is not None and sample is not None:
+            table.insert(1, "patient", sample.patient)
+            table.insert(2, "class", sample.label or "")
+        return table
+
+    # --- colours ----------------------------------------------------------------------------
+
+    @property
+    def colouring(self) -> Colouring:
+        """How boxes are coloured."""
+        return self._colouring
+
+    def colour(self, **changes: Any) -> None:
+        """Change some of the attributes of `colouring`; another column shows all cells."""
+        if changes.get("column", self._colouring.column) != self._colouring.column:
+            changes = {"low": 0.0, "high": 1.0} | changes
+        colouring = replace(self._colouring, **changes)
+        if colouring != self._colouring:
+            self._colouring = colouring
+            self.colouring_changed.emit()
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether cells keep to themselves what the classifier said, as in teaching."""
+        return self._is_blind
+
+    def set_blind(self, is_blind: bool) -> None:
+        """Keep attention and contributions from boxes and tables, or show them again."""
+        if is_blind != self._is_blind:
+            self._is_blind = is_blind
+            self.forget_tables()
+            self.colouring_changed.emit()
+
+    @property
+    def coloured_column(self) -> str:
+        """The column that colours the boxes: `MAKER` while the wanted one is not known."""
+        column = self._colouring.column
+        return column if column in self.sample_table else MAKER
+
+    def relative(self) -> Float64Array:
+        """Return (n,) from 0 to 1 where each box of the shown sample stands; NaN if unknown."""
+        return self._spread.shares
+
+    def is_inside(self) -> npt.NDArray[np.bool_]:
+        """Return (n,) which boxes of the shown sample lie within the range, or have no value."""
+        return self._colouring.is_inside(self.relative())
+
+    def distribution(self) -> Distribution:
+        """Return how the values that colour the shown sample's boxes are spread."""
+        is_known = self.coloured_column != MAKER
+        return self._spread.distribution if is_known else Distribution()
+
+    def colours(self, rows: Rows | slice = slice(None)) -> Float64Array:
+        """Return (m, 4) RGBA of boxes of the shown sample, by their positions; all by default."""
+        if self.coloured_column == MAKER:
+            by_source = np.array([MODEL_COLOUR, PERSON_COLOUR, ACCEPTED_COLOUR])
+            return by_source[self._session.boxes.source[rows]]
+        return self._colouring.colours(self._spread.shares_of(rows))
+
+    @property
+    def _spread(self) -> Spread:
+        """Where the boxes stand, found anew only when they or the scale have changed."""
+        column, colouring = self.coloured_column, self._colouring
+        key = (column, colouring.scale, colouring.is_signed)
+        if key not in self._spreads:
+            values = np.full(len(self.sample_table), np.nan)
+            if column != MAKER:
+                values = self.sample_table[column].to_numpy(dtype=np.float64)
+            self._spreads = {key: Spread(values, *key[1:])}
+        return self._spreads[key]
+
+    # --- selection --------------------------------------------------------------------------
+
+    @property
+    def selection(self) -> tuple[CellKey, ...]:
+        """Cells that are picked out, those of samples that are not shown among them."""
+        return self._selection
+
+    def select(self, cells: Iterable[CellKey]) -> None:
+        """Pick cells out; those of the shown sample in the session as well."""
+        chosen = tuple(dict.fromkeys((str(sample), int(cell)) for sample, cell in cells))
+        if chosen == self._selection:
+            return
+        self._selection = chosen
+        shown = self._session.sample.name if self._session.sample is not None else None
+        self._selecting = True
+        try:
+            self._session.select([cell for sample, cell in chosen if sample == shown])
+        finally:
+            self._selecting = False
+        self.selection_changed.emit()
+
+    def _on_session_selection(self) -> None:
+        sample = self._session.sample
+        if self._selecting:
+            return
+        name = "" if sample is None else sample.name
+        self._selection = tuple((name, cell) for cell in self._session.selection)
+        self.selection_changed.emit()
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _on_cohort(self) -> None:
+        self._measured = {k: v for k, v in self._measured.items() if not k.startswith(SAMPLE)}
+        self._made.clear()
+        self._scope, self._conditions = "", ()
+        self.forget_tables()

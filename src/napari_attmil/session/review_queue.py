@@ -1,0 +1,211 @@
+"""Which images of a study still need a person, in which order, and how long that will take."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_attmil.cells.annotations.doubt import rank_images
+from napari_attmil.cells.boxes import Boxes, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from napari_attmil.images.cohort import Sample
+    from napari_attmil.session.sample_state import SampleState
+
+DOUBTFUL_SCORE: Final = 0.8
+"""A box of the detector that is less sure than this is worth a look of its own."""
+RECENT_REVIEWS: Final = 15
+LONGEST_REVIEW_S: Final = 600.0
+"""A longer pause between two reviews was a break."""
+
+
+class ReviewState(StrEnum):
+    """How far an image is."""
+
+    NEW = "new"
+    PREDICTED = "predicted"
+    IN_WORK = "in work"
+    REVIEWED = "reviewed"
+
+
+OPEN_STATES: Final = (ReviewState.PREDICTED, ReviewState.IN_WORK)
+"""Of images whose cells somebody has looked for, but nobody has confirmed."""
+
+
+class QueueOrder(StrEnum):
+    """In which order images come up."""
+
+    STUDY = "as in the study"
+    DOUBT = "most doubtful boxes first"
+    BOXES = "most boxes first"
+    FEWEST = "fewest boxes first"
+
+
+@dataclass(frozen=True)
+class QueueEntry:
+    """One image of the queue.
+
+    Attributes
+    ----------
+    sample, image_index
+        Where it belongs; the index counts from 0 within the sample.
+    title
+        The name of its file, with the page if the file has several images.
+    state
+        How far it is.
+    box_count
+        How many boxes it has.
+    doubtful_count
+        How many boxes of the detector, not yet confirmed, are below `DOUBTFUL_SCORE`.
+    scores
+        How sure the detector is of each box; 1 for those that a person has seen.
+    """
+
+    sample: str
+    image_index: int
+    title: str
+    state: ReviewState
+    box_count: int
+    doubtful_count: int
+    scores: tuple[float, ...]
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Names the image within the study."""
+        return self.sample, self.image_index
+
+
+def entries_of(sample: Sample, state: SampleState) -> list[QueueEntry]:
+    """Return the images of one sample as entries of the queue, in their order."""
+    boxes, count = state.boxes, len(sample)
+    # Arrays, not Boxes: making Boxes checks them, which thousands of samples would wait for.
+    is_unsure = boxes.source == Source.MODEL
+    total = _per_image(boxes.image_index, count)
+    order = np.argsort(boxes.image_index, kind="stable")
+    seen_scores = np.where(is_unsure, boxes.score, 1.0)[order]
+    scores = np.split(seen_scores, np.cumsum(total)[:-1])
+    doubtful = _per_image(boxes.image_index[is_unsure & (boxes.score < DOUBTFUL_SCORE)], count)
+    touched = _per_image(boxes.image_index[~is_unsure], count)
+    touched += _per_image(state.deleted.image_index, count)
+    return [
+        QueueEntry(
+            sample.name,
+            index,
+            title,
+            _state(index, state, int(touched[index]), int(total[index])),
+            int(total[index]),
+            int(doubtful[index]),
+            tuple(scores[index].tolist()),
+        )
+        for index, title in enumerate(sample.image_titles())
+    ]
+
+
+def arranged(entries: Sequence[QueueEntry], order: QueueOrder) -> list[QueueEntry]:
+    """Return entries in an order; images that are alike in it stay as in the study."""
+    if order is QueueOrder.DOUBT:
+        return _most_doubtful_first(entries)
+    sign = {QueueOrder.STUDY: 0, QueueOrder.BOXES: -1, QueueOrder.FEWEST: 1}[order]
+    return sorted(entries, key=lambda entry: sign * entry.box_count)
+
+
+def neighbour(
+    entries: Sequence[QueueEntry],
+    place: tuple[str, int] | None,
+    step: int,
+    only_unreviewed: bool = False,
+) -> QueueEntry | None:
+    """Return the image before or after one, None at the end of the queue.
+
+    Parameters
+    ----------
+    entries
+        In the queue's order.
+    place
+        The image from which to go; None to begin at the start.
+    step
+        1 to go on, -1 to go back.
+    only_unreviewed
+        Pass over reviewed images, and begin again at the other end.
+    """
+    places = [entry.place for entry in entries]
+    at = places.index(place) if place in places else -1
+    following = [*range(at + step, len(entries) if step > 0 else -1, step)]
+    if not only_unreviewed:
+        return entries[following[0]] if following else None
+    others = len(places) - (place in places)
+    around = [entries[(at + step * number) % len(entries)] for number in range(1, others + 1)]
+    return next((entry for entry in around if entry.state != ReviewState.REVIEWED), None)
+
+
+def doubtful_cells(boxes: Boxes) -> list[int]:
+    """Return ids of the detector's unconfirmed, unsure boxes: image by image, in reading order."""
+    unsure = boxes[(boxes.source == Source.MODEL) & (boxes.score < DOUBTFUL_SCORE)]
+    order = np.lexsort((unsure.xyxy[:, 0], unsure.xyxy[:, 1], unsure.image_index))
+    return [int(cell) for cell in unsure.cell_id[order]]
+
+
+class ReviewPace:
+    """Estimates how long the remaining images take, from the latest reviews.
+
+    Parameters
+    ----------
+    clock
+        Gives seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: float | None = None
+        self._seconds: deque[float] = deque(maxlen=RECENT_REVIEWS)
+
+    def start(self) -> None:
+        """Note that an image is looked at from now on."""
+        self._last = self._clock()
+
+    def note_review(self) -> None:
+        """Note that an image was reviewed, and that the next one is looked at."""
+        now = self._clock()
+        if self._last is not None and now - self._last <= LONGEST_REVIEW_S:
+            self._seconds.append(now - self._last)
+        self._last = now
+
+    def seconds_left(self, image_count: int) -> float | None:
+        """Return the time for some more images; None while nothing can be said."""
+        if not self._seconds or not image_count:
+            return None
+        return float(np.median(self._seconds)) * image_count
+
+
+def reviewed_count(entries: Iterable[QueueEntry]) -> int:
+    """Return how many images are reviewed."""
+    return sum(entry.state == ReviewState.REVIEWED for entry in entries)
+
+
+def _most_doubtful_first(entries: Sequence[QueueEntry]) -> list[QueueEntry]:
+    """Return images with boxes by doubt, then those nobody looked at, then reviewed ones."""
+    unsure = [entry for entry in entries if entry.state in OPEN_STATES]
+    ranked = [unsure[row] for row in rank_images([entry.scores for entry in unsure])]
+    new = [entry for entry in entries if entry.state is ReviewState.NEW]
+    return [*ranked, *new, *(e for e in entries if e.state is ReviewState.REVIEWED)]
+
+
+def _per_image(image_index: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.intp]:
+    return np.bincount(image_index, minlength=count)
+
+
+def _state(index: int, state: SampleState, touched: int, boxes: int) -> ReviewState:
+    if index in state.reviewed:
+        return ReviewState.REVIEWED
+    if touched:
+        return ReviewState.IN_WORK
+    is_predicted = boxes or index in state.searched
+    return ReviewState.PREDICTED if is_predicted else ReviewState.NEW

@@ -1,0 +1,1 @@
+"""Simulated bright-field images whose truth is known."""

@@ -1,0 +1,406 @@
+"""Simulated bright-field images of red cells whose boxes, types and patients are known.
+
+`simulate_image` draws one field of view; `simulate_cohort` writes a whole study to disk. Shapes
+come from `cell_shapes`, optics and camera from `bright_field`.
+
+A box is the tight rectangle around the pixels that a cell's body covers in the image; cells that
+overlap have a full box each. A cell of which less than a quarter would lie inside of the image is
+not placed, so every cell in an image has a box.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import tifffile
+from pydantic import Field, field_validator
+
+from napari_attmil.core.model_files import write_atomically
+from napari_attmil.core.settings import Settings, UserError
+from napari_attmil.simulation.appearance import Appearance, Look, draw_appearance
+from napari_attmil.simulation.bright_field import expose
+from napari_attmil.simulation.cell_shapes import CELL_TYPES, NORMAL_DIAMETER_UM, draw_cell
+from napari_attmil.simulation.field import FieldOfView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+ClassName = Literal["healthy", "spherocytosis", "sickle", "thalassemia", "xerocytosis"]
+
+CLASSES: Final[Mapping[ClassName, tuple[str, ...]]] = {
+    "healthy": (),
+    "spherocytosis": ("spherocyte",),
+    "sickle": ("sickle",),
+    "thalassemia": ("target", "teardrop"),
+    "xerocytosis": ("stomatocyte",),
+}
+"""The classes of a cohort and the altered types that only their own patients have."""
+
+ODD_TYPES: Final = ("echinocyte", "fragment")
+"""Abnormal cells that every class has, the healthy one too, in the same share."""
+
+MIXED_TYPES: Final[Mapping[str, float]] = {
+    "discocyte": 0.40,
+    **dict.fromkeys([name for name in CELL_TYPES if name != "discocyte"], 0.06),
+}
+"""Shares of a field that shows every type, to train a detector on."""
+
+HEIGHTS: Final = 3
+"""At how many heights the cells of one image lie where they do not lie at the same."""
+
+_FORMAT: Final = "napari-attmil simulation/1"
+_MARKER: Final = "simulation.json"
+
+
+class SimulationSettings(Settings):
+    """What is simulated: the size of the study, its cells, and how much images differ.
+
+    `simulate_image` reads the fields about the image, `simulate_cohort` all of them.
+    """
+
+    image_size_px: int = Field(
+        512, ge=64, le=8192, title="Image size (px)", description="Edge of the square images."
+    )
+    cells_per_image: int = Field(
+        30, ge=0, le=2000, title="Cells per image", description="In a cohort: their mean number."
+    )
+    cell_diameter_px: float = Field(
+        50.0,
+        ge=10,
+        le=250,
+        title="Cell diameter (px)",
+        description="Diameter of a normal red cell in pixels.",
+    )
+    look: Look = Field(
+        "unstained",
+        title="Look",
+        description="Unstained cells show rims, stained ones are dark on a bright ground.",
+    )
+    variety: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="Variety",
+        description="How much focus, light, noise and magnification differ between patients: "
+        "0 not at all, 1 as widely as between microscopes.",
+    )
+    classes: tuple[ClassName, ...] = Field(
+        tuple(CLASSES), min_length=1, title="Classes", description="Diagnoses of the study."
+    )
+    patients_per_class: int = Field(
+        6, ge=1, le=1000, title="Patients per class", description="Patients with one diagnosis."
+    )
+    samples_per_patient: int = Field(
+        2, ge=1, le=100, title="Samples per patient", description="Samples taken from a patient."
+    )
+    images_per_sample: int = Field(
+        4, ge=1, le=100, title="Images per sample", description="Fields of view of a sample."
+    )
+    altered_share: float = Field(
+        0.15,
+        ge=0.02,
+        le=0.6,
+        title="Share of altered cells",
+        description="Of a diseased patient's cells, those of the disease's own types (0 to 1).",
+    )
+    odd_share: float = Field(
+        0.05,
+        ge=0,
+        le=0.3,
+        title="Share of odd cells",
+        description="Of every patient's cells, those that are abnormal and tell nothing (0 to 1).",
+    )
+    seed: int = Field(
+        0, ge=0, title="Seed", description="The same seed and settings give the same files."
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _no_class_twice(cls, classes: tuple[ClassName, ...]) -> tuple[ClassName, ...]:
+        if len(set(classes)) < len(classes):
+            raise ValueError("every class can be named once only")
+        return classes
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedImage:
+    """One field of view and the truth about it.
+
+    Attributes
+    ----------
+    image : (Y, X) uint8
+    xyxy : (n, 4) float32
+        x_min, y_min, x_max, y_max in pixels: the outer edges of the outermost pixels, never
+        outside of the image.
+    cell_type : (n,) str
+        One of `CELL_TYPES` for each box.
+    pixel_size_um : float
+    """
+
+    image: NDArray[np.uint8]
+    xyxy: NDArray[np.float32]
+    cell_type: NDArray[np.str_]
+    pixel_size_um: float
+
+
+@dataclass(frozen=True)
+class SimulationProgress:
+    """One more image of a cohort is on disk; `done` and `total` count images."""
+
+    done: int
+    total: int
+    path: Path
+    cells: int
+
+
+def simulate_image(
+    settings: SimulationSettings,
+    rng: np.random.Generator,
+    cell_types: Sequence[str] | None = None,
+    appearance: Appearance | None = None,
+) -> SimulatedImage:
+    """Draw one field of view.
+
+    Parameters
+    ----------
+    settings
+        Size, cells, look and variety.
+    rng
+        Everything random comes from it: the same state gives the same image.
+    cell_types
+        The type of every cell; None draws `settings.cells_per_image` of them from `MIXED_TYPES`.
+    appearance
+        Focus, light and noise; None draws them within `settings.variety`.
+
+    Returns
+    -------
+    SimulatedImage
+        Its cells are in the order of `cell_types`; fewer where the field was too full to hold more.
+
+    Raises
+    ------
+    UserError
+        If a cell type is unknown.
+    """
+    if cell_types is None:
+        shares = np.array(list(MIXED_TYPES.values()))
+        cell_types = rng.choice(
+            list(MIXED_TYPES), settings.cells_per_image, p=shares / shares.sum()
+        ).tolist()
+    unknown = sorted(set(cell_types) - set(CELL_TYPES))
+    if unknown:
+        raise UserError(
+            f"There is no cell type {unknown[0]!r}; choose from {', '.join(CELL_TYPES)}."
+        )
+    appearance = appearance or draw_appearance(settings.look, settings.variety, rng)
+    layers = HEIGHTS if appearance.height_spread_um > 0 else 1
+    field = FieldOfView(settings.image_size_px, settings.cell_diameter_px, layers)
+    placed = [
+        name
+        for name in cell_types
+        if field.place(draw_cell(name, settings.cell_diameter_px, rng), rng)
+    ]
+    pixel_size_um = NORMAL_DIAMETER_UM / settings.cell_diameter_px
+    return SimulatedImage(
+        image=expose(field.thickness_um, pixel_size_um, field.margin_px, appearance, rng),
+        xyxy=np.array(field.boxes, dtype=np.float32).reshape(-1, 4),
+        cell_type=np.array(placed, dtype=np.str_),
+        pixel_size_um=pixel_size_um,
+    )
+
+
+def simulate_cohort(folder: Path, settings: SimulationSettings) -> Iterator[SimulationProgress]:
+    """Write a cohort, image by image: class/patient/sample/image_01.tif, cohort.csv, truth.csv.
+
+    A patient has a microscope of their own (focus, light, noise, magnification), drawn without
+    regard to the class. Adding patients, samples, images or classes changes no other image.
+
+    `cohort.csv` has the columns image, sample, patient, label; `truth.csv` one row a cell: image,
+    x_min, y_min, x_max, y_max (pixels), cell_type, altered (1 for the types of the patient's own
+    class, else 0). Paths are relative to the folder. The folder may be new, empty, or hold an
+    earlier simulation, whose files are then replaced.
+
+    Parameters
+    ----------
+    folder
+        Where the cohort goes.
+    settings
+        What is simulated.
+
+    Yields
+    ------
+    SimulationProgress
+        After each image.
+
+    Raises
+    ------
+    UserError
+        If the folder holds something else or cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        _make_room(folder, settings)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be emptied of its earlier simulation ({error.strerror or error}); "
+            "close what uses its files, or choose a new or an empty folder."
+        ) from error
+    planned = _plan(settings)
+    images: list[tuple[str, ...]] = []
+    cells: list[tuple[Any, ...]] = []
+    for done, plan in enumerate(planned, start=1):
+        simulated = _simulate_planned(settings, plan)
+        _write_image(folder / plan.path, simulated)
+        images.append((plan.path, plan.sample, plan.patient, plan.label))
+        altered = np.isin(simulated.cell_type, CLASSES[plan.label]).astype(int)
+        cells += [
+            (plan.path, *box, cell_type, known)
+            for box, cell_type, known in zip(
+                simulated.xyxy.astype(int), simulated.cell_type, altered, strict=True
+            )
+        ]
+        yield SimulationProgress(done, len(planned), folder / plan.path, len(simulated.xyxy))
+    _write_csv(folder / "cohort.csv", ("image", "sample", "patient", "label"), images)
+    header = ("image", "x_min", "y_min", "x_max", "y_max", "cell_type", "altered")
+    _write_csv(folder / "truth.csv", header, cells)
+
+
+@dataclass(frozen=True)
+class _PlannedImage:
+    """An image of a cohort before it is drawn; `key` tells it from all others of the same seed."""
+
+    label: ClassName
+    patient: str
+    sample: str
+    path: str
+    key: tuple[int, int, int, int]  # class, patient, sample, image
+
+
+def _plan(settings: SimulationSettings) -> list[_PlannedImage]:
+    """List the images of a cohort in the order in which they are written."""
+    planned = []
+    for label in settings.classes:
+        for patient in range(1, settings.patients_per_class + 1):
+            for sample in range(1, settings.samples_per_patient + 1):
+                for image in range(1, settings.images_per_sample + 1):
+                    person = f"{label}-{patient:02d}"
+                    taken = f"{person}-{sample}"
+                    path = f"{label}/{person}/{taken}/image_{image:02d}.tif"
+                    key = (list(CLASSES).index(label), patient, sample, image)
+                    planned.append(_PlannedImage(label, person, taken, path, key))
+    return planned
+
+
+def _simulate_planned(settings: SimulationSettings, plan: _PlannedImage) -> SimulatedImage:
+    """Draw one image of a cohort."""
+    diameter_px, appearance = _microscope(settings, plan.key[:2])
+    rng = _generator(settings.seed, plan.key)
+    appearance = replace(
+        appearance,
+        defocus_um=appearance.defocus_um + settings.variety * rng.normal(0, 0.3),
+        brightness=appearance.brightness * (1 + settings.variety * rng.normal(0, 0.03)),
+    )
+    count = round(settings.cells_per_image * rng.uniform(0.75, 1.25))
+    cell_types = _draw_types(settings, plan.label, count, rng)
+    # Not `replace`: the person's bounds hold for the mean, a patient may lie just outside.
+    scaled = settings.model_copy(update={"cell_diameter_px": diameter_px})
+    return simulate_image(scaled, rng, cell_types, appearance)
+
+
+def _microscope(
+    settings: SimulationSettings, patient_key: tuple[int, ...]
+) -> tuple[float, Appearance]:
+    """Cell diameter in pixels and appearance of one patient's images: the batch effect."""
+    rng = _generator(settings.seed, patient_key)
+    magnification = 1 + 0.08 * settings.variety * rng.uniform(-1, 1)
+    return settings.cell_diameter_px * magnification, draw_appearance(
+        settings.look, settings.variety, rng
+    )
+
+
+def _draw_types(
+    settings: SimulationSettings, label: ClassName, count: int, rng: np.random.Generator
+) -> list[str]:
+    """Draw the types of `count` cells of a patient: normal, odd, or the class's own."""
+    types = []
+    for chance in rng.random(count):
+        if chance < settings.odd_share:
+            types.append(str(rng.choice(ODD_TYPES)))
+        elif chance < settings.odd_share + settings.altered_share and CLASSES[label]:
+            types.append(str(rng.choice(CLASSES[label])))
+        else:
+            types.append("discocyte")
+    return types
+
+
+def _generator(seed: int, key: tuple[int, ...]) -> np.random.Generator:
+    """Return an independent stream of random numbers for every key of a seed."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def _make_room(folder: Path, settings: SimulationSettings) -> None:
+    """Remove an earlier simulation from the folder and mark it as one; nothing else is touched."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; give a folder to write the simulation to.")
+    marker = folder / _MARKER
+    if marker.is_file():
+        for plan in _plan(_read_marker(marker)):
+            image = folder / plan.path
+            image.unlink(missing_ok=True)
+            for emptied in list(image.relative_to(folder).parents)[:-1]:
+                if (folder / emptied).is_dir() and not any((folder / emptied).iterdir()):
+                    (folder / emptied).rmdir()
+    elif folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise UserError(
+            f"{folder} is not empty and holds no simulation; choose a new or an empty folder."
+        )
+    for name in ("cohort.csv", "truth.csv"):
+        (folder / name).unlink(missing_ok=True)
+    with write_atomically(marker) as temporary:
+        content = {"format": _FORMAT, "settings": settings.model_dump()}
+        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _read_marker(marker: Path) -> SimulationSettings:
+    """Read the settings of the simulation that a folder holds."""
+    try:
+        content = json.loads(marker.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            raise ValueError(content["format"])
+        return SimulationSettings(**content["settings"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(
+            f"{marker} is damaged or of another version; choose a new or an empty folder."
+        ) from error
+
+
+def _write_image(path: Path, simulated: SimulatedImage) -> None:
+    """Write a deflated TIFF that knows its pixel size."""
+    pixels_per_cm = 1e4 / simulated.pixel_size_um
+    with write_atomically(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            simulated.image,
+            photometric="minisblack",
+            compression="zlib",
+            resolution=(pixels_per_cm, pixels_per_cm),
+            resolutionunit="CENTIMETER",
+            metadata=None,
+        )
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    with (
+        write_atomically(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -1,0 +1,176 @@
+"""What the boxes are coloured by, which of them fade, and whether that is up to date."""
+
+from __future__ import annotations
+
+import numpy as np
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_attmil.core.settings import CAUTION
+from napari_attmil.explore.colouring import colours_of_parts
+from napari_attmil.explore.colours import COLOUR_MAPS
+from napari_attmil.explore.value_scale import SCALES
+from napari_attmil.session.cell_columns import MAKER, column_title, numeric_columns
+from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
+from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.explorer.column_combo import ColumnCombo
+from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
+from napari_attmil.widgets.explorer.value_range import ValueRange
+from napari_attmil.widgets.parts.pause_timer import pause_timer
+from napari_attmil.widgets.parts.progress_row import ProgressRow
+from napari_attmil.widgets.parts.style import hint_label, narrow_combo
+
+STALE = "Boxes changed since the classification; new and moved ones have no attention."
+WHO_MADE_THEM = "Yellow boxes are a person's, green ones accepted, blue ones the detector's."
+SCALE_TITLES = {"rank": "by rank", "linear": "by value", "log": "by logarithm of the value"}
+FOLLOW_SLIDER_MS = 30
+
+
+class ColoursTab(ExplorerTab):
+    """Colours the boxes of the shown sample."""
+
+    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
+        super().__init__(context, parent)
+        self._create()
+        self._lay_out()
+        self._connect()
+
+    def _create(self) -> None:
+        self._column = ColumnCombo("What the boxes are coloured by.")
+        self._scale = narrow_combo(
+            "How values become colours: by rank every colour has as many cells; by value and by "
+            "logarithm distances between cells show."
+        )
+        for scale in SCALES:
+            self._scale.addItem(SCALE_TITLES[scale], scale)
+        self._map = narrow_combo(
+            "Which colours; in all of them lightness keeps the order for colour-blind readers. "
+            "The last has 0 in its middle, for contributions to and against a class."
+        )
+        for colour_map, title in COLOUR_MAPS.items():
+            self._map.addItem(title, colour_map)
+        self._outside = narrow_combo("What happens to cells outside of the slider's range.")
+        self._outside.addItem("fade", False)
+        self._outside.addItem("hide", True)
+        self._range = ValueRange()
+        self._explanation = hint_label()
+        self._stale = QLabel(STALE)
+        self._stale.setProperty("warning", True)
+        self._stale.setWordWrap(True)
+        self._update = QPushButton("Classify sample")
+        self._update.setToolTip(
+            "Classify the sample as its boxes are now; only cells that changed are read again."
+        )
+        self._progress = ProgressRow("Cancel", "Stop classifying; nothing changes.")
+        # A dragged slider tells more often than boxes can be coloured.
+        self._slider_timer = pause_timer(self._apply_range, FOLLOW_SLIDER_MS, self)
+        self._wanted_range = (0.0, 1.0)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.addRow("Colour by", self._column)
+        form.addRow("Scale", self._scale)
+        form.addRow("Colours", self._map)
+        form.addRow("Outside", self._outside)
+        left = QVBoxLayout()
+        left.addLayout(form)
+        left.addWidget(self._stale)
+        left.addWidget(self._update)
+        left.addWidget(self._progress)
+        left.addWidget(hint_label(CAUTION))
+        left.addStretch(1)
+        right = QVBoxLayout()
+        right.addWidget(self._range, 1)
+        right.addWidget(self._explanation)
+        layout = QHBoxLayout(self)
+        layout.addLayout(left, 2)
+        layout.addLayout(right, 3)
+
+    def _connect(self) -> None:
+        context, session = self._context, self._context.session
+        self._column.activated.connect(self._on_choice)
+        self._scale.activated.connect(self._on_choice)
+        self._map.activated.connect(self._on_choice)
+        self._outside.activated.connect(self._on_choice)
+        self._range.range_changed.connect(self._on_range)
+        self._update.clicked.connect(lambda: classify_shown(context, self._progress))
+        self._progress.stop_clicked.connect(context.runner.stop)
+        context.runner.busy_changed.connect(self.invalidate)
+        context.images_changed.connect(self.invalidate)
+        self.listen(context.exploration.table_changed, self.invalidate)
+        self.listen(context.exploration.colouring_changed, self.invalidate)
+        self.listen(session.classifier_changed, self.invalidate)
+
+    def close_tab(self) -> None:
+        """Stop listening and working."""
+        self._slider_timer.stop()
+        super().close_tab()
+
+    def refresh(self) -> None:
+        """Show colouring and range, and whether they are up to date."""
+        self._fill_columns()
+        self._show_choices()
+        self._show_distribution()
+        self._show_state()
+
+    def _fill_columns(self) -> None:
+        table = self._context.exploration.sample_table
+        self._column.setColumns([MAKER, *numeric_columns(table)])
+
+    def _show_choices(self) -> None:
+        exploration = self._context.exploration
+        colouring = exploration.colouring
+        for combo, value in (
+            (self._column, exploration.coloured_column),
+            (self._scale, colouring.scale),
+            (self._map, colouring.colour_map),
+            (self._outside, colouring.hides),
+        ):
+            with QSignalBlocker(combo):
+                combo.setCurrentIndex(combo.findData(value))
+        has_scale = exploration.coloured_column != MAKER
+        for control in (self._scale, self._map, self._outside, self._range):
+            control.setEnabled(has_scale)
+        self._range.setRange(colouring.low, colouring.high)
+
+    def _show_distribution(self) -> None:
+        exploration = self._context.exploration
+        spread = exploration.distribution()
+        colours = colours_of_parts(exploration.colouring.colour_map)
+        self._range.histogram.setValue(spread.heights, colours, spread.ticks)
+        known = np.isfinite(exploration.relative())
+        if not known.any():
+            self._explanation.setText(WHO_MADE_THEM)
+            return
+        shown = int(np.count_nonzero(exploration.is_inside() & known))
+        title = column_title(exploration.coloured_column)
+        height = f"{title} at each rank" if exploration.colouring.scale == "rank" else "cells"
+        self._explanation.setText(
+            f"{shown} of {known.sum()} cells are in the range. Height of the bars: {height}."
+        )
+
+    def _show_state(self) -> None:
+        context, session = self._context, self._context.session
+        missing = missing_to_classify(context)
+        self._stale.setVisible(session.state.is_stale)
+        self._update.setText("Update" if session.state.is_stale else "Classify sample")
+        self._update.setVisible(session.prediction is None or session.state.is_stale)
+        self._update.setEnabled(not missing and not context.runner.busy)
+        self._update.setStatusTip(missing)
+
+    def _on_choice(self) -> None:
+        self._context.exploration.colour(
+            column=self._column.currentData(),
+            scale=self._scale.currentData(),
+            colour_map=self._map.currentData(),
+            hides=self._outside.currentData(),
+        )
+
+    def _on_range(self, low: float, high: float) -> None:
+        self._wanted_range = (low, high)
+        if not self._slider_timer.isActive():
+            self._slider_timer.start()
+
+    def _apply_range(self) -> None:
+        low, high = self._wanted_range
+        self._context.exploration.colour(low=low, high=high)

@@ -1,0 +1,203 @@
+"""Cells as points: any column against any other, or a projection in which like lies by like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_attmil.explore.colours import map_colours
+from napari_attmil.explore.projection import MapMethod
+from napari_attmil.explore.value_scale import ValueScale
+from napari_attmil.reports.cell_scale import gallery_scale
+from napari_attmil.session.cell_columns import MAKER, MAP_COLUMNS, column_title, numeric_columns
+from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.explorer import explorer_tasks
+from napari_attmil.widgets.explorer.cell_model import CellModel
+from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
+from napari_attmil.widgets.explorer.column_combo import ColumnCombo
+from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
+from napari_attmil.widgets.explorer.views.flight import fly_to
+from napari_attmil.widgets.explorer.views.gallery_view import cutout_of
+from napari_attmil.widgets.explorer.views.scatter import Scatter
+from napari_attmil.widgets.parts.progress_row import ProgressRow
+from napari_attmil.widgets.parts.style import hint_label, narrow_combo, scrolling_column
+from napari_attmil.widgets.parts.workers import TaskRunner
+from napari_attmil.widgets.thumbnails import Thumbnails
+
+THUMBNAIL_PX = 96
+ACROSS, UP = MAP_COLUMNS
+METHODS: tuple[tuple[str, MapMethod], ...] = (("PCA, at once", "pca"), ("UMAP, minutes", "umap"))
+
+
+class MapTab(ExplorerTab):
+    """A scatter plot of the cells in question; a lasso selects cells everywhere."""
+
+    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
+        super().__init__(context, parent)
+        self._create()
+        self._lay_out()
+        self._connect()
+
+    def _create(self) -> None:
+        # A model without a view: it knows which point is which cell.
+        self._model = CellModel(self)
+        self._scale = gallery_scale(self._model.table, ())
+        self._thumbnails = Thumbnails(self._context, self)
+        self._scatter = Scatter()
+        self._across = ColumnCombo("What is drawn from left to right.")
+        self._up = ColumnCombo("What is drawn from bottom to top.")
+        self._colour = ColumnCombo("What the points are coloured by.")
+        self._picture = QLabel()
+        self._picture.setFixedSize(THUMBNAIL_PX, THUMBNAIL_PX)
+        self._about = hint_label("Point at a cell to see it.")
+        self._clear = QPushButton("Select none")
+        self._clear.setToolTip("Let go of all selected cells.")
+        self._hovered = -1
+        self._runner = TaskRunner(self)
+        self._method = narrow_combo("How cells are laid out; UMAP needs the package umap-learn.")
+        for text, method in METHODS:
+            self._method.addItem(text, method)
+        self._compute = QPushButton("Lay like cells together")
+        self._compute.setToolTip(
+            "Read the cells as the classifier sees them, and draw those alike close together."
+        )
+        self._progress = ProgressRow("Stop", "Stop; the map stays as it is.")
+
+    def _lay_out(self) -> None:
+        side = QVBoxLayout()
+        for text, combo in (
+            ("Across", self._across),
+            ("Up", self._up),
+            ("Colour", self._colour),
+        ):
+            row = QHBoxLayout()
+            row.addWidget(QLabel(text))
+            row.addWidget(combo, 1)
+            side.addLayout(row)
+        side.addWidget(self._method)
+        side.addWidget(self._compute)
+        side.addWidget(self._progress)
+        side.addWidget(self._picture)
+        side.addWidget(self._about)
+        side.addStretch(1)
+        side.addWidget(hint_label("Draw a line around cells to select them; Shift adds."))
+        side.addWidget(self._clear)
+        layout = QHBoxLayout(self)
+        layout.addWidget(self._scatter, 4)
+        layout.addWidget(scrolling_column(side), 1)
+
+    def _connect(self) -> None:
+        exploration = self._context.exploration
+        for combo in (self._across, self._up, self._colour):
+            combo.activated.connect(self.invalidate)
+        self._scatter.chosen.connect(self._on_chosen)
+        self._scatter.hovered.connect(self._on_hovered)
+        self._scatter.entered.connect(lambda row: fly_to(self._context, self._model.key(row)))
+        self._thumbnails.loaded.connect(self._show_picture)
+        self._compute.clicked.connect(self.compute)
+        self._progress.stop_clicked.connect(self._runner.stop)
+        self._runner.busy_changed.connect(self.invalidate)
+        self._clear.clicked.connect(lambda: exploration.select([]))
+        self.listen(exploration.table_changed, self.invalidate)
+        self.listen(self._context.session.classifier_changed, self.invalidate)
+        self.listen(exploration.colouring_changed, self.invalidate)
+        self.listen(exploration.selection_changed, self._show_selection)
+
+    def close_tab(self) -> None:
+        """Stop listening and cutting."""
+        super().close_tab()
+        self._thumbnails.close()
+        self._runner.close()
+
+    def compute(self) -> None:
+        """Lay the cells in scope out, off the main thread."""
+        session, samples = self._context.session, cells_in_scope(self._context)
+        if session.classifier is None or not samples:
+            return
+        self._progress.begin("Loading the detector")
+        self._runner.start(
+            explorer_tasks.map_cells,
+            samples,
+            session.classifier.model,
+            self._method.currentData(),
+            self._context.device_name,
+            session.cohort if session.shows_cohort else None,
+            on_done=self._take_over,
+            on_progress=self._progress.setValue,
+            on_end=self._progress.hide,
+        )
+
+    def _take_over(self, measured: Sequence[explorer_tasks.Measured]) -> None:
+        for each in measured:
+            cells = each.cells
+            self._context.exploration.add_measured(cells.key, cells.boxes, each.columns)
+
+    def refresh(self) -> None:
+        """Draw the cells in question."""
+        exploration = self._context.exploration
+        self._model.setTable(exploration.table, exploration.rows)
+        self._scale = gallery_scale(exploration.table, exploration.samples)
+        self._fill_columns()
+        table, rows = self._model.table, self._model.rows
+        across, up = self._across.currentData(), self._up.currentData()
+        points = np.full((len(rows), 2), np.nan)
+        for place, column in enumerate((across, up)):
+            if column in table:
+                points[:, place] = table[column].to_numpy(np.float64)[rows]
+        titles = (column_title(across or ""), column_title(up or ""))
+        self._scatter.setPoints(points, self._colours(), titles)
+        self._hovered = -1
+        has_classifier = self._context.session.classifier is not None
+        self._compute.setEnabled(has_classifier and len(rows) > 0 and not self._runner.busy)
+        self._show_selection()
+
+    def _colours(self) -> npt.NDArray[np.float64]:
+        """Return (n, 3) RGB of the points, on the scale of the boxes."""
+        colouring, table = self._context.exploration.colouring, self._model.table
+        column = self._colour.currentData()
+        if column not in table:
+            return map_colours(np.full(len(self._model.rows), 0.5))[:, :3]
+        values = table[column].to_numpy(np.float64)[self._model.rows]
+        is_signed = colouring.colour_map == "diverging"
+        scale = ValueScale.of(values, colouring.scale, is_signed)
+        return map_colours(scale.shares(values), colouring.colour_map)[:, :3]
+
+    def _fill_columns(self) -> None:
+        columns = list(numeric_columns(self._model.table))
+        has_map = ACROSS in columns and UP in columns
+        wanted = (ACROSS, UP) if has_map else ("diameter_px", "attention")
+        first = self._context.exploration.colouring.column
+        defaults = (*wanted, "attention" if first == MAKER else first)
+        for combo, default in zip((self._across, self._up, self._colour), defaults, strict=True):
+            if has_map and ACROSS not in combo.columns():
+                combo.clear()  # a new map is shown at once
+            combo.setColumns(columns, default)
+
+    def _show_selection(self) -> None:
+        if self.isVisible() and not self._is_stale:
+            rows = self._model.rows_of(self._context.exploration.selection)
+            self._scatter.setSelected(np.array(rows, dtype=np.intp))
+
+    def _on_chosen(self, rows: npt.NDArray[np.intp], adds: bool) -> None:
+        keys = self._model.keys(rows.tolist())
+        before = self._context.exploration.selection if adds else ()
+        self._context.exploration.select([*before, *keys])
+
+    def _on_hovered(self, row: int) -> None:
+        if row != self._hovered:
+            self._hovered = row
+            self._show_picture()
+
+    def _show_picture(self) -> None:
+        """Show the cell under the mouse; called again when its thumbnail is there."""
+        if not 0 <= self._hovered < self._model.rowCount():
+            return
+        sample, cell = self._model.key(self._hovered)
+        cutout = cutout_of(self._model, self._hovered, self._scale, THUMBNAIL_PX)
+        self._about.setText(f"Cell {cell} in image {cutout.image_index + 1} of {sample}")
+        pixmap = self._thumbnails.pixmap(cutout)
+        if pixmap is not None:
+            self._picture.setPixmap(pixmap)

@@ -1,0 +1,177 @@
+"""Are the cells that count different? Shapes measured, compared by patient, and severity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_attmil.core.settings import UserError
+from napari_attmil.explore.cell_table import CONTRIBUTION
+from napari_attmil.explore.shapes.morphology import shape_columns
+from napari_attmil.explore.shapes.statistics import (
+    compare_high_cells,
+    findings_in_short,
+    findings_in_words,
+    healthy_cells,
+    severity_by_sample,
+    severity_threshold,
+)
+from napari_attmil.session.cell_columns import column_title
+from napari_attmil.session.exploration import WHOLE_COHORT
+from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.explorer import explorer_tasks
+from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
+from napari_attmil.widgets.explorer.column_combo import ColumnCombo
+from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
+from napari_attmil.widgets.explorer.views.figure_view import FigureView
+from napari_attmil.widgets.parts.progress_row import ProgressRow
+from napari_attmil.widgets.parts.style import hint_label, primary_button
+from napari_attmil.widgets.parts.workers import Progress, TaskRunner
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOT_MEASURED = (
+    "Shapes are not measured yet. Once they are, boxes, gallery and map can be coloured and "
+    "ordered by them too."
+)
+NO_PATIENTS = "Patients are compared: open a cohort, and choose one of its classes above."
+ALL_CLASSES = "All classes together; choose one above to ask of it alone."
+SEVERITY_TIP = "A dot a sample with its 95 % interval; a line a patient."
+EFFECTS_TIP = (
+    "Effects with their 95 % intervals; filled where they count. Bars: the effects in healthy "
+    "samples, once these are classified and measured too."
+)
+
+
+class ShapeTab(ExplorerTab):
+    """Measures cells, and compares those of a high score with the others."""
+
+    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
+        super().__init__(context, parent)
+        self._create()
+        self._lay_out()
+        self._connect()
+
+    def _create(self) -> None:
+        self._runner = TaskRunner(self)
+        self._measure = primary_button(
+            "Measure shapes", "Find every cell inside its box, and measure size and form."
+        )
+        self._score = ColumnCombo("Cells that are high in this are compared with the others.")
+        self._score.setMinimumContentsLength(22)
+        self._compare = QPushButton("Compare")
+        self._compare.setToolTip(
+            "Compare the tenth of cells with the highest score with the others, patient by "
+            "patient; with a contribution, also count the cells that speak for its class."
+        )
+        self._progress = ProgressRow("Stop", "Stop measuring; what is measured so far stays.")
+        self._words = hint_label(NOT_MEASURED)
+        self._effects, self._severity = (
+            FigureView("effects", EFFECTS_TIP),
+            FigureView("severity", SEVERITY_TIP),
+        )
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        for widget in (self._measure, self._score, self._compare):
+            top.addWidget(widget)
+        top.addWidget(self._words, 1)
+        figures = QHBoxLayout()
+        figures.addWidget(self._effects, 1)
+        figures.addWidget(self._severity, 1)
+        layout = QVBoxLayout(self)
+        layout.addLayout(top)
+        layout.addWidget(self._progress)
+        layout.addLayout(figures, 1)
+
+    def _connect(self) -> None:
+        self._measure.clicked.connect(self.measure)
+        self._compare.clicked.connect(self.compare)
+        self._progress.stop_clicked.connect(self._runner.stop)
+        self._runner.busy_changed.connect(self.invalidate)
+        self.listen(self._context.exploration.table_changed, self.invalidate)
+
+    def close_tab(self) -> None:
+        """Stop listening and measuring."""
+        super().close_tab()
+        self._runner.close()
+
+    def refresh(self) -> None:
+        """Show what can be compared; what was compared before is of other cells."""
+        table = self._context.exploration.table
+        scores = [name for name in map(str, table) if name.startswith(("attention", CONTRIBUTION))]
+        self._score.setColumns(scores)
+        is_measured, has_patients = bool(shape_columns(table)), "patient" in table
+        self._measure.setEnabled(len(table) > 0 and not self._runner.busy)
+        self._compare.setEnabled(is_measured and has_patients and self._score.count() > 0)
+        missing = "" if has_patients else NO_PATIENTS
+        missing = missing if is_measured else NOT_MEASURED
+        self._words.setText(missing or "Shapes are measured; press Compare.")
+        self._words.setToolTip("")
+        self._effects.clear()
+        self._severity.clear()
+
+    def measure(self) -> None:
+        """Measure the cells in scope, off the main thread."""
+        samples = cells_in_scope(self._context)
+        if not samples:
+            return
+        self._progress.begin("Measuring the cells")
+        self._runner.start(
+            explorer_tasks.measure_cells,
+            samples,
+            self._context.session.cohort,
+            on_done=lambda _: None,
+            on_progress=self._on_progress,
+            on_end=self._progress.hide,
+        )
+
+    def compare(self) -> None:
+        """Compare cells of a high score with the others, and count those that speak for a class."""
+        from napari_attmil.explore import figures
+
+        table, score = self._context.exploration.table, self._score.currentData()
+        title = column_title(score)
+        try:
+            effects = compare_high_cells(table, score, shape_columns(table), self._healthy(score))
+        except UserError as error:
+            self._words.setText(str(error))
+            return
+        mixed = [ALL_CLASSES] if self._context.exploration.scope == WHOLE_COHORT else []
+        self._effects.setDrawing(figures.forest(effects, title), effects)
+        if score.startswith(CONTRIBUTION):
+            self._count_cells(score)
+        else:
+            self._severity.clear()
+        self._words.setText(" ".join([findings_in_short(effects, title), *mixed]))
+        self._words.setToolTip("\n".join(findings_in_words(effects, title)))
+
+    def _healthy(self, score: str) -> pd.DataFrame | None:
+        """Return measured cells of healthy samples, which those of a class are compared with."""
+        exploration = self._context.exploration
+        table = exploration.cohort_table()
+        if exploration.scope in ("", WHOLE_COHORT) or "class" not in table:
+            return None
+        is_measured = table[shape_columns(table)].notna().any(axis=1)
+        healthy = exploration.healthy_class
+        return healthy_cells(table[is_measured], exploration.scope, score, healthy)
+
+    def _count_cells(self, score: str) -> None:
+        """Show the severity of the samples in scope."""
+        from napari_attmil.explore import figures
+
+        exploration = self._context.exploration
+        cells, healthy = exploration.cohort_table(), exploration.healthy_class
+        threshold, words = severity_threshold(cells, score, healthy)
+        severity = severity_by_sample(exploration.table, score, threshold)
+        name = score.removeprefix(CONTRIBUTION)
+        self._severity.setDrawing(figures.severity(severity, name), severity)
+        self._severity.setToolTip(f"Share of a sample's cells {words}. {SEVERITY_TIP}")
+
+    def _on_progress(self, progress: Progress) -> None:
+        self._progress.setValue(progress)
+        if progress.detail is not None:
+            cells = progress.detail.cells
+            self._context.exploration.add_measured(cells.key, cells.boxes, progress.detail.columns)

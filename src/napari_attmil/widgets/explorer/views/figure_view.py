@@ -1,0 +1,127 @@
+"""A figure of matplotlib's in a panel, in the theme's colours and sharp at any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QContextMenuEvent, QImage, QPainter, QPaintEvent, QPalette, QResizeEvent
+from qtpy.QtWidgets import QMenu, QWidget
+
+from napari_attmil.core.settings import UserError
+from napari_attmil.explore.cell_table import write_cells
+from napari_attmil.widgets.parts.saving import (
+    FIGURES,
+    TABLES,
+    ask_where_to_save,
+    endings_of,
+    with_ending,
+)
+from napari_attmil.widgets.parts.workers import tell_error
+
+if TYPE_CHECKING:
+    from napari_attmil.explore.figures import Drawing
+
+SMALLEST_PX = (260, 100)
+KINDS = f"{FIGURES};;{TABLES}"
+
+
+class FigureView(QWidget):
+    """Shows a drawing; nothing is drawn before it is looked at. A right click saves it.
+
+    Parameters
+    ----------
+    name
+        Of the file that is proposed.
+    tip
+        What is drawn.
+    """
+
+    def __init__(self, name: str, tip: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._name = name
+        self._drawing: Drawing | None = None
+        self._numbers = pd.DataFrame()
+        self._image: QImage | None = None
+        self.setMinimumSize(*SMALLEST_PX)
+        self.setToolTip(tip)
+
+    def setToolTip(self, tip: str) -> None:
+        """Say what is drawn, and how it is saved."""
+        super().setToolTip(f"{tip} Right-click to save the figure or its numbers.")
+
+    def setDrawing(self, drawing: Drawing, numbers: pd.DataFrame) -> None:
+        """Show a drawing, whose numbers can be saved too."""
+        self._drawing, self._numbers, self._image = drawing, numbers, None
+        self.update()
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._drawing = self._image = None
+        self.update()
+
+    def save(self, path: Path) -> None:
+        """Write the figure, or the numbers into a table, as the suffix says."""
+        from napari_attmil.explore.figures import save_figure
+
+        if self._drawing is None:
+            return
+        path = with_ending(path, KINDS)
+        try:
+            if path.suffix.lower() in endings_of(TABLES):
+                write_cells(path, [self._numbers])
+            else:
+                save_figure(path, self._drawing, (self.width(), self.height()))
+        except UserError as error:
+            tell_error(error)
+            return
+        show_info(f"Written to {path}.")
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Offer to save."""
+        if self._drawing is not None:
+            menu = QMenu(self)
+            menu.addAction("Save figure or numbers…", self._ask_where_to_save)
+            menu.exec(event.globalPos())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw it, anew only if it or the room for it has changed."""
+        if self._drawing is None:
+            return
+        if self._image is None:
+            self._image = self._rendered(self._drawing)
+        QPainter(self).drawImage(0, 0, self._image)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Draw anew in another size."""
+        super().resizeEvent(event)
+        self._image = None
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._image = None
+            self.update()
+
+    def _rendered(self, drawing: Drawing) -> QImage:
+        from napari_attmil.explore.figures import rendered  # matplotlib is loaded when needed
+
+        ink = self.palette().color(QPalette.ColorRole.WindowText).name()
+        ratio = self.devicePixelRatioF()
+        pixels = rendered(drawing, (self.width(), self.height()), ink, ratio)
+        height, width = pixels.shape[:2]
+        image = QImage(
+            pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888
+        ).copy()
+        image.setDevicePixelRatio(ratio)
+        return image
+
+    def _ask_where_to_save(self) -> None:
+        title = "Save the figure or its numbers"
+        path = ask_where_to_save(self, title, f"{self._name}.png", KINDS)
+        if path is not None:
+            self.save(path)

@@ -1,0 +1,151 @@
+"""Cells as points in the plane: hovering, clicking, and a lasso around many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyqtgraph as pg
+from qtpy.QtCore import QEvent, QPointF, Qt, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_attmil.core.arrays import Float64Array
+from napari_attmil.widgets.explorer.views.dots_item import DotsItem
+from napari_attmil.widgets.parts.style import colour_plot
+
+REACH_PX = 12
+"""Farther from the mouse a point is not meant."""
+SIZE_PX = 6
+
+
+class Scatter(QWidget):
+    """Points of which some are selected.
+
+    Signals
+    -------
+    chosen(object, bool)
+        (m,) positions of points that were clicked or lassoed, and whether they are added to
+        those selected before.
+    hovered(int)
+        The position of the point under the mouse, -1 for none.
+    entered(int)
+        The position of a point that was double-clicked.
+    """
+
+    chosen = Signal(object, bool)
+    hovered = Signal(int)
+    entered = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._points: Float64Array = np.zeros((0, 2))
+        self._box = _LassoBox(self._on_lasso, self._on_click)
+        self._plot = pg.PlotWidget(viewBox=self._box)
+        self._dots = DotsItem(SIZE_PX)
+        self._rings = pg.ScatterPlotItem(pxMode=True, size=SIZE_PX + 5, brush=None)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._plot)
+
+        self._plot.scene().sigMouseMoved.connect(self._on_moved)
+
+        self._plot.addItem(self._dots)
+        self._plot.addItem(self._rings)
+        self._plot.hideButtons()
+        self._plot.setMenuEnabled(False)
+
+    def setPoints(
+        self, points: Float64Array, colours: Float64Array, titles: tuple[str, str] = ("", "")
+    ) -> None:
+        """Show (n, 2) points in (n, 3) RGB colours from 0 to 1; those that are NaN are left out."""
+        self._points = points
+        known = np.isfinite(points).all(axis=1)
+        self._dots.setData(points[known], colours[known])
+        self._plot.setLabel("bottom", titles[0])
+        self._plot.setLabel("left", titles[1])
+        self._rings.clear()
+
+    def setSelected(self, positions: npt.NDArray[np.intp]) -> None:
+        """Ring some points."""
+        text = self.palette().color(self.palette().ColorRole.WindowText)
+        self._rings.setData(pos=self._points[positions], pen=pg.mkPen(text, width=2))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Take the theme's colours."""
+        super().showEvent(event)
+        colour_plot(self._plot, self)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            colour_plot(self._plot, self)
+
+    def nearest(self, scene_place: QPointF) -> int:
+        """Return the position of the point at a place of the scene, -1 if there is none."""
+        if not len(self._points):
+            return -1
+        centre = self._box.mapSceneToView(scene_place)
+        pixel = self._box.viewPixelSize()
+        away = (self._points - (centre.x(), centre.y())) / pixel
+        distance = np.hypot(*away.T)
+        if not np.isfinite(distance).any():
+            return -1
+        place = int(np.nanargmin(distance))
+        return place if distance[place] <= REACH_PX else -1
+
+    def _on_moved(self, place: QPointF) -> None:
+        self.hovered.emit(self.nearest(place))
+
+    def _on_click(self, event: Any) -> None:
+        place = self.nearest(event.scenePos())
+        if place >= 0 and event.double():
+            self.entered.emit(place)
+            return
+        positions = np.array([place] if place >= 0 else [], dtype=np.intp)
+        self.chosen.emit(positions, _adds(event))
+
+    def _on_lasso(self, polygon: Float64Array, event: Any) -> None:
+        from skimage.measure import points_in_poly
+
+        inside = np.flatnonzero(points_in_poly(np.nan_to_num(self._points), polygon))
+        self.chosen.emit(inside[np.isfinite(self._points[inside]).all(axis=1)], _adds(event))
+
+
+class _LassoBox(pg.ViewBox):
+    """A view whose left button draws a lasso; wheel and right button zoom as ever."""
+
+    def __init__(self, on_lasso: Any, on_click: Any) -> None:
+        super().__init__(enableMenu=False)
+        self._on_lasso, self._on_click = on_lasso, on_click
+        self._path: list[tuple[float, float]] = []
+        self._line = pg.PlotCurveItem(pen=pg.mkPen("#888888", width=2))
+        self.addItem(self._line, ignoreBounds=True)
+
+    def mouseDragEvent(self, event: Any, axis: int | None = None) -> None:
+        if event.button() != Qt.MouseButton.LeftButton:
+            super().mouseDragEvent(event, axis)
+            return
+        event.accept()
+        if event.isStart():
+            start = self.mapSceneToView(event.buttonDownScenePos())
+            self._path = [(start.x(), start.y())]
+        place = self.mapSceneToView(event.scenePos())
+        self._path.append((place.x(), place.y()))
+        self._line.setData(*np.array([*self._path, self._path[0]]).T)
+        if event.isFinish():
+            self._line.setData([], [])
+            self._on_lasso(np.array(self._path), event)
+
+    def mouseClickEvent(self, event: Any) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            event.accept()
+            self._on_click(event)
+
+
+def _adds(event: Any) -> bool:
+    both = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
+    return bool(event.modifiers() & both)

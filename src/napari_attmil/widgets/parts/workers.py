@@ -1,0 +1,197 @@
+"""Long work off the main thread: one task at a time, with progress, stop, and errors told.
+
+A task is a generator function. Its first argument is a `threading.Event` that is set when the
+person presses Stop: the task then ends early and returns what it has. It yields `Progress`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+from weakref import WeakSet
+
+from napari.qt.threading import GeneratorWorker, create_worker
+from napari.utils.notifications import notification_manager, show_error
+from qtpy.QtCore import QObject, QThreadPool, Signal
+
+from napari_attmil.core.settings import UserError
+from napari_attmil.widgets.parts.graphics_clash import keep_triton_out
+
+_STOPS: WeakSet[Event] = WeakSet()
+"""The events that tell tasks to stop, for as long as anything knows them."""
+LONGEST_END_S = 30
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a task is.
+
+    Attributes
+    ----------
+    done, total
+        Units of work; a total of 0 says that it is not known yet.
+    text
+        What is being done, in the person's words.
+    detail
+        Anything the listener wants beyond that, for instance the losses of an epoch.
+    note
+        What the person should still know when the task has ended, as a sentence; mostly empty.
+    """
+
+    done: int
+    total: int
+    text: str
+    detail: Any = None
+    note: str = ""
+
+
+Task = Callable[..., Generator[Progress, None, Any]]
+
+
+@dataclass(frozen=True)
+class _Failure:
+    error: Exception
+
+
+class TaskRunner(QObject):
+    """Runs one task at a time for one panel.
+
+    Signals
+    -------
+    busy_changed(bool)
+        A task starts or has ended, however it ended.
+    """
+
+    busy_changed = Signal(bool)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._worker: GeneratorWorker | None = None
+        self._stop = Event()
+        self._on_done: Callable[[Any], None] | None = None
+        self._on_progress: Callable[[Progress], None] | None = None
+        self._on_end: Callable[[], None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task is under way."""
+        return self._worker is not None
+
+    def start(
+        self,
+        task: Task,
+        *args: Any,
+        on_done: Callable[[Any], None],
+        on_progress: Callable[[Progress], None] | None = None,
+        on_end: Callable[[], None] | None = None,
+    ) -> None:
+        """Start a task.
+
+        Parameters
+        ----------
+        task, *args
+            What to run, after the event that tells it to stop.
+        on_done
+            Gets what the task returns; called on the main thread, not after an error.
+        on_progress
+            Gets every progress value.
+        on_end
+            Called however the task ends.
+        """
+        if self.busy:
+            return
+        self._stop = Event()
+        _STOPS.add(self._stop)
+        self._on_done, self._on_progress, self._on_end = on_done, on_progress, on_end
+        self._worker = create_worker(_guarded, task, self._stop, args, _start_thread=False)
+        self._worker.yielded.connect(self._tell_progress)
+        self._worker.returned.connect(self._finish)
+        self._worker.start()
+        self.busy_changed.emit(True)
+
+    def stop(self) -> None:
+        """Ask the task to end early with what it has."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """End the task and never call back: the panel goes away."""
+        self._stop.set()
+        worker, self._worker = self._worker, None
+        self._on_done = self._on_progress = self._on_end = None
+        if worker is not None:
+            worker.yielded.disconnect(self._tell_progress)
+            worker.returned.disconnect(self._finish)
+            worker.quit()
+
+    def _tell_progress(self, progress: Progress) -> None:
+        if self._on_progress is not None:
+            self._on_progress(progress)
+
+    def _finish(self, outcome: Any) -> None:
+        if self._worker is None:
+            return
+        on_done, on_end = self._on_done, self._on_end
+        self._worker = None
+        self._on_done = self._on_progress = self._on_end = None
+        try:
+            if on_end is not None:
+                on_end()
+        finally:
+            self.busy_changed.emit(False)
+        if isinstance(outcome, _Failure):
+            tell_error(outcome.error)
+        elif on_done is not None:
+            on_done(outcome)
+
+
+def tell_error(error: Exception) -> None:
+    """Show an error as a notification: a sentence for a mistake, a way to the details else."""
+    if isinstance(error, UserError):
+        show_error(str(error))
+    elif "torch" in sys.modules and _is_out_of_memory(error):
+        show_error(
+            "The device's memory is full; close other programs that use it, or choose the "
+            "device cpu under Classifier."
+        )
+    else:
+        # napari's notification offers the traceback, but would not name the error's type.
+        fault = RuntimeError(f"A fault in napari-attmil, {type(error).__name__}: {error}")
+        fault.__cause__ = error
+        notification_manager.receive_error(RuntimeError, fault, error.__traceback__)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    from napari_attmil.core.device import is_out_of_memory
+
+    return is_out_of_memory(error)
+
+
+def _guarded(
+    task: Task, stop: Event, args: tuple[Any, ...]
+) -> Generator[Progress, None, Any | _Failure]:
+    """Run a task and return its error instead of raising it.
+
+    napari's worker swallows every RuntimeError, as torch raises them, and then never ends.
+    """
+    try:
+        keep_triton_out()
+        return (yield from task(stop, *args))
+    except Exception as error:
+        return _Failure(error)
+
+
+def _end_all() -> None:
+    """Let all tasks end before Qt does: a thread that outlives it aborts the whole program."""
+    pool = QThreadPool.globalInstance()
+    if len(_STOPS) and pool is not None:
+        for stop in list(_STOPS):
+            stop.set()
+        pool.waitForDone(1000 * LONGEST_END_S)
+
+
+# Called in reverse order at the end of the program, and so before what Qt's binding has registered.
+atexit.register(_end_all)

@@ -1,0 +1,1 @@
+"""Layers of the viewer, and what follows them."""

@@ -1,0 +1,259 @@
+"""Which images are worked on: an image layer of the viewer, or a sample of the open cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.core.settings import UserError
+from napari_attmil.images.cohort import Cohort, Sample
+from napari_attmil.session.session import Session
+from napari_attmil.widgets.parts.workers import tell_error
+from napari_attmil.widgets.viewer.image_layers import (
+    LayerImages,
+    cover_of,
+    sample_layer_data,
+    sample_of_layer,
+)
+from napari_attmil.widgets.viewer.keeping import Answer, ask_about_unsaved
+from napari_attmil.widgets.viewer.layers import CellsLayer
+
+SAMPLE_NAME = "napari-attmil sample"
+"""Key of an image layer's metadata: which sample of the cohort it shows."""
+_SHOWN = ("name", "visible", "opacity", "blending")
+"""Events of an image layer: how it is called, and whether it hides others."""
+
+
+class ImageChoice(QObject):
+    """Keeps the viewer's image layers, the session's sample and the boxes' layer together.
+
+    Signals
+    -------
+    images_changed()
+        Other images are chosen, or those chosen have gone.
+    layers_changed()
+        Image layers came, went, were renamed, shown or hidden; or another one is chosen.
+    """
+
+    images_changed = Signal()
+    layers_changed = Signal()
+
+    def __init__(
+        self, viewer: Any, session: Session, cells: CellsLayer, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._session, self._cells = viewer, session, cells
+        self._layers: list[Any] = []
+        self._chosen: Any = None
+        self._keys: dict[Hashable, str] = {}
+        """Of layers that show no sample of the cohort; each keeps its own."""
+        self._images: Sequence[npt.NDArray[Any]] | None = None
+        for event in self._layer_events():
+            event.connect(self._on_layers_changed)
+        self._on_layers_changed()
+
+    @property
+    def images(self) -> Sequence[npt.NDArray[Any]] | None:
+        """The images of the shown sample; None if their layer has gone."""
+        return self._images
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """The image layers of the viewer."""
+        return tuple(self._layers)
+
+    @property
+    def chosen(self) -> Any:
+        """The image layer in use, or None."""
+        return self._chosen
+
+    @property
+    def cover(self) -> Any:
+        """The image layer that hides the one in use, or None."""
+        return cover_of(self._chosen, self._viewer.layers)
+
+    def bring_to_light(self) -> None:
+        """Let the person see the layer in use: visible, and above those that hide it."""
+        layers, cover = self._viewer.layers, self.cover
+        if self._chosen is None:
+            return
+        self._chosen.visible = True
+        if cover is not None:
+            layers.move(layers.index(self._chosen), layers.index(cover) + 1)
+
+    def choose(self, layer: Any) -> None:
+        """Use the images of a layer."""
+        try:
+            images = LayerImages(layer)
+        except UserError as error:
+            tell_error(error)
+            self.layers_changed.emit()
+            return
+        self._chosen = layer
+        session, key = self._session, self._key_of(layer)
+        sample = self._sample_of(layer) or sample_of_layer(layer)
+        if key.startswith("file:") and not session.is_kept(key):
+            session.keep(sample, AnnotationFile.of_user(), key)
+        session.show(sample, key)
+        self._cells.attach(layer)
+        self._set_images(images)
+
+    def use_cohort(self, cohort: Cohort) -> None:
+        """Work on another cohort and show its first sample.
+
+        A person is asked before changes that are not on the disk are lost.
+        """
+        answer, file = Answer.AGAIN, AnnotationFile.beside(cohort.folder)
+        while answer is not Answer.STAY:
+            try:
+                self._session.open_cohort(cohort, file, discard=answer is Answer.LOSE)
+            except UserError as error:
+                answer = ask_about_unsaved(str(error))
+            else:
+                self.show_sample(cohort.samples[0].name)
+                return
+
+    def show_sample(self, name: str, image_index: int = 0) -> bool:
+        """Show an image of a sample of the cohort, in place of the former sample's layer.
+
+        Returns
+        -------
+        bool
+            Whether it is shown. If its images cannot be read, the person is told.
+        """
+        if self._session.key == self._session.key_of(name) and self._chosen is not None:
+            self._turn_to(image_index)
+            return True
+        cohort = self._session.cohort
+        sample = next((s for s in cohort.samples if s.name == name), None) if cohort else None
+        if sample is None:
+            return False
+        try:
+            data, settings = sample_layer_data(sample)
+        except UserError as error:
+            tell_error(error)
+            if self._session.sample is None:
+                # What is on the screen is of a cohort that was open before.
+                self._chosen = None
+                self._set_images(None)
+            self.layers_changed.emit()
+            return False
+        former = [layer for layer in self._layers if SAMPLE_NAME in layer.metadata]
+        fitting = [layer for layer in former if layer.ndim == 3 and layer.rgb == settings["rgb"]]
+        if fitting:
+            # Far quicker than a new layer: a study's next image is shown with one key.
+            self._refill(fitting[0], sample, data, settings)
+        else:
+            self._replace(former, Image(data, metadata={SAMPLE_NAME: sample.name}, **settings))
+        self._turn_to(image_index)
+        self._viewer.reset_view()
+        return True
+
+    def _refill(self, layer: Any, sample: Sample, data: Any, settings: Mapping[str, Any]) -> None:
+        """Let a sample's layer show another one."""
+        layer.metadata[SAMPLE_NAME] = sample.name
+        layer.data = data
+        scale = settings.get("scale", [1, 1, 1])
+        if not np.array_equal(layer.scale, scale):  # each setting is drawn, changed or not
+            layer.scale = scale
+        layer.units = settings.get("units", ["pixel"] * 3)
+        for key in ("name", "contrast_limits"):
+            if key in settings:
+                setattr(layer, key, settings[key])
+        self.choose(layer)
+
+    def _replace(self, former: Sequence[Any], layer: Any) -> None:
+        """Show a new layer below all others, in place of former ones."""
+        self._viewer.add_layer(layer)
+        self.choose(layer)
+        for old in former:
+            self._viewer.layers.remove(old)
+        self._viewer.layers.move(self._viewer.layers.index(layer), 0)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for event in self._layer_events():
+            event.disconnect(self._on_layers_changed)
+        self._listen_to(())
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _layer_events(self) -> tuple[Any, ...]:
+        events = self._viewer.layers.events
+        return events.inserted, events.removed, events.reordered
+
+    def _turn_to(self, image_index: int) -> None:
+        if self._chosen.ndim == 3:
+            world = self._chosen.data_to_world((image_index, 0, 0))
+            self._viewer.dims.set_point(0, float(world[0]))
+
+    def _set_images(self, images: Sequence[npt.NDArray[Any]] | None) -> None:
+        self._images = images
+        self.images_changed.emit()
+        self.layers_changed.emit()
+
+    def _sample_of(self, layer: Any) -> Sample | None:
+        """Return the cohort's sample that a layer shows, or None."""
+        cohort = self._session.cohort
+        name = layer.metadata.get(SAMPLE_NAME)
+        return next((s for s in cohort.samples if s.name == name), None) if cohort else None
+
+    def _key_of(self, layer: Any) -> str:
+        """Return a key under which the boxes of a file's layer are found when it is reopened."""
+        sample = self._sample_of(layer)
+        if sample is not None:
+            return self._session.key_of(sample.name)
+        if layer.unique_id not in self._keys:
+            path = getattr(layer.source, "path", None)
+            # Of several layers of a file its boxes belong to the one that was opened first.
+            taken = [self._keys.get(other.unique_id) for other in self._layers]
+            is_first = path and f"file:{path}" not in taken
+            self._keys[layer.unique_id] = f"file:{path}" if is_first else f"layer:{layer.unique_id}"
+        return self._keys[layer.unique_id]
+
+    def _listen_to(self, layers: Sequence[Any]) -> None:
+        for layer in self._layers:
+            for name in _SHOWN:
+                getattr(layer.events, name).disconnect(self._on_renamed)
+        self._layers = list(layers)
+        for layer in layers:
+            for name in _SHOWN:
+                getattr(layer.events, name).connect(self._on_renamed)
+
+    def _on_layers_changed(self) -> None:
+        former = self._layers
+        self._listen_to([layer for layer in self._viewer.layers if isinstance(layer, Image)])
+        if self._chosen is not None and self._chosen not in self._layers:
+            # Its boxes stay in the session and on the screen.
+            self._chosen = None
+            self._set_images(None)
+        if self._chosen is None:
+            self._take_first()
+        else:
+            self._follow_new(former)
+        self.layers_changed.emit()
+
+    def _take_first(self) -> None:
+        """Use the image on top, unless only the screen still has the boxes of a removed one."""
+        usable = [layer for layer in self._layers if layer.ndim in (2, 3)]
+        known = [layer for layer in usable if self._key_of(layer) == self._session.key]
+        if len(self._session.boxes) and not self._session.is_kept(self._session.key):
+            usable = known
+        if usable:
+            self.choose((known or usable)[-1])
+
+    def _follow_new(self, former: Sequence[Any]) -> None:
+        """Use an image that was opened over one with which nothing was done yet."""
+        cover = self.cover
+        untouched = not len(self._session.boxes) and SAMPLE_NAME not in self._chosen.metadata
+        if untouched and cover is not None and cover not in former and cover.ndim in (2, 3):
+            self.choose(cover)
+
+    def _on_renamed(self) -> None:
+        self.layers_changed.emit()

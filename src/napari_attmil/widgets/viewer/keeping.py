@@ -1,0 +1,151 @@
+"""Tells a person that boxes are not on the disk, and goes on trying until they are."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QMessageBox,
+    QPushButton,
+    QWidget,
+)
+
+from napari_attmil.session.session import Session
+from napari_attmil.widgets.parts.style import set_warning
+
+TRY_EVERY_MS = 15_000
+
+
+class Answer(Enum):
+    """What a person does about changes that would be lost."""
+
+    AGAIN = "Try again"
+    LOSE = "Open and lose the changes"
+    STAY = "Stay"
+
+
+def ask_about_unsaved(why_not: str) -> Answer:
+    """Ask what to do before another study takes the place of changes in memory."""
+    windows = (each for each in QApplication.topLevelWidgets() if isinstance(each, QMainWindow))
+    window = QApplication.activeWindow() or next(filter(QWidget.isVisible, windows), None)
+    # With a parent it looks like the rest of the window.
+    box = QMessageBox(QMessageBox.Icon.Warning, "Not saved yet", why_not, parent=window)
+    roles = {
+        Answer.AGAIN: QMessageBox.ButtonRole.AcceptRole,
+        Answer.LOSE: QMessageBox.ButtonRole.DestructiveRole,
+        Answer.STAY: QMessageBox.ButtonRole.RejectRole,
+    }
+    buttons = {answer: box.addButton(answer.value, role) for answer, role in roles.items()}
+    box.exec()
+    pressed = (answer for answer, button in buttons.items() if button is box.clickedButton())
+    return next(pressed, Answer.STAY)
+
+
+class Keeping(QObject):
+    """Whether a session's changes reach the disk.
+
+    Parameters
+    ----------
+    session
+        The session of the viewer.
+
+    Signals
+    -------
+    reason_changed(reason)
+        Why they do not; empty when they do again.
+    """
+
+    reason_changed = Signal(str)
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._reason = ""
+        self._has_failed = False
+        self._timer = QTimer(self)
+        self._timer.setInterval(TRY_EVERY_MS)
+        self._timer.timeout.connect(self.try_again)
+        session.not_kept.connect(self._note_failure)
+        session.boxes_changed.connect(self._on_edit)
+
+    @property
+    def reason(self) -> str:
+        """Why changes do not reach the disk; empty if they do."""
+        return self._reason
+
+    def try_again(self) -> None:
+        """Write what could not be written yet."""
+        self._has_failed = False
+        self._session.keep_pending()
+        if not self._has_failed:
+            self._set_reason("")
+
+    def close(self) -> None:
+        """Try a last time, and stop listening."""
+        self._timer.stop()
+        if self._reason:
+            self.try_again()
+        self._session.not_kept.disconnect(self._note_failure)
+        self._session.boxes_changed.disconnect(self._on_edit)
+
+    def _note_failure(self, reason: str) -> None:
+        self._has_failed = True
+        if reason != self._reason:
+            show_warning(reason)
+            self._set_reason(reason)
+
+    def _on_edit(self) -> None:
+        if self._reason and not self._session.has_pending:
+            self.try_again()
+
+    def _set_reason(self, reason: str) -> None:
+        if reason == self._reason:
+            return
+        self._reason = reason
+        if reason:
+            self._timer.start()
+        else:
+            self._timer.stop()
+        self.reason_changed.emit(reason)
+
+
+class KeepingNote(QWidget):
+    """Says in a panel what is not on the disk; hidden while all is.
+
+    Parameters
+    ----------
+    keeping
+        What the viewer's panels know of it.
+    """
+
+    def __init__(self, keeping: Keeping, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._text = QLabel()
+        self._text.setWordWrap(True)
+        self._again = QPushButton("Save now")
+        self._again.setToolTip("Write the changes that could not be written yet.")
+        set_warning(self._text, True)
+
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._text, 1)
+        row.addWidget(self._again)
+
+        self._again.clicked.connect(keeping.try_again)
+        keeping.reason_changed.connect(self._show_reason)
+
+        self._show_reason(keeping.reason)
+
+    def text(self) -> str:
+        """Return what is said."""
+        return self._text.text()
+
+    def _show_reason(self, reason: str) -> None:
+        self._text.setText(reason)
+        self.setVisible(bool(reason))

@@ -1,0 +1,161 @@
+"""Who may write a study's boxes, and what happens where nobody can."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from napari_attmil.cells.annotations import connection as connection_module
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.corrections import add_box
+from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.annotations.schema import open_for_writing, read_into_memory
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.core.settings import UserError
+from napari_attmil.images.cohort import Frame, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOLDER = """
+import sys
+from pathlib import Path
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+
+file = AnnotationFile(Path(sys.argv[1]))
+file.claim()
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "annotations.sqlite"
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Sample:
+    return Sample("s", "p", None, (Frame(tmp_path / "a.tif"),))
+
+
+@contextlib.contextmanager
+def another_program(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Give a process that has claimed a file; it is killed in the end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "claimed\n"
+        yield holder
+        holder.kill()
+
+
+def with_boxes(count: int) -> Annotations:
+    boxes = Boxes.empty()
+    for place in range(count):
+        boxes = add_box(boxes, 0, [20 * place, 0, 20 * place + 9, 9])
+    return Annotations(boxes, Boxes.empty(), next_id=boxes.next_id)
+
+
+def kept_boxes(path: Path, sample: Sample) -> int:
+    read = AnnotationFile(path).read(sample)
+    return 0 if read is None else len(read.boxes)
+
+
+def test_a_second_program_is_refused_and_writes_once_the_first_was_killed(
+    path: Path, sample: Sample
+) -> None:
+    file = AnnotationFile(path)
+    with another_program(path):
+        with pytest.raises(UserError, match=r"Another program has .* open to change it"):
+            file.claim()
+        with pytest.raises(UserError, match="changes stay in memory"):
+            file.write(sample, with_boxes(1))
+        assert file.has_pending and kept_boxes(path, sample) == 0
+    file.retry()
+    assert not file.has_pending and kept_boxes(path, sample) == 1
+
+
+def test_a_second_program_may_look_while_the_first_writes(path: Path, sample: Sample) -> None:
+    file = AnnotationFile(path)
+    file.write(sample, with_boxes(2))
+    file.close()
+    with another_program(path):
+        assert kept_boxes(path, sample) == 2
+
+
+def test_viewers_of_one_program_share_its_claim(path: Path) -> None:
+    one, two = AnnotationFile(path), AnnotationFile(path)
+    one.claim()
+    two.claim()
+    one.close()
+    with pytest.raises(AssertionError), another_program(path):
+        pass
+    two.close()
+    with another_program(path):
+        pass
+
+
+def test_boxes_of_a_read_only_study_stay_in_memory_until_it_can_be_written(
+    path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = AnnotationFile(path)
+    file.write(sample, with_boxes(1))
+    file.close()
+
+    def open_read_only(path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection_module, "open_for_writing", open_read_only)
+        with pytest.raises(UserError, match=r"readonly.*stay in memory.*you may write"):
+            file.write(sample, with_boxes(2))
+    assert kept_boxes(path, sample) == 1
+    file.retry()
+    assert kept_boxes(path, sample) == 2
+
+
+def test_boxes_that_a_full_disk_refused_are_written_once_there_is_room(
+    path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = AnnotationFile(path)
+    file.write(sample, with_boxes(1))
+    file.close()
+
+    def open_full(path: Path) -> sqlite3.Connection:
+        connection = open_for_writing(path)
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection_module, "open_for_writing", open_full)
+        with pytest.raises(UserError, match=r"full.*stay in memory.*free some space"):
+            file.write(sample, with_boxes(900))
+    assert kept_boxes(path, sample) == 1
+    file.retry()
+    assert kept_boxes(path, sample) == 900
+
+
+def test_edits_in_the_log_of_a_killed_program_are_read_where_nothing_can_be_written(
+    path: Path, sample: Sample, tmp_path: Path
+) -> None:
+    file = AnnotationFile(path)
+    file.write(sample, with_boxes(3))
+    left = tmp_path / "left"
+    left.mkdir()
+    for part in (path, path.with_name("annotations.sqlite-wal")):
+        shutil.copy(part, left)  # what a kill leaves behind: the log has not been taken over
+    with contextlib.closing(read_into_memory(left / path.name)) as connection:
+        assert connection.execute("SELECT count(*) FROM cells").fetchone() == (3,)
+    assert sorted(part.name for part in left.iterdir()) == [path.name, f"{path.name}-wal"]

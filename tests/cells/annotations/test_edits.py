@@ -1,0 +1,53 @@
+"""An edit holds the rows that changed, and leads from one state to the other and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_attmil.cells.annotations.edits import Annotations, Edit
+from napari_attmil.cells.boxes import Boxes
+
+CELLS = st.lists(
+    st.tuples(st.integers(1, 12), st.integers(0, 2), st.integers(0, 3), st.booleans()),
+    max_size=8,
+    unique_by=lambda cell: cell[0],
+)
+"""cell_id, image, place, and whether a person deleted it."""
+
+
+def boxes_of(cells: list[tuple[int, int, int, bool]], deleted: bool) -> Boxes:
+    rows = [cell for cell in cells if cell[3] == deleted]
+    ids = np.array([cell[0] for cell in rows], dtype=np.int64)
+    corners = np.array([[cell[2], 0, cell[2] + 9, 9] for cell in rows]).reshape(-1, 4)
+    score, source = np.ones(len(rows)), np.zeros(len(rows))
+    return Boxes(ids, np.array([c[1] for c in rows]), corners, score, source).in_order()
+
+
+def annotations(cells: list[tuple[int, int, int, bool]]) -> Annotations:
+    return Annotations(boxes_of(cells, False), boxes_of(cells, True), next_id=13)
+
+
+def rows(now: Annotations) -> list[list[tuple[int, ...]]]:
+    parts = (now.boxes, now.deleted)
+    return [
+        list(zip(p.cell_id.tolist(), p.image_index.tolist(), p.xyxy[:, 0].tolist(), strict=True))
+        for p in parts
+    ]
+
+
+@given(CELLS, CELLS)
+def test_edit_leads_from_one_state_to_the_other_and_back(before, after):
+    old, new = annotations(before), annotations(after)
+    edit = Edit.between("Edit", old, new)
+    assert rows(edit.applied_to(old)) == rows(new)
+    assert rows(edit.inverse.applied_to(new)) == rows(old)
+
+
+@given(CELLS, CELLS)
+def test_edit_holds_just_the_rows_that_changed(before, after):
+    edit = Edit.between("Edit", annotations(before), annotations(after))
+    stayed = set(before) & set(after)
+    assert edit.before.boxes.cell_id.tolist() == sorted(c[0] for c in set(before) - stayed)
+    assert edit.after.boxes.cell_id.tolist() == sorted(c[0] for c in set(after) - stayed)

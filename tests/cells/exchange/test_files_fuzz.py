@@ -1,0 +1,78 @@
+"""Damaged files of every format give boxes or one sentence, never anything else.
+
+`NAPARI_ATTMIL_FUZZ_CASES=10000 pytest tests/cells/exchange/test_files_fuzz.py` tries as many as that.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_attmil.cells.exchange.coco import write_coco
+from napari_attmil.cells.exchange.csv_tables import write_csv
+from napari_attmil.cells.exchange.files import read_boxes
+from napari_attmil.cells.exchange.listing import ListedBox, ListedImage
+from napari_attmil.cells.exchange.project_boxes import only_cells
+from napari_attmil.cells.exchange.xml import write_voc
+from napari_attmil.cells.exchange.yolo import write_yolo
+from napari_attmil.core.settings import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CASES = int(os.environ.get("NAPARI_ATTMIL_FUZZ_CASES", "200"))
+
+_BOXES = (ListedBox((1.5, 2, 11, 12), cell_id=3), ListedBox((20, 2, 30.25, 12), score=0.5))
+_IMAGE = ListedImage("s1/a.png", _BOXES, size_px=(100, 80), reviewed=True)
+SOUND = {
+    "a.json": write_coco([_IMAGE]),
+    "tasks.json": '[{"id": 1, "data": {"image": "/data/upload/1/a.png"}, "annotations": [{"result":'
+    ' [{"type": "rectanglelabels", "original_width": 100, "original_height": 80, "value": {"x": 1,'
+    ' "y": 2, "width": 3, "height": 4, "rotation": 9, "rectanglelabels": ["RBC"]}}]}]}]',
+    "a.xml": write_voc(_IMAGE),
+    "annotations.xml": '<annotations><image id="0" name="a.png" width="100" height="80"><box '
+    'label="RBC" xtl="1" ytl="2" xbr="11" ybr="12"/></image></annotations>',
+    "a.csv": write_csv([_IMAGE]),
+    "a.txt": write_yolo(_IMAGE),
+}
+HOSTILE = (
+    *("nan", "inf", "-1", "1e999", "9" * 400, "0" * 5000, "null", "true", '""', "[]", "{}", "\0"),
+    *("<!DOCTYPE a [<!ENTITY b 'c'>]>", "&b;", "<a>" * 2000, "[" * 5000, "\ufeff", '"', ",", "\n"),
+)
+
+
+def damaged(text: str, rng: np.random.Generator) -> bytes:
+    """Cut, doubled, with bytes changed, or with something hostile in the place of a word."""
+    raw = bytearray(text.encode())
+    for _ in range(rng.integers(1, 4)):
+        start, end = sorted(rng.integers(0, len(raw) + 1, 2).tolist())
+        match rng.integers(5):
+            case 0:
+                del raw[start:]
+            case 1:
+                del raw[start : start + 8]
+            case 2:
+                raw[start:start] = raw[start : min(end, start + 200)]
+            case 3 if start < len(raw):
+                raw[start] = int(rng.integers(256))
+            case _:
+                piece = HOSTILE[rng.integers(len(HOSTILE))].encode()
+                raw[start : start + int(rng.integers(6))] = piece
+    return bytes(raw)
+
+
+def test_damaged_files_give_boxes_or_one_sentence(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    refused = 0
+    for number in range(CASES):
+        name = list(SOUND)[number % len(SOUND)]
+        (tmp_path / name).write_bytes(damaged(SOUND[name], rng))
+        try:
+            only_cells(read_boxes([tmp_path / name]).images)
+        except UserError as error:
+            refused += 1
+            assert "\n" not in str(error)
+            assert len(str(error)) < 700
+    assert refused > CASES / 10

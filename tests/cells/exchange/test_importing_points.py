@@ -1,0 +1,58 @@
+"""Tables of centre points: boxes are found around them, and count as doubtful."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tifffile
+
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.exchange.importing import POINT_SCORE, import_boxes, read_annotations
+from napari_attmil.cells.exchange.project_boxes import only_cells
+from napari_attmil.images.cohort import Frame, Sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_boxes_are_found_around_centre_points_and_what_fits_no_cell_is_told(
+    tmp_path: Path,
+) -> None:
+    y, x = np.mgrid[:120, :160]
+    image = np.full((120, 160), 220, np.uint8)
+    for cx, cy in ((40, 40), (110, 50)):
+        image[np.hypot(x - cx, y - cy) <= 15] = 100
+    tifffile.imwrite(tmp_path / "001.tif", image)
+    table = tmp_path / "cells.csv"
+    table.write_text(
+        "image,x,y,cell_type\n001.tif,41,42,normal\n001.tif,108,49,burr\n001.tif,5,110,normal\n"
+    )
+    sample = Sample("s", "p", None, (Frame(tmp_path / "001.tif"),))
+    listing = read_annotations([table])
+    images, others = only_cells(listing.images)
+    assert not others
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    *_, last = import_boxes([sample], file, images, "cells.csv")
+    assert last.notes == ("Boxes were found around 2 of 3 centre points; review them.",)
+    kept = file.read(sample)
+    assert kept is not None
+    np.testing.assert_allclose(kept.boxes.xyxy, [[25, 25, 56, 56], [95, 35, 126, 66]], atol=2)
+    assert set(kept.boxes.source.tolist()) == {Source.MODEL}
+    assert set(kept.boxes.score.tolist()) == {POINT_SCORE}
+
+
+def test_an_image_whose_points_are_all_of_other_cells_gets_no_boxes(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "001.tif", np.full((40, 60), 9, np.uint8))
+    table = tmp_path / "cells.csv"
+    table.write_text("image,x,y,cell_type\n001.tif,41,12,wbc\n002.tif,5,11,rbc\n")
+    images, others = only_cells(read_annotations([table]).images)
+    assert others == {"wbc": 1}
+    sample = Sample("s", "p", None, (Frame(tmp_path / "001.tif"),))
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        *_, last = import_boxes([sample], file, images, "cells.csv")
+    assert last.counts.added == 0

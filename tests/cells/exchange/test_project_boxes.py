@@ -1,0 +1,158 @@
+"""A file of boxes is merged into a project: names are found, nobody's work is lost."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.exchange.importing import import_boxes
+from napari_attmil.cells.exchange.label_images import boxes_of_labels
+from napari_attmil.cells.exchange.listing import ListedBox, ListedImage
+from napari_attmil.cells.exchange.project_boxes import (
+    FrameFinder,
+    MergeCounts,
+    listed_images,
+    merged,
+    only_cells,
+)
+from napari_attmil.core.settings import UserError
+from napari_attmil.images.cohort import Frame, Sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_attmil.cells.exchange.listing import Corners
+
+
+def sample_of(folder: Path, *names: str) -> Sample:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (100, 80), 128).save(folder / name)
+    return Sample("s", "s", None, tuple(Frame(folder / name) for name in names))
+
+
+def boxes_of(*rows: tuple[int, Corners, Source]) -> Boxes:
+    ids, xyxy, sources = zip(*rows, strict=True)
+    ones = np.ones(len(rows))
+    return Boxes(np.array(ids), np.zeros(len(rows)), np.array(xyxy), ones, np.array(sources))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("one/a.png", ["one/a.png"]),
+        ("C:\\data\\two\\A.PNG", ["two/a.png"]),
+        ("/elsewhere/two/a", ["two/a.png"]),
+        ("a.png", ["one/a.png", "two/a.png"]),
+        ("images/0a1b2c3d-b.v2.png", ["b.v2.png"]),
+        ("b.v2", ["b.v2.png"]),
+        ("train/b.v2_png.rf.0123456789abcdef.jpg", ["b.v2.png"]),
+        ("c.png", []),
+    ],
+)
+def test_images_are_found_by_what_files_call_them(
+    tmp_path: Path, name: str, found: list[str]
+) -> None:
+    sample = sample_of(tmp_path, "one/a.png", "two/a.png", "b.v2.png")
+    places = FrameFinder([sample]).find(ListedImage(name, ()))
+    paths = [sample.frames[index].path.relative_to(tmp_path).as_posix() for _, index in places]
+    assert paths == found
+
+
+def test_merging_keeps_a_person_s_boxes_and_lets_the_detector_s_give_way() -> None:
+    here = boxes_of(
+        (1, (0, 0, 10, 10), Source.PERSON),
+        (2, (20, 0, 30, 10), Source.PERSON),
+        (3, (40, 0, 50, 10), Source.MODEL),
+        (4, (60, 0, 70, 10), Source.MODEL),
+    )
+    gone = boxes_of((5, (80, 0, 90, 10), Source.MODEL))
+    file = [
+        ListedBox((0, 0, 10, 10)),  # the same as 1
+        ListedBox((22, 0, 32, 10)),  # overlaps with 2 by 2 / 3
+        ListedBox((41, 0, 51, 10)),  # of the same cell as 3
+        ListedBox((80, 0, 90, 10)),  # deleted by a person
+        ListedBox((61, 0, 71, 10), source=Source.MODEL),  # says nothing new about 4
+    ]
+    now = Annotations(here, gone, next_id=6)
+    after, counts = merged(now, 0, ListedImage("a.png", tuple(file), reviewed=True), 6)
+    assert after.boxes.cell_id.tolist() == [1, 2, 4, 6, 7]
+    assert after.boxes.xyxy[[3, 4], 0].tolist() == [22, 41]
+    assert after.reviewed == {0}
+    assert after.next_id == 8
+    assert counts == MergeCounts(added=2, already_there=3, overlapping=1, replaced=1)
+
+
+def test_export_into_a_new_project_and_out_again_is_the_same(tmp_path: Path) -> None:
+    sample = sample_of(tmp_path, "one/a.png", "two/a.png")
+    first = (ListedBox((1, 2, 11, 12), cell_id=9), ListedBox((50, 2, 61, 12), cell_id=4, score=0.5))
+    second = (ListedBox((3, 2, 13, 12.5), cell_id=2, source=Source.ACCEPTED),)
+    images = [
+        ListedImage("one/a.png", first, size_px=(100, 80), reviewed=True),
+        ListedImage("two/a.png", second, size_px=(100, 80)),
+    ]
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    *_, last = import_boxes([sample], file, images, "test")
+    kept = file.read_all([sample])
+    out = listed_images([sample], kept, tmp_path)
+    assert [set(image.boxes) for image in out] == [set(first), set(second)]
+    assert [image.reviewed for image in out] == [True, False]
+    assert (last.counts.added, last.images, last.notes) == (3, 2, ())
+
+
+def test_what_does_not_fit_is_left_out_and_told(tmp_path: Path) -> None:
+    sample = sample_of(tmp_path, "one/a.png", "two/a.png", "b.png", "turned.jpg")
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("L", (100, 80)).save(tmp_path / "turned.jpg", exif=exif)
+    box = (ListedBox((1, 2, 11, 12)),)
+    names = ["a.png", "none.png", "turned.jpg"]
+    images = [ListedImage(name, box) for name in names]
+    images.append(ListedImage("b.png", box, size_px=(50, 40)))
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    (last,) = import_boxes([sample], file, images, "test")
+    missing, unclear, misfit = last.notes
+    assert "none.png" in missing
+    assert "several" in unclear
+    assert "EXIF" in misfit
+    assert "states 50 x 40 pixels, but it has 100 x 80" in misfit
+    assert file.read(sample) is None
+
+
+def test_an_image_too_large_for_pillow_takes_boxes_all_the_same(tmp_path: Path) -> None:
+    header = struct.pack(">8sI4sIIBB3x", b"\x89PNG\r\n\x1a\n", 13, b"IHDR", 20_000, 20_000, 8, 0)
+    (tmp_path / "large.png").write_bytes(header + struct.pack(">I", zlib.crc32(header[12:])))
+    sample = Sample("s", "p", None, (Frame(tmp_path / "large.png"),))
+    listed = [ListedImage("large.png", (ListedBox((1, 2, 11, 12)),))]
+    *_, last = import_boxes(
+        [sample], AnnotationFile(tmp_path / "annotations.sqlite"), listed, "test"
+    )
+    assert (last.counts.added, last.notes) == (1, ())
+
+
+def test_only_red_cells_are_taken_by_what_they_are_called() -> None:
+    labels = ["RBC", "WBC", "Platelets", "red blood cell"]
+    image = ListedImage("a", tuple(ListedBox((0, 0, 9, 9), label) for label in labels))
+    (kept,), others = only_cells([image])
+    assert [box.label for box in kept.boxes] == ["RBC", "red blood cell"]
+    assert others == {"WBC": 1, "Platelets": 1}
+    assert only_cells([image], ["WBC"])[1].total() == 3
+    with pytest.raises(UserError, match="--classes"):
+        only_cells([image], ["ghost"])
+
+
+def test_boxes_of_labels_and_of_a_mask_s_parts_are_tight() -> None:
+    labels = np.zeros((20, 30), dtype=np.uint16)
+    labels[2:8, 3:9] = 1
+    labels[2:8, 9:15] = 2
+    assert boxes_of_labels(labels).tolist() == [[3, 2, 9, 8], [9, 2, 15, 8]]
+    assert boxes_of_labels((labels > 0).astype(np.uint8) * 255).tolist() == [[3, 2, 15, 8]]
+    assert boxes_of_labels(np.zeros((20, 30), np.uint8)).shape == (0, 4)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from napari_attmil.bags.presets import ensemble_preset, mil_preset
+from napari_attmil.core import settings
+from napari_attmil.core.settings import (
+    LARGEST_SEED,
+    DetectionSettings,
+    EvaluationSettings,
+    FinetuneSettings,
+    MILSettings,
+    Settings,
+    UserError,
+    later_seed,
+)
+
+ALL_SETTINGS = [
+    value
+    for value in vars(settings).values()
+    if isinstance(value, type) and issubclass(value, Settings) and value is not Settings
+]
+
+
+@pytest.mark.parametrize("kind", ALL_SETTINGS)
+def test_every_field_has_a_title_and_a_description_for_forms(kind: type[Settings]) -> None:
+    for name, field in kind.model_fields.items():
+        assert field.title, name
+        assert field.description and field.description.endswith("."), name
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValidationError):
+        DetectionSettings().min_score = 0.9  # type: ignore[misc]
+
+
+def test_replace_gives_a_changed_copy() -> None:
+    changed = DetectionSettings().replace(min_score=0.25)
+    assert changed.min_score == 0.25
+    assert DetectionSettings().min_score == 0.5
+
+
+def test_a_value_out_of_range_is_refused_in_one_sentence_that_names_it() -> None:
+    with pytest.raises(UserError, match=r"^Minimum score \(min_score\) was given 2: .*1\.$"):
+        DetectionSettings().replace(min_score=2)
+
+
+@pytest.mark.parametrize("kind", [FinetuneSettings, MILSettings, EvaluationSettings])
+def test_a_seed_that_random_draws_do_not_take_is_refused_at_once(kind: type[Settings]) -> None:
+    assert kind.checked(seed=LARGEST_SEED)
+    with pytest.raises(UserError, match=r"^Seed \(seed\) was given 4294967296"):
+        kind.checked(seed=2**32)
+
+
+def test_after_the_largest_seed_comes_the_smallest() -> None:
+    assert later_seed(3, 10_000) == 10_003
+    assert later_seed(LARGEST_SEED, 2) == 1
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(UserError, match="min_scroe"):
+        DetectionSettings.checked(min_scroe=0.5)
+
+
+def test_the_paper_preset_has_the_values_of_section_3() -> None:
+    paper = mil_preset("paper")
+    assert (paper.learning_rate, paper.weight_decay, paper.beta) == (5e-4, 1e-5, 0.5)
+    assert (paper.epochs, paper.stop_loss, paper.stop_epochs) == (150, 0.005, 5)
+    assert (paper.embedding, paper.dropout, paper.stop_consecutive) == ("five-conv", 0.1, True)
+
+
+def test_a_preset_takes_changes() -> None:
+    assert mil_preset("paper", epochs=3).epochs == 3
+
+
+def test_published_presets_train_one_model_and_the_own_one_twenty_calibrated() -> None:
+    own = ensemble_preset("default")
+    assert (own.members, own.calibrate) == (20, True)
+    for name in ("paper", "marrlab-code"):
+        published = ensemble_preset(name)  # type: ignore[arg-type]
+        assert (published.members, published.calibrate) == (1, False)
+    assert ensemble_preset("paper", members=3).members == 3
+
+
+def test_an_unknown_preset_lists_the_known_ones() -> None:
+    with pytest.raises(UserError, match="default, paper, marrlab-code"):
+        mil_preset("papre")  # type: ignore[arg-type]
+
+
+def test_settings_survive_a_round_trip_through_json() -> None:
+    paper = mil_preset("paper")
+    assert MILSettings.model_validate_json(paper.model_dump_json()) == paper
+
+
+def test_a_diameter_in_micrometres_becomes_pixels_of_the_images() -> None:
+    settings = DetectionSettings(cell_diameter_um=7.5)
+    assert settings.in_pixels(0.15).cell_diameter_px == pytest.approx(50)
+    assert settings.replace(cell_diameter_px=40).in_pixels(None).cell_diameter_px == 40
+    assert DetectionSettings().in_pixels(0.15).cell_diameter_px is None
+
+
+def test_a_diameter_in_micrometres_needs_the_size_of_a_pixel() -> None:
+    with pytest.raises(UserError, match=r"7\.5 µm.*give it in pixels"):
+        DetectionSettings(cell_diameter_um=7.5).in_pixels(None)

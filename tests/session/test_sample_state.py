@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from napari_attmil.cells.annotations.following import follow_rows
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.session.sample_state import SampleState
+
+BOXES = Boxes.from_detections(
+    [0, 0, 1], [[0, 0, 10, 10], [20, 0, 30, 10], [0, 0, 10, 10]], [0.9] * 3
+)
+
+
+def test_moved_and_new_cells_have_no_attention():
+    prediction = SimpleNamespace(cell_id=np.array([3, 1, 2]), attention=np.array([0.5, 0.2, 0.3]))
+    xyxy = BOXES.xyxy.copy()
+    xyxy[1] += 5
+    now, _ = follow_rows(BOXES, [1, 2, 3, 0], [0, 0, 1, 1], [*xyxy.tolist(), [50, 50, 60, 60]])
+    state = SampleState(boxes=now, prediction=prediction, classified=BOXES)
+    assert state.is_stale
+    np.testing.assert_array_equal(state.attention(), [0.2, np.nan, 0.5, np.nan])
+
+
+def test_without_classification_nothing_is_stale_and_nothing_has_attention():
+    state = SampleState(boxes=BOXES)
+    assert not state.is_stale
+    assert np.isnan(state.attention()).all()

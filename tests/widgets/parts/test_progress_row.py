@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_attmil.widgets.parts.progress_row import ProgressRow, RemainingTime, in_words
+from napari_attmil.widgets.parts.workers import Progress
+
+
+def test_time_that_remains_follows_from_the_time_taken():
+    now = [0.0]
+    remaining = RemainingTime(lambda: now[0])
+    assert remaining.seconds(0, 10) is None
+    now[0] = 4
+    assert remaining.seconds(2, 10) == 16
+    now[0] = 20
+    assert remaining.seconds(10, 10) is None
+
+
+def test_another_stage_is_timed_afresh():
+    now = [0.0]
+    remaining = RemainingTime(lambda: now[0])
+    remaining.seconds(0, 10)
+    now[0] = 100
+    assert remaining.seconds(0, 60) is None
+    now[0] = 101
+    assert remaining.seconds(1, 60) == 59
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "about 1 s"), (22, "about 20 s"), (200, "about 3 min"), (7200, "about 2.0 h")],
+)
+def test_time_is_told_as_a_person_would(seconds, words):
+    assert in_words(seconds) == words
+
+
+def test_row_is_hidden_until_work_begins_and_shows_how_far_it_is(qtbot):
+    row = ProgressRow("Cancel", "Stop.")
+    qtbot.addWidget(row)
+    assert row.isHidden()
+    row.begin("Loading")
+    assert not row.isHidden()
+    row.setValue(Progress(3, 12, "3 of 12"))
+    assert row.value() == (3, 12)
+
+
+def test_stop_is_told_once(qtbot):
+    row = ProgressRow("Stop", "Stop.")
+    qtbot.addWidget(row)
+    row.begin("Training")
+    told = []
+    row.stop_clicked.connect(lambda: told.append(1))
+    row._stop.click()
+    row._stop.click()
+    assert told == [1]
+    row.begin("Training again")
+    assert row._stop.isEnabled() and row._stop.text() == "Stop"

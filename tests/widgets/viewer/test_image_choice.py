@@ -1,0 +1,212 @@
+"""Which of several image layers is worked on, and whether the person sees that one."""
+
+from __future__ import annotations
+
+import sqlite3
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.layers import Image
+from qtpy.QtCore import QTimer
+from skimage.io import imsave
+
+from napari_attmil.cells.annotations import connection
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.images.cohort import Cohort
+from napari_attmil.images.reading import open_sample
+from napari_attmil.widgets.attention_mil.images_step import MORE_AXES
+from napari_attmil.widgets.contributions import folder_reader
+from napari_attmil.widgets.viewer import image_choice
+from napari_attmil.widgets.viewer.keeping import Answer, ask_about_unsaved
+
+
+class FileImage(Image):
+    """A layer that was opened from a file."""
+
+    def __init__(self, path):
+        self._path = str(path)
+        super().__init__(grey(), name=path.stem)
+
+    @property
+    def source(self):
+        return SimpleNamespace(path=self._path)
+
+
+def grey(seed=0):
+    return np.random.default_rng(seed).integers(0, 255, (40, 60), dtype=np.uint8)
+
+
+@pytest.fixture
+def open_file(viewer, tmp_path, monkeypatch):
+    """Return a function that opens an image file as napari does when it is dropped."""
+    monkeypatch.setattr(AnnotationFile, "of_user", lambda: AnnotationFile(tmp_path / "own.sqlite"))
+
+    def open_one(name):
+        path = tmp_path / f"{name}.png"
+        imsave(path, grey(), check_contrast=False)
+        return viewer.add_layer(FileImage(path))
+
+    return open_one
+
+
+def test_image_dropped_over_an_untouched_one_is_the_one_in_use(panel, viewer, open_file):
+    choice = panel.context.image_choice
+    viewer.layers.clear()
+    open_file("first")
+    open_file("second")
+    assert choice.chosen.name == "second" and choice.cover is None
+
+
+def test_image_with_boxes_stays_in_use_and_a_cover_is_told_of(panel, viewer):
+    choice, info = panel.context.image_choice, panel.images_step._info
+    viewer.layers.clear()
+    viewer.add_image(grey(), name="mine")
+    panel.context.session.add(0, [5, 5, 25, 25])
+    upper = viewer.add_image(grey(1), name="upper")
+    assert choice.chosen.name == "mine"
+    assert "'upper' lies over it" in info.text() and info.property("warning")
+    upper.visible = False
+    assert "upper" not in info.text() and not info.property("warning")
+
+
+@pytest.mark.parametrize(
+    "how", [{"blending": "additive"}, {"opacity": 0.5}, {"translate": [25, 9]}]
+)
+def test_layers_that_leave_the_image_visible_are_no_cover(panel, viewer, how):
+    viewer.layers.clear()
+    lower = viewer.add_image(grey(), name="lower")
+    viewer.add_image(grey(1), name="upper", **how)
+    assert panel.context.image_choice.chosen == lower and panel.context.image_choice.cover is None
+
+
+def test_layer_chosen_in_the_panel_comes_to_the_top_of_the_images(panel, viewer):
+    viewer.layers.clear()
+    lower = viewer.add_image(grey(), name="lower", visible=False)
+    panel.context.image_choice.choose(lower)
+    panel.context.session.add(0, [5, 5, 25, 25])
+    viewer.add_image(grey(1), name="upper")
+    combo = panel.images_step._layer_combo
+    panel.images_step._on_layer_chosen(combo.findText("lower"))
+    assert lower.visible and panel.context.image_choice.cover is None
+    names = [layer.name for layer in viewer.layers]
+    assert names.index("lower") > names.index("upper")
+
+
+def test_next_file_is_used_when_the_former_was_closed_as_its_boxes_are_kept(
+    panel, viewer, open_file
+):
+    session = panel.context.session
+    viewer.layers.clear()
+    first = open_file("first")
+    session.add(0, [5, 5, 25, 25])
+    viewer.layers.remove(first)
+    open_file("second")
+    assert panel.context.image_choice.chosen.name == "second" and not len(session.boxes)
+    panel.context.image_choice.choose(open_file("first"))
+    assert len(session.boxes) == 1
+
+
+def test_layer_of_four_axes_alone_says_what_to_do_with_it(panel, viewer):
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie")
+    assert panel.images_step._info.text() == MORE_AXES
+
+
+def test_layers_of_one_file_keep_their_own_boxes(panel, viewer, open_file):
+    session, choice = panel.context.session, panel.context.image_choice
+    viewer.layers.clear()
+    first = open_file("a")
+    session.add(0, [1, 2, 9, 8])
+    second = open_file("a")
+    choice.choose(second)
+    assert len(session.boxes) == 0 and not session.is_kept(session.key)
+    session.add(0, [20, 20, 30, 30])
+    choice.choose(first)
+    assert session.boxes.xyxy.tolist() == [[1, 2, 9, 8]] and session.is_kept(session.key)
+    viewer.layers.remove(first)
+    choice.choose(second)
+    assert session.boxes.xyxy.tolist() == [[20, 20, 30, 30]]
+
+
+def test_boxes_of_a_folder_s_images_stay_with_them_when_another_image_comes(
+    panel, viewer, open_file, tmp_path
+):
+    folder, session = tmp_path / "images", panel.context.session
+    folder.mkdir()
+
+    def open_folder():
+        viewer.layers.clear()
+        ((data, settings, _),) = folder_reader(str(folder))(str(folder))
+        viewer.add_image(data, **settings)
+        panel.context.image_choice.choose(viewer.layers[0])
+
+    for name in "bc":
+        imsave(folder / f"{name}.png", grey(), check_contrast=False)
+    open_folder()
+    frames = [frame.path.name for frame in session.sample.frames]
+    assert frames == ["b.png", "c.png"]
+    session.keep(session.sample, AnnotationFile.of_user(), session.key)
+    session.add(0, [1, 2, 9, 8])
+    imsave(folder / "a.png", grey(), check_contrast=False)
+    open_folder()
+    kept = AnnotationFile.of_user().read(session.sample)
+    assert kept.boxes.image_index.tolist() == [1]
+
+
+@pytest.fixture
+def unsaved(panel, tmp_path, monkeypatch):
+    """Return the panel on a study with a box in memory only, two studies, and what was asked."""
+    cohorts = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        imsave(tmp_path / name / "a.png", grey(), check_contrast=False)
+        cohorts.append(Cohort((open_sample(tmp_path / name / "a.png"),), tmp_path / name))
+    panel.context.image_choice.use_cohort(cohorts[0])
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "open_for_writing", on_full_disk)
+        panel.context.session.add(0, [1, 2, 9, 8])
+        assert "disk is full" in panel.keeping_note.text() and not panel.keeping_note.isHidden()
+        yield panel, cohorts, patched
+
+
+@pytest.mark.parametrize(("answer", "opened"), [(Answer.LOSE, 1), (Answer.STAY, 0)])
+def test_a_person_is_asked_before_changes_are_lost(unsaved, monkeypatch, answer, opened):
+    panel, cohorts, _ = unsaved
+    asked = []
+    monkeypatch.setattr(
+        image_choice, "ask_about_unsaved", lambda why_not: asked.append(why_not) or answer
+    )
+    panel.context.image_choice.use_cohort(cohorts[1])
+    assert len(asked) == 1 and "memory only" in asked[0]
+    assert panel.context.session.cohort is cohorts[opened]
+
+
+def test_once_there_is_room_trying_again_saves_the_changes_and_opens_the_other(
+    unsaved, monkeypatch
+):
+    panel, cohorts, full_disk = unsaved
+
+    def make_room(why_not):
+        full_disk.undo()
+        return Answer.AGAIN
+
+    monkeypatch.setattr(image_choice, "ask_about_unsaved", make_room)
+    panel.context.image_choice.use_cohort(cohorts[1])
+    assert panel.context.session.cohort is cohorts[1]
+    kept = AnnotationFile.beside(cohorts[0].folder).read(cohorts[0].samples[0])
+    assert kept.boxes.xyxy.tolist() == [[1, 2, 9, 8]]
+
+
+@pytest.mark.parametrize("answer", list(Answer))
+def test_the_question_has_a_button_for_each_answer(qapp, answer):
+    def press():
+        box = qapp.activeModalWidget()
+        next(each for each in box.buttons() if each.text() == answer.value).click()
+
+    QTimer.singleShot(0, press)
+    assert ask_about_unsaved("Changes would be lost.") is answer
+
+
+def on_full_disk(path):
+    raise sqlite3.OperationalError("database or disk is full")

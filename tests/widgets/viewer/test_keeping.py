@@ -1,0 +1,94 @@
+"""What a person sees while boxes cannot be written to the disk."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from napari_attmil.cells.annotations import connection
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.session.session import Session
+from napari_attmil.widgets.viewer import keeping as keeping_module
+from napari_attmil.widgets.viewer.keeping import Keeping, KeepingNote
+
+
+def on_full_disk(path):
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Return a session on a study of one image, whose boxes are kept."""
+    sample = Sample("s", "p", None, (Frame(tmp_path / "a.tif"),))
+    session = Session()
+    session.open_cohort(Cohort((sample,), tmp_path), AnnotationFile.beside(tmp_path))
+    session.show(sample)
+    return session
+
+
+@pytest.fixture
+def popups(monkeypatch):
+    """Return the warnings that pop up."""
+    shown = []
+    monkeypatch.setattr(keeping_module, "show_warning", shown.append)
+    return shown
+
+
+@pytest.fixture
+def note(qtbot, study, popups):
+    keeping = Keeping(study)
+    note = KeepingNote(keeping)
+    qtbot.addWidget(note)
+    yield note
+    keeping.close()
+
+
+def boxes_on_disk(session):
+    read = AnnotationFile.beside(session.cohort.folder).read(session.sample)
+    return 0 if read is None else len(read.boxes)
+
+
+def test_a_full_disk_is_told_once_and_stays_in_the_panel(note, study, popups, monkeypatch):
+    assert note.isHidden()
+    monkeypatch.setattr(connection, "open_for_writing", on_full_disk)
+    study.add(0, [0, 0, 9, 9])
+    study.add(0, [20, 0, 29, 9])
+    assert not note.isHidden() and "disk is full" in note.text()
+    assert len(popups) == 1 and len(study.boxes) == 2
+
+
+def test_save_now_writes_what_waited_and_the_note_goes(note, study, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "open_for_writing", on_full_disk)
+        study.add(0, [0, 0, 9, 9])
+        note.findChild(keeping_module.QPushButton).click()
+        assert not note.isHidden()
+    note.findChild(keeping_module.QPushButton).click()
+    assert note.isHidden() and boxes_on_disk(study) == 1
+
+
+def test_the_next_edit_writes_what_waited_and_the_note_goes(note, study, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "open_for_writing", on_full_disk)
+        study.add(0, [0, 0, 9, 9])
+    study.add(0, [20, 0, 29, 9])
+    assert note.isHidden() and boxes_on_disk(study) == 2
+
+
+def test_what_waited_is_written_by_itself_and_at_the_latest_at_the_end(
+    note, study, monkeypatch, qtbot
+):
+    monkeypatch.setattr(keeping_module, "TRY_EVERY_MS", 1)
+    keeping = Keeping(study)
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "open_for_writing", on_full_disk)
+        study.add(0, [0, 0, 9, 9])
+    qtbot.waitUntil(lambda: not keeping.reason)
+    assert boxes_on_disk(study) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "open_for_writing", on_full_disk)
+        study.add(0, [20, 0, 29, 9])
+    keeping.close()
+    assert boxes_on_disk(study) == 2

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+
+from napari_attmil.core.settings import UserError
+from napari_attmil.widgets.annotate.key_sheet import KeySheet, from_qt, key_of_event, to_qt
+from napari_attmil.widgets.viewer.key_registry import ACTIONS, KeyBindings, KeyRegistry
+
+
+@pytest.fixture
+def keys(qapp, tmp_path):
+    return KeyRegistry(tmp_path / "settings" / "keys.json")
+
+
+def test_keys_that_come_with_the_plugin_do_not_disagree(keys):
+    assert {keys.user_of(action.default_key, action.name) for action in ACTIONS} == {""}
+
+
+def test_changed_keys_are_kept_and_only_these(keys, tmp_path):
+    keys.set_key("reviewed_next", "F8")
+    path = tmp_path / "settings" / "keys.json"
+    assert json.loads(path.read_text("utf-8")) == {"reviewed_next": "F8"}
+    again = KeyRegistry(path)
+    assert again.key("reviewed_next") == "F8" and again.key("skip") == "PageDown"
+    assert again.tip("reviewed_next") == "Confirm this image and show the next one (F8)."
+
+
+@pytest.mark.parametrize(
+    ("key", "user"),
+    [("u", "Next doubtful box"), ("R", "add rectangle mode"), ("Ctrl+R", "reset view")],
+)
+def test_conflict_is_told_by_name_and_changes_nothing(keys, key, user):
+    with pytest.raises(UserError, match=user):
+        keys.set_key("reviewed_next", key)
+    assert keys.key("reviewed_next") == "N"
+
+
+def test_damaged_file_of_keys_counts_as_none(keys, tmp_path):
+    path = tmp_path / "keys.json"
+    path.write_text("{", "utf-8")
+    assert KeyRegistry(path).key("reviewed_next") == "N"
+
+
+def test_a_changed_key_works_at_once_and_the_old_one_no_longer(keys):
+    viewer, done = ViewerModel(), []
+    bindings = KeyBindings(viewer, keys, {"skip": lambda: done.append("skip")})
+    keys.set_key("skip", "F9")
+    assert [str(key) for key in viewer.keymap] == ["F9"]
+    assert bindings.run("F9") and not bindings.run("PageDown")
+    assert done == ["skip"]
+    bindings.close()
+    assert not viewer.keymap
+
+
+def test_every_key_is_the_same_in_qt_and_back(qapp):
+    for action in ACTIONS:
+        assert from_qt(to_qt(action.default_key)) == action.default_key
+
+
+def test_pressed_key_is_named_as_napari_names_it(qapp):
+    assert key_of_event(Qt.Key.Key_PageUp, Qt.KeyboardModifier.NoModifier) == "PageUp"
+    assert key_of_event(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier) == "Ctrl+Z"
+
+
+def test_sheet_tells_a_conflict_and_shows_the_key_that_stays(keys, qtbot):
+    sheet = KeySheet(keys)
+    qtbot.addWidget(sheet)
+    field = sheet._fields["skip"]
+    field.setKeySequence(to_qt("N"))
+    field.editingFinished.emit()
+    assert "taken by “Reviewed, next”" in sheet._told.text()
+    assert from_qt(field.keySequence()) == "PageDown"
+    field.setKeySequence(to_qt("F9"))
+    field.editingFinished.emit()
+    assert keys.key("skip") == "F9"

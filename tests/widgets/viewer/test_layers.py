@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from napari.layers import Image, Shapes
+
+from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.explore.colours import MODEL_COLOUR, PERSON_COLOUR, UNSCORED_COLOUR
+from napari_attmil.images.cohort import Sample
+from napari_attmil.session.session import Session
+from napari_attmil.widgets.viewer.box_shapes import from_vertices, to_vertices
+from napari_attmil.widgets.viewer.layers import CellsLayer
+
+DETECTED = Boxes.from_detections(
+    [0, 0, 2], [[10, 20, 40, 30], [50, 20, 70, 40], [10, 60, 30, 80]], [0.9, 0.8, 0.7]
+)
+
+
+def rectangle(frame, x_min, y_min, x_max, y_max):
+    corners = [[y_min, x_min], [y_min, x_max], [y_max, x_max], [y_max, x_min]]
+    return np.array([[frame, *corner] for corner in corners], dtype=float)
+
+
+@pytest.fixture
+def cells(viewer, stack):
+    viewer.add_layer(stack)
+    session = Session()
+    session.show(Sample("blood", "p", None, ()), "key")
+    cells = CellsLayer(viewer, session)
+    cells.attach(stack)
+    yield cells
+    cells.close()
+
+
+@pytest.fixture
+def session(cells):
+    cells._session.merge(DETECTED)
+    return cells._session
+
+
+def shown(cells):
+    """Return what the layer shows as {cell_id: (frame, xyxy)}."""
+    images, xyxy = from_vertices(cells.layer.data)
+    ids = cells.layer.features["cell_id"]
+    return {int(i): (int(f), box.tolist()) for i, f, box in zip(ids, images, xyxy, strict=True)}
+
+
+def kept(session):
+    boxes = session.boxes
+    return {
+        int(i): (int(f), box.tolist())
+        for i, f, box in zip(boxes.cell_id, boxes.image_index, boxes.xyxy, strict=True)
+    }
+
+
+def test_x_is_the_column_and_y_the_row():
+    vertices = to_vertices(DETECTED[[2]], 3)[0]
+    assert vertices.tolist() == [[2, 60, 10], [2, 60, 30], [2, 80, 30], [2, 80, 10]]
+    assert to_vertices(DETECTED[[2]], 2)[0].tolist() == [[60, 10], [60, 30], [80, 30], [80, 10]]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 9),
+            st.floats(-100, 5000, width=32),
+            st.floats(-100, 5000, width=32),
+            st.integers(3, 99),
+            st.integers(3, 99),
+        ),
+        max_size=10,
+    )
+)
+def test_boxes_to_shapes_and_back_are_the_same(rows):
+    images = [row[0] for row in rows]
+    xyxy = np.array([[x, y, x + w, y + h] for _, x, y, w, h in rows], dtype=np.float32).reshape(
+        -1, 4
+    )
+    boxes = Boxes.from_detections(images, xyxy, np.ones(len(rows)))
+    back_images, back_xyxy = from_vertices(list(to_vertices(boxes, 3)))
+    np.testing.assert_array_equal(back_images, images)
+    np.testing.assert_array_equal(back_xyxy, xyxy)
+
+
+def test_rotated_rectangle_becomes_the_upright_box_around_it():
+    diamond = np.array([[1, 0, 10], [1, 10, 20], [1, 20, 10], [1, 10, 0]], dtype=float)
+    images, xyxy = from_vertices([diamond])
+    assert images.tolist() == [1] and xyxy.tolist() == [[0, 0, 20, 20]]
+
+
+def test_detection_becomes_a_layer_with_scores_and_ids(cells, session):
+    assert shown(cells) == kept(session)
+    features = cells.layer.features
+    assert features["score"].round(3).tolist() == [0.9, 0.8, 0.7]
+    assert features["source"].tolist() == ["model"] * 3
+
+
+def test_layer_lies_where_the_image_lies(cells, session, stack):
+    np.testing.assert_array_equal(cells.layer.scale, stack.scale)
+    np.testing.assert_array_equal(cells.layer.translate, stack.translate)
+    assert cells.layer.units == stack.units
+    stack.scale = [1, 2, 2]
+    np.testing.assert_array_equal(cells.layer.scale, [1, 2, 2])
+
+
+def test_drawn_box_goes_into_the_session_in_pixels(cells, session):
+    cells.layer.add(rectangle(1, 5, 6, 25, 36))
+    assert kept(session)[4] == (1, [5, 6, 25, 36])
+    assert shown(cells) == kept(session)
+    assert session.boxes.source[session.boxes.index_of(4)] == Source.PERSON
+    assert cells.layer.features["source"].tolist()[-1] == "person"
+
+
+def test_several_boxes_added_at_once_are_all_followed(cells, session):
+    cells.layer.add([rectangle(1, 5, 6, 25, 36), rectangle(2, 5, 6, 25, 36)])
+    assert len(session.boxes) == 5 and shown(cells) == kept(session)
+
+
+def test_deleted_box_leaves_the_session(cells, session):
+    cells.layer.selected_data = {1}
+    cells.layer.remove_selected()
+    assert set(kept(session)) == {1, 3}
+    assert shown(cells) == kept(session)
+
+
+def test_moved_box_keeps_its_id_and_becomes_a_persons(cells, session):
+    data = [np.array(vertices) for vertices in cells.layer.data]
+    data[0][:, 1:] += 7
+    cells.layer.data = data
+    assert kept(session)[1] == (0, [17, 27, 47, 37])
+    assert session.boxes.source.tolist() == [Source.PERSON, Source.MODEL, Source.MODEL]
+    assert cells.layer.features["source"].tolist() == ["person", "model", "model"]
+
+
+def test_pasted_boxes_get_ids_of_their_own(cells, session, viewer):
+    viewer.layers.selection.active = cells.layer
+    cells.layer.mode = "select"
+    viewer.dims.set_point(0, 0)
+    cells.layer.selected_data = {0, 1}
+    # napari's own paste, the one route that tells of no change of data.
+    cells.layer._copy_data()
+    cells.layer._paste_data()
+    assert len(session.boxes) == 5
+    assert cells.layer.features["cell_id"].is_unique
+    assert shown(cells) == kept(session)
+
+
+def test_stray_click_leaves_nothing(cells, session, qtbot):
+    cells.layer.add(rectangle(1, 5, 6, 7.5, 8.5))
+    qtbot.waitUntil(lambda: cells.layer.nshapes == 3)
+    assert set(kept(session)) == {1, 2, 3}
+
+
+def test_polygon_becomes_the_box_that_the_session_holds(cells, session, qtbot):
+    triangle = np.array([[1, 10, 10], [1, 10, 40], [1, 30, 25]], dtype=float)
+    cells.layer.add(triangle, shape_type="polygon")
+    assert kept(session)[4] == (1, [10, 10, 40, 30])
+    qtbot.waitUntil(lambda: set(cells.layer.shape_type) == {"rectangle"})
+    assert shown(cells) == kept(session)
+
+
+def test_undo_is_seen_in_the_layer(cells, session):
+    before = shown(cells)
+    cells.layer.add(rectangle(1, 5, 6, 25, 36))
+    cells.layer.selected_data = {0}
+    cells.layer.remove_selected()
+    session.undo()
+    session.undo()
+    assert shown(cells) == before == kept(session)
+    features = cells.layer.features.set_index("cell_id")
+    assert features["score"].round(3).to_dict() == {1: 0.9, 2: 0.8, 3: 0.7}
+
+
+def test_all_boxes_deleted_and_drawn_again(cells, session):
+    cells.layer.selected_data = {0, 1, 2}
+    cells.layer.remove_selected()
+    assert len(session.boxes) == 0
+    cells.layer.add(rectangle(0, 5, 6, 25, 36))
+    assert shown(cells) == kept(session) == {4: (0, [5, 6, 25, 36])}
+
+
+def test_only_boxes_that_changed_are_drawn_anew(cells, session, monkeypatch):
+    told, removed, remove = [], [], cells.layer.remove
+    cells.layer.events.data.connect(lambda event: told.append(cells.layer.nshapes))
+    monkeypatch.setattr(cells.layer, "remove", lambda rows: (removed.extend(rows), remove(rows)))
+    session.move(2, [52, 22, 72, 42])
+    session.add(0, [80, 50, 100, 70])
+    session.delete([1])
+    assert shown(cells) == kept(session)
+    assert len(removed) == 2
+    assert told == [3, 4, 3], "whoever listens hears of an edit once, when all of it is there"
+
+
+def test_frames_are_drawn_once_and_only_where_there_are_some(cells, session):
+    framed = []
+    session.select([])
+    cells.layer.events.highlight.connect(lambda event: framed.append(cells._rows.ids()[selected()]))
+
+    def selected():
+        return sorted(cells.layer.selected_data)
+
+    session.add(0, [80, 50, 100, 70])
+    assert framed == []
+    session.select([2])
+    framed.clear()
+    session.move(2, [52, 22, 72, 42])
+    assert [ids.tolist() for ids in framed] == [[2]]
+    session.delete([2])
+    assert [ids.tolist() for ids in framed] == [[2], []], "the frame goes with its box"
+
+
+def test_picture_of_the_layer_is_drawn_once_in_a_pause(cells, session, qtbot):
+    drawn = []
+    cells.layer.events.thumbnail.connect(lambda event: drawn.append(cells.layer.nshapes))
+    session.add(0, [80, 50, 100, 70])
+    session.delete([1, 2])
+    assert drawn == []
+    qtbot.waitUntil(lambda: drawn == [2], timeout=5000)
+
+
+def test_accepted_box_has_a_bolder_edge(cells, session):
+    session.accept([1])
+    widths = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_width, strict=True))
+    assert widths[1] > widths[2] == widths[3]
+
+
+def test_model_and_person_can_be_told_with_and_without_colour(cells, session):
+    session.add(0, [80, 50, 100, 70])
+    colours = np.round(cells.layer.edge_color, 4)
+    widths = dict(zip(cells.layer.features["source"], cells.layer.edge_width, strict=True))
+    assert colours[0].tolist() == pytest.approx(MODEL_COLOUR)
+    assert PERSON_COLOUR in [pytest.approx(tuple(colour)) for colour in colours.tolist()]
+    assert widths["person"] > widths["model"]
+
+
+class Prediction:
+    classes = ("a", "b")
+    probabilities = np.array([0.4, 0.6])
+
+    def __init__(self, cell_id, attention):
+        self.cell_id, self.attention = np.array(cell_id), np.array(attention)
+        self.contribution = np.outer(attention, [-1, 1])
+
+
+def test_boxes_are_coloured_by_attention_of_their_own_cell(cells, session):
+    session.set_prediction(Prediction([3, 2, 1], [0.7, 0.2, 0.1]), session.boxes)
+    by_id = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_color, strict=True))
+    assert by_id[3].tolist() == [1, 1, 1, 1]
+    assert by_id[1][2] > by_id[1][0] and by_id[1][0] < 0.1
+
+
+def test_new_box_after_classification_is_visibly_new(cells, session):
+    session.set_prediction(Prediction([3, 2, 1], [0.7, 0.2, 0.1]), session.boxes)
+    cells.layer.add(rectangle(1, 5, 6, 25, 36))
+    assert tuple(cells.layer.edge_color[-1]) == pytest.approx(UNSCORED_COLOUR)
+
+
+def test_slider_fades_cells_of_low_attention_only(cells, session):
+    session.set_prediction(Prediction([3, 2, 1], [0.7, 0.2, 0.1]), session.boxes)
+    cells._exploration.colour(low=0.6)
+    alpha = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_color[:, 3], strict=True))
+    assert alpha[3] == 1 and 0 < alpha[2] < 0.3 and 0 < alpha[1] < 0.3
+
+
+def test_jump_turns_to_the_image_centres_and_selects(cells, session, viewer):
+    cells.show_cell(3)
+    assert viewer.dims.current_step[0] == 2
+    # Centre (20, 70) px, half a micrometre a pixel, at (20, 10): world (x 30, y 45).
+    assert viewer.scene.camera.center[-2:] == pytest.approx((45, 30))
+    assert session.selection == (3,)
+    assert {int(cells.layer.features["cell_id"][row]) for row in cells.layer.selected_data} == {3}
+
+
+def test_selection_in_the_layer_reaches_the_session_and_back(cells, session):
+    cells.layer.selected_data = {0, 2}
+    assert session.selection == (1, 3)
+    session.select([2])
+    assert cells.layer.selected_data == {1}
+
+
+def test_current_image_is_told_in_steps_of_the_stack(cells, session, viewer):
+    viewer.dims.set_point(0, 2)
+    assert cells.current_image_index() == 2
+
+
+def test_removed_layer_loses_no_cells_and_comes_back(cells, session, viewer):
+    viewer.layers.remove(cells.layer)
+    assert cells.layer is None
+    assert len(session.boxes) == 3
+    session.add(0, [80, 50, 100, 70])
+    assert shown(cells) == kept(session)
+
+
+def test_renamed_layer_is_still_followed(cells, session):
+    cells.layer.name = "something else"
+    cells.layer.add(rectangle(1, 5, 6, 25, 36))
+    assert len(session.boxes) == 4
+
+
+def test_two_dimensional_image_has_boxes_without_a_frame(cells, session, viewer):
+    flat = viewer.add_image(np.zeros((50, 60), np.uint8), name="flat")
+    session.show(Sample("flat", "p", None, ()), "flat")
+    cells.attach(flat)
+    session.merge(Boxes.from_detections([0], [[1, 2, 21, 12]], [0.5]))
+    assert cells.layer.ndim == 2
+    assert cells.layer.data[0].tolist() == [[2, 1], [2, 21], [12, 21], [12, 1]]
+    cells.layer.add(np.array([[20, 20], [20, 40], [40, 40], [40, 20]], dtype=float))
+    assert kept(session)[2] == (0, [20, 20, 40, 40])
+    assert [layer.name for layer in viewer.layers if isinstance(layer, Shapes)] == ["Cells"]
+
+
+def test_colour_image_is_two_dimensional(cells, session, viewer):
+    colour = viewer.add_image(np.zeros((50, 60, 3), np.uint8), name="colour", rgb=True)
+    assert isinstance(colour, Image)
+    session.show(Sample("colour", "p", None, ()), "colour")
+    cells.attach(colour)
+    session.add(0, [1, 2, 21, 12])
+    assert cells.layer.ndim == 2
+
+
+def test_boxes_of_a_detection_are_ordered_by_image(cells, session):
+    session.merge(DETECTED[[2, 0, 1]])
+    images, _ = from_vertices(cells.layer.data)
+    assert images.tolist() == sorted(images.tolist())
+
+
+def test_closed_layer_is_followed_no_more(cells, session):
+    layer = cells.layer
+    cells.close()
+    layer.add(rectangle(1, 5, 6, 25, 36))
+    assert len(session.boxes) == 3
