@@ -23,7 +23,7 @@ from reporting import parser, report
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_attmil.session.session import Session
+    from napari_attmil.session import Session
 
 EDITS_PER_PHASE = 40
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from reporting import parser, report
 
-from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.session.session import Session
+from napari_attmil.cells.annotations import AnnotationFile
+from napari_attmil.core import UserError
+from napari_attmil.images import Cohort, Frame, Sample
+from napari_attmil.session import Session
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

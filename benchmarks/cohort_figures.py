@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from napari_attmil.bags.presets import mil_preset
-from napari_attmil.core.settings import EvaluationSettings
-from napari_attmil.evaluation.cross_validation import cross_validate
-from napari_attmil.evaluation.report import write_report
+from napari_attmil.bags import mil_preset
+from napari_attmil.evaluation import EvaluationSettings, cross_validate, write_report
 
 if TYPE_CHECKING:
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.methods import Method
-    from napari_attmil.core.device import Device
+    from napari_attmil.bags import Bag, Method
+    from napari_attmil.core import Device
 
 ENSEMBLE: Final = "ensemble"
 """In place of a method: what people use, with the default's settings."""

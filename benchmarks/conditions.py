@@ -20,14 +20,14 @@ from cohort_figures import ENSEMBLE, TOP, mean_of
 from planted_cohort import FOLDS, match_centres
 from reporting import parser, report
 
-from napari_attmil.bags.bag import Bag
-from napari_attmil.bags.network.embeddings import profile
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.core.device import choose_device
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
+from napari_attmil.bags import Bag
+from napari_attmil.bags.network import profile
+from napari_attmil.cells.detection import Detector
+from napari_attmil.core import choose_device
+from napari_attmil.simulation import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
-    from napari_attmil.bags.methods import Method
+    from napari_attmil.bags import Method
 
 FIELD: Final = SimulationSettings(image_size_px=562, cell_diameter_px=50)
 CELLS: Final = (45, 60)

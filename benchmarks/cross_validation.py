@@ -14,12 +14,11 @@ from typing import Any, get_args
 from mil_speed import random_bags
 from reporting import parser, report
 
-from napari_attmil.bags.presets import Preset, mil_preset
+from napari_attmil.bags import Preset, mil_preset
 from napari_attmil.cli.stages import method_names
 from napari_attmil.cli.terminal import follow
-from napari_attmil.core.device import choose_device
-from napari_attmil.core.settings import EvaluationSettings
-from napari_attmil.evaluation.cross_validation import cross_validate
+from napari_attmil.core import choose_device
+from napari_attmil.evaluation import EvaluationSettings, cross_validate
 
 FOLDS = 3
 

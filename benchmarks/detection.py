@@ -20,10 +20,11 @@ import torch
 from reporting import parser, report, timed_in_turn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.core.device import Precision, choose_device
-from napari_attmil.core.settings import DetectionSettings
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
+from napari_attmil.cells import DetectionSettings
+from napari_attmil.cells.detection import Detector
+from napari_attmil.core import choose_device
+from napari_attmil.core.device import Precision
+from napari_attmil.simulation import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable

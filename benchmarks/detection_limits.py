@@ -16,16 +16,15 @@ import numpy as np
 from detection_quality import NOTHING, scored_images, usual_settings
 from reporting import parser, report
 
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.cells.detection.scoring import average_precision
-from napari_attmil.core.device import choose_device
+from napari_attmil.cells.detection import Detector, average_precision
+from napari_attmil.core import choose_device
+from napari_attmil.simulation import simulate_image
 from napari_attmil.simulation.appearance import ROUGH_RANGES, Appearance
-from napari_attmil.simulation.cohort import simulate_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_attmil.cells.detection.scoring import ScoredImage
+    from napari_attmil.cells.detection import ScoredImage
 
 GOOD = Appearance(
     defocus_um=2.0, contrast=0.7, vignetting=0.05, shot_noise=2.0, read_noise=0.5, dust=4, debris=4

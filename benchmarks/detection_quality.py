@@ -20,12 +20,12 @@ import pandas as pd
 from reporting import parser, report
 from skimage import io
 
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.cells.detection.scoring import ScoredImage, average_precision, match_points
-from napari_attmil.core.device import choose_device
-from napari_attmil.core.settings import DetectionSettings
+from napari_attmil.cells import DetectionSettings
+from napari_attmil.cells.detection import Detector, ScoredImage, average_precision
+from napari_attmil.cells.detection.scoring import match_points
+from napari_attmil.core import choose_device
+from napari_attmil.simulation import SimulationSettings, simulate_image
 from napari_attmil.simulation.appearance import draw_rough_appearance
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,9 +17,8 @@ from PIL import Image
 from reporting import parser, report
 from scipy import ndimage
 
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.cells.detection.scoring import ScoredImage, average_precision
-from napari_attmil.core.device import choose_device
+from napari_attmil.cells.detection import Detector, ScoredImage, average_precision
+from napari_attmil.core import choose_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ import numpy as np
 import tifffile
 from reporting import parser, report
 
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
+from napari_attmil.simulation import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,10 +65,10 @@ def write_stack(path: Path, frames: int) -> None:
 
 def detect(path: Path, device: str) -> tuple[int, float, float]:
     """Return cells, seconds and the process's peak memory in GiB."""
-    from napari_attmil.cells.detection.detector import Detector
-    from napari_attmil.core.device import choose_device
-    from napari_attmil.core.settings import DetectionSettings
-    from napari_attmil.images.reading import open_sample, read_images
+    from napari_attmil.cells import DetectionSettings
+    from napari_attmil.cells.detection import Detector
+    from napari_attmil.core import choose_device
+    from napari_attmil.images import open_sample, read_images
 
     started = time.perf_counter()
     detector = Detector.load(device=choose_device(device))

@@ -80,7 +80,7 @@ def measure(images: int, folder: Path) -> Figures:
 
 def fill(session: Any, rng: np.random.Generator, sample: str | None = None) -> None:
     """Give the shown sample of the session classified cells; or another one, by name."""
-    from napari_attmil.session.loaded_classifier import LoadedClassifier
+    from napari_attmil.session import LoadedClassifier
 
     images = len(session.sample) if sample is None else IMAGES_PER_SAMPLE
     key = session.key if sample is None else session.key_of(sample)
@@ -98,7 +98,7 @@ def fill(session: Any, rng: np.random.Generator, sample: str | None = None) -> N
 
 def cells(images: int, rng: np.random.Generator) -> Any:
     """Return cells of 25 to 40 px anywhere."""
-    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.cells import Boxes
 
     count = images * CELLS_PER_IMAGE
     corner = rng.uniform(0, SIDE_PX - 40, (count, 2))
@@ -110,7 +110,7 @@ def cells(images: int, rng: np.random.Generator) -> Any:
 
 def prediction_of(ids: Any, attention: Any, rng: np.random.Generator) -> Any:
     """Return what a classifier of two classes could have said."""
-    from napari_attmil.bags.prediction import Prediction
+    from napari_attmil.bags import Prediction
 
     return Prediction(
         "blood",
@@ -179,7 +179,7 @@ def time_edits(explorer: Any, figures: Figures) -> None:
 
 def time_cohort(explorer: Any, images: int, folder: Path, figures: Figures) -> None:
     """Time the gallery of a cohort with as many cells."""
-    from napari_attmil.session.exploration import WHOLE_COHORT
+    from napari_attmil.session import WHOLE_COHORT
 
     context, rng = explorer.context, np.random.default_rng(1)
     cohort = write_cohort(folder, images // IMAGES_PER_SAMPLE)
@@ -205,8 +205,7 @@ def write_cohort(folder: Path, samples: int) -> Any:
     """Write samples of ten images each."""
     import tifffile
 
-    from napari_attmil.images.cohort import Cohort
-    from napari_attmil.images.reading import open_sample
+    from napari_attmil.images import Cohort, open_sample
 
     noise = np.random.default_rng(0).integers(0, 255, (SIDE_PX, SIDE_PX), dtype=np.uint8)
     for sample in range(samples):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from reporting import parser, report, timed_in_turn
 
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.core.device import choose_device
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
+from napari_attmil.cells.detection import Detector
+from napari_attmil.core import choose_device
+from napari_attmil.simulation import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 DIAMETER_PX = 40.0
 MARGIN_PX = 16

@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from reporting import parser, report
 
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.cells.detection.scoring import DetectionScore, ScoredImage, average_precision
-from napari_attmil.cells.finetuning.augmentation import LabelledImage
-from napari_attmil.cells.finetuning.finetuning import finetune
-from napari_attmil.core.device import Device, choose_device
-from napari_attmil.core.settings import DetectionSettings, FinetuneSettings
+from napari_attmil.cells import DetectionSettings, FinetuneSettings
+from napari_attmil.cells.detection import DetectionScore, Detector, ScoredImage, average_precision
+from napari_attmil.cells.finetuning import LabelledImage, finetune
+from napari_attmil.core import Device, choose_device
+from napari_attmil.simulation import SimulationSettings, simulate_image
 from napari_attmil.simulation.appearance import Appearance
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,14 +25,13 @@ from reporting import Measured, parser, report, timed_in_turn
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_attmil.bags.bag import Bag
-from napari_attmil.bags.presets import mil_preset
-from napari_attmil.bags.training.trainer import Trainer
-from napari_attmil.core.device import Device, choose_device
+from napari_attmil.bags import Bag, mil_preset
+from napari_attmil.bags.training import Trainer
+from napari_attmil.core import Device, choose_device
 
 if TYPE_CHECKING:
+    from napari_attmil.bags import MILSettings
     from napari_attmil.bags.features import Features
-    from napari_attmil.core.settings import MILSettings
 
 CHANNELS, SIDE = 256, 14
 CLASSES = ["a", "b"]

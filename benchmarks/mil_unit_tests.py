@@ -16,15 +16,13 @@ from reporting import parser, report
 from sklearn.metrics import roc_auc_score
 from unit_test_bags import NEGATIVE, POSITIVE, UNIT_TESTS, unit_test_bags
 
-from napari_attmil.bags.methods import METHODS, Method
-from napari_attmil.bags.network.pooling import judges_cells
-from napari_attmil.bags.training.trainer import Trainer
-from napari_attmil.core.device import Device, choose_device
-from napari_attmil.core.settings import MILSettings
+from napari_attmil.bags import METHODS, Method, MILSettings
+from napari_attmil.bags.network import judges_cells
+from napari_attmil.bags.training import Trainer
+from napari_attmil.core import Device, choose_device
 
 if TYPE_CHECKING:
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.bags import Bag, Classifier
 
 
 def auroc(classifier: Classifier, bags: list[Bag]) -> float:

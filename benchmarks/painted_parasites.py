@@ -31,14 +31,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from napari_attmil.bags.classifier import as_tensor
-from napari_attmil.bags.network.embeddings import profile
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.core.device import choose_device
-from napari_attmil.core.settings import FeatureSettings
+from napari_attmil.bags.network import profile
+from napari_attmil.cells import FeatureSettings
+from napari_attmil.cells.detection import Detector
+from napari_attmil.core import choose_device
 
 if TYPE_CHECKING:
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.methods import Method
+    from napari_attmil.bags import Bag, Method
 
 PARASITE: Final = "parasite"
 PAINTED_SHARE: Final = 0.2

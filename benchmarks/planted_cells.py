@@ -19,19 +19,18 @@ import platformdirs
 from planted_cohort import DEVELOPMENT_TYPES, STANDARD_TYPES, CohortPlan, planted_bags, typed_cells
 from reporting import parser, report
 
-from napari_attmil.bags.presets import Preset, mil_preset
-from napari_attmil.cells.detection.detector import Detector
+from napari_attmil.bags import EnsembleSettings, Preset, mil_preset
+from napari_attmil.cells import FeatureSettings
+from napari_attmil.cells.detection import Detector
 from napari_attmil.cli.stages import method_names
 from napari_attmil.cli.terminal import follow
-from napari_attmil.core.device import choose_device
-from napari_attmil.core.settings import EnsembleSettings, EvaluationSettings, FeatureSettings
-from napari_attmil.evaluation.cross_validation import cross_validate
-from napari_attmil.evaluation.report import write_report
+from napari_attmil.core import choose_device
+from napari_attmil.evaluation import EvaluationSettings, cross_validate, write_report
 
 if TYPE_CHECKING:
     import argparse
 
-    from napari_attmil.core.device import Device
+    from napari_attmil.core import Device
     from napari_attmil.evaluation.cross_validation import Evaluation
 
 COHORTS = {"standard": STANDARD_TYPES, "development": DEVELOPMENT_TYPES}

@@ -19,18 +19,16 @@ from rich.progress import track
 from scipy.optimize import linear_sum_assignment
 from sklearn.model_selection import StratifiedGroupKFold
 
-from napari_attmil.bags.bag import Bag
-from napari_attmil.cells.boxes import median_diameter_px
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.core.settings import DetectionSettings, FeatureSettings
+from napari_attmil.bags import Bag
+from napari_attmil.cells import DetectionSettings, FeatureSettings, median_diameter_px
+from napari_attmil.core import write_atomically
 from napari_attmil.explore.shapes.morphology import FEATURES, shapes_of_image
-from napari_attmil.images.cohort import Frame
-from napari_attmil.images.reading import read_frame
+from napari_attmil.images import Frame, read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_attmil.cells.detection.detector import Detector
+    from napari_attmil.cells.detection import Detector
 
 CHULA: Final = Path(__file__).parents[2] / "shared" / "data" / "chula"
 NORMAL: Final = "normal"

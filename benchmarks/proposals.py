@@ -18,20 +18,21 @@ import pandas as pd
 from detection_quality import simulated, txl_val
 from reporting import parser, report
 
+from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.boxes import iou_matrix
-from napari_attmil.cells.detection.candidates import (
+from napari_attmil.cells.detection import (
+    Detector,
     candidate_around,
     candidate_at,
     candidate_settings,
+    propose_box,
+    snap_box,
 )
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.cells.detection.proposals import propose_box, snap_box
-from napari_attmil.core.settings import DetectionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 JITTER = 0.15
 CELLS_AN_IMAGE = 8

@@ -22,17 +22,16 @@ from finetuning import DIAMETER_PX, score
 from reporting import parser, report
 from scipy import stats
 
-from napari_attmil.cells.annotations.doubt import rank_images
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.cells.finetuning.augmentation import LabelledImage
-from napari_attmil.cells.finetuning.finetuning import finetune
-from napari_attmil.core.device import Device, choose_device
-from napari_attmil.core.settings import DetectionSettings, FinetuneSettings
+from napari_attmil.cells import DetectionSettings, FinetuneSettings
+from napari_attmil.cells.annotations import rank_images
+from napari_attmil.cells.detection import Detector
+from napari_attmil.cells.finetuning import LabelledImage, finetune
+from napari_attmil.core import Device, choose_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_attmil.cells.detection.scoring import DetectionScore
+    from napari_attmil.cells.detection import DetectionScore
 
 STUDY_IMAGES, TEST_IMAGES = 60, 20
 BEYOND = 0.25

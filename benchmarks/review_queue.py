@@ -47,7 +47,7 @@ def measure(folder: Path, images: int, boxes_per_image: int) -> dict[str, tuple[
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_attmil.session.review_queue import QueueOrder, ReviewState
+    from napari_attmil.session import QueueOrder, ReviewState
 
     cohort = write_study(folder, images)
     viewer = napari.Viewer()
@@ -88,8 +88,7 @@ def write_study(folder: Path, images: int) -> Any:
     """Write images of 256 x 256 px, each a sample of its own."""
     import tifffile
 
-    from napari_attmil.images.cohort import Cohort
-    from napari_attmil.images.reading import open_sample
+    from napari_attmil.images import Cohort, open_sample
 
     folder.mkdir(parents=True)
     image = np.random.default_rng(0).integers(90, 160, (256, 256), dtype=np.uint8)
@@ -100,7 +99,7 @@ def write_study(folder: Path, images: int) -> Any:
 
 def fill(session: Any, cohort: Any, boxes_per_image: int) -> None:
     """Give every image boxes of a detector, in memory only: writing is measured elsewhere."""
-    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.cells import Boxes
 
     rng = np.random.default_rng(1)
     session.open_cohort(cohort)

@@ -23,25 +23,24 @@ import platformdirs
 from planted_cohort import FOLDS, HEALTHY, CohortPlan, planted_draws, typed_cells, typed_shapes
 from reporting import parser, report
 
-from napari_attmil.bags.bag import prepare_bags
-from napari_attmil.bags.feature_store import FeatureStore
-from napari_attmil.bags.presets import mil_preset
-from napari_attmil.bags.training.ensemble import EnsembleTrainer
-from napari_attmil.cells.detection.detector import Detector
+from napari_attmil.bags import EnsembleSettings, FeatureStore, mil_preset, prepare_bags
+from napari_attmil.bags.training import EnsembleTrainer
+from napari_attmil.cells import DetectionSettings, FeatureSettings
+from napari_attmil.cells.detection import Detector
 from napari_attmil.cli.terminal import follow
-from napari_attmil.core.device import choose_device
-from napari_attmil.core.settings import DetectionSettings, EnsembleSettings, FeatureSettings
-from napari_attmil.explore.shapes.morphology import FEATURES, measure_shapes, without_unit
-from napari_attmil.explore.shapes.statistics import SIGNIFICANT, compare_high_cells, healthy_cells
-from napari_attmil.images.reading import open_cohort, read_images
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
+from napari_attmil.core import choose_device
+from napari_attmil.explore.shapes import compare_high_cells, healthy_cells, measure_shapes
+from napari_attmil.explore.shapes.morphology import FEATURES, without_unit
+from napari_attmil.explore.shapes.statistics import SIGNIFICANT
+from napari_attmil.images import open_cohort, read_images
+from napari_attmil.simulation import SimulationSettings, simulate_cohort
 
 if TYPE_CHECKING:
     import argparse
 
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.core.device import Device
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.bags import Bag
+    from napari_attmil.core import Device
+    from napari_attmil.images import Sample
 
 SIMULATED: Final = ("healthy", "sickle", "spherocytosis")
 CONTROL: Final = "control"

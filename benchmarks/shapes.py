@@ -19,18 +19,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.explore.shapes.morphology import measure_shapes, shape_columns
-from napari_attmil.explore.shapes.statistics import (
-    SIGNIFICANT,
+from napari_attmil.cells import Boxes
+from napari_attmil.explore.shapes import (
     compare_high_cells,
     findings_in_words,
+    measure_shapes,
+    shape_columns,
 )
-from napari_attmil.images.reading import open_cohort, read_images
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
+from napari_attmil.explore.shapes.statistics import SIGNIFICANT
+from napari_attmil.images import open_cohort, read_images
+from napari_attmil.simulation import SimulationSettings, simulate_cohort
 
 if TYPE_CHECKING:
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.images import Sample
 
 SHIFT = 2.33
 """Between two normal scores of an area under the ROC curve of 0.95."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.bags.bag import Bag
+from napari_attmil.bags import Bag
 
 if TYPE_CHECKING:
     from collections.abc import Callable

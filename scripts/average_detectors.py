@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from napari_attmil.cells.detection.network_file import load_network, save_network
+from napari_attmil.cells.detection import load_network, save_network
 
 
 def main() -> None:

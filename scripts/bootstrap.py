@@ -111,7 +111,7 @@ def prepare_package(python: str) -> None:
 def environment_fingerprint(python: str) -> str:
     """Return a digest of everything that decides what is installed, and where."""
     parts = [repr(python_version(python)).encode(), str(ROOT).encode()]
-    for path in ("pyproject.toml", "src/napari_attmil/__init__.py"):  # the latter has the version
+    for path in ("pyproject.toml", "src/napari_attmil/core/version.py"):
         parts.append((ROOT / path).read_bytes())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 

@@ -25,8 +25,8 @@ def take_pictures(folder: Path, study: Path) -> None:
     import napari
     from qtpy.QtWidgets import QDialog
 
-    from napari_attmil.images.reading import open_cohort
-    from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
+    from napari_attmil.images import open_cohort
+    from napari_attmil.simulation import SimulationSettings, simulate_cohort
 
     settings = SimulationSettings(
         patients_per_class=3, samples_per_patient=1, images_per_sample=2, cells_per_image=24

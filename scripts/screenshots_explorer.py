@@ -58,9 +58,10 @@ def take_pictures(folder: Path, cohort: Path, epochs: int, tabs: list[str]) -> N
 
 def prepare(panel: Any, folder: Path, epochs: int) -> None:
     """Draw a cohort, find its cells, and train two models on all of it."""
-    from napari_attmil.core.settings import DetectionSettings, EnsembleSettings, MILSettings
-    from napari_attmil.images.reading import open_cohort
-    from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
+    from napari_attmil.bags import EnsembleSettings, MILSettings
+    from napari_attmil.cells import DetectionSettings
+    from napari_attmil.images import open_cohort
+    from napari_attmil.simulation import SimulationSettings, simulate_cohort
     from napari_attmil.widgets import tasks
 
     settings = SimulationSettings(

@@ -24,16 +24,21 @@ import torch
 from skimage import io
 from torch.utils.data import DataLoader, IterableDataset
 
-from napari_attmil.cells.detection.network import CellRCNN, DetectorArchitecture
-from napari_attmil.cells.detection.network_file import load_network, save_network
-from napari_attmil.cells.finetuning.augmentation import LabelledImage, random_crop
+from napari_attmil.cells.detection import CellRCNN, load_network, save_network
+from napari_attmil.cells.detection.network import DetectorArchitecture
+from napari_attmil.cells.finetuning import LabelledImage
+from napari_attmil.cells.finetuning.augmentation import random_crop
 from napari_attmil.cells.finetuning.learner import Learner, learning_rate
-from napari_attmil.core.arrays import Float32Array
-from napari_attmil.core.device import choose_device
-from napari_attmil.core.model_files import Checkpoint, load_checkpoint, save_checkpoint
+from napari_attmil.core import (
+    Checkpoint,
+    Float32Array,
+    choose_device,
+    load_checkpoint,
+    save_checkpoint,
+)
+from napari_attmil.simulation import SimulationSettings, simulate_image
 from napari_attmil.simulation.appearance import draw_rough_appearance
 from napari_attmil.simulation.cell_shapes import CELL_TYPES
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,8 @@ os.environ["MPLCONFIGDIR"] = str(Path(_SCRATCH.name) / "matplotlib")
 # More threads than cores make the small networks of the tests slower, not faster.
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
 
-# Mesa's LLVM and triton's crash each other, see `widgets.parts.graphics_clash`; which one a test loads
-# first depends on the order of tests, so none gets triton.
+# Mesa's LLVM and triton's crash each other, see `widgets.parts.graphics_clash`; which one a test
+# loads first depends on the order of tests, so none gets triton.
 sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
 _QT_FIXTURES = {"qtbot", "qapp", "make_napari_viewer", "make_napari_viewer_proxy"}

@@ -56,7 +56,7 @@ def test_public_name_can_be_loaded(name: str) -> None:
 
 
 def test_unknown_name_raises_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'Boxen'"):
+    with pytest.raises(AttributeError, match="No napari_attmil attribute Boxen"):
         _ = napari_attmil.Boxen
 
 

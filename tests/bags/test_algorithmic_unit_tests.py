@@ -19,8 +19,8 @@ from unit_test_bags import (
     unit_test_bags,
 )
 
+from napari_attmil.bags.settings import MILSettings
 from napari_attmil.bags.training.trainer import Trainer
-from napari_attmil.core.settings import MILSettings
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag

@@ -11,17 +11,15 @@ from napari_attmil.bags.classifier import KIND, Classifier, new_model
 from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.network import attention_mil
 from napari_attmil.bags.training.trainer import Trainer
+from napari_attmil.cells.settings import FeatureSettings
+from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import Checkpoint, load_checkpoint, save_checkpoint
-from napari_attmil.core.settings import (
-    FeatureSettings,
-    MILSettings,
-    UserError,
-)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.settings import MILSettings
     from napari_attmil.core.device import Device
 
 

@@ -16,7 +16,8 @@ from napari_attmil.bags.feature_store import (
 )
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.settings import DetectionSettings, FeatureSettings, UserError
+from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 
 SETTINGS = FeatureSettings()

@@ -11,7 +11,7 @@ from napari_attmil.bags.features import KnownFeatures, extract_features, sample_
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.settings import FeatureSettings
+from napari_attmil.cells.settings import FeatureSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ import tifffile
 
 from napari_attmil.cells.finetuning import finetuning
 from napari_attmil.cells.finetuning.study_detectors import training_folder
+from napari_attmil.cells.settings import FinetuneSettings
 from napari_attmil.core.model_files import load_checkpoint
-from napari_attmil.core.settings import FinetuneSettings
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.session.review_queue import QueueOrder, arranged, entries_of
 from napari_attmil.session.sample_state import SampleState

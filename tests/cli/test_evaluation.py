@@ -9,7 +9,7 @@ import pytest
 
 from napari_attmil.bags.methods import METHODS, TABLE_1
 from napari_attmil.cli.stages import method_names
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 
 
 @pytest.fixture(autouse=True)

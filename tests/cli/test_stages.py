@@ -18,9 +18,9 @@ from pypdf import PdfReader
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile, Annotations
 from napari_attmil.cells.annotations.corrections import with_corrections
 from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.settings import DetectionSettings
 from napari_attmil.cli.options import detection_settings
 from napari_attmil.cli.terminal import say_healthy_class
-from napari_attmil.core.settings import DetectionSettings
 from napari_attmil.images.reading import open_cohort
 
 

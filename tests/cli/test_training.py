@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from napari_attmil.core.device import (
     in_batches,
     is_out_of_memory,
 )
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

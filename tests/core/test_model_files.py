@@ -8,14 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_attmil.core.model_files import (
-    FORMAT,
-    Checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-    write_atomically,
-)
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
+from napari_attmil.core.files import write_atomically
+from napari_attmil.core.model_files import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
 
 WEIGHTS = {"layer.weight": torch.arange(6).reshape(2, 3).half(), "layer.bias": torch.ones(2)}
 

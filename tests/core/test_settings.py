@@ -4,17 +4,12 @@ import pytest
 from pydantic import ValidationError
 
 from napari_attmil.bags.presets import ensemble_preset, mil_preset
+from napari_attmil.bags.settings import MILSettings
+from napari_attmil.cells.settings import DetectionSettings, FinetuneSettings
 from napari_attmil.core import settings
-from napari_attmil.core.settings import (
-    LARGEST_SEED,
-    DetectionSettings,
-    EvaluationSettings,
-    FinetuneSettings,
-    MILSettings,
-    Settings,
-    UserError,
-    later_seed,
-)
+from napari_attmil.core.errors import UserError
+from napari_attmil.core.settings import LARGEST_SEED, Settings, later_seed
+from napari_attmil.evaluation.settings import EvaluationSettings
 
 ALL_SETTINGS = [
     value

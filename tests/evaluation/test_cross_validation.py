@@ -6,21 +6,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_attmil.bags.settings import EnsembleSettings, MILSettings
 from napari_attmil.bags.training import ensemble as ensemble_module
 from napari_attmil.bags.training.ensemble import EnsembleTrainer
 from napari_attmil.bags.training.trainer import Trainer
-from napari_attmil.core.settings import (
-    LARGEST_SEED,
-    EnsembleSettings,
-    EvaluationSettings,
-    MILSettings,
-    UserError,
-)
+from napari_attmil.core.errors import UserError
+from napari_attmil.core.settings import LARGEST_SEED
 from napari_attmil.evaluation import cross_validation as evaluation_module
 from napari_attmil.evaluation.cross_validation import Evaluation, cross_validate
 from napari_attmil.evaluation.outcome import Outcome
 from napari_attmil.evaluation.report import evaluation_report
 from napari_attmil.evaluation.rows import shuffled_between_patients
+from napari_attmil.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

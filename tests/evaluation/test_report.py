@@ -12,18 +12,15 @@ from sklearn.metrics import f1_score
 
 from napari_attmil.bags.attribution.measures import CURVE_STEPS
 from napari_attmil.bags.attribution.subsets import SCORES
-from napari_attmil.core.settings import (
-    CAUTION,
-    EnsembleSettings,
-    EvaluationSettings,
-    FeatureSettings,
-    MILSettings,
-)
+from napari_attmil.bags.settings import EnsembleSettings, MILSettings
+from napari_attmil.cells.settings import FeatureSettings
+from napari_attmil.core.words import CAUTION
 from napari_attmil.evaluation.cross_validation import Evaluation
 from napari_attmil.evaluation.outcome import MEASURES, Outcome
 from napari_attmil.evaluation.page import page
 from napari_attmil.evaluation.report import evaluation_report, write_report
 from napari_attmil.evaluation.rows import Row
+from napari_attmil.evaluation.settings import EvaluationSettings
 from napari_attmil.evaluation.tables import markdown
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.explore.cell_rows import (
     highest_of_each,
     ordered,

@@ -3,8 +3,7 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from napari_attmil.explore.colours import (
     COLOUR_MAPS,

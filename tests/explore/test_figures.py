@@ -9,9 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.explore import figures
 from napari_attmil.explore.class_curves import class_curves_of
+from napari_attmil.explore.figures import class_curves_plot, forest_plot, severity_plot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ def drawn(drawing: figures.Drawing) -> tuple[Figure, Axes]:
 
 
 def test_forest_shows_each_effect_with_its_interval_and_fills_what_is_significant() -> None:
-    _, axes = drawn(figures.forest(EFFECTS, "attention"))
+    _, axes = drawn(forest_plot(EFFECTS, "attention"))
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     assert [line.get_xydata().tolist() for line in dots] == [[[0.5, 0]], [[0.1, 1]]]
     assert [line.get_markerfacecolor() != "none" for line in dots] == [True, False]
@@ -58,7 +59,7 @@ def test_forest_shows_each_effect_with_its_interval_and_fills_what_is_significan
 
 
 def test_samples_of_a_patient_are_joined_in_their_order() -> None:
-    _, axes = drawn(figures.severity(SEVERITY, "sickle"))
+    _, axes = drawn(severity_plot(SEVERITY, "sickle"))
     shares = [container[0].get_ydata().tolist() for container in axes.containers]
     assert shares == [[0.05], [0.2, 0.6], [0.4]]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b", "c"]
@@ -69,18 +70,18 @@ def test_curves_name_their_areas() -> None:
     table = pd.DataFrame({"class": ["a", "a", "b", "b"], "probability_a": [0.9, 0.4, 0.6, 0.1]})
     curves = class_curves_of(table.assign(probability_b=1 - table["probability_a"]))
     for kind, first in (("roc", "a 0.75"), ("precision_recall", "a 0.83")):
-        _, axes = drawn(figures.class_curves(curves, kind))
+        _, axes = drawn(class_curves_plot(curves, kind))
         legend = axes.get_legend()
         assert legend is not None and legend.get_texts()[0].get_text() == first
 
 
 def test_screen_has_the_pixels_asked_for_and_no_ground() -> None:
-    pixels = figures.rendered(figures.forest(EFFECTS, "x"), (300, 200), "red", 1.5)
+    pixels = figures.rendered(forest_plot(EFFECTS, "x"), (300, 200), "red", 1.5)
     assert pixels.shape == (300, 450, 4) and pixels[0, 0, 3] == 0
 
 
 def test_report_has_a_figure_on_white() -> None:
-    picture = figures.figure_picture(figures.forest(EFFECTS, "x"), (300, 200), "Forest.")
+    picture = figures.figure_picture(forest_plot(EFFECTS, "x"), (300, 200), "Forest.")
     shown = np.asarray(Image.open(io.BytesIO(picture.data)))
     assert shown.shape == (400, 600, 3) and shown[0, 0].tolist() == [255, 255, 255]
     assert picture.size_px == (300, 200)
@@ -91,10 +92,10 @@ def test_report_has_a_figure_on_white() -> None:
 )
 def test_figure_is_saved_as_its_name_says(tmp_path: Path, suffix: str, start: bytes) -> None:
     path = tmp_path / f"figure.{suffix}"
-    figures.save_figure(path, figures.severity(SEVERITY, "sickle"), (300, 200))
+    figures.save_figure(path, severity_plot(SEVERITY, "sickle"), (300, 200))
     assert path.read_bytes().startswith(start)
 
 
 def test_other_suffixes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"ends in \.png, \.svg, \.pdf"):
-        figures.save_figure(tmp_path / "figure.bmp", figures.forest(EFFECTS, "x"), (300, 200))
+        figures.save_figure(tmp_path / "figure.bmp", forest_plot(EFFECTS, "x"), (300, 200))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.explore.projection import map_of_cells
 
 if TYPE_CHECKING:

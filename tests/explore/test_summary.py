@@ -9,8 +9,10 @@ import pytest
 from napari_attmil.bags.certainty import Certainty
 from napari_attmil.bags.classifier import Classifier, new_model
 from napari_attmil.bags.prediction import Prediction
+from napari_attmil.bags.settings import MILSettings
+from napari_attmil.cells.settings import FeatureSettings
 from napari_attmil.core.device import Device
-from napari_attmil.core.settings import CAUTION, FeatureSettings, MILSettings
+from napari_attmil.core.words import CAUTION
 from napari_attmil.explore.summary import classification_report, in_words, model_origin
 
 PREDICTION = Prediction(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, precision_score, recall_score
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.explore.teaching import (
     FILE_NAME,
     Agreement,

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import (
     Cohort,
     Frame,
     Sample,
     check_trainable,
     common_pixel_size_um,
-    patient_folds,
     reference_class,
 )
+from napari_attmil.images.folds import patient_folds
 
 if TYPE_CHECKING:
     from random import Random

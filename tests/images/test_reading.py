@@ -12,7 +12,7 @@ import tifffile
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.images.reading import (
     frame_digest,

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pydantic import ValidationError
 from scipy import stats
 from scipy.ndimage import gaussian_filter
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.simulation.appearance import Appearance
 from napari_attmil.simulation.cell_shapes import CELL_TYPES
 from napari_attmil.simulation.cohort import (

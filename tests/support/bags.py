@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from napari_attmil.bags.bag import Bag
+from napari_attmil.bags.settings import MILSettings
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.detection.detector import DetectionProgress
 from napari_attmil.core.device import Device
-from napari_attmil.core.settings import DetectionSettings, FeatureSettings, MILSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 
 CHANNELS = 8
 CLASSES = ("a", "b", "c")

@@ -15,7 +15,8 @@ from qtpy.QtWidgets import QApplication
 
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.settings import FeatureSettings, UserError
+from napari_attmil.cells.settings import FeatureSettings
+from napari_attmil.core.errors import UserError
 from napari_attmil.session.loaded_classifier import LoadedClassifier
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.parts.workers import Progress

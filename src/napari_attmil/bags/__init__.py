@@ -1,1 +1,5 @@
 """Samples as bags of cells: their features, the classifier, its training and its evaluation."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

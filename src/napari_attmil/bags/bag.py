@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from napari_attmil.bags.features import FeatureRows, KnownFeatures, extract_features
 from napari_attmil.bags.truth import read_truth
-from napari_attmil.cells.annotations.corrections import with_corrections
-from napari_attmil.cells.detection.detector import boxes_of_frames
-from napari_attmil.core.settings import FeatureSettings, UserError
-from napari_attmil.images.reading import read_images
+from napari_attmil.cells import FeatureSettings
+from napari_attmil.cells.annotations import with_corrections
+from napari_attmil.cells.detection import boxes_of_frames
+from napari_attmil.core import UserError
+from napari_attmil.images import read_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_attmil.bags.feature_store import FeatureFile, FeatureStore
-    from napari_attmil.cells.annotations.annotation_file import Annotations
-    from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.cells.detection.detector import Detector
-    from napari_attmil.core.arrays import Int64Array
-    from napari_attmil.core.settings import DetectionSettings
-    from napari_attmil.images.cohort import Cohort, Sample
+    from napari_attmil.cells import Boxes, DetectionSettings
+    from napari_attmil.cells.annotations import Annotations
+    from napari_attmil.cells.detection import Detector
+    from napari_attmil.core import Int64Array
+    from napari_attmil.images import Cohort, Sample
 
 
 @dataclass(frozen=True, eq=False)

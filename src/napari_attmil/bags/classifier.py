@@ -13,20 +13,27 @@ import numpy.typing as npt
 import torch
 
 from napari_attmil.bags.certainty import Certainty
-from napari_attmil.bags.network.attention_mil import CHANNELS, AttentionMIL
+from napari_attmil.bags.network import CHANNELS, AttentionMIL
 from napari_attmil.bags.prediction import Prediction, agreed_attention
 from napari_attmil.bags.presets import with_method
-from napari_attmil.core.device import Device, choose_device
-from napari_attmil.core.model_files import Checkpoint, load_checkpoint, save_checkpoint
-from napari_attmil.core.settings import FeatureSettings, MILSettings, UserError
-from napari_attmil.core.words import counted
-from napari_attmil.images.cohort import reference_class
+from napari_attmil.bags.settings import MILSettings
+from napari_attmil.cells import FeatureSettings
+from napari_attmil.core import (
+    Checkpoint,
+    Device,
+    UserError,
+    choose_device,
+    counted,
+    load_checkpoint,
+    save_checkpoint,
+)
+from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 KIND = "classifier"
 UNSAID_BY_OLDER_FILES: Final = {

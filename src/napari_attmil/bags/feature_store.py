@@ -27,19 +27,19 @@ import numpy as np
 import platformdirs
 
 from napari_attmil.bags.features import KnownFeatures
-from napari_attmil.bags.network.embeddings import PROFILE_LENGTH
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.detection.network import FEATURE_CHANNELS
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.images.reading import frame_digest
+from napari_attmil.bags.network import PROFILE_LENGTH
+from napari_attmil.cells import Boxes
+from napari_attmil.cells.detection import FEATURE_CHANNELS
+from napari_attmil.core import write_atomically
+from napari_attmil.images import frame_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_attmil.bags.features import Features
-    from napari_attmil.core.arrays import Int64Array
-    from napari_attmil.core.settings import DetectionSettings, FeatureSettings
-    from napari_attmil.images.cohort import Cohort, Sample
+    from napari_attmil.cells import DetectionSettings, FeatureSettings
+    from napari_attmil.core import Int64Array
+    from napari_attmil.images import Cohort, Sample
 
 CELLS_PER_IMAGE = 30
 """Usual for fields at 100x (paper, section 3); only to say beforehand what features will take."""

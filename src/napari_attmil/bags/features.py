@@ -11,10 +11,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.cells.detection.detector import Detector
-    from napari_attmil.core.arrays import Int64Array
-    from napari_attmil.core.settings import FeatureSettings
+    from napari_attmil.cells import Boxes, FeatureSettings
+    from napari_attmil.cells.detection import Detector
+    from napari_attmil.core import Int64Array
 
 Features = npt.NDArray[np.float16]
 
@@ -99,7 +98,7 @@ def _profiles(features: Features) -> Features:
     """Return the (m, channels, 11, 1) profiles of (m, channels, s, s) maps."""
     import torch
 
-    from napari_attmil.bags.network.embeddings import profile
+    from napari_attmil.bags.network import profile
 
     profiles: Features = profile(torch.from_numpy(features)).numpy()
     return profiles

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.core.arrays import Float32Array, Int64Array
+    from napari_attmil.core import Float32Array, Int64Array
 
 
 @dataclass(frozen=True, eq=False)

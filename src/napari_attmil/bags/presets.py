@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from napari_attmil.bags.methods import METHODS, Method
-from napari_attmil.core.settings import EnsembleSettings, MILSettings, UserError
+from napari_attmil.bags.settings import EnsembleSettings, MILSettings
+from napari_attmil.core import UserError
 
 Preset = Literal["default", "paper", "marrlab-code"]
 

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_attmil.cells.boxes import match_boxes
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.folders import name_within
+from napari_attmil.cells import match_boxes
+from napari_attmil.core import UserError
+from napari_attmil.images import name_within
 
 if TYPE_CHECKING:
-    from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.cells import Boxes
+    from napari_attmil.images import Sample
 
 SIDES = ["x_min", "y_min", "x_max", "y_max"]
 

@@ -1,1 +1,5 @@
 """Cells in images: boxes, their corrections, and the detector that finds them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

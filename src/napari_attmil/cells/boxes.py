@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.core.arrays import Float32Array, Int64Array
+    from napari_attmil.core import Float32Array, Int64Array
 
 MIN_SIDE_PX = 3.0
 """A shorter box is a stray click, not a cell (napari leaves one of 2.5 px)."""

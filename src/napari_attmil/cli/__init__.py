@@ -22,7 +22,7 @@ from napari_attmil.cli import (  # each adds its commands
 )
 from napari_attmil.cli.options import app
 from napari_attmil.cli.terminal import say
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 __all__ = ["app", "boxes", "detector", "exploring", "main", "merging", "shapes", "stages"]
 

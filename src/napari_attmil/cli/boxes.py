@@ -10,13 +10,12 @@ import typer
 from napari_attmil.cli.options import CohortPath, app
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import follow, open_labelled_cohort, say
-from napari_attmil.core.settings import UserError
-from napari_attmil.core.words import counted
+from napari_attmil.core import UserError, counted
 
 if TYPE_CHECKING:
-    from napari_attmil.cells.annotations.edits import Annotations
-    from napari_attmil.cells.exchange.importing import ImportProgress
-    from napari_attmil.images.cohort import Cohort
+    from napari_attmil.cells.annotations import Annotations
+    from napari_attmil.cells.exchange import ImportProgress
+    from napari_attmil.images import Cohort
 
 
 @app.command("export")
@@ -28,8 +27,7 @@ def export_boxes(
     format_name: Annotated[str, typer.Option("--format", help="coco, csv, voc or yolo.")] = "coco",
 ) -> None:
     """Write a project's boxes for other programs, and say what the format cannot hold."""
-    from napari_attmil.cells.exchange.files import write_boxes
-    from napari_attmil.cells.exchange.project_boxes import listed_images
+    from napari_attmil.cells.exchange import listed_images, write_boxes
 
     check_outputs([out], [project])
     cohort, kept = opened_project(project)
@@ -64,9 +62,8 @@ def import_files(
     ] = None,
 ) -> None:
     """Merge other programs' boxes into a project; no person's box is changed or lost."""
-    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-    from napari_attmil.cells.exchange.importing import import_boxes, read_annotations
-    from napari_attmil.cells.exchange.project_boxes import only_cells
+    from napari_attmil.cells.annotations import AnnotationFile
+    from napari_attmil.cells.exchange import import_boxes, only_cells, read_annotations
 
     cohort = open_labelled_cohort(project)
     listing = read_annotations(files)
@@ -92,7 +89,7 @@ def agreement(
     second: Annotated[Path, typer.Argument(help="The other annotator's copy.", show_default=False)],
 ) -> None:
     """Compare two annotators' boxes of the same images, per image and in all."""
-    from napari_attmil.cells.annotations.agreement import compared, in_words
+    from napari_attmil.cells.annotations import compared, in_words
 
     mine, theirs = opened_project(first), opened_project(second)
     for line in in_words(compared(mine[0], mine[1], theirs[0], theirs[1])):
@@ -102,8 +99,8 @@ def agreement(
 @app.command()
 def check(project: CohortPath) -> None:
     """List boxes that are probably mistakes: tiny, huge, twice the same, outside of the image."""
-    from napari_attmil.cells.annotations.box_checks import odd_boxes
-    from napari_attmil.cells.exchange.project_boxes import size_of
+    from napari_attmil.cells.annotations import odd_boxes
+    from napari_attmil.cells.exchange import size_of
 
     cohort, kept = opened_project(project)
     odd = 0
@@ -119,7 +116,7 @@ def check(project: CohortPath) -> None:
 
 def opened_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
     """Return a cohort and what is known of its samples' boxes, by name."""
-    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+    from napari_attmil.cells.annotations import AnnotationFile
 
     cohort = open_labelled_cohort(path)
     return cohort, AnnotationFile.beside(cohort.folder).read_all(cohort.samples)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_attmil.bags import EnsembleSettings, MILSettings, features_for
+from napari_attmil.cells import DetectionSettings
 from napari_attmil.cli.terminal import (
     evaluation_written,
     follow,
@@ -15,56 +16,23 @@ from napari_attmil.cli.terminal import (
     say,
     write_json,
 )
-from napari_attmil.core.model_files import check_writable
-from napari_attmil.core.settings import (
-    CAUTION,
-    DetectionSettings,
-    EnsembleSettings,
-    EvaluationSettings,
-    MILSettings,
-    UserError,
-    features_for,
-)
+from napari_attmil.core import CAUTION, UserError, check_writable
+from napari_attmil.evaluation import EvaluationSettings
+from napari_attmil.workflows import DemoResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.cells.detection.detector import Detector
-    from napari_attmil.images.cohort import Cohort, Sample
+    from napari_attmil.bags import Bag, Classifier, Prediction
+    from napari_attmil.cells.detection import Detector
+    from napari_attmil.images import Cohort, Sample
 
 FOLDS = 3
 ENSEMBLE = EnsembleSettings(members=3, folds=2)
 """Fewer than by default, for two fifths of the time, so that the demo stays short."""
 SHOWN_CLASS = "sickle"
 """The simulated class that is told apart at a glance, so that a newcomer sees what happened."""
-
-
-@dataclass(frozen=True, eq=False)
-class DemoResult:
-    """What the demo found, for a window to show.
-
-    Attributes
-    ----------
-    cohort
-        All samples.
-    sample, bag
-        The sample that is shown, and its cells.
-    prediction
-        What the classifier says about it; None where a cohort has no two classes.
-    classifier, classifier_path
-        The classifier and its file; None likewise.
-    """
-
-    cohort: Cohort
-    sample: Sample
-    bag: Bag
-    prediction: Prediction | None
-    classifier: Classifier | None
-    classifier_path: Path | None
 
 
 def run_demo(data: Path | None, out: Path, device: str) -> DemoResult:
@@ -108,8 +76,8 @@ def run_demo(data: Path | None, out: Path, device: str) -> DemoResult:
 
 
 def _simulated(folder: Path) -> Cohort:
-    from napari_attmil.images.reading import open_cohort
-    from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
+    from napari_attmil.images import open_cohort
+    from napari_attmil.simulation import SimulationSettings, simulate_cohort
 
     settings = SimulationSettings(
         patients_per_class=7,
@@ -127,8 +95,7 @@ def _simulated(folder: Path) -> Cohort:
 
 def _opened(data: Path) -> Cohort:
     """Return the person's cohort; images without classes make one of unlabelled samples."""
-    from napari_attmil.images.cohort import Cohort
-    from napari_attmil.images.reading import open_cohort, open_samples
+    from napari_attmil.images import Cohort, open_cohort, open_samples
 
     try:
         return open_cohort(data)
@@ -162,8 +129,8 @@ def _patients_by_class(bags: Sequence[Bag]) -> dict[str, set[str]]:
 
 def _trained(bags: Sequence[Bag], detector: Detector, out: Path) -> Classifier | None:
     """Cross-validate where there are patients enough, then train on all, and save the model."""
-    from napari_attmil.bags.training.ensemble import EnsembleTrainer
-    from napari_attmil.evaluation.cross_validation import cross_validate
+    from napari_attmil.bags.training import EnsembleTrainer
+    from napari_attmil.evaluation import cross_validate
 
     patients = _patients_by_class(bags)
     if len(patients) < 2:
@@ -192,8 +159,13 @@ def _write_results(
     out: Path,
 ) -> None:
     """Write the shown sample's cells, and add its classification to the report."""
-    from napari_attmil.explore.cell_table import cell_table, write_cells
-    from napari_attmil.explore.summary import classification_report, in_words, model_origin
+    from napari_attmil.explore import (
+        cell_table,
+        classification_report,
+        in_words,
+        model_origin,
+        write_cells,
+    )
 
     assert bag.boxes is not None  # bags of images always have them
     write_cells(out / "cells.csv", [cell_table(sample, bag.boxes, prediction)])

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from napari_attmil.cells.finetuning.study_detectors import training_folder
+from napari_attmil.cells import FinetuneSettings
+from napari_attmil.cells.finetuning import training_folder
 from napari_attmil.cli.options import DeviceName, Seed, Weights, app
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import follow, open_labelled_cohort, say
-from napari_attmil.core.model_files import check_writable
-from napari_attmil.core.settings import FinetuneSettings
+from napari_attmil.core import check_writable
 
 if TYPE_CHECKING:
-    from napari_attmil.cells.finetuning.augmentation import LabelledImage
-    from napari_attmil.cells.finetuning.finetuning import FinetuneProgress
+    from napari_attmil.cells.finetuning import FinetuneProgress, LabelledImage
 
 DEFAULTS = FinetuneSettings()
 NO_BOXES = (
@@ -48,8 +47,8 @@ def finetune(
     check_writable(out)
     settings = FinetuneSettings.checked(steps=steps, minutes=minutes, seed=seed)
     images, project = _reviewed(source)
-    from napari_attmil.cells.finetuning.finetuning import finetune as fine_tuning
-    from napari_attmil.core.device import choose_device
+    from napari_attmil.cells.finetuning import finetune as fine_tuning
+    from napari_attmil.core import choose_device
 
     tuning = fine_tuning(images, settings, out, choose_device(device), weights, project)
     last = None
@@ -75,10 +74,8 @@ def queue(
     A line has the doubt, the file, and the page within it, from 1. Images that nobody has
     searched for cells are not named.
     """
-    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-    from napari_attmil.cells.annotations.doubt import doubts
-    from napari_attmil.session.review_queue import OPEN_STATES, entries_of
-    from napari_attmil.session.sample_state import SampleState
+    from napari_attmil.cells.annotations import AnnotationFile, doubts
+    from napari_attmil.session import OPEN_STATES, SampleState, entries_of
 
     cohort = open_labelled_cohort(project)
     kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
@@ -100,11 +97,11 @@ def queue(
 
 def _reviewed(source: Path) -> tuple[list[LabelledImage], Path]:
     """Return the images to learn from, and the folder that keeps how it is done."""
-    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-    from napari_attmil.cells.finetuning.reviewed import read_coco, reviewed_images
+    from napari_attmil.cells.annotations import AnnotationFile
+    from napari_attmil.cells.finetuning import read_labelled_images, reviewed_images
 
     if source.suffix.lower() == ".json":
-        return read_coco(source), source.parent
+        return read_labelled_images(source), source.parent
     cohort = open_labelled_cohort(source)
     reviewed = reviewed_images(cohort.samples, AnnotationFile.beside(cohort.folder))
     return reviewed, training_folder(cohort.folder)

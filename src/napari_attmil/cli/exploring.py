@@ -26,12 +26,10 @@ from napari_attmil.cli.terminal import (
     load_detector,
     open_labelled_cohort,
 )
-from napari_attmil.core.model_files import check_writable
-from napari_attmil.core.settings import CAUTION, UserError
-from napari_attmil.core.words import counted
+from napari_attmil.core import CAUTION, UserError, check_writable, counted
 
 if TYPE_CHECKING:
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.images import Sample
 
 
 @app.command()
@@ -53,11 +51,10 @@ def report(
     device: DeviceName = "auto",
 ) -> None:
     """Classify samples and report their images, deciding cells and doubts in one file."""
-    from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.explore.report.content import Finding
-    from napari_attmil.explore.report.file import check_suffix, write_report
-    from napari_attmil.explore.summary import model_origin
-    from napari_attmil.images.reading import open_samples
+    from napari_attmil.bags import Classifier
+    from napari_attmil.explore import model_origin
+    from napari_attmil.explore.report import Finding, check_suffix, write_report
+    from napari_attmil.images import open_samples
 
     check_outputs([out], [model, *inputs, weights])
     check_suffix(out)  # before minutes of work

@@ -10,12 +10,10 @@ import typer
 
 from napari_attmil.cli.options import app
 from napari_attmil.cli.terminal import open_labelled_cohort, say
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.core.words import counted
+from napari_attmil.core import counted, write_atomically
 
 if TYPE_CHECKING:
-    from napari_attmil.cells.annotations.merged_file import SampleMerged
-    from napari_attmil.cells.annotations.merging import Conflict
+    from napari_attmil.cells.annotations import Conflict, SampleMerged
 
 COLUMNS = ("sample", "image", "page", "reason", "cell_ids")
 
@@ -40,8 +38,7 @@ def merge(
     What both did is there once. Where they disagree, both boxes are kept, the image is open for
     review again, and the conflict is listed, here and in conflicts.csv.
     """
-    from napari_attmil.cells.annotations.annotation_file import FILE_NAME
-    from napari_attmil.cells.annotations.merged_file import merge_files
+    from napari_attmil.cells.annotations import FILE_NAME, merge_files
 
     samples = open_labelled_cohort(mine).samples
     files = mine / FILE_NAME, theirs / FILE_NAME, out / FILE_NAME

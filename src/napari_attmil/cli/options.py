@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from napari_attmil.bags.presets import Preset
-from napari_attmil.core.settings import LARGEST_SEED, DetectionSettings, UserError
+from napari_attmil.bags import Preset
+from napari_attmil.cells import DetectionSettings
+from napari_attmil.core import LARGEST_SEED, UserError
 
 _ORDER = (
     *("demo", "simulate", "detect", "train", "classify", "evaluate", "report", "shapes"),

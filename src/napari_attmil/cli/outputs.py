@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from napari_attmil.cells.annotations.annotation_file import FILE_NAME
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.formats.by_content import IMAGE_SUFFIXES
-from napari_attmil.images.reading import COHORT_CSV
+from napari_attmil.cells.annotations import FILE_NAME
+from napari_attmil.core import UserError
+from napari_attmil.images import COHORT_CSV
+from napari_attmil.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

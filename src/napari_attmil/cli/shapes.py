@@ -21,14 +21,13 @@ from napari_attmil.cli.options import (
 )
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import follow, load_detector, open_labelled_cohort, prepare
-from napari_attmil.core.words import counted
+from napari_attmil.core import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.images.cohort import Cohort
+    from napari_attmil.bags import Bag, Classifier
+    from napari_attmil.images import Cohort
 
 
 @app.command()
@@ -45,8 +44,8 @@ def shapes(
     device: DeviceName = "auto",
 ) -> None:
     """Measure all cells, and say class by class whether those with high attention differ."""
-    from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.explore.cell_table import check_table_file, write_cells
+    from napari_attmil.bags import Classifier
+    from napari_attmil.explore import check_table_file, write_cells
 
     check_outputs([out], [model, cohort, weights])
     check_table_file(out)
@@ -63,10 +62,9 @@ def shapes(
 
 def _cells_of(cohort: Cohort, bag: Bag, classifier: Classifier) -> pd.DataFrame:
     """Return the cells of one sample with attention, contributions and shapes."""
-    from napari_attmil.explore.cell_table import study_table
-    from napari_attmil.explore.shapes.morphology import measure_shapes
-    from napari_attmil.images.cohort import common_pixel_size_um
-    from napari_attmil.images.reading import read_images
+    from napari_attmil.explore import study_table
+    from napari_attmil.explore.shapes import measure_shapes
+    from napari_attmil.images import common_pixel_size_um, read_images
 
     sample = next(sample for sample in cohort.samples if sample.name == bag.sample)
     assert bag.boxes is not None  # bags of a cohort have them
@@ -82,11 +80,11 @@ def _tell(tables: list[pd.DataFrame], healthy_class: str | None, seed: int) -> N
     """Print what differs, for each class of the cohort."""
     import pandas as pd
 
-    from napari_attmil.explore.shapes.morphology import shape_columns
-    from napari_attmil.explore.shapes.statistics import (
+    from napari_attmil.explore.shapes import (
         compare_high_cells,
         findings_in_words,
         healthy_cells,
+        shape_columns,
     )
 
     cells = pd.concat(tables, ignore_index=True)

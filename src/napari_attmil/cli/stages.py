@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_attmil.bags.methods import METHODS, TABLE_1, Method
-from napari_attmil.bags.presets import Preset, ensemble_preset, mil_preset
+from napari_attmil.bags import (
+    METHODS,
+    TABLE_1,
+    Method,
+    Preset,
+    ensemble_preset,
+    features_for,
+    mil_preset,
+)
 from napari_attmil.cli.options import (
     DETECTION,
     CellDiameter,
@@ -40,14 +47,13 @@ from napari_attmil.cli.terminal import (
     say_healthy_class,
     write_json,
 )
-from napari_attmil.core.model_files import check_writable
-from napari_attmil.core.settings import CAUTION, EvaluationSettings, UserError, features_for
-from napari_attmil.core.words import counted
+from napari_attmil.core import CAUTION, UserError, check_writable, counted
+from napari_attmil.evaluation import EvaluationSettings
 
 if TYPE_CHECKING:
-    from napari_attmil.bags.training.ensemble import EnsembleTrainer
-    from napari_attmil.core.settings import MILSettings
-    from napari_attmil.images.cohort import Cohort
+    from napari_attmil.bags import MILSettings
+    from napari_attmil.bags.training import EnsembleTrainer
+    from napari_attmil.images import Cohort
 
 EVALUATION = EvaluationSettings()
 """Has the defaults of the options about cross-validation."""
@@ -60,7 +66,7 @@ def simulate(
     seed: Seed = 0,
 ) -> None:
     """Write a simulated cohort of five classes, with the truth about every cell."""
-    from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
+    from napari_attmil.simulation import SimulationSettings, simulate_cohort
 
     settings = SimulationSettings.checked(patients_per_class=patients, seed=seed)
     for _ in follow("Simulating images", simulate_cohort(out, settings)):
@@ -80,8 +86,8 @@ def detect(
     device: DeviceName = "auto",
 ) -> None:
     """Find the cells of images and write one row a cell."""
-    from napari_attmil.explore.cell_table import cell_table, check_table_file, write_cells
-    from napari_attmil.images.reading import open_stacks
+    from napari_attmil.explore import cell_table, check_table_file, write_cells
+    from napari_attmil.images import open_stacks
 
     check_outputs([out], [*inputs, weights])
     check_table_file(out)
@@ -149,7 +155,7 @@ def train(
     opened = _open_trainable_cohort(cohort, healthy_class)
     detector = load_detector(weights, device)
     bags = prepare(opened, detector, detection, features_for(settings))
-    from napari_attmil.bags.training.ensemble import EnsembleTrainer
+    from napari_attmil.bags.training import EnsembleTrainer
 
     unfinished = out.with_name(f"{out.name}.unfinished")
     trainer = EnsembleTrainer(bags, settings, ensemble, detector.device, kept_in=unfinished)
@@ -208,13 +214,13 @@ def evaluate(
     plan = EvaluationSettings.checked(folds=folds, runs=runs, seed=seed, **compared)
     detection = detection_settings(min_score, cell_diameter)
     opened = _open_trainable_cohort(cohort, healthy_class)
-    from napari_attmil.images.cohort import patient_folds
+    from napari_attmil.images import patient_folds
 
     patient_folds(opened, folds, seed)  # Refuses before the long work, not after it.
     detector = load_detector(weights, device)
     notes = list(opened.notes)
     bags = prepare(opened, detector, detection, features_for(settings), notes)
-    from napari_attmil.evaluation.cross_validation import cross_validate
+    from napari_attmil.evaluation import cross_validate
 
     steps = cross_validate(
         bags,
@@ -249,10 +255,16 @@ def classify(
     device: DeviceName = "auto",
 ) -> None:
     """Classify samples; each image file, stack or folder of images is one sample."""
-    from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.explore.cell_table import cell_table, check_table_file, write_cells
-    from napari_attmil.explore.summary import classification_report, in_words, model_origin
-    from napari_attmil.images.reading import open_samples
+    from napari_attmil.bags import Classifier
+    from napari_attmil.explore import (
+        cell_table,
+        check_table_file,
+        classification_report,
+        in_words,
+        model_origin,
+        write_cells,
+    )
+    from napari_attmil.images import open_samples
 
     check_outputs([out, report], [model, *inputs, weights])
     check_table_file(out)
@@ -298,7 +310,7 @@ def demo(
 
     check_outputs([out / "cells.csv"], [data])
     result = run_demo(data, out, device)
-    from napari_attmil.widgets.demo_window import show_demo
+    from napari_attmil.widgets import show_demo
 
     show_demo(result, out / "window.png" if headless else None)
     print(f"Results are in {out}")
@@ -306,7 +318,7 @@ def demo(
 
 def _open_trainable_cohort(path: Path, healthy_class: str) -> Cohort:
     """Return the cohort, having said what was assumed about it and which class is healthy."""
-    from napari_attmil.images.cohort import check_trainable
+    from napari_attmil.images import check_trainable
 
     cohort = open_labelled_cohort(path)
     check_trainable(cohort)

@@ -15,20 +15,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from napari_attmil.core.settings import DetectionSettings, FeatureSettings, UserError
-from napari_attmil.core.words import counted
+from napari_attmil.cells import DetectionSettings, FeatureSettings
+from napari_attmil.core import UserError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.cells.detection.detector import Detector
-    from napari_attmil.evaluation.cross_validation import EvaluationProgress
-    from napari_attmil.images.cohort import Cohort, Sample
+    from napari_attmil.bags import Bag, Classifier, Prediction
+    from napari_attmil.cells import Boxes
+    from napari_attmil.cells.detection import Detector
+    from napari_attmil.evaluation import EvaluationProgress
+    from napari_attmil.images import Cohort, Sample
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 """Prints names of files as they are, whatever rich would take for markup or emoji in them."""
@@ -97,8 +95,8 @@ def labelled(label: str, samples: list[Sample]) -> Iterator[tuple[Sample, str]]:
 
 def load_detector(weights: Path | None, device: str) -> Detector:
     """Return the detector on the chosen device, and say which that is."""
-    from napari_attmil.cells.detection.detector import Detector
-    from napari_attmil.core.device import choose_device
+    from napari_attmil.cells.detection import Detector
+    from napari_attmil.core import choose_device
 
     chosen = choose_device(device)
     say(f"Computing on {chosen.name}: {chosen.description}")
@@ -109,8 +107,8 @@ def detect_cells(
     sample: Sample, detector: Detector, settings: DetectionSettings, label: str
 ) -> Boxes:
     """Return the cells of a sample, showing progress."""
-    from napari_attmil.cells.detection.detector import boxes_of_frames
-    from napari_attmil.images.reading import read_images
+    from napari_attmil.cells.detection import boxes_of_frames
+    from napari_attmil.images import read_images
 
     settings = settings.in_pixels(sample.pixel_size_um)
     return boxes_of_frames(
@@ -123,8 +121,7 @@ def _cells_of(sample: Sample, detector: Detector, settings: DetectionSettings, l
 
     The corrections lie in the study that the images are part of.
     """
-    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-    from napari_attmil.cells.annotations.corrections import with_corrections
+    from napari_attmil.cells.annotations import AnnotationFile, with_corrections
 
     file = AnnotationFile.above(sample.frames[0].path)
     kept = None if file is None else file.read(sample)
@@ -140,7 +137,7 @@ def _bag_of_sample(
     sample: Sample, boxes: Boxes, detector: Detector, settings: FeatureSettings
 ) -> Bag:
     """Return the sample's cells with their features, showing progress."""
-    from napari_attmil.bags.bag import bag_of
+    from napari_attmil.bags import bag_of
 
     bag = None
     for step in follow("Reading features", bag_of(sample, boxes, detector, settings)):
@@ -176,8 +173,8 @@ def classified(
 
 def open_labelled_cohort(path: Path) -> Cohort:
     """Return the cohort, having said what was assumed about it, and which boxes it loses."""
-    from napari_attmil.cells.annotations.lost_boxes import lost_boxes_in_words
-    from napari_attmil.images.reading import open_cohort
+    from napari_attmil.cells.annotations import lost_boxes_in_words
+    from napari_attmil.images import open_cohort
 
     cohort = open_cohort(path)
     for note in filter(None, (*cohort.notes, lost_boxes_in_words(cohort))):
@@ -193,7 +190,7 @@ def say_healthy_class(cohort: Cohort, wanted: str) -> None:
     UserError
         If the class asked for is not there.
     """
-    from napari_attmil.images.cohort import reference_class
+    from napari_attmil.images import reference_class
 
     healthy = reference_class(cohort.classes, wanted)
     say(
@@ -217,9 +214,8 @@ def prepare(
     Features are kept in `store_folder`, or beside the images if it is None; how large they will
     be is said before.
     """
-    from napari_attmil.bags.bag import prepare_bags
-    from napari_attmil.bags.feature_store import FeatureStore, default_store_folder, expected_size
-    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+    from napari_attmil.bags import FeatureStore, default_store_folder, expected_size, prepare_bags
+    from napari_attmil.cells.annotations import AnnotationFile
 
     store = FeatureStore(store_folder or default_store_folder(cohort))
     kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
@@ -244,8 +240,7 @@ def evaluation_written(
     steps: Iterable[EvaluationProgress], folder: Path, notes: Sequence[str] = ()
 ) -> str:
     """Follow a cross-validation, write its report into a folder, and return it as Markdown."""
-    from napari_attmil.evaluation.report import write_report
-    from napari_attmil.evaluation.tables import markdown
+    from napari_attmil.evaluation import markdown, write_report
 
     result = None
     for step in follow("Cross-validating by patient", steps):
@@ -258,7 +253,7 @@ def evaluation_written(
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
-    from napari_attmil.core.model_files import write_atomically
+    from napari_attmil.core import write_atomically
 
     with write_atomically(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", "utf-8")

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from napari_attmil.bags.training.resident_features import loaded_bags
-from napari_attmil.bags.training.trainer import EpochProgress
-from napari_attmil.core.device import Device, choose_device
-from napari_attmil.core.settings import (
-    EnsembleSettings,
-    EvaluationSettings,
-    MILSettings,
-    later_seed,
-)
+from napari_attmil.bags import EnsembleSettings, MILSettings
+from napari_attmil.bags.training import EpochProgress, loaded_bags
+from napari_attmil.core import Device, choose_device, later_seed
 from napari_attmil.evaluation.outcome import Outcome, tested
 from napari_attmil.evaluation.rows import Row, epochs_of, evaluation_rows, trainer_of
+from napari_attmil.evaluation.settings import EvaluationSettings
 from napari_attmil.evaluation.trials import (
     Trial,
     TrialFolder,
@@ -26,7 +21,7 @@ from napari_attmil.evaluation.trials import (
     joined_outcomes,
     trials_of,
 )
-from napari_attmil.images.cohort import reference_class
+from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -34,8 +29,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.core.settings import FeatureSettings
+    from napari_attmil.bags import Bag
+    from napari_attmil.cells import FeatureSettings
 
 
 @dataclass(frozen=True, eq=False)

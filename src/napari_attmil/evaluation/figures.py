@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_attmil.bags.attribution.measures import rank_agreement, top_overlap
-from napari_attmil.bags.attribution.subsets import SCORES
-from napari_attmil.bags.metrics import (
+from napari_attmil.bags import (
     confusion_matrix,
     precision_at_recall,
     ranking_metrics,
@@ -17,6 +15,7 @@ from napari_attmil.bags.metrics import (
     surprise,
     weighted_metrics,
 )
+from napari_attmil.bags.attribution import SCORES, rank_agreement, top_overlap
 from napari_attmil.evaluation.outcome import MEASURES
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.bags.attribution.subsets import ScoreName
+    from napari_attmil.bags.attribution import ScoreName
     from napari_attmil.evaluation.cross_validation import Evaluation
     from napari_attmil.evaluation.outcome import Outcome
 

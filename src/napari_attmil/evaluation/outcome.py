@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_attmil.bags.attribution.measures import (
+from napari_attmil.bags.attribution import (
+    SCORES,
+    SubsetClassifier,
+    cell_scores,
     instance_ranking,
     removal,
     top_contribution,
 )
-from napari_attmil.bags.attribution.subsets import SCORES, SubsetClassifier, cell_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from napari_attmil.bags.attribution.subsets import ScoreName
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.certainty import Certainty
-    from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.bags.prediction import Prediction
+    from napari_attmil.bags import Bag, Certainty, Classifier, Prediction
+    from napari_attmil.bags.attribution import ScoreName
 
     Array = npt.NDArray[np.float64]
 

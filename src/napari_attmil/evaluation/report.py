@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_attmil import __version__
-from napari_attmil.bags.attribution.subsets import MOST_CELLS_LEFT_OUT
-from napari_attmil.bags.certainty import patients_needed
-from napari_attmil.bags.metrics import bootstrap_weights
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.core.settings import CAUTION
+from napari_attmil.bags import bootstrap_weights, patients_needed
+from napari_attmil.bags.attribution import MOST_CELLS_LEFT_OUT
+from napari_attmil.core import CAUTION, __version__, write_atomically
 from napari_attmil.evaluation.figures import RECALLS, RowFigures, paired_differences
 from napari_attmil.evaluation.page import page
 from napari_attmil.evaluation.tables import markdown

@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from napari_attmil.bags.methods import METHODS
-from napari_attmil.bags.presets import with_method
-from napari_attmil.bags.training.cross_guidance import most_epochs
-from napari_attmil.bags.training.ensemble import EnsembleTrainer, model_plans
-from napari_attmil.bags.training.trainer import Trainer
-from napari_attmil.core.settings import EnsembleSettings, UserError
+from napari_attmil.bags import METHODS, EnsembleSettings, with_method
+from napari_attmil.bags.training import EnsembleTrainer, Trainer, model_plans, most_epochs
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.methods import Method
-    from napari_attmil.core.device import Device
-    from napari_attmil.core.settings import EvaluationSettings, MILSettings
+    from napari_attmil.bags import Bag, Method, MILSettings
+    from napari_attmil.core import Device
+    from napari_attmil.evaluation.settings import EvaluationSettings
 
 RowKind = Literal["single", "ensemble", "shuffled-labels", "untrained"]
 

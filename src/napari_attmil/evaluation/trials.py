@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_attmil.bags.training.training_state import TRAINING_VERSION
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.core.settings import Settings, UserError
+from napari_attmil.bags.training import TRAINING_VERSION
+from napari_attmil.core import Settings, UserError, write_atomically
 from napari_attmil.evaluation.outcome import Outcome
-from napari_attmil.images.cohort import patient_folds
+from napari_attmil.images import patient_folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,14 +21,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.core.device import Device
-    from napari_attmil.core.settings import (
-        EnsembleSettings,
-        EvaluationSettings,
-        MILSettings,
-    )
+    from napari_attmil.bags import Bag, EnsembleSettings, MILSettings
+    from napari_attmil.core import Device
     from napari_attmil.evaluation.rows import Row
+    from napari_attmil.evaluation.settings import EvaluationSettings
 
     Folds = npt.NDArray[np.int64]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from napari_attmil.explore.sample_table import PROBABILITY
+from napari_attmil.explore.cohort_table import PROBABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def class_curves_of(table: pd.DataFrame) -> list[ClassCurve]:
     Parameters
     ----------
     table
-        Columns class and probability_<class>; see `napari_attmil.explore.sample_table`. Samples
+        Columns class and probability_<class>; see `napari_attmil.explore.cohort_table`. Samples
         whose class or prediction is not known are left out.
     """
     names = [name for name in map(str, table) if name.startswith(PROBABILITY)]

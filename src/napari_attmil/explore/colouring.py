@@ -13,7 +13,7 @@ from napari_attmil.explore.colours import map_colours
 from napari_attmil.explore.value_scale import HISTOGRAM_BINS, Scale, ValueScale
 
 if TYPE_CHECKING:
-    from napari_attmil.core.arrays import Float64Array
+    from napari_attmil.core import Float64Array
     from napari_attmil.explore.cell_rows import Rows
     from napari_attmil.explore.colours import ColourMap
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from napari_attmil.explore.value_scale import Scale, ValueScale
 
 if TYPE_CHECKING:
-    from napari_attmil.core.arrays import Float64Array
+    from napari_attmil.core import Float64Array
 
 Rgba = tuple[float, float, float, float]
 ColourMap = Literal["paper", "viridis", "cividis", "magma", "diverging"]

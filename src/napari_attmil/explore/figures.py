@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import pandas as pd
 
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError, write_atomically
 from napari_attmil.explore.colours import class_colour
-from napari_attmil.explore.shapes.morphology import feature_title
-from napari_attmil.reports.blocks import Picture
+from napari_attmil.explore.shapes import feature_title
+from napari_attmil.reports import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +37,7 @@ _BETWEEN_PATIENTS, _BETWEEN_CLASSES = 1.0, 1.5
 """Room, in samples."""
 
 
-def forest(effects: pd.DataFrame, score: str) -> Drawing:
+def forest_plot(effects: pd.DataFrame, score: str) -> Drawing:
     """Return a drawing of effects and their intervals; what counts is filled, health a bar.
 
     Parameters
@@ -64,7 +63,7 @@ def forest(effects: pd.DataFrame, score: str) -> Drawing:
     return draw
 
 
-def severity(table: pd.DataFrame, name: str) -> Drawing:
+def severity_plot(table: pd.DataFrame, name: str) -> Drawing:
     """Return a drawing of each sample's share of cells that speak for a class, by patient.
 
     Parameters
@@ -96,7 +95,7 @@ def severity(table: pd.DataFrame, name: str) -> Drawing:
     return draw
 
 
-def class_curves(curves: Sequence[ClassCurve], kind: CurveKind) -> Drawing:
+def class_curves_plot(curves: Sequence[ClassCurve], kind: CurveKind) -> Drawing:
     """Return a drawing of one curve a class against the rest."""
     is_roc = kind == "roc"
 

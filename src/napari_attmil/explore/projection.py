@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 MapMethod = Literal["pca", "umap"]
 
@@ -32,7 +32,7 @@ def map_of_cells(
     Parameters
     ----------
     embeddings
-        (n, D) one row a cell, see `napari_attmil.bags.attribution.cell_embeddings`. A cell
+        (n, D) one row a cell, see `napari_attmil.bags.attribution.vectors`. A cell
         with a value that is not finite gets no place.
     method
         ``"pca"``: the two directions in which the cells vary most; 100,000 cells take seconds.

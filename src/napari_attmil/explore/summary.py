@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.bags.attribution.measures import TOP_CELLS
-from napari_attmil.core.settings import CAUTION
+from napari_attmil.bags.attribution import TOP_CELLS
+from napari_attmil.core import CAUTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.bags.prediction import Prediction
+    from napari_attmil.bags import Classifier, Prediction
 
 
 def classification_report(

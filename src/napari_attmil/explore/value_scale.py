@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from napari_attmil.core.arrays import Float64Array
+    from napari_attmil.core import Float64Array
 
 Scale = Literal["rank", "linear", "log"]
 

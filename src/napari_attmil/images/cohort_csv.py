@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 from napari_attmil.images.cohort import Cohort, Sample
 from napari_attmil.images.folders import make_sample
 from napari_attmil.images.text_tables import read_text, rows_of_table

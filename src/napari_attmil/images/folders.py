@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.images.formats.by_content import IMAGE_SUFFIXES, file_header
+from napari_attmil.images.formats import IMAGE_SUFFIXES, file_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.core.words import counted
+from napari_attmil.core import UserError, counted
 from napari_attmil.images.cohort_csv import open_csv
 from napari_attmil.images.folders import FORMATS, find_images, frames_of, make_sample, open_tree
-from napari_attmil.images.formats.by_content import IMAGE_SUFFIXES, decode_page, file_header
+from napari_attmil.images.formats import IMAGE_SUFFIXES, decode_page, file_header
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_attmil.images.cohort import Cohort, Frame, Sample
-    from napari_attmil.images.formats.header import PageHeader
+    from napari_attmil.images.formats import PageHeader
 
 __all__ = [
     "IMAGE_SUFFIXES",

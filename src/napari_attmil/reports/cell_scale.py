@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.images import Sample
 
 LARGEST_SHOWN: Final = 0.98
 """Share of the cells that fit into a thumbnail; for a few giants all others would be tiny."""

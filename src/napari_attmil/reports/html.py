@@ -7,7 +7,6 @@ from functools import singledispatch
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from napari_attmil.evaluation.page import document
 from napari_attmil.reports.blocks import (
     Block,
     CellPictures,
@@ -19,6 +18,7 @@ from napari_attmil.reports.blocks import (
     TextTable,
     scale_note,
 )
+from napari_attmil.reports.house_page import document
 from napari_attmil.reports.pictures import THUMBNAIL_PX
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ from reportlab.platypus import (
     HRFlowable,
     Image,
     KeepTogether,
+    Paragraph as Text,
     SimpleDocTemplate,
     Spacer,
     Table,
     XPreformatted,
 )
-from reportlab.platypus import Paragraph as Text
 
 from napari_attmil.reports.blocks import (
     Block,

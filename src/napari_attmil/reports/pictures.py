@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from napari_attmil.images.crops import crop_cell, to_uint8
+from napari_attmil.images import crop_cell, to_uint8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,1 +1,5 @@
 """What is open: images, boxes, predictions, and what the panels show of them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

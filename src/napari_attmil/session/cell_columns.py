@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from napari_attmil.cells.boxes import SOURCE_NAMES
-from napari_attmil.explore.cell_table import CONTRIBUTION, CORNERS, contribution_of
-from napari_attmil.explore.shapes.morphology import feature_title
+from napari_attmil.cells import SOURCE_NAMES
+from napari_attmil.explore import CONTRIBUTION, CORNERS, contribution_of
+from napari_attmil.explore.shapes import feature_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.cells import Boxes
     from napari_attmil.session.sample_state import SampleState
 
 MAP_COLUMNS: Final = ("map_1", "map_2")

@@ -15,9 +15,18 @@ import numpy.typing as npt
 import pandas as pd
 from psygnal import Signal
 
-from napari_attmil.explore.cell_rows import Condition, Rows, parse_conditions, rows_that_meet
-from napari_attmil.explore.colouring import Colouring, Distribution, Spread
-from napari_attmil.explore.colours import ACCEPTED_COLOUR, MODEL_COLOUR, PERSON_COLOUR
+from napari_attmil.explore import (
+    ACCEPTED_COLOUR,
+    MODEL_COLOUR,
+    PERSON_COLOUR,
+    Colouring,
+    Condition,
+    Distribution,
+    Rows,
+    Spread,
+    parse_conditions,
+    rows_that_meet,
+)
 from napari_attmil.session.cell_columns import (
     MAKER,
     aligned_columns,
@@ -30,10 +39,10 @@ from napari_attmil.session.session import SAMPLE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.core.arrays import Float64Array
-    from napari_attmil.explore.value_scale import Scale
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.cells import Boxes
+    from napari_attmil.core import Float64Array
+    from napari_attmil.explore import Scale
+    from napari_attmil.images import Sample
     from napari_attmil.session.sample_state import SampleState
     from napari_attmil.session.session import Session
 

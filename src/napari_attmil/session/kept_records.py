@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 from napari_attmil.session.sample_state import SampleRecord, SampleState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.images import Sample
     from napari_attmil.session.sample_state import AnnotationsOnDisk
 
 

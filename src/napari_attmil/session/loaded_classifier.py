@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.core.settings import FeatureSettings
+    from napari_attmil.bags import Bag, Prediction
+    from napari_attmil.cells import FeatureSettings
 
 
 class ClassifierLike(Protocol):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.annotations.doubt import rank_images
-from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells import Boxes, Source
+from napari_attmil.cells.annotations import rank_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.images import Sample
     from napari_attmil.session.sample_state import SampleState
 
 DOUBTFUL_SCORE: Final = 0.8

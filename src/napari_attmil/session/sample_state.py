@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.annotations.edits import Annotations, Edit
-from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.core.settings import UserError
-from napari_attmil.explore.cell_table import attention_of
+from napari_attmil.cells import Boxes, Source
+from napari_attmil.cells.annotations import Annotations, Edit
+from napari_attmil.core import UserError
+from napari_attmil.explore import attention_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.bags import Prediction
+    from napari_attmil.images import Sample
 
 
 @dataclass(frozen=True, eq=False)

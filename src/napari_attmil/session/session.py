@@ -13,25 +13,24 @@ import numpy as np
 import numpy.typing as npt
 from psygnal import Signal
 
-from napari_attmil.cells.annotations.corrections import (
+from napari_attmil.cells import Boxes
+from napari_attmil.cells.annotations import (
     accept_boxes,
     add_box,
     delete_boxes,
+    follow_shown,
     move_box,
     with_corrections,
 )
-from napari_attmil.cells.annotations.following import follow_shown
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.settings import UserError
-from napari_attmil.core.words import counted
+from napari_attmil.core import UserError, counted
 from napari_attmil.session.kept_records import KeptRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.core.arrays import Int64Array
-    from napari_attmil.images.cohort import Cohort, Sample
+    from napari_attmil.bags import Prediction
+    from napari_attmil.core import Int64Array
+    from napari_attmil.images import Cohort, Sample
     from napari_attmil.session.loaded_classifier import LoadedClassifier
     from napari_attmil.session.sample_state import AnnotationsOnDisk, SampleRecord, SampleState
 

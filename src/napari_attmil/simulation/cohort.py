@@ -20,8 +20,7 @@ import numpy as np
 import tifffile
 from pydantic import Field, field_validator
 
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.core.settings import Settings, UserError
+from napari_attmil.core import Settings, UserError, write_atomically
 from napari_attmil.simulation.appearance import Appearance, Look, draw_appearance
 from napari_attmil.simulation.bright_field import expose
 from napari_attmil.simulation.cell_shapes import CELL_TYPES, NORMAL_DIAMETER_UM, draw_cell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.progress_row import ProgressRow
+from napari_attmil.widgets.parts import ProgressRow
 
 
 def missing_to_classify(context: PanelContext) -> str:

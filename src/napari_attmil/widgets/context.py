@@ -11,16 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
-from napari_attmil.cells.finetuning.study_detectors import detector_in_use
-from napari_attmil.core.settings import DetectionSettings
-from napari_attmil.session.exploration import Exploration
-from napari_attmil.session.session import Session
-from napari_attmil.widgets.parts.workers import TaskRunner
-from napari_attmil.widgets.viewer.image_choice import ImageChoice
-from napari_attmil.widgets.viewer.keeping import Keeping
-from napari_attmil.widgets.viewer.key_registry import KeyBindings, KeyRegistry
-from napari_attmil.widgets.viewer.layer_removal import SafeRemoval
-from napari_attmil.widgets.viewer.layers import CellsLayer
+from napari_attmil.cells import DetectionSettings
+from napari_attmil.cells.finetuning import detector_in_use
+from napari_attmil.session import Exploration, Session
+from napari_attmil.widgets.parts import TaskRunner
+from napari_attmil.widgets.viewer import (
+    CellsLayer,
+    ImageChoice,
+    Keeping,
+    KeyBindings,
+    KeyRegistry,
+    SafeRemoval,
+)
 
 _SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 _EXPLORATIONS: WeakKeyDictionary[Any, Exploration] = WeakKeyDictionary()

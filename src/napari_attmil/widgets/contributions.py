@@ -8,13 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.simulation.cohort import ClassName
-from napari_attmil.widgets.viewer.image_layers import (
-    AXIS_LABELS,
-    SAMPLE_OF_FILES,
-    sample_layer_data,
-)
+from napari_attmil.core import UserError
+from napari_attmil.simulation import ClassName
+from napari_attmil.widgets.viewer import AXIS_LABELS, SAMPLE_OF_FILES, sample_layer_data
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -53,7 +49,7 @@ def folder_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Lay
     """Return a reader for a folder that holds images, else None."""
     if not isinstance(path, str) or not Path(path).is_dir():
         return None
-    from napari_attmil.images.reading import open_frames
+    from napari_attmil.images import open_frames
 
     try:
         open_frames(path)
@@ -64,8 +60,12 @@ def folder_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Lay
 
 def _simulated_sample(label: ClassName) -> list[LayerData]:
     """Return a stack of bright-field images, all from one simulated microscope."""
-    from napari_attmil.simulation.appearance import draw_appearance
-    from napari_attmil.simulation.cohort import CLASSES, SimulationSettings, simulate_image
+    from napari_attmil.simulation import (
+        CLASSES,
+        SimulationSettings,
+        draw_appearance,
+        simulate_image,
+    )
 
     rng = np.random.default_rng(SAMPLE_SEED)
     settings = SimulationSettings(cells_per_image=SAMPLE_CELLS)
@@ -87,7 +87,7 @@ def _simulated_sample(label: ClassName) -> list[LayerData]:
 
 
 def _read_folder(path: str | list[str]) -> list[LayerData]:
-    from napari_attmil.images.reading import open_sample
+    from napari_attmil.images import open_sample
 
     if not isinstance(path, str):
         raise UserError(f"{len(path)} paths were given; open one folder at a time.")

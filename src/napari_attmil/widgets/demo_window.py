@@ -8,10 +8,10 @@ from typing import Any
 import napari
 from qtpy.QtCore import QTimer
 
-from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-from napari_attmil.cli.demo import DemoResult
-from napari_attmil.session.loaded_classifier import LoadedClassifier
-from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+from napari_attmil.cells.annotations import AnnotationFile
+from napari_attmil.session import LoadedClassifier
+from napari_attmil.widgets.attention_mil import AttentionMILWidget
+from napari_attmil.workflows import DemoResult
 
 WINDOW_PX = (1600, 1000)
 SETTLED_MS = 3000

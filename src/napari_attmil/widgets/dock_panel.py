@@ -9,8 +9,7 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.pause_timer import pause_timer
-from napari_attmil.widgets.parts.style import style_sheet
+from napari_attmil.widgets.parts import pause_timer, style_sheet
 
 
 class DockPanel(QWidget):

@@ -19,28 +19,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.finetuning.study_detectors import detector_in_use
-from napari_attmil.core.settings import (
-    DetectionSettings,
-    EnsembleSettings,
-    FeatureSettings,
-    MILSettings,
-    UserError,
-    features_for,
-)
-from napari_attmil.images.cohort import Cohort, Sample, check_trainable
-from napari_attmil.images.crops import crop_cell
-from napari_attmil.session.loaded_classifier import ClassifierLike, LoadedClassifier
-from napari_attmil.session.sample_state import SampleState
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.bags import EnsembleSettings, MILSettings, features_for
+from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
+from napari_attmil.cells.finetuning import detector_in_use
+from napari_attmil.core import UserError
+from napari_attmil.images import Cohort, Sample, check_trainable, crop_cell
+from napari_attmil.session import ClassifierLike, LoadedClassifier, SampleState
+from napari_attmil.widgets.parts import Progress
 
 if TYPE_CHECKING:
-    from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.feature_store import FeatureStore
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.cells.detection.detector import DetectionProgress, Detector
-    from napari_attmil.core.device import Device
+    from napari_attmil.bags import Bag, FeatureStore, Prediction
+    from napari_attmil.cells.detection import DetectionProgress, Detector
+    from napari_attmil.core import Device
 
 THUMBNAIL_PX = 76
 Images = Sequence[npt.NDArray[Any]]
@@ -65,8 +55,8 @@ class Classification:
 
 def open_cohort(stop: Event, path: Path) -> Steps:
     """Read which samples a folder or cohort.csv holds, and whose kept boxes it does not."""
-    from napari_attmil.cells.annotations.lost_boxes import lost_boxes_in_words
-    from napari_attmil.images.reading import open_cohort as read
+    from napari_attmil.cells.annotations import lost_boxes_in_words
+    from napari_attmil.images import open_cohort as read
 
     yield Progress(0, 0, "Looking for images")
     cohort, lost = read(path), ""
@@ -77,9 +67,8 @@ def open_cohort(stop: Event, path: Path) -> Steps:
 
 def simulate_cohort(stop: Event, folder: Path) -> Steps:
     """Draw a small cohort to try the steps with, and read it."""
-    from napari_attmil.images.reading import open_cohort as read
-    from napari_attmil.simulation.cohort import SimulationSettings
-    from napari_attmil.simulation.cohort import simulate_cohort as simulate
+    from napari_attmil.images import open_cohort as read
+    from napari_attmil.simulation import SimulationSettings, simulate_cohort as simulate
 
     settings = SimulationSettings(
         patients_per_class=3, samples_per_patient=1, images_per_sample=3, cells_per_image=24
@@ -93,7 +82,7 @@ def simulate_cohort(stop: Event, folder: Path) -> Steps:
 
 def list_devices(stop: Event) -> Steps:
     """Find out what this computer can compute on."""
-    from napari_attmil.core.device import available_devices
+    from napari_attmil.core import available_devices
 
     yield Progress(0, 0, "Looking for devices")
     return available_devices()
@@ -112,7 +101,7 @@ def detect_cells(
     `weights` is the model file of a detector that was fitted; the shipped one is used if None.
     """
     yield Progress(0, len(places), "Loading the detector")
-    from napari_attmil.cells.detection.detector import boxes_of_frames
+    from napari_attmil.cells.detection import boxes_of_frames
 
     detector = loaded_detector(device_name, weights)
     yield Progress(0, len(places), "Measuring the cells")
@@ -144,7 +133,7 @@ def train_classifier(
     The next training of the same samples and settings goes on where a stopped one stood. Samples
     whose cells are known in the session are used as the person left them.
     """
-    from napari_attmil.bags.training.ensemble import EnsembleTrainer
+    from napari_attmil.bags.training import EnsembleTrainer
 
     check_trainable(cohort)
     labelled = replace(
@@ -182,7 +171,7 @@ def train_classifier(
 def load_classifier(stop: Event, path: Path, device_name: str) -> Steps:
     """Read a classifier from a model file."""
     yield Progress(0, 0, "Loading the model")
-    from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.bags import Classifier
 
     return LoadedClassifier(Classifier.load(path, _device(device_name)), path.name, path)
 
@@ -217,7 +206,7 @@ def bag_of_sample(
 ) -> Generator[Progress, None, Bag | None]:
     """Read the features of a sample's cells; stopped early, return None."""
     yield Progress(0, len(boxes), "Loading the detector")
-    from napari_attmil.bags.bag import bag_of
+    from napari_attmil.bags import bag_of
 
     store = None if cohort is None else _store_of(cohort)
     weights = None if cohort is None else detector_in_use(cohort.folder)
@@ -287,8 +276,7 @@ def bags_of_cohort(
     features: FeatureSettings,
 ) -> Generator[Progress, None, list[Bag]]:
     """Return the bags of all samples that have cells; each is told once it is there."""
-    from napari_attmil.bags.bag import prepare_bags
-    from napari_attmil.bags.feature_store import expected_size
+    from napari_attmil.bags import expected_size, prepare_bags
 
     kept = {name: state.annotations() for name, state in states.items()}
     store = _store_of(cohort)
@@ -321,7 +309,7 @@ class _Chosen(Sequence[npt.NDArray[Any]]):
 
 
 def _device(name: str) -> Device:
-    from napari_attmil.core.device import choose_device
+    from napari_attmil.core import choose_device
 
     return choose_device(name)
 
@@ -340,12 +328,12 @@ def _loaded_detector(
 ) -> Detector:
     """Load a detector; each training writes its candidate to the same path as the one before."""
     del size_bytes, mtime_ns
-    from napari_attmil.cells.detection.detector import Detector
+    from napari_attmil.cells.detection import Detector
 
     return Detector.load(weights, _device(device_name))
 
 
 def _store_of(cohort: Cohort) -> FeatureStore:
-    from napari_attmil.bags.feature_store import FeatureStore, default_store_folder
+    from napari_attmil.bags import FeatureStore, default_store_folder
 
     return FeatureStore(default_store_folder(cohort))

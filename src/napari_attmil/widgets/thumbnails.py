@@ -13,12 +13,10 @@ import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage, QPixmap
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.cohort import Sample
-from napari_attmil.images.crops import crop_cell
+from napari_attmil.core import UserError
+from napari_attmil.images import Sample, crop_cell
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.pause_timer import pause_timer
-from napari_attmil.widgets.parts.workers import Progress, TaskRunner
+from napari_attmil.widgets.parts import Progress, TaskRunner, pause_timer
 
 KEPT = 3000
 """Thumbnails that are kept: some 100 MB of 96 px ones."""
@@ -200,6 +198,6 @@ def qimage_of(image: npt.NDArray[np.uint8]) -> QImage:
 def _images(source: Images | Sample) -> Images:
     if not isinstance(source, Sample):
         return source
-    from napari_attmil.images.reading import read_images
+    from napari_attmil.images import read_images
 
     return read_images(source)

@@ -26,8 +26,8 @@ from napari_attmil.bags.training.trainer import Trainer
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.bags.settings import MILSettings
     from napari_attmil.core.device import Device
-    from napari_attmil.core.settings import MILSettings
 
 
 @pytest.fixture(scope="module", params=["mil-att-sic", "sic", "mil-multi-top-sic"])

@@ -8,13 +8,13 @@ import torch
 
 from napari_attmil.bags.attribution.what_if import RANDOM_ORDERS, WhatIf
 from napari_attmil.bags.training.trainer import Trainer
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.bags.settings import MILSettings
     from napari_attmil.core.device import Device
-    from napari_attmil.core.settings import MILSettings
 
 
 def trained(bags: list[Bag], settings: MILSettings, device: Device) -> Classifier:

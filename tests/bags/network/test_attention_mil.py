@@ -7,9 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from napari_attmil.bags.classifier import new_model
 from napari_attmil.bags.methods import METHODS, Method
@@ -17,8 +15,9 @@ from napari_attmil.bags.network import attention_mil
 from napari_attmil.bags.network.attention_mil import AttentionMIL
 from napari_attmil.bags.network.pooling import _top
 from napari_attmil.bags.presets import mil_preset
+from napari_attmil.bags.settings import MILSettings
 from napari_attmil.core.device import Device
-from napari_attmil.core.settings import MILSettings, UserError
+from napari_attmil.core.errors import UserError
 
 EMBEDDINGS = ["profile", "three-conv", "five-conv"]
 

@@ -8,17 +8,18 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from napari_attmil.bags.attribution.cell_embeddings import cell_embeddings
+from napari_attmil.bags.attribution.vectors import cell_embeddings
 from napari_attmil.bags.attribution.what_if import WhatIf
 from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.certainty import fit_votes
 from napari_attmil.bags.classifier import COMPOSITION_DECIDES, KIND, Classifier
 from napari_attmil.bags.network.cell_types import SEARCHES, TYPES, CellTypes
 from napari_attmil.bags.presets import mil_preset, with_method
+from napari_attmil.bags.settings import EnsembleSettings, MILSettings
 from napari_attmil.bags.training.ensemble import EnsembleTrainer
 from napari_attmil.bags.training.trainer import Trainer
+from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import load_checkpoint, save_checkpoint
-from napari_attmil.core.settings import EnsembleSettings, MILSettings, UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

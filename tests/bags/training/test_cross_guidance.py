@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_attmil.bags.training import cross_guidance
-from napari_attmil.bags.training import trainer as fitting
+from napari_attmil.bags.settings import EnsembleSettings, MILSettings
+from napari_attmil.bags.training import cross_guidance, trainer as fitting
 from napari_attmil.bags.training.cross_guidance import CrossGuidance
 from napari_attmil.bags.training.ensemble import EnsembleTrainer
 from napari_attmil.bags.training.trainer import Trainer
-from napari_attmil.core.settings import EnsembleSettings, EvaluationSettings, MILSettings, UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.evaluation.cross_validation import cross_validate
+from napari_attmil.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,19 +12,19 @@ from scipy.special import log_softmax
 
 from napari_attmil.bags.classifier import KIND, Classifier, name_digest
 from napari_attmil.bags.prediction import agreed_attention
-from napari_attmil.bags.training import ensemble as ensemble_module
-from napari_attmil.bags.training import trainer as fitting
+from napari_attmil.bags.settings import EnsembleSettings
+from napari_attmil.bags.training import ensemble as ensemble_module, trainer as fitting
 from napari_attmil.bags.training.ensemble import EnsembleTrainer
 from napari_attmil.bags.training.trainer import Trainer
+from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import load_checkpoint
-from napari_attmil.core.settings import EnsembleSettings, UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.settings import MILSettings
     from napari_attmil.core.device import Device
-    from napari_attmil.core.settings import MILSettings
 
 TWO = EnsembleSettings(members=2, folds=2, composition=False)
 CLASSES = ("a", "b", "c")

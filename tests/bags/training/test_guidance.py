@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.settings import MILSettings
     from napari_attmil.core.device import Device
-    from napari_attmil.core.settings import MILSettings
 
 HEALTHY = "a"
 

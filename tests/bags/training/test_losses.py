@@ -6,8 +6,8 @@ import torch
 
 from napari_attmil.bags.network.attention_mil import MILOutput
 from napari_attmil.bags.presets import mil_preset
+from napari_attmil.bags.settings import MILSettings
 from napari_attmil.bags.training.losses import bag_losses, class_loss, combined_loss, should_stop
-from napari_attmil.core.settings import MILSettings
 
 MIL, SIC = torch.tensor([2.0]), torch.tensor([6.0])
 

@@ -13,22 +13,19 @@ import torch
 from napari_attmil.bags.classifier import as_tensor
 from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
-from napari_attmil.bags.training import resident_features
-from napari_attmil.bags.training import trainer as fitting
+from napari_attmil.bags.training import resident_features, trainer as fitting
 from napari_attmil.bags.training.losses import bag_losses, combined_loss
 from napari_attmil.bags.training.resident_features import feature_statistics, loaded_bags
 from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.settings import (
-    MILSettings,
-    UserError,
-)
+from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.settings import MILSettings
     from napari_attmil.core.device import Device
 
 CLASSES = ("a", "b", "c")

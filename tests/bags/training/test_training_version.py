@@ -16,11 +16,11 @@ import pytest
 
 from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.presets import Preset, mil_preset
+from napari_attmil.bags.settings import EnsembleSettings
 from napari_attmil.bags.training.ensemble import EnsembleTrainer
 from napari_attmil.bags.training.training_state import TRAINING_VERSION
 from napari_attmil.cells.detection.detector import Detector
 from napari_attmil.core.device import Device
-from napari_attmil.core.settings import EnsembleSettings
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 
 RECORDED = Path(__file__).with_name("recorded_training.json")

@@ -18,7 +18,7 @@ from napari_attmil.cells.annotations.annotation_file import (
 from napari_attmil.cells.annotations.corrections import add_box, delete_boxes
 from napari_attmil.cells.annotations.edits import Edit
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 
 if TYPE_CHECKING:

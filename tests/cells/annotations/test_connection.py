@@ -17,7 +17,7 @@ from napari_attmil.cells.annotations.corrections import add_box
 from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.annotations.schema import open_for_writing, read_into_memory
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 
 if TYPE_CHECKING:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from napari_attmil.cells.annotations.edits import Annotations, Edit
 from napari_attmil.cells.boxes import Boxes

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from napari_attmil.cells.annotations.corrections import merge_detections
 from napari_attmil.cells.annotations.following import follow_rows, follow_shown, rows_caught_up

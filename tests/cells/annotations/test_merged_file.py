@@ -12,7 +12,7 @@ from napari_attmil.cells.annotations.annotation_file import FILE_NAME, Annotatio
 from napari_attmil.cells.annotations.merged_file import MERGE_TITLE, merge_files
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cli import app
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session.session import Session
 

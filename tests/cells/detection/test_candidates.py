@@ -11,7 +11,7 @@ from napari_attmil.cells.detection.candidates import (
     candidate_at,
     candidate_settings,
 )
-from napari_attmil.core.settings import DetectionSettings
+from napari_attmil.cells.settings import DetectionSettings
 
 SURE, UNSURE, BOTH = [0, 0, 20, 20], [18, 0, 38, 20], [0, 0, 38, 20]
 CANDIDATES = Boxes.from_detections([0, 0, 0], [SURE, UNSURE, BOTH], [0.9, 0.3, 0.12])

@@ -13,9 +13,10 @@ from napari_attmil.cells.detection.detector import Detector
 from napari_attmil.cells.detection.network import CellRCNN, DetectorArchitecture
 from napari_attmil.cells.detection.network_file import shipped_weights
 from napari_attmil.cells.detection.rescaling import to_grey
+from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 from napari_attmil.core.device import Device, choose_device
+from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import Checkpoint, save_checkpoint
-from napari_attmil.core.settings import DetectionSettings, FeatureSettings, UserError
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from napari_attmil.cells.boxes import match_boxes
 from napari_attmil.cells.detection import tiling
 from napari_attmil.cells.detection.detector import Detector
 from napari_attmil.cells.detection.tiling import Tile, merge_tiles, tiles_of
+from napari_attmil.cells.settings import DetectionSettings
 from napari_attmil.core.device import choose_device
-from napari_attmil.core.settings import DetectionSettings
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from napari_attmil.cells.boxes import Source
 from napari_attmil.cells.exchange.files import FORMATS, read_boxes, write_boxes
 from napari_attmil.cells.exchange.listing import ListedBox, ListedImage
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

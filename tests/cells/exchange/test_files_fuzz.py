@@ -1,6 +1,6 @@
 """Damaged files of every format give boxes or one sentence, never anything else.
 
-`NAPARI_ATTMIL_FUZZ_CASES=10000 pytest tests/cells/exchange/test_files_fuzz.py` tries as many as that.
+`NAPARI_ATTMIL_FUZZ_CASES=10000 pytest tests/cells/exchange/test_files_fuzz.py` tries so many.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from napari_attmil.cells.exchange.listing import ListedBox, ListedImage
 from napari_attmil.cells.exchange.project_boxes import only_cells
 from napari_attmil.cells.exchange.xml import write_voc
 from napari_attmil.cells.exchange.yolo import write_yolo
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

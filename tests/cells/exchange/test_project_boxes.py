@@ -23,7 +23,7 @@ from napari_attmil.cells.exchange.project_boxes import (
     merged,
     only_cells,
 )
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 
 if TYPE_CHECKING:

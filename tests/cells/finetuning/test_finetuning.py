@@ -14,9 +14,10 @@ from napari_attmil.cells.detection.scoring import DetectionScore
 from napari_attmil.cells.finetuning import finetuning
 from napari_attmil.cells.finetuning.augmentation import LabelledImage
 from napari_attmil.cells.finetuning.finetuning import FinetuneProgress, finetune
+from napari_attmil.cells.settings import FinetuneSettings
 from napari_attmil.core.device import choose_device
+from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import load_checkpoint
-from napari_attmil.core.settings import FinetuneSettings, UserError
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:

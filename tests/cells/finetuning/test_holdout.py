@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from napari_attmil.cells.finetuning.holdout import FILE_NAME, held_out_names
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import tifffile
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile, Annotations
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.finetuning.reviewed import read_coco, reviewed_images
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 
 if TYPE_CHECKING:

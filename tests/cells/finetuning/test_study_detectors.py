@@ -15,8 +15,8 @@ from napari_attmil.cells.finetuning.study_detectors import (
     fitted_detectors,
     use_detector,
 )
+from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import Checkpoint, save_checkpoint
-from napari_attmil.core.settings import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

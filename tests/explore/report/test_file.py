@@ -15,7 +15,8 @@ from pypdf import PdfReader
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.settings import CAUTION, UserError
+from napari_attmil.core.errors import UserError
+from napari_attmil.core.words import CAUTION
 from napari_attmil.explore.report.by_class import measured_cells
 from napari_attmil.explore.report.content import Finding
 from napari_attmil.explore.report.file import ReportProgress, write_report

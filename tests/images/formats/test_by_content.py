@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from numpy.testing import assert_array_equal
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.images.reading import (
     open_frames,

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from numpy.testing import assert_array_equal
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame
 from napari_attmil.images.formats import tiff
 from napari_attmil.images.reading import (

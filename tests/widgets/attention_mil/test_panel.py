@@ -299,7 +299,7 @@ def test_training_says_which_samples_it_left_out(
 
 def test_a_sample_without_cells_is_noted_when_bags_are_read(monkeypatch, tmp_path):
     from napari_attmil.bags import bag
-    from napari_attmil.core.settings import DetectionSettings, FeatureSettings
+    from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 
     def prepare(cohort, *args):
         yield bag.BagProgress(1, 1, "s1", note="Sample 's1' was left out.")

@@ -10,10 +10,12 @@ import pytest
 
 from napari_attmil.bags.classifier import Classifier
 from napari_attmil.bags.presets import mil_preset
+from napari_attmil.bags.settings import EnsembleSettings
 from napari_attmil.cells.boxes import match_boxes
 from napari_attmil.cells.detection.network_file import load_network, save_network
 from napari_attmil.cells.finetuning.study_detectors import candidate_path
-from napari_attmil.core.settings import DetectionSettings, EnsembleSettings, UserError
+from napari_attmil.cells.settings import DetectionSettings
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
 from napari_attmil.widgets import tasks

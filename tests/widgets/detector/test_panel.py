@@ -18,8 +18,8 @@ from napari_attmil.cells.finetuning.study_detectors import (
     detector_in_use,
     fitted_detectors,
 )
+from napari_attmil.cells.settings import DetectionSettings
 from napari_attmil.core.model_files import Checkpoint, save_checkpoint
-from napari_attmil.core.settings import DetectionSettings
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.widgets.detector import detector_tasks
 from napari_attmil.widgets.detector.detector_tasks import Differences, compare_detectors

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.reports.cell_scale import GalleryScale
 from napari_attmil.widgets.explorer.views import gallery_figure
 from napari_attmil.widgets.explorer.views.gallery_figure import GalleryFigure, save_figure

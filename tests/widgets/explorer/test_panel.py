@@ -11,7 +11,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_attmil.bags.attribution.what_if import RemovalCurve
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.reports.cell_scale import GalleryScale
 from napari_attmil.session.cell_columns import MAKER

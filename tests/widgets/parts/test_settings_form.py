@@ -5,14 +5,10 @@ from pydantic import Field
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox
 
 from napari_attmil.bags.presets import mil_preset
-from napari_attmil.core.settings import (
-    DetectionSettings,
-    EnsembleSettings,
-    FeatureSettings,
-    MILSettings,
-    Settings,
-    UserError,
-)
+from napari_attmil.bags.settings import EnsembleSettings, MILSettings
+from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
+from napari_attmil.core.errors import UserError
+from napari_attmil.core.settings import Settings
 from napari_attmil.widgets.parts.settings_form import SettingsForm
 
 

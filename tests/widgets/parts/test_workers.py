@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.widgets.parts.workers import Progress, TaskRunner
 
 

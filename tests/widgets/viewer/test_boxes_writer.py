@@ -14,7 +14,7 @@ from npe2 import PluginManager, PluginManifest
 import napari_attmil
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.exchange.files import read_boxes
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
 from napari_attmil.session.session import Session

@@ -6,7 +6,7 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core.errors import UserError
 from napari_attmil.widgets.annotate.key_sheet import KeySheet, from_qt, key_of_event, to_qt
 from napari_attmil.widgets.viewer.key_registry import ACTIONS, KeyBindings, KeyRegistry
 

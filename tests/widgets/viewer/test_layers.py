@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from napari.layers import Image, Shapes
 
 from napari_attmil.cells.boxes import Boxes, Source

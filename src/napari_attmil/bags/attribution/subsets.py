@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.certainty import Certainty
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.bags.network.attention_mil import AttentionMIL
+    from napari_attmil.bags.network import AttentionMIL
     from napari_attmil.bags.prediction import Prediction
 
     Array = npt.NDArray[np.float64]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from napari_attmil.bags.attribution.subsets import SubsetClassifier
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

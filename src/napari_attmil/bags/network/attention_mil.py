@@ -29,13 +29,12 @@ from napari_attmil.bags.network.pooling import (
     per_bag,
     sum_per_bag,
 )
-from napari_attmil.core.device import Device
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import Device, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.core.settings import MILSettings
+    from napari_attmil.bags.settings import MILSettings
 
 CELLS_AT_ONCE = 1024
 """Cells that are convolved together; bounds the memory of bags of any size."""

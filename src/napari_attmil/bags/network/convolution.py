@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from napari_attmil.cells.detection.winograd import (
+from napari_attmil.cells.detection import (
     KERNEL_SIDE,
     OUTPUT_SIDE,
     TILE_SIDE,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_attmil.bags.network.convolution import MapDropout, TiledConv2d
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_attmil.bags.methods import Method, PoolingName
-    from napari_attmil.core.settings import MILSettings
+    from napari_attmil.bags.settings import MILSettings
 
 TOP_SHARE = 1 / 12
 """Share of a bag's cells that `TopPooling` looks at; `MultiScaleTopPooling` looks at others too."""

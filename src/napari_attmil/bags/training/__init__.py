@@ -1,1 +1,5 @@
 """How classifiers are trained, one model or an ensemble of them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -22,7 +22,7 @@ from napari_attmil.bags.training.guidance import (
 )
 from napari_attmil.bags.training.inner_folds import inner_folds
 from napari_attmil.bags.training.trainer import Trainer
-from napari_attmil.core.settings import later_seed
+from napari_attmil.core import later_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.bags.settings import MILSettings
     from napari_attmil.bags.training.trainer import EpochProgress
-    from napari_attmil.core.device import Device
-    from napari_attmil.core.settings import MILSettings
+    from napari_attmil.core import Device
 
 PARTS: Final = 3
 """Parts of the patients; fewer where a class has fewer patients."""

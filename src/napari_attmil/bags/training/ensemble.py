@@ -11,12 +11,12 @@ import numpy as np
 from napari_attmil.bags.certainty import NOT_CHECKED, STOPPED_EARLY, Certainty, calibrate, fit_votes
 from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.presets import with_method
+from napari_attmil.bags.settings import EnsembleSettings, MILSettings
 from napari_attmil.bags.training.cross_guidance import CrossGuidance
 from napari_attmil.bags.training.inner_folds import inner_folds
 from napari_attmil.bags.training.resident_features import loaded_bags
 from napari_attmil.bags.training.trainer import Trainer
-from napari_attmil.core.device import Device, choose_device
-from napari_attmil.core.settings import EnsembleSettings, MILSettings, later_seed
+from napari_attmil.core import Device, choose_device, later_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

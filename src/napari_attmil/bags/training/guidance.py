@@ -17,17 +17,20 @@ import torch
 from torch import Tensor
 
 from napari_attmil.bags.methods import METHODS
-from napari_attmil.bags.network.attention_mil import CELLS_AT_ONCE
-from napari_attmil.bags.network.components import MOST_CELLS
-from napari_attmil.bags.network.embeddings import PROFILE_LENGTH, profile
-from napari_attmil.bags.network.pooling import judges_cells
-from napari_attmil.images.cohort import reference_class
+from napari_attmil.bags.network import (
+    CELLS_AT_ONCE,
+    MOST_CELLS,
+    PROFILE_LENGTH,
+    judges_cells,
+    profile,
+)
+from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.core.settings import MILSettings
+    from napari_attmil.bags.settings import MILSettings
 
 DIRECTIONS: Final = 32
 """Main directions in which cells are compared."""

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_attmil.bags.methods import METHODS
-from napari_attmil.bags.network.attention_mil import bag_lengths
+from napari_attmil.bags.network import bag_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.bags.network.attention_mil import MILOutput
-    from napari_attmil.core.settings import MILSettings
+    from napari_attmil.bags.network import MILOutput
+    from napari_attmil.bags.settings import MILSettings
 
 
 def bag_losses(

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_attmil.bags.classifier import as_tensor
-from napari_attmil.bags.network.attention_mil import CELLS_AT_ONCE
-from napari_attmil.bags.network.batch_effects import batch_damping
-from napari_attmil.bags.network.components import MOST_CELLS
+from napari_attmil.bags.network import CELLS_AT_ONCE, MOST_CELLS, batch_damping
 from napari_attmil.bags.training.guidance import (
     ALIKE_BY_ODDNESS,
     healthy_guides,
@@ -22,8 +20,8 @@ from napari_attmil.bags.training.resident_features import (
     fixed_part_if_it_fits,
     on_device,
 )
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.cohort import reference_class
+from napari_attmil.core import UserError
+from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.network.attention_mil import AttentionMIL
-    from napari_attmil.bags.network.components import Components
+    from napari_attmil.bags.network import AttentionMIL, Components
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_attmil.bags.classifier import as_tensor
-from napari_attmil.bags.network.attention_mil import CELLS_AT_ONCE
-from napari_attmil.bags.network.convolution import maps_bytes, tiles_bytes
-from napari_attmil.bags.network.embeddings import EMBEDDINGS
+from napari_attmil.bags.network import CELLS_AT_ONCE, EMBEDDINGS, maps_bytes, tiles_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +19,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.network.attention_mil import AttentionMIL
-    from napari_attmil.bags.network.embeddings import Embedding
-    from napari_attmil.core.device import Device
-    from napari_attmil.core.settings import MILSettings
+    from napari_attmil.bags.network import AttentionMIL, Embedding
+    from napari_attmil.bags.settings import MILSettings
+    from napari_attmil.core import Device
 
 RESIDENT_BYTES = 4 << 30
 """Features of up to this size are kept in memory, larger cohorts are streamed from disk."""

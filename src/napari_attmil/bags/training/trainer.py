@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from napari_attmil.bags.classifier import Classifier, names_learnt, new_model
-from napari_attmil.bags.network.convolution import packed
+from napari_attmil.bags.network import packed
+from napari_attmil.bags.settings import MILSettings
 from napari_attmil.bags.training.losses import (
     bag_losses,
     bag_weights,
@@ -33,9 +34,14 @@ from napari_attmil.bags.training.training_state import (
     digest_of,
     digest_of_tensors,
 )
-from napari_attmil.core.device import Device, choose_device, is_out_of_memory
-from napari_attmil.core.model_files import moments_of, set_moments
-from napari_attmil.core.settings import MILSettings, UserError
+from napari_attmil.core import (
+    Device,
+    UserError,
+    choose_device,
+    is_out_of_memory,
+    moments_of,
+    set_moments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

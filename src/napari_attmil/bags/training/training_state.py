@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from napari_attmil.core.model_files import Checkpoint, load_checkpoint, save_checkpoint
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import Checkpoint, UserError, load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.core.device import Device
+    from napari_attmil.core import Device
 
 KIND = "training"
 TRAINING_VERSION: Final = 1

@@ -9,15 +9,14 @@ import numpy as np
 
 from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.boxes import Boxes, iou_matrix, match_boxes
-from napari_attmil.cells.detection.scoring import ScoredImage, average_precision
-from napari_attmil.core.settings import UserError
-from napari_attmil.core.words import counted
+from napari_attmil.cells.detection import ScoredImage, average_precision
+from napari_attmil.core import UserError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from napari_attmil.core.arrays import Float32Array
-    from napari_attmil.images.cohort import Cohort
+    from napari_attmil.core import Float32Array
+    from napari_attmil.images import Cohort
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,12 @@ from napari_attmil.cells.annotations.tables import (
     annotations_of,
     read_tables,
 )
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.images.cohort import Frame, Sample
+    from napari_attmil.images import Frame, Sample
 
 FILE_NAME = "annotations.sqlite"
 AUTHOR_VARIABLE = "NAPARI_ATTMIL_AUTHOR"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from filelock import FileLock, Timeout
 
 from napari_attmil.cells.annotations.schema import open_for_reading, open_for_writing
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from napari_attmil.cells.boxes import SAME_CELL_IOU, Boxes, Source, iou_matrix
 
 if TYPE_CHECKING:
     from napari_attmil.cells.annotations.edits import Annotations
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 
 def add_box(boxes: Boxes, image_index: int, xyxy: npt.ArrayLike, first_id: int = 1) -> Boxes:

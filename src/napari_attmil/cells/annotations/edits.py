@@ -14,7 +14,7 @@ from napari_attmil.cells.boxes import Boxes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.core.arrays import Int64Array
+    from napari_attmil.core import Int64Array
 
 Mask = npt.NDArray[np.bool_]
 

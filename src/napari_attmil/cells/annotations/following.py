@@ -15,10 +15,10 @@ from napari_attmil.cells.annotations.corrections import (
     move_box,
 )
 from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, positions_of
-from napari_attmil.core.words import counted
+from napari_attmil.core import counted
 
 if TYPE_CHECKING:
-    from napari_attmil.core.arrays import Float32Array, Int64Array
+    from napari_attmil.core import Float32Array, Int64Array
 
 SAME_PLACE_PX: Final = 0.01
 """Corners closer than this did not move: layers keep float64, boxes float32."""

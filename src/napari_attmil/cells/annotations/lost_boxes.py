@@ -6,14 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
-from napari_attmil.core.words import counted
-from napari_attmil.images.folders import name_within
+from napari_attmil.core import counted
+from napari_attmil.images import name_within
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from napari_attmil.images.cohort import Cohort
+    from napari_attmil.images import Cohort
 
 
 def lost_boxes_in_words(cohort: Cohort) -> str:

@@ -13,15 +13,14 @@ from napari_attmil.cells.annotations.connection import Connection
 from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.annotations.journal import DONE
 from napari_attmil.cells.annotations.merging import Conflict, merge_annotations
-from napari_attmil.core.model_files import check_writable
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError, check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from napari_attmil.cells.annotations.journal import JournalEntry
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.images import Sample
 
 MERGE_TITLE = "Merge with another's work"
 _ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")

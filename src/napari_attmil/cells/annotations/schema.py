@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 SCHEMA_VERSION: Final = 3
 WAIT_S: Final = 5.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.annotations.journal import Place, cells_of
 from napari_attmil.cells.boxes import Source
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     import sqlite3

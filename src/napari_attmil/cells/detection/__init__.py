@@ -1,1 +1,5 @@
 """The detector: images in, scored boxes and RoI features out."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

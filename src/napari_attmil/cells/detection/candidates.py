@@ -15,8 +15,8 @@ from napari_attmil.cells.boxes import SAME_CELL_IOU, Boxes, iou_matrix
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_attmil.core.arrays import Float32Array
-    from napari_attmil.core.settings import DetectionSettings
+    from napari_attmil.cells.settings import DetectionSettings
+    from napari_attmil.core import Float32Array
 
 LEAST_SCORE: Final = 0.1
 LARGEST_OVERLAP: Final = 0.9

@@ -25,9 +25,8 @@ from napari_attmil.cells.detection.rescaling import GreyLevels, Prepared, rescal
 from napari_attmil.cells.detection.roi_pooling import roi_align
 from napari_attmil.cells.detection.tiling import Tile, merge_tiles, tiles_of
 from napari_attmil.cells.detection.working_scale import estimate_diameter_px, scale_windows
-from napari_attmil.core.arrays import Float32Array
-from napari_attmil.core.device import Device, choose_device, in_batches
-from napari_attmil.core.settings import DetectionSettings, FeatureSettings
+from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
+from napari_attmil.core import Device, Float32Array, choose_device, in_batches
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from napari_attmil.cells.detection.roi_pooling import RoIAlign
 from napari_attmil.cells.detection.winograd import with_quick_convolutions
-from napari_attmil.core.settings import Settings
+from napari_attmil.core import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

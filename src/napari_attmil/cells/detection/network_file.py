@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_attmil.cells.detection.network import CellRCNN, DetectorArchitecture
-from napari_attmil.core.model_files import Checkpoint, load_checkpoint, save_checkpoint
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import Checkpoint, UserError, load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from napari_attmil.cells.boxes import MIN_SIDE_PX
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
     Floats = npt.NDArray[np.floating[Any]]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
     Floats = npt.NDArray[np.floating[Any]]
 

@@ -11,12 +11,12 @@ import torch
 from torch.nn import functional
 
 from napari_attmil.cells.detection.network import STRIDE_PX
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 
 @dataclass(frozen=True)

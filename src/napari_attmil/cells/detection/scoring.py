@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 MAX_DETECTIONS = 1000
 """COCO's usual 100 an image would leave out most cells of a dense field."""

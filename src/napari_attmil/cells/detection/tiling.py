@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 TILE_DIAMETERS = 32.0
 """Images up to this edge are computed in one piece, larger ones in tiles of it."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.cells.detection.radial_symmetry import guess_diameter_px, middle
-from napari_attmil.core.arrays import Float32Array
+from napari_attmil.core import Float32Array
 
 DetectAt = Callable[[Float32Array, float], tuple[Float32Array, Float32Array]]
 """Takes a grey (Y, X) image and a scale; gives (n, 4) boxes in its own pixels and (n,) scores."""

@@ -18,7 +18,7 @@ from skimage.segmentation import watershed
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
     Mask = npt.NDArray[np.bool_]
     Labels = npt.NDArray[np.int32]

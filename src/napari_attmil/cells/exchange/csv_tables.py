@@ -16,7 +16,7 @@ from napari_attmil.cells.exchange.listing import (
     bounds,
     source_of,
 )
-from napari_attmil.images.text_tables import rows_of_table
+from napari_attmil.images import rows_of_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,9 +20,8 @@ from napari_attmil.cells.exchange.yolo import (
     read_yolo_image,
     write_yolo,
 )
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.text_tables import read_text
+from napari_attmil.core import UserError, write_atomically
+from napari_attmil.images import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

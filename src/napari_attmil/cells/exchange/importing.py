@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.annotations import Annotations
 from napari_attmil.cells.boxes import Source
 from napari_attmil.cells.exchange.boxes_from_points import boxes_from_points
 from napari_attmil.cells.exchange.files import read_boxes
@@ -22,8 +22,8 @@ from napari_attmil.cells.exchange.project_boxes import (
     size_of,
     why_not,
 )
-from napari_attmil.images.formats.by_content import IMAGE_SUFFIXES
-from napari_attmil.images.reading import read_frame
+from napari_attmil.images import read_frame
+from napari_attmil.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.cells.annotations import AnnotationFile
+    from napari_attmil.images import Sample
 
 POINT_SCORE: Final = 0.5
 """Of a box that was found around a centre point."""

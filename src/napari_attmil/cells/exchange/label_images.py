@@ -10,16 +10,16 @@ from skimage.measure import label, regionprops_table
 
 from napari_attmil.cells.boxes import MIN_SIDE_PX
 from napari_attmil.cells.exchange.listing import ListedBox, ListedImage, Listing
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.reading import open_frames, read_frame
+from napari_attmil.core import UserError
+from napari_attmil.images import open_frames, read_frame
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_attmil.core.arrays import Float32Array
-    from napari_attmil.images.cohort import Frame
+    from napari_attmil.core import Float32Array
+    from napari_attmil.images import Frame
 
 _ENDINGS = re.compile(r"[-_. ]?(cp_masks?|masks?|labels?|seg|segmentation)$", re.IGNORECASE)
 """What Cellpose, StarDist and others add to the image's name."""

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.annotations import Annotations
 from napari_attmil.cells.boxes import SAME_BOX_IOU, SAME_CELL_IOU, Boxes, Source, iou_matrix
 from napari_attmil.cells.exchange.listing import ListedBox, ListedImage
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.folders import name_within
-from napari_attmil.images.formats.by_content import file_header
+from napari_attmil.core import UserError
+from napari_attmil.images import name_within
+from napari_attmil.images.formats import file_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from napari_attmil.core.arrays import Float32Array
-    from napari_attmil.images.cohort import Frame, Sample
+    from napari_attmil.core import Float32Array
+    from napari_attmil.images import Frame, Sample
 
 _RED_CELL = re.compile(r"red.?(blood.?)?cell|\brbcs?\b|erythrocyte|^cells?$|^$", re.IGNORECASE)
 _ORIENTATION = 274

@@ -16,7 +16,7 @@ from napari_attmil.cells.exchange.listing import (
     bounds,
     near_image,
 )
-from napari_attmil.images.text_tables import read_text
+from napari_attmil.images import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePath

@@ -17,10 +17,10 @@ from scipy import ndimage
 from torch.nn import functional
 
 from napari_attmil.cells.boxes import median_diameter_px
-from napari_attmil.cells.detection.rescaling import to_grey
+from napari_attmil.cells.detection import to_grey
 
 if TYPE_CHECKING:
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 CROP_PX = 256
 DIAMETER_SPREAD_OCTAVES = 0.75

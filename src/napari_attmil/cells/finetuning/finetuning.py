@@ -17,23 +17,35 @@ import numpy as np
 import torch
 
 from napari_attmil.cells.boxes import median_diameter_px
-from napari_attmil.cells.detection.detector import Detector
-from napari_attmil.cells.detection.network_file import SavedNetwork, load_network, save_network
-from napari_attmil.cells.detection.read_ahead import ReadAhead
-from napari_attmil.cells.detection.scoring import DetectionScore, ScoredImage, average_precision
+from napari_attmil.cells.detection import (
+    DetectionScore,
+    Detector,
+    ReadAhead,
+    SavedNetwork,
+    ScoredImage,
+    average_precision,
+    load_network,
+    save_network,
+)
 from napari_attmil.cells.finetuning.augmentation import LabelledImage, random_crop
 from napari_attmil.cells.finetuning.holdout import held_out_names
 from napari_attmil.cells.finetuning.learner import Learner, learning_rate
-from napari_attmil.core.device import Device, choose_device
-from napari_attmil.core.model_files import Checkpoint, load_checkpoint, save_checkpoint
-from napari_attmil.core.settings import DetectionSettings, FinetuneSettings, UserError
-from napari_attmil.core.words import counted
+from napari_attmil.cells.settings import DetectionSettings, FinetuneSettings
+from napari_attmil.core import (
+    Checkpoint,
+    Device,
+    UserError,
+    choose_device,
+    counted,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 TEST_EVERY_STEPS: Final = 20
 """How often the held-out images are looked at, and the state is kept."""

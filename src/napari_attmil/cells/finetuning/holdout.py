@@ -10,8 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Final
 
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

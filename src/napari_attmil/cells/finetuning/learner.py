@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from napari_attmil.core.model_files import moments_of, set_moments
+from napari_attmil.core import moments_of, set_moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_attmil.cells.detection.network import CellRCNN
-    from napari_attmil.core.arrays import Float32Array
-    from napari_attmil.core.device import Device
+    from napari_attmil.cells.detection import CellRCNN
+    from napari_attmil.core import Device, Float32Array
 
 LARGEST_GRADIENT = 5.0
 WEIGHT_DECAY = 0.03

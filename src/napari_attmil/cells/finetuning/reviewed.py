@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_attmil.cells.exchange import coco as formats_coco
-from napari_attmil.cells.exchange.project_boxes import only_cells
+from napari_attmil.cells.exchange import only_cells, read_coco
 from napari_attmil.cells.finetuning.augmentation import LabelledImage
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.cohort import Frame
-from napari_attmil.images.folders import name_within
-from napari_attmil.images.reading import read_frame
-from napari_attmil.images.text_tables import read_text
+from napari_attmil.core import UserError
+from napari_attmil.images import Frame, name_within, read_frame, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -22,8 +18,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.cells.annotations import AnnotationFile
+    from napari_attmil.images import Sample
 
 
 def reviewed_images(
@@ -67,7 +63,7 @@ def reviewed_images(
     return images
 
 
-def read_coco(path: Path) -> list[LabelledImage]:
+def read_labelled_images(path: Path) -> list[LabelledImage]:
     """Return all images of a COCO file with their red cells; each counts as reviewed.
 
     Files are looked for beside the COCO file; the images of a stack are told apart by their page,
@@ -79,7 +75,7 @@ def read_coco(path: Path) -> list[LabelledImage]:
         If it is no COCO file, has no red cells among several classes, or an image cannot be read.
     """
     try:
-        listing = formats_coco.read_coco(json.loads(read_text(path)))
+        listing = read_coco(json.loads(read_text(path)))
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:

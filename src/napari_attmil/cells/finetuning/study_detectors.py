@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_attmil.core.model_files import read_provenance, write_atomically
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError, read_provenance, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +29,8 @@ class DetectorModel:
     path
         Its model file.
     provenance
-        What `cells.finetuning.finetuning` wrote of it: created, parent, data, data_digest, held_out, before
-        and after.
+        What the fine-tuning wrote of it: created, parent, data, data_digest, held_out, before and
+        after.
     """
 
     path: Path

@@ -6,24 +6,29 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from napari_attmil.bags.attribution.measures import TOP_CELLS
-from napari_attmil.explore.cell_table import CONTRIBUTION, study_table
+from napari_attmil.bags.attribution import TOP_CELLS
+from napari_attmil.explore.cell_export import CONTRIBUTION, study_table
 from napari_attmil.explore.class_curves import class_curves_of
-from napari_attmil.explore.figures import class_curves, figure_picture, forest, severity
+from napari_attmil.explore.cohort_table import confusion, sample_table
+from napari_attmil.explore.figures import (
+    class_curves_plot,
+    figure_picture,
+    forest_plot,
+    severity_plot,
+)
 from napari_attmil.explore.report.content import cell_pictures
-from napari_attmil.explore.sample_table import confusion, sample_table
-from napari_attmil.explore.shapes.morphology import measure_shapes, shape_columns
-from napari_attmil.explore.shapes.statistics import (
+from napari_attmil.explore.shapes import (
     compare_high_cells,
     findings_in_words,
     healthy_cells,
     healthy_class_of,
+    measure_shapes,
     severity_by_sample,
     severity_threshold,
+    shape_columns,
 )
-from napari_attmil.images.cohort import common_pixel_size_um
-from napari_attmil.images.reading import read_images
-from napari_attmil.reports.blocks import Block, Heading, Paragraph, Pictures, TextTable
+from napari_attmil.images import common_pixel_size_um, read_images
+from napari_attmil.reports import Block, Heading, Paragraph, Pictures, TextTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +55,7 @@ def about_classes(findings: Sequence[Finding]) -> list[Block]:
     curves = class_curves_of(table)
     if not curves:
         return blocks
-    roc, precision = class_curves(curves, "roc"), class_curves(curves, "precision_recall")
+    roc, precision = class_curves_plot(curves, "roc"), class_curves_plot(curves, "precision_recall")
     return [
         *blocks,
         _figure(roc, "Each class against the rest: receiver operating characteristic."),
@@ -84,7 +89,7 @@ def about_class(name: str, findings: Sequence[Finding], cells: pd.DataFrame) -> 
     ]
     if contribution in cells and name != healthy:
         threshold, words = severity_threshold(cells, contribution, healthy)
-        drawing = severity(severity_by_sample(cells, contribution, threshold), name)
+        drawing = severity_plot(severity_by_sample(cells, contribution, threshold), name)
         caption = f"Share of each sample's cells {words}, with 95 % intervals; a line a patient."
         blocks += [Heading("Severity", 3), _figure(drawing, caption)]
     return blocks
@@ -115,7 +120,7 @@ def _shapes(cells: pd.DataFrame, healthy: pd.DataFrame | None) -> list[Block]:
     return [
         Heading("Do cells with high attention look different?", 3),
         *(Paragraph(sentence) for sentence in findings_in_words(effects)),
-        _figure(forest(effects, "attention"), caption),
+        _figure(forest_plot(effects, "attention"), caption),
     ]
 
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from napari_attmil import __version__
-from napari_attmil.explore.cell_table import CONTRIBUTION, CORNERS, cell_table
+from napari_attmil.core import __version__
+from napari_attmil.explore.cell_export import CONTRIBUTION, CORNERS, cell_table
 from napari_attmil.explore.colours import attention_colours
 from napari_attmil.explore.summary import classification_report, in_words, top_cells
-from napari_attmil.images.cohort import Frame
-from napari_attmil.images.reading import frame_digest, read_frame
-from napari_attmil.reports.blocks import (
+from napari_attmil.images import Frame, frame_digest, read_frame
+from napari_attmil.reports import (
     Block,
     CellPictures,
     Heading,
@@ -23,19 +22,20 @@ from napari_attmil.reports.blocks import (
     Paragraph,
     Pictures,
     TextTable,
+    boxed_picture,
     encoded,
+    gallery_scale,
+    thumbnail,
 )
-from napari_attmil.reports.cell_scale import gallery_scale
-from napari_attmil.reports.pictures import boxed_picture, thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.bags import Prediction
+    from napari_attmil.cells import Boxes
+    from napari_attmil.images import Sample
 
 TITLE: Final = "What the classifier saw"
 PICTURES: Final = 3

@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.core.settings import CAUTION, UserError
+from napari_attmil.core import CAUTION, UserError, write_atomically
 from napari_attmil.explore.report.by_class import about_class, about_classes, measured_cells
 from napari_attmil.explore.report.content import TITLE, about_sample, closing, opening
-from napari_attmil.reports.blocks import Heading
-from napari_attmil.reports.html import html_page
+from napari_attmil.reports import Heading, html_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from napari_attmil.explore.report.content import Finding
-    from napari_attmil.reports.blocks import Block
+    from napari_attmil.reports import Block
 
 SUFFIXES: Final = (".html", ".htm", ".pdf")
 
@@ -66,7 +64,7 @@ def write_report(
     blocks += closing(findings, model)
     with write_atomically(path) as temporary:
         if path.suffix.lower() == ".pdf":
-            from napari_attmil.reports.pdf import pdf_file  # its library takes a while
+            from napari_attmil.reports import pdf_file  # its library takes a while
 
             temporary.write_bytes(pdf_file(TITLE, blocks))
         else:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.cells.boxes import Boxes
+    from napari_attmil.cells import Boxes
     from napari_attmil.explore.shapes.cell_masks import CellWindows
 
     Array = npt.NDArray[np.float64]

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, rankdata
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.core.words import counted
-from napari_attmil.explore.cell_table import CONTRIBUTION
+from napari_attmil.core import UserError, counted
+from napari_attmil.explore.cell_export import CONTRIBUTION
 from napari_attmil.explore.shapes.morphology import feature_title, without_unit
 from napari_attmil.explore.shapes.randomisation_tests import (
     fewest_others,
@@ -23,7 +22,7 @@ from napari_attmil.explore.shapes.randomisation_tests import (
     sign_flip_test,
     typical_interval,
 )
-from napari_attmil.images.cohort import reference_class
+from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,11 +10,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.core.words import counted
-from napari_attmil.images.formats import microscopes as microscope
-from napari_attmil.images.formats import pillow as pictures
-from napari_attmil.images.formats import tiff
+from napari_attmil.core import UserError, counted
+from napari_attmil.images.formats import microscopes as microscope, pillow as pictures, tiff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 from tifffile import FileHandle
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 from napari_attmil.images.formats.header import (
     FileHeader,
     PageHeader,

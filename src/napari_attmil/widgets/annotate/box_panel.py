@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.core.words import counted
-from napari_attmil.session.review_queue import DOUBTFUL_SCORE
+from napari_attmil.cells import Boxes, Source
+from napari_attmil.core import counted
+from napari_attmil.session import DOUBTFUL_SCORE
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.style import hint_label
-from napari_attmil.widgets.viewer.key_registry import action_button
+from napari_attmil.widgets.parts import hint_label
+from napari_attmil.widgets.viewer import action_button
 
 BUTTONS = (
     ("draw", "select", "delete_selected", "accept_selected"),

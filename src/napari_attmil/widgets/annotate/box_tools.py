@@ -11,14 +11,13 @@ import numpy.typing as npt
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject
 
-from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, median_diameter_px
-from napari_attmil.cells.detection.candidates import candidate_around, candidate_at
-from napari_attmil.cells.detection.proposals import propose_box, snap_box
-from napari_attmil.session.review_queue import doubtful_cells
+from napari_attmil.cells import MIN_SIDE_PX, Boxes, Source, median_diameter_px
+from napari_attmil.cells.detection import candidate_around, candidate_at, propose_box, snap_box
+from napari_attmil.session import doubtful_cells
 from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.pause_timer import pause_timer
-from napari_attmil.widgets.viewer.box_shapes import pixel_at
+from napari_attmil.widgets.parts import pause_timer
+from napari_attmil.widgets.viewer import pixel_at
 
 Way = Literal["left", "right", "up", "down"]
 WAYS: dict[Way, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}

@@ -7,13 +7,12 @@ from collections.abc import Hashable
 
 from qtpy.QtCore import QObject
 
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.detection.candidates import candidate_settings
-from napari_attmil.core.settings import UserError
+from napari_attmil.cells import Boxes
+from napari_attmil.cells.detection import candidate_settings
+from napari_attmil.core import UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.pause_timer import pause_timer
-from napari_attmil.widgets.parts.workers import TaskRunner
+from napari_attmil.widgets.parts import TaskRunner, pause_timer
 
 KEPT_IMAGES = 16
 PAUSE_MS = 150

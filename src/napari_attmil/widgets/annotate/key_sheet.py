@@ -17,9 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.widgets.parts.style import hint_label, set_warning
-from napari_attmil.widgets.viewer.key_registry import ACTIONS, KeyRegistry, is_same_key
+from napari_attmil.core import UserError
+from napari_attmil.widgets.parts import hint_label, set_warning
+from napari_attmil.widgets.viewer import ACTIONS, KeyRegistry, is_same_key
 
 # What Qt calls a key, and what napari calls it.
 _NAPARI_NAMES = {"PgUp": "PageUp", "PgDown": "PageDown", "Del": "Delete", "Return": "Enter"}

@@ -8,15 +8,14 @@ from threading import Event
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_attmil.core.settings import DetectionSettings
-from napari_attmil.images.cohort import Sample
-from napari_attmil.session.review_queue import ReviewState
+from napari_attmil.cells import DetectionSettings
+from napari_attmil.images import Sample
+from napari_attmil.session import ReviewState
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.pause_timer import pause_timer
-from napari_attmil.widgets.parts.workers import Progress, TaskRunner
-from napari_attmil.widgets.viewer.image_pictures import Place
+from napari_attmil.widgets.parts import Progress, TaskRunner, pause_timer
+from napari_attmil.widgets.viewer import Place
 
 AHEAD = 3
 SOON_MS = 50
@@ -124,7 +123,7 @@ def _detect_one(
     weights: Path | None,
 ) -> Generator[Progress, None, tasks.Detection]:
     """Find the cells of one image; `images` are the sample's if it is shown, None else."""
-    from napari_attmil.images.reading import read_images
+    from napari_attmil.images import read_images
 
     images = read_images(sample) if images is None else images
     settings = settings.in_pixels(sample.pixel_size_um)

@@ -16,9 +16,8 @@ from napari_attmil.widgets.annotate.look_ahead import LookAhead
 from napari_attmil.widgets.annotate.review_panel import QueuePanel, ReviewBar
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.dock_panel import DockPanel
-from napari_attmil.widgets.parts.style import hint_label
-from napari_attmil.widgets.viewer.keeping import KeepingNote
-from napari_attmil.widgets.viewer.key_registry import KeyBindings
+from napari_attmil.widgets.parts import hint_label
+from napari_attmil.widgets.viewer import KeepingNote, KeyBindings
 
 WIDTH_PX = 380
 

@@ -19,10 +19,10 @@ from qtpy.QtCore import (
 from qtpy.QtGui import QColor, QKeyEvent, QPainter, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from napari_attmil.core.words import counted
-from napari_attmil.images.cohort import Sample
-from napari_attmil.session.review_queue import QueueEntry, ReviewState
-from napari_attmil.widgets.viewer.image_pictures import HEIGHT_PX, WIDTH_PX, ImagePictures, Place
+from napari_attmil.core import counted
+from napari_attmil.images import Sample
+from napari_attmil.session import QueueEntry, ReviewState
+from napari_attmil.widgets.viewer import HEIGHT_PX, WIDTH_PX, ImagePictures, Place
 
 ENTRY_ROLE = Qt.ItemDataRole.UserRole
 

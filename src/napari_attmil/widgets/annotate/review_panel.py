@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from napari_attmil.session.review_queue import QueueOrder, ReviewState
+from napari_attmil.session import QueueOrder, ReviewState
 from napari_attmil.widgets.annotate.queue_view import QueueModel, QueueView
 from napari_attmil.widgets.annotate.reviewing import Reviewing
-from napari_attmil.widgets.parts.progress_row import in_words
-from napari_attmil.widgets.parts.style import narrow_combo, set_primary
-from napari_attmil.widgets.viewer.image_pictures import ImagePictures
-from napari_attmil.widgets.viewer.key_registry import KeyRegistry, action_button
+from napari_attmil.widgets.parts import in_words, narrow_combo, set_primary
+from napari_attmil.widgets.viewer import ImagePictures, KeyRegistry, action_button
 
 SHOWN = {
     "all images": frozenset(ReviewState),

@@ -8,20 +8,20 @@ from typing import Any
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
 
-from napari_attmil.images.cohort import Sample
-from napari_attmil.session.review_queue import (
+from napari_attmil.images import Sample
+from napari_attmil.session import (
     QueueEntry,
     QueueOrder,
     ReviewPace,
     ReviewState,
+    SampleState,
     arranged,
     entries_of,
     neighbour,
     reviewed_count,
 )
-from napari_attmil.session.sample_state import SampleState
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.viewer.image_pictures import Place
+from napari_attmil.widgets.viewer import Place
 
 UNKNOWN = SampleState()
 """Of a sample that nobody has worked on."""

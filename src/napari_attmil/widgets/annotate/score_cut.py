@@ -5,8 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSlider, QWidget
 
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.words import counted
+from napari_attmil.cells import Boxes
+from napari_attmil.core import counted
 from napari_attmil.widgets.annotate.box_tools import unconfirmed
 from napari_attmil.widgets.context import PanelContext
 

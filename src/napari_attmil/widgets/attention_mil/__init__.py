@@ -1,1 +1,5 @@
 """The panel Attention MIL: images, cells, classifier, result, one step below the other."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

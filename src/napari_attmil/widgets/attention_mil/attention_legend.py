@@ -7,7 +7,7 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QLinearGradient, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_attmil.explore.colours import UNSCORED_COLOUR, ColourMap, map_colours
+from napari_attmil.explore import UNSCORED_COLOUR, ColourMap, map_colours
 
 STOPS = np.linspace(0, 1, 21)
 

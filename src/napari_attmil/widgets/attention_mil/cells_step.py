@@ -9,15 +9,17 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.cells.boxes import Source
-from napari_attmil.core.settings import DetectionSettings, UserError
-from napari_attmil.core.words import counted
+from napari_attmil.cells import DetectionSettings, Source
+from napari_attmil.core import UserError, counted
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.progress_row import ProgressRow
-from napari_attmil.widgets.parts.settings_form import SettingsForm
-from napari_attmil.widgets.parts.style import hint_label, primary_button
-from napari_attmil.widgets.parts.workers import tell_error
+from napari_attmil.widgets.parts import (
+    ProgressRow,
+    SettingsForm,
+    hint_label,
+    primary_button,
+    tell_error,
+)
 
 
 class CellsStep(QWidget):

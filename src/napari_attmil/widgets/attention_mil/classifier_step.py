@@ -17,19 +17,24 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.bags.presets import Preset, ensemble_preset, mil_preset
-from napari_attmil.core.settings import EnsembleSettings, MILSettings, UserError
-from napari_attmil.core.words import counted
-from napari_attmil.session.loaded_classifier import LoadedClassifier
+from napari_attmil.bags import EnsembleSettings, MILSettings, Preset, ensemble_preset, mil_preset
+from napari_attmil.core import UserError, counted
+from napari_attmil.session import LoadedClassifier
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.progress_row import ProgressRow
-from napari_attmil.widgets.parts.saving import ask_where_to_save, with_ending
-from napari_attmil.widgets.parts.settings_form import SettingsForm
-from napari_attmil.widgets.parts.style import hint_label, narrow_combo, primary_button
-from napari_attmil.widgets.parts.workers import Progress, tell_error
+from napari_attmil.widgets.parts import (
+    Progress,
+    ProgressRow,
+    SettingsForm,
+    ask_where_to_save,
+    hint_label,
+    narrow_combo,
+    primary_button,
+    tell_error,
+    with_ending,
+)
 
 MODEL_FILES = "Model files (*.safetensors)"
 NOTES_SHOWN = 3
@@ -213,7 +218,7 @@ class ClassifierStep(QWidget):
     def _show_curve(self) -> None:
         if self._curve is None:
             # pyqtgraph takes half a second to import; no need for it before a training.
-            from napari_attmil.widgets.parts.loss_curve import LossCurve
+            from napari_attmil.widgets.parts import LossCurve
 
             self._curve = LossCurve()
             self._curve_place.addWidget(self._curve)

@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QAction, QActionGroup
 from qtpy.QtWidgets import QMenu, QToolButton, QWidget
 
-from napari_attmil.explore.colours import COLOUR_MAPS, ColourMap
+from napari_attmil.explore import COLOUR_MAPS, ColourMap
 
 
 class ColourMapButton(QToolButton):

@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_attmil.widgets import tasks
-from napari_attmil.widgets.parts.workers import TaskRunner
+from napari_attmil.widgets.parts import TaskRunner
 
 AUTO = "auto"
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_attmil.images.cohort import reference_class
-from napari_attmil.widgets.parts.style import make_narrow
+from napari_attmil.images import reference_class
+from napari_attmil.widgets.parts import make_narrow
 
 
 class HealthyClassCombo(QComboBox):

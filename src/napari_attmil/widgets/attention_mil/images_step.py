@@ -15,16 +15,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.core.words import counted
-from napari_attmil.images.cohort import Cohort
+from napari_attmil.core import counted
+from napari_attmil.images import Cohort
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.progress_row import ProgressRow
-from napari_attmil.widgets.parts.style import hint_label, narrow_combo, set_primary, set_warning
-from napari_attmil.widgets.viewer.image_layers import (
-    LayerImages,
-    describe_images,
+from napari_attmil.widgets.parts import (
+    ProgressRow,
+    hint_label,
+    narrow_combo,
+    set_primary,
+    set_warning,
 )
+from napari_attmil.widgets.viewer import LayerImages, describe_images
 
 NO_IMAGES = "Open an image in napari (drag it into the window), or open a cohort."
 MORE_AXES = (

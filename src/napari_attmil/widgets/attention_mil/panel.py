@@ -12,10 +12,8 @@ from napari_attmil.widgets.attention_mil.classifier_step import ClassifierStep
 from napari_attmil.widgets.attention_mil.images_step import ImagesStep
 from napari_attmil.widgets.attention_mil.result_step import ResultStep
 from napari_attmil.widgets.dock_panel import DockPanel
-from napari_attmil.widgets.parts.pause_timer import pause_timer
-from napari_attmil.widgets.parts.step_frame import StepFrame
-from napari_attmil.widgets.parts.style import scrolling_column
-from napari_attmil.widgets.viewer.keeping import KeepingNote
+from napari_attmil.widgets.parts import StepFrame, pause_timer, scrolling_column
+from napari_attmil.widgets.viewer import KeepingNote
 
 WIDTH_PX = 380
 FOLLOW_SIZE_MS = 400

@@ -18,26 +18,32 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.core.settings import CAUTION, UserError
-from napari_attmil.core.words import counted
-from napari_attmil.explore.cell_table import cell_table, write_cells
-from napari_attmil.explore.summary import in_words, top_cells
-from napari_attmil.session.cell_columns import column_title
+from napari_attmil.core import CAUTION, UserError, counted
+from napari_attmil.explore import cell_table, in_words, top_cells, write_cells
+from napari_attmil.session import column_title
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.attention_legend import AttentionLegend
 from napari_attmil.widgets.attention_mil.colour_map_button import ColourMapButton
 from napari_attmil.widgets.attention_mil.top_cells import CellThumbnail, TopCells
 from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.probability_bars import ProbabilityBars
-from napari_attmil.widgets.parts.progress_row import ProgressRow
-from napari_attmil.widgets.parts.saving import TABLES, as_file_name, ask_where_to_save, with_ending
-from napari_attmil.widgets.parts.style import hint_label, primary_button, set_warning
-from napari_attmil.widgets.parts.workers import TaskRunner, tell_error
+from napari_attmil.widgets.parts import (
+    TABLES,
+    ProbabilityBars,
+    ProgressRow,
+    TaskRunner,
+    as_file_name,
+    ask_where_to_save,
+    hint_label,
+    primary_button,
+    set_warning,
+    tell_error,
+    with_ending,
+)
 
 if TYPE_CHECKING:
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.explore.colours import ColourMap
+    from napari_attmil.bags import Prediction
+    from napari_attmil.explore import ColourMap
 
 STALE = "Boxes changed since: classify again."
 

@@ -14,14 +14,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.cells.finetuning.study_detectors import (
+from napari_attmil.cells.finetuning import (
     DetectorModel,
     detector_in_use,
     fitted_detectors,
     use_detector,
 )
-from napari_attmil.core.settings import UserError
-from napari_attmil.widgets.parts.workers import tell_error
+from napari_attmil.core import UserError
+from napari_attmil.widgets.parts import tell_error
 
 COLUMNS = {
     "Detector": "The one in use has a tick.",

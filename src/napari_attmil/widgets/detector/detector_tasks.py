@@ -11,21 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-from napari_attmil.cells.boxes import match_boxes
-from napari_attmil.cells.finetuning.study_detectors import (
-    candidate_path,
-    detector_in_use,
-    training_folder,
-)
-from napari_attmil.core.settings import DetectionSettings, FinetuneSettings
-from napari_attmil.images.cohort import Cohort
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.cells import DetectionSettings, FinetuneSettings, match_boxes
+from napari_attmil.cells.annotations import AnnotationFile
+from napari_attmil.cells.finetuning import candidate_path, detector_in_use, training_folder
+from napari_attmil.images import Cohort
+from napari_attmil.widgets.parts import Progress
 from napari_attmil.widgets.tasks import loaded_detector
-from napari_attmil.widgets.viewer.image_pictures import Place
+from napari_attmil.widgets.viewer import Place
 
 if TYPE_CHECKING:
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +52,8 @@ def fit_detector(
     Stopped early, the best so far is kept, and the same call goes on from there.
     """
     yield Progress(0, 0, "Reading the reviewed images")
-    from napari_attmil.cells.finetuning.finetuning import finetune
-    from napari_attmil.cells.finetuning.reviewed import reviewed_images
-    from napari_attmil.core.device import choose_device
+    from napari_attmil.cells.finetuning import finetune, reviewed_images
+    from napari_attmil.core import choose_device
 
     images = reviewed_images(cohort.samples, AnnotationFile.beside(cohort.folder), left_out)
     yield Progress(0, 0, "Measuring the detector as it is")

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.arrays import Float32Array
-from napari_attmil.widgets.viewer.box_shapes import to_vertices
-from napari_attmil.widgets.viewer.layer_placement import PLACEMENT
+from napari_attmil.cells import Boxes
+from napari_attmil.core import Float32Array
+from napari_attmil.widgets.viewer import PLACEMENT, to_vertices
 
 if TYPE_CHECKING:
     from napari_attmil.widgets.context import PanelContext

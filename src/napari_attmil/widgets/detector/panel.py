@@ -12,32 +12,34 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-from napari_attmil.cells.finetuning.holdout import FEWEST_IMAGES
-from napari_attmil.cells.finetuning.study_detectors import (
+from napari_attmil.cells import FinetuneSettings
+from napari_attmil.cells.annotations import AnnotationFile
+from napari_attmil.cells.finetuning import (
+    FEWEST_IMAGES,
     DetectorModel,
     accept_candidate,
     candidate,
     discard_candidate,
 )
-from napari_attmil.core.settings import FinetuneSettings, UserError
-from napari_attmil.core.words import counted
+from napari_attmil.core import UserError, counted
 from napari_attmil.widgets.detector import detector_tasks
 from napari_attmil.widgets.detector.detector_list import DetectorList
 from napari_attmil.widgets.detector.difference_layers import DifferenceLayers
 from napari_attmil.widgets.detector.reviewed_list import ReviewedList
 from napari_attmil.widgets.dock_panel import DockPanel
-from napari_attmil.widgets.parts.loss_curve import LossCurve
-from napari_attmil.widgets.parts.progress_row import ProgressRow
-from napari_attmil.widgets.parts.settings_form import SettingsForm
-from napari_attmil.widgets.parts.style import (
+from napari_attmil.widgets.parts import (
+    LossCurve,
+    Progress,
+    ProgressRow,
+    SettingsForm,
+    TaskRunner,
     hint_label,
     primary_button,
     scrolling_column,
     set_primary,
+    tell_error,
 )
-from napari_attmil.widgets.parts.workers import Progress, TaskRunner, tell_error
-from napari_attmil.widgets.viewer.image_pictures import Place
+from napari_attmil.widgets.viewer import Place
 
 CURVES = {"loss": ("loss", "#D55E00"), "ap": ("AP on held-out images", "#0072B2")}
 CURVE_TIP = (
@@ -241,7 +243,7 @@ class DetectorPanel(DockPanel):
 
     def _held_out_places(self, model: DetectorModel) -> list[tuple[str, int]]:
         """Return sample and image of each held-out image that is still in the cohort."""
-        from napari_attmil.cells.finetuning.reviewed import image_name
+        from napari_attmil.cells.finetuning import image_name
 
         cohort = self.context.session.cohort
         samples = () if cohort is None else cohort.samples

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.widgets.viewer.image_pictures import Place
+from napari_attmil.widgets.viewer import Place
 
 ROWS_SHOWN = 5
 

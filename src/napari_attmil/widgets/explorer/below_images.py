@@ -6,7 +6,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
-from napari_attmil.widgets.parts.pause_timer import pause_timer
+from napari_attmil.widgets.parts import pause_timer
 
 HEIGHT_PX = 340
 HEIGHT_SHARE = 0.42

@@ -18,9 +18,8 @@ from qtpy.QtCore import (
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QAbstractItemView
 
-from napari_attmil.explore.cell_rows import Rows, ordered
-from napari_attmil.session.cell_columns import column_title
-from napari_attmil.session.exploration import CellKey, Exploration
+from napari_attmil.explore import Rows, ordered
+from napari_attmil.session import CellKey, Exploration, column_title
 
 
 class TableModel(QStandardItemModel):

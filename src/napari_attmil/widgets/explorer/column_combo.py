@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_attmil.session.cell_columns import MAKER, column_title
-from napari_attmil.widgets.parts.style import make_narrow
+from napari_attmil.session import MAKER, column_title
+from napari_attmil.widgets.parts import make_narrow
 
 
 class ColumnCombo(QComboBox):

@@ -11,24 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.finetuning.study_detectors import detector_in_use
-from napari_attmil.core.settings import DetectionSettings
-from napari_attmil.explore.projection import MapMethod, map_of_cells
-from napari_attmil.explore.summary import model_origin
-from napari_attmil.images.cohort import Cohort, Sample, common_pixel_size_um
-from napari_attmil.session.cell_columns import MAP_COLUMNS
-from napari_attmil.session.loaded_classifier import ClassifierLike
-from napari_attmil.session.sample_state import SampleState
+from napari_attmil.cells import Boxes, DetectionSettings
+from napari_attmil.cells.finetuning import detector_in_use
+from napari_attmil.explore import MapMethod, map_of_cells, model_origin
+from napari_attmil.images import Cohort, Sample, common_pixel_size_um
+from napari_attmil.session import MAP_COLUMNS, ClassifierLike, SampleState
 from napari_attmil.widgets import tasks
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.widgets.parts import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_attmil.bags.attribution.what_if import RemovalCurve, WhatIf
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.explore.report.content import Finding
+    from napari_attmil.bags import Prediction
+    from napari_attmil.bags.attribution import RemovalCurve, WhatIf
+    from napari_attmil.explore.report import Finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +53,7 @@ def prepare_removal(
     if bag is None:
         return None
     yield Progress(0, 0, "Taking cells away")
-    from napari_attmil.bags.attribution.what_if import WhatIf
+    from napari_attmil.bags.attribution import WhatIf
 
     what_if = WhatIf(classifier, bag)
     return Removal(what_if, what_if.curve(score), what_if.distance_from_healthy())
@@ -132,8 +128,8 @@ def measure_cells(
 
     Lengths are such that the whole cohort's can be compared, whichever of its samples are measured.
     """
-    from napari_attmil.explore.shapes.morphology import measure_shapes
-    from napari_attmil.images.reading import read_images
+    from napari_attmil.explore.shapes import measure_shapes
+    from napari_attmil.images import read_images
 
     for done, cells in enumerate(samples):
         images = read_images(cells.sample) if cells.images is None else cells.images
@@ -157,7 +153,7 @@ def map_cells(
     cohort: Cohort | None,
 ) -> Generator[Progress, None, list[Measured]]:
     """Lay cells out so that like lies by like; stopped early, return nothing."""
-    from napari_attmil.bags.attribution.cell_embeddings import cell_embeddings
+    from napari_attmil.bags.attribution import cell_embeddings
 
     embedded = []
     for cells in samples:
@@ -186,10 +182,10 @@ def write_report(
     stop: Event, path: Path, findings: Sequence[Finding], classifier: Any, name: str
 ) -> Generator[Progress, None, Path | None]:
     """Write a report about classified samples; stopped early, write nothing."""
-    from napari_attmil.explore.report import file as report_file
+    from napari_attmil.explore.report import write_report
 
     origin = model_origin(classifier, name, classifier.detector_digest)
-    for step in report_file.write_report(path, findings, origin):
+    for step in write_report(path, findings, origin):
         yield Progress(step.done, step.total, f"Writing sample {step.done} of {step.total}")
         if stop.is_set() and step.done < step.total:
             return None

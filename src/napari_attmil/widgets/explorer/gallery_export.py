@@ -10,16 +10,15 @@ from typing import Any
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QWidget
 
-from napari_attmil.core.settings import CAUTION, UserError
-from napari_attmil.core.words import counted
-from napari_attmil.widgets.explorer.views.gallery_figure import (
-    FigureRow,
-    GalleryFigure,
-    save_figure,
+from napari_attmil.core import CAUTION, UserError, counted
+from napari_attmil.widgets.explorer.views import FigureRow, GalleryFigure, GalleryView, save_figure
+from napari_attmil.widgets.parts import (
+    FIGURES,
+    TaskRunner,
+    ask_where_to_save,
+    tell_error,
+    with_ending,
 )
-from napari_attmil.widgets.explorer.views.gallery_view import GalleryView
-from napari_attmil.widgets.parts.saving import FIGURES, ask_where_to_save, with_ending
-from napari_attmil.widgets.parts.workers import TaskRunner, tell_error
 from napari_attmil.widgets.thumbnails import Cutout, ImageShelf, Thumbnails, cut_all
 
 PER_ROW = 8

@@ -10,17 +10,18 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QW
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.explorer.below_images import HEIGHT_PX, BelowImages
 from napari_attmil.widgets.explorer.scope_bar import ScopeBar
-from napari_attmil.widgets.explorer.tabs.cohort_tab import CohortTab
-from napari_attmil.widgets.explorer.tabs.colours_tab import ColoursTab
-from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.explorer.tabs.gallery_tab import GalleryTab
-from napari_attmil.widgets.explorer.tabs.map_tab import MapTab
-from napari_attmil.widgets.explorer.tabs.sample_tab import SampleTab
-from napari_attmil.widgets.explorer.tabs.shape_tab import ShapeTab
-from napari_attmil.widgets.explorer.tabs.table_tab import TableTab
-from napari_attmil.widgets.explorer.tabs.teaching_tab import TeachingTab
-from napari_attmil.widgets.parts.pause_timer import pause_timer
-from napari_attmil.widgets.parts.style import scrolling
+from napari_attmil.widgets.explorer.tabs import (
+    CohortTab,
+    ColoursTab,
+    ExplorerTab,
+    GalleryTab,
+    MapTab,
+    SampleTab,
+    ShapeTab,
+    TableTab,
+    TeachingTab,
+)
+from napari_attmil.widgets.parts import pause_timer, scrolling
 
 
 class ExploreWidget(DockPanel):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QWidget
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.core.words import counted
-from napari_attmil.explore.cell_rows import EXAMPLE
-from napari_attmil.session.exploration import WHOLE_COHORT
+from napari_attmil.core import UserError, counted
+from napari_attmil.explore import EXAMPLE
+from napari_attmil.session import WHOLE_COHORT
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.parts.style import hint_label, narrow_combo
+from napari_attmil.widgets.explorer.tabs import ExplorerTab
+from napari_attmil.widgets.parts import hint_label, narrow_combo
 
 
 class ScopeBar(ExplorerTab):

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.core.settings import Settings
+from napari_attmil.core import Settings
 from napari_attmil.widgets.parts.step_frame import Fold
 
 Field = QCheckBox | QComboBox | QSpinBox | QDoubleSpinBox | QLineEdit

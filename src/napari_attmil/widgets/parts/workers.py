@@ -18,7 +18,7 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QObject, QThreadPool, Signal
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 from napari_attmil.widgets.parts.graphics_clash import keep_triton_out
 
 _STOPS: WeakSet[Event] = WeakSet()
@@ -165,7 +165,7 @@ def tell_error(error: Exception) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    from napari_attmil.core.device import is_out_of_memory
+    from napari_attmil.core import is_out_of_memory
 
     return is_out_of_memory(error)
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_attmil.cells.boxes import SOURCE_NAMES, Boxes
-from napari_attmil.core.arrays import Float32Array, Int64Array
+from napari_attmil.cells import SOURCE_NAMES, Boxes
+from napari_attmil.core import Float32Array, Int64Array
 
 EDGE_SHARE = 0.045
 """Width of a box's edge as a share of the median cell diameter."""

@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from napari_attmil.cells.annotations.edits import Annotations
-from napari_attmil.cells.boxes import SOURCE_NAMES, Boxes, Source
-from napari_attmil.cells.exchange.files import write_by_suffix
-from napari_attmil.cells.exchange.listing import ListedImage, source_of
-from napari_attmil.cells.exchange.project_boxes import listed_image, listed_images
-from napari_attmil.explore.cell_table import cell_table, write_cells
-from napari_attmil.images.cohort import Frame, Sample
+from napari_attmil.cells import SOURCE_NAMES, Boxes, Source
+from napari_attmil.cells.annotations import Annotations
+from napari_attmil.cells.exchange import (
+    ListedImage,
+    listed_image,
+    listed_images,
+    source_of,
+    write_by_suffix,
+)
+from napari_attmil.explore import cell_table, write_cells
+from napari_attmil.images import Frame, Sample
 from napari_attmil.widgets.viewer.box_shapes import (
     BOXES_OF_LAYER,
     SAMPLE_OF_LAYER,

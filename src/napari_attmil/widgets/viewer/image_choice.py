@@ -10,11 +10,11 @@ import numpy.typing as npt
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
-from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.cohort import Cohort, Sample
-from napari_attmil.session.session import Session
-from napari_attmil.widgets.parts.workers import tell_error
+from napari_attmil.cells.annotations import AnnotationFile
+from napari_attmil.core import UserError
+from napari_attmil.images import Cohort, Sample
+from napari_attmil.session import Session
+from napari_attmil.widgets.parts import tell_error
 from napari_attmil.widgets.viewer.image_layers import (
     LayerImages,
     cover_of,

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Image
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.core.words import counted
-from napari_attmil.images.cohort import Frame, Sample
+from napari_attmil.core import UserError, counted
+from napari_attmil.images import Frame, Sample
 
 AXIS_LABELS = ("image", "y", "x")
 SAMPLE_OF_FILES = "napari-attmil images"
@@ -122,7 +121,7 @@ def sample_layer_data(sample: Sample) -> tuple[Any, dict[str, Any]]:
     import dask.array as da
     from dask import delayed
 
-    from napari_attmil.images.reading import read_images
+    from napari_attmil.images import read_images
 
     images = read_images(sample)
     first = np.asarray(images[0])

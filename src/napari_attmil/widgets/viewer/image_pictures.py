@@ -12,11 +12,9 @@ import numpy.typing as npt
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.images.cohort import Sample
-from napari_attmil.images.crops import shrink
-from napari_attmil.widgets.parts.pause_timer import pause_timer
-from napari_attmil.widgets.parts.workers import Progress, TaskRunner
+from napari_attmil.core import UserError
+from napari_attmil.images import Sample, shrink
+from napari_attmil.widgets.parts import Progress, TaskRunner, pause_timer
 
 WIDTH_PX, HEIGHT_PX = 64, 48
 KEPT = 1000
@@ -92,7 +90,7 @@ class ImagePictures(QObject):
 
 def read_pictures(stop: Event, wanted: list[tuple[Sample, int]]) -> Generator[Progress, None, None]:
     """Read images and make them small; one that cannot be read becomes grey."""
-    from napari_attmil.images.reading import read_images
+    from napari_attmil.images import read_images
 
     for done, (sample, index) in enumerate(wanted, start=1):
         if stop.is_set():

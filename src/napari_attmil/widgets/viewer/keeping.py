@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.session.session import Session
-from napari_attmil.widgets.parts.style import set_warning
+from napari_attmil.session import Session
+from napari_attmil.widgets.parts import set_warning
 
 TRY_EVERY_MS = 15_000
 

@@ -13,7 +13,7 @@ from napari.settings import get_settings
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QPushButton
 
-from napari_attmil.core.settings import UserError
+from napari_attmil.core import UserError
 
 FILE_NAME = "keys.json"
 _OF_OTHER_LAYERS = ("label", "brush", "complete_poly", "reset_poly", "points", "vectors", "tracks")

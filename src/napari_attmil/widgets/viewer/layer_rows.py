@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 from napari.layers.base import ActionType
 
-from napari_attmil.cells.annotations.following import have_moved
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.arrays import Float32Array, Int64Array
-from napari_attmil.explore.colours import PERSON_COLOUR
+from napari_attmil.cells import Boxes
+from napari_attmil.cells.annotations import have_moved
+from napari_attmil.core import Float32Array, Int64Array
+from napari_attmil.explore import PERSON_COLOUR
 from napari_attmil.widgets.viewer.box_shapes import (
     are_upright,
     features_of,

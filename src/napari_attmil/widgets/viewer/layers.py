@@ -9,13 +9,12 @@ import numpy as np
 from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
 
-from napari_attmil.cells.annotations.following import rows_caught_up
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.arrays import Int64Array
-from napari_attmil.explore.colours import PERSON_COLOUR
-from napari_attmil.session.exploration import Exploration
-from napari_attmil.session.session import Session
-from napari_attmil.widgets.parts.pause_timer import pause_timer
+from napari_attmil.cells import Boxes
+from napari_attmil.cells.annotations import rows_caught_up
+from napari_attmil.core import Int64Array
+from napari_attmil.explore import PERSON_COLOUR
+from napari_attmil.session import Exploration, Session
+from napari_attmil.widgets.parts import pause_timer
 from napari_attmil.widgets.viewer.box_shapes import (
     BOXES_OF_LAYER,
     SAMPLE_OF_LAYER,

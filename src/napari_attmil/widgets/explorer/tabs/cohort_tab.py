@@ -22,23 +22,33 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.core.settings import CAUTION
-from napari_attmil.explore.class_curves import class_curves_of, curve_points
-from napari_attmil.explore.figures import CurveKind, class_curves
-from napari_attmil.explore.sample_table import confusion, confusion_in_words, sample_table
-from napari_attmil.session.exploration import WHOLE_COHORT
-from napari_attmil.session.sample_state import SampleState
+from napari_attmil.core import CAUTION
+from napari_attmil.explore import (
+    CurveKind,
+    class_curves_of,
+    class_curves_plot,
+    confusion,
+    confusion_in_words,
+    curve_points,
+    sample_table,
+)
+from napari_attmil.session import WHOLE_COHORT, SampleState
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.cell_model import TableModel
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.explorer.views.confusion_view import ConfusionView
-from napari_attmil.widgets.explorer.views.figure_view import FigureView
-from napari_attmil.widgets.explorer.views.patient_strips import PatientStrips
-from napari_attmil.widgets.parts.progress_row import ProgressRow
-from napari_attmil.widgets.parts.saving import ask_where_to_save, with_ending
-from napari_attmil.widgets.parts.style import hint_label, narrow_combo, primary_button, scrolling
-from napari_attmil.widgets.parts.workers import Progress, TaskRunner
+from napari_attmil.widgets.explorer.views import ConfusionView, FigureView, PatientStrips
+from napari_attmil.widgets.parts import (
+    Progress,
+    ProgressRow,
+    TaskRunner,
+    ask_where_to_save,
+    hint_label,
+    narrow_combo,
+    primary_button,
+    scrolling,
+    with_ending,
+)
 
 REPORTS = "Page (*.html *.htm);;Document (*.pdf)"
 BESIDE_BARS_PX = 24
@@ -178,7 +188,7 @@ class CohortTab(ExplorerTab):
 
     def report(self, path: Path) -> None:
         """Write a page about all classified samples, off the main thread."""
-        from napari_attmil.explore.report.content import Finding
+        from napari_attmil.explore.report import Finding
 
         session = self._context.session
         if session.cohort is None or session.classifier is None:
@@ -207,7 +217,7 @@ class CohortTab(ExplorerTab):
         curves = class_curves_of(table)
         for kind, view in self._curves.items():
             if curves:
-                view.setDrawing(class_curves(curves, kind), curve_points(curves))
+                view.setDrawing(class_curves_plot(curves, kind), curve_points(curves))
             else:
                 view.clear()
 

@@ -6,19 +6,15 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.core.settings import CAUTION
-from napari_attmil.explore.colouring import colours_of_parts
-from napari_attmil.explore.colours import COLOUR_MAPS
-from napari_attmil.explore.value_scale import SCALES
-from napari_attmil.session.cell_columns import MAKER, column_title, numeric_columns
+from napari_attmil.core import CAUTION
+from napari_attmil.explore import COLOUR_MAPS, SCALES, colours_of_parts
+from napari_attmil.session import MAKER, column_title, numeric_columns
 from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
 from napari_attmil.widgets.explorer.value_range import ValueRange
-from napari_attmil.widgets.parts.pause_timer import pause_timer
-from napari_attmil.widgets.parts.progress_row import ProgressRow
-from napari_attmil.widgets.parts.style import hint_label, narrow_combo
+from napari_attmil.widgets.parts import ProgressRow, hint_label, narrow_combo, pause_timer
 
 STALE = "Boxes changed since the classification; new and moved ones have no attention."
 WHO_MADE_THEM = "Yellow boxes are a person's, green ones accepted, blue ones the detector's."

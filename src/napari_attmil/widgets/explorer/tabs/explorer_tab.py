@@ -9,7 +9,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts.pause_timer import pause_timer
+from napari_attmil.widgets.parts import pause_timer
 
 
 class ExplorerTab(QWidget):

@@ -5,19 +5,17 @@ from __future__ import annotations
 from qtpy.QtCore import QModelIndex
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.explore.cell_rows import Rows, highest_of_each, ordered
-from napari_attmil.reports.cell_scale import gallery_scale
-from napari_attmil.session.cell_columns import column_title, numeric_columns
+from napari_attmil.explore import Rows, highest_of_each, ordered
+from napari_attmil.reports import gallery_scale
+from napari_attmil.session import column_title, numeric_columns
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.cell_model import CellModel, LinkedSelection
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.gallery_export import ask_and_export
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.explorer.views.flight import fly_to
-from napari_attmil.widgets.explorer.views.gallery_view import GalleryLook, GalleryView
+from napari_attmil.widgets.explorer.views import GalleryLook, GalleryView, fly_to
 from napari_attmil.widgets.explorer.wrapping import together, wrapping_row
-from napari_attmil.widgets.parts.style import hint_label, narrow_combo
-from napari_attmil.widgets.parts.workers import TaskRunner
+from napari_attmil.widgets.parts import TaskRunner, hint_label, narrow_combo
 from napari_attmil.widgets.thumbnails import Thumbnails
 
 SIZES = {"small": 56, "medium": 96, "large": 160}

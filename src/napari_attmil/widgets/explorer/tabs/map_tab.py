@@ -8,23 +8,23 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.explore.colours import map_colours
-from napari_attmil.explore.projection import MapMethod
-from napari_attmil.explore.value_scale import ValueScale
-from napari_attmil.reports.cell_scale import gallery_scale
-from napari_attmil.session.cell_columns import MAKER, MAP_COLUMNS, column_title, numeric_columns
+from napari_attmil.explore import MapMethod, ValueScale, map_colours
+from napari_attmil.reports import gallery_scale
+from napari_attmil.session import MAKER, MAP_COLUMNS, column_title, numeric_columns
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.cell_model import CellModel
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.explorer.views.flight import fly_to
-from napari_attmil.widgets.explorer.views.gallery_view import cutout_of
-from napari_attmil.widgets.explorer.views.scatter import Scatter
-from napari_attmil.widgets.parts.progress_row import ProgressRow
-from napari_attmil.widgets.parts.style import hint_label, narrow_combo, scrolling_column
-from napari_attmil.widgets.parts.workers import TaskRunner
+from napari_attmil.widgets.explorer.views import Scatter, cutout_of, fly_to
+from napari_attmil.widgets.parts import (
+    ProgressRow,
+    TaskRunner,
+    hint_label,
+    narrow_combo,
+    scrolling_column,
+)
 from napari_attmil.widgets.thumbnails import Thumbnails
 
 THUMBNAIL_PX = 96

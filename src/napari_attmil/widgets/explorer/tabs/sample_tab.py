@@ -18,23 +18,23 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.core.settings import CAUTION, UserError
-from napari_attmil.core.words import counted
-from napari_attmil.explore.summary import in_words
+from napari_attmil.core import CAUTION, UserError, counted
+from napari_attmil.explore import in_words
 from napari_attmil.widgets.classifying import missing_to_classify
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.explorer.views.removal_view import RemovalPlot
-from napari_attmil.widgets.parts.probability_bars import ProbabilityBars
-from napari_attmil.widgets.parts.progress_row import ProgressRow
-from napari_attmil.widgets.parts.style import (
+from napari_attmil.widgets.explorer.views import RemovalPlot
+from napari_attmil.widgets.parts import (
+    ProbabilityBars,
+    ProgressRow,
+    TaskRunner,
     hint_label,
     primary_button,
     scrolling_column,
     set_warning,
+    tell_error,
 )
-from napari_attmil.widgets.parts.workers import TaskRunner, tell_error
 
 DISTANCE = "distance_from_healthy"
 NOT_CLASSIFIED = "This sample is not classified yet."

@@ -6,28 +6,31 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.explore.cell_table import CONTRIBUTION
-from napari_attmil.explore.shapes.morphology import shape_columns
-from napari_attmil.explore.shapes.statistics import (
+from napari_attmil.core import UserError
+from napari_attmil.explore import CONTRIBUTION
+from napari_attmil.explore.shapes import (
     compare_high_cells,
     findings_in_short,
     findings_in_words,
     healthy_cells,
     severity_by_sample,
     severity_threshold,
+    shape_columns,
 )
-from napari_attmil.session.cell_columns import column_title
-from napari_attmil.session.exploration import WHOLE_COHORT
+from napari_attmil.session import WHOLE_COHORT, column_title
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.explorer.views.figure_view import FigureView
-from napari_attmil.widgets.parts.progress_row import ProgressRow
-from napari_attmil.widgets.parts.style import hint_label, primary_button
-from napari_attmil.widgets.parts.workers import Progress, TaskRunner
+from napari_attmil.widgets.explorer.views import FigureView
+from napari_attmil.widgets.parts import (
+    Progress,
+    ProgressRow,
+    TaskRunner,
+    hint_label,
+    primary_button,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +133,7 @@ class ShapeTab(ExplorerTab):
 
     def compare(self) -> None:
         """Compare cells of a high score with the others, and count those that speak for a class."""
-        from napari_attmil.explore import figures
+        from napari_attmil.explore import forest_plot
 
         table, score = self._context.exploration.table, self._score.currentData()
         title = column_title(score)
@@ -140,7 +143,7 @@ class ShapeTab(ExplorerTab):
             self._words.setText(str(error))
             return
         mixed = [ALL_CLASSES] if self._context.exploration.scope == WHOLE_COHORT else []
-        self._effects.setDrawing(figures.forest(effects, title), effects)
+        self._effects.setDrawing(forest_plot(effects, title), effects)
         if score.startswith(CONTRIBUTION):
             self._count_cells(score)
         else:
@@ -160,14 +163,14 @@ class ShapeTab(ExplorerTab):
 
     def _count_cells(self, score: str) -> None:
         """Show the severity of the samples in scope."""
-        from napari_attmil.explore import figures
+        from napari_attmil.explore import severity_plot
 
         exploration = self._context.exploration
         cells, healthy = exploration.cohort_table(), exploration.healthy_class
         threshold, words = severity_threshold(cells, score, healthy)
         severity = severity_by_sample(exploration.table, score, threshold)
         name = score.removeprefix(CONTRIBUTION)
-        self._severity.setDrawing(figures.severity(severity, name), severity)
+        self._severity.setDrawing(severity_plot(severity, name), severity)
         self._severity.setToolTip(f"Share of a sample's cells {words}. {SEVERITY_TIP}")
 
     def _on_progress(self, progress: Progress) -> None:

@@ -15,16 +15,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.core.words import counted
-from napari_attmil.explore.cell_table import write_cells
+from napari_attmil.core import UserError, counted
+from napari_attmil.explore import write_cells
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.cell_model import CellModel, LinkedSelection
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.explorer.views.flight import fly_to
-from napari_attmil.widgets.parts.saving import TABLES, ask_where_to_save, with_ending
-from napari_attmil.widgets.parts.style import hint_label
-from napari_attmil.widgets.parts.workers import tell_error
+from napari_attmil.widgets.explorer.views import fly_to
+from napari_attmil.widgets.parts import (
+    TABLES,
+    ask_where_to_save,
+    hint_label,
+    tell_error,
+    with_ending,
+)
 
 
 class TableTab(ExplorerTab):

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.core.settings import CAUTION, UserError
-from napari_attmil.core.words import counted
-from napari_attmil.explore.summary import top_cells
-from napari_attmil.explore.teaching import (
+from napari_attmil.core import CAUTION, UserError, counted
+from napari_attmil.explore import (
     FILE_NAME,
     Agreement,
     TeachingRound,
@@ -18,11 +16,11 @@ from napari_attmil.explore.teaching import (
     keep_round,
     now,
     read_rounds,
+    top_cells,
 )
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.parts.style import hint_label, primary_button
-from napari_attmil.widgets.parts.workers import tell_error
+from napari_attmil.widgets.parts import hint_label, primary_button, tell_error
 from napari_attmil.widgets.tasks import own_folder
 
 HOW = (

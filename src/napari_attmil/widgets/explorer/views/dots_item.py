@@ -9,8 +9,8 @@ import pyqtgraph as pg
 from qtpy.QtCore import QRectF
 from qtpy.QtGui import QImage, QPainter
 
-from napari_attmil.core.arrays import Float64Array
-from napari_attmil.explore.dots import draw_dots
+from napari_attmil.core import Float64Array
+from napari_attmil.explore import draw_dots
 
 
 class DotsItem(pg.GraphicsObject):

@@ -11,19 +11,19 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QContextMenuEvent, QImage, QPainter, QPaintEvent, QPalette, QResizeEvent
 from qtpy.QtWidgets import QMenu, QWidget
 
-from napari_attmil.core.settings import UserError
-from napari_attmil.explore.cell_table import write_cells
-from napari_attmil.widgets.parts.saving import (
+from napari_attmil.core import UserError
+from napari_attmil.explore import write_cells
+from napari_attmil.widgets.parts import (
     FIGURES,
     TABLES,
     ask_where_to_save,
     endings_of,
+    tell_error,
     with_ending,
 )
-from napari_attmil.widgets.parts.workers import tell_error
 
 if TYPE_CHECKING:
-    from napari_attmil.explore.figures import Drawing
+    from napari_attmil.explore import Drawing
 
 SMALLEST_PX = (260, 100)
 KINDS = f"{FIGURES};;{TABLES}"
@@ -65,7 +65,7 @@ class FigureView(QWidget):
 
     def save(self, path: Path) -> None:
         """Write the figure, or the numbers into a table, as the suffix says."""
-        from napari_attmil.explore.figures import save_figure
+        from napari_attmil.explore import save_figure
 
         if self._drawing is None:
             return
@@ -108,7 +108,7 @@ class FigureView(QWidget):
             self.update()
 
     def _rendered(self, drawing: Drawing) -> QImage:
-        from napari_attmil.explore.figures import rendered  # matplotlib is loaded when needed
+        from napari_attmil.explore import rendered  # matplotlib is loaded when needed
 
         ink = self.palette().color(QPalette.ColorRole.WindowText).name()
         ratio = self.devicePixelRatioF()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_attmil.session.exploration import CellKey
+from napari_attmil.session import CellKey
 from napari_attmil.widgets.context import PanelContext
 
 

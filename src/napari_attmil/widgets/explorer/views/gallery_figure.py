@@ -13,9 +13,8 @@ from qtpy.QtCore import QBuffer, QIODevice, QMarginsF, QRectF, QSize, QSizeF, Qt
 from qtpy.QtGui import QColor, QFont, QImage, QPageSize, QPainter, QPdfWriter
 from qtpy.QtSvg import QSvgGenerator
 
-from napari_attmil.core.model_files import write_atomically
-from napari_attmil.core.settings import UserError
-from napari_attmil.reports.cell_scale import GalleryScale
+from napari_attmil.core import UserError, write_atomically
+from napari_attmil.reports import GalleryScale
 from napari_attmil.widgets.explorer.views.gallery_view import draw_scale_bar
 from napari_attmil.widgets.thumbnails import qimage_of
 

@@ -10,8 +10,8 @@ from qtpy.QtCore import QModelIndex, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPalette, QPen
 from qtpy.QtWidgets import QAbstractItemView, QListView, QStyledItemDelegate, QWidget
 
-from napari_attmil.explore.cell_table import CORNERS
-from napari_attmil.reports.cell_scale import GalleryScale
+from napari_attmil.explore import CORNERS
+from napari_attmil.reports import GalleryScale
 from napari_attmil.widgets.explorer.cell_model import CellModel, in_words
 from napari_attmil.widgets.thumbnails import Cutout, Thumbnails
 

@@ -19,8 +19,7 @@ from qtpy.QtGui import (
 )
 from qtpy.QtWidgets import QToolTip, QWidget
 
-from napari_attmil.explore.colours import class_colour
-from napari_attmil.explore.sample_table import PROBABILITY, WRONG
+from napari_attmil.explore import PROBABILITY, WRONG, class_colour
 
 BAR_PX, GAP_PX, ROW_PX = 64, 6, 20
 INDENT_PX = 14
@@ -48,7 +47,7 @@ class PatientStrips(QWidget):
         self._left = 0
 
     def setValue(self, table: pd.DataFrame) -> None:
-        """Show samples; see `explore.sample_table.sample_table`."""
+        """Show samples; see `explore.cohort_table.sample_table`."""
         self._table = table.sort_values(["class", "patient"], kind="stable", ignore_index=True)
         self._left = self._right_of(self._table["patient"]) + GAP_PX
         self._place()

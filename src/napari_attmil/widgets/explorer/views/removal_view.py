@@ -10,11 +10,11 @@ from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_attmil.explore.colours import class_colour
-from napari_attmil.widgets.parts.style import colour_plot
+from napari_attmil.explore import class_colour
+from napari_attmil.widgets.parts import colour_plot
 
 if TYPE_CHECKING:
-    from napari_attmil.bags.attribution.what_if import RemovalCurve
+    from napari_attmil.bags.attribution import RemovalCurve
 
 SHADE_ALPHA = 40
 """Of 255."""

@@ -11,9 +11,9 @@ from qtpy.QtCore import QEvent, QPointF, Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_attmil.core.arrays import Float64Array
+from napari_attmil.core import Float64Array
 from napari_attmil.widgets.explorer.views.dots_item import DotsItem
-from napari_attmil.widgets.parts.style import colour_plot
+from napari_attmil.widgets.parts import colour_plot
 
 REACH_PX = 12
 """Farther from the mouse a point is not meant."""

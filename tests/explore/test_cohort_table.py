@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_attmil.bags.prediction import Prediction
-from napari_attmil.explore.sample_table import confusion, confusion_in_words, sample_table
+from napari_attmil.explore.cohort_table import confusion, confusion_in_words, sample_table
 from napari_attmil.images.cohort import Sample
 
 

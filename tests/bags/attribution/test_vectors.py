@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_attmil.bags.attribution.cell_embeddings import cell_embeddings
+from napari_attmil.bags.attribution.vectors import cell_embeddings
 from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.settings import MILSettings
     from napari_attmil.core.device import Device
-    from napari_attmil.core.settings import MILSettings
 
 
 def untrained(bag: Bag, settings: MILSettings, device: Device) -> Classifier:

@@ -11,8 +11,8 @@ import pytest
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.exchange.files import read_boxes
-from napari_attmil.core.settings import UserError
-from napari_attmil.explore.cell_table import cell_table, write_cells
+from napari_attmil.core.errors import UserError
+from napari_attmil.explore.cell_export import cell_table, write_cells
 from napari_attmil.images.cohort import Frame, Sample
 
 SAMPLE = Sample("s", "p", None, (Frame(Path("a/stack.tif"), 0), Frame(Path("a/stack.tif"), 1)))
@@ -99,7 +99,7 @@ def test_parquet_holds_what_the_table_does(tmp_path):
 
 
 def test_parquet_without_its_library_is_refused_in_words(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_attmil.explore.cell_table.find_spec", lambda name: None)
+    monkeypatch.setattr("napari_attmil.explore.cell_export.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"napari-attmil\[parquet\].*\.csv"):
         write_cells(tmp_path / "cells.parquet", [cell_table(SAMPLE, BOXES)])
     assert not list(tmp_path.iterdir())

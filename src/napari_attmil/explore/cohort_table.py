@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from napari_attmil.core.words import counted
+from napari_attmil.core import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.bags import Prediction
+    from napari_attmil.images import Sample
 
 WRONG: Final = "wrong"
 UNDECIDED: Final = "undecided"

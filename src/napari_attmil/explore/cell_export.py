@@ -10,17 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_attmil.cells.annotations.following import moved_since
-from napari_attmil.cells.boxes import SOURCE_NAMES, positions_of
-from napari_attmil.core.model_files import check_writable, write_atomically
-from napari_attmil.core.settings import UserError
+from napari_attmil.cells import SOURCE_NAMES, positions_of
+from napari_attmil.cells.annotations import moved_since
+from napari_attmil.core import UserError, check_writable, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.bags.prediction import Prediction
-    from napari_attmil.cells.boxes import Boxes
-    from napari_attmil.images.cohort import Sample
+    from napari_attmil.bags import Prediction
+    from napari_attmil.cells import Boxes
+    from napari_attmil.images import Sample
 
 CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
 CONTRIBUTION: Final = "contribution_"

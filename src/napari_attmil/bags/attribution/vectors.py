@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.core.arrays import Float32Array
+    from napari_attmil.core import Float32Array
 
 MOST_MODELS = 5
 """More hardly move the cells on a map, but take memory: 100,000 cells' embeddings have 26 MB."""

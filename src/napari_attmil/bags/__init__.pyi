@@ -1,0 +1,32 @@
+from .bag import Bag as Bag, bag_of as bag_of, prepare_bags as prepare_bags
+from .certainty import Certainty as Certainty, patients_needed as patients_needed
+from .classifier import Classifier as Classifier
+from .feature_store import (
+    FeatureStore as FeatureStore,
+    default_store_folder as default_store_folder,
+    expected_size as expected_size,
+)
+from .features import extract_features as extract_features
+from .methods import METHODS as METHODS, TABLE_1 as TABLE_1, Method as Method
+from .metrics import (
+    bootstrap_weights as bootstrap_weights,
+    confusion_matrix as confusion_matrix,
+    precision_at_recall as precision_at_recall,
+    ranking_metrics as ranking_metrics,
+    reliability as reliability,
+    set_metrics as set_metrics,
+    surprise as surprise,
+    weighted_metrics as weighted_metrics,
+)
+from .prediction import Prediction as Prediction
+from .presets import (
+    Preset as Preset,
+    ensemble_preset as ensemble_preset,
+    mil_preset as mil_preset,
+    with_method as with_method,
+)
+from .settings import (
+    EnsembleSettings as EnsembleSettings,
+    MILSettings as MILSettings,
+    features_for as features_for,
+)

@@ -1,0 +1,25 @@
+from .arrays import (
+    Float32Array as Float32Array,
+    Float64Array as Float64Array,
+    Int64Array as Int64Array,
+)
+from .device import (
+    Device as Device,
+    available_devices as available_devices,
+    choose_device as choose_device,
+    in_batches as in_batches,
+    is_out_of_memory as is_out_of_memory,
+)
+from .errors import UserError as UserError
+from .files import check_writable as check_writable, write_atomically as write_atomically
+from .model_files import (
+    Checkpoint as Checkpoint,
+    load_checkpoint as load_checkpoint,
+    moments_of as moments_of,
+    read_provenance as read_provenance,
+    save_checkpoint as save_checkpoint,
+    set_moments as set_moments,
+)
+from .settings import LARGEST_SEED as LARGEST_SEED, Settings as Settings, later_seed as later_seed
+from .version import __version__ as __version__
+from .words import CAUTION as CAUTION, counted as counted

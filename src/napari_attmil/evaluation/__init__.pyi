@@ -1,0 +1,7 @@
+from .cross_validation import (
+    EvaluationProgress as EvaluationProgress,
+    cross_validate as cross_validate,
+)
+from .report import write_report as write_report
+from .settings import EvaluationSettings as EvaluationSettings
+from .tables import markdown as markdown

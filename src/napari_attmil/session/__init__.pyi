@@ -1,0 +1,30 @@
+from .cell_columns import (
+    MAKER as MAKER,
+    MAP_COLUMNS as MAP_COLUMNS,
+    column_title as column_title,
+    numeric_columns as numeric_columns,
+)
+from .exploration import (
+    WHOLE_COHORT as WHOLE_COHORT,
+    CellKey as CellKey,
+    Exploration as Exploration,
+)
+from .loaded_classifier import (
+    ClassifierLike as ClassifierLike,
+    LoadedClassifier as LoadedClassifier,
+)
+from .review_queue import (
+    DOUBTFUL_SCORE as DOUBTFUL_SCORE,
+    OPEN_STATES as OPEN_STATES,
+    QueueEntry as QueueEntry,
+    QueueOrder as QueueOrder,
+    ReviewPace as ReviewPace,
+    ReviewState as ReviewState,
+    arranged as arranged,
+    doubtful_cells as doubtful_cells,
+    entries_of as entries_of,
+    neighbour as neighbour,
+    reviewed_count as reviewed_count,
+)
+from .sample_state import SampleState as SampleState
+from .session import Session as Session

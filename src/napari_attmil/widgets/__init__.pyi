@@ -1,0 +1,1 @@
+from .demo_window import show_demo as show_demo

@@ -1,0 +1,1 @@
+from .panel import AttentionMILWidget as AttentionMILWidget

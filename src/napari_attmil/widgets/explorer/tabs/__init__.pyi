@@ -1,0 +1,9 @@
+from .cohort_tab import CohortTab as CohortTab
+from .colours_tab import ColoursTab as ColoursTab
+from .explorer_tab import ExplorerTab as ExplorerTab
+from .gallery_tab import GalleryTab as GalleryTab
+from .map_tab import MapTab as MapTab
+from .sample_tab import SampleTab as SampleTab
+from .shape_tab import ShapeTab as ShapeTab
+from .table_tab import TableTab as TableTab
+from .teaching_tab import TeachingTab as TeachingTab

@@ -1,0 +1,16 @@
+from .confusion_view import ConfusionView as ConfusionView
+from .figure_view import FigureView as FigureView
+from .flight import fly_to as fly_to
+from .gallery_figure import (
+    FigureRow as FigureRow,
+    GalleryFigure as GalleryFigure,
+    save_figure as save_figure,
+)
+from .gallery_view import (
+    GalleryLook as GalleryLook,
+    GalleryView as GalleryView,
+    cutout_of as cutout_of,
+)
+from .patient_strips import PatientStrips as PatientStrips
+from .removal_view import RemovalPlot as RemovalPlot
+from .scatter import Scatter as Scatter

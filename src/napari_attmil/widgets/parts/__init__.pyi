@@ -1,0 +1,27 @@
+from .loss_curve import LossCurve as LossCurve
+from .probability_bars import ProbabilityBars as ProbabilityBars
+from .progress_row import ProgressRow as ProgressRow, in_words as in_words
+from .saving import (
+    FIGURES as FIGURES,
+    TABLES as TABLES,
+    as_file_name as as_file_name,
+    ask_where_to_save as ask_where_to_save,
+    endings_of as endings_of,
+    with_ending as with_ending,
+)
+from .settings_form import SettingsForm as SettingsForm
+from .step_frame import StepFrame as StepFrame
+from .style import (
+    colour_plot as colour_plot,
+    hint_label as hint_label,
+    make_narrow as make_narrow,
+    narrow_combo as narrow_combo,
+    primary_button as primary_button,
+    scrolling as scrolling,
+    scrolling_column as scrolling_column,
+    set_primary as set_primary,
+    set_warning as set_warning,
+    style_sheet as style_sheet,
+)
+from .timers import pause_timer as pause_timer
+from .workers import Progress as Progress, TaskRunner as TaskRunner, tell_error as tell_error

@@ -1,0 +1,26 @@
+from .box_shapes import pixel_at as pixel_at, to_vertices as to_vertices
+from .image_choice import ImageChoice as ImageChoice
+from .image_layers import (
+    AXIS_LABELS as AXIS_LABELS,
+    SAMPLE_OF_FILES as SAMPLE_OF_FILES,
+    LayerImages as LayerImages,
+    describe_images as describe_images,
+    sample_layer_data as sample_layer_data,
+)
+from .image_pictures import (
+    HEIGHT_PX as HEIGHT_PX,
+    WIDTH_PX as WIDTH_PX,
+    ImagePictures as ImagePictures,
+    Place as Place,
+)
+from .keeping import Keeping as Keeping, KeepingNote as KeepingNote
+from .key_registry import (
+    ACTIONS as ACTIONS,
+    KeyBindings as KeyBindings,
+    KeyRegistry as KeyRegistry,
+    action_button as action_button,
+    is_same_key as is_same_key,
+)
+from .layer_placement import PLACEMENT as PLACEMENT
+from .layer_removal import SafeRemoval as SafeRemoval
+from .layers import CellsLayer as CellsLayer

@@ -1,0 +1,1 @@
+from .demo_result import DemoResult as DemoResult
