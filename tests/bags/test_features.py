@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from support.boxes import shifted
 
 from napari_attmil.bags.features import KnownFeatures, extract_features, sample_diameter_px
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
@@ -103,3 +104,14 @@ def test_profiles_are_kept_in_place_of_maps_and_train_alike(detector: Any) -> No
     recipe = EMBEDDINGS["profile"]
     prepared = [recipe.prepared(torch.from_numpy(features)) for features in (kept, maps)]
     assert torch.equal(*prepared)
+
+
+@pytest.mark.parametrize(("shift_px", "moved"), [(0.005, False), (0.02, True)])
+def test_feature_is_computed_again_once_a_box_lies_elsewhere(
+    detector: Any, images: np.ndarray, two_boxes: Boxes, shift_px: float, moved: bool
+) -> None:
+    known = KnownFeatures(two_boxes, np.full((2, 8, 14, 14), 7, dtype=np.float16))
+    now = shifted(two_boxes, shift_px)
+    features = gathered(extract_features(detector, images, now, SETTINGS, known), 2)
+    assert len(detector.computed) == moved
+    assert (features == 7).tolist() == [not moved, True]

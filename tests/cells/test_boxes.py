@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
+from support.boxes import shifted
 from torchvision.ops import box_iou
 
-from napari_attmil.cells.boxes import Boxes, Source, iou_matrix, match_boxes, positions_of
+from napari_attmil.cells.boxes import (
+    Boxes,
+    Source,
+    has_moved,
+    iou_matrix,
+    match_boxes,
+    positions_of,
+)
 
 corners = arrays.arrays(
     np.float32,
@@ -119,3 +129,19 @@ def test_positions_are_of_the_first_such_id_and_minus_one_where_there_is_none():
     wanted, ids = np.array([7, 2, 9, 7]), np.array([2, 7, 5, 7])
     assert positions_of(wanted, ids).tolist() == [1, 0, -1, 1]
     assert positions_of(wanted, ids[:0]).tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize(("shift_px", "moved"), [(0.005, False), (0.02, True)])
+def test_box_has_moved_if_a_corner_did(shift_px: float, moved: bool) -> None:
+    before = Boxes.from_detections([0, 0], [[0, 0, 10, 10], [20, 0, 30, 10]], [1, 1])
+    now = shifted(before, shift_px)
+    assert has_moved(before.xyxy, now.xyxy).tolist() == [moved, False]
+    assert now.is_unchanged_since(before) != moved
+    assert now[[1, 0]].rows_in(before).tolist() == [1, -1 if moved else 0]
+
+
+def test_new_box_and_one_in_another_image_have_no_earlier_row() -> None:
+    before = Boxes.from_detections([0, 0], [[0, 0, 10, 10], [20, 0, 30, 10]], [1, 1])
+    elsewhere = replace(before, cell_id=np.array([1, 5]), image_index=np.array([1, 0]))
+    assert elsewhere.rows_in(before).tolist() == [-1, -1]
+    assert not before.is_unchanged_since(before[:1])

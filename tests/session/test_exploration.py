@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from support.boxes import shifted
 
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.explore.cell_rows import ordered
@@ -220,3 +221,15 @@ def test_another_cohort_forgets_scope_and_measures(session, exploration):
     session.merge(boxes(), key=session.key_of("s"))
     session.show(SAMPLES[1])
     assert exploration.scope == "" and "a" not in exploration.sample_table
+
+
+@pytest.mark.parametrize(("shift_px", "moved"), [(0.005, False), (0.02, True)])
+def test_shapes_go_once_a_box_lies_elsewhere(
+    session: Session, exploration: Exploration, shift_px: float, moved: bool
+) -> None:
+    before = session.boxes
+    session.move(1, shifted(before, shift_px).xyxy[0])
+    exploration.add_measured(session.key, before, pd.DataFrame({"area": [1.0, 2, 3]}))
+    assert exploration.sample_table["area"].isna().tolist() == [moved, False, False]
+    exploration.add_measured(session.key, session.boxes, pd.DataFrame({"round": [1.0, 2, 3]}))
+    assert ("area" in exploration.sample_table) != moved

@@ -3,6 +3,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
+from support.boxes import shifted
 
 from napari_attmil.cells.annotations.following import follow_rows
 from napari_attmil.cells.boxes import Boxes
@@ -27,3 +29,11 @@ def test_without_classification_nothing_is_stale_and_nothing_has_attention():
     state = SampleState(boxes=BOXES)
     assert not state.is_stale
     assert np.isnan(state.attention()).all()
+
+
+@pytest.mark.parametrize(("shift_px", "moved"), [(0.005, False), (0.02, True)])
+def test_attention_goes_once_a_box_lies_elsewhere(shift_px: float, moved: bool) -> None:
+    prediction = SimpleNamespace(cell_id=BOXES.cell_id, attention=np.full(3, 1 / 3))
+    state = SampleState(boxes=shifted(BOXES, shift_px), prediction=prediction, classified=BOXES)
+    assert state.is_stale == moved
+    assert np.isnan(state.attention()).tolist() == [moved, False, False]

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import KDTree
+
+from napari_attmil.cells import has_moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -141,14 +144,10 @@ def _known_rows(boxes: Boxes, known: KnownFeatures | None) -> Int64Array:
     rows = np.full(len(boxes), -1, dtype=np.int64)
     if known is None or sample_diameter_px(boxes) != sample_diameter_px(known.boxes):
         return rows
-    places = {place: row for row, place in enumerate(_places(known.boxes))}
-    for row, place in enumerate(_places(boxes)):
-        rows[row] = places.get(place, -1)
+    # By place, not by id: a cell that is detected again gets a new id.
+    for image in np.intersect1d(boxes.image_index, known.boxes.image_index):
+        here, there = (np.flatnonzero(b.image_index == image) for b in (boxes, known.boxes))
+        before, now = known.boxes.xyxy[there], boxes.xyxy[here]
+        _, nearest = KDTree(before).query(now, p=np.inf)
+        rows[here] = np.where(has_moved(before[nearest], now), -1, there[nearest])
     return rows
-
-
-def _places(boxes: Boxes) -> Iterator[tuple[int, bytes]]:
-    return (
-        (int(image), xyxy.tobytes())
-        for image, xyxy in zip(boxes.image_index, boxes.xyxy, strict=True)
-    )

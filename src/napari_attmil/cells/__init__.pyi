@@ -3,6 +3,7 @@ from .boxes import (
     SOURCE_NAMES as SOURCE_NAMES,
     Boxes as Boxes,
     Source as Source,
+    has_moved as has_moved,
     match_boxes as match_boxes,
     median_diameter_px as median_diameter_px,
     positions_of as positions_of,

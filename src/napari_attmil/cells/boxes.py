@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from napari_attmil.core import Float32Array, Int64Array
 
+SAME_PLACE_PX = 0.01
+"""A corner further away than this has moved; layers store float64, boxes float32."""
 MIN_SIDE_PX = 3.0
 """A shorter box is a stray click, not a cell (napari leaves one of 2.5 px)."""
 
@@ -157,6 +159,20 @@ class Boxes:
             raise KeyError(f"There is no cell {wanted[found < 0].min()}.")
         return found
 
+    def rows_in(self, earlier: Boxes) -> Int64Array:
+        """Return (n,) the row of each cell in earlier boxes; -1 where it is new or has moved."""
+        rows = positions_of(self.cell_id, earlier.cell_id)
+        found = np.flatnonzero(rows >= 0)
+        before = earlier.xyxy[rows[found]]
+        moved = has_moved(before, self.xyxy[found])
+        moved |= earlier.image_index[rows[found]] != self.image_index[found]
+        rows[found[moved]] = -1
+        return rows
+
+    def is_unchanged_since(self, earlier: Boxes) -> bool:
+        """Return whether there are the same cells as earlier, and none has moved."""
+        return len(self) == len(earlier) and bool(np.all(self.rows_in(earlier) >= 0))
+
     @property
     def next_id(self) -> int:
         """A cell_id larger than all present ones."""
@@ -184,6 +200,12 @@ class Boxes:
         for array in (self.cell_id, self.image_index, self.xyxy):
             blake.update(np.ascontiguousarray(array).tobytes())
         return blake.hexdigest()
+
+
+def has_moved(before: npt.ArrayLike, after: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return (n,) which of (n, 4) boxes, or of (n, 2) points, lie elsewhere than before."""
+    distance_px = np.abs(np.subtract(before, after, dtype=np.float64))
+    return np.asarray(np.any(distance_px > SAME_PLACE_PX, axis=1))
 
 
 def positions_of(wanted: Int64Array, ids: Int64Array) -> Int64Array:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.cells import SOURCE_NAMES, positions_of
-from napari_attmil.cells.annotations import moved_since
 from napari_attmil.core import UserError, check_writable, write_atomically
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ def _said_of(
     places = positions_of(boxes.cell_id, np.asarray(prediction.cell_id))
     if classified is not None:
         # A moved box keeps its id, but what was said is of another place.
-        places[moved_since(boxes, classified)] = -1
+        places[boxes.rows_in(classified) < 0] = -1
     rows = np.full((len(boxes), *known.shape[1:]), np.nan)
     rows[places >= 0] = known[places[places >= 0]]
     return rows

@@ -12,8 +12,6 @@ from napari_attmil.explore import CONTRIBUTION, CORNERS, contribution_of
 from napari_attmil.explore.shapes import feature_title
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from napari_attmil.cells import Boxes
     from napari_attmil.session.sample_state import SampleState
 
@@ -62,18 +60,13 @@ def columns_of_prediction(state: SampleState) -> dict[str, Any]:
     return {"attention": attention, **named}
 
 
-def aligned_columns(boxes: Boxes, measured: Boxes, columns: pd.DataFrame) -> Mapping[str, Any]:
+def aligned_columns(boxes: Boxes, measured: Boxes, columns: pd.DataFrame) -> dict[str, Any]:
     """Return measured columns in the order of `boxes`, NaN where a box has moved or is new."""
-    ids, rows, places = np.intersect1d(boxes.cell_id, measured.cell_id, return_indices=True)
-    del ids
-    same = np.all(boxes.xyxy[rows] == measured.xyxy[places], axis=1)
-    rows, places = rows[same], places[same]
-    aligned = {}
-    for name in columns:
-        values = np.full(len(boxes), np.nan)
-        values[rows] = columns[name].to_numpy(dtype=np.float64)[places]
-        aligned[str(name)] = values
-    return aligned
+    rows = boxes.rows_in(measured)
+    return {
+        str(name): np.append(values.to_numpy(np.float64), np.nan)[rows]
+        for name, values in columns.items()
+    }
 
 
 def no_cells() -> pd.DataFrame:

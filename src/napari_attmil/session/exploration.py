@@ -180,10 +180,10 @@ class Exploration:
         columns
             One row a box, in their order.
         """
-        if key in self._measured and self._measured[key][0].digest() == boxes.digest():
-            former = self._measured[key][1].drop(columns=columns.columns, errors="ignore")
-            columns = pd.concat([former, columns.reset_index(drop=True)], axis=1)
-        self._measured[key] = (boxes, columns.reset_index(drop=True))
+        if key in self._measured and boxes.is_unchanged_since(self._measured[key][0]):
+            former = aligned_columns(boxes, *self._measured[key])
+            columns = pd.DataFrame(former | columns.to_dict("series"))
+        self._measured[key] = (boxes, columns)
         self.forget_tables()
 
     def forget_tables(self) -> None:

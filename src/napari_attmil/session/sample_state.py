@@ -77,7 +77,7 @@ class SampleState:
     @property
     def is_stale(self) -> bool:
         """Whether boxes changed since the classification."""
-        return self.prediction is not None and self.classified.digest() != self.boxes.digest()
+        return self.prediction is not None and not self.boxes.is_unchanged_since(self.classified)
 
     def attention(self) -> npt.NDArray[np.float64]:
         """Return (n,) the attention of each box; NaN where it is newer than the classification."""

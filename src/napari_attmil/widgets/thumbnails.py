@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage, QPixmap
 
+from napari_attmil.cells import has_moved
 from napari_attmil.core import UserError
 from napari_attmil.images import Sample, crop_cell
 from napari_attmil.widgets.context import PanelContext
@@ -30,12 +31,12 @@ Images = Sequence[npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Cutout:
-    """Which part of which image is shown, and how large.
+    """Which part of which image is shown, and how large; two of one cell are equal.
 
     Attributes
     ----------
-    sample
-        Name of the sample.
+    sample, cell_id
+        The sample's name, and the cell.
     image_index
         Of its images.
     x, y
@@ -47,11 +48,16 @@ class Cutout:
     """
 
     sample: str
+    cell_id: int
     image_index: int
-    x: float
-    y: float
+    x: float = field(compare=False)
+    y: float = field(compare=False)
     side_px: float
     size_px: int
+
+    def has_moved(self, since: Cutout) -> bool:
+        """Return whether the cell lies elsewhere than in an earlier cutout."""
+        return bool(has_moved([[since.x, since.y]], [[self.x, self.y]])[0])
 
     def cut(self, image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         """Return the thumbnail, (size_px, size_px) or (size_px, size_px, 3)."""
@@ -94,7 +100,7 @@ class Thumbnails(QObject):
     def __init__(self, context: PanelContext, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._context = context
-        self._kept: OrderedDict[Cutout, QPixmap | None] = OrderedDict()
+        self._kept: OrderedDict[Cutout, tuple[Cutout, QPixmap | None]] = OrderedDict()
         self._wanted: OrderedDict[Cutout, None] = OrderedDict()
         self._shelf = ImageShelf()
         self._runner = TaskRunner(self)
@@ -106,9 +112,11 @@ class Thumbnails(QObject):
         """Return a thumbnail, or None: then it is fetched, the last one asked for first."""
         if cutout in self._kept:
             self._kept.move_to_end(cutout)
-            return self._kept[cutout]
+            cut, pixmap = self._kept[cutout]
+            if not cutout.has_moved(since=cut):
+                return pixmap
+        self._wanted.pop(cutout, None)
         self._wanted[cutout] = None
-        self._wanted.move_to_end(cutout)
         while len(self._wanted) > WANTED_AT_MOST:
             self._wanted.popitem(last=False)
         if not self._timer.isActive() and not self._runner.busy:
@@ -152,7 +160,7 @@ class Thumbnails(QObject):
         if shelf is not self._shelf:
             return
         for cutout, image in cut.items():
-            self._kept[cutout] = None if image is None else pixmap_of(image)
+            self._kept[cutout] = cutout, None if image is None else pixmap_of(image)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         self.loaded.emit()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -153,6 +154,15 @@ def test_thumbnails_show_the_cells_of_their_images(explored, gallery, stack, qtb
     half = int(cutout.side_px / 2)
     part = stack.data[2, 70 - half : 70 + half, 30 - half : 30 + half]
     assert cutout.cut(stack.data[2]).mean() == pytest.approx(part.mean(), rel=0.05)
+
+
+@pytest.mark.parametrize(("shift_px", "moved"), [(0.005, False), (0.02, True)])
+def test_thumbnail_is_cut_again_once_its_box_lies_elsewhere(gallery, qtbot, shift_px, moved):
+    cutout, thumbnails = gallery._view.cutout(0), gallery._thumbnails
+    qtbot.waitUntil(lambda: thumbnails.pixmap(cutout) is not None, timeout=10_000)
+    now = replace(cutout, x=cutout.x + shift_px)
+    assert (thumbnails.pixmap(now) is None) == moved
+    qtbot.waitUntil(lambda: thumbnails.pixmap(now) is not None, timeout=10_000)
 
 
 def test_gallery_in_another_order(explored, gallery, qtbot):

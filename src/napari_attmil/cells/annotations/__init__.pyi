@@ -10,12 +10,7 @@ from .corrections import (
 )
 from .doubt import doubts as doubts, rank_images as rank_images
 from .edits import Annotations as Annotations, Edit as Edit
-from .following import (
-    follow_shown as follow_shown,
-    have_moved as have_moved,
-    moved_since as moved_since,
-    rows_caught_up as rows_caught_up,
-)
+from .following import follow_shown as follow_shown, rows_caught_up as rows_caught_up
 from .lost_boxes import lost_boxes_in_words as lost_boxes_in_words
 from .merged_file import SampleMerged as SampleMerged, merge_files as merge_files
 from .merging import Conflict as Conflict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,11 @@ from napari_attmil.cells.annotations.corrections import (
     delete_boxes,
     move_box,
 )
-from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, positions_of
+from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, has_moved
 from napari_attmil.core import counted
 
 if TYPE_CHECKING:
     from napari_attmil.core import Float32Array, Int64Array
-
-SAME_PLACE_PX: Final = 0.01
-"""Corners closer than this did not move: layers keep float64, boxes float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +75,7 @@ def follow_shown(
     now, ids[to_follow] = follow_rows(
         before, ids[to_follow], rows_image[to_follow], corners, first_id
     )
-    if now.in_order().digest() == before.in_order().digest():
+    if now.is_unchanged_since(before):
         return Followed(boxes, Boxes.empty(), ids, "")
     gone = before[~np.isin(before.cell_id, now.cell_id)]
     drawn = int(np.count_nonzero(~np.isin(now.cell_id, before.cell_id)))
@@ -123,7 +120,7 @@ def follow_rows(
     now = delete_boxes(boxes, np.setdiff1d(boxes.cell_id, ids))
     rows = np.flatnonzero(known)
     before = now[now.index_of(ids[rows])].xyxy
-    for row in rows[have_moved(before, corners[rows])]:
+    for row in rows[has_moved(before, corners[rows])]:
         now = move_box(now, int(ids[row]), corners[row])
     for row in np.flatnonzero(~known & large_enough):
         now = add_box(now, int(images[row]), corners[row], first_id)
@@ -162,8 +159,8 @@ def rows_caught_up(
     ids, images = np.array(cell_ids, dtype=np.int64), np.array(image_index, dtype=np.int64)
     corners = np.array(xyxy, dtype=np.float32).reshape(-1, 4)
     known = np.flatnonzero(_rows_of_cells(before, ids, images))
-    has_moved = have_moved(before.xyxy[before.index_of(ids[known])], corners[known])
-    untouched = known[~has_moved]
+    moved = has_moved(before.xyxy[before.index_of(ids[known])], corners[known])
+    untouched = known[~moved]
     touched = np.setdiff1d(np.arange(len(ids)), untouched)
     in_hand = Boxes.from_detections(images[touched], corners[touched], np.ones(len(touched)))
     is_there = np.isin(ids[untouched], now.cell_id)
@@ -187,20 +184,6 @@ def _rows_of_cells(
     first = first[np.isin(ids[first], boxes.cell_id)]
     known[first] = boxes.image_index[boxes.index_of(ids[first])] == images[first]
     return known
-
-
-def have_moved(before: Float32Array, after: Float32Array) -> npt.NDArray[np.bool_]:
-    """Return (n,) which of (n, 4) boxes lie elsewhere than before."""
-    return np.asarray(np.any(np.abs(before - after) > SAME_PLACE_PX, axis=1))
-
-
-def moved_since(boxes: Boxes, before: Boxes) -> npt.NDArray[np.bool_]:
-    """Return (n,) which boxes lie elsewhere than the one of their id did; none that is new."""
-    places = positions_of(boxes.cell_id, before.cell_id)
-    known = np.flatnonzero(places >= 0)
-    moved = np.zeros(len(boxes), dtype=bool)
-    moved[known] = have_moved(before.xyxy[places[known]], boxes.xyxy[known])
-    return moved
 
 
 def _what_was_done(drawn: int, deleted: int) -> str:

@@ -10,8 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from napari.layers.base import ActionType
 
-from napari_attmil.cells import Boxes
-from napari_attmil.cells.annotations import have_moved
+from napari_attmil.cells import Boxes, has_moved
 from napari_attmil.core import Float32Array, Int64Array
 from napari_attmil.explore import PERSON_COLOUR
 from napari_attmil.widgets.viewer.box_shapes import (
@@ -141,7 +140,7 @@ class LayerRows:
         places = boxes.index_of(ids[rows])
         stay = are_upright(self._layer.data)[rows]
         stay &= images[rows] == boxes.image_index[places]
-        stay &= ~have_moved(xyxy[rows], boxes.xyxy[places])
+        stay &= ~has_moved(xyxy[rows], boxes.xyxy[places])
         now = np.array(self._layer.edge_width, dtype=np.float64)
         stay &= np.isclose(now[rows], widths[places], rtol=LEAST_CHANGE)
         stays = np.zeros(len(ids), dtype=bool)

@@ -128,11 +128,11 @@ class GalleryView(QListView):
 
 def cutout_of(cells: CellModel, row: int, scale: GalleryScale, size_px: int) -> Cutout:
     """Return which part of an image shows a cell at a scale."""
-    sample, _ = cells.key(row)
+    sample, cell_id = cells.key(row)
     x_min, y_min, x_max, y_max = (float(cells.value(row, name)) for name in CORNERS)
     image_index = int(cells.value(row, "image")) - 1
     centre = ((x_min + x_max) / 2, (y_min + y_max) / 2)
-    return Cutout(sample, image_index, *centre, scale.side_px(sample), size_px)
+    return Cutout(sample, cell_id, image_index, *centre, scale.side_px(sample), size_px)
 
 
 class _CellDelegate(QStyledItemDelegate):
