@@ -4,17 +4,16 @@ import pytest
 from pydantic import ValidationError
 
 from napari_attmil.bags.presets import ensemble_preset, mil_preset
-from napari_attmil.bags.settings import MILSettings
-from napari_attmil.cells.settings import DetectionSettings, FinetuneSettings
-from napari_attmil.core import settings
+from napari_attmil.bags.settings import EnsembleSettings, MILSettings
+from napari_attmil.cells.settings import DetectionSettings, FeatureSettings, FinetuneSettings
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.settings import LARGEST_SEED, Settings, later_seed
 from napari_attmil.evaluation.settings import EvaluationSettings
+from napari_attmil.simulation.cohort import SimulationSettings
 
 ALL_SETTINGS = [
-    value
-    for value in vars(settings).values()
-    if isinstance(value, type) and issubclass(value, Settings) and value is not Settings
+    *(DetectionSettings, FeatureSettings, FinetuneSettings),
+    *(MILSettings, EnsembleSettings, EvaluationSettings, SimulationSettings),
 ]
 
 

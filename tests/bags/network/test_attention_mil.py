@@ -215,7 +215,7 @@ def test_a_bag_of_one_cell_gives_it_all_attention(method: str) -> None:
 LEARN_FROM_A_LARGE_BAG = """
 import resource, torch
 from napari_attmil.bags.network.attention_mil import AttentionMIL
-from napari_attmil.core.settings import MILSettings
+from napari_attmil.bags import MILSettings
 
 torch.set_num_threads(1)
 model = AttentionMIL(3, MILSettings(embedding_size=16), channels=8)

@@ -357,11 +357,11 @@ def gradients(trainer: Trainer, steps: list[list[int]]) -> dict[str, torch.Tenso
 TRAIN_STREAMED = """
 import sys
 import numpy as np, psutil, torch
-from napari_attmil.bags import resident_features
+from napari_attmil.bags.training import resident_features
 from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.core.device import Device
-from napari_attmil.core.settings import MILSettings
+from napari_attmil.bags import MILSettings
 
 resident_features.RESIDENT_BYTES = 1 << 20
 SETTINGS = MILSettings(epochs=1, components=0)

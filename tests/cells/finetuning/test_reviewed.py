@@ -11,7 +11,7 @@ import tifffile
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile, Annotations
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.finetuning.reviewed import read_coco, reviewed_images
+from napari_attmil.cells.finetuning.reviewed import read_labelled_images, reviewed_images
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 
@@ -60,7 +60,7 @@ def test_coco_boxes_become_corners_and_images_without_boxes_stay(
         ],
     }
     (tmp_path / "coco.json").write_text(json.dumps(content), "utf-8")
-    first, second = read_coco(tmp_path / "coco.json")
+    first, second = read_labelled_images(tmp_path / "coco.json")
     assert first.xyxy.tolist() == [[2, 3, 12, 8]]
     assert (second.name, len(second.xyxy)) == ("b.tif", 0)
 
@@ -73,7 +73,7 @@ def test_images_of_a_stack_in_a_coco_file_keep_their_own_boxes(tmp_path: Path) -
         "annotations": [{"image_id": 1, "bbox": [2, 3, 10, 5]}],
     }
     (tmp_path / "coco.json").write_text(json.dumps(content), "utf-8")
-    first, second = read_coco(tmp_path / "coco.json")
+    first, second = read_labelled_images(tmp_path / "coco.json")
     assert [image.name for image in (first, second)] == ["stack.tif", "stack.tif#1"]
     assert (first.grey == 10).all() and len(first.xyxy) == 0
     assert (second.grey == 20).all() and second.xyxy.tolist() == [[2, 3, 12, 8]]
@@ -82,7 +82,7 @@ def test_images_of_a_stack_in_a_coco_file_keep_their_own_boxes(tmp_path: Path) -
 def test_a_coco_file_with_a_byte_order_mark_is_read(sample: Sample, tmp_path: Path) -> None:
     content = {"images": [{"id": 7, "file_name": "a.tif"}], "annotations": []}
     (tmp_path / "coco.json").write_text(json.dumps(content), "utf-8-sig")
-    assert [image.name for image in read_coco(tmp_path / "coco.json")] == ["a.tif"]
+    assert [image.name for image in read_labelled_images(tmp_path / "coco.json")] == ["a.tif"]
 
 
 def test_white_cells_of_a_coco_file_are_no_red_ones(sample: Sample, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_white_cells_of_a_coco_file_are_no_red_ones(sample: Sample, tmp_path: Pa
         ],
     }
     (tmp_path / "coco.json").write_text(json.dumps(content), "utf-8")
-    (image,) = read_coco(tmp_path / "coco.json")
+    (image,) = read_labelled_images(tmp_path / "coco.json")
     assert image.xyxy.tolist() == [[2, 3, 12, 8]]
 
 
@@ -103,4 +103,4 @@ def test_white_cells_of_a_coco_file_are_no_red_ones(sample: Sample, tmp_path: Pa
 def test_a_file_that_is_no_coco_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "coco.json").write_text(text, "utf-8")
     with pytest.raises(UserError, match="no COCO file"):
-        read_coco(tmp_path / "coco.json")
+        read_labelled_images(tmp_path / "coco.json")
