@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from napari_attmil.bags import mil_preset
+from napari_attmil.core import finished
 from napari_attmil.evaluation import EvaluationSettings, cross_validate, write_report
 
 if TYPE_CHECKING:
@@ -37,10 +38,7 @@ def figures_of(
         else EvaluationSettings(runs=RUNS, methods=(method,), ensemble=False)
     )
     settings = mil_preset("default", **changes)
-    result = None
-    for step in cross_validate(bags, settings, evaluation, device, folds):
-        result = step.result
-    assert result is not None  # the last progress value has it
+    result = finished(cross_validate(bags, settings, evaluation, device, folds))
     with tempfile.TemporaryDirectory() as scratch:
         return write_report(result, Path(scratch), [])["methods"][method]
 

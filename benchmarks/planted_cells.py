@@ -24,14 +24,13 @@ from napari_attmil.cells import FeatureSettings
 from napari_attmil.cells.detection import Detector
 from napari_attmil.cli.stages import method_names
 from napari_attmil.cli.terminal import follow
-from napari_attmil.core import choose_device
+from napari_attmil.core import choose_device, finished
 from napari_attmil.evaluation import EvaluationSettings, cross_validate, write_report
 
 if TYPE_CHECKING:
     import argparse
 
     from napari_attmil.core import Device
-    from napari_attmil.evaluation.cross_validation import Evaluation
 
 COHORTS = {"standard": STANDARD_TYPES, "development": DEVELOPMENT_TYPES}
 
@@ -74,10 +73,7 @@ def evaluate(rate: float, asked: argparse.Namespace, device: Device) -> dict[str
         asked.out / name / "trials",
         EnsembleSettings(members=max(asked.members, 1)),
     )
-    result: Evaluation | None = None
-    for step in follow(name, steps):
-        result = step.result
-    assert result is not None  # the last progress value has it
+    result = finished(follow(name, steps))
     notes = [
         f"Planted cohort '{asked.cohort}': {len(cells)} of {cells.labelled} typed cells of Chula "
         f"RBC-12 were found by the detector; {plan}. Folds are of source images; the runs differ "

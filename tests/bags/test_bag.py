@@ -14,6 +14,7 @@ from napari_attmil.cells.annotations.corrections import add_box, move_box
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 from napari_attmil.core.errors import UserError
+from napari_attmil.core.progress import StageRun, finished
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def store(tmp_path: Path) -> FeatureStore:
 
 
 def prepared(cohort: Cohort, detector: Any, store: FeatureStore) -> dict[str, Bag]:
-    steps = prepare_bags(cohort, detector, DETECTION, FEATURES, store)
-    return {step.sample: step.bag for step in steps if step.bag is not None}
+    bags = finished(prepare_bags(cohort, detector, DETECTION, FEATURES, store))
+    return {bag.sample: bag for bag in bags}
 
 
 def test_bags_hold_the_cells_found_and_their_features(
@@ -73,11 +74,13 @@ def test_bags_hold_the_cells_found_and_their_features(
 def test_a_sample_without_cells_is_left_out_and_said(
     cohort: Cohort, detector: Any, store: FeatureStore
 ) -> None:
-    steps = list(prepare_bags(cohort, detector, DETECTION, FEATURES, store))
+    run = StageRun(prepare_bags(cohort, detector, DETECTION, FEATURES, store))
+    steps = list(run)
     notes = [step.note for step in steps if step.note]
     assert notes == ["Sample 'bare' has no cells and was left out."]
     assert [step.done for step in steps if step.bag or step.note] == [1, 2, 3]
     assert {step.total for step in steps} == {3}
+    assert [step.bag for step in steps if step.bag] == run.result
 
 
 def test_a_second_time_everything_comes_from_the_store(
@@ -86,12 +89,11 @@ def test_a_second_time_everything_comes_from_the_store(
     first = prepared(cohort, detector, store)
     detector.computed.clear()
     detector.detected = 0
-    steps = list(prepare_bags(cohort, detector, DETECTION, FEATURES, store))
+    again = prepared(cohort, detector, store)
     assert (detector.computed, detector.detected) == ([], 0)
-    assert [step.from_store for step in steps if step.bag] == [True, True]
-    for step in steps:
-        if step.bag is not None:
-            np.testing.assert_array_equal(step.bag.features, first[step.sample].features)
+    assert list(again) == ["one", "two"]
+    for sample, bag in again.items():
+        np.testing.assert_array_equal(bag.features, first[sample].features)
 
 
 def test_a_changed_image_is_detected_again(
@@ -111,12 +113,12 @@ def test_a_corrected_box_recomputes_only_its_own_feature(
     bag = prepared(cohort, detector, store)["one"]
     detector.computed.clear()
     moved = move_box(bag.boxes, 2, [17, 2, 29, 14])
-    *_, last = bag_of(cohort.samples[0], moved, detector, FEATURES, store=store)
+    run = StageRun(bag_of(cohort.samples[0], moved, detector, FEATURES, store=store))
+    *_, last = run
     assert detector.computed == [(17, 2, 29, 14)]
-    assert last.bag.boxes is moved
+    assert run.result.boxes is moved
     assert (last.done, last.total) == (2, 2)
-    *_, again = bag_of(cohort.samples[0], moved, detector, FEATURES, store=store)
-    assert again.from_store
+    finished(bag_of(cohort.samples[0], moved, detector, FEATURES, store=store))
     assert len(detector.computed) == 1
 
 
@@ -126,10 +128,9 @@ def test_boxes_that_a_person_finished_are_used_and_nothing_is_detected(
     drawn = add_box(Boxes.empty(), 0, [18, 18, 30, 30])
     kept = {"two": Annotations(drawn, Boxes.empty(), searched=frozenset(range(9)), next_id=2)}
     alone = replace(cohort, samples=cohort.samples[2:])
-    steps = list(prepare_bags(alone, detector, DETECTION, FEATURES, store, kept))
+    (bag,) = finished(prepare_bags(alone, detector, DETECTION, FEATURES, store, kept))
     assert detector.detected == 0
-    assert steps[-1].bag is not None
-    assert steps[-1].bag.boxes.xyxy.tolist() == [[18, 18, 30, 30]]
+    assert bag.boxes.xyxy.tolist() == [[18, 18, 30, 30]]
 
 
 def test_boxes_drawn_before_a_detection_are_joined_with_it(
@@ -141,8 +142,8 @@ def test_boxes_drawn_before_a_detection_are_joined_with_it(
         "two": Annotations(drawn, Boxes.empty(), next_id=7),
         "one": Annotations(Boxes.empty(), gone, next_id=2),
     }
-    steps = prepare_bags(cohort, detector, DETECTION, FEATURES, store, kept)
-    bags = {step.sample: step.bag for step in steps if step.bag is not None}
+    found = finished(prepare_bags(cohort, detector, DETECTION, FEATURES, store, kept))
+    bags = {bag.sample: bag for bag in found}
     # Sample two's detected cell (grey 70) joins the drawn box; one's first cell stays deleted.
     assert bags["two"].features[:, 0, 0, 0].tolist() == [0, 70]
     assert bags["two"].cell_id.tolist() == [1, 7]
@@ -152,14 +153,14 @@ def test_boxes_drawn_before_a_detection_are_joined_with_it(
 def test_images_in_memory_reuse_the_previous_bag(detector: Any, two_boxes: Boxes) -> None:
     sample = Sample("layer", "layer", None, ())
     images = [image_of({0: 50}), image_of({0: 60})]
-    *_, first = bag_of(sample, two_boxes, detector, FEATURES, images=images)
+    first = finished(bag_of(sample, two_boxes, detector, FEATURES, images=images))
     moved = move_box(two_boxes, 1, [1, 1, 13, 13])
     detector.computed.clear()
-    *_, second = bag_of(sample, moved, detector, FEATURES, images=images, previous=first.bag)
+    second = finished(bag_of(sample, moved, detector, FEATURES, images=images, previous=first))
     assert detector.computed == [(1, 1, 13, 13)]
     detector.computed.clear()
     other = FEATURES.replace(context=2)
-    list(bag_of(sample, moved, detector, other, images=images, previous=second.bag))
+    finished(bag_of(sample, moved, detector, other, images=images, previous=second))
     assert len(detector.computed) == 2
 
 
@@ -169,8 +170,8 @@ def test_images_in_memory_are_never_mistaken_for_earlier_ones(
     sample = Sample("layer", "layer", None, ())
     for grey in (50, 60):
         images = [image_of({0: grey})] * 2
-        *_, last = bag_of(sample, two_boxes, detector, FEATURES, images=images, store=store)
-        assert last.bag.features[:, 0, 0, 0].tolist() == [grey, grey]
+        bag = finished(bag_of(sample, two_boxes, detector, FEATURES, images=images, store=store))
+        assert bag.features[:, 0, 0, 0].tolist() == [grey, grey]
 
 
 def test_a_sample_without_boxes_cannot_become_a_bag(cohort: Cohort, detector: Any) -> None:

@@ -11,6 +11,7 @@ from napari_attmil.bags.training import ensemble as ensemble_module
 from napari_attmil.bags.training.ensemble import EnsembleTrainer
 from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.core.errors import UserError
+from napari_attmil.core.progress import StageRun, finished
 from napari_attmil.core.settings import LARGEST_SEED
 from napari_attmil.evaluation import cross_validation as evaluation_module
 from napari_attmil.evaluation.cross_validation import Evaluation, cross_validate
@@ -51,19 +52,19 @@ def quick() -> MILSettings:
 def evaluated(
     planted_bags: list[Bag], quick: MILSettings, cpu: Device
 ) -> tuple[list[Any], Evaluation]:
-    steps = list(cross_validate(planted_bags, quick, PLAN, cpu))
-    return steps, steps[-1].result
+    run = StageRun(cross_validate(planted_bags, quick, PLAN, cpu))
+    return list(run), run.result
 
 
 def test_progress_runs_from_the_first_epoch_to_the_last(
     evaluated: tuple[list[Any], Evaluation],
 ) -> None:
-    steps, _ = evaluated
+    steps, result = evaluated
     done = [step.done for step in steps]
     assert done == sorted(done)
     assert {step.total for step in steps} == {2 * 3 * 2 * 8}
     assert done[-1] == steps[-1].total
-    assert [step.result is None for step in steps] == [True] * (len(steps) - 1) + [False]
+    assert isinstance(result, Evaluation)
 
 
 def test_no_patient_is_ever_trained_on_and_tested(
@@ -84,8 +85,7 @@ def test_no_patient_is_ever_trained_on_and_tested(
             super().__init__(bags, settings, *others)
 
     monkeypatch.setattr(ensemble_module, "Trainer", Watched)
-    *_, last = cross_validate(bags, quick.replace(epochs=1), PLAN, cpu)
-    fold = last.result.fold
+    fold = finished(cross_validate(bags, quick.replace(epochs=1), PLAN, cpu)).fold
     assert fold.min() == 0
     patient_of = {bag.sample: bag.patient for bag in bags}
     for number, (_, _, train) in enumerate(trainings):
@@ -129,8 +129,8 @@ def test_controls_give_chance_and_the_ensemble_does_not(
 ) -> None:
     plan = EvaluationSettings(folds=2, runs=1, methods=(), controls=True)
     settings = quick.replace(reference_class="a")
-    *_, last = cross_validate(planted_bags, settings, plan, cpu, ensemble=PAIR)
-    rows = evaluation_report(last.result, replicates=50)["methods"]
+    result = finished(cross_validate(planted_bags, settings, plan, cpu, ensemble=PAIR))
+    rows = evaluation_report(result, replicates=50)["methods"]
     assert list(rows) == ["ensemble", "shuffled-labels", "untrained"]
     for control in ("shuffled-labels", "untrained"):
         assert rows[control]["accuracy"]["mean"] < 0.6
@@ -173,19 +173,20 @@ def test_a_stopped_evaluation_goes_on_and_ends_as_if_it_had_not_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = quick.replace(epochs=2)
-    *_, whole = cross_validate(planted_bags, settings, ONCE, cpu)
+    whole = finished(cross_validate(planted_bags, settings, ONCE, cpu))
     for step in cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path):
         if step.fold == 1:
             break  # killed in the second training
     assert len(list(tmp_path.iterdir())) == 1
-    first, *_, resumed = cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path)
+    resumed = StageRun(cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path))
+    first, *_ = resumed
     assert first.note.startswith("1 of 2 trainings were already done")
     method = "mil-att-sic"
-    assert outcomes_equal(whole.result.outcomes[method], resumed.result.outcomes[method])
+    assert outcomes_equal(whole.outcomes[method], resumed.result.outcomes[method])
 
     monkeypatch.setattr(evaluation_module, "trainer_of", None)  # nothing is left to train
-    *_, again = cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path)
-    assert outcomes_equal(whole.result.outcomes[method], again.result.outcomes[method])
+    again = finished(cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path))
+    assert outcomes_equal(whole.outcomes[method], again.outcomes[method])
 
 
 def test_only_trainings_of_the_same_data_and_settings_are_taken_over(
@@ -196,8 +197,7 @@ def test_only_trainings_of_the_same_data_and_settings_are_taken_over(
         return note
 
     settings = quick.replace(epochs=1)
-    for _ in cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path):
-        pass
+    finished(cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path))
     assert first_note(planted_bags, settings, ONCE).startswith("2 of 2")
     more = ONCE.replace(methods=("sic", "mil-att-sic"))
     assert first_note(planted_bags, settings, more).startswith("2 of 4")
@@ -216,10 +216,11 @@ def test_folds_from_outside_are_used_in_every_run(
 ) -> None:
     given = np.array([5, 5, 5, 7, 7, 7] * 3)
     plan = ONCE.replace(runs=2)
-    *_, last = cross_validate(planted_bags, quick.replace(epochs=1), plan, cpu, folds=given)
-    np.testing.assert_array_equal(last.result.fold, [[0, 0, 0, 1, 1, 1] * 3] * 2)
-    assert last.result.evaluation.folds == 2
-    runs = last.result.outcomes["mil-att-sic"].probabilities
+    settings = quick.replace(epochs=1)
+    result = finished(cross_validate(planted_bags, settings, plan, cpu, folds=given))
+    np.testing.assert_array_equal(result.fold, [[0, 0, 0, 1, 1, 1] * 3] * 2)
+    assert result.evaluation.folds == 2
+    runs = result.outcomes["mil-att-sic"].probabilities
     assert not np.array_equal(runs[0], runs[1])  # another seed
 
 

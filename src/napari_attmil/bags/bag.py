@@ -11,11 +11,11 @@ from napari_attmil.bags.truth import read_truth
 from napari_attmil.cells import FeatureSettings
 from napari_attmil.cells.annotations import with_corrections
 from napari_attmil.cells.detection import boxes_of_frames
-from napari_attmil.core import UserError
+from napari_attmil.core import StageRun, UserError
 from napari_attmil.images import read_images
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -119,9 +119,7 @@ class BagProgress:
     sample
         The sample at work.
     bag
-        The bag of that sample, once it is finished; None before, and for a sample left out.
-    from_store
-        Whether the bag was found in the feature store.
+        Of a cohort, the bag of that sample once it is finished; else None.
     note
         What the person should know, for instance that the sample was left out; else empty.
     """
@@ -130,7 +128,6 @@ class BagProgress:
     total: int
     sample: str
     bag: Bag | None = None
-    from_store: bool = False
     note: str = ""
 
 
@@ -141,7 +138,7 @@ def prepare_bags(
     features: FeatureSettings,
     store: FeatureStore,
     annotations: Mapping[str, Annotations] | None = None,
-) -> Iterator[BagProgress]:
+) -> Generator[BagProgress, None, list[Bag]]:
     """Detect the cells of every sample and read their features, or take both from the store.
 
     Where the cohort's folder holds a ``truth.csv`` (see `bags.truth`), `Bag.altered` is filled.
@@ -152,36 +149,52 @@ def prepare_bags(
     ------
     BagProgress
         Several for one sample; the one that finishes a sample has its bag or a note.
+
+    Returns
+    -------
+    list of Bag
+        In the order of the cohort, without the samples that were left out.
     """
     truth = read_truth(cohort.folder)
-    total = len(cohort.samples)
+    total, bags = len(cohort), []
     for done, sample in enumerate(cohort.samples):
+        at_work = BagProgress(done, total, sample.name)
         kept = (annotations or {}).get(sample.name)
-        is_settled = kept is not None and kept.is_searched(len(sample))
-        boxes = kept.boxes if kept is not None and is_settled else None
-        if boxes is None:
-            boxes = store.detections(sample, detector.digest, detection)
-        if boxes is None:
-            frames = []
-            in_pixels = detection.in_pixels(sample.pixel_size_um)
-            for frame in detector.detect_frames(read_images(sample), in_pixels):
-                frames.append(frame)
-                yield BagProgress(done, total, sample.name)
-            boxes = boxes_of_frames(frames)
-            store.put_detections(sample, detector.digest, detection, boxes)
-        if kept is not None and not is_settled:
-            boxes = with_corrections(boxes, kept)
+        boxes = yield from _boxes_of(sample, detector, detection, store, kept, at_work)
         if len(boxes) == 0:
             note = f"Sample {sample.name!r} has no cells and was left out."
-            yield BagProgress(done + 1, total, sample.name, note=note)
+            yield replace(at_work, done=done + 1, note=note)
             continue
-        for step in bag_of(sample, boxes, detector, features, store=store):
-            if step.bag is None:
-                yield BagProgress(done, total, sample.name)
-            else:
-                altered = None if truth is None else truth.altered(sample, boxes)
-                bag = replace(step.bag, altered=altered)
-                yield replace(step, done=done + 1, total=total, bag=bag)
+        run = StageRun(bag_of(sample, boxes, detector, features, store=store))
+        for _ in run:
+            yield at_work
+        altered = None if truth is None else truth.altered(sample, boxes)
+        bags.append(replace(run.result, altered=altered))
+        yield replace(at_work, done=done + 1, bag=bags[-1])
+    return bags
+
+
+def _boxes_of(
+    sample: Sample,
+    detector: Detector,
+    settings: DetectionSettings,
+    store: FeatureStore,
+    kept: Annotations | None,
+    at_work: BagProgress,
+) -> Generator[BagProgress, None, Boxes]:
+    """Return a sample's boxes as a person left them, detecting where nobody has."""
+    if kept is not None and kept.is_searched(len(sample)):
+        return kept.boxes
+    boxes = store.detections(sample, detector.digest, settings)
+    if boxes is None:
+        frames = []
+        in_pixels = settings.in_pixels(sample.pixel_size_um)
+        for frame in detector.detect_frames(read_images(sample), in_pixels):
+            frames.append(frame)
+            yield at_work
+        boxes = boxes_of_frames(frames)
+        store.put_detections(sample, detector.digest, settings, boxes)
+    return boxes if kept is None else with_corrections(boxes, kept)
 
 
 def bag_of(
@@ -193,7 +206,7 @@ def bag_of(
     images: Sequence[npt.NDArray[Any]] | None = None,
     store: FeatureStore | None = None,
     previous: Bag | None = None,
-) -> Iterator[BagProgress]:
+) -> Generator[BagProgress, None, Bag]:
     """Read the features of one sample's boxes, as they stand after a person's corrections.
 
     Parameters
@@ -215,7 +228,12 @@ def bag_of(
     Yields
     ------
     BagProgress
-        In units of cells; the last one has the bag.
+        In units of cells.
+
+    Returns
+    -------
+    Bag
+        The boxes with their features.
 
     Raises
     ------
@@ -228,7 +246,6 @@ def bag_of(
         store = None  # Images without files have nothing to tell old features by.
     key = (sample, boxes, detector.digest, settings)
     features = None if store is None else store.features(*key)
-    from_store = features is not None
     if features is None:
         known = _known_features(sample, detector, settings, store, previous)
         images = read_images(sample) if images is None else images
@@ -237,8 +254,8 @@ def bag_of(
                 destination.write(step.rows, step.features)
                 yield BagProgress(step.done, step.total, sample.name)
         features = destination.features
-    bag = Bag.of_sample(features, *key)
-    yield BagProgress(len(boxes), len(boxes), sample.name, bag, from_store)
+    yield BagProgress(len(boxes), len(boxes), sample.name)
+    return Bag.of_sample(features, *key)
 
 
 def _destination(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from rich.console import Console
 from rich.progress import (
@@ -16,16 +16,16 @@ from rich.progress import (
 )
 
 from napari_attmil.cells import DetectionSettings, FeatureSettings
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import StageRun, UserError, counted, finished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from napari_attmil.bags import Bag, Classifier, Prediction
     from napari_attmil.cells import Boxes
     from napari_attmil.cells.detection import Detector
-    from napari_attmil.evaluation import EvaluationProgress
+    from napari_attmil.evaluation import Evaluation, EvaluationProgress
     from napari_attmil.images import Cohort, Sample
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -51,6 +51,7 @@ class Countable(Protocol):
 
 
 Step = TypeVar("Step", bound=Countable)
+Result = TypeVar("Result")
 
 
 def say(sentence: str) -> None:
@@ -58,10 +59,22 @@ def say(sentence: str) -> None:
     stderr.print(sentence, soft_wrap=True)
 
 
+@overload
+def follow(  # type: ignore[overload-overlap] # plain iterables return nothing
+    label: str, steps: Generator[Step, None, Result], detail: Callable[[Step], str] | None = None
+) -> Generator[Step, None, Result]: ...
+
+
+@overload
 def follow(
     label: str, steps: Iterable[Step], detail: Callable[[Step], str] | None = None
-) -> Iterator[Step]:
-    """Yield the steps of a stage while a bar on stderr shows how far it has come.
+) -> Generator[Step, None, None]: ...
+
+
+def follow(
+    label: str, steps: Any, detail: Callable[[Any], str] | None = None
+) -> Generator[Any, None, Any]:
+    """Run a stage and return its result, while a bar on stderr shows how far it has come.
 
     Parameters
     ----------
@@ -81,10 +94,12 @@ def follow(
     )
     with Progress(*columns, console=stderr) as progress:
         task = progress.add_task(label, total=None)
-        for step in steps:
+        run: StageRun[Any, Any] = StageRun(steps)
+        for step in run:
             text = label if detail is None else f"{label}: {detail(step)}"
             progress.update(task, completed=step.done, total=step.total, description=text)
             yield step
+    return run.result
 
 
 def labelled(label: str, samples: list[Sample]) -> Iterator[tuple[Sample, str]]:
@@ -139,11 +154,7 @@ def _bag_of_sample(
     """Return the sample's cells with their features, showing progress."""
     from napari_attmil.bags import bag_of
 
-    bag = None
-    for step in follow("Reading features", bag_of(sample, boxes, detector, settings)):
-        bag = step.bag
-    assert bag is not None  # the last progress value has it
-    return bag
+    return finished(follow("Reading features", bag_of(sample, boxes, detector, settings)))
 
 
 def classified(
@@ -223,32 +234,28 @@ def prepare(
         say(f"The boxes kept in the study are used in {counted(len(kept), 'sample')}.")
     say(expected_size(cohort, features, store.folder))
     steps = prepare_bags(cohort, detector, detection, features, store, kept)
-    bags = []
-    for step in follow("Finding cells and reading their features", steps):
-        if step.bag is not None:
-            bags.append(step.bag)
+    run = StageRun(follow("Finding cells and reading their features", steps))
+    for step in run:
         if step.note:
             say(step.note)
             if notes is not None:
                 notes.append(step.note)
-    if not bags:
+    if not run.result:
         raise UserError(f"No cell was found in any sample of {cohort.folder}; {_MORE_CELLS}")
-    return bags
+    return run.result
 
 
 def evaluation_written(
-    steps: Iterable[EvaluationProgress], folder: Path, notes: Sequence[str] = ()
+    steps: Generator[EvaluationProgress, None, Evaluation], folder: Path, notes: Sequence[str] = ()
 ) -> str:
     """Follow a cross-validation, write its report into a folder, and return it as Markdown."""
     from napari_attmil.evaluation import markdown, write_report
 
-    result = None
-    for step in follow("Cross-validating by patient", steps):
-        result = step.result
+    run = StageRun(follow("Cross-validating by patient", steps))
+    for step in run:
         if step.note:
             say(step.note)
-    assert result is not None  # the last progress value has it
-    return markdown(write_report(result, folder, notes))
+    return markdown(write_report(run.result, folder, notes))
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from .model_files import (
     save_checkpoint as save_checkpoint,
     set_moments as set_moments,
 )
+from .progress import StageRun as StageRun, finished as finished
 from .settings import LARGEST_SEED as LARGEST_SEED, Settings as Settings, later_seed as later_seed
 from .version import __version__ as __version__
 from .words import CAUTION as CAUTION, counted as counted

@@ -1,4 +1,5 @@
 from .cross_validation import (
+    Evaluation as Evaluation,
     EvaluationProgress as EvaluationProgress,
     cross_validate as cross_validate,
 )

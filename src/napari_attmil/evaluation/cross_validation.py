@@ -24,7 +24,7 @@ from napari_attmil.evaluation.trials import (
 from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -92,8 +92,6 @@ class EvaluationProgress:
         How that training stands; None once it is finished.
     note
         What the person should know, for instance what an earlier evaluation had done; else empty.
-    result
-        The evaluation, in the last progress value only.
     """
 
     done: int
@@ -103,7 +101,6 @@ class EvaluationProgress:
     fold: int
     epoch: EpochProgress | None = None
     note: str = ""
-    result: Evaluation | None = None
 
 
 def cross_validate(
@@ -114,7 +111,7 @@ def cross_validate(
     folds: npt.ArrayLike | None = None,
     resume_in: Path | None = None,
     ensemble: EnsembleSettings | None = None,
-) -> Iterator[EvaluationProgress]:
+) -> Generator[EvaluationProgress, None, Evaluation]:
     """Train on all folds but one, classify that one, for every fold, run and row.
 
     Folds are stratified by class and never part a patient. Nothing of a test patient reaches
@@ -163,8 +160,8 @@ def cross_validate(
             outcomes[number] = yield from work.outcome(number)
             if folder is not None:
                 folder.write(trial, outcomes[number])
-        is_last = number == len(work.trials) - 1
-        yield work.progress(number, 1, result=work.evaluation(outcomes) if is_last else None)
+        yield work.progress(number, 1)
+    return work.evaluation(outcomes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,15 +249,12 @@ class _Work:
         share: float,
         epoch: EpochProgress | None = None,
         note: str = "",
-        result: Evaluation | None = None,
     ) -> EvaluationProgress:
         """Return how far the work has come when a share of a trial is done."""
         trial = self.trials[number]
         epochs = [epochs_of(trial.row, self.settings, self.ensemble) for trial in self.trials]
         done = sum(epochs[:number]) + round(share * epochs[number])
-        return EvaluationProgress(
-            done, sum(epochs), trial.row, trial.run, trial.fold, epoch, note, result
-        )
+        return EvaluationProgress(done, sum(epochs), trial.row, trial.run, trial.fold, epoch, note)
 
     def evaluation(self, outcomes: Mapping[int, Outcome]) -> Evaluation:
         """Return the result, once every trial has its outcome."""

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from napari_attmil.bags import EnsembleSettings, MILSettings, features_for
 from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
 from napari_attmil.cells.finetuning import detector_in_use
-from napari_attmil.core import UserError
+from napari_attmil.core import StageRun, UserError
 from napari_attmil.images import Cohort, Sample, check_trainable, crop_cell
 from napari_attmil.session import ClassifierLike, LoadedClassifier, SampleState
 from napari_attmil.widgets.parts import Progress
@@ -211,14 +211,12 @@ def bag_of_sample(
     store = None if cohort is None else _store_of(cohort)
     weights = None if cohort is None else detector_in_use(cohort.folder)
     detector = loaded_detector(device_name, weights)
-    bag: Bag | None = None
-    for step in bag_of(sample, boxes, detector, features, images=images, store=store):
+    run = StageRun(bag_of(sample, boxes, detector, features, images=images, store=store))
+    for step in run:
         yield Progress(step.done, step.total, f"Looking at cell {step.done} of {step.total}")
         if stop.is_set():
             return None
-        bag = step.bag
-    assert bag is not None  # without cells `bag_of` has raised
-    return bag
+    return run.result
 
 
 def cut_thumbnails(

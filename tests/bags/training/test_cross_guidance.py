@@ -12,6 +12,7 @@ from napari_attmil.bags.training.cross_guidance import CrossGuidance
 from napari_attmil.bags.training.ensemble import EnsembleTrainer
 from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.core.errors import UserError
+from napari_attmil.core.progress import finished
 from napari_attmil.evaluation.cross_validation import cross_validate
 from napari_attmil.evaluation.settings import EvaluationSettings
 
@@ -166,7 +167,6 @@ def test_single_models_of_an_evaluation_are_guided_too(
     guides = []
     monkeypatch.setattr(Trainer, "guide", lambda self, weights: guides.append(len(weights)))
     plan = EvaluationSettings(folds=2, runs=1, methods=("mil-multi-top-sic",), ensemble=False)
-    steps = list(cross_validate(planted_bags, guided, plan, cpu))
-    assert steps[-1].result is not None
+    finished(cross_validate(planted_bags, guided, plan, cpu))
     # Two rounds of three parts learn from 6 of 9 samples; the result guides the model of all 9.
     assert guides == 2 * ([6] * 6 + [9])
