@@ -304,7 +304,8 @@ def test_a_sample_without_cells_is_noted_when_bags_are_read(monkeypatch, tmp_pat
     def prepare(cohort, *args):
         yield bag.BagProgress(1, 1, "s1", note="Sample 's1' was left out.")
 
-    monkeypatch.setattr(bag, "prepare_bags", prepare)
+    # At the door: it keeps what it has given once.
+    monkeypatch.setattr("napari_attmil.bags.prepare_bags", prepare)
     cohort = Cohort((Sample("s1", "p1", "healthy", (Frame(tmp_path / "1.tif"),)),), tmp_path)
     settings = (DetectionSettings(), FeatureSettings())
     steps = [*tasks.bags_of_cohort(Event(), cohort, {}, None, *settings)]
