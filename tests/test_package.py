@@ -11,6 +11,7 @@ from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 from npe2 import PluginManifest
 
 import napari_attmil
@@ -79,6 +80,13 @@ def test_everything_imported_is_a_declared_dependency() -> None:
 def pep_503(distribution_name: str) -> str:
     """Return a distribution's name in its one normal form (PEP 503)."""
     return re.sub(r"[-_.]+", "-", distribution_name).lower()
+
+
+def test_wheel_holds_every_file_of_the_package() -> None:
+    files = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    in_wheel = {Path(file.path) for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    assert {"page.html.jinja", "py.typed", "napari.yaml"} <= {path.name for path in files}
+    assert files - in_wheel == set()
 
 
 def test_package_is_marked_as_typed() -> None:

@@ -17,11 +17,10 @@ from napari_attmil.cells.settings import FeatureSettings
 from napari_attmil.core.words import CAUTION
 from napari_attmil.evaluation.cross_validation import Evaluation
 from napari_attmil.evaluation.outcome import MEASURES, Outcome
-from napari_attmil.evaluation.page import page
+from napari_attmil.evaluation.page import markdown, page
 from napari_attmil.evaluation.report import evaluation_report, write_report
 from napari_attmil.evaluation.rows import Row
 from napari_attmil.evaluation.settings import EvaluationSettings
-from napari_attmil.evaluation.tables import markdown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,6 +212,21 @@ def test_the_page_needs_no_other_file_and_is_well_formed(by_hand: Evaluation) ->
     assert odd not in html  # escaped
     # Two classes, and reliability, deletion and insertion of the one row.
     assert html.count('role="img"') == 2 + 3
+
+
+def test_names_on_the_page_are_escaped(by_hand: Evaluation) -> None:
+    hostile = "</title><script>alert('a & b')</script>"
+    renamed = replace(
+        by_hand,
+        classes=(hostile, "sickle"),
+        reference=hostile,
+        labels=(hostile,) * 3 + ("sickle",) * 3,
+        rows=(Row("mil-max", hostile, "mil-max"),),
+        device=hostile,
+    )
+    html = page(evaluation_report(renamed, notes=[hostile]))
+    assert "<script" not in html and "&lt;script&gt;" in html
+    assert html.count("</title>") == 1 + 2 + 9  # of the page, and of the lines of its charts
 
 
 def test_the_report_says_how_to_run_it_again(by_hand: Evaluation) -> None:

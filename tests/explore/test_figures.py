@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from napari_attmil.core.errors import UserError
-from napari_attmil.explore import figures
 from napari_attmil.explore.class_curves import class_curves_of
 from napari_attmil.explore.figures import class_curves_plot, forest_plot, severity_plot
+from napari_attmil.reports import figures
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,4 +23,4 @@ from .model_files import (
 from .progress import StageRun as StageRun, finished as finished
 from .settings import LARGEST_SEED as LARGEST_SEED, Settings as Settings, later_seed as later_seed
 from .version import __version__ as __version__
-from .words import CAUTION as CAUTION, counted as counted
+from .words import CAUTION as CAUTION, counted as counted, with_interval as with_interval

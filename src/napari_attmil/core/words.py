@@ -1,4 +1,4 @@
-"""How numbers of things are said, wherever a person reads them."""
+"""How numbers are said, wherever a person reads them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Final
 def counted(count: int, thing: str, things: str = "") -> str:
     """Return a number of things in words: "1 cell", "12 cells", "2 boxes"."""
     return f"{count} {thing}" if count == 1 else f"{count} {things or thing + 's'}"
+
+
+def with_interval(value: float, low: float, high: float, signed: bool = False) -> str:
+    """Return a figure with the ends of its interval: "0.82 (0.75 to 0.90)"."""
+    sign = "+" if signed else ""
+    return f"{value:{sign}.2f} ({low:{sign}.2f} to {high:{sign}.2f})"
 
 
 CAUTION: Final = "Decision support for research, not a diagnosis."

@@ -3,6 +3,6 @@ from .cross_validation import (
     EvaluationProgress as EvaluationProgress,
     cross_validate as cross_validate,
 )
+from .page import markdown as markdown
 from .report import write_report as write_report
 from .settings import EvaluationSettings as EvaluationSettings
-from .tables import markdown as markdown

@@ -1,111 +1,105 @@
-"""Small line charts as SVG text, coloured by the page that holds them."""
+"""The line charts of an evaluation's page, whose axes all run from 0 to 1."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_attmil.bags.attribution import CURVE_STEPS
+from napari_attmil.reports import LIGHT, LINE_COLOURS, hint_id, inline_svg, plain_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-WIDTH, HEIGHT = 320, 260
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 26, 40
-"""Room around the axes, in the units of the view box."""
-COLOURS = 8
-"""Colours of the page; further lines have the same ones dashed."""
+    from matplotlib.figure import Figure
+
+    Report = Mapping[str, Any]
+    Line = tuple[str, Sequence[float], Sequence[float]]
+
+SIZE_PX: Final = (320, 240)
+TICKS: Final = (0, 0.25, 0.5, 0.75, 1)
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of a chart; both axes run from 0 to 1.
+class Chart:
+    """A chart and what stands above it."""
 
-    Attributes
-    ----------
-    name
-        What is shown when the pointer rests on it.
-    x, y
-        Its points.
-    style
-        Which of the page's colours, counted on beyond `COLOURS` with dashes.
-    dots
-        Whether its points are marked.
-    """
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    style: int
-    dots: bool = False
+    title: str
+    svg: str
 
 
 def line_chart(
-    title: str, x_label: str, y_label: str, lines: Sequence[Line], diagonal: bool = False
-) -> str:
-    """Return an ``<svg>`` of lines between 0 and 1.
+    title: str, labels: tuple[str, str], lines: Iterable[Line], diagonal: bool = False
+) -> Chart:
+    """Return a chart of lines.
 
     Parameters
     ----------
-    title, x_label, y_label
+    title
         Plain text.
+    labels
+        Of the x and the y axis.
     lines
-        The later ones lie on top.
+        What is shown when the pointer rests on a line, and its points; the later lines lie on top.
+        They have the colours of `LINE_COLOURS` in order, and again dashed.
     diagonal
-        Whether to draw where x equals y.
+        Whether lines are held against the diagonal; their points are then marked.
     """
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    height = (TOP + HEIGHT - BOTTOM) / 2
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">',
-        f'<text class="title" x="{middle:g}" y="16" text-anchor="middle">{escape(title)}</text>',
-        *_grid(),
-        f'<text x="{middle:g}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>',
-        f'<text transform="translate(12 {height:g}) rotate(-90)" text-anchor="middle">'
-        f"{escape(y_label)}</text>",
+
+    def draw(figure: Figure, _: str) -> None:
+        axes = plain_axes(figure, LIGHT["faint"])
+        axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(0, 1), ylim=(0, 1))
+        axes.set(xticks=TICKS, yticks=TICKS)
+        axes.grid(color=LIGHT["rule"], linewidth=0.8)
+        axes.tick_params(bottom=False, left=False)
+        if diagonal:
+            axes.plot((0, 1), (0, 1), color=LIGHT["rule"])
+        for place, (hint, x, y) in enumerate(lines):
+            dashes, colour = divmod(place, len(LINE_COLOURS))
+            (drawn,) = axes.plot(x, y, color=LINE_COLOURS[colour], clip_on=False)
+            drawn.set(linestyle="--" if dashes else "-", marker="o" if diagonal else "")
+            drawn.set_gid(hint_id(hint))
+
+    return Chart(title, inline_svg(draw, SIZE_PX, title))
+
+
+def precision_recall_chart(report: Report, label: str, title: str) -> Chart:
+    """Return a line a row of the precision and recall of a class, as in the paper's Fig. 3."""
+    lines = [
+        (
+            f"{row['title']}: {row['auprc'][label]['mean']:.2f}",
+            report["recalls"],
+            row["precision_recall"][label],
+        )
+        for row in report["methods"].values()
     ]
-    if diagonal:
-        parts.append(f'<polyline class="grid" points="{_points((0, 1), (0, 1))}"/>')
-    return "".join([*parts, *(_line(line) for line in lines), "</svg>"])
+    return line_chart(title, ("recall", "precision"), lines)
 
 
-def style_classes(style: int) -> str:
-    """Return the CSS classes of a line's style."""
-    dashed = " dashed" if style >= COLOURS else ""
-    return f"c{style % COLOURS}{dashed}"
-
-
-def _line(line: Line) -> str:
-    name, classes = f"<title>{escape(line.name)}</title>", style_classes(line.style)
-    points = _points(line.x, line.y)
-    drawn = f'<polyline class="line {classes}" points="{points}">{name}</polyline>'
-    if not line.dots:
-        return drawn
-    circles = [
-        f'<circle class="dot {classes}" cx="{_x(x):.1f}" cy="{_y(y):.1f}" r="3.5">{name}</circle>'
-        for x, y in zip(line.x, line.y, strict=True)
+def row_charts(row: Report) -> list[Chart]:
+    """Return the reliability of a row, and how its scores fare as cells are deleted and added."""
+    bins, steps = row["reliability"], np.linspace(0, 1, CURVE_STEPS + 1).tolist()
+    deleted, added = (
+        [(score, steps, row["attribution"][score][curve]) for score in scores_with_curves(row)]
+        for curve in ("deletion", "insertion")
+    )
+    return [
+        line_chart(
+            "Reliability",
+            ("probability of the predicted class", "share right"),
+            [("all runs", bins["confidence"], bins["accuracy"])],
+            diagonal=True,
+        ),
+        line_chart(
+            "Highest cells deleted first", ("share of cells deleted", "probability"), deleted
+        ),
+        line_chart("Highest cells added first", ("share of cells kept", "probability"), added),
     ]
-    return "".join([drawn, *circles])
 
 
-def _grid() -> list[str]:
-    parts = []
-    for value in (0, 0.25, 0.5, 0.75, 1):
-        x, y = _x(value), _y(value)
-        parts += [
-            f'<path class="grid" d="M{x:g} {_y(0):g}V{_y(1):g}M{_x(0):g} {y:g}H{_x(1):g}"/>',
-            f'<text x="{x:g}" y="{_y(0) + 14:g}" text-anchor="middle">{value:g}</text>',
-            f'<text x="{LEFT - 5}" y="{y + 4:g}" text-anchor="end">{value:g}</text>',
-        ]
-    return parts
-
-
-def _points(x: Sequence[float], y: Sequence[float]) -> str:
-    return " ".join(f"{_x(a):.1f},{_y(b):.1f}" for a, b in zip(x, y, strict=True))
-
-
-def _x(value: float) -> float:
-    return LEFT + value * (WIDTH - LEFT - RIGHT)
-
-
-def _y(value: float) -> float:
-    return HEIGHT - BOTTOM - value * (HEIGHT - TOP - BOTTOM)
+def scores_with_curves(row: Report) -> list[str]:
+    """Return by what cells were deleted and added."""
+    scores = row["attribution"].items()
+    return [score for score, figures in scores if figures["deletion"] is not None]

@@ -1,180 +1,82 @@
-"""The report of an evaluation as one HTML page that needs no other file."""
+"""The report of an evaluation for people: as Markdown, and as a page with charts."""
 
 from __future__ import annotations
 
 import json
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from napari_attmil.bags.attribution import CURVE_STEPS
-from napari_attmil.evaluation.charts import Line, line_chart, style_classes
-from napari_attmil.evaluation.tables import (
-    HOW_FIGURES_ARE_MADE,
-    cohort_sentence,
-    marked,
-    recipe,
-    tables,
-)
-from napari_attmil.reports import document
+from napari_attmil.evaluation.charts import precision_recall_chart, row_charts, scores_with_curves
+from napari_attmil.evaluation.tables import marked_classes, tables
+from napari_attmil.reports import from_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from napari_attmil.evaluation.tables import Table
+    from collections.abc import Mapping
 
     Report = Mapping[str, Any]
 
+HOW_FIGURES_ARE_MADE: Final = (
+    "Every figure is computed over all samples of a run, each classified by a model that never saw "
+    "its patient, then averaged over runs; ± is the standard deviation over runs. Folds are "
+    "stratified by class and never part a patient; all rows meet the same folds and seeds.",
+    "Intervals: bootstrap over patients within classes, 2.5th to 97.5th percentile. Differences "
+    "are paired: the same runs, and the same patients drawn.",
+    "Trainings stop early, if at all, by their training loss; calibration and prediction sets "
+    "come from inner folds of the training patients. No test fold is looked at.",
+)
+RECIPE: Final = ("created", "made_with", "evaluation", "settings", "ensemble", "features")
+"""What is needed to run the evaluation again."""
+
+
+def markdown(report: Report) -> str:
+    """Return a report as Markdown: all tables, how to repeat it, and notes."""
+    return from_template("evaluation/report.md.jinja", **_text(report))
+
 
 def page(report: Report) -> str:
-    """Return a report as HTML: tables, curves, notes, and how to repeat it."""
-    text = "".join(
-        [
-            "<h1>Cross-validation</h1>",
-            f'<p class="caution">{escape(report["caution"])}</p>',
-            f"<p>{escape(cohort_sentence(report))}</p>",
-            *_sections(report),
-            "<h2>How figures are made</h2>",
-            _list(HOW_FIGURES_ARE_MADE),
-            "<h2>Notes</h2>",
-            _list(report["notes"]),
-            "<h2>To repeat this</h2>",
-            f"<pre>{escape(json.dumps(recipe(report), indent=1))}</pre>",
-        ]
-    )
-    return document("Cross-validation", text)
-
-
-def _sections(report: Report) -> list[str]:
-    """Return the tables, the curves following those they belong to."""
-    first, *others = tables(report)
-    return [
-        _table(first, report),
-        *(_table(table, report) for table in others[:1]),
-        "<h2>Precision and recall of each class</h2>",
-        _precision_recall(report),
-        "<h2>Reliability, confusions, and the cells that decide</h2>",
-        *(_row_charts(report, name) for name in report["methods"]),
-        *(_table(table, report) for table in others[1:]),
+    """Return a report as HTML that needs no other file: Markdown's text, and charts."""
+    classes = marked_classes(report)
+    rows = [
+        {
+            "title": row["title"],
+            "confusion": row["confusion"],
+            "scores": scores_with_curves(row),
+            "charts": row_charts(row),
+        }
+        for row in report["methods"].values()
     ]
-
-
-def _table(table: Table, report: Report) -> str:
-    main = report["methods"][report["main"]]["title"]
-    lines = "".join(
-        f"<tr{_main_class(line[0] == main)}>{_cells('td', line)}</tr>" for line in table.lines
-    )
-    return (
-        f'<h2>{escape(table.title)}</h2><div class="scroll"><table><thead>'
-        f"<tr>{_cells('th', table.head)}</tr></thead><tbody>{lines}</tbody></table></div>"
-        f'<p class="note">{escape(table.note)}</p>'
+    return from_template(
+        "evaluation/page.html.jinja",
+        **_text(report),
+        main=report["methods"][report["main"]]["title"],
+        classes=list(classes.values()),
+        precision_recall=[
+            precision_recall_chart(report, name, title) for name, title in classes.items()
+        ],
+        rows=rows,
     )
 
 
-def _main_class(is_main: bool) -> str:
-    return ' class="main"' if is_main else ""
-
-
-def _cells(tag: str, texts: Iterable[str]) -> str:
-    return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
-
-
-def _precision_recall(report: Report) -> str:
-    """Return one chart a class with a line a row, as in the paper's Fig. 3."""
-    rows = report["methods"].values()
-    charts = [
-        line_chart(
-            marked(report, label),
-            "recall",
-            "precision",
-            [
-                Line(
-                    f"{row['title']}: {row['auprc'][label]['mean']:.2f}",
-                    report["recalls"],
-                    row["precision_recall"][label],
-                    style,
-                )
-                for style, row in enumerate(rows)
-            ],
-        )
-        for label in report["cohort"]["classes"]
-    ]
-    legend = _legend([row["title"] for row in rows])
-    return f"{legend}{_charts(charts)}" + (
-        '<p class="note">Each class against the rest, mean precision over runs. Rest on a line to '
-        "see its area.</p>"
-    )
-
-
-def _row_charts(report: Report, name: str) -> str:
-    """Return what there is to draw of one row, open for the main one."""
-    row = report["methods"][name]
-    scores = {
-        score: figures
-        for score, figures in row["attribution"].items()
-        if figures["deletion"] is not None
+def _text(report: Report) -> dict[str, Any]:
+    """Return what Markdown and page have in common."""
+    return {
+        "title": "Cross-validation",
+        "caution": report["caution"],
+        "cohort": _cohort_sentence(report),
+        "tables": tables(report),
+        "how": HOW_FIGURES_ARE_MADE,
+        "notes": report["notes"],
+        "recipe": json.dumps({name: report[name] for name in RECIPE}, indent=1),
     }
-    charts = [
-        _reliability(row),
-        _confusion(report, row),
-        _curve_chart("Highest cells deleted first", "share of cells deleted", "deletion", scores),
-        _curve_chart("Highest cells added first", "share of cells kept", "insertion", scores),
-    ]
-    is_open = " open" if name == report["main"] else ""
+
+
+def _cohort_sentence(report: Report) -> str:
+    """Return who was classified, and how the cohort was split."""
+    cohort, plan = report["cohort"], report["evaluation"]
+    sizes = zip(marked_classes(report).values(), cohort["classes"].values(), strict=True)
+    classes = ", ".join(
+        f"{name} ({size['patients']} patients, {size['samples']} samples)" for name, size in sizes
+    )
     return (
-        f"<details{is_open}><summary>{escape(row['title'])}</summary>"
-        f"{_legend(list(scores))}{_charts(charts)}</details>"
+        f"{cohort['patients']} patients, {cohort['samples']} samples, {cohort['cells']} cells; "
+        f"{plan['folds']} folds by patient, runs: {plan['runs']}. Classes: {classes}."
     )
-
-
-def _reliability(row: Report) -> str:
-    bins = row["reliability"]
-    line = Line("all runs", bins["confidence"], bins["accuracy"], 0, dots=True)
-    return line_chart(
-        "Reliability", "probability of the predicted class", "share right", [line], diagonal=True
-    )
-
-
-def _curve_chart(title: str, x_label: str, curve: str, scores: Mapping[str, Any]) -> str:
-    steps = np.linspace(0, 1, CURVE_STEPS + 1).tolist()
-    lines = [
-        Line(score, steps, figures[curve], style)
-        for style, (score, figures) in enumerate(scores.items())
-    ]
-    return line_chart(title, x_label, "probability", lines)
-
-
-def _confusion(report: Report, row: Report) -> str:
-    """Return the confusion matrix, shaded by the share of each true class."""
-    classes = [marked(report, name) for name in report["cohort"]["classes"]]
-    lines = []
-    for label, counts in zip(classes, row["confusion"], strict=True):
-        total = sum(counts)
-        cells = "".join(
-            f'<td style="--share:{count / total:.2f}">{count:g}</td>'
-            for count in (round(count, 1) for count in counts)
-        )
-        lines.append(f"<tr><th>{escape(label)}</th>{cells}</tr>")
-    return (
-        '<p class="caption">Samples of each class (lines) by the class they were taken for '
-        '(columns), mean over runs</p><div class="scroll"><table class="confusion">'
-        f"<tr><th></th>{_cells('th', classes)}</tr>{''.join(lines)}</table></div>"
-    )
-
-
-def _legend(names: Sequence[str]) -> str:
-    items = "".join(
-        f'<li><svg viewBox="0 0 26 10"><path class="line {style_classes(style)}" d="M0 5H26"/>'
-        f"</svg>{escape(name)}</li>"
-        for style, name in enumerate(names)
-    )
-    return f'<ul class="legend">{items}</ul>'
-
-
-def _charts(charts: Sequence[str]) -> str:
-    return f'<div class="charts">{"".join(f"<div>{chart}</div>" for chart in charts)}</div>'
-
-
-def _list(sentences: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"

@@ -16,8 +16,7 @@ from napari_attmil.bags import bootstrap_weights, patients_needed
 from napari_attmil.bags.attribution import MOST_CELLS_LEFT_OUT
 from napari_attmil.core import CAUTION, __version__, write_atomically
 from napari_attmil.evaluation.figures import RECALLS, RowFigures, paired_differences
-from napari_attmil.evaluation.page import page
-from napari_attmil.evaluation.tables import markdown
+from napari_attmil.evaluation.page import markdown, page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,16 +144,21 @@ def _folds_of_one(evaluation: Evaluation, name: str) -> str:
 
     That patient then speaks for the class.
     """
+    patients = _patients_tested(evaluation, name)
+    if min(patients) > 1:
+        return ""
+    return "every fold tests" if max(patients) == 1 else "some folds test"
+
+
+def _patients_tested(evaluation: Evaluation, name: str) -> list[int]:
+    """Return how many patients of a class each fold of each run tests, of those that test any."""
     tested = {
         (run, fold, patient)
         for run, split in enumerate(evaluation.fold.tolist())
         for fold, patient, label in zip(split, evaluation.patients, evaluation.labels, strict=True)
         if label == name
     }
-    patients = Counter((run, fold) for run, fold, _ in tested).values()
-    if min(patients) > 1:
-        return ""
-    return "every fold tests" if max(patients) == 1 else "some folds test"
+    return list(Counter((run, fold) for run, fold, _ in tested).values())
 
 
 def _patients_of(evaluation: Evaluation) -> dict[str, int]:
@@ -223,7 +227,8 @@ def _notes_on_certainty(evaluation: Evaluation) -> list[str]:
             "from."
         ]
     coverage = evaluation.ensemble.coverage
-    fewest, needed = _fewest_training_patients(evaluation), patients_needed(coverage)
+    patients, needed = _patients_of(evaluation), patients_needed(coverage)
+    fewest = min(patients[name] - max(_patients_tested(evaluation, name)) for name in patients)
     if fewest >= needed:
         return []
     return [
@@ -231,18 +236,6 @@ def _notes_on_certainty(evaluation: Evaluation) -> list[str]:
         f"a {coverage:.0%} guarantee of its own: prediction sets then hold over all classes "
         "together, not for each."
     ]
-
-
-def _fewest_training_patients(evaluation: Evaluation) -> int:
-    samples = list(zip(evaluation.labels, evaluation.patients, strict=True))
-    return min(
-        len(
-            {p for (label, p), f in zip(samples, split, strict=True) if label == name and f != fold}
-        )
-        for split in evaluation.fold
-        for fold in set(split.tolist())
-        for name in evaluation.classes
-    )
 
 
 def _notes_on_cells(evaluation: Evaluation) -> list[str]:

@@ -45,11 +45,8 @@ from .colours import (
 from .dots import draw_dots as draw_dots
 from .figures import (
     CurveKind as CurveKind,
-    Drawing as Drawing,
     class_curves_plot as class_curves_plot,
     forest_plot as forest_plot,
-    rendered as rendered,
-    save_figure as save_figure,
     severity_plot as severity_plot,
 )
 from .projection import MapMethod as MapMethod, map_of_cells as map_of_cells

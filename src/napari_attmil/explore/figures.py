@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 
-from napari_attmil.core import UserError, write_atomically
 from napari_attmil.explore.colours import class_colour
 from napari_attmil.explore.shapes import feature_title
-from napari_attmil.reports import Picture
+from napari_attmil.reports import plain_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from napari_attmil.explore.class_curves import ClassCurve
+    from napari_attmil.reports import Drawing
 
 CurveKind = Literal["roc", "precision_recall"]
-Drawing = Callable[["Figure", str], None]
-"""Draws into an empty figure, text and axes in the given colour."""
-
-SUFFIXES: Final = (".png", ".svg", ".pdf")
-DPI: Final = 100
-_SHARPER: Final = 2
-"""Pixels of a report's figure over those on a screen: print needs more."""
-_NAME_PX: Final = 30
+_NAME_INCHES: Final = 0.3
 """Room that the slanted name of a patient needs below an axis."""
 _BETWEEN_PATIENTS, _BETWEEN_CLASSES = 1.0, 1.5
 """Room, in samples."""
@@ -49,7 +39,7 @@ def forest_plot(effects: pd.DataFrame, score: str) -> Drawing:
     """
 
     def draw(figure: Figure, ink: str) -> None:
-        axes = _axes(figure, ink)
+        axes = plain_axes(figure, ink)
         axes.axvline(0, color=ink, linewidth=0.8, alpha=0.5)
         for place, row in enumerate(effects.to_dict("records")):
             axes.plot([row["low"], row["high"]], [place, place], color=ink, linewidth=1.5)
@@ -78,7 +68,7 @@ def severity_plot(table: pd.DataFrame, name: str) -> Drawing:
     places = _places_by_patient(ordered)
 
     def draw(figure: Figure, ink: str) -> None:
-        axes = _axes(figure, ink)
+        axes = plain_axes(figure, ink)
         known = sorted(ordered["class"].unique())
         for label, of_class in ordered.groupby("class"):
             colour = class_colour(known.index(label))
@@ -100,7 +90,7 @@ def class_curves_plot(curves: Sequence[ClassCurve], kind: CurveKind) -> Drawing:
     is_roc = kind == "roc"
 
     def draw(figure: Figure, ink: str) -> None:
-        axes = _axes(figure, ink)
+        axes = plain_axes(figure, ink)
         if is_roc:
             axes.plot([0, 1], [0, 1], color=ink, linewidth=0.8, alpha=0.5)
         for place, curve in enumerate(curves):
@@ -125,77 +115,6 @@ def class_curves_plot(curves: Sequence[ClassCurve], kind: CurveKind) -> Drawing:
     return draw
 
 
-def rendered(
-    drawing: Drawing, size_px: tuple[int, int], ink: str, sharper: float = 1.0
-) -> np.ndarray[Any, Any]:
-    """Return a drawing as (h, w, 4) uint8 on transparent ground.
-
-    Parameters
-    ----------
-    drawing
-        What to draw.
-    size_px
-        Width and height before `sharper` multiplies them.
-    ink
-        Colour of text and axes.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    inches = (size_px[0] / DPI, size_px[1] / DPI)
-    figure = Figure(inches, DPI * sharper, layout="constrained", facecolor="none")
-    canvas = FigureCanvasAgg(figure)
-    drawing(figure, ink)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba()).copy()
-
-
-def figure_picture(drawing: Drawing, size_px: tuple[int, int], caption: str) -> Picture:
-    """Return a drawing, black on white, as a report holds it."""
-    from PIL import Image
-
-    pixels = Image.fromarray(rendered(drawing, size_px, "black", _SHARPER))
-    ground = Image.new("RGBA", pixels.size, "white")
-    file = BytesIO()
-    Image.alpha_composite(ground, pixels).convert("RGB").save(file, "PNG")
-    return Picture(file.getvalue(), "PNG", size_px, caption)
-
-
-def save_figure(path: Path, drawing: Drawing, size_px: tuple[int, int]) -> None:
-    """Write a drawing, black on white, whole or not at all; the suffix of the path says how.
-
-    Raises
-    ------
-    UserError
-        If the suffix is not one of `SUFFIXES`, or the file cannot be written.
-    """
-    from matplotlib.figure import Figure
-
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(
-            f"A figure cannot be saved as '{path.name}'; choose a name that ends in "
-            f"{', '.join(SUFFIXES)}."
-        )
-    figure = Figure((size_px[0] / DPI, size_px[1] / DPI), layout="constrained")
-    drawing(figure, "black")
-    with write_atomically(path) as temporary:
-        figure.savefig(temporary, format=suffix[1:], dpi=DPI * _SHARPER)
-
-
-def _axes(figure: Figure, ink: str) -> Axes:
-    axes = figure.add_subplot()
-    axes.set_facecolor("none")
-    axes.tick_params(colors=ink, labelsize=8)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(ink)
-        label.set_fontsize(8)
-    for side, spine in axes.spines.items():
-        spine.set_color(ink)
-        spine.set_visible(side in ("left", "bottom"))
-    return axes
-
-
 def _places_by_patient(table: pd.DataFrame) -> np.ndarray[Any, Any]:
     """Return (n,) where samples stand: those of a patient close together."""
     new_patient = table["patient"].ne(table["patient"].shift()).to_numpy()
@@ -207,7 +126,7 @@ def _places_by_patient(table: pd.DataFrame) -> np.ndarray[Any, Any]:
 def _name_patients(axes: Axes, table: pd.DataFrame, places: np.ndarray[Any, Any]) -> None:
     middles = pd.Series(places).groupby(table["patient"], sort=False).mean()
     figure = axes.get_figure(root=True)
-    if figure is None or len(middles) * _NAME_PX > figure.get_figwidth() * DPI:
+    if figure is None or len(middles) * _NAME_INCHES > figure.get_figwidth():
         axes.set_xticks([])
         axes.set_xlabel(f"{len(middles)} patients")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal
@@ -59,6 +60,11 @@ class Picture:
     size_px: tuple[int, int]
     caption: str
 
+    @property
+    def data_uri(self) -> str:
+        """The picture as it stands within a page."""
+        return f"data:image/{self.file_format.lower()};base64,{b64encode(self.data).decode()}"
+
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
@@ -91,8 +97,3 @@ def encoded(picture: Image.Image, file_format: PictureFormat, caption: str) -> P
     file = BytesIO()
     picture.save(file, file_format, quality=85)
     return Picture(file.getvalue(), file_format, picture.size, caption)
-
-
-def scale_note(scale: GalleryScale) -> str:
-    """Return what stands beside the bar of some cells."""
-    return f"{scale.bar_text}; every picture shows {scale.side:g} {scale.unit}"

@@ -54,6 +54,11 @@ class GalleryScale:
         """The length of the bar as it is written beside it."""
         return f"{self.bar:g} {self.unit}"
 
+    @property
+    def note(self) -> str:
+        """What stands beside the bar of some cells."""
+        return f"{self.bar_text}; every picture shows {self.side:g} {self.unit}"
+
 
 def gallery_scale(
     table: pd.DataFrame, samples: Sequence[Sample], margin: float = 1.3

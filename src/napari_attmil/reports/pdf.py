@@ -36,8 +36,8 @@ from napari_attmil.reports.blocks import (
     Picture,
     Pictures,
     TextTable,
-    scale_note,
 )
+from napari_attmil.reports.palette import LIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,7 +50,7 @@ TALLEST: Final = 190 * mm
 """So tall may a picture be that its caption still stands on the same page."""
 LINES_AT_ONCE: Final = 60
 CHARACTERS_PER_LINE: Final = 104
-_INK, _FAINT, _RULE, _WARN = map(HexColor, ("#1b2430", "#5d6975", "#d9dee4", "#9a4a00"))
+_INK, _FAINT, _RULE, _WARN = (HexColor(LIGHT[name]) for name in ("ink", "faint", "rule", "warn"))
 _TOP: Final = ("VALIGN", (0, 0), (-1, -1), "TOP")
 _FONT: Final = "DejaVuSans"
 
@@ -110,7 +110,7 @@ def _(block: CellPictures) -> Iterator[Any]:
     bar = HRFlowable(length, 1.5, color=_INK, hAlign="LEFT", spaceBefore=6)
     bar.keepWithNext = 1
     yield bar
-    yield Text(escape(scale_note(block.scale)), _style(8, _FAINT, keepWithNext=1))
+    yield Text(escape(block.scale.note), _style(8, _FAINT, keepWithNext=1))
     cells = [_captioned(picture, CELL_SIDE, CELL_SIDE) for picture in block.pictures]
     cells += [[]] * (-len(cells) % CELLS_PER_ROW)
     rows = [cells[at : at + CELLS_PER_ROW] for at in range(0, len(cells), CELLS_PER_ROW)]

@@ -142,7 +142,7 @@ def test_cohort_that_was_not_classified_is_refused_in_words() -> None:
 
 
 def test_wilson_interval_is_that_of_the_textbook() -> None:
-    low, high = wilson_interval([0.1, 0.0], [100, 20])
+    low, high = wilson_interval([10, 0], [100, 20])
     np.testing.assert_allclose(low, [0.0552, 0.0], atol=1e-4)
     np.testing.assert_allclose(high, [0.1744, 0.1611], atol=1e-4)
 

@@ -12,7 +12,6 @@ from napari_attmil.explore.class_curves import class_curves_of
 from napari_attmil.explore.cohort_table import confusion, sample_table
 from napari_attmil.explore.figures import (
     class_curves_plot,
-    figure_picture,
     forest_plot,
     severity_plot,
 )
@@ -28,13 +27,13 @@ from napari_attmil.explore.shapes import (
     shape_columns,
 )
 from napari_attmil.images import common_pixel_size_um, read_images
-from napari_attmil.reports import Block, Heading, Paragraph, Pictures, TextTable
+from napari_attmil.reports import Block, Heading, Paragraph, Pictures, TextTable, figure_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_attmil.explore.figures import Drawing
     from napari_attmil.explore.report.content import Finding
+    from napari_attmil.reports import Drawing
 
 FIGURE_PX: Final = (720, 280)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, rankdata
+from scipy.stats import binomtest, rankdata
 
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import UserError, counted, with_interval
 from napari_attmil.explore.cell_export import CONTRIBUTION
 from napari_attmil.explore.shapes.morphology import feature_title, without_unit
 from napari_attmil.explore.shapes.randomisation_tests import (
@@ -25,7 +25,7 @@ from napari_attmil.explore.shapes.randomisation_tests import (
 from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -189,9 +189,7 @@ def severity_by_sample(cells: pd.DataFrame, contribution: str, threshold: float)
         marked["class"] = ""
     groups = marked.groupby(["class", "patient", "sample"], sort=False)["is_above"]
     table = groups.agg(cells="size", share="mean").reset_index()
-    table["low"], table["high"] = wilson_interval(
-        table["share"].to_numpy(float), table["cells"].to_numpy(float)
-    )
+    table["low"], table["high"] = wilson_interval(groups.sum(), table["cells"])
     order = pd.factorize(table["patient"])[0]
     table = table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
     table.insert(3, "number", table.groupby("patient").cumcount() + 1)
@@ -277,13 +275,12 @@ def findings_in_short(table: pd.DataFrame, score: str = "attention") -> str:
     )
 
 
-def wilson_interval(share: npt.ArrayLike, count: npt.ArrayLike) -> tuple[Array, Array]:
-    """Return the ends of the 95 % interval of shares of `count` cells (Wilson 1927)."""
-    k, n = np.asarray(share, dtype=np.float64), np.asarray(count, dtype=np.float64)
-    z = norm.ppf(0.5 + CONFIDENCE / 2)
-    centre = (k + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(k * (1 - k) / n + z**2 / (4 * n**2))
-    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+def wilson_interval(above: Iterable[int], cells: Iterable[int]) -> Array:
+    """Return (2, n) the ends of the 95 % intervals of shares of cells (Wilson 1927)."""
+    counts = zip(above, cells, strict=True)
+    tests = [binomtest(int(above), int(cells)) for above, cells in counts]
+    ends = [test.proportion_ci(CONFIDENCE, method="wilson") for test in tests]
+    return np.array(ends).reshape(-1, 2).T
 
 
 def _beside_healthy(
@@ -318,9 +315,9 @@ def _in_words(row: Mapping[Any, Any], score: str) -> str:
     """Return one finding as a sentence."""
     words = (
         f"Cells with high {score} have {'higher' if row['effect'] > 0 else 'lower'} "
-        f"{_in_title(row['feature'])}: effect {row['effect']:+.2f} "
-        f"({row['low']:+.2f} to {row['high']:+.2f}), p = {row['p_corrected']:.2g} after "
-        f"correction, {row['patients']} patients"
+        f"{_in_title(row['feature'])}: effect "
+        f"{with_interval(row['effect'], row['low'], row['high'], signed=True)}, "
+        f"p = {row['p_corrected']:.2g} after correction, {row['patients']} patients"
     )
     if np.isnan(row["healthy"]):
         return f"{words}."

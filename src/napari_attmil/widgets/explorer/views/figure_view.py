@@ -23,7 +23,7 @@ from napari_attmil.widgets.parts import (
 )
 
 if TYPE_CHECKING:
-    from napari_attmil.explore import Drawing
+    from napari_attmil.reports import Drawing
 
 SMALLEST_PX = (260, 100)
 KINDS = f"{FIGURES};;{TABLES}"
@@ -65,7 +65,7 @@ class FigureView(QWidget):
 
     def save(self, path: Path) -> None:
         """Write the figure, or the numbers into a table, as the suffix says."""
-        from napari_attmil.explore import save_figure
+        from napari_attmil.reports import save_figure
 
         if self._drawing is None:
             return
@@ -108,7 +108,7 @@ class FigureView(QWidget):
             self.update()
 
     def _rendered(self, drawing: Drawing) -> QImage:
-        from napari_attmil.explore import rendered  # matplotlib is loaded when needed
+        from napari_attmil.reports import rendered  # matplotlib is loaded when needed
 
         ink = self.palette().color(QPalette.ColorRole.WindowText).name()
         ratio = self.devicePixelRatioF()
