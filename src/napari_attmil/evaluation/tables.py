@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
+from itertools import filterfalse
 from operator import getitem
 from typing import Any, Final
 
@@ -107,24 +108,27 @@ def _short_tables(rows: Sequence[Report]) -> list[Table]:
         _column("AU ROC", _mean_and_std, "auroc"),
         _column("Instance AU ROC", _mean_and_std, "attribution", "attention", "instance_auroc"),
     )
-    is_published = [row["kind"] == "single" and row["method"] in TABLE_1 for row in rows]
     return [
         _table(
             "In the form of the paper's Table 1",
-            [row for row, is_in in zip(rows, is_published, strict=True) if is_in],
+            [*filter(_is_published, rows)],
             columns,
             "F1 is weighted by class size, AU ROC the mean of each class against the rest. "
             "Instance AU ROC is that of the attention, see below; random reaches 0.5.",
         ),
         _table(
             "Further methods, the ensemble and controls",
-            [row for row, is_in in zip(rows, is_published, strict=True) if not is_in],
+            [*filterfalse(_is_published, rows)],
             columns,
             "An ensemble is what people use: models of several seeds, calibrated on training "
             "patients that were held out. Controls have nothing to learn from: they must give "
             "chance, or little more where cells look odd whatever the labels say.",
         ),
     ]
+
+
+def _is_published(row: Report) -> bool:
+    return row["kind"] == "single" and row["method"] in TABLE_1
 
 
 def _intervals(rows: Sequence[Report]) -> Table:

@@ -21,10 +21,10 @@ from reportlab.platypus import (
     Image,
     KeepTogether,
     Paragraph as Text,
+    Preformatted,
     SimpleDocTemplate,
     Spacer,
     Table,
-    XPreformatted,
 )
 
 from napari_attmil.reports.blocks import (
@@ -40,7 +40,7 @@ from napari_attmil.reports.blocks import (
 from napari_attmil.reports.palette import LIGHT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 MARGIN: Final = 18 * mm
 WIDTH: Final = A4[0] - 2 * MARGIN
@@ -48,7 +48,6 @@ CELLS_PER_ROW: Final = 4
 CELL_SIDE: Final = 32 * mm
 TALLEST: Final = 190 * mm
 """So tall may a picture be that its caption still stands on the same page."""
-LINES_AT_ONCE: Final = 60
 CHARACTERS_PER_LINE: Final = 104
 _INK, _FAINT, _RULE, _WARN = (HexColor(LIGHT[name]) for name in ("ink", "faint", "rule", "warn"))
 _TOP: Final = ("VALIGN", (0, 0), (-1, -1), "TOP")
@@ -121,11 +120,7 @@ def _(block: CellPictures) -> Iterator[Any]:
 @_flow.register
 def _(block: Listing) -> Iterator[Any]:
     yield Text(escape(block.title), _style(10.5, bold=True, before=6, keepWithNext=1))
-    lines = [part for line in block.text.splitlines() for part in _pieces(line)]
-    for at in range(0, len(lines), LINES_AT_ONCE):
-        yield XPreformatted(
-            escape("\n".join(lines[at : at + LINES_AT_ONCE])), _style(6.5, spaceAfter=0)
-        )
+    yield Preformatted(block.text, _style(6.5, spaceAfter=0), maxLineLength=CHARACTERS_PER_LINE)
 
 
 def _captioned(picture: Picture, width: float, height: float) -> list[Any]:
@@ -139,12 +134,6 @@ def _column_widths(table: TextTable) -> list[float]:
     natural = [5.2 * (min(max(map(len, texts)), 40) + 3) for texts in columns]
     shrink = min(1.0, WIDTH / sum(natural))
     return [width * shrink for width in natural]
-
-
-def _pieces(line: str) -> Sequence[str]:
-    """Return a line in pieces that fit the page."""
-    starts = range(0, max(len(line), 1), CHARACTERS_PER_LINE)
-    return [line[at : at + CHARACTERS_PER_LINE] for at in starts]
 
 
 def _style(
