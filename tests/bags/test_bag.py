@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,11 @@ def image_of(quarters: dict[int, int]) -> np.ndarray:
 @pytest.fixture
 def cohort(tmp_path: Path) -> Cohort:
     """Return samples with cells of grey 50, 60 (two images), with none, and with 70."""
-    fields = {"one": [{0: 50}, {1: 60}], "bare": [{}], "two": [{3: 70}]}
+    fields: dict[str, list[dict[int, int]]] = {
+        "one": [{0: 50}, {1: 60}],
+        "bare": [{}],
+        "two": [{3: 70}],
+    }
     samples = []
     for name, images in fields.items():
         frames = []
@@ -112,6 +117,7 @@ def test_a_corrected_box_recomputes_only_its_own_feature(
 ) -> None:
     bag = prepared(cohort, detector, store)["one"]
     detector.computed.clear()
+    assert bag.boxes is not None
     moved = move_box(bag.boxes, 2, [17, 2, 29, 14])
     run = StageRun(bag_of(cohort.samples[0], moved, detector, FEATURES, store=store))
     *_, last = run
@@ -184,6 +190,7 @@ def test_stopping_halfway_keeps_nothing_half(
 ) -> None:
     steps = bag_of(cohort.samples[0], two_boxes, detector, FEATURES, store=store)
     next(steps)
+    assert isinstance(steps, Generator)
     steps.close()
     assert list(store.folder.iterdir()) == []
 

@@ -171,7 +171,7 @@ def test_a_class_with_too_few_patients_is_named() -> None:
 def test_too_few_patients_in_all_rule_nothing_out_and_this_is_said() -> None:
     truth = [0, 1] * 4
     certainty = calibrate(np.eye(2)[truth], truth, patients_of(8))
-    assert certainty.prediction_set([0.99, 0.01]).tolist() == [True, True]  # type: ignore[union-attr]
+    assert certainty.prediction_set([0.99, 0.01]).tolist() == [True, True]
     assert "needs 9 patients to calibrate with, and there were 8" in certainty.note(("a", "b"))
 
 

@@ -96,7 +96,7 @@ def test_digest_changes_with_place_but_not_with_score() -> None:
     from dataclasses import replace
 
     boxes = three_cells()
-    assert replace(boxes, score=np.zeros(3)).digest() == boxes.digest()
+    assert replace(boxes, score=np.zeros(3, np.float32)).digest() == boxes.digest()
     assert replace(boxes, xyxy=boxes.xyxy + 1).digest() != boxes.digest()
 
 
@@ -125,7 +125,7 @@ def test_no_truth_is_matched_twice(found: np.ndarray, truth: np.ndarray) -> None
     assert all(iou[row, column] >= 0.5 for row, column in enumerate(pairs) if column >= 0)
 
 
-def test_positions_are_of_the_first_such_id_and_minus_one_where_there_is_none():
+def test_positions_are_of_the_first_such_id_and_minus_one_where_there_is_none() -> None:
     wanted, ids = np.array([7, 2, 9, 7]), np.array([2, 7, 5, 7])
     assert positions_of(wanted, ids).tolist() == [1, 0, -1, 1]
     assert positions_of(wanted, ids[:0]).tolist() == [-1] * 4

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from napari_attmil.workflows import DemoResult
+
 
 @pytest.fixture(scope="module")
 def module_patch() -> Iterator[pytest.MonkeyPatch]:
@@ -25,7 +27,7 @@ def module_patch() -> Iterator[pytest.MonkeyPatch]:
 @pytest.fixture(scope="module")
 def finished(
     tmp_path_factory: pytest.TempPathFactory, module_patch: pytest.MonkeyPatch
-) -> tuple[demo.DemoResult, Path, list[str]]:
+) -> tuple[DemoResult, Path, list[str]]:
     """Run the demo on two classes of two patients, as on a person's own folder."""
     data, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out")
     settings = SimulationSettings(
@@ -46,7 +48,7 @@ def finished(
 
 
 def test_the_shown_patient_is_new_to_the_classifier(
-    finished: tuple[demo.DemoResult, Path, list[str]],
+    finished: tuple[DemoResult, Path, list[str]],
 ) -> None:
     result, _, _ = finished
     assert result.sample.label == "sickle"
@@ -56,7 +58,7 @@ def test_the_shown_patient_is_new_to_the_classifier(
 
 
 def test_a_class_left_with_one_patient_is_said_to_be_uncalibrated(
-    finished: tuple[demo.DemoResult, Path, list[str]],
+    finished: tuple[DemoResult, Path, list[str]],
 ) -> None:
     _, out, said = finished
     assert any("class 'sickle' has a single patient" in sentence for sentence in said)
@@ -65,7 +67,7 @@ def test_a_class_left_with_one_patient_is_said_to_be_uncalibrated(
     assert shown["model"]["models"] == demo.ENSEMBLE.members
 
 
-def test_results_lie_in_the_folder(finished: tuple[demo.DemoResult, Path, list[str]]) -> None:
+def test_results_lie_in_the_folder(finished: tuple[DemoResult, Path, list[str]]) -> None:
     result, out, said = finished
     cells = pd.read_csv(out / "cells.csv")
     assert cells["attention"].sum() == pytest.approx(1, abs=1e-3)

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 def test_evaluate_writes_the_report_of_the_contract(
     attmil: Any, study: Path, tmp_path: Path
 ) -> None:
-    options = ("--folds", 3, "--runs", 2, "--epochs", 2, "--methods", "mil-att-sic,sic")
+    options: tuple[object, ...] = (
+        "--folds",
+        3,
+        "--runs",
+        2,
+        "--epochs",
+        2,
+        "--methods",
+        "mil-att-sic,sic",
+    )
     options += ("--no-ensemble", "--controls")
     evaluated = attmil("evaluate", study, "--out", tmp_path, *options)
     assert evaluated.code == 0

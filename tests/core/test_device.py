@@ -56,7 +56,7 @@ def memory_for(limit: int, sizes: list[int]) -> object:
 
 def test_a_full_memory_halves_the_batch_and_goes_on() -> None:
     sizes: list[int] = []
-    results = list(in_batches(list(range(10)), 8, memory_for(3, sizes)))  # type: ignore[arg-type]
+    results: list[int] = list(in_batches(list(range(10)), 8, memory_for(3, sizes)))  # type: ignore[arg-type]
     assert results == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
     assert sizes == [8, 4, 2, 2, 2, 2, 2]
 

@@ -72,7 +72,7 @@ def test_published_presets_train_one_model_and_the_own_one_twenty_calibrated() -
     own = ensemble_preset("default")
     assert (own.members, own.calibrate) == (20, True)
     for name in ("paper", "marrlab-code"):
-        published = ensemble_preset(name)  # type: ignore[arg-type]
+        published = ensemble_preset(name)
         assert (published.members, published.calibrate) == (1, False)
     assert ensemble_preset("paper", members=3).members == 3
 

@@ -76,7 +76,7 @@ def test_no_patient_is_ever_trained_on_and_tested(
         for patient in range(4)
         for sample in range(1 + patient % 3)
     ]
-    trainings, tested = [], []
+    trainings, tested = [], list[list[str]]()
 
     class Watched(Trainer):
         def __init__(self, bags: list[Bag], settings: MILSettings, *others: Any) -> None:
@@ -153,7 +153,7 @@ def test_shuffling_keeps_a_patient_s_samples_together_and_the_number_of_each_lab
     assert [bag.sample for bag in shuffled] == [bag.sample for bag in bags]
     label_of = {bag.patient: bag.label for bag in shuffled}
     assert all(bag.label == label_of[bag.patient] for bag in shuffled)
-    assert sorted(label_of.values()) == ["a"] * 4 + ["b"] * 4 + ["c"] * 4
+    assert sorted(map(str, label_of.values())) == ["a"] * 4 + ["b"] * 4 + ["c"] * 4
     assert [bag.label for bag in shuffled] != [bag.label for bag in bags]
 
 

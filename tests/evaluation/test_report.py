@@ -64,7 +64,7 @@ def outcome_of(probabilities: np.ndarray) -> Outcome:
     return Outcome(
         probabilities=probabilities,
         uncalibrated=np.full_like(probabilities, 0.5),
-        possible=1.0 * (probabilities > np.array([0.5, 0.1])),
+        possible=(probabilities > np.array([0.5, 0.1])).astype(np.float64),
         measures=measures,
         deletion=curves,
         insertion=curves + 1,

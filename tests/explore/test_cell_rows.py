@@ -34,11 +34,11 @@ ALL = np.arange(4)
         ("sample = 'b'", [2, 3]),
     ],
 )
-def test_filter_keeps_the_rows_that_meet_all_conditions(text, rows):
+def test_filter_keeps_the_rows_that_meet_all_conditions(text: str, rows: list[int]) -> None:
     assert rows_that_meet(TABLE, parse_conditions(text, TABLE)).tolist() == rows
 
 
-def test_condition_on_a_column_that_went_keeps_nothing():
+def test_condition_on_a_column_that_went_keeps_nothing() -> None:
     conditions = parse_conditions("attention > 0", TABLE)
     assert rows_that_meet(TABLE.drop(columns="attention"), conditions).tolist() == []
 
@@ -52,19 +52,19 @@ def test_condition_on_a_column_that_went_keeps_nothing():
         ("score > __import__('os')", "holds numbers"),
     ],
 )
-def test_wrong_filter_is_told_in_a_sentence(text, message):
+def test_wrong_filter_is_told_in_a_sentence(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message.replace("(", r"\(")):
         parse_conditions(text, TABLE)
 
 
-def test_unknown_values_come_last_whichever_way_round():
+def test_unknown_values_come_last_whichever_way_round() -> None:
     assert ordered(TABLE, ALL, "attention").tolist() == [1, 3, 0, 2]
     assert ordered(TABLE, ALL, "attention", descending=False).tolist() == [0, 3, 1, 2]
     assert ordered(TABLE, ALL[2:], "score").tolist() == [3, 2]
     assert ordered(TABLE, ALL, "missing").tolist() == ALL.tolist()
 
 
-def test_highest_of_each_group_leave_out_unknown_values():
+def test_highest_of_each_group_leave_out_unknown_values() -> None:
     assert highest_of_each(TABLE, ALL, "attention", "sample", count=1).tolist() == [1, 3]
     assert highest_of_each(TABLE, ALL, "attention", "sample").tolist() == [1, 0, 3]
     assert highest_of_each(TABLE, ALL, "missing", "sample").tolist() == []

@@ -8,14 +8,14 @@ from napari_attmil.explore.cohort_table import confusion, confusion_in_words, sa
 from napari_attmil.images.cohort import Sample
 
 
-def said(first, prediction_set=None):
+def said(first: float, prediction_set: tuple[str, ...] | None = None) -> Prediction:
     return Prediction(
         "s",
         ("healthy", "sickle"),
         np.array([first, 1 - first], dtype=np.float32),
         np.arange(1, 5),
-        np.array([0.5, 0.5, 0, 0]),
-        np.zeros((4, 2)),
+        np.array([0.5, 0.5, 0, 0], np.float32),
+        np.zeros((4, 2), np.float32),
         np.array([[first, 1 - first], [0.9, 0.1]]),
         prediction_set,
     )
@@ -30,7 +30,7 @@ SAMPLES = [
 ]
 
 
-def test_samples_are_right_wrong_undecided_or_unknown():
+def test_samples_are_right_wrong_undecided_or_unknown() -> None:
     table = sample_table(SAMPLES)
     assert table["result"].tolist() == ["right", "wrong", "undecided", "", ""]
     assert table["predicted"].tolist() == ["healthy", "healthy", "sickle", "sickle", ""]
@@ -39,17 +39,17 @@ def test_samples_are_right_wrong_undecided_or_unknown():
     assert table["effective_cells"][0] == pytest.approx(2)
 
 
-def test_confusion_counts_samples_whose_class_and_prediction_are_known():
+def test_confusion_counts_samples_whose_class_and_prediction_are_known() -> None:
     counts = confusion(sample_table(SAMPLES))
     assert counts.to_numpy().tolist() == [[1, 0], [1, 1]]
     assert list(counts.index) == list(counts.columns) == ["healthy", "sickle"]
 
 
-def test_no_samples_are_a_table_too():
+def test_no_samples_are_a_table_too() -> None:
     assert len(confusion(sample_table([]))) == 0
 
 
-def test_undecided_samples_are_named_and_counted_as_the_confusions_count_them():
+def test_undecided_samples_are_named_and_counted_as_the_confusions_count_them() -> None:
     unsure = said(0.75, ("healthy", "sickle"))
     samples = [
         *SAMPLES,
@@ -64,12 +64,12 @@ def test_undecided_samples_are_named_and_counted_as_the_confusions_count_them():
     assert (counts.sum(), counts.trace()) == (5, 2)
 
 
-def test_a_single_decided_sample_is_told_without_doubts():
+def test_a_single_decided_sample_is_told_without_doubts() -> None:
     assert confusion_in_words(sample_table(SAMPLES[:1])) == (
         "0 of 1 sample taken for another class, 1 for the right one."
     )
 
 
-def test_nothing_is_told_where_no_class_and_prediction_are_known():
+def test_nothing_is_told_where_no_class_and_prediction_are_known() -> None:
     assert confusion_in_words(sample_table(SAMPLES[3:])) == ""
     assert confusion_in_words(sample_table([])) == ""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import matplotlib
 import numpy as np
 import pytest
@@ -13,76 +15,81 @@ from napari_attmil.explore.colours import (
     relative_attention,
 )
 
+if TYPE_CHECKING:
+    from random import Random
 
-def test_highest_attention_is_white_and_lowest_dark_blue():
+    from napari_attmil.explore import ColourMap, Scale
+
+
+def test_highest_attention_is_white_and_lowest_dark_blue() -> None:
     low, high = attention_colours([0.01, 0.99])
     assert high.tolist() == [1, 1, 1, 1]
     red, green, blue, alpha = low
     assert blue > 0.25 and red < 0.1 and green < 0.1 and alpha == 1
 
 
-def test_colours_get_lighter_step_by_step():
+def test_colours_get_lighter_step_by_step() -> None:
     colours = map_colours(np.linspace(0, 1, 50))
     luminance = colours[:, :3] @ [0.2126, 0.7152, 0.0722]
     assert np.all(np.diff(luminance) > 0)
 
 
-def test_rank_spreads_cells_evenly_whatever_their_weights():
+def test_rank_spreads_cells_evenly_whatever_their_weights() -> None:
     assert relative_attention([0.9, 0.001, 0.002]).tolist() == [1, 0, 0.5]
 
 
-def test_linear_keeps_proportions():
+def test_linear_keeps_proportions() -> None:
     assert relative_attention([0, 1, 4], scale="linear").tolist() == [0, 0.25, 1]
 
 
-def test_equal_weights_share_a_rank():
+def test_equal_weights_share_a_rank() -> None:
     assert relative_attention([0.1, 0.2, 0.2, 0.5]).tolist() == [0, 0.5, 0.5, 1]
 
 
 @pytest.mark.parametrize("scale", ["rank", "linear"])
-def test_a_single_cell_counts_most(scale):
+def test_a_single_cell_counts_most(scale: Scale) -> None:
     assert relative_attention([0.3], scale).tolist() == [1]
 
 
-def test_cell_without_attention_has_a_visible_colour_of_its_own():
+def test_cell_without_attention_has_a_visible_colour_of_its_own() -> None:
     colours = attention_colours([0.2, np.nan, 0.4])
     assert tuple(colours[1]) == UNSCORED_COLOUR
     assert tuple(colours[2]) == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("values", [[], [np.nan, np.nan]])
-def test_no_attention_at_all_is_no_error(values):
+def test_no_attention_at_all_is_no_error(values: list[float]) -> None:
     colours = attention_colours(values)
     assert colours.shape == (len(values), 4)
     assert np.isfinite(colours).all()
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.randoms())
-def test_permuting_cells_permutes_colours(weights, random):
+def test_permuting_cells_permutes_colours(weights: list[float], random: Random) -> None:
     order = list(range(len(weights)))
     random.shuffle(order)
     permuted = attention_colours(np.array(weights)[order])
     np.testing.assert_array_equal(permuted, attention_colours(weights)[order])
 
 
-def test_maps_are_those_of_matplotlib():
+def test_maps_are_those_of_matplotlib() -> None:
     values = np.linspace(0, 1, 7)
     for name in ("viridis", "cividis", "magma"):
         np.testing.assert_array_equal(map_colours(values, name), matplotlib.colormaps[name](values))
 
 
 @pytest.mark.parametrize("name", ["viridis", "cividis", "magma"])
-def test_every_map_from_low_to_high_gets_lighter(name):
+def test_every_map_from_low_to_high_gets_lighter(name: ColourMap) -> None:
     luminance = map_colours(np.linspace(0, 1, 50), name)[:, :3] @ [0.2126, 0.7152, 0.0722]
     assert np.all(np.diff(luminance) > 0)
 
 
-def test_diverging_map_is_grey_at_zero_blue_below_and_red_above():
+def test_diverging_map_is_grey_at_zero_blue_below_and_red_above() -> None:
     below, zero, above = map_colours(relative_attention([-3, 0, 1.5], "linear", True), "diverging")
     assert np.ptp(zero[:3]) < 0.02
     assert below[2] > below[0] and above[0] > above[2]
 
 
 @pytest.mark.parametrize("name", COLOUR_MAPS)
-def test_cell_without_a_value_has_the_same_colour_in_every_map(name):
+def test_cell_without_a_value_has_the_same_colour_in_every_map(name: ColourMap) -> None:
     assert tuple(map_colours([np.nan], name)[0]) == UNSCORED_COLOUR

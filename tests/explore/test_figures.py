@@ -11,7 +11,7 @@ from PIL import Image
 
 from napari_attmil.core.errors import UserError
 from napari_attmil.explore.class_curves import class_curves_of
-from napari_attmil.explore.figures import class_curves_plot, forest_plot, severity_plot
+from napari_attmil.explore.figures import CurveKind, class_curves_plot, forest_plot, severity_plot
 from napari_attmil.reports import figures
 
 if TYPE_CHECKING:
@@ -49,18 +49,20 @@ def drawn(drawing: figures.Drawing) -> tuple[Figure, Axes]:
 def test_forest_shows_each_effect_with_its_interval_and_fills_what_is_significant() -> None:
     _, axes = drawn(forest_plot(EFFECTS, "attention"))
     dots = [line for line in axes.lines if line.get_marker() == "o"]
-    assert [line.get_xydata().tolist() for line in dots] == [[[0.5, 0]], [[0.1, 1]]]
+    assert [np.asarray(line.get_xydata()).tolist() for line in dots] == [[[0.5, 0]], [[0.1, 1]]]
     assert [line.get_markerfacecolor() != "none" for line in dots] == [True, False]
-    bars = [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "|"]
+    bars = [
+        np.asarray(line.get_xydata()).tolist() for line in axes.lines if line.get_marker() == "|"
+    ]
     assert bars[0] == [[0.05, 0]] and np.isnan(bars[1][0][0])
-    intervals = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2][1:]
-    assert [list(map(float, each)) for each in intervals] == [[0.3, 0.7], [-0.2, 0.4]]
+    ends = [np.asarray(line.get_xdata(), float).tolist() for line in axes.lines]
+    assert [each for each in ends if len(each) == 2][1:] == [[0.3, 0.7], [-0.2, 0.4]]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["area (µm²)", "solidity"]
 
 
 def test_samples_of_a_patient_are_joined_in_their_order() -> None:
     _, axes = drawn(severity_plot(SEVERITY, "sickle"))
-    shares = [container[0].get_ydata().tolist() for container in axes.containers]
+    shares = [np.asarray(container[0].get_ydata()).tolist() for container in axes.containers]
     assert shares == [[0.05], [0.2, 0.6], [0.4]]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b", "c"]
     assert [text.get_text() for text in axes.texts] == ["healthy", "sickle"]
@@ -69,7 +71,8 @@ def test_samples_of_a_patient_are_joined_in_their_order() -> None:
 def test_curves_name_their_areas() -> None:
     table = pd.DataFrame({"class": ["a", "a", "b", "b"], "probability_a": [0.9, 0.4, 0.6, 0.1]})
     curves = class_curves_of(table.assign(probability_b=1 - table["probability_a"]))
-    for kind, first in (("roc", "a 0.75"), ("precision_recall", "a 0.83")):
+    areas: dict[CurveKind, str] = {"roc": "a 0.75", "precision_recall": "a 0.83"}
+    for kind, first in areas.items():
         _, axes = drawn(class_curves_plot(curves, kind))
         legend = axes.get_legend()
         assert legend is not None and legend.get_texts()[0].get_text() == first

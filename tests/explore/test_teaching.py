@@ -119,11 +119,13 @@ def test_latest_round_of_an_expert_is_the_one_to_be_met_and_older_files_have_non
     assert read_rounds(path)[0] == [student]
 
 
-def test_rounds_that_may_not_be_read_are_told(tmp_path, monkeypatch):
+def test_rounds_that_may_not_be_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / FILE_NAME
     keep_round(path, ROUND)
 
-    def forbidden(self):
+    def forbidden(self: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.read_bytes", forbidden)

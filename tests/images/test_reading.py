@@ -53,7 +53,7 @@ def test_sequence_is_taken_like_the_array_it_stands_for(
     sequence = read_images(open_sample(tmp_path / "s.tif"))
     assert (sequence.shape, sequence.ndim, sequence.dtype) == ((6, 20, 30), 3, np.uint8)
     assert_array_equal(sequence[-1], images[-1])
-    assert_array_equal(sequence[np.int64(2)], images[2])
+    assert_array_equal(sequence[np.int64(2)], images[2])  # type: ignore[call-overload]
     assert_array_equal(sequence[1:5:2], images[1:5:2])
     assert_array_equal(sequence[2:2], images[2:2])
     assert_array_equal(np.asarray(sequence), images)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 from support.boxes import shifted
+from support.predictions import prediction
 
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.explore.cell_rows import ordered
@@ -17,6 +18,11 @@ from napari_attmil.session.cell_columns import MAKER, numeric_columns
 from napari_attmil.session.exploration import WHOLE_COHORT, Exploration
 from napari_attmil.session.session import Session
 
+if TYPE_CHECKING:
+    from psygnal import SignalInstance
+
+    from napari_attmil.bags import Prediction
+
 SAMPLES = (
     Sample("h", "anna", "healthy", ()),
     Sample("s", "ben", "sickle", ()),
@@ -25,21 +31,16 @@ SAMPLES = (
 CORNERS = np.array([[0, 0, 10, 40], [20, 0, 30, 10], [40, 0, 50, 10]], dtype=np.float32)
 
 
-def boxes():
+def boxes() -> Boxes:
     return Boxes.from_detections([0, 0, 1], CORNERS, [0.9, 0.8, 0.7])
 
 
-def prediction(attention):
-    return SimpleNamespace(
-        classes=("healthy", "sickle"),
-        cell_id=np.array([3, 2, 1]),
-        attention=np.array(attention),
-        contribution=np.outer(attention, [-1, 2]),
-    )
+def said(attention: list[float]) -> Prediction:
+    return prediction([3, 2, 1], attention, np.outer(attention, [-1, 2]))
 
 
 @pytest.fixture
-def session():
+def session() -> Session:
     session = Session()
     session.open_cohort(Cohort(SAMPLES, Path()))
     for sample in SAMPLES[:2]:
@@ -49,23 +50,23 @@ def session():
 
 
 @pytest.fixture
-def exploration(session):
+def exploration(session: Session) -> Exploration:
     return Exploration(session)
 
 
 @pytest.fixture
-def classified(session, exploration):
-    session.set_prediction(prediction([0.1, 0.3, 0.6]), session.boxes)
+def classified(session: Session, exploration: Exploration) -> Exploration:
+    session.set_prediction(said([0.1, 0.3, 0.6]), session.boxes)
     return exploration
 
 
-def told(signal):
+def told(signal: SignalInstance) -> list[int]:
     calls = []
     signal.connect(lambda: calls.append(1))
     return calls
 
 
-def test_table_has_one_row_a_box_in_their_order(classified):
+def test_table_has_one_row_a_box_in_their_order(classified: Exploration) -> None:
     table = classified.sample_table
     assert table["cell_id"].tolist() == [1, 2, 3]
     assert table["attention"].tolist() == [0.6, 0.3, 0.1]
@@ -74,7 +75,9 @@ def test_table_has_one_row_a_box_in_their_order(classified):
     assert set(table["sample"]) == {"s"} and set(table["class"]) == {"sickle"}
 
 
-def test_makers_are_filtered_and_ordered_by_their_names(session, exploration):
+def test_makers_are_filtered_and_ordered_by_their_names(
+    session: Session, exploration: Exploration
+) -> None:
     session.add(0, [60, 0, 70, 10])
     session.accept([2])
     table = exploration.sample_table
@@ -87,14 +90,16 @@ def test_makers_are_filtered_and_ordered_by_their_names(session, exploration):
     assert exploration.table.iloc[exploration.rows][MAKER].tolist() == ["accepted", "person"]
 
 
-def test_some_boxes_have_the_colours_that_they_have_among_all(classified):
+def test_some_boxes_have_the_colours_that_they_have_among_all(classified: Exploration) -> None:
     for column in ("attention", MAKER):
         classified.colour(column=column)
         rows = np.array([2, 0])
         np.testing.assert_array_equal(classified.colours(rows), classified.colours()[rows])
 
 
-def test_only_the_tables_of_samples_that_changed_are_made_anew(session, exploration, monkeypatch):
+def test_only_the_tables_of_samples_that_changed_are_made_anew(
+    session: Session, exploration: Exploration, monkeypatch: pytest.MonkeyPatch
+) -> None:
     exploration.set_scope(WHOLE_COHORT)
     before = exploration.table
     made = []
@@ -106,19 +111,19 @@ def test_only_the_tables_of_samples_that_changed_are_made_anew(session, explorat
     session.show(SAMPLES[0])
     pd.testing.assert_frame_equal(exploration.table, before)
     assert made == [session.key_of("s")] * 2
-    session.set_prediction(prediction([0.1, 0.3, 0.6]), session.boxes)
+    session.set_prediction(said([0.1, 0.3, 0.6]), session.boxes)
     assert exploration.table["attention"].notna().sum() == 3
     exploration.set_blind(True)
     assert "attention" not in exploration.table
 
 
-def test_telling_columns_come_first_and_ids_are_no_quantity(classified):
+def test_telling_columns_come_first_and_ids_are_no_quantity(classified: Exploration) -> None:
     columns = numeric_columns(classified.sample_table)
     assert columns[:3] == ("attention", "contribution_healthy", "contribution_sickle")
     assert "cell_id" not in columns and "image" not in columns and "score" in columns
 
 
-def test_scope_chooses_the_samples_whose_cells_are_looked_at(exploration):
+def test_scope_chooses_the_samples_whose_cells_are_looked_at(exploration: Exploration) -> None:
     changes = told(exploration.table_changed)
     exploration.set_scope(WHOLE_COHORT)
     assert exploration.table["sample"].tolist() == ["h"] * 3 + ["s"] * 3
@@ -129,13 +134,15 @@ def test_scope_chooses_the_samples_whose_cells_are_looked_at(exploration):
     assert exploration.table is exploration.sample_table
 
 
-def test_scope_without_cells_is_an_empty_table(session, exploration):
+def test_scope_without_cells_is_an_empty_table(session: Session, exploration: Exploration) -> None:
     session.open_cohort(Cohort(SAMPLES[2:], Path()))
     exploration.set_scope(WHOLE_COHORT)
     assert len(exploration.table) == 0
 
 
-def test_moved_cell_has_neither_attention_nor_measures(session, classified):
+def test_moved_cell_has_neither_attention_nor_measures(
+    session: Session, classified: Exploration
+) -> None:
     classified.add_measured(session.key, session.boxes, pd.DataFrame({"area": [1.0, 2, 3]}))
     moved = CORNERS.copy()
     moved[1] += 4
@@ -145,33 +152,37 @@ def test_moved_cell_has_neither_attention_nor_measures(session, classified):
         assert np.isnan(values[1]) and values[[0, 2]].tolist() == kept
 
 
-def test_measures_of_one_sample_add_up(session, exploration):
+def test_measures_of_one_sample_add_up(session: Session, exploration: Exploration) -> None:
     exploration.add_measured(session.key, session.boxes, pd.DataFrame({"a": [1.0, 2, 3]}))
     exploration.add_measured(session.key, session.boxes, pd.DataFrame({"b": [4.0, 5, 6]}))
     assert exploration.sample_table[["a", "b"]].to_numpy().tolist() == [[1, 4], [2, 5], [3, 6]]
 
 
-def test_boxes_show_who_made_them_until_something_is_known(exploration):
+def test_boxes_show_who_made_them_until_something_is_known(exploration: Exploration) -> None:
     assert exploration.coloured_column == MAKER
     assert exploration.colours().tolist() == [list(MODEL_COLOUR)] * 3
     assert exploration.is_inside().all()
 
 
-def test_range_fades_or_hides_what_lies_outside(classified):
+def test_range_fades_or_hides_what_lies_outside(classified: Exploration) -> None:
     classified.colour(low=0.4)
     assert classified.colours()[:, 3].tolist() == [1, 1, FADED_ALPHA]
     classified.colour(hides=True, high=0.6)
     assert classified.colours()[:, 3].tolist() == [0, 1, 0]
 
 
-def test_boxes_of_some_rows_have_the_colours_that_they_have_among_all(classified):
+def test_boxes_of_some_rows_have_the_colours_that_they_have_among_all(
+    classified: Exploration,
+) -> None:
     for colour_map in ("paper", "diverging"):
         classified.colour(colour_map=colour_map, low=0.4)
         rows = np.array([2, 0])
         np.testing.assert_array_equal(classified.colours(rows), classified.colours()[rows])
 
 
-def test_where_boxes_stand_is_found_anew_when_they_or_the_scale_change(session, classified):
+def test_where_boxes_stand_is_found_anew_when_they_or_the_scale_change(
+    session: Session, classified: Exploration
+) -> None:
     by_rank = classified.relative()
     assert classified.relative() is by_rank
     classified.colour(low=0.4, hides=True)
@@ -182,28 +193,30 @@ def test_where_boxes_stand_is_found_anew_when_they_or_the_scale_change(session, 
     assert len(classified.relative()) == len(session.boxes)
 
 
-def test_another_column_starts_with_all_cells(classified):
+def test_another_column_starts_with_all_cells(classified: Exploration) -> None:
     classified.colour(low=0.4)
     classified.colour(column="score")
     assert classified.colouring.low == 0
     assert classified.colours()[0].tolist() == [1, 1, 1, 1]
 
 
-def test_same_colouring_is_not_told_again(classified):
+def test_same_colouring_is_not_told_again(classified: Exploration) -> None:
     changes = told(classified.colouring_changed)
     classified.colour(scale="linear")
     classified.colour(scale="linear")
     assert len(changes) == 1
 
 
-def test_blind_boxes_keep_to_themselves_what_the_classifier_said(classified):
+def test_blind_boxes_keep_to_themselves_what_the_classifier_said(classified: Exploration) -> None:
     classified.set_blind(True)
     assert classified.colours().tolist() == [list(MODEL_COLOUR)] * 3
     classified.set_blind(False)
     assert classified.colours()[0].tolist() == [1, 1, 1, 1]
 
 
-def test_selection_follows_the_session_and_leads_it(session, exploration):
+def test_selection_follows_the_session_and_leads_it(
+    session: Session, exploration: Exploration
+) -> None:
     session.select([2])
     assert exploration.selection == (("s", 2),)
     changes = told(exploration.selection_changed)
@@ -214,7 +227,9 @@ def test_selection_follows_the_session_and_leads_it(session, exploration):
     assert exploration.selection == ()
 
 
-def test_another_cohort_forgets_scope_and_measures(session, exploration):
+def test_another_cohort_forgets_scope_and_measures(
+    session: Session, exploration: Exploration
+) -> None:
     exploration.set_scope("sickle")
     exploration.add_measured(session.key, session.boxes, pd.DataFrame({"a": [1.0, 2, 3]}))
     session.open_cohort(Cohort(SAMPLES, Path()))

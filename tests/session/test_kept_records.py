@@ -28,7 +28,7 @@ def study(folder: Path, *names: str) -> Cohort:
 
 def opened(cohort: Cohort, told: list[str] | None = None) -> Session:
     session = Session()
-    session.not_kept.connect([].append if told is None else told.append)
+    session.not_kept.connect((told if told is not None else list[str]()).append)
     session.open_cohort(cohort, AnnotationFile.beside(cohort.folder))
     session.show(cohort.samples[0])
     return session

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,18 +27,18 @@ BOXES = Boxes.from_detections(
 CONFIRMED = replace(BOXES, source=np.array([0, 0, Source.ACCEPTED, 0]))
 
 
-def states(**known):
+def states(**known: Any) -> list[ReviewState]:
     return [entry.state for entry in entries_of(SAMPLE, SampleState(**known))]
 
 
-def test_an_image_is_new_until_it_has_boxes():
+def test_an_image_is_new_until_it_has_boxes() -> None:
     predicted, new = ReviewState.PREDICTED, ReviewState.NEW
     assert states() == [new] * 4
     assert states(boxes=BOXES) == [predicted, predicted, new, new]
     assert states(boxes=BOXES, searched=frozenset(range(4))) == [predicted] * 4
 
 
-def test_confirmed_and_deleted_boxes_mean_work_and_the_mark_means_reviewed():
+def test_confirmed_and_deleted_boxes_mean_work_and_the_mark_means_reviewed() -> None:
     known = states(boxes=CONFIRMED, deleted=BOXES[[3]], reviewed=frozenset({2}))
     assert known == [
         ReviewState.IN_WORK,
@@ -47,18 +48,18 @@ def test_confirmed_and_deleted_boxes_mean_work_and_the_mark_means_reviewed():
     ]
 
 
-def test_only_the_detectors_unconfirmed_boxes_are_doubtful():
+def test_only_the_detectors_unconfirmed_boxes_are_doubtful() -> None:
     first = entries_of(SAMPLE, SampleState(boxes=CONFIRMED))[0]
     assert (first.box_count, first.doubtful_count) == (3, 1)
     assert first.scores == pytest.approx((0.95, 0.6, 1))
     assert doubtful_cells(CONFIRMED) == [2]
 
 
-def test_doubtful_boxes_come_in_reading_order():
+def test_doubtful_boxes_come_in_reading_order() -> None:
     assert doubtful_cells(BOXES) == [3, 2]
 
 
-def test_doubtful_images_come_first_then_new_ones_then_reviewed():
+def test_doubtful_images_come_first_then_new_ones_then_reviewed() -> None:
     state = SampleState(boxes=BOXES, reviewed=frozenset({2}))
     entries = entries_of(SAMPLE, state)
     # Expected wrong boxes: (0.05 + 0.4 + 0.3) / 3 in a, (0.1 + 0.5) / 2 in b, which lacks one.
@@ -66,7 +67,7 @@ def test_doubtful_images_come_first_then_new_ones_then_reviewed():
     assert titles == ["b.png", "a.png", "d.png", "c.png"]
 
 
-def test_next_unreviewed_image_is_looked_for_all_around():
+def test_next_unreviewed_image_is_looked_for_all_around() -> None:
     entries = entries_of(SAMPLE, SampleState(reviewed=frozenset({3, 0})))
     following = neighbour(entries, ("s", 2), 1, only_unreviewed=True)
     assert following is not None and following.image_index == 1
@@ -78,7 +79,7 @@ def test_next_unreviewed_image_is_looked_for_all_around():
     assert neighbour(all_done, ("s", 0), 1, only_unreviewed=True) is None
 
 
-def test_remaining_time_is_the_median_of_recent_reviews_without_breaks():
+def test_remaining_time_is_the_median_of_recent_reviews_without_breaks() -> None:
     times = iter([0, 10, 30, 50, 5000, 5010])
     pace = ReviewPace(lambda: next(times))
     pace.start()

@@ -3,12 +3,12 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from support.predictions import FakeClassifier, prediction
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.boxes import Boxes, Source
@@ -18,6 +18,11 @@ from napari_attmil.session.loaded_classifier import LoadedClassifier
 from napari_attmil.session.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psygnal import SignalInstance
+
+    from napari_attmil.bags import Prediction
     from napari_attmil.cells.annotations.edits import Annotations, Edit
 
 DETECTED = Boxes.from_detections(
@@ -25,30 +30,30 @@ DETECTED = Boxes.from_detections(
 )
 
 
-def sample(name):
+def sample(name: str) -> Sample:
     return Sample(name, name, None, (Frame(Path(f"{name}.tif"), 0), Frame(Path(f"{name}.tif"), 1)))
 
 
 @pytest.fixture
-def session():
+def session() -> Session:
     session = Session()
     session.show(sample("a"))
     session.merge(DETECTED)
     return session
 
 
-def listen(signal):
+def listen(signal: SignalInstance) -> list[int]:
     heard = []
     signal.connect(lambda: heard.append(1))
     return heard
 
 
-def prediction_of(boxes):
+def prediction_of(boxes: Boxes) -> Prediction:
     n = len(boxes)
-    return SimpleNamespace(cell_id=boxes.cell_id, attention=np.full(n, 1 / n))
+    return prediction(boxes.cell_id, np.full(n, 1 / n))
 
 
-def test_detection_is_shown_and_told():
+def test_detection_is_shown_and_told() -> None:
     session = Session()
     session.show(sample("a"))
     heard = listen(session.boxes_changed)
@@ -58,7 +63,7 @@ def test_detection_is_shown_and_told():
     assert heard == [1]
 
 
-def test_person_box_and_deletion_survive_detecting_again(session):
+def test_person_box_and_deletion_survive_detecting_again(session: Session) -> None:
     drawn = session.add(1, [40, 40, 50, 50])
     session.delete([2])
     session.merge(DETECTED)
@@ -68,7 +73,7 @@ def test_person_box_and_deletion_survive_detecting_again(session):
     assert len(boxes) == 3
 
 
-def test_ids_are_never_used_twice(session):
+def test_ids_are_never_used_twice(session: Session) -> None:
     drawn = session.add(0, [40, 40, 50, 50])
     session.delete([drawn])
     assert session.add(0, [60, 60, 70, 70]) > drawn
@@ -78,14 +83,14 @@ def test_ids_are_never_used_twice(session):
     assert model.cell_id.min() > before
 
 
-def test_detection_of_one_image_leaves_the_others_alone(session):
+def test_detection_of_one_image_leaves_the_others_alone(session: Session) -> None:
     found = Boxes.from_detections([0], [[5, 5, 15, 15]], [0.6])
     session.merge(found, images=[0])
     assert session.boxes.of_image(0).xyxy.tolist() == [[5, 5, 15, 15]]
     assert session.boxes.of_image(1).cell_id.tolist() == [3]
 
 
-def test_undo_takes_back_and_redo_makes_again(session):
+def test_undo_takes_back_and_redo_makes_again(session: Session) -> None:
     before = session.boxes.digest()
     session.add(0, [40, 40, 50, 50])
     session.delete([1])
@@ -99,21 +104,21 @@ def test_undo_takes_back_and_redo_makes_again(session):
     assert not session.can_redo
 
 
-def test_undone_deletion_comes_back_with_the_next_detection(session):
+def test_undone_deletion_comes_back_with_the_next_detection(session: Session) -> None:
     session.delete([2])
     session.undo()
     session.merge(DETECTED)
     assert [20, 0, 30, 10] in session.boxes.xyxy.tolist()
 
 
-def test_new_change_forgets_what_was_undone(session):
+def test_new_change_forgets_what_was_undone(session: Session) -> None:
     session.delete([1])
     session.undo()
     session.delete([2])
     assert not session.can_redo
 
 
-def test_following_a_layer_is_one_step_of_undo(session):
+def test_following_a_layer_is_one_step_of_undo(session: Session) -> None:
     ids = session.follow([2, 0], [0, 1], [[20, 0, 30, 10], [70, 70, 80, 80]])
     assert ids.tolist() == [2, 4]
     assert session.boxes.cell_id.tolist() == [2, 4]
@@ -121,27 +126,27 @@ def test_following_a_layer_is_one_step_of_undo(session):
     assert session.boxes.cell_id.tolist() == [1, 2, 3]
 
 
-def test_following_what_is_there_already_is_no_change(session):
+def test_following_what_is_there_already_is_no_change(session: Session) -> None:
     heard = listen(session.boxes_changed)
     boxes = session.boxes
     session.follow(boxes.cell_id, boxes.image_index, boxes.xyxy)
     assert heard == []
 
 
-def test_cell_deleted_in_the_layer_stays_away(session):
+def test_cell_deleted_in_the_layer_stays_away(session: Session) -> None:
     session.follow([1, 3], [0, 1], DETECTED.xyxy[[0, 2]])
     session.merge(DETECTED)
     assert len(session.boxes) == 2
 
 
-def test_start_over_forgets_corrections(session):
+def test_start_over_forgets_corrections(session: Session) -> None:
     session.delete([1, 2, 3])
     session.clear_boxes()
     session.merge(DETECTED)
     assert len(session.boxes) == 3
 
 
-def test_each_sample_keeps_its_own_boxes(session):
+def test_each_sample_keeps_its_own_boxes(session: Session) -> None:
     session.show(sample("b"))
     assert len(session.boxes) == 0 and not session.can_undo
     session.add(0, [0, 0, 9, 9])
@@ -149,7 +154,9 @@ def test_each_sample_keeps_its_own_boxes(session):
     assert session.boxes.cell_id.tolist() == [1, 2, 3]
 
 
-def test_detection_that_ends_after_the_sample_changed_goes_where_it_belongs(session):
+def test_detection_that_ends_after_the_sample_changed_goes_where_it_belongs(
+    session: Session,
+) -> None:
     session.show(sample("b"))
     heard = listen(session.boxes_changed)
     session.merge(DETECTED[:1], key=session.key_of("a"))
@@ -158,13 +165,13 @@ def test_detection_that_ends_after_the_sample_changed_goes_where_it_belongs(sess
     assert len(session.boxes) == 1
 
 
-def test_cells_of_worked_on_samples_are_known_for_training(session):
+def test_cells_of_worked_on_samples_are_known_for_training(session: Session) -> None:
     session.show(sample("b"))
     assert list(session.states_of_samples()) == ["a"]
 
 
-def test_other_cohort_forgets_samples_but_not_the_classifier(session):
-    model = SimpleNamespace(classes=("x",))
+def test_other_cohort_forgets_samples_but_not_the_classifier(session: Session) -> None:
+    model = FakeClassifier()
     session.use_classifier(LoadedClassifier(model, "m"))
     session.open_cohort(Cohort((sample("a"),), Path("x")))
     session.show(sample("a"))
@@ -172,12 +179,12 @@ def test_other_cohort_forgets_samples_but_not_the_classifier(session):
     assert session.classifier.model is model
 
 
-def test_boxes_without_images_are_refused_in_a_sentence():
+def test_boxes_without_images_are_refused_in_a_sentence() -> None:
     with pytest.raises(UserError, match="choose an image layer"):
         Session().add(0, [0, 0, 10, 10])
 
 
-def test_selection_drops_cells_that_are_gone(session):
+def test_selection_drops_cells_that_are_gone(session: Session) -> None:
     session.select([3, 1, 99])
     assert session.selection == (1, 3)
     heard = listen(session.selection_changed)
@@ -185,7 +192,7 @@ def test_selection_drops_cells_that_are_gone(session):
     assert session.selection == (3,) and heard == [1]
 
 
-def test_prediction_is_stale_once_boxes_change_and_fresh_again_after_undo(session):
+def test_prediction_is_stale_once_boxes_change_and_fresh_again_after_undo(session: Session) -> None:
     session.set_prediction(prediction_of(session.boxes), session.boxes)
     assert not session.state.is_stale
     session.add(0, [40, 40, 50, 50])
@@ -194,13 +201,13 @@ def test_prediction_is_stale_once_boxes_change_and_fresh_again_after_undo(sessio
     assert not session.state.is_stale
 
 
-def test_other_classifier_forgets_what_the_former_said(session):
-    model = SimpleNamespace(classes=("x",))
+def test_other_classifier_forgets_what_the_former_said(session: Session) -> None:
+    model = FakeClassifier()
     session.use_classifier(LoadedClassifier(model, "one"))
     session.set_prediction(prediction_of(session.boxes), session.boxes)
     session.use_classifier(LoadedClassifier(model, "renamed"))
     assert session.prediction is not None
-    session.use_classifier(LoadedClassifier(SimpleNamespace(classes=("x",)), "two"))
+    session.use_classifier(LoadedClassifier(FakeClassifier(), "two"))
     assert session.prediction is None
 
 
@@ -248,7 +255,7 @@ def test_a_disk_that_fails_is_told_and_the_boxes_stay_in_memory(tmp_path: Path) 
         def claim(self) -> None:
             pass
 
-        def read_all(self, samples: list[Sample]) -> dict[str, Annotations]:
+        def read_all(self, samples: Sequence[Sample]) -> dict[str, Annotations]:
             return {}
 
         def history(self, sample: Sample) -> tuple[list[Edit], list[Edit]]:
@@ -258,11 +265,16 @@ def test_a_disk_that_fails_is_told_and_the_boxes_stay_in_memory(tmp_path: Path) 
             if self.full:
                 raise UserError("The disk is full.")
 
+        def undo(self, sample: Sample, edit: Edit) -> None:
+            pass
+
+        redo = undo
+
         def retry(self) -> None:
             pass
 
     cohort, _ = on_disk(tmp_path, "a")
-    session, disk, told = Session(), FullDisk(), []
+    session, disk, told = Session(), FullDisk(), list[str]()
     session.not_kept.connect(told.append)
     session.open_cohort(cohort, disk)
     session.show(cohort.samples[0])
@@ -284,7 +296,7 @@ def test_a_history_that_cannot_be_read_is_told_and_costs_no_change(
         raise UserError("Another program is writing.")
 
     monkeypatch.setattr(file, "history", busy)
-    session, told = Session(), []
+    session, told = Session(), list[str]()
     session.not_kept.connect(told.append)
     session.open_cohort(cohort, file)
     session.show(cohort.samples[0])
@@ -309,7 +321,7 @@ def test_a_detection_of_no_sample_is_refused_and_leaves_nothing_behind() -> None
 def test_a_file_that_cannot_be_read_is_told_and_never_written_over(tmp_path: Path) -> None:
     cohort, file = on_disk(tmp_path, "a")
     file.path.write_text("somebody's notes, not a database " * 40)
-    session, told = Session(), []
+    session, told = Session(), list[str]()
     session.not_kept.connect(told.append)
     session.open_cohort(cohort, file)
     session.show(cohort.samples[0])
@@ -343,7 +355,7 @@ def test_undo_and_redo_go_on_after_a_restart(tmp_path: Path) -> None:
 
 def test_what_a_full_disk_refused_is_kept_when_another_sample_is_shown(tmp_path: Path) -> None:
     cohort, file = on_disk(tmp_path, "a", "b")
-    session, told = Session(), []
+    session, told = Session(), list[str]()
     session.not_kept.connect(told.append)
     session.open_cohort(cohort, file)
     session.show(cohort.samples[0])
@@ -362,7 +374,7 @@ def test_what_a_full_disk_refused_is_kept_when_another_sample_is_shown(tmp_path:
     assert len(told) == 1 and not file.has_pending
 
 
-def test_marking_an_image_reviewed_accepts_its_boxes_in_one_step(session):
+def test_marking_an_image_reviewed_accepts_its_boxes_in_one_step(session: Session) -> None:
     heard = listen(session.reviewed_changed)
     session.set_reviewed(0)
     assert session.reviewed == {0} and heard == [1]
@@ -387,7 +399,7 @@ def test_an_empty_image_can_be_marked_reviewed_and_is_remembered(tmp_path: Path)
     assert kept is not None and kept.reviewed == frozenset()
 
 
-def test_detection_leaves_reviewed_images_and_accepted_boxes_alone(session):
+def test_detection_leaves_reviewed_images_and_accepted_boxes_alone(session: Session) -> None:
     session.accept([1])
     session.set_reviewed(1)
     session.merge(Boxes.from_detections([0, 1], [[60, 60, 70, 70]] * 2, [0.9, 0.9]))
@@ -395,7 +407,7 @@ def test_detection_leaves_reviewed_images_and_accepted_boxes_alone(session):
     assert session.boxes.of_image(1).cell_id.tolist() == [3]
 
 
-def test_steps_of_undo_are_named_as_a_person_would(session):
+def test_steps_of_undo_are_named_as_a_person_would(session: Session) -> None:
     assert session.undo_title == "Detect cells"
     session.delete([1, 2])
     assert session.undo_title == "Delete 2 boxes"

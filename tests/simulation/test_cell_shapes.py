@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from napari_attmil.simulation.cell_shapes import CELL_TYPES, draw_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize("cell_type", CELL_TYPES)
@@ -20,7 +25,7 @@ def test_cell_touches_every_edge_of_its_patch_and_fits_into_it(cell_type: str) -
         assert max(body.shape) < 71
 
 
-def mean_over_cells(cell_type: str, measure) -> float:
+def mean_over_cells(cell_type: str, measure: Callable[[np.ndarray], float]) -> float:
     rng = np.random.default_rng(0)
     return float(np.mean([measure(draw_cell(cell_type, 60, rng).thickness_um) for _ in range(100)]))
 

@@ -3,69 +3,68 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QImage
-from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from support.hand import Hand
+from support.predictions import FakeClassifier
 
-from napari_attmil.bags.prediction import Prediction
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.settings import FeatureSettings
-from napari_attmil.core.errors import UserError
-from napari_attmil.session.loaded_classifier import LoadedClassifier
+from napari_attmil.cells import Boxes, DetectionSettings
+from napari_attmil.core import UserError
+from napari_attmil.session import LoadedClassifier, SampleState
 from napari_attmil.widgets import tasks
+from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+from napari_attmil.widgets.explorer.panel import ExploreWidget
 from napari_attmil.widgets.parts.workers import Progress
 
-CLASSES = ("healthy", "sickle", "spherocytosis")
-CELLS_PER_IMAGE = 3
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from pathlib import Path
+    from threading import Event
+
+    from pytestqt.qtbot import QtBot
+    from qtpy.QtWidgets import QApplication, QWidget
+
+    from napari_attmil.bags import EnsembleSettings, MILSettings
+    from napari_attmil.images import Cohort, Sample
 
 
-class FakeClassifier:
-    """Gives every cell an attention that grows with its id."""
-
-    classes = CLASSES
-    feature_settings = FeatureSettings()
-    description = "2 models. Not calibrated: the training was stopped early."
-
-    def classify(self, bag):
-        weights = bag.cell_id.astype(np.float64) ** 2
-        return Prediction(
-            sample=bag.sample,
-            classes=self.classes,
-            probabilities=np.array([0.1, 0.7, 0.2]),
-            cell_id=bag.cell_id,
-            attention=weights / weights.sum(),
-            contribution=np.outer(weights, [0.1, 0.7, 0.2]),
-            member_probabilities=np.array([[0.1, 0.8, 0.1], [0.1, 0.6, 0.3]]),
-            prediction_set=("sickle",),
-            coverage=0.9,
-        )
-
-    def save(self, path):
-        path.write_bytes(b"fake")
-
-
-def fake_detect(stop, images, places, settings, device_name, weights=None):
+def fake_detect(
+    stop: Event,
+    images: tasks.Images,
+    places: Sequence[int],
+    settings: DetectionSettings,
+    device_name: str,
+    weights: Path | None = None,
+) -> Generator[Progress, None, tasks.Detection]:
     """Find three cells of 20 px in every image, at fixed places."""
-    found = []
+    corners = np.array([[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]])
+    found: list[int] = []
     for done, place in enumerate(places, start=1):
-        corners = np.array([[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]])
-        found.append((np.full(3, place), corners, [0.9, 0.8, 0.7]))
+        found.append(place)
         yield Progress(done, len(places), f"{3 * done} cells")
         if stop.is_set():
             break
-    return tasks.Detection(
-        Boxes.from_detections(*map(np.concatenate, zip(*found, strict=True))),
-        tuple(places[: len(found)]),
+    boxes = Boxes.from_detections(
+        np.repeat(found, 3), np.tile(corners, (len(found), 1)), np.tile([0.9, 0.8, 0.7], len(found))
     )
+    return tasks.Detection(boxes, tuple(found))
 
 
-def fake_train(stop, cohort, states, detection, settings, ensemble, device_name):
+def fake_train(
+    stop: Event,
+    cohort: Cohort,
+    states: dict[str, SampleState],
+    detection: DetectionSettings,
+    settings: MILSettings,
+    ensemble: EnsembleSettings,
+    device_name: str,
+) -> Generator[Progress, None, LoadedClassifier]:
     for member in range(ensemble.members):
         for epoch in range(1, settings.epochs + 1):
             losses = SimpleNamespace(
@@ -80,76 +79,41 @@ def fake_train(stop, cohort, states, detection, settings, ensemble, device_name)
     )
 
 
-def fake_classify(stop, sample, images, boxes, classifier, device_name, cohort):
+def fake_classify(
+    stop: Event,
+    sample: Sample,
+    images: tasks.Images,
+    boxes: Boxes,
+    classifier: FakeClassifier,
+    device_name: str,
+    cohort: Cohort | None,
+) -> Generator[Progress, None, tasks.Classification]:
     yield Progress(1, 1, "Classifying")
-    bag = SimpleNamespace(sample=sample.name, cell_id=boxes.cell_id)
-    return tasks.Classification(classifier.classify(bag), boxes)
+    return tasks.Classification(classifier.predict(sample.name, boxes.cell_id), boxes)
 
 
-def fake_load(stop, path, device_name):
+def fake_load(
+    stop: Event, path: Path, device_name: str
+) -> Generator[Progress, None, LoadedClassifier]:
     yield Progress(0, 0, "Loading")
     if not path.exists():
         raise UserError(f"There is no model file {path}; check the path.")
     return LoadedClassifier(FakeClassifier(), path.name, path)
 
 
-def fake_devices(stop):
+def fake_devices(stop: Event) -> Generator[Progress, None, list[SimpleNamespace]]:
     yield Progress(0, 0, "Looking")
     return [SimpleNamespace(name="cpu", description="processor, 2 cores")]
 
 
-class Hand:
-    """Moves the mouse over the canvas and presses keys; counts what a person would call actions."""
-
-    def __init__(self, viewer):
-        self._viewer, self.actions = viewer, 0
-        (self._canvas,) = (
-            widget
-            for widget in QApplication.allWidgets()
-            if type(widget).__name__ == "CanvasBackendDesktop" and widget.isVisible()
-        )
-
-    def key(self, key, modifier=Qt.KeyboardModifier.NoModifier):
-        QTest.keyClick(self._canvas, key, modifier)
-        QApplication.processEvents()
-        self.actions += 1
-
-    def click(self, x, y):
-        self.point_at(x, y)
-        QTest.mouseClick(self._canvas, Qt.MouseButton.LeftButton, pos=self._pixel(x, y))
-        QApplication.processEvents()
-        self.actions += 1
-
-    def point_at(self, x, y):
-        for nearer in (2, 0):  # no mouse jumps
-            QTest.mouseMove(self._canvas, self._pixel(x, y) + QPoint(nearer, 0))
-            QApplication.processEvents()
-
-    def drag(self, start, end):
-        left = Qt.MouseButton.LeftButton
-        self.point_at(*start)
-        QTest.mousePress(self._canvas, left, pos=self._pixel(*start))
-        for share in (0.3, 0.7, 1):
-            self.point_at(*(np.array(start) + share * (np.array(end) - start)))
-        QTest.mouseRelease(self._canvas, left, pos=self._pixel(*end))
-        QApplication.processEvents()
-        self.actions += 1
-
-    def _pixel(self, x, y):
-        camera = getattr(self._viewer, "scene", self._viewer).camera
-        size = np.array([self._canvas.width(), self._canvas.height()])
-        place = (np.array([x, y]) - camera.center[:-3:-1]) * camera.zoom + size / 2
-        return QPoint(*(round(float(value)) for value in place))
-
-
 @pytest.fixture
-def make_hand():
+def make_hand() -> type[Hand]:
     """Return a function that gives a hand at a viewer's window."""
     return Hand
 
 
 @pytest.fixture
-def fakes(monkeypatch):
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the tasks that need torch by ones that answer at once."""
     monkeypatch.setattr(tasks, "detect_cells", fake_detect)
     monkeypatch.setattr(tasks, "train_classifier", fake_train)
@@ -159,25 +123,23 @@ def fakes(monkeypatch):
 
 
 @pytest.fixture
-def viewer(qapp):
+def viewer(qapp: QApplication) -> ViewerModel:
     """Return a viewer without a window: quick to make, and all that most tests need."""
     return ViewerModel()
 
 
 @pytest.fixture
-def window_viewer(make_napari_viewer_proxy):
+def window_viewer(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
     """Return a viewer with its window, as napari hands it to plugins."""
     return make_napari_viewer_proxy()
 
 
 @pytest.fixture
-def make_panel(fakes, qtbot):
+def make_panel(fakes: None, qtbot: QtBot) -> Iterator[Callable[[Any], AttentionMILWidget]]:
     """Open the panel in a viewer, docked if there is a window; closed at the end of the test."""
-    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+    panels: list[AttentionMILWidget] = []
 
-    panels = []
-
-    def make(viewer):
+    def make(viewer: Any) -> Any:
         panel = AttentionMILWidget(viewer)
         if hasattr(viewer, "window"):
             viewer.window.add_dock_widget(panel, area="right")
@@ -192,29 +154,33 @@ def make_panel(fakes, qtbot):
 
 
 @pytest.fixture
-def stack():
+def stack() -> Image:
     """Three images of 100 x 120 px; pixels of half a micrometre, away from the origin."""
     data = np.random.default_rng(0).integers(0, 255, (3, 100, 120), dtype=np.uint8)
     return Image(data, name="blood", scale=[1, 0.5, 0.5], translate=[0, 10, 20])
 
 
 @pytest.fixture
-def panel(viewer, make_panel, stack):
+def panel(
+    viewer: ViewerModel, make_panel: Callable[[Any], AttentionMILWidget], stack: Image
+) -> AttentionMILWidget:
     viewer.add_layer(stack)
     return make_panel(viewer)
 
 
 @pytest.fixture
-def docked_panel(window_viewer, make_panel, stack):
+def docked_panel(
+    window_viewer: Any, make_panel: Callable[[Any], AttentionMILWidget], stack: Image
+) -> AttentionMILWidget:
     window_viewer.add_layer(stack)
     return make_panel(window_viewer)
 
 
 @pytest.fixture
-def wait_idle(qtbot):
+def wait_idle(qtbot: QtBot) -> Callable[[AttentionMILWidget], None]:
     """Wait until nothing runs in a panel."""
 
-    def wait(panel):
+    def wait(panel: AttentionMILWidget) -> None:
         runners = (panel.context.runner, panel.result_step._cutter)
         qtbot.waitUntil(lambda: not any(runner.busy for runner in runners), timeout=20_000)
 
@@ -222,13 +188,13 @@ def wait_idle(qtbot):
 
 
 @pytest.fixture
-def notifications():
+def notifications() -> Iterator[list[tuple[str, str]]]:
     """Collect what napari tells the person: (severity, message)."""
     from napari.utils.notifications import notification_manager
 
-    told = []
+    told: list[tuple[str, str]] = []
 
-    def keep(notification):
+    def keep(notification: Any) -> None:
         told.append((str(notification.severity), notification.message))
 
     notification_manager.notification_ready.connect(keep)
@@ -237,13 +203,11 @@ def notifications():
 
 
 @pytest.fixture
-def make_explorer(fakes, qtbot):
+def make_explorer(fakes: None, qtbot: QtBot) -> Iterator[Callable[[Any], ExploreWidget]]:
     """Open the explorer in a viewer, docked if there is a window; closed at the end."""
-    from napari_attmil.widgets.explorer.panel import ExploreWidget
+    explorers: list[ExploreWidget] = []
 
-    explorers = []
-
-    def make(viewer):
+    def make(viewer: Any) -> Any:
         explorer = ExploreWidget(viewer)
         if hasattr(viewer, "window"):
             viewer.window.add_dock_widget(explorer, area="bottom")
@@ -261,7 +225,9 @@ def make_explorer(fakes, qtbot):
 
 
 @pytest.fixture
-def explored(viewer, stack, make_explorer):
+def explored(
+    viewer: ViewerModel, stack: Image, make_explorer: Callable[[Any], ExploreWidget]
+) -> ExploreWidget:
     """Open the explorer on nine cells in three images, classified by the fake."""
     viewer.add_layer(stack)
     explorer = make_explorer(viewer)
@@ -269,16 +235,15 @@ def explored(viewer, stack, make_explorer):
     corners = np.tile([[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]], (3, 1))
     session.merge(Boxes.from_detections(np.repeat([0, 1, 2], 3), corners, np.full(9, 0.9)))
     session.use_classifier(LoadedClassifier(FakeClassifier(), "fake"))
-    bag = SimpleNamespace(sample="blood", cell_id=session.boxes.cell_id)
-    session.set_prediction(FakeClassifier().classify(bag), session.boxes)
+    session.set_prediction(FakeClassifier().predict("blood", session.boxes.cell_id), session.boxes)
     return explorer
 
 
 @pytest.fixture
-def pixels():
+def pixels() -> Callable[[QWidget], npt.NDArray[np.uint8]]:
     """Return a function that gives a widget's picture as (Y, X, 3) uint8."""
 
-    def taken(widget):
+    def taken(widget: QWidget) -> npt.NDArray[np.uint8]:
         image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
         data = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8)
         return data.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()].reshape(

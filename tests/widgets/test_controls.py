@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider, QWidget
@@ -9,11 +11,19 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider
 from napari_attmil.widgets.annotate.panel import AnnotateWidget
 from napari_attmil.widgets.detector.panel import DetectorPanel
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.components import ViewerModel
+    from pytestqt.qtbot import QtBot
+
 CONTROLS = (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider)
 
 
 @pytest.fixture(params=[AnnotateWidget, DetectorPanel])
-def controls(request, viewer, fakes, qtbot):
+def controls(
+    request: pytest.FixtureRequest, viewer: ViewerModel, fakes: None, qtbot: QtBot
+) -> Iterator[list[QWidget]]:
     """Return the controls of a panel; parts that Qt itself makes have names of its own."""
     panel = request.param(viewer)
     qtbot.addWidget(panel)
@@ -25,7 +35,7 @@ def controls(request, viewer, fakes, qtbot):
     panel.close_panel()
 
 
-def test_each_has_a_tooltip_and_a_name(controls):
+def test_each_has_a_tooltip_and_a_name(controls: list[QWidget]) -> None:
     assert len(controls) > 5
     for control in controls:
         name = control.accessibleName() or getattr(control, "text", str)()
@@ -33,7 +43,7 @@ def test_each_has_a_tooltip_and_a_name(controls):
         assert name, f"{type(control).__name__} with {control.toolTip()!r} has no name"
 
 
-def test_each_is_reached_with_the_tab_key(controls):
+def test_each_is_reached_with_the_tab_key(controls: list[QWidget]) -> None:
     for control in controls:
         policy = control.focusPolicy()
         assert policy & Qt.FocusPolicy.TabFocus, f"{control.toolTip()!r} needs the mouse"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
@@ -9,12 +9,15 @@ import tifffile
 from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cli.demo import DemoResult
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.widgets.demo_window import show_result
+from napari_attmil.workflows import DemoResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
 
 
 def demo_result(folder: Path, *, classified: bool) -> DemoResult:
@@ -51,7 +54,9 @@ def demo_result(folder: Path, *, classified: bool) -> DemoResult:
     )
 
 
-def test_the_window_shows_cells_and_classification(make_napari_viewer, tmp_path, qtbot) -> None:
+def test_the_window_shows_cells_and_classification(
+    make_napari_viewer: Callable[..., Any], tmp_path: Path, qtbot: QtBot
+) -> None:
     viewer = make_napari_viewer()
     result = demo_result(tmp_path, classified=True)
     panel = show_result(viewer, result)
@@ -63,7 +68,9 @@ def test_the_window_shows_cells_and_classification(make_napari_viewer, tmp_path,
     panel.close_panel()
 
 
-def test_without_classes_the_window_shows_the_cells(make_napari_viewer, tmp_path, qtbot) -> None:
+def test_without_classes_the_window_shows_the_cells(
+    make_napari_viewer: Callable[..., Any], tmp_path: Path, qtbot: QtBot
+) -> None:
     viewer = make_napari_viewer()
     panel = show_result(viewer, demo_result(tmp_path, classified=False))
     assert viewer.layers["Cells"].nshapes == 2

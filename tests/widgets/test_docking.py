@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication, QMainWindow
+from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
 from napari_attmil.widgets.annotate.panel import AnnotateWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.layers import Image
+    from pytestqt.qtbot import QtBot
+
+    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+    from napari_attmil.widgets.explorer.panel import ExploreWidget
 
 BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
 
 
-def test_panels_at_one_side_share_its_room_as_tabs(window_viewer, docked_panel, qtbot):
+def test_panels_at_one_side_share_its_room_as_tabs(
+    window_viewer: Any, docked_panel: AttentionMILWidget, qtbot: QtBot
+) -> None:
     annotate = AnnotateWidget(window_viewer)
     window_viewer.window.add_dock_widget(annotate, area="right")
     window = annotate.window()
@@ -22,7 +35,9 @@ def test_panels_at_one_side_share_its_room_as_tabs(window_viewer, docked_panel, 
     annotate.close_panel()
 
 
-def test_a_panel_at_another_side_is_left_alone(window_viewer, docked_panel, qtbot):
+def test_a_panel_at_another_side_is_left_alone(
+    window_viewer: Any, docked_panel: AttentionMILWidget, qtbot: QtBot
+) -> None:
     annotate = AnnotateWidget(window_viewer)
     window_viewer.window.add_dock_widget(annotate, area="left")
     qtbot.waitUntil(lambda: not annotate._join_timer.isActive())
@@ -31,7 +46,9 @@ def test_a_panel_at_another_side_is_left_alone(window_viewer, docked_panel, qtbo
 
 
 @pytest.fixture
-def low_window(window_viewer, stack, qtbot):
+def low_window(
+    window_viewer: Any, stack: Image, qtbot: QtBot
+) -> Iterator[tuple[ExploreWidget, int]]:
     """Open the explorer in a window as low as napari's is by default; tell its height before."""
     window_viewer.add_layer(stack)
     window_viewer.window.resize(1089, 630)
@@ -43,21 +60,27 @@ def low_window(window_viewer, stack, qtbot):
     explorer.close_panel()
 
 
-def test_explorer_is_high_enough_in_a_low_window_and_leaves_room_for_the_image(low_window, qtbot):
+def test_explorer_is_high_enough_in_a_low_window_and_leaves_room_for_the_image(
+    low_window: tuple[ExploreWidget, int], qtbot: QtBot
+) -> None:
     explorer, height = low_window
     qtbot.waitUntil(lambda: explorer.dock().height() >= 300)
     assert explorer.window().height() == height < 660
     assert explorer.window().centralWidget().height() >= 200
 
 
-def test_explorer_grows_with_the_window_and_is_as_wide_where_there_is_room(low_window, qtbot):
+def test_explorer_grows_with_the_window_and_is_as_wide_where_there_is_room(
+    low_window: tuple[ExploreWidget, int], qtbot: QtBot
+) -> None:
     dock, window = low_window[0].dock(), low_window[0].window()
     window.resize(1300, 950)
     qtbot.waitUntil(lambda: dock.height() == round(0.42 * 950))
     assert dock.width() == window.width()
 
 
-def test_explorer_keeps_the_height_that_a_person_drags_it_to(low_window, qtbot):
+def test_explorer_keeps_the_height_that_a_person_drags_it_to(
+    low_window: tuple[ExploreWidget, int], qtbot: QtBot
+) -> None:
     dock, window = low_window[0].dock(), low_window[0].window()
     qtbot.waitUntil(lambda: dock.height() >= 300)
     edge = QPoint(dock.x() + dock.width() // 2, dock.y() - 2)
@@ -70,15 +93,18 @@ def test_explorer_keeps_the_height_that_a_person_drags_it_to(low_window, qtbot):
     assert dock.height() == dragged
 
 
-def test_closed_explorer_gives_the_corner_of_the_window_back(low_window):
+def test_closed_explorer_gives_the_corner_of_the_window_back(
+    low_window: tuple[ExploreWidget, int],
+) -> None:
     window = low_window[0].window()
     assert window.corner(Qt.Corner.BottomLeftCorner) != BOTTOM
     low_window[0].close_panel()
     assert window.corner(Qt.Corner.BottomLeftCorner) == BOTTOM
 
 
-def drag(window, start, end):
+def drag(window: QWidget | None, start: QPoint, end: QPoint) -> None:
     """Drag with the left button held; qtbot's moves hold none."""
+    assert window is not None
     left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
     for kind, place, button, held in (
         (QEvent.Type.MouseButtonPress, start, left, left),

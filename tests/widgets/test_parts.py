@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
@@ -13,8 +15,13 @@ from napari_attmil.widgets.parts.probability_bars import ProbabilityBars
 from napari_attmil.widgets.parts.step_frame import Fold, StepFrame, StepHeading
 from napari_attmil.widgets.parts.style import scrolling_column
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def test_most_probable_class_comes_first(qtbot):
+    from pytestqt.qtbot import QtBot
+
+
+def test_most_probable_class_comes_first(qtbot: QtBot) -> None:
     bars = ProbabilityBars()
     qtbot.addWidget(bars)
     bars.setValue(("a", "b", "c"), [0.2, 0.7, 0.1])
@@ -22,7 +29,9 @@ def test_most_probable_class_comes_first(qtbot):
     assert bars.accessibleDescription() == "b 70%, a 20%, c 10%"
 
 
-def test_bars_are_as_long_as_probable(qtbot, pixels):
+def test_bars_are_as_long_as_probable(
+    qtbot: QtBot, pixels: Callable[[QWidget], npt.NDArray[np.uint8]]
+) -> None:
     bars = ProbabilityBars()
     qtbot.addWidget(bars)
     bars.setValue(("a", "b"), [0.25, 0.75])
@@ -35,7 +44,9 @@ def test_bars_are_as_long_as_probable(qtbot, pixels):
     assert upper / lower == pytest.approx(3, rel=0.1)
 
 
-def test_spread_of_the_models_is_drawn_from_the_least_to_the_most(qtbot, pixels):
+def test_spread_of_the_models_is_drawn_from_the_least_to_the_most(
+    qtbot: QtBot, pixels: Callable[[QWidget], npt.NDArray[np.uint8]]
+) -> None:
     bars = ProbabilityBars()
     qtbot.addWidget(bars)
     bars.resize(400, bars.sizeHint().height())
@@ -51,7 +62,9 @@ def test_spread_of_the_models_is_drawn_from_the_least_to_the_most(qtbot, pixels)
     assert "its 2 models" in bars.toolTip()
 
 
-def test_one_model_has_no_spread(qtbot, pixels):
+def test_one_model_has_no_spread(
+    qtbot: QtBot, pixels: Callable[[QWidget], npt.NDArray[np.uint8]]
+) -> None:
     bars = ProbabilityBars()
     qtbot.addWidget(bars)
     bars.setValue(("a", "b"), [0.75, 0.25])
@@ -62,7 +75,7 @@ def test_one_model_has_no_spread(qtbot, pixels):
     assert "models" not in bars.toolTip()
 
 
-def test_loss_curve_draws_what_it_is_given(qtbot):
+def test_loss_curve_draws_what_it_is_given(qtbot: QtBot) -> None:
     curve = LossCurve()
     qtbot.addWidget(curve)
     curve.add("Model 1", SimpleNamespace(done=1, loss=2.0, mil_loss=1.0, sic_loss=1.0))
@@ -76,7 +89,9 @@ def test_loss_curve_draws_what_it_is_given(qtbot):
     assert curve.value()["loss"] == []
 
 
-def test_single_points_of_a_curve_have_its_colour(qtbot, pixels):
+def test_single_points_of_a_curve_have_its_colour(
+    qtbot: QtBot, pixels: Callable[[QWidget], npt.NDArray[np.uint8]]
+) -> None:
     curve = LossCurve()
     qtbot.addWidget(curve)
     curve.resize(360, 190)
@@ -86,7 +101,7 @@ def test_single_points_of_a_curve_have_its_colour(qtbot, pixels):
     assert orange.sum() > 40  # its mark, of ten pixels, beside the legend's thin line
 
 
-def test_step_opens_and_closes_with_the_keyboard(qtbot):
+def test_step_opens_and_closes_with_the_keyboard(qtbot: QtBot) -> None:
     content = TopCells()
     frame = StepFrame(1, "Images", content)
     qtbot.addWidget(frame)
@@ -99,7 +114,7 @@ def test_step_opens_and_closes_with_the_keyboard(qtbot):
     assert not frame.isOpen() and content.isHidden()
 
 
-def test_fold_hides_its_content_at_first(qtbot):
+def test_fold_hides_its_content_at_first(qtbot: QtBot) -> None:
     content = TopCells()
     fold = Fold("More settings", content)
     qtbot.addWidget(fold)
@@ -108,7 +123,7 @@ def test_fold_hides_its_content_at_first(qtbot):
     assert not content.isHidden()
 
 
-def test_a_column_that_scrolls_is_never_cut_off_at_the_right(qtbot):
+def test_a_column_that_scrolls_is_never_cut_off_at_the_right(qtbot: QtBot) -> None:
     column, row = QVBoxLayout(), QWidget()
     bars = ProbabilityBars()
     column.addWidget(bars)

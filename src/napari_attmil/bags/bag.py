@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_attmil.bags.feature_store import FeatureFile, FeatureStore
     from napari_attmil.cells import Boxes, DetectionSettings
     from napari_attmil.cells.annotations import Annotations
-    from napari_attmil.cells.detection import Detector
+    from napari_attmil.cells.detection import DetectorLike
     from napari_attmil.core import Int64Array
     from napari_attmil.images import Cohort, Sample
 
@@ -133,7 +133,7 @@ class BagProgress:
 
 def prepare_bags(
     cohort: Cohort,
-    detector: Detector,
+    detector: DetectorLike,
     detection: DetectionSettings,
     features: FeatureSettings,
     store: FeatureStore,
@@ -176,7 +176,7 @@ def prepare_bags(
 
 def _boxes_of(
     sample: Sample,
-    detector: Detector,
+    detector: DetectorLike,
     settings: DetectionSettings,
     store: FeatureStore,
     kept: Annotations | None,
@@ -200,7 +200,7 @@ def _boxes_of(
 def bag_of(
     sample: Sample,
     boxes: Boxes,
-    detector: Detector,
+    detector: DetectorLike,
     settings: FeatureSettings,
     *,
     images: Sequence[npt.NDArray[Any]] | None = None,
@@ -268,7 +268,7 @@ def _destination(
 
 def _known_features(
     sample: Sample,
-    detector: Detector,
+    detector: DetectorLike,
     settings: FeatureSettings,
     store: FeatureStore | None,
     previous: Bag | None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari_attmil.cells import Boxes, FeatureSettings
-    from napari_attmil.cells.detection import Detector
+    from napari_attmil.cells.detection import DetectorLike
     from napari_attmil.core import Int64Array
 
 Features = npt.NDArray[np.float16]
@@ -56,7 +56,7 @@ class FeatureProgress:
 
 
 def extract_features(
-    detector: Detector,
+    detector: DetectorLike,
     images: Sequence[npt.NDArray[Any]],
     boxes: Boxes,
     settings: FeatureSettings,

@@ -61,7 +61,7 @@ def test_curve_takes_the_highest_cells_away_one_by_one(
     score[[4, 9]] = 1, 2
     curve = what_if.curve(score, most=2)
     assert curve.cell_id.tolist() == diseased.cell_id[[9, 4]].tolist()
-    taken = [[], curve.cell_id[:1], curve.cell_id]
+    taken = [curve.cell_id[:count] for count in range(3)]
     expected = [what_if.without(cells) for cells in taken]
     np.testing.assert_allclose(curve.probabilities, expected, rtol=1e-9)
 

@@ -84,7 +84,7 @@ def test_attention_and_pooled_vector_are_equations_6_and_7() -> None:
     with torch.no_grad():
         h = model.embed(cells(5))
         output = model.pool(h, [0, 5])
-    v, w = (layer.weight.detach().numpy() for layer in (model.pooling.v, model.pooling.w))
+    v, w = (model.get_parameter(f"pooling.{name}.weight").detach().numpy() for name in "vw")
     scores = [w[0] @ np.tanh(v @ row) for row in h.numpy()]
     alpha = np.exp(scores) / np.exp(scores).sum()
     z = sum(weight * row for weight, row in zip(alpha, h.numpy(), strict=True))
@@ -108,8 +108,8 @@ def test_maximum_pooling_takes_each_entry_s_largest_value() -> None:
 def test_single_instances_vote() -> None:
     model = model_of(method="sic", embedding_size=8)
     with torch.no_grad():
-        model.sic_head.weight.copy_(torch.eye(3, 8))
-        model.sic_head.bias.zero_()
+        model.get_parameter("sic_head.weight").copy_(torch.eye(3, 8))
+        model.get_parameter("sic_head.bias").zero_()
         h = torch.tensor([[9.0, 0, 0], [0, 1, 0], [0, 2, 0], [0, 0, 3]])
         h = torch.nn.functional.pad(h, (0, 5))
         output = model.pool(h, [0, 4])
@@ -146,13 +146,15 @@ def test_a_large_bag_in_parts_gives_the_same_values_and_gradients(
     model = model_of(dropout=0)
     whole = model(cells(10), [0, 10]).logits
     whole.sum().backward()
-    gradient = model.embedding[0].weight.grad.clone()
+    weight = model.get_parameter("embedding.0.weight")
+    assert weight.grad is not None
+    gradient = weight.grad.clone()
     model.zero_grad()
     monkeypatch.setattr(attention_mil, "CELLS_AT_ONCE", 3)
     parts = model(cells(10), [0, 10]).logits
     parts.sum().backward()
     torch.testing.assert_close(parts, whole)
-    torch.testing.assert_close(model.embedding[0].weight.grad, gradient)
+    torch.testing.assert_close(weight.grad, gradient)
 
 
 def test_standardised_features_do_not_depend_on_their_units() -> None:
@@ -190,16 +192,16 @@ def test_presets_have_the_published_layers() -> None:
     paper = AttentionMIL(5, mil_preset("paper"))
     code = AttentionMIL(5, mil_preset("marrlab-code"))
     convolutions = [
-        [layer for layer in model.convolutions if isinstance(layer, torch.nn.Conv2d)]
+        [layer for layer in model.convolutions.children() if isinstance(layer, torch.nn.Conv2d)]
         for model in (paper, code)
     ]
     assert [len(layers) for layers in convolutions] == [5, 3]
     assert [layer.out_channels for layer in convolutions[1]] == [128, 64, 32]
     assert [layer.kernel_size for layer in convolutions[1]] == [(3, 3), (1, 1), (3, 3)]
-    assert code.embedding[0].weight.shape == (500, 512)
-    assert code.pooling.v.weight.shape == (128, 500)
-    assert [layer.out_features for layer in code.sic_head] == [32, 5]
-    assert paper.sic_head.weight.shape == (5, 500)
+    assert code.get_parameter("embedding.0.weight").shape == (500, 512)
+    assert code.get_parameter("pooling.v.weight").shape == (128, 500)
+    assert [layer.out_features for layer in code.sic_head.children()] == [32, 5]
+    assert paper.get_parameter("sic_head.weight").shape == (5, 500)
     for model in (paper, code):
         assert [m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)] == [0.1]
 

@@ -81,7 +81,7 @@ class OnAppleGPU(torch.Tensor):
     def double(self) -> torch.Tensor:
         raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
 
-    def cpu(self) -> torch.Tensor:
+    def cpu(self, *_: object) -> torch.Tensor:
         return self.as_subclass(torch.Tensor)
 
 

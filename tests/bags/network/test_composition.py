@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -199,6 +200,7 @@ def test_stopped_before_the_patients_have_spoken_it_is_left_out(
     steps = trainer.epochs()
     for _ in range(4):  # two models, the composition, and the first to calibrate
         next(steps)
+    assert isinstance(steps, Generator)
     steps.close()
     assert [model.settings.method for model in trainer.best.models] == ["mil-multi-top-sic"] * 2
 

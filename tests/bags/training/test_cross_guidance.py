@@ -94,7 +94,7 @@ def test_a_held_out_fold_guides_none_of_the_models_that_judge_it(
     # 6 guide the model of all patients, then 6 in either half, which are of 3 patients a class.
     sizes = [len(patients) for patients in learnt]
     assert sizes == [12] * 6 + [6] * 12
-    assert not set.union(*learnt[6:12]) & set.union(*learnt[12:])
+    assert not set[str]().union(*learnt[6:12]) & set[str]().union(*learnt[12:])
     titles = list(dict.fromkeys(step.title for step in steps))
     assert titles == [
         *(f"Finding telling cells {n} of 6" for n in range(1, 7)),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Generator
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,7 @@ def test_agreement_counts_the_models_that_name_the_predicted_class(
         member_probabilities=np.array([[0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.2, 0.6, 0.2]]),
     )
     assert prediction.agreeing == 2
-    assert replace(prediction, member_probabilities=np.empty((0, 3))).agreeing == 0
+    assert replace(prediction, member_probabilities=np.empty((0, 3), np.float32)).agreeing == 0
 
 
 @pytest.mark.parametrize(
@@ -197,6 +198,7 @@ def test_stopped_training_keeps_the_models_that_are_there_and_says_they_are_unca
         next(steps)
     if epochs % 2 == 0:
         next(steps)  # the model is taken over when its training has ended
+    assert isinstance(steps, Generator)
     steps.close()
     kept = trainer.best
     assert len(kept.models) == models

@@ -58,7 +58,7 @@ def detector_figures(detector: Detector) -> Figures:
     """Return boxes, scores and moments of the features of a small simulated image."""
     settings = SimulationSettings(cells_per_image=8, image_size_px=256)
     image = simulate_image(settings, np.random.default_rng(5)).image
-    boxes = detector.detect(image[None])
+    boxes = detector.detect([image])
     features = detector.roi_features(image, boxes.xyxy).astype(np.float64)
     return {
         "boxes": boxes.xyxy.ravel().tolist(),

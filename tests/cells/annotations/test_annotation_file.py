@@ -31,7 +31,7 @@ def sample_in(folder: Path, *names: str) -> Sample:
 
 def corrected() -> Annotations:
     boxes = Boxes.from_detections(
-        [0, 0, 1], [[0.25, 1, 10, 10], [20, 20, 30, 30], [5, 5, 9, 9.5]], [0.9, 0.8, 0.7]
+        [0, 0, 1], [[0.25, 1, 10, 10], [20.0, 20, 30, 30], [5, 5, 9, 9.5]], [0.9, 0.8, 0.7]
     )
     gone = boxes[boxes.cell_id == 2]
     left = add_box(delete_boxes(boxes, [2]), 1, [40, 40, 50, 52])

@@ -13,18 +13,19 @@ CELLS = st.lists(
     max_size=8,
     unique_by=lambda cell: cell[0],
 )
+Cells = list[tuple[int, int, int, bool]]
 """cell_id, image, place, and whether a person deleted it."""
 
 
-def boxes_of(cells: list[tuple[int, int, int, bool]], deleted: bool) -> Boxes:
+def boxes_of(cells: Cells, deleted: bool) -> Boxes:
     rows = [cell for cell in cells if cell[3] == deleted]
     ids = np.array([cell[0] for cell in rows], dtype=np.int64)
     corners = np.array([[cell[2], 0, cell[2] + 9, 9] for cell in rows]).reshape(-1, 4)
-    score, source = np.ones(len(rows)), np.zeros(len(rows))
+    score, source = np.ones(len(rows), np.float32), np.zeros(len(rows), np.uint8)
     return Boxes(ids, np.array([c[1] for c in rows]), corners, score, source).in_order()
 
 
-def annotations(cells: list[tuple[int, int, int, bool]]) -> Annotations:
+def annotated(cells: Cells) -> Annotations:
     return Annotations(boxes_of(cells, False), boxes_of(cells, True), next_id=13)
 
 
@@ -37,16 +38,16 @@ def rows(now: Annotations) -> list[list[tuple[int, ...]]]:
 
 
 @given(CELLS, CELLS)
-def test_edit_leads_from_one_state_to_the_other_and_back(before, after):
-    old, new = annotations(before), annotations(after)
+def test_edit_leads_from_one_state_to_the_other_and_back(before: Cells, after: Cells) -> None:
+    old, new = annotated(before), annotated(after)
     edit = Edit.between("Edit", old, new)
     assert rows(edit.applied_to(old)) == rows(new)
     assert rows(edit.inverse.applied_to(new)) == rows(old)
 
 
 @given(CELLS, CELLS)
-def test_edit_holds_just_the_rows_that_changed(before, after):
-    edit = Edit.between("Edit", annotations(before), annotations(after))
+def test_edit_holds_just_the_rows_that_changed(before: Cells, after: Cells) -> None:
+    edit = Edit.between("Edit", annotated(before), annotated(after))
     stayed = set(before) & set(after)
     assert edit.before.boxes.cell_id.tolist() == sorted(c[0] for c in set(before) - stayed)
     assert edit.after.boxes.cell_id.tolist() == sorted(c[0] for c in set(after) - stayed)

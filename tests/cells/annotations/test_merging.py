@@ -123,7 +123,9 @@ EDITS = st.lists(
 
 @given(EDITS)
 @settings(deadline=None, max_examples=25)
-def test_merging_with_what_one_started_from_changes_nothing(edits: list[tuple[str, int, int]]):
+def test_merging_with_what_one_started_from_changes_nothing(
+    edits: list[tuple[str, int, int]],
+) -> None:
     mine = edited(edits)
     for merged, conflicts in (
         merge_annotations(BASE, mine, BASE),

@@ -91,10 +91,10 @@ def test_a_batch_finds_the_same_as_one_image_at_a_time(
 
 
 def test_images_are_read_one_batch_at_a_time(shipped: Detector, field: SimulatedImage) -> None:
-    class Lazy(list[int]):
+    class Lazy(list[Any]):
         read = 0
 
-        def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]
+        def __getitem__(self, index: Any) -> Any:
             Lazy.read += 1
             return field.image
 
@@ -183,7 +183,7 @@ def test_a_full_memory_halves_the_batch_and_loses_no_image(
     whole = shipped.detect([field.image] * 4, DetectionSettings(cell_diameter_px=50))
     on_device = Detector._on_device
 
-    def small_memory(self: Detector, batch: list[object]) -> torch.Tensor:
+    def small_memory(self: Detector, batch: list[Any]) -> torch.Tensor:
         if len(batch) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return on_device(self, batch)

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from napari_attmil.cells.detection.scoring import ScoredImage, average_precision, match_points
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def boxes(*rows: list[float]) -> np.ndarray:
+
+def boxes(*rows: Sequence[float]) -> np.ndarray:
     return np.array(rows, dtype=np.float32).reshape(-1, 4)
 
 

@@ -21,8 +21,8 @@ def smear(dark: bool = True, pallor: bool = True) -> np.ndarray:
         image[distance <= RADIUS] = 120
         if pallor:
             image[distance <= 7] = 215
-    image = image + np.random.default_rng(0).normal(0, 4, image.shape)
-    return (image if dark else 255 - image).astype(np.uint8)
+    noisy = image + np.random.default_rng(0).normal(0, 4, image.shape)
+    return (noisy if dark else 255 - noisy).astype(np.uint8)
 
 
 def truth(centres: np.ndarray) -> np.ndarray:

@@ -41,8 +41,8 @@ def sample_of(folder: Path, *names: str) -> Sample:
 
 def boxes_of(*rows: tuple[int, Corners, Source]) -> Boxes:
     ids, xyxy, sources = zip(*rows, strict=True)
-    ones = np.ones(len(rows))
-    return Boxes(np.array(ids), np.zeros(len(rows)), np.array(xyxy), ones, np.array(sources))
+    images, ones = np.zeros(len(rows), np.int32), np.ones(len(rows), np.float32)
+    return Boxes(np.array(ids), images, np.array(xyxy), ones, np.array(sources))
 
 
 @pytest.mark.parametrize(

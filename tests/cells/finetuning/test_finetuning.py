@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,6 +82,7 @@ def test_stopping_keeps_the_best_with_where_it_came_from(tmp_path: Path) -> None
     out = tmp_path / "w.safetensors"
     steps = finetune(IMAGES, SHORT, out, CPU, project=tmp_path)
     last = next(step for step in steps if step.done == 3)
+    assert isinstance(steps, Generator)
     steps.close()
     assert last.best == DetectionScore(0.02, 0.02, 0.02)
     provenance = load_checkpoint(out, "detector").provenance
@@ -99,6 +101,7 @@ def test_after_a_kill_it_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> N
     for step in killed:
         if step.done == 3:
             break
+    assert isinstance(killed, Generator)
     killed.close()
     again = list(finetune(IMAGES, SHORT, tmp_path / "w.safetensors", CPU, project=broken))
     assert [step.done for step in again] == [2, 3, 4]
@@ -111,6 +114,7 @@ def test_a_damaged_state_is_told_and_the_training_begins_anew(tmp_path: Path) ->
     out = tmp_path / "w.safetensors"
     killed = finetune(IMAGES, SHORT, out, CPU, project=tmp_path)
     assert [next(killed).done for _ in range(4)][-1] == 3
+    assert isinstance(killed, Generator)
     killed.close()
     state = tmp_path / finetuning.STATE_NAME
     state.write_bytes(state.read_bytes()[:-9])
@@ -123,6 +127,7 @@ def test_other_images_begin_a_training_of_their_own(tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
     steps = finetune(IMAGES, SHORT, out, CPU, project=tmp_path)
     assert [next(steps).done for _ in range(4)][-1] == 3
+    assert isinstance(steps, Generator)
     steps.close()
     more = [*IMAGES, image("ffffff")]
     assert next(finetune(more, SHORT, out, CPU, project=tmp_path)).done == 0

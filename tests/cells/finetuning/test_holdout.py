@@ -12,12 +12,13 @@ from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from random import Random
 
 NAMES = [f"image_{k}.tif" for k in range(40)]
 
 
 @given(st.lists(st.text(), unique=True, min_size=4, max_size=50), st.randoms())
-def test_names_alone_decide_and_some_are_held_out(names: list[str], random: object) -> None:
+def test_names_alone_decide_and_some_are_held_out(names: list[str], random: Random) -> None:
     shuffled = list(names)
     random.shuffle(shuffled)
     held = held_out_names(names)

@@ -21,7 +21,7 @@ from napari_attmil.explore.report.by_class import measured_cells
 from napari_attmil.explore.report.content import Finding
 from napari_attmil.explore.report.file import ReportProgress, write_report
 from napari_attmil.images.cohort import Frame, Sample
-from napari_attmil.reports.blocks import Heading, Listing
+from napari_attmil.reports.blocks import Block, Heading, Listing
 from napari_attmil.reports.pdf import pdf_file
 from napari_attmil.reports.pictures import PICTURE_PX, boxed_picture, thumbnail
 
@@ -141,7 +141,10 @@ def test_pdf_holds_the_pixels_of_the_highest_cell(finding: Finding, tmp_path: Pa
 
 
 def test_pdf_takes_names_in_other_scripts_and_texts_longer_than_a_page(tmp_path: Path) -> None:
-    blocks = [Heading("Пациент Ωμέγα", 1), Listing("All", "x" * 300 + "\n" + "line\n" * 400)]
+    blocks: list[Block] = [
+        Heading("Пациент Ωμέγα", 1),
+        Listing("All", "x" * 300 + "\n" + "line\n" * 400),
+    ]
     (tmp_path / "r.pdf").write_bytes(pdf_file("Title", blocks))
     pages = PdfReader(tmp_path / "r.pdf").pages
     text = "".join(page.extract_text() for page in pages)

@@ -92,7 +92,7 @@ def test_so_many_patients_of_the_other_group_are_needed(patients: int, others: i
 
 def test_groups_differ_by_the_share_of_splits_that_are_as_extreme() -> None:
     # Of the 20 ways to choose 3 of 6 two part them as far as here.
-    p, corrected = group_test([[1.0], [2], [3]], [[4.0], [5], [6]])
+    p, corrected = group_test([[1.0], [2.0], [3.0]], [[4.0], [5.0], [6.0]])
     assert (p[0], corrected[0]) == (pytest.approx(2 / 20), pytest.approx(2 / 20))
 
 

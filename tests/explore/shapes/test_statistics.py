@@ -131,8 +131,8 @@ def test_cells_that_could_not_be_measured_are_passed_over() -> None:
     cells.loc[cells.index % 7 == 0, "area_um2"] = np.nan
     cells["solidity"] = np.nan
     table = compare_high_cells(cells, "attention", FEATURES).set_index("feature")
-    assert table.loc["area_um2", "p_corrected"] < 0.05
-    assert table.loc["solidity", "patients"] == 0 and np.isnan(table.loc["solidity", "p"])
+    assert table["p_corrected"]["area_um2"] < 0.05
+    assert table["patients"]["solidity"] == 0 and np.isnan(table["p"]["solidity"])
 
 
 def test_cohort_that_was_not_classified_is_refused_in_words() -> None:

@@ -117,7 +117,8 @@ def test_every_time_point_and_focal_plane_is_an_image_of_its_own(
     tmp_path: Path, noise: Callable[..., Any], stack_of: Callable[..., Any]
 ) -> None:
     images = noise(2, 3, 20, 30)
-    for name, kind in [("a.ome.tif", {"ome": True}), ("b.tif", {"imagej": True})]:
+    kinds: dict[str, dict[str, Any]] = {"a.ome.tif": {"ome": True}, "b.tif": {"imagej": True}}
+    for name, kind in kinds.items():
         tifffile.imwrite(tmp_path / name, images, metadata={"axes": "TZYX"}, **kind)
         assert_array_equal(stack_of(tmp_path / name), images.reshape(6, 20, 30))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 import tifffile
@@ -12,6 +14,14 @@ from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
+from napari_attmil.widgets.annotate.panel import AnnotateWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
+    from support.hand import Hand
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 FIRST, SECOND = [20, 20, 60, 50], [100, 70, 150, 110]
@@ -19,10 +29,10 @@ MIDDLE = (40, 35)
 
 
 @pytest.fixture
-def bench(make_napari_viewer, fakes, tmp_path):
+def bench(
+    make_napari_viewer: Callable[..., Any], fakes: None, tmp_path: Path
+) -> Iterator[AnnotateWidget]:
     """Open a study of one image with two detected boxes in the panel "Annotate"."""
-    from napari_attmil.widgets.annotate.panel import AnnotateWidget
-
     tifffile.imwrite(tmp_path / "a.tif", np.full((150, 200), 99, np.uint8))
     viewer = make_napari_viewer(show=True)
     bench = AnnotateWidget(viewer)
@@ -37,17 +47,18 @@ def bench(make_napari_viewer, fakes, tmp_path):
 
 
 @pytest.fixture
-def hand(bench, make_hand):
+def hand(bench: AnnotateWidget, make_hand: Callable[[Any], Hand]) -> Hand:
     """Return a hand that has the tool for selecting."""
     hand = make_hand(bench.context.viewer)
     hand.key(Qt.Key.Key_M)
     return hand
 
 
-def settled(bench, qtbot):
+def settled(bench: AnnotateWidget, qtbot: QtBot) -> list[list[float]]:
     """Return the corners that session, layer and file agree on, once napari's event is over."""
     session, layer = bench.context.session, bench.context.cells.layer
     qtbot.wait(1)
+    assert session.cohort is not None and session.sample is not None
     on_disk = AnnotationFile.beside(session.cohort.folder).read(session.sample).boxes
     assert on_disk.digest() == session.boxes.digest()
     shown = sorted([*v[:, :0:-1].min(axis=0), *v[:, :0:-1].max(axis=0)] for v in layer.data)
@@ -59,8 +70,8 @@ def settled(bench, qtbot):
 
 @pytest.mark.parametrize("key", [Qt.Key.Key_Delete, Qt.Key.Key_Backspace, Qt.Key.Key_3])
 def test_a_box_that_napari_s_key_deletes_is_deleted_for_good_and_can_be_undone(
-    key, bench, hand, qtbot
-):
+    key: Qt.Key, bench: AnnotateWidget, hand: Hand, qtbot: QtBot
+) -> None:
     session = bench.context.session
     hand.click(*MIDDLE)
     hand.key(key)
@@ -71,7 +82,9 @@ def test_a_box_that_napari_s_key_deletes_is_deleted_for_good_and_can_be_undone(
     assert settled(bench, qtbot) == [FIRST, SECOND] and session.boxes.cell_id.tolist() == [1, 2]
 
 
-def test_a_pasted_box_is_the_person_s_and_has_an_id_of_its_own(bench, hand, qtbot):
+def test_a_pasted_box_is_the_person_s_and_has_an_id_of_its_own(
+    bench: AnnotateWidget, hand: Hand, qtbot: QtBot
+) -> None:
     session = bench.context.session
     hand.click(*MIDDLE)
     hand.key(Qt.Key.Key_C, CTRL)
@@ -83,7 +96,9 @@ def test_a_pasted_box_is_the_person_s_and_has_an_id_of_its_own(bench, hand, qtbo
     assert settled(bench, qtbot) == [FIRST, SECOND]
 
 
-def test_a_dragged_vertex_leaves_an_upright_box_around_the_shape(bench, hand, qtbot):
+def test_a_dragged_vertex_leaves_an_upright_box_around_the_shape(
+    bench: AnnotateWidget, hand: Hand, qtbot: QtBot
+) -> None:
     session = bench.context.session
     hand.key(Qt.Key.Key_4)  # napari's tool for single vertices
     hand.click(*MIDDLE)
@@ -95,7 +110,9 @@ def test_a_dragged_vertex_leaves_an_upright_box_around_the_shape(bench, hand, qt
     assert settled(bench, qtbot) == [FIRST, SECOND]
 
 
-def test_a_vertex_inserted_with_napari_s_key_changes_no_box(bench, hand, qtbot):
+def test_a_vertex_inserted_with_napari_s_key_changes_no_box(
+    bench: AnnotateWidget, hand: Hand, qtbot: QtBot
+) -> None:
     hand.click(*MIDDLE)
     hand.key(Qt.Key.Key_2)
     hand.click(40, 20)  # on the upper side

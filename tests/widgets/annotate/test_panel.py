@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,17 +18,26 @@ from napari_attmil.widgets.annotate.panel import AnnotateWidget
 from napari_attmil.widgets.parts.workers import Progress
 from napari_attmil.widgets.viewer.key_registry import ACTIONS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from pathlib import Path
+    from threading import Event
+
+    from napari.components import ViewerModel
+    from napari.layers import Image
+    from pytestqt.qtbot import QtBot
+
 DETECTED = Boxes.from_detections(
     [0, 0, 0], [[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]], [0.9, 0.5, 0.7]
 )
 
 
 @pytest.fixture
-def make_bench(fakes, qtbot):
+def make_bench(fakes: None, qtbot: QtBot) -> Iterator[Callable[[Any], AnnotateWidget]]:
     """Open the panel "Annotate" in a viewer; closed at the end of the test."""
     benches = []
 
-    def make(viewer):
+    def make(viewer: Any) -> AnnotateWidget:
         bench = AnnotateWidget(viewer)
         bench.show()
         benches.append(bench)
@@ -40,7 +50,9 @@ def make_bench(fakes, qtbot):
 
 
 @pytest.fixture
-def bench(viewer, stack, make_bench):
+def bench(
+    viewer: ViewerModel, stack: Image, make_bench: Callable[[Any], AnnotateWidget]
+) -> AnnotateWidget:
     viewer.add_layer(stack)
     viewer.dims.set_point(0, 0)
     bench = make_bench(viewer)
@@ -49,7 +61,7 @@ def bench(viewer, stack, make_bench):
 
 
 @pytest.fixture
-def cohort(tmp_path):
+def cohort(tmp_path: Path) -> Cohort:
     """Five samples of one image each."""
     import tifffile
 
@@ -61,38 +73,46 @@ def cohort(tmp_path):
 
 
 @pytest.fixture
-def study(viewer, cohort, make_bench):
+def study(
+    viewer: ViewerModel, cohort: Cohort, make_bench: Callable[[Any], AnnotateWidget]
+) -> AnnotateWidget:
     bench = make_bench(viewer)
     bench.context.image_choice.use_cohort(cohort)
     return bench
 
 
-def press(viewer, key):
+def press(viewer: ViewerModel, key: str) -> None:
     """Press a key of the viewer, as napari does."""
     from app_model.types import KeyBinding
 
     viewer.keymap[KeyBinding.from_str(key)](viewer)
 
 
-def shown_states(bench):
+def shown_states(bench: AnnotateWidget) -> list[ReviewState]:
     return [entry.state for entry in bench.reviewing.queue]
 
 
-def test_reviewed_next_marks_the_image_and_shows_the_one_after(study, viewer):
+def test_reviewed_next_marks_the_image_and_shows_the_one_after(
+    study: AnnotateWidget, viewer: ViewerModel
+) -> None:
     press(viewer, "N")
     assert study.reviewing.place == ("s1", 0)
     assert shown_states(study)[0] == ReviewState.REVIEWED
     assert study.review_bar.text().startswith("1 of 5 reviewed")
 
 
-def test_reviewed_images_are_passed_over_and_the_last_one_stays(study, viewer):
+def test_reviewed_images_are_passed_over_and_the_last_one_stays(
+    study: AnnotateWidget, viewer: ViewerModel
+) -> None:
     for _ in range(5):
         press(viewer, "N")
     assert study.review_bar.text() == "5 of 5 reviewed"
     assert study.reviewing.place == ("s4", 0)
 
 
-def test_skip_and_previous_leave_images_as_they_are(study, viewer):
+def test_skip_and_previous_leave_images_as_they_are(
+    study: AnnotateWidget, viewer: ViewerModel
+) -> None:
     press(viewer, "PageDown")
     press(viewer, "PageDown")
     press(viewer, "PageUp")
@@ -101,7 +121,9 @@ def test_skip_and_previous_leave_images_as_they_are(study, viewer):
 
 
 @pytest.fixture
-def broken_study(viewer, tmp_path, make_bench):
+def broken_study(
+    viewer: ViewerModel, tmp_path: Path, make_bench: Callable[[Any], AnnotateWidget]
+) -> AnnotateWidget:
     """A stack of three images, a sample that cannot be read, and one of an image."""
     import tifffile
 
@@ -117,8 +139,11 @@ def broken_study(viewer, tmp_path, make_bench):
 
 @pytest.mark.parametrize("key", ["N", "PageDown"])
 def test_an_image_that_cannot_be_read_is_told_once_and_passed_over(
-    broken_study, viewer, notifications, key
-):
+    broken_study: AnnotateWidget,
+    viewer: ViewerModel,
+    notifications: list[tuple[str, str]],
+    key: str,
+) -> None:
     places = []
     for _ in range(5):
         press(viewer, key)
@@ -131,9 +156,13 @@ def test_an_image_that_cannot_be_read_is_told_once_and_passed_over(
 
 @pytest.mark.parametrize("key", ["N", "PageDown"])
 def test_a_study_whose_first_image_cannot_be_read_is_gone_through(
-    broken_study, viewer, notifications, key
-):
+    broken_study: AnnotateWidget,
+    viewer: ViewerModel,
+    notifications: list[tuple[str, str]],
+    key: str,
+) -> None:
     cohort = broken_study.context.session.cohort
+    assert cohort is not None
     broken_study.context.image_choice.use_cohort(replace(cohort, samples=cohort.samples[1:]))
     assert broken_study.reviewing.place is None and broken_study.reviewing.can_go
     press(viewer, key)
@@ -143,8 +172,11 @@ def test_a_study_whose_first_image_cannot_be_read_is_gone_through(
 
 
 def test_an_image_that_can_be_read_again_is_no_longer_passed_over(
-    broken_study, viewer, tmp_path, notifications
-):
+    broken_study: AnnotateWidget,
+    viewer: ViewerModel,
+    tmp_path: Path,
+    notifications: list[tuple[str, str]],
+) -> None:
     reviewing = broken_study.reviewing
     reviewing.show(("b", 0))
     assert reviewing.place == ("a", 0)
@@ -155,13 +187,17 @@ def test_an_image_that_can_be_read_again_is_no_longer_passed_over(
     assert reviewing.place == ("b", 0)
 
 
-def test_the_marks_are_there_after_reopening(study, viewer, cohort):
+def test_the_marks_are_there_after_reopening(
+    study: AnnotateWidget, viewer: ViewerModel, cohort: Cohort
+) -> None:
     press(viewer, "N")
     study.context.image_choice.use_cohort(cohort)
     assert shown_states(study) == [ReviewState.REVIEWED, *[ReviewState.NEW] * 4]
 
 
-def test_a_stack_without_a_cohort_is_a_queue_too(bench, viewer):
+def test_a_stack_without_a_cohort_is_a_queue_too(
+    bench: AnnotateWidget, viewer: ViewerModel
+) -> None:
     assert [entry.image_index for entry in bench.reviewing.queue] == [0, 1, 2]
     press(viewer, "N")
     assert bench.reviewing.place == ("blood", 1)
@@ -169,21 +205,25 @@ def test_a_stack_without_a_cohort_is_a_queue_too(bench, viewer):
     assert set(bench.context.session.boxes.source) == {Source.ACCEPTED}
 
 
-def test_queue_can_be_filtered_and_ordered(bench):
+def test_queue_can_be_filtered_and_ordered(bench: AnnotateWidget) -> None:
     bench.reviewing.arrange(QueueOrder.DOUBT, frozenset({ReviewState.PREDICTED}))
     assert next(iter(bench.queue_panel.model.entries)).doubtful_count == 2
 
 
-def test_doubtful_boxes_come_one_after_the_other(bench, viewer):
+def test_doubtful_boxes_come_one_after_the_other(
+    bench: AnnotateWidget, viewer: ViewerModel
+) -> None:
     session = bench.context.session
-    seen = []
+    seen: list[int] = []
     for _ in range(3):
         press(viewer, "U")
         seen += session.selection
     assert seen == [2, 3, 2]
 
 
-def test_arrow_keys_move_the_selected_box_by_a_pixel(bench, viewer):
+def test_arrow_keys_move_the_selected_box_by_a_pixel(
+    bench: AnnotateWidget, viewer: ViewerModel
+) -> None:
     session = bench.context.session
     session.select([1])
     press(viewer, "Right")
@@ -196,12 +236,16 @@ def test_arrow_keys_move_the_selected_box_by_a_pixel(bench, viewer):
     assert session.boxes.xyxy[0].tolist() == [11, 20, 32, 40]
 
 
-def test_arrow_keys_turn_the_images_while_no_box_is_selected(bench, viewer):
+def test_arrow_keys_turn_the_images_while_no_box_is_selected(
+    bench: AnnotateWidget, viewer: ViewerModel
+) -> None:
     press(viewer, "Right")
     assert viewer.dims.current_step[0] == 1
 
 
-def test_a_box_is_never_made_too_small_to_be_a_cell(bench, viewer):
+def test_a_box_is_never_made_too_small_to_be_a_cell(
+    bench: AnnotateWidget, viewer: ViewerModel
+) -> None:
     session = bench.context.session
     session.select([1])
     for _ in range(30):
@@ -210,25 +254,29 @@ def test_a_box_is_never_made_too_small_to_be_a_cell(bench, viewer):
     assert session.boxes.xyxy[0].tolist() == [10, 10, 13, 30]
 
 
-def point_at(bench, viewer, x, y):
+def point_at(bench: AnnotateWidget, viewer: ViewerModel, x: float, y: float) -> None:
     world = bench.context.image_choice.chosen.data_to_world((0, y, x))
     viewer.cursor.position = tuple(world)
 
 
-def test_box_under_the_pointer_is_deleted_whatever_the_scale(bench, viewer):
+def test_box_under_the_pointer_is_deleted_whatever_the_scale(
+    bench: AnnotateWidget, viewer: ViewerModel
+) -> None:
     point_at(bench, viewer, 60, 30)
     press(viewer, "K")
     assert bench.context.session.boxes.cell_id.tolist() == [1, 3]
 
 
-def test_box_under_the_pointer_is_accepted(bench, viewer):
+def test_box_under_the_pointer_is_accepted(bench: AnnotateWidget, viewer: ViewerModel) -> None:
     point_at(bench, viewer, 60, 30)
     press(viewer, "J")
     source = bench.context.session.boxes.source.tolist()
     assert source == [Source.MODEL, Source.ACCEPTED, Source.MODEL]
 
 
-def test_a_key_over_one_of_several_selected_boxes_means_all_of_them(bench, viewer):
+def test_a_key_over_one_of_several_selected_boxes_means_all_of_them(
+    bench: AnnotateWidget, viewer: ViewerModel
+) -> None:
     session = bench.context.session
     session.select([1, 3])
     point_at(bench, viewer, 60, 30)
@@ -241,7 +289,7 @@ def test_a_key_over_one_of_several_selected_boxes_means_all_of_them(bench, viewe
     assert session.boxes.cell_id.tolist() == [2]
 
 
-def test_keyboard_alone_adds_and_selects_a_box(bench, viewer):
+def test_keyboard_alone_adds_and_selects_a_box(bench: AnnotateWidget, viewer: ViewerModel) -> None:
     press(viewer, "Shift+Q")
     session = bench.context.session
     assert len(session.boxes) == 4 and session.selection == (4,)
@@ -249,7 +297,9 @@ def test_keyboard_alone_adds_and_selects_a_box(bench, viewer):
     assert session.selection != (4,)
 
 
-def test_a_clear_cell_gets_its_box_from_one_key(viewer, make_bench):
+def test_a_clear_cell_gets_its_box_from_one_key(
+    viewer: ViewerModel, make_bench: Callable[[Any], AnnotateWidget]
+) -> None:
     rows, columns = np.mgrid[:100, :100]
     cell = (np.hypot(rows - 50, columns - 40) < 15).astype(np.float32)
     layer = viewer.add_image(200 - 100 * cell)
@@ -261,11 +311,22 @@ def test_a_clear_cell_gets_its_box_from_one_key(viewer, make_bench):
 
 
 def test_a_click_takes_the_box_that_the_detector_thinks_possible(
-    viewer, stack, make_bench, qtbot, monkeypatch
-):
+    viewer: ViewerModel,
+    stack: Image,
+    make_bench: Callable[[Any], AnnotateWidget],
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked = []
 
-    def detect(stop, images, places, settings, device_name, weights=None):
+    def detect(
+        stop: Event,
+        images: Any,
+        places: Sequence[int],
+        settings: Any,
+        device_name: str,
+        weights: Path | None = None,
+    ) -> Generator[Progress, None, tasks.Detection]:
         yield Progress(0, 1, "")
         asked.append((places, settings.min_score))
         return tasks.Detection(Boxes.from_detections([1], [[51, 22, 69, 41]], [0.2]), (1,))
@@ -287,7 +348,9 @@ def test_a_click_takes_the_box_that_the_detector_thinks_possible(
     assert len(asked) == 1 and asked[0][0] == [1] and asked[0][1] < 0.2
 
 
-def test_button_snaps_the_selected_box_and_the_key_the_one_pointed_at(bench, viewer, monkeypatch):
+def test_button_snaps_the_selected_box_and_the_key_the_one_pointed_at(
+    bench: AnnotateWidget, viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(box_tools, "snap_box", lambda image, xyxy: xyxy + 1)
     session = bench.context.session
     session.select([1])
@@ -298,14 +361,16 @@ def test_button_snaps_the_selected_box_and_the_key_the_one_pointed_at(bench, vie
     assert session.boxes.xyxy[:, 0].tolist() == [11, 51, 20]
 
 
-def test_boxes_hide_and_come_back(bench, viewer):
+def test_boxes_hide_and_come_back(bench: AnnotateWidget, viewer: ViewerModel) -> None:
     press(viewer, "H")
     assert not bench.context.cells.layer.visible
     press(viewer, "H")
     assert bench.context.cells.layer.visible
 
 
-def test_brighter_means_that_lower_levels_are_white(bench, viewer):
+def test_brighter_means_that_lower_levels_are_white(
+    bench: AnnotateWidget, viewer: ViewerModel
+) -> None:
     layer = bench.context.image_choice.chosen
     layer.contrast_limits = (0, 100)
     press(viewer, "]")
@@ -316,7 +381,7 @@ def test_brighter_means_that_lower_levels_are_white(bench, viewer):
     assert layer.contrast_limits == [5, 95]
 
 
-def test_slider_deletes_weak_boxes_as_one_step_of_undo(bench):
+def test_slider_deletes_weak_boxes_as_one_step_of_undo(bench: AnnotateWidget) -> None:
     cut, session = bench.box_panel._cut, bench.context.session
     cut._slider.setValue(80)
     assert cut._delete.text() == "Delete 2 boxes below"
@@ -328,7 +393,7 @@ def test_slider_deletes_weak_boxes_as_one_step_of_undo(bench):
     assert session.boxes.source.tolist() == [Source.ACCEPTED, Source.MODEL, Source.MODEL]
 
 
-def test_predicted_accepted_and_own_boxes_differ_in_width_and_colour(bench):
+def test_predicted_accepted_and_own_boxes_differ_in_width_and_colour(bench: AnnotateWidget) -> None:
     session = bench.context.session
     session.accept([1])
     session.move(2, [52, 20, 72, 40])
@@ -337,7 +402,9 @@ def test_predicted_accepted_and_own_boxes_differ_in_width_and_colour(bench):
     assert len({tuple(colour) for colour in np.round(layer.edge_color, 3)}) == 3
 
 
-def test_images_ahead_are_detected_but_reviewed_ones_never(study, viewer, qtbot):
+def test_images_ahead_are_detected_but_reviewed_ones_never(
+    study: AnnotateWidget, viewer: ViewerModel, qtbot: QtBot
+) -> None:
     study.context.session.set_reviewed(0)
     study.look_ahead.set_on(True)
     predicted = [ReviewState.REVIEWED, *[ReviewState.PREDICTED] * 3, ReviewState.NEW]
@@ -345,31 +412,33 @@ def test_images_ahead_are_detected_but_reviewed_ones_never(study, viewer, qtbot)
     assert len(study.context.session.boxes) == 0
 
 
-def test_look_ahead_stays_away_from_images_that_a_person_has_begun(study):
+def test_look_ahead_stays_away_from_images_that_a_person_has_begun(study: AnnotateWidget) -> None:
     study.context.session.add(0, [10, 10, 30, 30])
     assert study.look_ahead._next_place() == ("s1", 0)
 
 
-def test_pictures_come_for_images_that_are_looked_at(study, qtbot):
+def test_pictures_come_for_images_that_are_looked_at(study: AnnotateWidget, qtbot: QtBot) -> None:
     model = study.queue_panel.model
     role = Qt.ItemDataRole.DecorationRole
     qtbot.waitUntil(lambda: model.data(model.index(0), role) is not None, timeout=20_000)
     assert "new" in model.data(model.index(0))
 
 
-def test_all_keys_are_free_again_when_the_panel_closes(bench, viewer):
+def test_all_keys_are_free_again_when_the_panel_closes(
+    bench: AnnotateWidget, viewer: ViewerModel
+) -> None:
     assert len(viewer.keymap) == len(ACTIONS)
     bench.close_panel()
     assert not viewer.keymap
 
 
-def test_every_control_has_a_tooltip_and_a_name(bench):
+def test_every_control_has_a_tooltip_and_a_name(bench: AnnotateWidget) -> None:
     from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QScrollBar
 
     from napari_attmil.widgets.annotate.queue_view import QueueView
 
     kinds = (QAbstractButton, QAbstractSlider, QComboBox, QueueView)
-    controls = [control for kind in kinds for control in bench.findChildren(kind)]
+    controls: list[Any] = [control for kind in kinds for control in bench.findChildren(kind)]
     controls = [control for control in controls if not isinstance(control, QScrollBar)]
     assert len(controls) > 15
     for control in controls:
@@ -377,20 +446,24 @@ def test_every_control_has_a_tooltip_and_a_name(bench):
         assert control.accessibleName() or control.text()
 
 
-def test_key_pressed_in_the_panel_works_as_in_the_image(study, qtbot):
+def test_key_pressed_in_the_panel_works_as_in_the_image(
+    study: AnnotateWidget, qtbot: QtBot
+) -> None:
     qtbot.keyClick(study.queue_panel.view, Qt.Key.Key_N)
     assert study.reviewing.place == ("s1", 0)
 
 
-def test_drawing_tool_takes_a_still_click_for_a_question_and_a_drag_for_a_box(bench, viewer):
+def test_drawing_tool_takes_a_still_click_for_a_question_and_a_drag_for_a_box(
+    bench: AnnotateWidget, viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.context.cells.start_drawing()
-    asked = []
-    bench.tools.add_at = asked.append
+    asked: list[object] = []
+    monkeypatch.setattr(bench.tools, "add_at", asked.append)
     for far in (0, 40):
         event = SimpleNamespace(
             button=1, pos=(5, 5), position=(0.0, 20.0, 30.0), type="mouse_press"
         )
-        gesture = bench.tools._on_press(viewer, event)
+        gesture = viewer.mouse_drag_callbacks[-1](viewer, event)
         next(gesture)
         event.type, event.pos = "mouse_move", (5 + far, 5)
         next(gesture)
@@ -402,6 +475,6 @@ def test_drawing_tool_takes_a_still_click_for_a_question_and_a_drag_for_a_box(be
     assert asked == [(0.0, 20.0, 30.0)]
 
 
-def test_an_image_without_boxes_says_so(bench):
+def test_an_image_without_boxes_says_so(bench: AnnotateWidget) -> None:
     bench.context.session.clear_boxes()
     assert bench.box_panel._counts.text() == "No boxes in this image."

@@ -5,18 +5,31 @@ from __future__ import annotations
 import csv
 import shutil
 from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
+from support.hand import MOUSE
 
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.reading import open_cohort, read_images
 from napari_attmil.session.review_queue import ReviewState
 from napari_attmil.widgets import tasks
+from napari_attmil.widgets.annotate.panel import AnnotateWidget
 from napari_attmil.widgets.parts.workers import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
+    from threading import Event
+
+    from pytestqt.qtbot import QtBot
+    from support.hand import Hand
+
+    from napari_attmil.images import Cohort
 
 IMAGES, CORRECTED, WRONG_OF_A_KIND = 20, 5, 2
 HALF_PX, SHIFT_PX, APART_PX = 19, 9, 44
@@ -28,7 +41,7 @@ GRID = [np.array([x, y], dtype=float) for x in range(60, 600, 12) for y in range
 class Plan:
     """For one image: what the detector says, and what is wrong with it."""
 
-    def __init__(self, centres):
+    def __init__(self, centres: npt.NDArray[Any]) -> None:
         alone = [
             c for c in centres if is_inside(c) and np.sort(distances(centres, c))[1] > APART_PX
         ]
@@ -43,16 +56,16 @@ class Plan:
         self.boxes = np.array([[*(c - HALF_PX), *(c + HALF_PX)] for c in said], dtype=np.float32)
 
 
-def distances(places, place):
+def distances(places: npt.NDArray[Any], place: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.hypot(*(places - place).T)
 
 
-def is_inside(place):
+def is_inside(place: npt.NDArray[Any]) -> bool:
     return bool(np.all(place > 50) and np.all(place < (590, 430)))
 
 
 @pytest.fixture(scope="module")
-def cells_of(real_data):
+def cells_of(real_data: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the labelled centres of real images, by file name."""
     centres = defaultdict(list)
     with (real_data / "chula" / "cells.csv").open(encoding="utf-8") as file:
@@ -62,7 +75,12 @@ def cells_of(real_data):
 
 
 @pytest.fixture
-def study(tmp_path, real_data, cells_of, monkeypatch):
+def study(
+    tmp_path: Path,
+    real_data: Path,
+    cells_of: dict[str, npt.NDArray[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[Cohort, dict[str, Plan]]:
     """Return a cohort of real images and the plan for each, by sample; the detector is a fake."""
     plans = {name: Plan(centres) for name, centres in sorted(cells_of.items())}
     names = [name for name, plan in plans.items() if plan.is_good][:IMAGES]
@@ -77,7 +95,14 @@ def study(tmp_path, real_data, cells_of, monkeypatch):
         for sample in cohort.samples
     }
 
-    def detect(stop, images, places, settings, device_name, weights=None):
+    def detect(
+        stop: Event,
+        images: Any,
+        places: Sequence[int],
+        settings: Any,
+        device_name: str,
+        weights: Path | None = None,
+    ) -> Generator[Progress, None, tasks.Detection]:
         yield Progress(0, 1, "")
         boxes = said[np.asarray(images[places[0]]).tobytes()]
         count = len(boxes)
@@ -90,9 +115,7 @@ def study(tmp_path, real_data, cells_of, monkeypatch):
     return cohort, by_sample
 
 
-def open_bench(viewer, cohort):
-    from napari_attmil.widgets.annotate.panel import AnnotateWidget
-
+def open_bench(viewer: Any, cohort: Cohort) -> AnnotateWidget:
     bench = AnnotateWidget(viewer)
     viewer.window.add_dock_widget(bench, area="right")
     viewer.window.resize(1500, 950)
@@ -103,7 +126,7 @@ def open_bench(viewer, cohort):
     return bench
 
 
-def correct(hand, bench, plan):
+def correct(hand: Hand, bench: AnnotateWidget, plan: Plan) -> None:
     """Add, move and delete what is wrong in the image shown."""
     session = bench.context.session
     for x, y in plan.missing:
@@ -123,13 +146,17 @@ def correct(hand, bench, plan):
 
 @pytest.mark.real_data
 def test_a_session_of_corrections_is_all_there_after_reopening(
-    make_napari_viewer, make_hand, study, qtbot, capsys
-):
+    make_napari_viewer: Callable[..., Any],
+    make_hand: Callable[[Any], Hand],
+    study: tuple[Cohort, dict[str, Plan]],
+    qtbot: QtBot,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     cohort, plans = study
     viewer = make_napari_viewer(show=True)
     bench = open_bench(viewer, cohort)
     session, hand = bench.context.session, make_hand(viewer)
-    QTest.mouseClick(bench._ahead, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+    MOUSE.mouseClick(bench._ahead, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
     actions = []
     for number in range(CORRECTED):
         qtbot.waitUntil(

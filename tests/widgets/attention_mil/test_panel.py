@@ -7,6 +7,7 @@ import sys
 import weakref
 from dataclasses import replace
 from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,16 +26,26 @@ from napari_attmil.bags.presets import ensemble_preset
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.widgets import tasks
+from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 from napari_attmil.widgets.context import session_of
 from napari_attmil.widgets.parts.workers import Progress
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
 
-def detect(panel, wait_idle):
+    from napari.components import ViewerModel
+    from pytestqt.qtbot import QtBot
+
+
+def detect(panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None]) -> None:
     panel.cells_step.detect()
     wait_idle(panel)
 
 
-def load_and_classify(panel, wait_idle, tmp_path):
+def load_and_classify(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"fake")
     panel.classifier_step.load(path)
@@ -43,11 +54,16 @@ def load_and_classify(panel, wait_idle, tmp_path):
     wait_idle(panel)
 
 
-def cells_layers(viewer):
+def cells_layers(viewer: Any) -> list[Shapes]:
     return [layer for layer in viewer.layers if isinstance(layer, Shapes)]
 
 
-def test_from_image_to_the_cells_that_decided(docked_panel, window_viewer, wait_idle, tmp_path):
+def test_from_image_to_the_cells_that_decided(
+    docked_panel: AttentionMILWidget,
+    window_viewer: Any,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    tmp_path: Path,
+) -> None:
     session = docked_panel.context.session
     detect(docked_panel, wait_idle)
     assert len(session.boxes) == 9
@@ -62,7 +78,9 @@ def test_from_image_to_the_cells_that_decided(docked_panel, window_viewer, wait_
     assert window_viewer.dims.current_step[0] == 2 and session.selection == (9,)
 
 
-def test_next_step_opens_when_one_is_done(panel, wait_idle, tmp_path):
+def test_next_step_opens_when_one_is_done(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
     is_open = {name: frame.isOpen() for name, frame in panel.frames.items()}
     assert is_open == {"images": True, "cells": True, "classifier": False, "result": False}
     detect(panel, wait_idle)
@@ -71,7 +89,9 @@ def test_next_step_opens_when_one_is_done(panel, wait_idle, tmp_path):
     assert panel.frames["result"].isOpen()
 
 
-def test_steps_say_what_is_missing_and_what_is_there(panel, wait_idle, tmp_path):
+def test_steps_say_what_is_missing_and_what_is_there(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
     result = panel.result_step
     assert not result._classify.isEnabled()
     assert "detect cells (step 2)" in result._hint.text()
@@ -82,7 +102,9 @@ def test_steps_say_what_is_missing_and_what_is_there(panel, wait_idle, tmp_path)
     assert "3 cells in this image, 9 in the sample" in panel.cells_step._counts.text()
 
 
-def test_result_is_marked_stale_when_boxes_change_and_not_after_undo(panel, wait_idle, tmp_path):
+def test_result_is_marked_stale_when_boxes_change_and_not_after_undo(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
     assert panel.result_step._stale.isHidden()
@@ -92,7 +114,11 @@ def test_result_is_marked_stale_when_boxes_change_and_not_after_undo(panel, wait
     assert panel.result_step._stale.isHidden()
 
 
-def test_corrections_survive_detecting_again_and_this_is_said(panel, wait_idle, notifications):
+def test_corrections_survive_detecting_again_and_this_is_said(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    notifications: list[tuple[str, str]],
+) -> None:
     detect(panel, wait_idle)
     session = panel.context.session
     drawn = session.add(0, [80, 50, 100, 70])
@@ -102,7 +128,9 @@ def test_corrections_survive_detecting_again_and_this_is_said(panel, wait_idle, 
     assert any("Your corrections stay" in message for _, message in notifications)
 
 
-def test_one_can_start_over_where_all_boxes_were_deleted(panel, wait_idle):
+def test_one_can_start_over_where_all_boxes_were_deleted(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None]
+) -> None:
     session, start_over = panel.context.session, panel.cells_step._clear
     assert not start_over.isEnabled()
     detect(panel, wait_idle)
@@ -115,7 +143,9 @@ def test_one_can_start_over_where_all_boxes_were_deleted(panel, wait_idle):
     assert len(session.boxes) == 9
 
 
-def test_detection_of_the_image_shown_only(panel, viewer, wait_idle):
+def test_detection_of_the_image_shown_only(
+    panel: AttentionMILWidget, viewer: ViewerModel, wait_idle: Callable[[AttentionMILWidget], None]
+) -> None:
     viewer.dims.set_point(0, 1)
     panel.cells_step._only_shown.setChecked(True)
     detect(panel, wait_idle)
@@ -123,22 +153,32 @@ def test_detection_of_the_image_shown_only(panel, viewer, wait_idle):
     assert panel.context.session.state.searched == {1}
 
 
-def test_detection_settings_are_those_of_all_panels(panel, make_panel, viewer):
+def test_detection_settings_are_those_of_all_panels(
+    panel: AttentionMILWidget, make_panel: Callable[[Any], AttentionMILWidget], viewer: ViewerModel
+) -> None:
     panel.cells_step._form.field("cell_diameter_px").setValue(40)
     assert make_panel(viewer).context.detection_settings.cell_diameter_px == 40
 
 
 @pytest.mark.parametrize(("units", "diameter_px"), [("um", 40), ("pixel", None)])
 def test_diameter_in_micrometres_is_taken_by_the_scale_of_the_layer(
-    panel, viewer, wait_idle, monkeypatch, notifications, units, diameter_px
-):
+    panel: AttentionMILWidget,
+    viewer: ViewerModel,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    notifications: list[tuple[str, str]],
+    units: str,
+    diameter_px: int | None,
+) -> None:
     layer = viewer.add_image(np.zeros((64, 64)), scale=(0.2, 0.2), units=units, name="scaled")
     panel.context.image_choice.choose(layer)
     asked = []
 
     detect_all = tasks.detect_cells
 
-    def remember(stop, images, places, settings, *rest):
+    def remember(
+        stop: Event, images: Any, places: Sequence[int], settings: Any, *rest: Any
+    ) -> Generator[Progress, None, Any]:
         asked.append(settings.cell_diameter_px)
         return (yield from detect_all(stop, images, places, settings, *rest))
 
@@ -149,10 +189,15 @@ def test_diameter_in_micrometres_is_taken_by_the_scale_of_the_layer(
     assert bool(notifications) == (diameter_px is None)
 
 
-def test_cancelled_detection_keeps_what_was_found(panel, wait_idle, monkeypatch, fakes):
+def test_cancelled_detection_keeps_what_was_found(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    fakes: None,
+) -> None:
     detect_all = tasks.detect_cells
 
-    def stopped_after_the_first(stop, *args):
+    def stopped_after_the_first(stop: Event, *args: Any) -> Generator[Progress, None, Any]:
         steps = detect_all(stop, *args)
         yield next(steps)
         stop.set()
@@ -165,11 +210,14 @@ def test_cancelled_detection_keeps_what_was_found(panel, wait_idle, monkeypatch,
 
 
 def test_buttons_rest_while_something_runs_and_error_leaves_no_spinner(
-    panel, wait_idle, monkeypatch, notifications
-):
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    notifications: list[tuple[str, str]],
+) -> None:
     seen = []
 
-    def failing(stop, *args):
+    def failing(stop: Event, *args: Any) -> Generator[Progress, None, Any]:
         yield Progress(0, 1, "working")
         raise RuntimeError("broken")
 
@@ -183,7 +231,12 @@ def test_buttons_rest_while_something_runs_and_error_leaves_no_spinner(
     assert any("broken" in message for _, message in notifications)
 
 
-def test_missing_model_is_told_and_nothing_is_lost(panel, wait_idle, tmp_path, notifications):
+def test_missing_model_is_told_and_nothing_is_lost(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    tmp_path: Path,
+    notifications: list[tuple[str, str]],
+) -> None:
     detect(panel, wait_idle)
     panel.classifier_step.load(tmp_path / "none.safetensors")
     wait_idle(panel)
@@ -191,7 +244,7 @@ def test_missing_model_is_told_and_nothing_is_lost(panel, wait_idle, tmp_path, n
     assert panel.context.session.classifier is None and len(panel.context.session.boxes) == 9
 
 
-def write_cohort(folder):
+def write_cohort(folder: Path) -> Cohort:
     import tifffile
 
     samples = []
@@ -204,10 +257,15 @@ def write_cohort(folder):
     return Cohort(tuple(samples), folder)
 
 
-def open_cohort(panel, wait_idle, monkeypatch, folder):
+def open_cohort(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+) -> Cohort:
     cohort = write_cohort(folder)
 
-    def opened(stop, path):
+    def opened(stop: Event, path: Path) -> Generator[Progress, None, Cohort]:
         yield Progress(0, 0, "Looking")
         return cohort
 
@@ -218,8 +276,12 @@ def open_cohort(panel, wait_idle, monkeypatch, folder):
 
 
 def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
-    panel, viewer, wait_idle, monkeypatch, tmp_path
-):
+    panel: AttentionMILWidget,
+    viewer: ViewerModel,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     layer = panel.context.image_choice.chosen
     assert layer.name == "s1" and layer.data.shape == (2, 60, 80)
@@ -229,8 +291,11 @@ def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
 
 
 def test_what_was_assumed_about_a_cohort_stays_in_the_panel(
-    panel, wait_idle, monkeypatch, tmp_path
-):
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     cohort = open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     assert panel.images_step._notes.isHidden()
     panel.context.session.open_cohort(replace(cohort, notes=("Images were left out: a.",)))
@@ -239,8 +304,12 @@ def test_what_was_assumed_about_a_cohort_stays_in_the_panel(
 
 
 def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
-    panel, viewer, wait_idle, monkeypatch, tmp_path
-):
+    panel: AttentionMILWidget,
+    viewer: ViewerModel,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     detect(panel, wait_idle)
     panel.context.image_choice.show_sample("s2")
@@ -250,7 +319,12 @@ def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
     assert cells_layers(viewer)[0].nshapes == 6
 
 
-def test_training_draws_its_losses_and_gives_a_classifier(panel, wait_idle, monkeypatch, tmp_path):
+def test_training_draws_its_losses_and_gives_a_classifier(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     panel.classifier_step._form.field("epochs").setValue(4)
     panel.classifier_step._ensemble_form.field("members").setValue(5)
@@ -275,11 +349,17 @@ def test_training_draws_its_losses_and_gives_a_classifier(panel, wait_idle, monk
     ],
 )
 def test_training_says_which_samples_it_left_out(
-    panel, wait_idle, monkeypatch, tmp_path, notifications, count, told
-):
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    notifications: list[tuple[str, str]],
+    count: int,
+    told: str,
+) -> None:
     train = tasks.train_classifier
 
-    def leave_out(*args):
+    def leave_out(*args: Any) -> Generator[Progress, None, Any]:
         for place in range(count):
             yield Progress(place, count, "", note=f"Sample 's{place}' was left out.")
         return (yield from train(*args))
@@ -297,31 +377,48 @@ def test_training_says_which_samples_it_left_out(
     assert "left out" not in step._hint.text()
 
 
-def test_a_sample_without_cells_is_noted_when_bags_are_read(monkeypatch, tmp_path):
+def test_a_sample_without_cells_is_noted_when_bags_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from napari_attmil.bags import bag
     from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 
-    def prepare(cohort, *args):
+    def prepare(cohort: Cohort, *args: Any) -> Any:
         yield bag.BagProgress(1, 1, "s1", note="Sample 's1' was left out.")
 
     # At the door: it keeps what it has given once.
     monkeypatch.setattr("napari_attmil.bags.prepare_bags", prepare)
+    detector: Any = None
     cohort = Cohort((Sample("s1", "p1", "healthy", (Frame(tmp_path / "1.tif"),)),), tmp_path)
     settings = (DetectionSettings(), FeatureSettings())
-    steps = [*tasks.bags_of_cohort(Event(), cohort, {}, None, *settings)]
+    steps = [*tasks.bags_of_cohort(Event(), cohort, {}, detector, *settings)]
     assert steps[-1].note == "Sample 's1' was left out."
 
 
-def test_training_knows_the_healthy_class_that_was_chosen(panel, wait_idle, monkeypatch, tmp_path):
+def test_training_knows_the_healthy_class_that_was_chosen(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     step, asked = panel.classifier_step, []
 
-    def train(stop, cohort, states, detection, settings, ensemble, device_name):
+    def train(
+        stop: Event,
+        cohort: Cohort,
+        states: Any,
+        detection: Any,
+        settings: Any,
+        ensemble: Any,
+        device_name: str,
+    ) -> Generator[Progress, None, None]:
         yield Progress(0, 1, "")
         asked.append(settings.reference_class)
 
     monkeypatch.setattr(tasks, "train_classifier", train)
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     assert step._hint.text() == "Train on the open cohort, or load a model."
+    assert panel.context.session.cohort is not None
     panel.context.session.open_cohort(relabelled(panel.context.session.cohort, ("alive", "dead")))
     assert "choose the healthy class above" in step._hint.text()
     step._healthy.setCurrentIndex(step._healthy.findData("alive"))
@@ -332,26 +429,30 @@ def test_training_knows_the_healthy_class_that_was_chosen(panel, wait_idle, monk
     assert asked == ["alive"]
 
 
-def relabelled(cohort, labels):
+def relabelled(cohort: Cohort, labels: tuple[str, ...]) -> Cohort:
     samples = zip(cohort.samples, labels, strict=True)
     return replace(cohort, samples=tuple(replace(sample, label=label) for sample, label in samples))
 
 
-def test_preset_fills_the_form(panel):
+def test_preset_fills_the_form(panel: AttentionMILWidget) -> None:
     combo = panel.classifier_step._preset
     combo.setCurrentIndex(combo.findData("paper"))
     combo.activated.emit(combo.currentIndex())
-    assert panel.classifier_step._form.value().epochs == 150
+    shown: Any = panel.classifier_step._form.value()
+    assert shown.epochs == 150
     assert panel.classifier_step._ensemble_form.value() == ensemble_preset("paper")
 
 
-def test_every_classification_says_how_sure_it_is(panel, wait_idle, tmp_path):
+def test_every_classification_says_how_sure_it_is(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
     step, session = panel.result_step, panel.context.session
     assert step._certainty.text() == "2 of 2 models agree · all but sickle ruled out at 90%"
     assert not step._certainty.property("warning") and step._note.isHidden()
     assert "its 2 models" in step._bars.toolTip()
+    assert session.prediction is not None
     doubted = replace(
         session.prediction,
         member_probabilities=np.array([[0.1, 0.8, 0.1], [0.6, 0.3, 0.1]]),
@@ -368,7 +469,7 @@ def test_every_classification_says_how_sure_it_is(panel, wait_idle, tmp_path):
     assert told[-1] == "undecided, sickle 70%"
 
 
-def test_devices_are_listed_when_the_step_opens(panel, qtbot):
+def test_devices_are_listed_when_the_step_opens(panel: AttentionMILWidget, qtbot: QtBot) -> None:
     device = panel.classifier_step._device
     assert device.count() == 1
     panel.frames["classifier"].setOpen(True)
@@ -377,7 +478,9 @@ def test_devices_are_listed_when_the_step_opens(panel, qtbot):
     assert panel.context.device_name == "cpu"
 
 
-def test_cells_are_exported_with_their_attention(panel, wait_idle, tmp_path):
+def test_cells_are_exported_with_their_attention(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
     panel.result_step.export(tmp_path / "cells.v1")
@@ -391,27 +494,34 @@ def test_cells_are_exported_with_their_attention(panel, wait_idle, tmp_path):
     assert table.index[table["attention"].isna()].tolist() == [1]
 
 
-def test_name_that_is_proposed_for_the_cells_has_the_whole_name_of_the_sample(panel, monkeypatch):
+def test_name_that_is_proposed_for_the_cells_has_the_whole_name_of_the_sample(
+    panel: AttentionMILWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
     proposed = []
 
-    def choose(parent, title, name, kinds):
+    def choose(parent: Any, title: str, name: str, kinds: str) -> tuple[str, str]:
         proposed.append(name)
         return "", ""
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
     session = panel.context.session
+    assert session.sample is not None
     session.show(replace(session.sample, name="hs2/s1"))
     panel.result_step._export.clicked.emit()
     assert proposed == ["hs2-s1-cells.csv"]
 
 
-def test_saved_model_is_where_it_was_asked_for(panel, wait_idle, tmp_path):
+def test_saved_model_is_where_it_was_asked_for(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
     load_and_classify(panel, wait_idle, tmp_path)
     panel.classifier_step.save(tmp_path / "copy v1.2")
     assert (tmp_path / "copy v1.2.safetensors").read_bytes() == b"fake"
 
 
-def test_threshold_tells_how_many_cells_remain(panel, wait_idle, tmp_path):
+def test_threshold_tells_how_many_cells_remain(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
     panel.result_step._slider.setValue(50)
@@ -420,7 +530,9 @@ def test_threshold_tells_how_many_cells_remain(panel, wait_idle, tmp_path):
     assert (layer.edge_color[:, 3] == 1).sum() == 5
 
 
-def test_boxes_take_the_colours_that_are_chosen_beside_the_legend(panel, wait_idle, tmp_path):
+def test_boxes_take_the_colours_that_are_chosen_beside_the_legend(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
     (layer,) = cells_layers(panel._viewer)
@@ -434,7 +546,7 @@ def test_boxes_take_the_colours_that_are_chosen_beside_the_legend(panel, wait_id
     assert np.isclose(layer.edge_color[:, :3], highest, atol=1e-6).all(axis=1).any()
 
 
-def test_layer_list_is_followed(panel, viewer):
+def test_layer_list_is_followed(panel: AttentionMILWidget, viewer: ViewerModel) -> None:
     combo = panel.images_step._layer_combo
     other = viewer.add_image(np.zeros((20, 30)), name="other")
     assert [combo.itemText(i) for i in range(combo.count())] == ["blood", "other"]
@@ -443,7 +555,12 @@ def test_layer_list_is_followed(panel, viewer):
     assert combo.currentText() == "blood"
 
 
-def test_removed_image_stops_detection_but_keeps_the_cells(panel, viewer, wait_idle, stack):
+def test_removed_image_stops_detection_but_keeps_the_cells(
+    panel: AttentionMILWidget,
+    viewer: ViewerModel,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    stack: Image,
+) -> None:
     detect(panel, wait_idle)
     viewer.layers.remove(stack)
     assert not panel.cells_step._detect.isEnabled()
@@ -451,23 +568,33 @@ def test_removed_image_stops_detection_but_keeps_the_cells(panel, viewer, wait_i
     assert "removed" in panel.images_step._info.text()
 
 
-def test_image_removed_while_it_is_worked_on_breaks_nothing(panel, viewer, wait_idle, stack):
+def test_image_removed_while_it_is_worked_on_breaks_nothing(
+    panel: AttentionMILWidget,
+    viewer: ViewerModel,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    stack: Image,
+) -> None:
     panel.cells_step.detect()
     viewer.layers.remove(stack)
     wait_idle(panel)
     assert len(panel.context.session.boxes) == 9
 
 
-def test_layer_of_four_axes_is_refused_in_a_sentence(panel, viewer, notifications):
+def test_layer_of_four_axes_is_refused_in_a_sentence(
+    panel: AttentionMILWidget, viewer: ViewerModel, notifications: list[tuple[str, str]]
+) -> None:
     panel.context.image_choice.choose(viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie"))
     assert any("has 4 axes" in message for _, message in notifications)
     assert panel.context.image_choice.chosen.name == "blood"
 
 
-def test_colour_and_multiscale_images_are_read_whole(panel, viewer):
+def test_colour_and_multiscale_images_are_read_whole(
+    panel: AttentionMILWidget, viewer: ViewerModel
+) -> None:
     panel.context.image_choice.choose(
         viewer.add_image(np.zeros((2, 20, 30, 3), np.uint8), rgb=True, name="colour")
     )
+    assert panel.context.images is not None
     assert len(panel.context.images) == 2 and panel.context.images[0].shape == (20, 30, 3)
     pyramid = [np.zeros((3, 40, 60)), np.zeros((3, 20, 30))]
     panel.context.image_choice.choose(viewer.add_image(pyramid, multiscale=True, name="pyramid"))
@@ -475,8 +602,11 @@ def test_colour_and_multiscale_images_are_read_whole(panel, viewer):
 
 
 def test_two_viewers_have_sessions_of_their_own(
-    make_napari_viewer_proxy, make_panel, wait_idle, stack
-):
+    make_napari_viewer_proxy: Callable[..., Any],
+    make_panel: Callable[[Any], AttentionMILWidget],
+    wait_idle: Callable[[AttentionMILWidget], None],
+    stack: Image,
+) -> None:
     first, second = make_napari_viewer_proxy(), make_napari_viewer_proxy()
     first.add_layer(stack)
     one, two = make_panel(first), make_panel(second)
@@ -486,7 +616,12 @@ def test_two_viewers_have_sessions_of_their_own(
     assert session_of(first) is one.context.session is not session_of(second)
 
 
-def test_two_panels_of_one_viewer_share_images_boxes_and_undo(panel, viewer, make_panel, wait_idle):
+def test_two_panels_of_one_viewer_share_images_boxes_and_undo(
+    panel: AttentionMILWidget,
+    viewer: ViewerModel,
+    make_panel: Callable[[Any], AttentionMILWidget],
+    wait_idle: Callable[[AttentionMILWidget], None],
+) -> None:
     other = make_panel(viewer)
     detect(panel, wait_idle)
     assert other.context.images is panel.context.images is not None
@@ -499,8 +634,12 @@ def test_two_panels_of_one_viewer_share_images_boxes_and_undo(panel, viewer, mak
 
 
 def test_closed_and_reopened_panel_finds_everything_again(
-    docked_panel, window_viewer, make_panel, wait_idle, tmp_path
-):
+    docked_panel: AttentionMILWidget,
+    window_viewer: Any,
+    make_panel: Callable[[Any], AttentionMILWidget],
+    wait_idle: Callable[[AttentionMILWidget], None],
+    tmp_path: Path,
+) -> None:
     detect(docked_panel, wait_idle)
     load_and_classify(docked_panel, wait_idle, tmp_path)
     window_viewer.window.remove_dock_widget(docked_panel)
@@ -514,10 +653,15 @@ def test_closed_and_reopened_panel_finds_everything_again(
     assert len(again.context.session.boxes) == 8
 
 
-def test_closing_ends_the_work_and_frees_the_keys(docked_panel, window_viewer, monkeypatch, qtbot):
+def test_closing_ends_the_work_and_frees_the_keys(
+    docked_panel: AttentionMILWidget,
+    window_viewer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+) -> None:
     began = []
 
-    def endless(stop, *args):
+    def endless(stop: Event, *args: Any) -> Generator[Progress, None, None]:
         while not stop.is_set():
             began.append(1)
             yield Progress(0, 0, "again")
@@ -533,9 +677,7 @@ def test_closing_ends_the_work_and_frees_the_keys(docked_panel, window_viewer, m
     docked_panel.context.session.show(None)
 
 
-def test_closed_panel_can_be_forgotten(window_viewer, qtbot):
-    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
-
+def test_closed_panel_can_be_forgotten(window_viewer: Any, qtbot: QtBot) -> None:
     panel = AttentionMILWidget(window_viewer)
     window_viewer.window.add_dock_widget(panel)
     window_viewer.window.remove_dock_widget(panel)
@@ -546,7 +688,9 @@ def test_closed_panel_can_be_forgotten(window_viewer, qtbot):
     assert known() is None
 
 
-def test_every_control_has_a_tooltip_and_a_name(panel, wait_idle, tmp_path):
+def test_every_control_has_a_tooltip_and_a_name(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
     # A screen reader reads the label where a control has no name of its own.
@@ -562,7 +706,9 @@ def test_every_control_has_a_tooltip_and_a_name(panel, wait_idle, tmp_path):
             assert control.accessibleName() or written or control in labelled, f"{what} has no name"
 
 
-def test_undo_key_takes_back_a_change(panel, viewer, wait_idle):
+def test_undo_key_takes_back_a_change(
+    panel: AttentionMILWidget, viewer: ViewerModel, wait_idle: Callable[[AttentionMILWidget], None]
+) -> None:
     detect(panel, wait_idle)
     (undo,) = [f for key, f in viewer.keymap.items() if str(key) in ("Ctrl+Z", "Meta+Z")]
     undo(viewer)
@@ -586,7 +732,7 @@ viewer.close()
 
 
 @pytest.mark.usefixtures("qapp")
-def test_opening_the_panel_loads_no_torch():
+def test_opening_the_panel_loads_no_torch() -> None:
     run = subprocess.run(
         [sys.executable, "-c", OPEN_PANEL], capture_output=True, text=True, env=os.environ
     )

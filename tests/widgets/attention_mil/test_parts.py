@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+import numpy.typing as npt
 
 from napari_attmil.widgets.attention_mil.attention_legend import AttentionLegend
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.attention_mil.top_cells import CellThumbnail, TopCells
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def test_legend_goes_from_dark_to_white(qtbot, pixels):
+    from pytestqt.qtbot import QtBot
+    from qtpy.QtWidgets import QWidget
+
+
+def test_legend_goes_from_dark_to_white(
+    qtbot: QtBot, pixels: Callable[[QWidget], npt.NDArray[np.uint8]]
+) -> None:
     legend = AttentionLegend()
     qtbot.addWidget(legend)
     legend.resize(300, legend.sizeHint().height())
@@ -18,25 +29,28 @@ def test_legend_goes_from_dark_to_white(qtbot, pixels):
     assert luminance[-1] > luminance[0] + 100
 
 
-def test_legend_explains_new_boxes_only_when_there_are_any(qtbot, pixels):
+def test_legend_explains_new_boxes_only_when_there_are_any(
+    qtbot: QtBot, pixels: Callable[[QWidget], npt.NDArray[np.uint8]]
+) -> None:
     legend = AttentionLegend()
     qtbot.addWidget(legend)
     legend.resize(300, legend.sizeHint().height())
 
-    def orange():
+    def orange() -> bool:
         image = pixels(legend).astype(int)
-        return ((image[..., 0] > 200) & (image[..., 1] < 150) & (image[..., 2] < 60)).any()
+        is_orange = (image[..., 0] > 200) & (image[..., 1] < 150) & (image[..., 2] < 60)
+        return bool(is_orange.any())
 
     assert not orange()
     legend.setUnscoredShown(True)
     assert orange()
 
 
-def thumbnail(cell_id):
+def thumbnail(cell_id: int) -> CellThumbnail:
     return CellThumbnail(cell_id, np.full((20, 21), 9, np.uint8), str(cell_id), f"cell {cell_id}")
 
 
-def test_pressed_thumbnail_tells_its_cell(qtbot):
+def test_pressed_thumbnail_tells_its_cell(qtbot: QtBot) -> None:
     cells = TopCells()
     qtbot.addWidget(cells)
     cells.setValue([thumbnail(7), thumbnail(3)])
@@ -46,7 +60,7 @@ def test_pressed_thumbnail_tells_its_cell(qtbot):
     assert told.args == [3]
 
 
-def test_thumbnails_are_replaced_not_added(qtbot):
+def test_thumbnails_are_replaced_not_added(qtbot: QtBot) -> None:
     cells = TopCells()
     qtbot.addWidget(cells)
     cells.setValue([thumbnail(7), thumbnail(3)])
@@ -54,7 +68,7 @@ def test_thumbnails_are_replaced_not_added(qtbot):
     assert cells.value() == (5,)
 
 
-def test_colour_thumbnail_keeps_its_colour(qtbot):
+def test_colour_thumbnail_keeps_its_colour(qtbot: QtBot) -> None:
     image = np.zeros((30, 30, 3), np.uint8)
     image[..., 0] = 200
     cells = TopCells()
@@ -64,7 +78,7 @@ def test_colour_thumbnail_keeps_its_colour(qtbot):
     assert icon.pixelColor(15, 15).getRgb()[:3] == (200, 0, 0)
 
 
-def test_healthy_class_is_found_by_name_or_chosen(qtbot):
+def test_healthy_class_is_found_by_name_or_chosen(qtbot: QtBot) -> None:
     combo = HealthyClassCombo()
     qtbot.addWidget(combo)
     combo.setClasses(("crenated", "untreated"))

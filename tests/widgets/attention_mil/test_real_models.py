@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,17 @@ from napari_attmil.core.errors import UserError
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
 from napari_attmil.widgets import tasks
+from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from pytestqt.qtbot import QtBot
+
+    from napari_attmil.images import Cohort
+    from napari_attmil.widgets.attention_mil.classifier_step import ClassifierStep
+    from napari_attmil.widgets.parts.workers import Progress
 
 WEIGHTS = importlib.resources.files("napari_attmil") / "weights" / "detector.safetensors"
 pytestmark = pytest.mark.skipif(
@@ -26,13 +38,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def settle(qtbot, panel):
+def settle(qtbot: QtBot, panel: AttentionMILWidget) -> None:
     runners = (panel.context.runner, panel.result_step._cutter)
     qtbot.waitUntil(lambda: not any(runner.busy for runner in runners), timeout=120_000)
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("study") / "cohort"
     settings = SimulationSettings(
         classes=("healthy", "sickle"),
@@ -47,10 +59,8 @@ def cohort(tmp_path_factory):
 
 
 def test_detector_and_classifier_work_through_the_panel(
-    window_viewer, qtbot, cohort, notifications
-):
-    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
-
+    window_viewer: Any, qtbot: QtBot, cohort: Cohort, notifications: list[tuple[str, str]]
+) -> None:
     panel = AttentionMILWidget(window_viewer)
     window_viewer.window.add_dock_widget(panel)
     session = panel.context.session
@@ -90,7 +100,7 @@ def test_detector_and_classifier_work_through_the_panel(
     panel.close_panel()
 
 
-def test_next_candidate_of_the_same_path_is_loaded_anew(tmp_path):
+def test_next_candidate_of_the_same_path_is_loaded_anew(tmp_path: Path) -> None:
     path = candidate_path(tmp_path)
     path.parent.mkdir()
     shipped = load_network()
@@ -103,7 +113,9 @@ def test_next_candidate_of_the_same_path_is_loaded_anew(tmp_path):
         tasks.loaded_detector("cpu", path)
 
 
-def stopped_training(qtbot, panel, cohort, guidance_rounds):
+def stopped_training(
+    qtbot: QtBot, panel: AttentionMILWidget, cohort: Cohort, guidance_rounds: int
+) -> ClassifierStep:
     """Stop an endless training after two epochs, and return its step of the panel."""
     panel.images_step._use_cohort(cohort)
     form = panel.classifier_step._form
@@ -118,11 +130,13 @@ def stopped_training(qtbot, panel, cohort, guidance_rounds):
     return step
 
 
-def test_what_was_trained_outlasts_a_model_that_cannot_be_saved(cohort, tmp_path, monkeypatch):
-    def refuse(classifier, path):
+def test_what_was_trained_outlasts_a_model_that_cannot_be_saved(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(classifier: Any, path: Path) -> None:
         raise UserError("The disk is full.")
 
-    def train():
+    def train() -> list[Progress]:
         settings, ensemble = mil_preset("default", epochs=2), EnsembleSettings(members=1)
         detection = DetectionSettings()
         return list(
@@ -140,9 +154,9 @@ def test_what_was_trained_outlasts_a_model_that_cannot_be_saved(cohort, tmp_path
     assert not unfinished.exists()
 
 
-def test_stopped_training_keeps_the_models_so_far(viewer, qtbot, cohort):
-    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
-
+def test_stopped_training_keeps_the_models_so_far(
+    viewer: ViewerModel, qtbot: QtBot, cohort: Cohort
+) -> None:
     panel = AttentionMILWidget(viewer)
     qtbot.addWidget(panel)
     step = stopped_training(qtbot, panel, cohort, guidance_rounds=0)
@@ -153,10 +167,8 @@ def test_stopped_training_keeps_the_models_so_far(viewer, qtbot, cohort):
 
 
 def test_training_stopped_before_the_first_model_says_that_there_is_none(
-    viewer, qtbot, cohort, notifications
-):
-    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
-
+    viewer: ViewerModel, qtbot: QtBot, cohort: Cohort, notifications: list[tuple[str, str]]
+) -> None:
     panel = AttentionMILWidget(viewer)
     qtbot.addWidget(panel)
     stopped_training(qtbot, panel, cohort, guidance_rounds=2)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tifffile
 import torch
@@ -23,12 +27,21 @@ from napari_attmil.core.model_files import Checkpoint, save_checkpoint
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.widgets.detector import detector_tasks
 from napari_attmil.widgets.detector.detector_tasks import Differences, compare_detectors
+from napari_attmil.widgets.detector.panel import DetectorPanel
 from napari_attmil.widgets.parts.workers import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from napari.components import ViewerModel
+    from pytestqt.qtbot import QtBot
 
 HELD_OUT = "s1-1.tif#0"
 
 
-def fake_fit(stop, cohort, left_out, settings, device_name):
+def fake_fit(
+    stop: Event, cohort: Cohort, left_out: Any, settings: Any, device_name: str
+) -> Generator[Progress, None, str]:
     score = SimpleNamespace(ap=0.5, ap50=0.8)
     for done in range(1, 4):
         step = SimpleNamespace(done=done, loss=1 / done, score=score if done == 3 else None)
@@ -39,16 +52,20 @@ def fake_fit(stop, cohort, left_out, settings, device_name):
     return "On the held-out images AP50 went from 0.500 to 0.750."
 
 
-def fake_compare(stop, image, earlier, later, settings, device_name):
+def fake_compare(
+    stop: Event, image: npt.NDArray[Any], earlier: Any, later: Any, settings: Any, device_name: str
+) -> Generator[Progress, None, Differences]:
     yield Progress(0, 2, "Detecting")
     assert image.shape == (60, 80)
     return Differences(
-        np.float32([[1, 2, 11, 12]]), np.float32([[20, 20, 30, 30], [40, 40, 50, 50]]), 7
+        np.array([[1, 2, 11, 12]], np.float32),
+        np.array([[20, 20, 30, 30], [40, 40, 50, 50]], np.float32),
+        7,
     )
 
 
 @pytest.fixture
-def cohort(tmp_path):
+def cohort(tmp_path: Path) -> Cohort:
     paths = [tmp_path / f"s1-{page}.tif" for page in range(2)]
     for path in paths:
         tifffile.imwrite(path, np.random.default_rng(1).integers(0, 255, (60, 80), np.uint8))
@@ -57,9 +74,9 @@ def cohort(tmp_path):
 
 
 @pytest.fixture
-def panel(viewer, qtbot, monkeypatch):
-    from napari_attmil.widgets.detector.panel import DetectorPanel
-
+def panel(
+    viewer: ViewerModel, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DetectorPanel]:
     monkeypatch.setattr(detector_tasks, "fit_detector", fake_fit)
     monkeypatch.setattr(detector_tasks, "compare_detectors", fake_compare)
     panel = DetectorPanel(viewer)
@@ -68,11 +85,13 @@ def panel(viewer, qtbot, monkeypatch):
     panel.close_panel()
 
 
-def wait(panel, qtbot):
+def wait(panel: DetectorPanel, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: not panel.context.runner.busy and not panel._comparer.busy)
 
 
-def test_without_reviewed_images_the_panel_says_what_to_do(panel, cohort):
+def test_without_reviewed_images_the_panel_says_what_to_do(
+    panel: DetectorPanel, cohort: Cohort
+) -> None:
     assert "Open a cohort" in panel._hint.text() and not panel._train.isEnabled()
     panel.context.image_choice.use_cohort(cohort)
     assert panel._hint.text().startswith("0 of 2 images reviewed. Correct the boxes")
@@ -81,7 +100,9 @@ def test_without_reviewed_images_the_panel_says_what_to_do(panel, cohort):
     assert panel._train.isEnabled()
 
 
-def test_a_training_ends_with_a_candidate_that_is_accepted(panel, cohort, qtbot):
+def test_a_training_ends_with_a_candidate_that_is_accepted(
+    panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
+) -> None:
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.set_reviewed(0)
     panel.train()
@@ -98,8 +119,8 @@ def test_a_training_ends_with_a_candidate_that_is_accepted(panel, cohort, qtbot)
 
 
 def test_a_detector_that_cannot_be_accepted_is_not_said_to_be_in_use(
-    panel, cohort, qtbot, notifications
-):
+    panel: DetectorPanel, cohort: Cohort, qtbot: QtBot, notifications: list[tuple[str, str]]
+) -> None:
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.set_reviewed(0)
     panel.train()
@@ -113,11 +134,13 @@ def test_a_detector_that_cannot_be_accepted_is_not_said_to_be_in_use(
 
 
 def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
-    panel, cohort, qtbot, monkeypatch
-):
+    panel: DetectorPanel, cohort: Cohort, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     used = []
 
-    def fit(stop, cohort, left_out, settings, device_name):
+    def fit(
+        stop: Event, cohort: Cohort, left_out: Any, settings: Any, device_name: str
+    ) -> Generator[Progress, None, str]:
         yield Progress(0, 1, "")
         used.append(left_out)
         return ""
@@ -136,7 +159,9 @@ def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
     assert used == [frozenset({("s1", 0)})]
 
 
-def test_a_discarded_detector_leaves_the_one_in_use(panel, cohort, qtbot):
+def test_a_discarded_detector_leaves_the_one_in_use(
+    panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
+) -> None:
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.set_reviewed(0)
     panel.train()
@@ -146,7 +171,9 @@ def test_a_discarded_detector_leaves_the_one_in_use(panel, cohort, qtbot):
     assert panel._list.names() == ["✓ shipped"]
 
 
-def test_what_changed_is_shown_on_the_held_out_image(panel, viewer, cohort, qtbot):
+def test_what_changed_is_shown_on_the_held_out_image(
+    panel: DetectorPanel, viewer: ViewerModel, cohort: Cohort, qtbot: QtBot
+) -> None:
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.set_reviewed(0)
     panel.train()
@@ -164,8 +191,12 @@ def test_what_changed_is_shown_on_the_held_out_image(panel, viewer, cohort, qtbo
 
 
 def test_a_held_out_image_that_cannot_be_read_is_not_compared_with_another(
-    panel, viewer, cohort, qtbot, notifications
-):
+    panel: DetectorPanel,
+    viewer: ViewerModel,
+    cohort: Cohort,
+    qtbot: QtBot,
+    notifications: list[tuple[str, str]],
+) -> None:
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.set_reviewed(0)
     panel.train()
@@ -183,8 +214,12 @@ def test_a_held_out_image_that_cannot_be_read_is_not_compared_with_another(
 
 
 def test_diameter_in_micrometres_needs_images_that_tell_the_size_of_their_pixels(
-    panel, viewer, cohort, qtbot, notifications
-):
+    panel: DetectorPanel,
+    viewer: ViewerModel,
+    cohort: Cohort,
+    qtbot: QtBot,
+    notifications: list[tuple[str, str]],
+) -> None:
     unscaled = replace(cohort, samples=(replace(cohort.samples[0], pixel_size_um=None),))
     panel.context.image_choice.use_cohort(unscaled)
     panel.context.session.set_reviewed(0)
@@ -199,7 +234,9 @@ def test_diameter_in_micrometres_needs_images_that_tell_the_size_of_their_pixels
     assert "Found now" not in viewer.layers
 
 
-def test_another_detector_of_the_list_is_used(panel, cohort, qtbot):
+def test_another_detector_of_the_list_is_used(
+    panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
+) -> None:
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.set_reviewed(0)
     panel.train()
@@ -212,15 +249,17 @@ def test_another_detector_of_the_list_is_used(panel, cohort, qtbot):
     assert panel._list.names()[0] == "✓ shipped"
 
 
-def test_two_detectors_differ_by_the_cells_that_only_one_finds(monkeypatch):
-    def detector(device_name, weights):
+def test_two_detectors_differ_by_the_cells_that_only_one_finds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def detector(device_name: str, weights: Path | None) -> SimpleNamespace:
         xyxy = [[0, 0, 10, 10], [20, 0, 30, 10]] if weights is None else [[1, 0, 11, 10]]
-        step = SimpleNamespace(xyxy=np.float32(xyxy))
+        step = SimpleNamespace(xyxy=np.array(xyxy, np.float32))
         return SimpleNamespace(detect_frames=lambda images, settings: [step])
 
     monkeypatch.setattr(detector_tasks, "loaded_detector", detector)
-    stop = SimpleNamespace(is_set=lambda: False)
-    steps = compare_detectors(stop, np.zeros((5, 5)), None, "new", DetectionSettings(), "cpu")
+    new = Path("new")
+    steps = compare_detectors(Event(), np.zeros((5, 5)), None, new, DetectionSettings(), "cpu")
     while True:
         try:
             next(steps)
@@ -232,9 +271,11 @@ def test_two_detectors_differ_by_the_cells_that_only_one_finds(monkeypatch):
 
 
 def test_a_training_that_brought_nothing_says_so_where_one_looks_later(
-    panel, cohort, qtbot, monkeypatch
-):
-    def fit(stop, cohort, left_out, settings, device_name):
+    panel: DetectorPanel, cohort: Cohort, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(
+        stop: Event, cohort: Cohort, left_out: Any, settings: Any, device_name: str
+    ) -> Generator[Progress, None, str]:
         yield Progress(0, 1, "")
         return "No step was better."
 
@@ -247,5 +288,5 @@ def test_a_training_that_brought_nothing_says_so_where_one_looks_later(
     assert panel._decision.isHidden()
 
 
-def test_the_panel_scrolls_instead_of_making_the_window_higher(panel):
+def test_the_panel_scrolls_instead_of_making_the_window_higher(panel: DetectorPanel) -> None:
     assert panel.minimumSizeHint().height() < 300

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,11 +22,21 @@ from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer.explorer_tasks import ClassifiedSample
 from napari_attmil.widgets.parts.workers import Progress
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from napari.components import ViewerModel
+    from pytestqt.qtbot import QtBot
+
+    from napari_attmil.widgets.explorer.panel import ExploreWidget
+    from napari_attmil.widgets.explorer.tabs.cohort_tab import CohortTab
+    from napari_attmil.widgets.explorer.tabs.teaching_tab import TeachingTab
+
 CLASSES = ("healthy", "sickle")
 BOXES = Boxes.from_detections([0, 1], [[5, 5, 25, 25], [30, 10, 50, 30]], [0.9, 0.8])
 
 
-def said(sample, sickle):
+def said(sample: str, sickle: float) -> Prediction:
     return Prediction(
         sample,
         CLASSES,
@@ -38,7 +49,9 @@ def said(sample, sickle):
     )
 
 
-def fake_classify_cohort(stop, cohort, states, classifier, detection, device_name):
+def fake_classify_cohort(
+    stop: Event, cohort: Cohort, states: Any, classifier: Any, detection: Any, device_name: str
+) -> Generator[Progress, None, None]:
     yield Progress(0, len(cohort), "Loading")
     for done, sample in enumerate(cohort.samples):
         yield Progress(
@@ -52,7 +65,7 @@ def fake_classify_cohort(stop, cohort, states, classifier, detection, device_nam
 
 
 @pytest.fixture
-def cohort(tmp_path):
+def cohort(tmp_path: Path) -> Cohort:
     """Two samples of two images each; the second is brighter."""
     samples = []
     for place, label in enumerate(CLASSES):
@@ -66,7 +79,13 @@ def cohort(tmp_path):
 
 
 @pytest.fixture
-def explorer(viewer, make_explorer, cohort, monkeypatch, qtbot):
+def explorer(
+    viewer: ViewerModel,
+    make_explorer: Callable[[Any], ExploreWidget],
+    cohort: Cohort,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+) -> ExploreWidget:
     monkeypatch.setattr(explorer_tasks, "classify_cohort", fake_classify_cohort)
     explorer = make_explorer(viewer)
     explorer.context.image_choice.use_cohort(cohort)
@@ -76,20 +95,20 @@ def explorer(viewer, make_explorer, cohort, monkeypatch, qtbot):
 
 
 @pytest.fixture
-def tab(explorer, qtbot):
+def tab(explorer: ExploreWidget, qtbot: QtBot) -> CohortTab:
     explorer.show_tab(explorer.cohort)
     qtbot.waitUntil(lambda: explorer.cohort._classify.isEnabled(), timeout=5000)
     return explorer.cohort
 
 
 @pytest.fixture
-def classified(explorer, tab, qtbot):
+def classified(explorer: ExploreWidget, tab: CohortTab, qtbot: QtBot) -> ExploreWidget:
     tab._classify.click()
     qtbot.waitUntil(lambda: not tab._runner.busy and not tab._is_stale, timeout=10_000)
     return explorer
 
 
-def test_all_samples_are_classified_and_counted(classified, tab):
+def test_all_samples_are_classified_and_counted(classified: ExploreWidget, tab: CohortTab) -> None:
     assert tab._model.table["result"].tolist() == ["wrong", "right"]
     assert tab._confusion._counts.to_numpy().tolist() == [[0, 1], [0, 1]]
     told = tab._hint.text()
@@ -99,7 +118,9 @@ def test_all_samples_are_classified_and_counted(classified, tab):
     assert classified.context.exploration.scope_in_words == "the whole cohort"
 
 
-def test_click_on_a_wrong_sample_lands_in_it(classified, tab, qtbot):
+def test_click_on_a_wrong_sample_lands_in_it(
+    classified: ExploreWidget, tab: CohortTab, qtbot: QtBot
+) -> None:
     session = classified.context.session
     assert session.sample.name == "healthy-1"
     bar = tab._strips.bars()["sickle-1"].center().toPoint()
@@ -107,7 +128,9 @@ def test_click_on_a_wrong_sample_lands_in_it(classified, tab, qtbot):
     assert session.sample.name == "sickle-1" and len(session.boxes) == 2
 
 
-def test_click_on_a_number_selects_its_samples(classified, tab, qtbot):
+def test_click_on_a_number_selects_its_samples(
+    classified: ExploreWidget, tab: CohortTab, qtbot: QtBot
+) -> None:
     place = tab._confusion._square(0, 1).center().toPoint()
     qtbot.mouseClick(tab._confusion, Qt.MouseButton.LeftButton, pos=place)
     rows = {index.row() for index in tab._view.selectionModel().selectedIndexes()}
@@ -115,10 +138,12 @@ def test_click_on_a_number_selects_its_samples(classified, tab, qtbot):
     qtbot.mouseClick(tab._confusion, Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
 
 
-def test_another_classification_only_asks_about_what_changed(classified, tab, monkeypatch, qtbot):
-    asked = []
+def test_another_classification_only_asks_about_what_changed(
+    classified: ExploreWidget, tab: CohortTab, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    asked: list[str] = []
 
-    def remember(stop, cohort, *args):
+    def remember(stop: Event, cohort: Cohort, *args: Any) -> Generator[Progress, None, None]:
         asked.extend(sample.name for sample in cohort.samples)
         yield Progress(0, 0, "Nothing")
 
@@ -129,7 +154,9 @@ def test_another_classification_only_asks_about_what_changed(classified, tab, mo
     assert asked == ["healthy-1"]
 
 
-def test_gallery_of_the_cohort_flies_into_another_sample(classified, tab, viewer, qtbot):
+def test_gallery_of_the_cohort_flies_into_another_sample(
+    classified: ExploreWidget, tab: CohortTab, viewer: ViewerModel, qtbot: QtBot
+) -> None:
     classified.show_tab(classified.gallery)
     gallery = classified.gallery
     qtbot.waitUntil(lambda: gallery._model.rowCount() == 4, timeout=5000)
@@ -143,7 +170,9 @@ def test_gallery_of_the_cohort_flies_into_another_sample(classified, tab, viewer
     assert gallery._view.look.scale.unit == "µm"
 
 
-def test_eight_highest_of_each_class(classified, tab, qtbot):
+def test_eight_highest_of_each_class(
+    classified: ExploreWidget, tab: CohortTab, qtbot: QtBot
+) -> None:
     classified.show_tab(classified.gallery)
     gallery = classified.gallery
     gallery._shown.setCurrentIndex(gallery._shown.findData("class"))
@@ -154,7 +183,9 @@ def test_eight_highest_of_each_class(classified, tab, qtbot):
     assert gallery._view.caption(0) == "healthy 0.8"
 
 
-def test_sample_changed_during_the_classification_breaks_nothing(explorer, tab, qtbot):
+def test_sample_changed_during_the_classification_breaks_nothing(
+    explorer: ExploreWidget, tab: CohortTab, qtbot: QtBot
+) -> None:
     tab.classify()
     explorer.context.image_choice.show_sample("sickle-1")
     explorer.show_tab(explorer.gallery)
@@ -166,10 +197,18 @@ def test_sample_changed_during_the_classification_breaks_nothing(explorer, tab, 
     }
 
 
-def test_report_tells_of_all_classified_samples(classified, tab, tmp_path, monkeypatch, qtbot):
+def test_report_tells_of_all_classified_samples(
+    classified: ExploreWidget,
+    tab: CohortTab,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+) -> None:
     told = []
 
-    def fake_report(stop, path, findings, classifier, name):
+    def fake_report(
+        stop: Event, path: Path, findings: Any, classifier: Any, name: str
+    ) -> Generator[Progress, None, Path]:
         told.extend(findings)
         assert path == tmp_path / "report.v1 of May.html"
         yield Progress(0, 0, "Writing")
@@ -186,7 +225,9 @@ def test_report_tells_of_all_classified_samples(classified, tab, tmp_path, monke
     np.testing.assert_array_equal(attention, [[np.nan, 0.8], [0.2, 0.8]])
 
 
-def test_teaching_hides_the_colours_and_keeps_the_agreement(classified, cohort, qtbot):
+def test_teaching_hides_the_colours_and_keeps_the_agreement(
+    classified: ExploreWidget, cohort: Cohort, qtbot: QtBot
+) -> None:
     classified.show_tab(classified.teaching)
     teaching, context = classified.teaching, classified.context
     qtbot.waitUntil(lambda: teaching._start.isEnabled(), timeout=5000)
@@ -203,7 +244,7 @@ def test_teaching_hides_the_colours_and_keeps_the_agreement(classified, cohort, 
     assert kept.expert is None and "attention" in context.exploration.table
 
 
-def mark(teaching, cell, qtbot):
+def mark(teaching: TeachingTab, cell: int, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: teaching._start.isEnabled(), timeout=5000)
     teaching._start.click()
     teaching._context.session.select([cell])
@@ -211,7 +252,9 @@ def mark(teaching, cell, qtbot):
     teaching._finish.click()
 
 
-def test_student_sees_the_cells_of_model_and_expert(classified, cohort, qtbot):
+def test_student_sees_the_cells_of_model_and_expert(
+    classified: ExploreWidget, cohort: Cohort, qtbot: QtBot
+) -> None:
     classified.show_tab(classified.teaching)
     teaching, session = classified.teaching, classified.context.session
     teaching._is_expert.setChecked(True)
@@ -231,7 +274,9 @@ def test_student_sees_the_cells_of_model_and_expert(classified, cohort, qtbot):
     assert session.selection == (2,)
 
 
-def test_another_sample_ends_the_round_and_shows_the_colours(classified, qtbot):
+def test_another_sample_ends_the_round_and_shows_the_colours(
+    classified: ExploreWidget, qtbot: QtBot
+) -> None:
     classified.show_tab(classified.teaching)
     qtbot.waitUntil(lambda: classified.teaching._start.isEnabled(), timeout=5000)
     classified.teaching._start.click()
@@ -239,8 +284,12 @@ def test_another_sample_ends_the_round_and_shows_the_colours(classified, qtbot):
     assert not classified.context.exploration.is_blind
 
 
-def test_map_lays_the_cells_in_scope_out(classified, monkeypatch, qtbot):
-    def fake_map(stop, samples, classifier, method, device_name, cohort):
+def test_map_lays_the_cells_in_scope_out(
+    classified: ExploreWidget, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    def fake_map(
+        stop: Event, samples: Any, classifier: Any, method: str, device_name: str, cohort: Cohort
+    ) -> Generator[Progress, None, list[explorer_tasks.Measured]]:
         yield Progress(0, 0, "Mapping")
         places = pd.DataFrame({"map_1": [0.0, 1], "map_2": [2.0, 3]})
         return [explorer_tasks.Measured(cells, places) for cells in samples]
@@ -254,13 +303,15 @@ def test_map_lays_the_cells_in_scope_out(classified, monkeypatch, qtbot):
     assert classified.map._across.currentData() == "map_1"
 
 
-def test_cells_are_measured_on_their_images(classified):
+def test_cells_are_measured_on_their_images(classified: ExploreWidget) -> None:
     samples = cells_in_scope(classified.context)
     (*_, last) = explorer_tasks.measure_cells(Event(), samples[:1], None)
     assert last.detail.cells.sample.name == "healthy-1" and len(last.detail.columns) == 2
 
 
-def test_cells_are_measured_in_pixels_where_another_sample_of_the_cohort_has_no_scale(classified):
+def test_cells_are_measured_in_pixels_where_another_sample_of_the_cohort_has_no_scale(
+    classified: ExploreWidget,
+) -> None:
     known, unknown = classified.context.session.cohort.samples
     cohort = Cohort((known, replace(unknown, pixel_size_um=None)), Path())
     cells = cells_in_scope(classified.context)[0]
@@ -271,8 +322,10 @@ def test_cells_are_measured_in_pixels_where_another_sample_of_the_cohort_has_no_
         assert column in last.detail.columns
 
 
-def test_shapes_are_measured_and_compared(classified, monkeypatch, tmp_path, qtbot):
-    def fake_measure(stop, samples, cohort):
+def test_shapes_are_measured_and_compared(
+    classified: ExploreWidget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qtbot: QtBot
+) -> None:
+    def fake_measure(stop: Event, samples: Any, cohort: Cohort) -> Generator[Progress, None, None]:
         for cells in samples:
             measured = explorer_tasks.Measured(cells, pd.DataFrame({"area": [1.0, 2]}))
             yield Progress(1, 1, "", measured)
@@ -296,7 +349,9 @@ def test_shapes_are_measured_and_compared(classified, monkeypatch, tmp_path, qtb
     assert (tmp_path / "severity.v1.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_curves_of_the_classes_are_shown_beside_the_confusions(classified, tab, qtbot):
+def test_curves_of_the_classes_are_shown_beside_the_confusions(
+    classified: ExploreWidget, tab: CohortTab, qtbot: QtBot
+) -> None:
     tab._summary.setCurrentIndex(1)
     view = tab._stack.currentWidget()
     assert view is tab._curves["roc"] and view.isVisible()

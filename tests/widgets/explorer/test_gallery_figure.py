@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,11 @@ from napari_attmil.core.errors import UserError
 from napari_attmil.reports.cell_scale import GalleryScale
 from napari_attmil.widgets.explorer.views import gallery_figure
 from napari_attmil.widgets.explorer.views.gallery_figure import GalleryFigure, save_figure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qtpy.QtWidgets import QApplication
 
 WRITE_TWICE = """
 import resource, signal, sys
@@ -43,7 +49,9 @@ print(len(before) > 20_000 and path.read_bytes() == before)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files cannot be limited in size there")
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
-def test_figure_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path, suffix):
+def test_figure_that_does_not_fit_on_the_disk_leaves_the_one_before(
+    tmp_path: Path, suffix: str
+) -> None:
     command = [sys.executable, "-c", WRITE_TWICE, str(tmp_path / f"cells.{suffix}")]
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     told = subprocess.run(
@@ -53,7 +61,9 @@ def test_figure_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path, su
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_figure_that_cannot_be_drawn_leaves_the_one_before(qapp, tmp_path, monkeypatch):
+def test_figure_that_cannot_be_drawn_leaves_the_one_before(
+    qapp: QApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "cells.png"
     path.write_bytes(b"before")
     # As where the memory does not suffice for the picture.

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 import pytest
 
 from napari_attmil.widgets.explorer.views.patient_strips import PatientStrips
 
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
 
 @pytest.fixture
-def strips(qtbot):
+def strips(qtbot: QtBot) -> PatientStrips:
     table = pd.DataFrame(
         [
             ("b-1", "Ben", "sickle", "sickle", 0.8, "right", 0.2, 0.8),
@@ -26,7 +31,7 @@ def strips(qtbot):
     return strips
 
 
-def test_a_patient_s_samples_lie_side_by_side_below_the_class(strips):
+def test_a_patient_s_samples_lie_side_by_side_below_the_class(strips: PatientStrips) -> None:
     tops = {sample: bar.top() for sample, bar in strips.bars().items()}
     assert tops["c-1"] < tops["a-2"] == tops["a-1"] < tops["b-1"]  # unknown classes come first
     assert strips.bars()["a-2"].right() < strips.bars()["a-1"].left()
@@ -36,7 +41,7 @@ def test_a_patient_s_samples_lie_side_by_side_below_the_class(strips):
     assert len(set(lines)) == 5
 
 
-def test_a_class_is_marked_by_the_colour_of_its_part_of_the_bars(strips):
+def test_a_class_is_marked_by_the_colour_of_its_part_of_the_bars(strips: PatientStrips) -> None:
     image = strips.grab().toImage()
     marks = {name: image.pixelColor(6, int(top) + 10) for name, top in strips._classes}
     bar = strips.bars()["a-1"]
@@ -45,14 +50,14 @@ def test_a_class_is_marked_by_the_colour_of_its_part_of_the_bars(strips):
     assert marks["sickle"] == image.pixelColor(int(bar.right()) - 3, y) != marks["healthy"]
 
 
-def test_a_long_name_of_a_class_is_not_cut_off(strips):
+def test_a_long_name_of_a_class_is_not_cut_off(strips: PatientStrips) -> None:
     name = "hereditary spherocytosis, splenectomised, of both parents"
     narrow = strips.sizeHint().width()
     strips.setValue(strips._table.assign(**{"class": name}))
     assert strips.minimumWidth() > strips.fontMetrics().horizontalAdvance(name) > narrow
 
 
-def test_nothing_to_show_takes_a_little_room(strips):
+def test_nothing_to_show_takes_a_little_room(strips: PatientStrips) -> None:
     strips.setValue(pd.DataFrame(columns=["sample", "patient", "class"]))
     assert strips.bars() == {} and strips.sizeHint().width() > 0
     strips.grab()

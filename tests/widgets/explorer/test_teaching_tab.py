@@ -1,7 +1,22 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
-def test_cells_that_counted_are_hidden_while_a_student_answers(panel, stack, wait_idle, tmp_path):
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari.layers import Image
+
+    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+
+
+def test_cells_that_counted_are_hidden_while_a_student_answers(
+    panel: AttentionMILWidget,
+    stack: Image,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"fake")
     panel.cells_step.detect()

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from napari_attmil.widgets.parts.progress_row import ProgressRow, RemainingTime, in_words
 from napari_attmil.widgets.parts.workers import Progress
 
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
 
-def test_time_that_remains_follows_from_the_time_taken():
+
+def test_time_that_remains_follows_from_the_time_taken() -> None:
     now = [0.0]
     remaining = RemainingTime(lambda: now[0])
     assert remaining.seconds(0, 10) is None
@@ -16,7 +21,7 @@ def test_time_that_remains_follows_from_the_time_taken():
     assert remaining.seconds(10, 10) is None
 
 
-def test_another_stage_is_timed_afresh():
+def test_another_stage_is_timed_afresh() -> None:
     now = [0.0]
     remaining = RemainingTime(lambda: now[0])
     remaining.seconds(0, 10)
@@ -30,11 +35,11 @@ def test_another_stage_is_timed_afresh():
     ("seconds", "words"),
     [(0.2, "about 1 s"), (22, "about 20 s"), (200, "about 3 min"), (7200, "about 2.0 h")],
 )
-def test_time_is_told_as_a_person_would(seconds, words):
+def test_time_is_told_as_a_person_would(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
 
 
-def test_row_is_hidden_until_work_begins_and_shows_how_far_it_is(qtbot):
+def test_row_is_hidden_until_work_begins_and_shows_how_far_it_is(qtbot: QtBot) -> None:
     row = ProgressRow("Cancel", "Stop.")
     qtbot.addWidget(row)
     assert row.isHidden()
@@ -44,7 +49,7 @@ def test_row_is_hidden_until_work_begins_and_shows_how_far_it_is(qtbot):
     assert row.value() == (3, 12)
 
 
-def test_stop_is_told_once(qtbot):
+def test_stop_is_told_once(qtbot: QtBot) -> None:
     row = ProgressRow("Stop", "Stop.")
     qtbot.addWidget(row)
     row.begin("Training")

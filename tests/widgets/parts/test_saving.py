@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
 
 from napari_attmil.widgets.parts.saving import (
     FIGURES,
@@ -29,29 +30,33 @@ KINDS = f"{FIGURES};;{TABLES}"
         ("a.png", TABLES, "a.png"),
     ],
 )
-def test_only_names_without_an_ending_that_can_be_written_get_one(name, kind, ends):
+def test_only_names_without_an_ending_that_can_be_written_get_one(
+    name: str, kind: str, ends: str
+) -> None:
     assert with_ending(Path("study.d") / name, KINDS, kind) == Path("study.d") / ends
 
 
-def test_the_ending_is_that_of_the_kind_chosen(monkeypatch, tmp_path):
+def test_the_ending_is_that_of_the_kind_chosen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     answer = (str(tmp_path / "roc v1.2"), TABLES)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: answer)
-    assert ask_where_to_save(None, "Save", "roc.png", KINDS) == tmp_path / "roc v1.2.csv"
+    assert ask_where_to_save(QWidget(), "Save", "roc.png", KINDS) == tmp_path / "roc v1.2.csv"
 
 
-def test_no_file_is_no_file(monkeypatch):
+def test_no_file_is_no_file(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: ("", ""))
-    assert ask_where_to_save(None, "Save", "roc.png", KINDS) is None
+    assert ask_where_to_save(QWidget(), "Save", "roc.png", KINDS) is None
 
 
 @pytest.mark.parametrize("may", [True, False])
 def test_a_file_that_the_ending_leads_to_is_only_replaced_if_the_person_says_so(
-    monkeypatch, tmp_path, may
-):
+    qapp: QApplication, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, may: bool
+) -> None:
     asked, buttons = [], QMessageBox.StandardButton
     (tmp_path / "roc.png").write_bytes(b"mine")
 
-    def question(parent, title, text):
+    def question(parent: Any, title: str, text: str) -> QMessageBox.StandardButton:
         asked.append(text)
         return buttons.Yes if may else buttons.No
 
@@ -60,12 +65,12 @@ def test_a_file_that_the_ending_leads_to_is_only_replaced_if_the_person_says_so(
         monkeypatch.setattr(
             QFileDialog, "getSaveFileName", lambda *args, name=name: (str(tmp_path / name), FIGURES)
         )
-        chosen = ask_where_to_save(None, "Save", "roc.png", KINDS)
+        chosen = ask_where_to_save(QWidget(), "Save", "roc.png", KINDS)
         assert chosen == (tmp_path / "roc.png" if may or name == "roc.png" else None)
     assert asked == ["roc.png exists already. Replace it?"]
 
 
-def test_a_samples_name_becomes_one_name_of_a_file():
+def test_a_samples_name_becomes_one_name_of_a_file() -> None:
     assert as_file_name("hs2/s1") == "hs2-s1"
     assert as_file_name('C:\\a?"b') == "C-a-b"
     assert as_file_name("Müller Jörg") == "Müller Jörg"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, cast
+
 import pytest
 from pydantic import Field
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox
@@ -11,25 +13,35 @@ from napari_attmil.core.errors import UserError
 from napari_attmil.core.settings import Settings
 from napari_attmil.widgets.parts.settings_form import SettingsForm
 
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+    from napari_attmil.bags import Preset
+
+
+def value(form: SettingsForm) -> Any:
+    """Return the settings that a form shows, of whichever model."""
+    return form.value()
+
 
 @pytest.mark.parametrize(
     "model", [DetectionSettings, EnsembleSettings, FeatureSettings, MILSettings]
 )
-def test_fresh_form_gives_the_default_settings(qtbot, model):
+def test_fresh_form_gives_the_default_settings(qtbot: QtBot, model: type[Settings]) -> None:
     form = SettingsForm(model, ())
     qtbot.addWidget(form)
     assert form.value() == model()
 
 
 @pytest.mark.parametrize("preset", ["default", "paper", "marrlab-code"])
-def test_form_shows_every_preset_without_rounding(qtbot, preset):
+def test_form_shows_every_preset_without_rounding(qtbot: QtBot, preset: Preset) -> None:
     form = SettingsForm(MILSettings, ("epochs",))
     qtbot.addWidget(form)
     form.setValue(mil_preset(preset))
     assert form.value() == mil_preset(preset)
 
 
-def test_control_has_title_description_and_bounds_of_its_field(qtbot):
+def test_control_has_title_description_and_bounds_of_its_field(qtbot: QtBot) -> None:
     form = SettingsForm(DetectionSettings, ("min_score",))
     qtbot.addWidget(form)
     field = form.field("min_score")
@@ -38,23 +50,23 @@ def test_control_has_title_description_and_bounds_of_its_field(qtbot):
     assert (field.minimum(), field.maximum()) == (0, 1)
 
 
-def test_lowest_position_of_an_optional_number_is_none(qtbot):
+def test_lowest_position_of_an_optional_number_is_none(qtbot: QtBot) -> None:
     form = SettingsForm(DetectionSettings, ("cell_diameter_px",))
     qtbot.addWidget(form)
     field = form.field("cell_diameter_px")
     assert field.text() == "automatic"
-    assert form.value().cell_diameter_px is None
+    assert value(form).cell_diameter_px is None
     field.setValue(40)
-    assert form.value().cell_diameter_px == 40
+    assert value(form).cell_diameter_px == 40
     form.setValue(DetectionSettings())
-    assert form.value().cell_diameter_px is None
+    assert value(form).cell_diameter_px is None
 
 
-def test_every_change_is_told(qtbot):
+def test_every_change_is_told(qtbot: QtBot) -> None:
     form = SettingsForm(DetectionSettings, ("min_score",))
     qtbot.addWidget(form)
     with qtbot.waitSignal(form.valueChanged):
-        form.field("min_score").setValue(0.8)
+        cast("QDoubleSpinBox", form.field("min_score")).setValue(0.8)
 
 
 class Mixed(Settings):
@@ -63,7 +75,7 @@ class Mixed(Settings):
     share: float = Field(0.5, gt=0, lt=1, title="Share", description="Between.")
 
 
-def test_kinds_of_settings_have_kinds_of_controls(qtbot):
+def test_kinds_of_settings_have_kinds_of_controls(qtbot: QtBot) -> None:
     form = SettingsForm(Mixed, ())
     qtbot.addWidget(form)
     assert isinstance(form.field("switch"), QCheckBox)
@@ -75,34 +87,34 @@ def test_kinds_of_settings_have_kinds_of_controls(qtbot):
     assert isinstance(mil.field("reference_class"), QLineEdit)
 
 
-def test_text_is_read_without_the_blanks_around_it(qtbot):
+def test_text_is_read_without_the_blanks_around_it(qtbot: QtBot) -> None:
     form = SettingsForm(MILSettings, ())
     qtbot.addWidget(form)
     with qtbot.waitSignal(form.valueChanged):
         form.field("reference_class").setText(" control ")
-    assert form.value().reference_class == "control"
+    assert value(form).reference_class == "control"
     form.setValue(MILSettings())
     assert form.field("reference_class").placeholderText() == "automatic"
-    assert form.value().reference_class == ""
+    assert value(form).reference_class == ""
 
 
-def test_settings_that_are_set_elsewhere_are_not_shown_but_kept(qtbot):
+def test_settings_that_are_set_elsewhere_are_not_shown_but_kept(qtbot: QtBot) -> None:
     form = SettingsForm(MILSettings, ("epochs",), elsewhere=("reference_class",))
     qtbot.addWidget(form)
     assert not form.isAncestorOf(form.field("reference_class"))
     form.setValue(MILSettings(reference_class="control"))
-    assert form.value().reference_class == "control"
+    assert value(form).reference_class == "control"
 
 
-def test_open_bounds_cannot_be_reached(qtbot):
+def test_open_bounds_cannot_be_reached(qtbot: QtBot) -> None:
     form = SettingsForm(Mixed, ())
     qtbot.addWidget(form)
     for extreme in (-1, 2):
-        form.field("share").setValue(extreme)
-        assert 0 < form.value().share < 1
+        cast("QDoubleSpinBox", form.field("share")).setValue(extreme)
+        assert 0 < value(form).share < 1
 
 
-def test_settings_that_do_not_go_together_are_refused_in_a_sentence(qtbot):
+def test_settings_that_do_not_go_together_are_refused_in_a_sentence(qtbot: QtBot) -> None:
     form = SettingsForm(Mixed, ())
     qtbot.addWidget(form)
     form.field("number").setRange(0, 9)

@@ -3,23 +3,32 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from napari_attmil.core.errors import UserError
 from napari_attmil.widgets.parts.workers import Progress, TaskRunner
 
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from pytestqt.qtbot import QtBot
+
 
 @pytest.fixture
-def runner(qtbot):
+def runner(qtbot: QtBot) -> Iterator[TaskRunner]:
     runner = TaskRunner()
     yield runner
     runner.close()
 
 
-def run(qtbot, runner, task, *args):
+def run(
+    qtbot: QtBot, runner: TaskRunner, task: Any, *args: Any
+) -> tuple[list[Any], list[Progress], list[int]]:
     """Run a task to its end and return what it returned and told."""
-    results, told, ends = [], [], []
+    results, told, ends = list[Any](), list[Progress](), list[int]()
     runner.start(
         task,
         *args,
@@ -31,26 +40,26 @@ def run(qtbot, runner, task, *args):
     return results, told, ends
 
 
-def count_to(stop, number):
+def count_to(stop: Event, number: int) -> Generator[Progress, None, bool]:
     for done in range(1, number + 1):
         yield Progress(done, number, f"{done}")
     return threading.current_thread() is threading.main_thread()
 
 
-def test_task_runs_off_the_main_thread_and_returns(qtbot, runner):
+def test_task_runs_off_the_main_thread_and_returns(qtbot: QtBot, runner: TaskRunner) -> None:
     results, told, ends = run(qtbot, runner, count_to, 3)
     assert results == [False]
     assert [progress.done for progress in told] == [1, 2, 3]
     assert ends == [1]
 
 
-def test_stopped_task_returns_what_it_has(qtbot, runner):
-    def until_stopped(stop):
+def test_stopped_task_returns_what_it_has(qtbot: QtBot, runner: TaskRunner) -> None:
+    def until_stopped(stop: Event) -> Generator[Progress, None, str]:
         yield Progress(0, 0, "waiting")
         stop.wait(10)
         return "so far"
 
-    results = []
+    results: list[str] = []
     runner.start(until_stopped, on_done=results.append)
     assert runner.busy
     runner.stop()
@@ -58,7 +67,7 @@ def test_stopped_task_returns_what_it_has(qtbot, runner):
     assert results == ["so far"]
 
 
-def test_second_task_waits_for_its_own_start(qtbot, runner):
+def test_second_task_waits_for_its_own_start(qtbot: QtBot, runner: TaskRunner) -> None:
     results = []
     runner.start(count_to, 3, on_done=lambda _: results.append("first"))
     runner.start(count_to, 3, on_done=lambda _: results.append("second"))
@@ -66,12 +75,14 @@ def test_second_task_waits_for_its_own_start(qtbot, runner):
     assert results == ["first"]
 
 
-def failing(stop, error):
+def failing(stop: Event, error: Exception) -> Generator[Progress, None, None]:
     yield Progress(0, 1, "about to fail")
     raise error
 
 
-def test_mistake_of_the_person_is_told_as_its_sentence(qtbot, runner, notifications):
+def test_mistake_of_the_person_is_told_as_its_sentence(
+    qtbot: QtBot, runner: TaskRunner, notifications: list[tuple[str, str]]
+) -> None:
     results, _, ends = run(qtbot, runner, failing, UserError("Give it a label."))
     assert notifications == [("error", "Give it a label.")]
     assert results == [] and ends == [1]
@@ -79,8 +90,8 @@ def test_mistake_of_the_person_is_told_as_its_sentence(qtbot, runner, notificati
 
 @pytest.mark.parametrize("error", [ValueError("odd shape"), RuntimeError("torch says no")])
 def test_other_errors_are_told_with_their_type_and_end_the_work(
-    qtbot, runner, notifications, error
-):
+    qtbot: QtBot, runner: TaskRunner, notifications: list[tuple[str, str]], error: Exception
+) -> None:
     _, _, ends = run(qtbot, runner, failing, error)
     ((severity, message),) = notifications
     assert severity == "error"
@@ -88,29 +99,33 @@ def test_other_errors_are_told_with_their_type_and_end_the_work(
     assert ends == [1] and not runner.busy
 
 
-def test_full_memory_becomes_advice(qtbot, runner, notifications):
+def test_full_memory_becomes_advice(
+    qtbot: QtBot, runner: TaskRunner, notifications: list[tuple[str, str]]
+) -> None:
     pytest.importorskip("torch")
     run(qtbot, runner, failing, RuntimeError("CUDA out of memory. Tried to allocate"))
     assert "choose the device cpu" in notifications[0][1]
 
 
-def test_runner_can_be_used_again_after_an_error(qtbot, runner, notifications):
+def test_runner_can_be_used_again_after_an_error(
+    qtbot: QtBot, runner: TaskRunner, notifications: list[tuple[str, str]]
+) -> None:
     run(qtbot, runner, failing, UserError("No."))
     results, _, _ = run(qtbot, runner, count_to, 1)
     assert results == [False]
 
 
-def test_closed_runner_never_calls_back_and_its_task_ends(qtbot, runner):
+def test_closed_runner_never_calls_back_and_its_task_ends(qtbot: QtBot, runner: TaskRunner) -> None:
     ended = threading.Event()
 
-    def endless(stop):
+    def endless(stop: Event) -> Generator[Progress, None, None]:
         try:
             while not stop.is_set():
                 yield Progress(0, 0, "again")
         finally:
             ended.set()
 
-    called, begun = [], []
+    called, begun = list[object](), list[Progress]()
     runner.start(endless, on_done=called.append, on_progress=begun.append)
     qtbot.waitUntil(lambda: bool(begun), timeout=10_000)
     runner.close()
@@ -142,7 +157,7 @@ if {closes}:
 
 
 @pytest.mark.parametrize("closes", [False, True])
-def test_a_program_that_ends_during_a_task_ends_it_first(closes):
+def test_a_program_that_ends_during_a_task_ends_it_first(closes: bool) -> None:
     program = [sys.executable, "-c", PROGRAM.format(closes=closes)]
     ended = subprocess.run(program, capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped\n", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,13 @@ from napari_attmil.widgets.viewer.boxes_writer import write_boxes
 from napari_attmil.widgets.viewer.image_choice import ImageChoice
 from napari_attmil.widgets.viewer.layers import CellsLayer
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
-def test_boxes_are_written_in_pixels_with_their_ids(tmp_path):
+    from napari.components import ViewerModel
+
+
+def test_boxes_are_written_in_pixels_with_their_ids(tmp_path: Path) -> None:
     box = np.array([[1, 10, 20], [1, 10, 50], [1, 40, 50], [1, 40, 20]], dtype=float)
     features = pd.DataFrame({"cell_id": [7, 4], "score": [0.5, 1.0]})
     path = str(tmp_path / "boxes.csv")
@@ -31,23 +37,23 @@ def test_boxes_are_written_in_pixels_with_their_ids(tmp_path):
     assert write_boxes(path, [box, box + 1], meta) == [path]
     table = pd.read_csv(path)
     assert table["cell_id"].tolist() == [7, 4] and table["frame"].tolist() == [1, 2]
-    assert table.loc[0, ["x_min", "y_min", "x_max", "y_max"]].tolist() == [20, 10, 50, 40]
+    assert table[["x_min", "y_min", "x_max", "y_max"]].to_numpy()[0].tolist() == [20, 10, 50, 40]
 
 
-def test_shapes_of_another_origin_are_numbered(tmp_path):
+def test_shapes_of_another_origin_are_numbered(tmp_path: Path) -> None:
     box = np.array([[10, 20], [10, 50], [40, 50], [40, 20]], dtype=float)
     write_boxes(str(tmp_path / "boxes.csv"), [box, box + 5], {})
     table = pd.read_csv(tmp_path / "boxes.csv")
     assert table["cell_id"].tolist() == [1, 2] and table["frame"].tolist() == [0, 0]
 
 
-def test_no_shapes_give_a_table_without_rows(tmp_path):
+def test_no_shapes_give_a_table_without_rows(tmp_path: Path) -> None:
     write_boxes(str(tmp_path / "boxes.csv"), [], {"name": "Cells"})
     assert len(pd.read_csv(tmp_path / "boxes.csv")) == 0
 
 
 @pytest.fixture
-def saved(viewer, tmp_path):
+def saved(viewer: ViewerModel, tmp_path: Path) -> Iterator[Callable[..., None]]:
     """Return a function that saves the layer of a study's sample with two images."""
     folder = tmp_path / "images"
     folder.mkdir()
@@ -58,7 +64,7 @@ def saved(viewer, tmp_path):
     choice = ImageChoice(viewer, session, cells)
     choice.use_cohort(Cohort((open_sample(folder),), folder))
 
-    def save(name, *image_indices):
+    def save(name: str, *image_indices: int) -> None:
         session.clear_boxes()
         rows = [[1, 2, 9, 8]] * len(image_indices)
         session.merge(Boxes.from_detections(image_indices, rows, [0.5] * len(rows)))
@@ -73,7 +79,9 @@ def saved(viewer, tmp_path):
 @pytest.mark.parametrize(
     ("name", "suffix"), [("COCO", "json"), ("Pascal VOC", "xml"), ("YOLO", "txt")]
 )
-def test_each_format_is_told_by_the_suffix_and_read_again(name, suffix, saved, tmp_path):
+def test_each_format_is_told_by_the_suffix_and_read_again(
+    name: str, suffix: str, saved: Callable[..., None], tmp_path: Path
+) -> None:
     saved(f"a.{suffix}", 0)
     listing = read_boxes([tmp_path / f"a.{suffix}"])
     assert listing.format_name == name
@@ -82,7 +90,9 @@ def test_each_format_is_told_by_the_suffix_and_read_again(name, suffix, saved, t
     np.testing.assert_allclose(box.xyxy, [1, 2, 9, 8], atol=1e-3)
 
 
-def test_a_coco_file_names_the_images_of_the_study(saved, tmp_path):
+def test_a_coco_file_names_the_images_of_the_study(
+    saved: Callable[..., None], tmp_path: Path
+) -> None:
     saved("boxes.json", 0, 1)
     content = json.loads((tmp_path / "boxes.json").read_text("utf-8"))
     assert [image["file_name"] for image in content["images"]] == ["images/a.tif", "images/b.tif"]
@@ -90,7 +100,7 @@ def test_a_coco_file_names_the_images_of_the_study(saved, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "xml", "txt"])
-def test_napari_offers_each_suffix_for_a_layer_of_shapes(suffix):
+def test_napari_offers_each_suffix_for_a_layer_of_shapes(suffix: str) -> None:
     manager = PluginManager()
     manager.register(
         PluginManifest.from_file(Path(napari_attmil.__file__).with_name("napari.yaml"))
@@ -100,12 +110,14 @@ def test_napari_offers_each_suffix_for_a_layer_of_shapes(suffix):
 
 
 @pytest.mark.parametrize("name", ["boxes.xml", "boxes.txt"])
-def test_a_format_of_one_image_refuses_several_in_one_sentence(name, saved):
+def test_a_format_of_one_image_refuses_several_in_one_sentence(
+    name: str, saved: Callable[..., None]
+) -> None:
     with pytest.raises(UserError, match="boxes of one image, but there are boxes in 2; save as"):
         saved(name, 0, 1)
 
 
-def test_yolo_refuses_boxes_whose_image_has_no_known_size(tmp_path):
+def test_yolo_refuses_boxes_whose_image_has_no_known_size(tmp_path: Path) -> None:
     box = np.array([[10, 20], [10, 50], [40, 50], [40, 20]], dtype=float)
     with pytest.raises(UserError, match="the size of Cells is not known; save as"):
         write_boxes(str(tmp_path / "a.txt"), [box], {"name": "Cells"})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from napari.layers import Image
 from qtpy.QtCore import QTimer
@@ -16,33 +18,46 @@ from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
 from napari_attmil.widgets.attention_mil.images_step import MORE_AXES
+from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 from napari_attmil.widgets.contributions import folder_reader
 from napari_attmil.widgets.viewer import image_choice
 from napari_attmil.widgets.viewer.keeping import Answer, ask_about_unsaved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from qtpy.QtWidgets import QApplication
+
+
+Unsaved = tuple[AttentionMILWidget, list[Cohort], pytest.MonkeyPatch]
 
 
 class FileImage(Image):
     """A layer that was opened from a file."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self._path = str(path)
         super().__init__(grey(), name=path.stem)
 
     @property
-    def source(self):
+    def source(self) -> Any:
         return SimpleNamespace(path=self._path)
 
 
-def grey(seed=0):
+def grey(seed: int = 0) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 255, (40, 60), dtype=np.uint8)
 
 
 @pytest.fixture
-def open_file(viewer, tmp_path, monkeypatch):
+def open_file(
+    viewer: ViewerModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Image]:
     """Return a function that opens an image file as napari does when it is dropped."""
     monkeypatch.setattr(AnnotationFile, "of_user", lambda: AnnotationFile(tmp_path / "own.sqlite"))
 
-    def open_one(name):
+    def open_one(name: str) -> Any:
         path = tmp_path / f"{name}.png"
         imsave(path, grey(), check_contrast=False)
         return viewer.add_layer(FileImage(path))
@@ -50,7 +65,9 @@ def open_file(viewer, tmp_path, monkeypatch):
     return open_one
 
 
-def test_image_dropped_over_an_untouched_one_is_the_one_in_use(panel, viewer, open_file):
+def test_image_dropped_over_an_untouched_one_is_the_one_in_use(
+    panel: AttentionMILWidget, viewer: ViewerModel, open_file: Callable[[str], Image]
+) -> None:
     choice = panel.context.image_choice
     viewer.layers.clear()
     open_file("first")
@@ -58,7 +75,9 @@ def test_image_dropped_over_an_untouched_one_is_the_one_in_use(panel, viewer, op
     assert choice.chosen.name == "second" and choice.cover is None
 
 
-def test_image_with_boxes_stays_in_use_and_a_cover_is_told_of(panel, viewer):
+def test_image_with_boxes_stays_in_use_and_a_cover_is_told_of(
+    panel: AttentionMILWidget, viewer: ViewerModel
+) -> None:
     choice, info = panel.context.image_choice, panel.images_step._info
     viewer.layers.clear()
     viewer.add_image(grey(), name="mine")
@@ -73,14 +92,18 @@ def test_image_with_boxes_stays_in_use_and_a_cover_is_told_of(panel, viewer):
 @pytest.mark.parametrize(
     "how", [{"blending": "additive"}, {"opacity": 0.5}, {"translate": [25, 9]}]
 )
-def test_layers_that_leave_the_image_visible_are_no_cover(panel, viewer, how):
+def test_layers_that_leave_the_image_visible_are_no_cover(
+    panel: AttentionMILWidget, viewer: ViewerModel, how: dict[str, Any]
+) -> None:
     viewer.layers.clear()
     lower = viewer.add_image(grey(), name="lower")
     viewer.add_image(grey(1), name="upper", **how)
     assert panel.context.image_choice.chosen == lower and panel.context.image_choice.cover is None
 
 
-def test_layer_chosen_in_the_panel_comes_to_the_top_of_the_images(panel, viewer):
+def test_layer_chosen_in_the_panel_comes_to_the_top_of_the_images(
+    panel: AttentionMILWidget, viewer: ViewerModel
+) -> None:
     viewer.layers.clear()
     lower = viewer.add_image(grey(), name="lower", visible=False)
     panel.context.image_choice.choose(lower)
@@ -94,8 +117,8 @@ def test_layer_chosen_in_the_panel_comes_to_the_top_of_the_images(panel, viewer)
 
 
 def test_next_file_is_used_when_the_former_was_closed_as_its_boxes_are_kept(
-    panel, viewer, open_file
-):
+    panel: AttentionMILWidget, viewer: ViewerModel, open_file: Callable[[str], Image]
+) -> None:
     session = panel.context.session
     viewer.layers.clear()
     first = open_file("first")
@@ -107,13 +130,17 @@ def test_next_file_is_used_when_the_former_was_closed_as_its_boxes_are_kept(
     assert len(session.boxes) == 1
 
 
-def test_layer_of_four_axes_alone_says_what_to_do_with_it(panel, viewer):
+def test_layer_of_four_axes_alone_says_what_to_do_with_it(
+    panel: AttentionMILWidget, viewer: ViewerModel
+) -> None:
     viewer.layers.clear()
     viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie")
     assert panel.images_step._info.text() == MORE_AXES
 
 
-def test_layers_of_one_file_keep_their_own_boxes(panel, viewer, open_file):
+def test_layers_of_one_file_keep_their_own_boxes(
+    panel: AttentionMILWidget, viewer: ViewerModel, open_file: Callable[[str], Image]
+) -> None:
     session, choice = panel.context.session, panel.context.image_choice
     viewer.layers.clear()
     first = open_file("a")
@@ -130,20 +157,26 @@ def test_layers_of_one_file_keep_their_own_boxes(panel, viewer, open_file):
 
 
 def test_boxes_of_a_folder_s_images_stay_with_them_when_another_image_comes(
-    panel, viewer, open_file, tmp_path
-):
+    panel: AttentionMILWidget,
+    viewer: ViewerModel,
+    open_file: Callable[[str], Image],
+    tmp_path: Path,
+) -> None:
     folder, session = tmp_path / "images", panel.context.session
     folder.mkdir()
 
-    def open_folder():
+    def open_folder() -> None:
         viewer.layers.clear()
-        ((data, settings, _),) = folder_reader(str(folder))(str(folder))
+        read = folder_reader(str(folder))
+        assert read is not None
+        ((data, settings, _),) = read(str(folder))
         viewer.add_image(data, **settings)
         panel.context.image_choice.choose(viewer.layers[0])
 
     for name in "bc":
         imsave(folder / f"{name}.png", grey(), check_contrast=False)
     open_folder()
+    assert session.sample is not None
     frames = [frame.path.name for frame in session.sample.frames]
     assert frames == ["b.png", "c.png"]
     session.keep(session.sample, AnnotationFile.of_user(), session.key)
@@ -155,7 +188,9 @@ def test_boxes_of_a_folder_s_images_stay_with_them_when_another_image_comes(
 
 
 @pytest.fixture
-def unsaved(panel, tmp_path, monkeypatch):
+def unsaved(
+    panel: AttentionMILWidget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Unsaved]:
     """Return the panel on a study with a box in memory only, two studies, and what was asked."""
     cohorts = []
     for name in ("one", "other"):
@@ -171,7 +206,9 @@ def unsaved(panel, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("answer", "opened"), [(Answer.LOSE, 1), (Answer.STAY, 0)])
-def test_a_person_is_asked_before_changes_are_lost(unsaved, monkeypatch, answer, opened):
+def test_a_person_is_asked_before_changes_are_lost(
+    unsaved: Unsaved, monkeypatch: pytest.MonkeyPatch, answer: Answer, opened: int
+) -> None:
     panel, cohorts, _ = unsaved
     asked = []
     monkeypatch.setattr(
@@ -183,11 +220,11 @@ def test_a_person_is_asked_before_changes_are_lost(unsaved, monkeypatch, answer,
 
 
 def test_once_there_is_room_trying_again_saves_the_changes_and_opens_the_other(
-    unsaved, monkeypatch
-):
+    unsaved: Unsaved, monkeypatch: pytest.MonkeyPatch
+) -> None:
     panel, cohorts, full_disk = unsaved
 
-    def make_room(why_not):
+    def make_room(why_not: str) -> Answer:
         full_disk.undo()
         return Answer.AGAIN
 
@@ -199,8 +236,8 @@ def test_once_there_is_room_trying_again_saves_the_changes_and_opens_the_other(
 
 
 @pytest.mark.parametrize("answer", list(Answer))
-def test_the_question_has_a_button_for_each_answer(qapp, answer):
-    def press():
+def test_the_question_has_a_button_for_each_answer(qapp: QApplication, answer: Answer) -> None:
+    def press() -> None:
         box = qapp.activeModalWidget()
         next(each for each in box.buttons() if each.text() == answer.value).click()
 
@@ -208,5 +245,5 @@ def test_the_question_has_a_button_for_each_answer(qapp, answer):
     assert ask_about_unsaved("Changes would be lost.") is answer
 
 
-def on_full_disk(path):
+def on_full_disk(path: Path) -> None:
     raise sqlite3.OperationalError("database or disk is full")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from skimage.io import imsave
 
@@ -9,8 +11,16 @@ from napari_attmil.images.reading import open_sample
 from napari_attmil.widgets.parts.workers import Progress
 from napari_attmil.widgets.viewer.image_pictures import ImagePictures
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def study(folder, grey):
+    from pytestqt.qtbot import QtBot
+    from qtpy.QtWidgets import QApplication
+
+    from napari_attmil.images import Sample
+
+
+def study(folder: Path, grey: int) -> Sample:
     """Return a sample of one image; every study's is called alike."""
     folder.mkdir()
     image = np.full((40, 60), grey, np.uint8)
@@ -19,7 +29,9 @@ def study(folder, grey):
     return open_sample(folder / "a.png")
 
 
-def test_a_picture_that_comes_late_is_not_taken_for_another_study_s(qapp, tmp_path, qtbot):
+def test_a_picture_that_comes_late_is_not_taken_for_another_study_s(
+    qapp: QApplication, tmp_path: Path, qtbot: QtBot
+) -> None:
     pictures = ImagePictures()
     first, second = study(tmp_path / "one", 90), study(tmp_path / "other", 200)
     assert first.name == second.name
@@ -33,6 +45,6 @@ def test_a_picture_that_comes_late_is_not_taken_for_another_study_s(qapp, tmp_pa
     pictures.close()
 
 
-def late(sample):
+def late(sample: Sample) -> Progress:
     """Return the progress of a worker that read the first study's picture."""
     return Progress(1, 1, "", ((sample.name, 0), np.zeros((4, 4, 3), np.uint8)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
 import pytest
+from qtpy.QtWidgets import QPushButton
 
 from napari_attmil.cells.annotations import connection
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
@@ -13,13 +15,19 @@ from napari_attmil.session.session import Session
 from napari_attmil.widgets.viewer import keeping as keeping_module
 from napari_attmil.widgets.viewer.keeping import Keeping, KeepingNote
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
-def on_full_disk(path):
+    from pytestqt.qtbot import QtBot
+
+
+def on_full_disk(path: Path) -> None:
     raise sqlite3.OperationalError("database or disk is full")
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path: Path) -> Session:
     """Return a session on a study of one image, whose boxes are kept."""
     sample = Sample("s", "p", None, (Frame(tmp_path / "a.tif"),))
     session = Session()
@@ -29,15 +37,15 @@ def study(tmp_path):
 
 
 @pytest.fixture
-def popups(monkeypatch):
+def popups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the warnings that pop up."""
-    shown = []
+    shown: list[str] = []
     monkeypatch.setattr(keeping_module, "show_warning", shown.append)
     return shown
 
 
 @pytest.fixture
-def note(qtbot, study, popups):
+def note(qtbot: QtBot, study: Session, popups: list[str]) -> Iterator[KeepingNote]:
     keeping = Keeping(study)
     note = KeepingNote(keeping)
     qtbot.addWidget(note)
@@ -45,12 +53,15 @@ def note(qtbot, study, popups):
     keeping.close()
 
 
-def boxes_on_disk(session):
+def boxes_on_disk(session: Session) -> int:
+    assert session.sample is not None
     read = AnnotationFile.beside(session.cohort.folder).read(session.sample)
     return 0 if read is None else len(read.boxes)
 
 
-def test_a_full_disk_is_told_once_and_stays_in_the_panel(note, study, popups, monkeypatch):
+def test_a_full_disk_is_told_once_and_stays_in_the_panel(
+    note: KeepingNote, study: Session, popups: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert note.isHidden()
     monkeypatch.setattr(connection, "open_for_writing", on_full_disk)
     study.add(0, [0, 0, 9, 9])
@@ -59,17 +70,21 @@ def test_a_full_disk_is_told_once_and_stays_in_the_panel(note, study, popups, mo
     assert len(popups) == 1 and len(study.boxes) == 2
 
 
-def test_save_now_writes_what_waited_and_the_note_goes(note, study, monkeypatch):
+def test_save_now_writes_what_waited_and_the_note_goes(
+    note: KeepingNote, study: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(connection, "open_for_writing", on_full_disk)
         study.add(0, [0, 0, 9, 9])
-        note.findChild(keeping_module.QPushButton).click()
+        note.findChild(QPushButton).click()
         assert not note.isHidden()
-    note.findChild(keeping_module.QPushButton).click()
+    note.findChild(QPushButton).click()
     assert note.isHidden() and boxes_on_disk(study) == 1
 
 
-def test_the_next_edit_writes_what_waited_and_the_note_goes(note, study, monkeypatch):
+def test_the_next_edit_writes_what_waited_and_the_note_goes(
+    note: KeepingNote, study: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(connection, "open_for_writing", on_full_disk)
         study.add(0, [0, 0, 9, 9])
@@ -78,8 +93,8 @@ def test_the_next_edit_writes_what_waited_and_the_note_goes(note, study, monkeyp
 
 
 def test_what_waited_is_written_by_itself_and_at_the_latest_at_the_end(
-    note, study, monkeypatch, qtbot
-):
+    note: KeepingNote, study: Session, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
     monkeypatch.setattr(keeping_module, "TRY_EVERY_MS", 1)
     keeping = Keeping(study)
     with monkeypatch.context() as patch:

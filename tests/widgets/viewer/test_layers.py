@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, strategies as st
 from napari.layers import Image, Shapes
+from support.predictions import prediction
 
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.explore.colours import MODEL_COLOUR, PERSON_COLOUR, UNSCORED_COLOUR
@@ -12,18 +16,26 @@ from napari_attmil.session.session import Session
 from napari_attmil.widgets.viewer.box_shapes import from_vertices, to_vertices
 from napari_attmil.widgets.viewer.layers import CellsLayer
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.components import ViewerModel
+    from pytestqt.qtbot import QtBot
+
 DETECTED = Boxes.from_detections(
     [0, 0, 2], [[10, 20, 40, 30], [50, 20, 70, 40], [10, 60, 30, 80]], [0.9, 0.8, 0.7]
 )
 
 
-def rectangle(frame, x_min, y_min, x_max, y_max):
+def rectangle(
+    frame: int, x_min: float, y_min: float, x_max: float, y_max: float
+) -> npt.NDArray[Any]:
     corners = [[y_min, x_min], [y_min, x_max], [y_max, x_max], [y_max, x_min]]
     return np.array([[frame, *corner] for corner in corners], dtype=float)
 
 
 @pytest.fixture
-def cells(viewer, stack):
+def cells(viewer: ViewerModel, stack: Image) -> Iterator[CellsLayer]:
     viewer.add_layer(stack)
     session = Session()
     session.show(Sample("blood", "p", None, ()), "key")
@@ -34,19 +46,19 @@ def cells(viewer, stack):
 
 
 @pytest.fixture
-def session(cells):
+def session(cells: CellsLayer) -> Session:
     cells._session.merge(DETECTED)
     return cells._session
 
 
-def shown(cells):
+def shown(cells: CellsLayer) -> dict[int, tuple[int, list[float]]]:
     """Return what the layer shows as {cell_id: (frame, xyxy)}."""
     images, xyxy = from_vertices(cells.layer.data)
     ids = cells.layer.features["cell_id"]
     return {int(i): (int(f), box.tolist()) for i, f, box in zip(ids, images, xyxy, strict=True)}
 
 
-def kept(session):
+def kept(session: Session) -> dict[int, tuple[int, list[float]]]:
     boxes = session.boxes
     return {
         int(i): (int(f), box.tolist())
@@ -54,7 +66,7 @@ def kept(session):
     }
 
 
-def test_x_is_the_column_and_y_the_row():
+def test_x_is_the_column_and_y_the_row() -> None:
     vertices = to_vertices(DETECTED[[2]], 3)[0]
     assert vertices.tolist() == [[2, 60, 10], [2, 60, 30], [2, 80, 30], [2, 80, 10]]
     assert to_vertices(DETECTED[[2]], 2)[0].tolist() == [[60, 10], [60, 30], [80, 30], [80, 10]]
@@ -72,7 +84,9 @@ def test_x_is_the_column_and_y_the_row():
         max_size=10,
     )
 )
-def test_boxes_to_shapes_and_back_are_the_same(rows):
+def test_boxes_to_shapes_and_back_are_the_same(
+    rows: list[tuple[int, float, float, int, int]],
+) -> None:
     images = [row[0] for row in rows]
     xyxy = np.array([[x, y, x + w, y + h] for _, x, y, w, h in rows], dtype=np.float32).reshape(
         -1, 4
@@ -83,20 +97,20 @@ def test_boxes_to_shapes_and_back_are_the_same(rows):
     np.testing.assert_array_equal(back_xyxy, xyxy)
 
 
-def test_rotated_rectangle_becomes_the_upright_box_around_it():
+def test_rotated_rectangle_becomes_the_upright_box_around_it() -> None:
     diamond = np.array([[1, 0, 10], [1, 10, 20], [1, 20, 10], [1, 10, 0]], dtype=float)
     images, xyxy = from_vertices([diamond])
     assert images.tolist() == [1] and xyxy.tolist() == [[0, 0, 20, 20]]
 
 
-def test_detection_becomes_a_layer_with_scores_and_ids(cells, session):
+def test_detection_becomes_a_layer_with_scores_and_ids(cells: CellsLayer, session: Session) -> None:
     assert shown(cells) == kept(session)
     features = cells.layer.features
     assert features["score"].round(3).tolist() == [0.9, 0.8, 0.7]
     assert features["source"].tolist() == ["model"] * 3
 
 
-def test_layer_lies_where_the_image_lies(cells, session, stack):
+def test_layer_lies_where_the_image_lies(cells: CellsLayer, session: Session, stack: Image) -> None:
     np.testing.assert_array_equal(cells.layer.scale, stack.scale)
     np.testing.assert_array_equal(cells.layer.translate, stack.translate)
     assert cells.layer.units == stack.units
@@ -104,7 +118,7 @@ def test_layer_lies_where_the_image_lies(cells, session, stack):
     np.testing.assert_array_equal(cells.layer.scale, [1, 2, 2])
 
 
-def test_drawn_box_goes_into_the_session_in_pixels(cells, session):
+def test_drawn_box_goes_into_the_session_in_pixels(cells: CellsLayer, session: Session) -> None:
     cells.layer.add(rectangle(1, 5, 6, 25, 36))
     assert kept(session)[4] == (1, [5, 6, 25, 36])
     assert shown(cells) == kept(session)
@@ -112,19 +126,19 @@ def test_drawn_box_goes_into_the_session_in_pixels(cells, session):
     assert cells.layer.features["source"].tolist()[-1] == "person"
 
 
-def test_several_boxes_added_at_once_are_all_followed(cells, session):
+def test_several_boxes_added_at_once_are_all_followed(cells: CellsLayer, session: Session) -> None:
     cells.layer.add([rectangle(1, 5, 6, 25, 36), rectangle(2, 5, 6, 25, 36)])
     assert len(session.boxes) == 5 and shown(cells) == kept(session)
 
 
-def test_deleted_box_leaves_the_session(cells, session):
+def test_deleted_box_leaves_the_session(cells: CellsLayer, session: Session) -> None:
     cells.layer.selected_data = {1}
     cells.layer.remove_selected()
     assert set(kept(session)) == {1, 3}
     assert shown(cells) == kept(session)
 
 
-def test_moved_box_keeps_its_id_and_becomes_a_persons(cells, session):
+def test_moved_box_keeps_its_id_and_becomes_a_persons(cells: CellsLayer, session: Session) -> None:
     data = [np.array(vertices) for vertices in cells.layer.data]
     data[0][:, 1:] += 7
     cells.layer.data = data
@@ -133,7 +147,9 @@ def test_moved_box_keeps_its_id_and_becomes_a_persons(cells, session):
     assert cells.layer.features["source"].tolist() == ["person", "model", "model"]
 
 
-def test_pasted_boxes_get_ids_of_their_own(cells, session, viewer):
+def test_pasted_boxes_get_ids_of_their_own(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     viewer.layers.selection.active = cells.layer
     cells.layer.mode = "select"
     viewer.dims.set_point(0, 0)
@@ -146,13 +162,15 @@ def test_pasted_boxes_get_ids_of_their_own(cells, session, viewer):
     assert shown(cells) == kept(session)
 
 
-def test_stray_click_leaves_nothing(cells, session, qtbot):
+def test_stray_click_leaves_nothing(cells: CellsLayer, session: Session, qtbot: QtBot) -> None:
     cells.layer.add(rectangle(1, 5, 6, 7.5, 8.5))
     qtbot.waitUntil(lambda: cells.layer.nshapes == 3)
     assert set(kept(session)) == {1, 2, 3}
 
 
-def test_polygon_becomes_the_box_that_the_session_holds(cells, session, qtbot):
+def test_polygon_becomes_the_box_that_the_session_holds(
+    cells: CellsLayer, session: Session, qtbot: QtBot
+) -> None:
     triangle = np.array([[1, 10, 10], [1, 10, 40], [1, 30, 25]], dtype=float)
     cells.layer.add(triangle, shape_type="polygon")
     assert kept(session)[4] == (1, [10, 10, 40, 30])
@@ -160,7 +178,7 @@ def test_polygon_becomes_the_box_that_the_session_holds(cells, session, qtbot):
     assert shown(cells) == kept(session)
 
 
-def test_undo_is_seen_in_the_layer(cells, session):
+def test_undo_is_seen_in_the_layer(cells: CellsLayer, session: Session) -> None:
     before = shown(cells)
     cells.layer.add(rectangle(1, 5, 6, 25, 36))
     cells.layer.selected_data = {0}
@@ -172,7 +190,7 @@ def test_undo_is_seen_in_the_layer(cells, session):
     assert features["score"].round(3).to_dict() == {1: 0.9, 2: 0.8, 3: 0.7}
 
 
-def test_all_boxes_deleted_and_drawn_again(cells, session):
+def test_all_boxes_deleted_and_drawn_again(cells: CellsLayer, session: Session) -> None:
     cells.layer.selected_data = {0, 1, 2}
     cells.layer.remove_selected()
     assert len(session.boxes) == 0
@@ -180,7 +198,9 @@ def test_all_boxes_deleted_and_drawn_again(cells, session):
     assert shown(cells) == kept(session) == {4: (0, [5, 6, 25, 36])}
 
 
-def test_only_boxes_that_changed_are_drawn_anew(cells, session, monkeypatch):
+def test_only_boxes_that_changed_are_drawn_anew(
+    cells: CellsLayer, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told, removed, remove = [], [], cells.layer.remove
     cells.layer.events.data.connect(lambda event: told.append(cells.layer.nshapes))
     monkeypatch.setattr(cells.layer, "remove", lambda rows: (removed.extend(rows), remove(rows)))
@@ -192,12 +212,14 @@ def test_only_boxes_that_changed_are_drawn_anew(cells, session, monkeypatch):
     assert told == [3, 4, 3], "whoever listens hears of an edit once, when all of it is there"
 
 
-def test_frames_are_drawn_once_and_only_where_there_are_some(cells, session):
+def test_frames_are_drawn_once_and_only_where_there_are_some(
+    cells: CellsLayer, session: Session
+) -> None:
     framed = []
     session.select([])
     cells.layer.events.highlight.connect(lambda event: framed.append(cells._rows.ids()[selected()]))
 
-    def selected():
+    def selected() -> list[int]:
         return sorted(cells.layer.selected_data)
 
     session.add(0, [80, 50, 100, 70])
@@ -210,7 +232,9 @@ def test_frames_are_drawn_once_and_only_where_there_are_some(cells, session):
     assert [ids.tolist() for ids in framed] == [[2], []], "the frame goes with its box"
 
 
-def test_picture_of_the_layer_is_drawn_once_in_a_pause(cells, session, qtbot):
+def test_picture_of_the_layer_is_drawn_once_in_a_pause(
+    cells: CellsLayer, session: Session, qtbot: QtBot
+) -> None:
     drawn = []
     cells.layer.events.thumbnail.connect(lambda event: drawn.append(cells.layer.nshapes))
     session.add(0, [80, 50, 100, 70])
@@ -219,13 +243,15 @@ def test_picture_of_the_layer_is_drawn_once_in_a_pause(cells, session, qtbot):
     qtbot.waitUntil(lambda: drawn == [2], timeout=5000)
 
 
-def test_accepted_box_has_a_bolder_edge(cells, session):
+def test_accepted_box_has_a_bolder_edge(cells: CellsLayer, session: Session) -> None:
     session.accept([1])
     widths = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_width, strict=True))
     assert widths[1] > widths[2] == widths[3]
 
 
-def test_model_and_person_can_be_told_with_and_without_colour(cells, session):
+def test_model_and_person_can_be_told_with_and_without_colour(
+    cells: CellsLayer, session: Session
+) -> None:
     session.add(0, [80, 50, 100, 70])
     colours = np.round(cells.layer.edge_color, 4)
     widths = dict(zip(cells.layer.features["source"], cells.layer.edge_width, strict=True))
@@ -234,36 +260,34 @@ def test_model_and_person_can_be_told_with_and_without_colour(cells, session):
     assert widths["person"] > widths["model"]
 
 
-class Prediction:
-    classes = ("a", "b")
-    probabilities = np.array([0.4, 0.6])
-
-    def __init__(self, cell_id, attention):
-        self.cell_id, self.attention = np.array(cell_id), np.array(attention)
-        self.contribution = np.outer(attention, [-1, 1])
+SAID = prediction([3, 2, 1], [0.7, 0.2, 0.1], np.outer([0.7, 0.2, 0.1], [-1, 1]))
 
 
-def test_boxes_are_coloured_by_attention_of_their_own_cell(cells, session):
-    session.set_prediction(Prediction([3, 2, 1], [0.7, 0.2, 0.1]), session.boxes)
+def test_boxes_are_coloured_by_attention_of_their_own_cell(
+    cells: CellsLayer, session: Session
+) -> None:
+    session.set_prediction(SAID, session.boxes)
     by_id = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_color, strict=True))
     assert by_id[3].tolist() == [1, 1, 1, 1]
     assert by_id[1][2] > by_id[1][0] and by_id[1][0] < 0.1
 
 
-def test_new_box_after_classification_is_visibly_new(cells, session):
-    session.set_prediction(Prediction([3, 2, 1], [0.7, 0.2, 0.1]), session.boxes)
+def test_new_box_after_classification_is_visibly_new(cells: CellsLayer, session: Session) -> None:
+    session.set_prediction(SAID, session.boxes)
     cells.layer.add(rectangle(1, 5, 6, 25, 36))
     assert tuple(cells.layer.edge_color[-1]) == pytest.approx(UNSCORED_COLOUR)
 
 
-def test_slider_fades_cells_of_low_attention_only(cells, session):
-    session.set_prediction(Prediction([3, 2, 1], [0.7, 0.2, 0.1]), session.boxes)
+def test_slider_fades_cells_of_low_attention_only(cells: CellsLayer, session: Session) -> None:
+    session.set_prediction(SAID, session.boxes)
     cells._exploration.colour(low=0.6)
     alpha = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_color[:, 3], strict=True))
     assert alpha[3] == 1 and 0 < alpha[2] < 0.3 and 0 < alpha[1] < 0.3
 
 
-def test_jump_turns_to_the_image_centres_and_selects(cells, session, viewer):
+def test_jump_turns_to_the_image_centres_and_selects(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     cells.show_cell(3)
     assert viewer.dims.current_step[0] == 2
     # Centre (20, 70) px, half a micrometre a pixel, at (20, 10): world (x 30, y 45).
@@ -272,19 +296,25 @@ def test_jump_turns_to_the_image_centres_and_selects(cells, session, viewer):
     assert {int(cells.layer.features["cell_id"][row]) for row in cells.layer.selected_data} == {3}
 
 
-def test_selection_in_the_layer_reaches_the_session_and_back(cells, session):
+def test_selection_in_the_layer_reaches_the_session_and_back(
+    cells: CellsLayer, session: Session
+) -> None:
     cells.layer.selected_data = {0, 2}
     assert session.selection == (1, 3)
     session.select([2])
     assert cells.layer.selected_data == {1}
 
 
-def test_current_image_is_told_in_steps_of_the_stack(cells, session, viewer):
+def test_current_image_is_told_in_steps_of_the_stack(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     viewer.dims.set_point(0, 2)
     assert cells.current_image_index() == 2
 
 
-def test_removed_layer_loses_no_cells_and_comes_back(cells, session, viewer):
+def test_removed_layer_loses_no_cells_and_comes_back(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     viewer.layers.remove(cells.layer)
     assert cells.layer is None
     assert len(session.boxes) == 3
@@ -292,13 +322,15 @@ def test_removed_layer_loses_no_cells_and_comes_back(cells, session, viewer):
     assert shown(cells) == kept(session)
 
 
-def test_renamed_layer_is_still_followed(cells, session):
+def test_renamed_layer_is_still_followed(cells: CellsLayer, session: Session) -> None:
     cells.layer.name = "something else"
     cells.layer.add(rectangle(1, 5, 6, 25, 36))
     assert len(session.boxes) == 4
 
 
-def test_two_dimensional_image_has_boxes_without_a_frame(cells, session, viewer):
+def test_two_dimensional_image_has_boxes_without_a_frame(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     flat = viewer.add_image(np.zeros((50, 60), np.uint8), name="flat")
     session.show(Sample("flat", "p", None, ()), "flat")
     cells.attach(flat)
@@ -310,7 +342,9 @@ def test_two_dimensional_image_has_boxes_without_a_frame(cells, session, viewer)
     assert [layer.name for layer in viewer.layers if isinstance(layer, Shapes)] == ["Cells"]
 
 
-def test_colour_image_is_two_dimensional(cells, session, viewer):
+def test_colour_image_is_two_dimensional(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     colour = viewer.add_image(np.zeros((50, 60, 3), np.uint8), name="colour", rgb=True)
     assert isinstance(colour, Image)
     session.show(Sample("colour", "p", None, ()), "colour")
@@ -319,13 +353,13 @@ def test_colour_image_is_two_dimensional(cells, session, viewer):
     assert cells.layer.ndim == 2
 
 
-def test_boxes_of_a_detection_are_ordered_by_image(cells, session):
+def test_boxes_of_a_detection_are_ordered_by_image(cells: CellsLayer, session: Session) -> None:
     session.merge(DETECTED[[2, 0, 1]])
     images, _ = from_vertices(cells.layer.data)
     assert images.tolist() == sorted(images.tolist())
 
 
-def test_closed_layer_is_followed_no_more(cells, session):
+def test_closed_layer_is_followed_no_more(cells: CellsLayer, session: Session) -> None:
     layer = cells.layer
     cells.close()
     layer.add(rectangle(1, 5, 6, 25, 36))

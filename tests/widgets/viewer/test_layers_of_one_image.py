@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
@@ -16,22 +18,32 @@ from napari_attmil.widgets.viewer.box_shapes import from_vertices
 from napari_attmil.widgets.viewer.boxes_writer import write_boxes
 from napari_attmil.widgets.viewer.layers import CellsLayer
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from napari.layers import Image
+    from pytestqt.qtbot import QtBot
+
 CORNERS = [[10, 20, 40, 30], [50, 20, 70, 40], [10, 60, 30, 80]]
 DETECTED = Boxes.from_detections([0, 0, 2], CORNERS, [0.9, 0.8, 0.7])
 
 
-def rectangle(frame, x_min, y_min, x_max, y_max):
+def rectangle(
+    frame: int, x_min: float, y_min: float, x_max: float, y_max: float
+) -> npt.NDArray[Any]:
     corners = [[y_min, x_min], [y_min, x_max], [y_max, x_max], [y_max, x_min]]
     return np.array([[frame, *corner] for corner in corners], dtype=float)
 
 
 @pytest.fixture(autouse=True)
-def two_boxes_are_many(monkeypatch):
+def two_boxes_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", 1)
 
 
 @pytest.fixture
-def cells(viewer, stack):
+def cells(viewer: ViewerModel, stack: Image) -> Iterator[CellsLayer]:
     viewer.add_layer(stack)
     session = Session()
     session.show(Sample("blood", "p", None, ()), "key")
@@ -44,18 +56,18 @@ def cells(viewer, stack):
 
 
 @pytest.fixture
-def session(cells):
+def session(cells: CellsLayer) -> Session:
     return cells._session
 
 
-def shown(cells):
+def shown(cells: CellsLayer) -> dict[int, tuple[int, list[float]]]:
     """Return what the layer shows as {cell_id: (frame, xyxy)}."""
     images, xyxy = from_vertices(cells.layer.data)
     ids = cells.layer.features["cell_id"]
     return {int(i): (int(f), box.tolist()) for i, f, box in zip(ids, images, xyxy, strict=True)}
 
 
-def kept(session, image=None):
+def kept(session: Session, image: int | None = None) -> dict[int, tuple[int, list[float]]]:
     boxes = session.boxes if image is None else session.boxes.of_image(image)
     return {
         int(i): (int(f), box.tolist())
@@ -63,12 +75,14 @@ def kept(session, image=None):
     }
 
 
-def delete_rows(cells, rows):
+def delete_rows(cells: CellsLayer, rows: Any) -> None:
     cells.layer.selected_data = set(rows)
     cells.layer.remove_selected()
 
 
-def test_layer_holds_the_boxes_of_the_image_shown(cells, session, viewer):
+def test_layer_holds_the_boxes_of_the_image_shown(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     assert set(shown(cells)) == {1, 2}
     viewer.dims.set_point(0, 2)
     assert shown(cells) == kept(session, 2) == {3: (2, [10, 60, 30, 80])}
@@ -76,7 +90,9 @@ def test_layer_holds_the_boxes_of_the_image_shown(cells, session, viewer):
     assert shown(cells) == {}
 
 
-def test_turning_to_another_image_changes_no_box(cells, session, viewer):
+def test_turning_to_another_image_changes_no_box(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     heard = []
     session.boxes_changed.connect(lambda: heard.append(1))
     for frame in (1, 2, 0):
@@ -85,7 +101,9 @@ def test_turning_to_another_image_changes_no_box(cells, session, viewer):
     assert session.undo_title == "Detect cells"
 
 
-def test_few_boxes_are_held_all_at_once(cells, session, monkeypatch):
+def test_few_boxes_are_held_all_at_once(
+    cells: CellsLayer, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", 3)
     session.select([])
     session.accept([1])
@@ -94,7 +112,9 @@ def test_few_boxes_are_held_all_at_once(cells, session, monkeypatch):
     assert set(shown(cells)) == {1, 2}
 
 
-def test_edits_of_several_images_reach_their_own_cells_and_are_undone(cells, session, viewer):
+def test_edits_of_several_images_reach_their_own_cells_and_are_undone(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     delete_rows(cells, [1])
     viewer.dims.set_point(0, 2)
     data = [np.array(vertices) for vertices in cells.layer.data]
@@ -114,7 +134,9 @@ def test_edits_of_several_images_reach_their_own_cells_and_are_undone(cells, ses
     assert kept(session) == everything and shown(cells) == kept(session, 1)
 
 
-def test_last_box_of_an_image_is_deleted_and_one_drawn_again(cells, session):
+def test_last_box_of_an_image_is_deleted_and_one_drawn_again(
+    cells: CellsLayer, session: Session
+) -> None:
     delete_rows(cells, [0, 1])
     assert set(kept(session)) == {3}
     session.add(1, [5, 6, 25, 36])
@@ -122,7 +144,9 @@ def test_last_box_of_an_image_is_deleted_and_one_drawn_again(cells, session):
     assert kept(session, 0) == shown(cells) == {5: (0, [50, 50, 70, 70])}
 
 
-def test_box_added_to_another_image_by_a_script_is_kept_there(cells, session, qtbot):
+def test_box_added_to_another_image_by_a_script_is_kept_there(
+    cells: CellsLayer, session: Session, qtbot: QtBot
+) -> None:
     cells.layer.add(rectangle(1, 5, 6, 25, 36))
     cells.layer.add(rectangle(2, 5, 6, 25, 36))
     assert kept(session, 1) == {4: (1, [5, 6, 25, 36])}
@@ -130,7 +154,9 @@ def test_box_added_to_another_image_by_a_script_is_kept_there(cells, session, qt
     qtbot.waitUntil(lambda: set(shown(cells)) == {1, 2})
 
 
-def test_box_pasted_into_another_image_is_a_cell_of_its_own(cells, session, viewer):
+def test_box_pasted_into_another_image_is_a_cell_of_its_own(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     viewer.layers.selection.active = cells.layer
     cells.layer.mode = "select"
     cells.layer.selected_data = {0}
@@ -142,8 +168,8 @@ def test_box_pasted_into_another_image_is_a_cell_of_its_own(cells, session, view
 
 
 def test_selection_outlives_a_look_at_another_image_and_nothing_unseen_is_deleted(
-    cells, session, viewer
-):
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     cells.layer.selected_data = {1}
     viewer.dims.set_point(0, 2)
     assert session.selection == (2,) and cells.layer.selected_data == set()
@@ -156,7 +182,7 @@ def test_selection_outlives_a_look_at_another_image_and_nothing_unseen_is_delete
 
 
 @pytest.fixture
-def wide(cells, session, monkeypatch):
+def wide(cells: CellsLayer, session: Session, monkeypatch: pytest.MonkeyPatch) -> CellsLayer:
     """Return a layer that has taken in the neighbours of the first of three images."""
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", 3)
     session.add(1, [5, 6, 25, 36])
@@ -165,13 +191,17 @@ def wide(cells, session, monkeypatch):
     return cells
 
 
-def test_neighbours_are_taken_in_by_themselves(cells, session, monkeypatch, qtbot):
+def test_neighbours_are_taken_in_by_themselves(
+    cells: CellsLayer, session: Session, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", 3)
     session.add(1, [5, 6, 25, 36])
     qtbot.waitUntil(lambda: set(shown(cells)) == {1, 2, 4}, timeout=5000)
 
 
-def test_turning_to_a_neighbour_builds_nothing_and_what_is_far_goes_later(wide, viewer, qtbot):
+def test_turning_to_a_neighbour_builds_nothing_and_what_is_far_goes_later(
+    wide: CellsLayer, viewer: ViewerModel, qtbot: QtBot
+) -> None:
     told = []
     wide.layer.events.data.connect(lambda event: told.append(event.action))
     viewer.dims.set_point(0, 1)
@@ -181,7 +211,7 @@ def test_turning_to_a_neighbour_builds_nothing_and_what_is_far_goes_later(wide, 
     qtbot.waitUntil(lambda: set(shown(wide)) == {3, 4}, timeout=5000)
 
 
-def test_neighbours_stay_while_boxes_are_corrected(wide, session):
+def test_neighbours_stay_while_boxes_are_corrected(wide: CellsLayer, session: Session) -> None:
     session.move(1, [12, 22, 42, 32])
     session.undo()
     delete_rows(wide, np.flatnonzero(wide._rows.ids() == 4))
@@ -190,7 +220,9 @@ def test_neighbours_stay_while_boxes_are_corrected(wide, session):
     assert set(shown(wide)) == {1, 2, 4}
 
 
-def test_another_sample_is_shown_without_its_neighbours_at_first(wide, session):
+def test_another_sample_is_shown_without_its_neighbours_at_first(
+    wide: CellsLayer, session: Session
+) -> None:
     session.show(Sample("other", "p", None, ()), "other")
     assert shown(wide) == {}
     session.merge(DETECTED)
@@ -201,7 +233,9 @@ def test_another_sample_is_shown_without_its_neighbours_at_first(wide, session):
     assert set(shown(wide)) == {1, 2}
 
 
-def test_selected_box_of_a_neighbour_is_not_deleted_unseen(wide, session, viewer):
+def test_selected_box_of_a_neighbour_is_not_deleted_unseen(
+    wide: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     session.select([1, 4])
     assert wide.layer.selected_data == {0}
     viewer.dims.set_point(0, 1)
@@ -210,14 +244,18 @@ def test_selected_box_of_a_neighbour_is_not_deleted_unseen(wide, session, viewer
     assert set(kept(session)) == {1, 2, 3}
 
 
-def test_jump_to_a_cell_of_another_image_shows_and_selects_it(cells, session, viewer):
+def test_jump_to_a_cell_of_another_image_shows_and_selects_it(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     cells.show_cell(3)
     assert viewer.dims.current_step[0] == 2
     assert set(shown(cells)) == {3} and cells.layer.selected_data == {0}
     assert session.selection == (3,)
 
 
-def test_boxes_have_the_colours_of_the_whole_sample(cells, session, viewer):
+def test_boxes_have_the_colours_of_the_whole_sample(
+    cells: CellsLayer, session: Session, viewer: ViewerModel
+) -> None:
     cells._exploration.colour(column="score", scale="linear")
     of_all = cells._exploration.colours()
     np.testing.assert_allclose(cells.layer.edge_color, of_all[:2], atol=1e-6)
@@ -225,7 +263,9 @@ def test_boxes_have_the_colours_of_the_whole_sample(cells, session, viewer):
     np.testing.assert_allclose(cells.layer.edge_color, of_all[2:], atol=1e-6)
 
 
-def test_layer_reopened_by_another_panel_shows_the_present_image(cells, session, viewer, stack):
+def test_layer_reopened_by_another_panel_shows_the_present_image(
+    cells: CellsLayer, session: Session, viewer: ViewerModel, stack: Image
+) -> None:
     layer = cells.layer
     cells.close()
     viewer.dims.set_point(0, 2)
@@ -237,7 +277,9 @@ def test_layer_reopened_by_another_panel_shows_the_present_image(cells, session,
     again.close()
 
 
-def test_saved_layer_has_the_boxes_of_all_images(cells, session, viewer, tmp_path):
+def test_saved_layer_has_the_boxes_of_all_images(
+    cells: CellsLayer, session: Session, viewer: ViewerModel, tmp_path: Path
+) -> None:
     viewer.dims.set_point(0, 2)
     data, meta, _ = cells.layer.as_layer_data_tuple()
     write_boxes(str(tmp_path / "cells.csv"), data, meta)
@@ -260,7 +302,7 @@ STEPS = st.lists(
 )
 
 
-def do(cells, viewer, step, by):
+def do(cells: CellsLayer, viewer: ViewerModel, step: str, by: int) -> None:
     layer, count = cells.layer, cells.layer.nshapes
     if step == "turn":
         viewer.dims.set_point(0, by)
@@ -285,8 +327,13 @@ def do(cells, viewer, step, by):
 @example([("delete", 0), ("delete", 0), ("turn", 1), ("delete", 0)], 1)
 @example([("draw", 0), ("turn", 1), ("pause", 0), ("turn", 0), ("delete", 1), ("undo", 0)], 3)
 def test_whatever_is_done_image_by_image_layer_and_session_agree(
-    cells, session, viewer, monkeypatch, steps, most
-):
+    cells: CellsLayer,
+    session: Session,
+    viewer: ViewerModel,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: list[tuple[str, int]],
+    most: int,
+) -> None:
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", most)
     session.merge(DETECTED)
     for step, by in steps:

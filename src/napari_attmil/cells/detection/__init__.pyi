@@ -6,6 +6,7 @@ from .candidates import (
 from .detector import (
     DetectionProgress as DetectionProgress,
     Detector as Detector,
+    DetectorLike as DetectorLike,
     boxes_of_frames as boxes_of_frames,
 )
 from .network import FEATURE_CHANNELS as FEATURE_CHANNELS, CellRCNN as CellRCNN

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,28 @@ class _Tiles(Sequence[Prepared]):
             return [self[index] for index in range(*place.indices(len(self)))]
         part = self.image[self.tiles[place].slices]
         return rescale(self.levels.normalise(part), self.scale)
+
+
+class DetectorLike(Protocol):
+    """What the users of a detector need of one; see `Detector`."""
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the weights; features of another digest are stale."""
+
+    def detect_frames(
+        self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings
+    ) -> Iterator[DetectionProgress]:
+        """Find the cells of a stack, one image after the other."""
+
+    def roi_features(
+        self,
+        image: npt.NDArray[Any],
+        xyxy: npt.ArrayLike,
+        settings: FeatureSettings | None = None,
+        cell_diameter_px: float | None = None,
+    ) -> npt.NDArray[np.float16]:
+        """Return the RoI-aligned features of cells in one image."""
 
 
 class Detector:
