@@ -14,14 +14,14 @@ from qtpy.QtCore import QObject, Signal
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.finetuning import detector_in_use
 from napari_attmil.session import Exploration, Session
-from napari_attmil.widgets.parts import TaskRunner
+from napari_attmil.widgets.parts import Listening, TaskRunner, stop_listening_within
 from napari_attmil.widgets.viewer import (
     CellsLayer,
     ImageChoice,
     Keeping,
     KeyBindings,
     KeyRegistry,
-    SafeRemoval,
+    make_canvas_current,
 )
 
 _SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
@@ -41,32 +41,25 @@ def exploration_of(viewer: Any) -> Exploration:
     return known or _EXPLORATIONS.setdefault(_behind_proxy(viewer), Exploration(session_of(viewer)))
 
 
-class Workspace(QObject):
-    """Session, boxes and images of one viewer, shared by its panels while there are any.
-
-    Signals
-    -------
-    device_changed()
-        Another device is to compute.
-    """
-
-    device_changed = Signal()
+class Workspace(Listening, QObject):
+    """Session, boxes and images of one viewer, shared by its panels while there are any."""
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self.viewer = viewer
         self.session = session_of(viewer)
         self.keeping = Keeping(self.session, self)
-        self._removal = SafeRemoval(viewer)
+        self.listen(viewer.layers.events.removing, make_canvas_current)
         self.exploration = exploration_of(viewer)
         self.cells = CellsLayer(viewer, self.session, self.exploration)
+        self.at_end(self.cells.stop_listening)
         self.image_choice = ImageChoice(viewer, self.session, self.cells, self)
         self.device_name = "auto"
         self.detection = DetectionSettings()
         self.panels = 0
         self.keys = KeyRegistry.of_user(self)
         functions = {"undo": self.session.undo, "redo": self.session.redo}
-        self._bindings = KeyBindings(viewer, self.keys, functions, self)
+        KeyBindings(viewer, self.keys, functions, self)
 
     @classmethod
     def enter(cls, viewer: Any) -> Workspace:
@@ -84,31 +77,25 @@ class Workspace(QObject):
         if self.panels:
             return
         del _WORKSPACES[id(_behind_proxy(self.viewer))]
-        self.keeping.close()
-        self.image_choice.close()
-        self.cells.close()
-        self._bindings.close()
-        self._removal.close()
+        stop_listening_within(self)
 
 
-class PanelContext(QObject):
+class PanelContext(Listening, QObject):
     """One panel's way to what its viewer's panels share, and its own worker.
 
     Signals
     -------
     images_changed()
         Other images are chosen, or those chosen have gone.
-    device_changed()
-        Another device is to compute.
     """
 
     images_changed = Signal()
-    device_changed = Signal()
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.viewer = viewer
         self._workspace = Workspace.enter(viewer)
+        self.at_end(self._workspace.leave)
         self.session = self._workspace.session
         self.exploration = self._workspace.exploration
         self.cells = self._workspace.cells
@@ -116,8 +103,7 @@ class PanelContext(QObject):
         self.keys = self._workspace.keys
         self.keeping = self._workspace.keeping
         self.runner = TaskRunner(self)
-        self.image_choice.images_changed.connect(self.images_changed)
-        self._workspace.device_changed.connect(self.device_changed)
+        self.listen(self.image_choice.images_changed, self.images_changed.emit)
 
     @property
     def images(self) -> Sequence[npt.NDArray[Any]] | None:
@@ -132,7 +118,6 @@ class PanelContext(QObject):
     def set_device_name(self, name: str) -> None:
         """Let another device compute."""
         self._workspace.device_name = name
-        self._workspace.device_changed.emit()
 
     @property
     def detection_settings(self) -> DetectionSettings:
@@ -153,13 +138,6 @@ class PanelContext(QObject):
         """Return how many cells the image has that the viewer shows."""
         index = self.cells.current_image_index()
         return int(np.count_nonzero(self.session.boxes.image_index == index))
-
-    def close(self) -> None:
-        """End the work and stop listening."""
-        self.runner.close()
-        self.image_choice.images_changed.disconnect(self.images_changed)
-        self._workspace.device_changed.disconnect(self.device_changed)
-        self._workspace.leave()
 
 
 def _behind_proxy(viewer: Any) -> Any:

@@ -9,10 +9,15 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import pause_timer, style_sheet
+from napari_attmil.widgets.parts import (
+    Listening,
+    pause_timer,
+    stop_listening_within,
+    style_sheet,
+)
 
 
-class DockPanel(QWidget):
+class DockPanel(Listening, QWidget):
     """A dock widget of one viewer.
 
     Parameters
@@ -24,23 +29,15 @@ class DockPanel(QWidget):
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = napari_viewer
-        self._closed = self._docked = False
+        self._docked = False
         self._join_timer = pause_timer(self._join_others, parent=self)
         self.context = PanelContext(napari_viewer, self)
-        self._viewer.events.theme.connect(self._apply_theme)
+        self.listen(self._viewer.events.theme, self._apply_theme)
         self._apply_theme()
-
-    def close_parts(self) -> None:
-        """Let the parts of the panel end their work and stop listening."""
 
     def close_panel(self) -> None:
         """End the work, and leave the viewer as if the panel had never listened."""
-        if self._closed:
-            return
-        self._closed = True
-        self.close_parts()
-        self.context.close()
-        self._viewer.events.theme.disconnect(self._apply_theme)
+        stop_listening_within(self)
 
     def event(self, event: QEvent) -> bool:
         """End the work when the dock lets the panel go, or the window closes."""

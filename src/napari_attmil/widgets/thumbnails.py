@@ -17,7 +17,7 @@ from napari_attmil.cells import has_moved
 from napari_attmil.core import UserError
 from napari_attmil.images import Sample, crop_cell
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import Progress, TaskRunner, pause_timer
+from napari_attmil.widgets.parts import Listening, Progress, TaskRunner, pause_timer
 
 KEPT = 3000
 """Thumbnails that are kept: some 100 MB of 96 px ones."""
@@ -86,7 +86,7 @@ class ImageShelf:
         return self._decoded[place]
 
 
-class Thumbnails(QObject):
+class Thumbnails(Listening, QObject):
     """Gives thumbnails that are there, and fetches those that are not.
 
     Signals
@@ -128,11 +128,6 @@ class Thumbnails(QObject):
         self._kept.clear()
         self._wanted.clear()
         self._shelf = ImageShelf()
-
-    def close(self) -> None:
-        """End the work."""
-        self._timer.stop()
-        self._runner.close()
 
     def source(self, sample: str) -> Images | Sample | None:
         """Return where the images of a sample come from; None if they are not known."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def runner(qtbot: QtBot) -> Iterator[TaskRunner]:
     runner = TaskRunner()
     yield runner
-    runner.close()
+    runner.stop_listening()
 
 
 def run(
@@ -128,7 +128,7 @@ def test_closed_runner_never_calls_back_and_its_task_ends(qtbot: QtBot, runner: 
     called, begun = list[object](), list[Progress]()
     runner.start(endless, on_done=called.append, on_progress=begun.append)
     qtbot.waitUntil(lambda: bool(begun), timeout=10_000)
-    runner.close()
+    runner.stop_listening()
     assert not runner.busy
     qtbot.waitUntil(ended.is_set, timeout=10_000)
     assert called == []
@@ -152,7 +152,7 @@ runner = TaskRunner()
 runner.start(task, on_done=print)
 assert begun.wait(60)
 if {closes}:
-    runner.close()
+    runner.stop_listening()
 """
 
 

@@ -72,8 +72,8 @@ def saved(viewer: ViewerModel, tmp_path: Path) -> Iterator[Callable[..., None]]:
         assert write_boxes(str(tmp_path / name), data, meta) == [str(tmp_path / name)]
 
     yield save
-    choice.close()
-    cells.close()
+    choice.stop_listening()
+    cells.stop_listening()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 from skimage.io import imsave
 
 from napari_attmil.images.reading import open_sample
+from napari_attmil.widgets.parts.listening import stop_listening_within
 from napari_attmil.widgets.parts.workers import Progress
 from napari_attmil.widgets.viewer.image_pictures import ImagePictures
 
@@ -42,7 +43,7 @@ def test_a_picture_that_comes_late_is_not_taken_for_another_study_s(
     pictures._keep(before, late(first))
     assert pictures.picture(second, 0) is None
     qtbot.waitUntil(lambda: pictures.picture(second, 0) is not None)
-    pictures.close()
+    stop_listening_within(pictures)
 
 
 def late(sample: Sample) -> Progress:

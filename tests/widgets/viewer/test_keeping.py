@@ -50,7 +50,7 @@ def note(qtbot: QtBot, study: Session, popups: list[str]) -> Iterator[KeepingNot
     note = KeepingNote(keeping)
     qtbot.addWidget(note)
     yield note
-    keeping.close()
+    keeping.stop_listening()
 
 
 def boxes_on_disk(session: Session) -> int:
@@ -105,5 +105,5 @@ def test_what_waited_is_written_by_itself_and_at_the_latest_at_the_end(
     with monkeypatch.context() as patch:
         patch.setattr(connection, "open_for_writing", on_full_disk)
         study.add(0, [20, 0, 29, 9])
-    keeping.close()
+    keeping.stop_listening()
     assert boxes_on_disk(study) == 2

@@ -61,7 +61,7 @@ def test_a_changed_key_works_at_once_and_the_old_one_no_longer(keys: KeyRegistry
     assert [str(key) for key in viewer.keymap] == ["F9"]
     assert bindings.run("F9") and not bindings.run("PageDown")
     assert done == ["skip"]
-    bindings.close()
+    bindings.stop_listening()
     assert not viewer.keymap
 
 

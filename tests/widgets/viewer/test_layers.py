@@ -42,7 +42,7 @@ def cells(viewer: ViewerModel, stack: Image) -> Iterator[CellsLayer]:
     cells = CellsLayer(viewer, session)
     cells.attach(stack)
     yield cells
-    cells.close()
+    cells.stop_listening()
 
 
 @pytest.fixture
@@ -361,6 +361,6 @@ def test_boxes_of_a_detection_are_ordered_by_image(cells: CellsLayer, session: S
 
 def test_closed_layer_is_followed_no_more(cells: CellsLayer, session: Session) -> None:
     layer = cells.layer
-    cells.close()
+    cells.stop_listening()
     layer.add(rectangle(1, 5, 6, 25, 36))
     assert len(session.boxes) == 3

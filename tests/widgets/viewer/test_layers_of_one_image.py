@@ -52,7 +52,7 @@ def cells(viewer: ViewerModel, stack: Image) -> Iterator[CellsLayer]:
     session.merge(DETECTED)
     viewer.dims.set_point(0, 0)
     yield cells
-    cells.close()
+    cells.stop_listening()
 
 
 @pytest.fixture
@@ -267,14 +267,14 @@ def test_layer_reopened_by_another_panel_shows_the_present_image(
     cells: CellsLayer, session: Session, viewer: ViewerModel, stack: Image
 ) -> None:
     layer = cells.layer
-    cells.close()
+    cells.stop_listening()
     viewer.dims.set_point(0, 2)
     again = CellsLayer(viewer, session)
     again.attach(stack)
     assert again.layer is layer and set(shown(again)) == {3}
     viewer.dims.set_point(0, 0)
     assert shown(again) == kept(session, 0)
-    again.close()
+    again.stop_listening()
 
 
 def test_saved_layer_has_the_boxes_of_all_images(

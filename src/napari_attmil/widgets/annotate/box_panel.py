@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
@@ -13,8 +12,8 @@ from napari_attmil.core import counted
 from napari_attmil.session import DOUBTFUL_SCORE
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import hint_label
-from napari_attmil.widgets.viewer import action_button
+from napari_attmil.widgets.parts import Listening, hint_label
+from napari_attmil.widgets.viewer import ActionButton
 
 BUTTONS = (
     ("draw", "select", "delete_selected", "accept_selected"),
@@ -24,7 +23,7 @@ BUTTONS = (
 TEXTS = {"next_doubtful": "Doubtful", "hide_boxes": "Hide", "snap": "Snap", "keys": "Keys…"}
 
 
-class BoxPanel(QWidget):
+class BoxPanel(Listening, QWidget):
     """Counts, buttons, and the slider over scores.
 
     Parameters
@@ -53,7 +52,7 @@ class BoxPanel(QWidget):
         grid.setSpacing(4)
         for row, names in enumerate(BUTTONS):
             for column, name in enumerate(names):
-                self._buttons[name] = action_button(context.keys, name, TEXTS.get(name, ""))
+                self._buttons[name] = ActionButton(context.keys, name, TEXTS.get(name, ""))
                 grid.addWidget(self._buttons[name], row, column)
                 self._buttons[name].clicked.connect(functions[name])
         layout = QVBoxLayout(self)
@@ -64,19 +63,12 @@ class BoxPanel(QWidget):
         layout.addLayout(grid)
         layout.addWidget(self._cut)
 
-        for signal in self._signals():
-            signal.connect(self._synchronise)
+        session = context.session
+        self.listen(session.boxes_changed, self._synchronise)
+        self.listen(session.selection_changed, self._synchronise)
+        self.listen(session.sample_changed, self._synchronise)
+        self.listen(context.viewer.dims.events.current_step, self._synchronise)
         self._synchronise()
-
-    def close_panel(self) -> None:
-        """Stop listening."""
-        for signal in self._signals():
-            signal.disconnect(self._synchronise)
-
-    def _signals(self) -> tuple[Any, ...]:
-        session = self._context.session
-        dims = self._context.viewer.dims.events.current_step
-        return session.boxes_changed, session.selection_changed, session.sample_changed, dims
 
     def _synchronise(self) -> None:
         session, context = self._context.session, self._context

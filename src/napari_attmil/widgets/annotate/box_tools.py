@@ -16,7 +16,7 @@ from napari_attmil.cells.detection import candidate_around, candidate_at, propos
 from napari_attmil.session import doubtful_cells
 from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import pause_timer
+from napari_attmil.widgets.parts import Listening, pause_timer
 from napari_attmil.widgets.viewer import pixel_at
 
 Way = Literal["left", "right", "up", "down"]
@@ -28,7 +28,7 @@ CELLS_ACROSS = (12, 6, 24)
 """Without any box, so many cells may fit along an image's shorter side; the likeliest first."""
 
 
-class BoxTools(QObject):
+class BoxTools(Listening, QObject):
     """The tools of one panel; they work on the boxes of the image that the viewer shows.
 
     Parameters
@@ -44,6 +44,7 @@ class BoxTools(QObject):
         self._clicked: tuple[float, ...] = ()
         self._click_timer = pause_timer(lambda: self.add_at(self._clicked), parent=self)
         context.viewer.mouse_drag_callbacks.append(self._on_press)
+        self.at_end(context.viewer.mouse_drag_callbacks.remove, self._on_press)
 
     def functions(self) -> dict[str, Callable[[], None]]:
         """Return what the keys do, by the action's name."""
@@ -68,12 +69,6 @@ class BoxTools(QObject):
             named[f"resize_{way}"] = partial(self.move_side, way, 2)
             named[f"stretch_{way}"] = partial(self.move_side, way, 0)
         return named
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._click_timer.stop()
-        self._candidates.close()
-        self._context.viewer.mouse_drag_callbacks.remove(self._on_press)
 
     # --- new boxes --------------------------------------------------------------------------
 

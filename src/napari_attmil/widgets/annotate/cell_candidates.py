@@ -12,14 +12,14 @@ from napari_attmil.cells.detection import candidate_settings
 from napari_attmil.core import UserError
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import TaskRunner, pause_timer
+from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
 
 KEPT_IMAGES = 16
 PAUSE_MS = 150
 """An image that is only passed over is not searched."""
 
 
-class CellCandidates(QObject):
+class CellCandidates(Listening, QObject):
     """Keeps the candidates of the images shown last; none are searched before they are wanted.
 
     Parameters
@@ -36,14 +36,7 @@ class CellCandidates(QObject):
         self._is_wanted = False
         self._timer = pause_timer(self._search, PAUSE_MS, self)
         context.images_changed.connect(self._soon)
-        context.viewer.dims.events.current_step.connect(self._soon)
-
-    def close(self) -> None:
-        """End the work and stop listening."""
-        self._timer.stop()
-        self._runner.close()
-        self._context.images_changed.disconnect(self._soon)
-        self._context.viewer.dims.events.current_step.disconnect(self._soon)
+        self.listen(context.viewer.dims.events.current_step, self._soon)
 
     def of_image_shown(self) -> Boxes:
         """Return the candidates of the image shown; none as long as they are searched for."""

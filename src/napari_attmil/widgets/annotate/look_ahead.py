@@ -14,14 +14,14 @@ from napari_attmil.session import ReviewState
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import Progress, TaskRunner, pause_timer
+from napari_attmil.widgets.parts import Listening, Progress, TaskRunner, pause_timer
 from napari_attmil.widgets.viewer import Place
 
 AHEAD = 3
 SOON_MS = 50
 
 
-class LookAhead(QObject):
+class LookAhead(Listening, QObject):
     """Detects in new images only, one after the other, this image first.
 
     Parameters
@@ -60,11 +60,6 @@ class LookAhead(QObject):
     def busy(self) -> bool:
         """Whether an image is searched."""
         return self._runner.busy
-
-    def close(self) -> None:
-        """End the work."""
-        self._timer.stop()
-        self._runner.close()
 
     def _soon(self) -> None:
         if self._is_on:

@@ -92,15 +92,6 @@ class AnnotateWidget(DockPanel):
         self._working_on.setText(text)
         self._working_on.setVisible(bool(text))
 
-    def close_parts(self) -> None:
-        """End the work of the parts and give the keys back."""
-        self.look_ahead.close()
-        self.bindings.close()
-        self.tools.close()
-        self.box_panel.close_panel()
-        self.queue_panel.close_panel()
-        self.reviewing.close()
-
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Let the keys work also while the panel has the focus."""
         if not self.bindings.run(key_of_event(event.key(), event.modifiers())):

@@ -8,7 +8,7 @@ from napari_attmil.session import QueueOrder, ReviewState
 from napari_attmil.widgets.annotate.queue_view import QueueModel, QueueView
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.parts import in_words, narrow_combo, set_primary
-from napari_attmil.widgets.viewer import ImagePictures, KeyRegistry, action_button
+from napari_attmil.widgets.viewer import ActionButton, ImagePictures, KeyRegistry
 
 SHOWN = {
     "all images": frozenset(ReviewState),
@@ -36,7 +36,7 @@ class ReviewBar(QWidget):
         self._bar = QProgressBar()
         self._text = QLabel()
         self._buttons = {
-            name: action_button(keys, name) for name in ("previous", "skip", "reviewed_next")
+            name: ActionButton(keys, name) for name in ("previous", "skip", "reviewed_next")
         }
 
         row = QHBoxLayout()
@@ -110,10 +110,6 @@ class QueuePanel(QWidget):
         reviewing.place_changed.connect(self._mark)
 
         self._fill()
-
-    def close_panel(self) -> None:
-        """Stop reading pictures."""
-        self.pictures.close()
 
     def _arrange(self) -> None:
         order = list(QueueOrder)[self._order.currentIndex()]

@@ -21,13 +21,14 @@ from napari_attmil.session import (
     reviewed_count,
 )
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.parts import Listening
 from napari_attmil.widgets.viewer import Place
 
 UNKNOWN = SampleState()
 """Of a sample that nobody has worked on."""
 
 
-class Reviewing(QObject):
+class Reviewing(Listening, QObject):
     """The queue of one viewer, as one panel goes through it.
 
     Parameters
@@ -65,20 +66,11 @@ class Reviewing(QObject):
 
     def _connect(self) -> None:
         session = self._context.session
-        session.cohort_changed.connect(self.refresh)
-        session.sample_changed.connect(self._on_sample)
-        session.boxes_changed.connect(self._on_edit)
-        session.reviewed_changed.connect(self._on_edit)
-        self._context.viewer.dims.events.current_step.connect(self._tell_place)
-
-    def close(self) -> None:
-        """Stop listening."""
-        session = self._context.session
-        session.cohort_changed.disconnect(self.refresh)
-        session.sample_changed.disconnect(self._on_sample)
-        session.boxes_changed.disconnect(self._on_edit)
-        session.reviewed_changed.disconnect(self._on_edit)
-        self._context.viewer.dims.events.current_step.disconnect(self._tell_place)
+        self.listen(session.cohort_changed, self.refresh)
+        self.listen(session.sample_changed, self._on_sample)
+        self.listen(session.boxes_changed, self._on_edit)
+        self.listen(session.reviewed_changed, self._on_edit)
+        self.listen(self._context.viewer.dims.events.current_step, self._tell_place)
 
     # --- what there is ----------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from napari_attmil.core import UserError, counted
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import (
+    Listening,
     ProgressRow,
     SettingsForm,
     hint_label,
@@ -22,7 +23,7 @@ from napari_attmil.widgets.parts import (
 )
 
 
-class CellsStep(QWidget):
+class CellsStep(Listening, QWidget):
     """Detects cells and gives the tools that correct boxes.
 
     Signals
@@ -100,20 +101,13 @@ class CellsStep(QWidget):
         self._annotate.clicked.connect(self._open_workbench)
         context.runner.busy_changed.connect(self._synchronise)
         context.images_changed.connect(self._synchronise)
-        context.viewer.dims.events.current_step.connect(self._synchronise)
-        session.boxes_changed.connect(self._synchronise)
-        session.selection_changed.connect(self._synchronise)
+        self.listen(context.viewer.dims.events.current_step, self._synchronise)
+        self.listen(session.boxes_changed, self._synchronise)
+        self.listen(session.selection_changed, self._synchronise)
 
     def tell_state(self) -> None:
         """Emit `state_changed`."""
         self._synchronise()
-
-    def close_step(self) -> None:
-        """Stop listening."""
-        session = self._context.session
-        self._context.viewer.dims.events.current_step.disconnect(self._synchronise)
-        session.boxes_changed.disconnect(self._synchronise)
-        session.selection_changed.disconnect(self._synchronise)
 
     def detect(self) -> None:
         """Find the cells off the main thread."""

@@ -25,6 +25,7 @@ from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import (
+    Listening,
     Progress,
     ProgressRow,
     SettingsForm,
@@ -49,7 +50,7 @@ PRESET_TITLES = {
 }
 
 
-class ClassifierStep(QWidget):
+class ClassifierStep(Listening, QWidget):
     """Trains, loads and saves the classifier.
 
     Parameters
@@ -139,18 +140,12 @@ class ClassifierStep(QWidget):
         self._device.valueChanged.connect(context.set_device_name)
         self._progress.stop_clicked.connect(context.runner.stop)
         context.runner.busy_changed.connect(self._synchronise)
-        context.session.cohort_changed.connect(self._synchronise)
-        context.session.classifier_changed.connect(self._synchronise)
+        self.listen(context.session.cohort_changed, self._synchronise)
+        self.listen(context.session.classifier_changed, self._synchronise)
 
     def tell_state(self) -> None:
         """Emit `state_changed`."""
         self._synchronise()
-
-    def close_step(self) -> None:
-        """Stop listening."""
-        self._device.close_combo()
-        self._context.session.cohort_changed.disconnect(self._synchronise)
-        self._context.session.classifier_changed.disconnect(self._synchronise)
 
     def on_opened(self, is_open: bool) -> None:
         """Look up the devices when the step is unfolded for the first time."""

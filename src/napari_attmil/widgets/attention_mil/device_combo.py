@@ -56,10 +56,6 @@ class DeviceCombo(QComboBox):
         if not self._known:
             self._runner.start(tasks.list_devices, on_done=self._fill)
 
-    def close_combo(self) -> None:
-        """End the look-up."""
-        self._runner.close()
-
     def _fill(self, devices: Sequence[Any]) -> None:
         if self._known:
             return

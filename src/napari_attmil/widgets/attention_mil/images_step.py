@@ -20,6 +20,7 @@ from napari_attmil.images import Cohort
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import (
+    Listening,
     ProgressRow,
     hint_label,
     narrow_combo,
@@ -35,7 +36,7 @@ MORE_AXES = (
 )
 
 
-class ImagesStep(QWidget):
+class ImagesStep(Listening, QWidget):
     """Chooses an image layer of the viewer, or a sample of a cohort.
 
     Signals
@@ -95,7 +96,7 @@ class ImagesStep(QWidget):
 
     def _connect(self) -> None:
         session = self._context.session
-        self._choice.layers_changed.connect(self._name_layers)
+        self.listen(self._choice.layers_changed, self._name_layers)
         self._layer_combo.activated.connect(self._on_layer_chosen)
         self._sample_combo.activated.connect(self._on_sample_chosen)
         self._open_folder.triggered.connect(self._ask_for_folder)
@@ -103,8 +104,8 @@ class ImagesStep(QWidget):
         self._simulate.triggered.connect(self.open_simulated_cohort)
         self._progress.stop_clicked.connect(self._context.runner.stop)
         self._context.runner.busy_changed.connect(self._open.setDisabled)
-        session.cohort_changed.connect(self._show_cohort)
-        session.sample_changed.connect(self._show_sample_name)
+        self.listen(session.cohort_changed, self._show_cohort)
+        self.listen(session.sample_changed, self._show_sample_name)
 
     def _synchronise(self) -> None:
         self._show_cohort()
@@ -113,13 +114,6 @@ class ImagesStep(QWidget):
     def tell_state(self) -> None:
         """Emit `state_changed`."""
         self._describe()
-
-    def close_step(self) -> None:
-        """Stop listening."""
-        session = self._context.session
-        self._choice.layers_changed.disconnect(self._name_layers)
-        session.cohort_changed.disconnect(self._show_cohort)
-        session.sample_changed.disconnect(self._show_sample_name)
 
     # --- layers of the viewer ---------------------------------------------------------------
 

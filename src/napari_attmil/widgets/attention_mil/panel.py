@@ -74,7 +74,7 @@ class AttentionMILWidget(DockPanel):
         self.classifier_step.ready.connect(lambda: self.show_step("result"))
         self.classifier_step.started.connect(lambda: self.show_step("classifier"))
         self.result_step.shown.connect(lambda: self.show_step("result"))
-        self.context.session.prediction_changed.connect(self._on_prediction)
+        self.listen(self.context.session.prediction_changed, self._on_prediction)
         self._scroll.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
 
     def _synchronise(self) -> None:
@@ -86,12 +86,6 @@ class AttentionMILWidget(DockPanel):
     def sizeHint(self) -> QSize:
         """Return the width the panel is made for."""
         return QSize(WIDTH_PX, 700)
-
-    def close_parts(self) -> None:
-        """End the work of the steps."""
-        for step in self._steps().values():
-            step.close_step()
-        self.context.session.prediction_changed.disconnect(self._on_prediction)
 
     def _steps(self) -> dict[str, Any]:
         return {

@@ -29,6 +29,7 @@ from napari_attmil.widgets.classifying import classify_shown, missing_to_classif
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import (
     TABLES,
+    Listening,
     ProbabilityBars,
     ProgressRow,
     TaskRunner,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 STALE = "Boxes changed since: classify again."
 
 
-class ResultStep(QWidget):
+class ResultStep(Listening, QWidget):
     """Classifies the sample and shows the attention of its cells.
 
     Signals
@@ -143,23 +144,14 @@ class ResultStep(QWidget):
         self._cutter.busy_changed.connect(self._cut_if_wanted)
         context.runner.busy_changed.connect(self._synchronise)
         context.images_changed.connect(self._on_prediction)
-        session.boxes_changed.connect(self._synchronise)
-        session.prediction_changed.connect(self._on_prediction)
-        session.classifier_changed.connect(self._synchronise)
-        context.exploration.colouring_changed.connect(self._synchronise)
+        self.listen(session.boxes_changed, self._synchronise)
+        self.listen(session.prediction_changed, self._on_prediction)
+        self.listen(session.classifier_changed, self._synchronise)
+        self.listen(context.exploration.colouring_changed, self._synchronise)
 
     def tell_state(self) -> None:
         """Emit `state_changed`."""
         self._synchronise()
-
-    def close_step(self) -> None:
-        """Stop listening and cutting."""
-        session = self._context.session
-        self._cutter.close()
-        session.boxes_changed.disconnect(self._synchronise)
-        session.prediction_changed.disconnect(self._on_prediction)
-        session.classifier_changed.disconnect(self._synchronise)
-        self._context.exploration.colouring_changed.disconnect(self._synchronise)
 
     def classify(self) -> None:
         """Classify the shown sample off the main thread."""

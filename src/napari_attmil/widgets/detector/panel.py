@@ -62,6 +62,7 @@ class DetectorPanel(DockPanel):
         super().__init__(napari_viewer, parent)
         self._comparer = TaskRunner(self)
         self._differences = DifferenceLayers(self.context)
+        self.at_end(self._differences.clear)
         self._next_held_out = 0
         self._note = ""
         self._create()
@@ -120,16 +121,8 @@ class DetectorPanel(DockPanel):
         self._list.chosen.connect(self._show_models)
         context.runner.busy_changed.connect(self._synchronise)
         self._comparer.busy_changed.connect(self._synchronise)
-        session.cohort_changed.connect(self._synchronise)
-        session.reviewed_changed.connect(self._synchronise)
-
-    def close_parts(self) -> None:
-        """End the work, stop listening, and take the differences off the screen."""
-        session = self.context.session
-        self._comparer.close()
-        self._differences.clear()
-        session.cohort_changed.disconnect(self._synchronise)
-        session.reviewed_changed.disconnect(self._synchronise)
+        self.listen(session.cohort_changed, self._synchronise)
+        self.listen(session.reviewed_changed, self._synchronise)
 
     def sizeHint(self) -> QSize:
         """Return the size the panel is made for."""

@@ -6,7 +6,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
-from napari_attmil.widgets.parts import pause_timer
+from napari_attmil.widgets.parts import Listening, pause_timer
 
 HEIGHT_PX = 340
 HEIGHT_SHARE = 0.42
@@ -19,7 +19,7 @@ LEFT = Qt.DockWidgetArea.LeftDockWidgetArea
 CORNER = Qt.Corner.BottomLeftCorner
 
 
-class BelowImages(QObject):
+class BelowImages(Listening, QObject):
     """Puts a dock below the images, and fits its height to the window until a person drags it.
 
     The dock is as wide as the window; where the layers' controls, which do not shrink, would
@@ -41,11 +41,11 @@ class BelowImages(QObject):
         window.setCorner(CORNER, LEFT)  # else a low window grows at once
         window.addDockWidget(BOTTOM, dock)
         window.installEventFilter(self)
+        self.at_end(self._let_go)
         self._fit()
 
-    def close(self) -> None:
-        """Stop fitting, and give the corner of the window back."""
-        self._fit_timer.stop()
+    def _let_go(self) -> None:
+        """Give the corner of the window back."""
         if isalive(self._window):
             self._window.removeEventFilter(self)
             self._window.setCorner(CORNER, BOTTOM)

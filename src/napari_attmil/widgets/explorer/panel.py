@@ -39,7 +39,6 @@ class ExploreWidget(DockPanel):
         super().__init__(napari_viewer, parent)
         self._place_timer = pause_timer(self._go_below, parent=self)
         self._was_placed = False
-        self._below: BelowImages | None = None
         self._create()
         self._lay_out()
 
@@ -87,15 +86,6 @@ class ExploreWidget(DockPanel):
         """Return a size that leaves room for the images above."""
         return QSize(900, HEIGHT_PX)
 
-    def close_parts(self) -> None:
-        """End the work of the tabs."""
-        if self._below is not None:
-            self._below.close()
-            self._below = None
-        self.scope_bar.close_tab()
-        for _, _, tab in self._named_tabs():
-            tab.close_tab()
-
     def event(self, event: QEvent) -> bool:
         """Go below the images once: napari docks all plugins at the right."""
         if event.type() == QEvent.Type.ParentChange and not self._was_placed:
@@ -110,7 +100,7 @@ class ExploreWidget(DockPanel):
         dock, window = self.dock(), self.window()
         if dock is None or not isinstance(window, QMainWindow):
             return
-        self._below = BelowImages(dock, window, self)
+        BelowImages(dock, window, self)
         # While it was at the right, it has widened what stands there.
         right = Qt.DockWidgetArea.RightDockWidgetArea
         others = [d for d in window.findChildren(QDockWidget) if window.dockWidgetArea(d) == right]

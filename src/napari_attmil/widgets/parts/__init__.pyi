@@ -1,3 +1,7 @@
+from .listening import (
+    Listening as Listening,
+    stop_listening_within as stop_listening_within,
+)
 from .loss_curve import LossCurve as LossCurve
 from .probability_bars import ProbabilityBars as ProbabilityBars
 from .progress_row import ProgressRow as ProgressRow, in_words as in_words

@@ -20,6 +20,7 @@ from qtpy.QtCore import QObject, QThreadPool, Signal
 
 from napari_attmil.core import UserError
 from napari_attmil.widgets.parts.graphics_clash import keep_triton_out
+from napari_attmil.widgets.parts.listening import Listening
 
 _STOPS: WeakSet[Event] = WeakSet()
 """The events that tell tasks to stop, for as long as anything knows them."""
@@ -57,8 +58,8 @@ class _Failure:
     error: Exception
 
 
-class TaskRunner(QObject):
-    """Runs one task at a time for one panel.
+class TaskRunner(Listening, QObject):
+    """Runs one task at a time for one panel; when it stops listening, it ends it.
 
     Signals
     -------
@@ -70,6 +71,7 @@ class TaskRunner(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self.at_end(self._abandon)
         self._worker: GeneratorWorker | None = None
         self._stop = Event()
         self._on_done: Callable[[Any], None] | None = None
@@ -117,7 +119,7 @@ class TaskRunner(QObject):
         """Ask the task to end early with what it has."""
         self._stop.set()
 
-    def close(self) -> None:
+    def _abandon(self) -> None:
         """End the task and never call back: the panel goes away."""
         self._stop.set()
         worker, self._worker = self._worker, None

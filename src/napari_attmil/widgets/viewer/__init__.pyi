@@ -16,11 +16,11 @@ from .image_pictures import (
 from .keeping import Keeping as Keeping, KeepingNote as KeepingNote
 from .key_registry import (
     ACTIONS as ACTIONS,
+    ActionButton as ActionButton,
     KeyBindings as KeyBindings,
     KeyRegistry as KeyRegistry,
-    action_button as action_button,
     is_same_key as is_same_key,
 )
 from .layer_placement import PLACEMENT as PLACEMENT
-from .layer_removal import SafeRemoval as SafeRemoval
+from .layer_removal import make_canvas_current as make_canvas_current
 from .layers import CellsLayer as CellsLayer

@@ -14,7 +14,7 @@ from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.core import UserError
 from napari_attmil.images import Cohort, Sample
 from napari_attmil.session import Session
-from napari_attmil.widgets.parts import tell_error
+from napari_attmil.widgets.parts import Listening, tell_error
 from napari_attmil.widgets.viewer.image_layers import (
     LayerImages,
     cover_of,
@@ -30,7 +30,7 @@ _SHOWN = ("name", "visible", "opacity", "blending")
 """Events of an image layer: how it is called, and whether it hides others."""
 
 
-class ImageChoice(QObject):
+class ImageChoice(Listening, QObject):
     """Keeps the viewer's image layers, the session's sample and the boxes' layer together.
 
     Signals
@@ -54,8 +54,11 @@ class ImageChoice(QObject):
         self._keys: dict[Hashable, str] = {}
         """Of layers that show no sample of the cohort; each keeps its own."""
         self._images: Sequence[npt.NDArray[Any]] | None = None
-        for event in self._layer_events():
-            event.connect(self._on_layers_changed)
+        self._to_layers = Listening()
+        self.at_end(self._to_layers.stop_listening)
+        events = viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered):
+            self.listen(event, self._on_layers_changed)
         self._on_layers_changed()
 
     @property
@@ -176,17 +179,7 @@ class ImageChoice(QObject):
             self._viewer.layers.remove(old)
         self._viewer.layers.move(self._viewer.layers.index(layer), 0)
 
-    def close(self) -> None:
-        """Stop listening."""
-        for event in self._layer_events():
-            event.disconnect(self._on_layers_changed)
-        self._listen_to(())
-
     # --- inside -----------------------------------------------------------------------------
-
-    def _layer_events(self) -> tuple[Any, ...]:
-        events = self._viewer.layers.events
-        return events.inserted, events.removed, events.reordered
 
     def _turn_to(self, image_index: int) -> None:
         if self._chosen.ndim == 3:
@@ -218,13 +211,11 @@ class ImageChoice(QObject):
         return self._keys[layer.unique_id]
 
     def _listen_to(self, layers: Sequence[Any]) -> None:
-        for layer in self._layers:
-            for name in _SHOWN:
-                getattr(layer.events, name).disconnect(self._on_renamed)
+        self._to_layers.stop_listening()
         self._layers = list(layers)
         for layer in layers:
             for name in _SHOWN:
-                getattr(layer.events, name).connect(self._on_renamed)
+                self._to_layers.listen(getattr(layer.events, name), self._on_renamed)
 
     def _on_layers_changed(self) -> None:
         former = self._layers

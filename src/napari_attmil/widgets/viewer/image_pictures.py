@@ -14,7 +14,7 @@ from qtpy.QtGui import QImage, QPixmap
 
 from napari_attmil.core import UserError
 from napari_attmil.images import Sample, shrink
-from napari_attmil.widgets.parts import Progress, TaskRunner, pause_timer
+from napari_attmil.widgets.parts import Listening, Progress, TaskRunner, pause_timer
 
 WIDTH_PX, HEIGHT_PX = 64, 48
 KEPT = 1000
@@ -24,7 +24,7 @@ BATCH = 16
 Place = tuple[str, int]
 
 
-class ImagePictures(QObject):
+class ImagePictures(Listening, QObject):
     """Pictures by place; asking for one that is missing has it read.
 
     Signals
@@ -60,11 +60,6 @@ class ImagePictures(QObject):
         self._study += 1
         self._pictures.clear()
         self._wanted.clear()
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._timer.stop()
-        self._runner.close()
 
     def _read_next(self) -> None:
         if self._runner.busy or not self._wanted:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_attmil.session import Session
-from napari_attmil.widgets.parts import set_warning
+from napari_attmil.widgets.parts import Listening, set_warning
 
 TRY_EVERY_MS = 15_000
 
@@ -47,7 +47,7 @@ def ask_about_unsaved(why_not: str) -> Answer:
     return next(pressed, Answer.STAY)
 
 
-class Keeping(QObject):
+class Keeping(Listening, QObject):
     """Whether a session's changes reach the disk.
 
     Parameters
@@ -71,8 +71,9 @@ class Keeping(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(TRY_EVERY_MS)
         self._timer.timeout.connect(self.try_again)
-        session.not_kept.connect(self._note_failure)
-        session.boxes_changed.connect(self._on_edit)
+        self.listen(session.not_kept, self._note_failure)
+        self.listen(session.boxes_changed, self._on_edit)
+        self.at_end(self._try_a_last_time)
 
     @property
     def reason(self) -> str:
@@ -86,13 +87,10 @@ class Keeping(QObject):
         if not self._has_failed:
             self._set_reason("")
 
-    def close(self) -> None:
-        """Try a last time, and stop listening."""
+    def _try_a_last_time(self) -> None:
         self._timer.stop()
         if self._reason:
             self.try_again()
-        self._session.not_kept.disconnect(self._note_failure)
-        self._session.boxes_changed.disconnect(self._on_edit)
 
     def _note_failure(self, reason: str) -> None:
         self._has_failed = True
@@ -115,7 +113,7 @@ class Keeping(QObject):
         self.reason_changed.emit(reason)
 
 
-class KeepingNote(QWidget):
+class KeepingNote(Listening, QWidget):
     """Says in a panel what is not on the disk; hidden while all is.
 
     Parameters
@@ -138,7 +136,7 @@ class KeepingNote(QWidget):
         row.addWidget(self._again)
 
         self._again.clicked.connect(keeping.try_again)
-        keeping.reason_changed.connect(self._show_reason)
+        self.listen(keeping.reason_changed, self._show_reason)
 
         self._show_reason(keeping.reason)
 

@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QPushButton
 
 from napari_attmil.core import UserError
+from napari_attmil.widgets.parts import Listening
 
 FILE_NAME = "keys.json"
 _OF_OTHER_LAYERS = ("label", "brush", "complete_poly", "reset_poly", "points", "vectors", "tracks")
@@ -168,7 +169,7 @@ class KeyRegistry(QObject):
             return {}
 
 
-class KeyBindings(QObject):
+class KeyBindings(Listening, QObject):
     """Binds actions to a viewer's keys for as long as a panel is open.
 
     Parameters
@@ -191,7 +192,8 @@ class KeyBindings(QObject):
         super().__init__(parent)
         self._viewer, self._registry, self._functions = viewer, registry, dict(functions)
         self._bound: list[str] = []
-        registry.keys_changed.connect(self._bind)
+        self.listen(registry.keys_changed, self._bind)
+        self.at_end(self._unbind)
         self._bind()
 
     def run(self, key: str) -> bool:
@@ -201,11 +203,6 @@ class KeyBindings(QObject):
                 function()
                 return True
         return False
-
-    def close(self) -> None:
-        """Give the keys back."""
-        self._registry.keys_changed.disconnect(self._bind)
-        self._unbind()
 
     def _bind(self) -> None:
         self._unbind()
@@ -226,14 +223,29 @@ def action(name: str) -> Action:
     return next(action for action in ACTIONS if action.name == name)
 
 
-def action_button(keys: KeyRegistry, name: str, text: str = "") -> QPushButton:
-    """Return a button for an action; a click leaves the keys to the images."""
-    button = QPushButton(text or action(name).title)
-    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    button.setAccessibleName(action(name).title)
-    button.setToolTip(keys.tip(name))
-    keys.keys_changed.connect(lambda: button.setToolTip(keys.tip(name)))
-    return button
+class ActionButton(Listening, QPushButton):
+    """A button for an action; a click leaves the keys to the images.
+
+    Parameters
+    ----------
+    keys
+        Which key does what.
+    name
+        The action's.
+    text
+        What stands on the button if not the action's title.
+    """
+
+    def __init__(self, keys: KeyRegistry, name: str, text: str = "") -> None:
+        super().__init__(text or action(name).title)
+        self._keys, self._name = keys, name
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAccessibleName(action(name).title)
+        self.listen(keys.keys_changed, self._tell_key)
+        self._tell_key()
+
+    def _tell_key(self) -> None:
+        self.setToolTip(self._keys.tip(self._name))
 
 
 def is_same_key(key: str, other: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,6 @@ def lay_over(layer: Any, image: Any) -> None:
         # napari draws the layer anew for each of them, changed or not.
         if not _same_place(getattr(layer, name), wanted):
             setattr(layer, name, wanted)
-
-
-def watch_place(before: Any, now: Any, slot: Callable[[], None]) -> None:
-    """Let a slot be called when a layer is laid elsewhere, and no more for the one before it."""
-    for name in PLACEMENT:
-        if before is not None:
-            getattr(before.events, name).disconnect(slot)
-        if now is not None:
-            getattr(now.events, name).connect(slot)
 
 
 def _same_place(now: Any, wanted: Any) -> bool:

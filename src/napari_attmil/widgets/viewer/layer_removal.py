@@ -13,25 +13,8 @@ from typing import Any
 from vispy.gloo import get_current_canvas
 
 
-class SafeRemoval:
-    """Watches the layers of a viewer.
-
-    Parameters
-    ----------
-    viewer
-        Whose layers.
-    """
-
-    def __init__(self, viewer: Any) -> None:
-        self._event = viewer.layers.events.removing
-        self._event.connect(_make_canvas_current)
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._event.disconnect(_make_canvas_current)
-
-
-def _make_canvas_current(_event: Any = None) -> None:
+def make_canvas_current(_event: Any = None) -> None:
+    """Make the canvas's OpenGL context the current one; called before a layer is removed."""
     canvas = get_current_canvas()  # the one drawn last; None where nothing has been drawn
     if canvas is not None:
         canvas.set_current()

@@ -14,7 +14,7 @@ from napari_attmil.cells.annotations import rows_caught_up
 from napari_attmil.core import Int64Array
 from napari_attmil.explore import PERSON_COLOUR
 from napari_attmil.session import Exploration, Session
-from napari_attmil.widgets.parts import pause_timer
+from napari_attmil.widgets.parts import Listening, pause_timer
 from napari_attmil.widgets.viewer.box_shapes import (
     BOXES_OF_LAYER,
     SAMPLE_OF_LAYER,
@@ -23,7 +23,7 @@ from napari_attmil.widgets.viewer.box_shapes import (
     features_of,
     to_vertices,
 )
-from napari_attmil.widgets.viewer.layer_placement import PLACEMENT, lay_over, watch_place
+from napari_attmil.widgets.viewer.layer_placement import PLACEMENT, lay_over
 from napari_attmil.widgets.viewer.layer_rows import LayerRows
 from napari_attmil.widgets.viewer.layer_states import Flag
 
@@ -40,7 +40,7 @@ AHEAD_AFTER_MS = 250
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 
 
-class CellsLayer:
+class CellsLayer(Listening):
     """Keeps one Shapes layer and the session's boxes the same.
 
     What a person draws, moves, pastes or deletes goes into the session; what the session says
@@ -60,7 +60,6 @@ class CellsLayer:
       once the release has been followed, and what is followed before catches up with them.
     - thumbnail and ahead timer: the layer was filled, or the viewer turned. Whatever else holds;
       the latter does nothing if `_is_pressed` when it ends: the release starts it again.
-    - `_closed`: nothing is listened to any more. Then, as without a layer, none of the others.
 
     Parameters
     ----------
@@ -88,16 +87,19 @@ class CellsLayer:
         self._is_behind = False
         self._writing = False
         self._following = False
-        self._closed = False
         self._thumbnail_timer = pause_timer(self._draw_thumbnail, THUMBNAIL_AFTER_MS)
         self._ahead_timer = pause_timer(self._look_ahead, AHEAD_AFTER_MS)
-        viewer.layers.events.removed.connect(self._on_layer_removed)
-        viewer.dims.events.current_step.connect(self._on_turned)
+        self._to_image, self._to_layer = Listening(), Listening()
+        self.at_end(self._forget_layer)
+        self.at_end(self._to_image.stop_listening)
+        self.listen(viewer.layers.events.removed, self._on_layer_removed)
+        self.listen(viewer.dims.events.current_step, self._on_turned)
         viewer.mouse_drag_callbacks.append(self._on_press)
-        session.boxes_changed.connect(self._on_boxes_changed)
-        session.prediction_changed.connect(self.recolour)
-        self._exploration.colouring_changed.connect(self.recolour)
-        session.selection_changed.connect(self._show_selection)
+        self.at_end(viewer.mouse_drag_callbacks.remove, self._on_press)
+        self.listen(session.boxes_changed, self._on_boxes_changed)
+        self.listen(session.prediction_changed, self.recolour)
+        self.listen(self._exploration.colouring_changed, self.recolour)
+        self.listen(session.selection_changed, self._show_selection)
 
     @property
     def layer(self) -> Any:
@@ -113,21 +115,6 @@ class CellsLayer:
             else:
                 self._place()
         self._on_boxes_changed()
-
-    def close(self) -> None:
-        """Stop listening; the layer stays in the viewer."""
-        if self._closed:
-            return
-        self._closed = True
-        self._watch_image(None)
-        self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        self._viewer.dims.events.current_step.disconnect(self._on_turned)
-        self._viewer.mouse_drag_callbacks.remove(self._on_press)
-        self._session.boxes_changed.disconnect(self._on_boxes_changed)
-        self._session.prediction_changed.disconnect(self.recolour)
-        self._exploration.colouring_changed.disconnect(self.recolour)
-        self._session.selection_changed.disconnect(self._show_selection)
-        self._forget_layer()
 
     # --- what the panel asks for ------------------------------------------------------------
 
@@ -193,9 +180,10 @@ class CellsLayer:
             self._layer = self._former_layer() or self._new_layer()
             self._rows = LayerRows(self._layer)
             self._place()
-            self._layer.events.data.connect(self._on_layer_data)
-            self._layer.events.features.connect(self._on_layer_features)
-            self._layer.selected_data.events.items_changed.connect(self._on_layer_selection)
+            selected = self._layer.selected_data.events.items_changed
+            self._to_layer.listen(self._layer.events.data, self._on_layer_data)
+            self._to_layer.listen(self._layer.events.features, self._on_layer_features)
+            self._to_layer.listen(selected, self._on_layer_selection)
             self._refill()
         return self._layer
 
@@ -370,8 +358,11 @@ class CellsLayer:
             layer.mode = mode
 
     def _watch_image(self, image_layer: Any) -> None:
-        watch_place(self._image, image_layer, self._place)
+        self._to_image.stop_listening()
         self._image = image_layer
+        if image_layer is not None:
+            for name in PLACEMENT:
+                self._to_image.listen(getattr(image_layer.events, name), self._place)
 
     def _place(self) -> None:
         """Lay the boxes where the image lies."""
@@ -388,10 +379,8 @@ class CellsLayer:
     def _forget_layer(self) -> None:
         if self._layer is None:
             return
-        layer, self._layer = self._layer, None
+        self._layer = None
         self._thumbnail_timer.stop()
         self._ahead_timer.stop()
-        layer.events.data.disconnect(self._on_layer_data)
-        layer.events.features.disconnect(self._on_layer_features)
-        layer.selected_data.events.items_changed.disconnect(self._on_layer_selection)
+        self._to_layer.stop_listening()
         self._is_pressed = self._is_behind = False

@@ -138,11 +138,6 @@ class CohortTab(ExplorerTab):
         self.listen(self._context.exploration.table_changed, self.invalidate)
         self.listen(session.classifier_changed, self.invalidate)
 
-    def close_tab(self) -> None:
-        """Stop listening and classifying."""
-        super().close_tab()
-        self._runner.close()
-
     def refresh(self) -> None:
         """Show what is known of all samples."""
         session = self._context.session

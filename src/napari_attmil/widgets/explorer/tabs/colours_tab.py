@@ -97,11 +97,6 @@ class ColoursTab(ExplorerTab):
         self.listen(context.exploration.colouring_changed, self.invalidate)
         self.listen(session.classifier_changed, self.invalidate)
 
-    def close_tab(self) -> None:
-        """Stop listening and working."""
-        self._slider_timer.stop()
-        super().close_tab()
-
     def refresh(self) -> None:
         """Show colouring and range, and whether they are up to date."""
         self._fill_columns()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import pause_timer
+from napari_attmil.widgets.parts import Listening, pause_timer
 
 
-class ExplorerTab(QWidget):
+class ExplorerTab(Listening, QWidget):
     """A tab that shows something of the cells in question.
 
     Parameters
@@ -25,7 +22,6 @@ class ExplorerTab(QWidget):
         super().__init__(parent)
         self._context = context
         self._is_stale = True
-        self._links: list[tuple[Any, Callable[..., Any]]] = []
         # Several changes in a row are shown once.
         self._refresh_timer = pause_timer(self._refresh_now, parent=self)
 
@@ -37,18 +33,6 @@ class ExplorerTab(QWidget):
         self._is_stale = True
         if self.isVisible():
             self._refresh_timer.start()
-
-    def listen(self, signal: Any, slot: Callable[..., Any]) -> None:
-        """Follow a signal until the tab is closed."""
-        signal.connect(slot)
-        self._links.append((signal, slot))
-
-    def close_tab(self) -> None:
-        """Stop listening and working."""
-        self._refresh_timer.stop()
-        for signal, slot in self._links:
-            signal.disconnect(slot)
-        self._links.clear()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Refresh what has changed while nobody looked."""

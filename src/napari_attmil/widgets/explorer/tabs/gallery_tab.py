@@ -89,12 +89,6 @@ class GalleryTab(ExplorerTab):
         self.listen(exploration.table_changed, self.invalidate)
         self.listen(exploration.selection_changed, self._on_selection)
 
-    def close_tab(self) -> None:
-        """Stop listening and cutting."""
-        super().close_tab()
-        self._thumbnails.close()
-        self._exporter.close()
-
     def refresh(self) -> None:
         """Show the cells in question, in the order that is chosen."""
         exploration = self._context.exploration

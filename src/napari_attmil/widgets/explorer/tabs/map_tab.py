@@ -106,12 +106,6 @@ class MapTab(ExplorerTab):
         self.listen(exploration.colouring_changed, self.invalidate)
         self.listen(exploration.selection_changed, self._show_selection)
 
-    def close_tab(self) -> None:
-        """Stop listening and cutting."""
-        super().close_tab()
-        self._thumbnails.close()
-        self._runner.close()
-
     def compute(self) -> None:
         """Lay the cells in scope out, off the main thread."""
         session, samples = self._context.session, cells_in_scope(self._context)

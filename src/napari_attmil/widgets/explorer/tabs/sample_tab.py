@@ -113,11 +113,6 @@ class SampleTab(ExplorerTab):
         self.listen(session.classifier_changed, self.invalidate)
         self.listen(session.selection_changed, self._on_selection)
 
-    def close_tab(self) -> None:
-        """Stop listening and reading."""
-        super().close_tab()
-        self._runner.close()
-
     def refresh(self) -> None:
         """Show what the classifier says; forget the cells of another prediction."""
         session = self._context.session

@@ -96,11 +96,6 @@ class ShapeTab(ExplorerTab):
         self._runner.busy_changed.connect(self.invalidate)
         self.listen(self._context.exploration.table_changed, self.invalidate)
 
-    def close_tab(self) -> None:
-        """Stop listening and measuring."""
-        super().close_tab()
-        self._runner.close()
-
     def refresh(self) -> None:
         """Show what can be compared; what was compared before is of other cells."""
         table = self._context.exploration.table

@@ -81,6 +81,8 @@ class TeachingTab(ExplorerTab):
 
     def _connect(self) -> None:
         session, exploration = self._context.session, self._context.exploration
+        # When the panel is closed, boxes get their colours back.
+        self.at_end(exploration.set_blind, False)
         self._start.clicked.connect(self.start)
         self._finish.clicked.connect(self.finish)
         for name, button in self._choices.items():
@@ -89,11 +91,6 @@ class TeachingTab(ExplorerTab):
         self.listen(session.prediction_changed, self.invalidate)
         self.listen(session.sample_changed, self._leave_round)
         self.listen(exploration.colouring_changed, self.invalidate)
-
-    def close_tab(self) -> None:
-        """Stop listening; boxes get their colours back."""
-        super().close_tab()
-        self._context.exploration.set_blind(False)
 
     def refresh(self) -> None:
         """Show how many cells are selected, and what can be looked at."""
