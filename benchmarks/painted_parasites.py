@@ -47,14 +47,12 @@ MIN_LABELLED_CELLS: Final = 60
 INK: Final = np.array([0.42, 0.28, 0.55])
 """Of the background's red, green and blue, what a stained parasite leaves."""
 WITHOUT_DAMPING: Final[dict[str, Any]] = {"batch_penalty": 0}
-WITHOUT_ROUNDS: Final[dict[str, Any]] = WITHOUT_DAMPING | {"guidance_rounds": 0}
-WITHOUT_DECAY: Final[dict[str, Any]] = WITHOUT_ROUNDS | {"weight_decay": 1e-5}
+WITHOUT_DECAY: Final[dict[str, Any]] = WITHOUT_DAMPING | {"weight_decay": 1e-5}
 WITHOUT_GUIDANCE: Final[dict[str, Any]] = WITHOUT_DECAY | {"guidance": 0}
 VARIANTS: Final[dict[str, tuple[Method | Literal["ensemble"], dict[str, Any]]]] = {
     "ensemble": (ENSEMBLE, {}),
     "single models": (TOP, {}),
     "without batch effects scaled down": (TOP, WITHOUT_DAMPING),
-    "and without guidance by models of other patients": (TOP, WITHOUT_ROUNDS),
     "and with little weight decay": (TOP, WITHOUT_DECAY),
     "and without guidance by odd cells": (TOP, WITHOUT_GUIDANCE),
     "and healthy as any class": (TOP, WITHOUT_GUIDANCE | {"healthy_is_the_rest": False}),

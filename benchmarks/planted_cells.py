@@ -2,7 +2,7 @@
 
     python benchmarks/planted_cells.py [--rates 0.02,0.05,0.1,0.2] [--preset paper]
         [--methods table-1|all|names] [--runs 5] [--cohort standard|development] [--out folder]
-        [--change weight_decay=1e-5 guidance_rounds=0]
+        [--change weight_decay=1e-5 guidance=0]
 
 Real, typed cells of Chula RBC-12 (`planted_cohort`), found by the shipped detector. Methods and
 settings were chosen on the cohort "development", whose diseases are other types of cells; the

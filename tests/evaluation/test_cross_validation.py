@@ -184,7 +184,7 @@ def test_a_stopped_evaluation_goes_on_and_ends_as_if_it_had_not_stopped(
     method = "mil-att-sic"
     assert outcomes_equal(whole.outcomes[method], resumed.result.outcomes[method])
 
-    monkeypatch.setattr(evaluation_module, "trainer_of", None)  # nothing is left to train
+    monkeypatch.setattr(evaluation_module, "trained", None)  # nothing is left to train
     again = finished(cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path))
     assert outcomes_equal(whole.outcomes[method], again.outcomes[method])
 
@@ -266,6 +266,6 @@ def test_runs_and_models_after_the_largest_seed_have_seeds_too(
 ) -> None:
     plan = PLAN.replace(seed=LARGEST_SEED)
     assert next(cross_validate(planted_bags, quick, plan, cpu, resume_in=tmp_path)).run == 0
-    settings = MILSettings(seed=LARGEST_SEED, epochs=1, guidance_rounds=1)
+    settings = MILSettings(seed=LARGEST_SEED, epochs=1)
     for _ in EnsembleTrainer(planted_bags, settings, PAIR, cpu).epochs():
         pass

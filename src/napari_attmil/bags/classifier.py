@@ -39,10 +39,11 @@ KIND = "classifier"
 UNSAID_BY_OLDER_FILES: Final = {
     "batch_penalty": 0,
     "guidance": 0,
-    "guidance_rounds": 0,
     "healthy_is_the_rest": False,
 }
 """Settings that came later, as they are where a model file does not say."""
+RETIRED: Final = frozenset({"guidance_rounds"})
+"""Settings of older model files that no longer exist; no network depends on them."""
 COMPOSITION_DECIDES = (
     "Which share of all cells is of which type decides more here than single telling cells."
 )
@@ -223,7 +224,7 @@ class Classifier:
         settings, device = checkpoint.settings, device or choose_device()
         try:
             classes = tuple(str(name) for name in settings["classes"])
-            mil = MILSettings(**(UNSAID_BY_OLDER_FILES | settings["mil"]))
+            mil = _settings_of(settings["mil"])
             features = FeatureSettings(**settings["features"])
             certainty = Certainty.from_json(settings["certainty"])
             models = []
@@ -312,6 +313,12 @@ def new_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)
         return AttentionMIL(len(classes), settings, device, channels, reference)
+
+
+def _settings_of(kept: Mapping[str, Any]) -> MILSettings:
+    """Return the settings that a model file of this or an earlier version holds."""
+    said = {name: value for name, value in kept.items() if name not in RETIRED}
+    return MILSettings(**(UNSAID_BY_OLDER_FILES | said))
 
 
 def _directions_of(model: AttentionMIL) -> list[torch.Tensor]:

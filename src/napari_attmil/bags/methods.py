@@ -3,33 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
-
-Method = Literal[
-    "sic",
-    "mil-max",
-    "mil-max-sic",
-    "mil-att-sic",
-    "mil-mean-sic",
-    "mil-gated-sic",
-    "mil-conjunctive-sic",
-    "mil-top-sic",
-    "mil-anomaly-sic",
-    "mil-multi-top-sic",
-    "composition",
-]
-"""A way of classifying bags: the four rows of Table 1 of the paper, and what came after."""
-
-PoolingName = Literal[
-    "attention",
-    "gated-attention",
-    "anomaly-attention",
-    "max",
-    "mean",
-    "conjunctive",
-    "top",
-    "multi-top",
-]
+from typing import TYPE_CHECKING, Final, Literal
 
 
 @dataclass(frozen=True)
@@ -41,7 +15,8 @@ class MethodParts:
     title
         As reports write it; the first four as the paper's Table 1 does.
     pooling
-        How the cells of a bag become one; None where cells only vote.
+        How the cells of a bag become one, by name of `network.pooling.POOLINGS`; None where cells
+        only vote.
     sic
         Whether a single instance classifier is trained, alone or as the auxiliary branch.
     by_type
@@ -49,12 +24,12 @@ class MethodParts:
     """
 
     title: str
-    pooling: PoolingName | None
+    pooling: str | None
     sic: bool = True
     by_type: bool = False
 
 
-METHODS: Final[dict[Method, MethodParts]] = {
+METHODS: Final = {
     "sic": MethodParts("SIC", None),
     "mil-max": MethodParts("MIL + max", "max", sic=False),
     "mil-max-sic": MethodParts("MIL + max + SIC", "max"),
@@ -67,6 +42,13 @@ METHODS: Final[dict[Method, MethodParts]] = {
     "mil-multi-top-sic": MethodParts("MIL + multi-scale top + SIC", "multi-top"),
     "composition": MethodParts("Composition of cell types", "mean", sic=False, by_type=True),
 }
+
+if TYPE_CHECKING:
+    Method = str
+else:
+    # Derived, so that each name stands once; settings accept no other.
+    Method = Literal[tuple(METHODS)]
+"""A way of classifying bags: the four rows of Table 1 of the paper, and what came after."""
 
 TABLE_1: Final[tuple[Method, ...]] = ("sic", "mil-max", "mil-max-sic", "mil-att-sic")
 """The rows of the paper's Table 1."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from napari_attmil.bags.methods import METHODS, Method
 from napari_attmil.bags.settings import EnsembleSettings, MILSettings
 from napari_attmil.core import UserError
-
-Preset = Literal["default", "paper", "marrlab-code"]
 
 _PUBLISHED: Final[dict[str, Any]] = {
     "method": "mil-att-sic",
@@ -17,7 +15,6 @@ _PUBLISHED: Final[dict[str, Any]] = {
     "batch_penalty": 0,
     "exclusion": 0,
     "guidance": 0,
-    "guidance_rounds": 0,
     "healthy_is_the_rest": False,
     "schedule": "constant",
     "embedding_size": 500,
@@ -53,6 +50,12 @@ _PRESETS: Final[dict[str, dict[str, Any]]] = {
         "stop_consecutive": False,
     },
 }
+
+if TYPE_CHECKING:
+    Preset = str
+else:
+    # Derived, so that each name stands once; the command line and forms offer these.
+    Preset = Literal[tuple(_PRESETS)]
 
 
 def mil_preset(name: Preset, **changes: Any) -> MILSettings:

@@ -98,14 +98,6 @@ class MILSettings(Settings):
         "weight is guidance^epoch in eq. 8. For methods that judge cells one by one, where there "
         "are healthy samples; 0 for the branch of the paper.",
     )
-    guidance_rounds: int = Field(
-        2,
-        ge=0,
-        le=10,
-        title="Rounds of guidance",
-        description="In so many rounds before the training, models that never saw a patient say "
-        "which of the patient's cells the SIC branch learns most from; 0 for oddness alone.",
-    )
     healthy_is_the_rest: bool = Field(
         True,
         title="Healthy is the rest",

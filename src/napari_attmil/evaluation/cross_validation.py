@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from napari_attmil.bags import EnsembleSettings, MILSettings
-from napari_attmil.bags.training import EpochProgress, loaded_bags
-from napari_attmil.core import Device, choose_device, later_seed
+from napari_attmil.bags.training import loaded_bags
+from napari_attmil.core import Device, StageRun, choose_device, later_seed
 from napari_attmil.evaluation.outcome import Outcome, tested
-from napari_attmil.evaluation.rows import Row, epochs_of, evaluation_rows, trainer_of
+from napari_attmil.evaluation.rows import Row, epochs_of, evaluation_rows, trained
 from napari_attmil.evaluation.settings import EvaluationSettings
 from napari_attmil.evaluation.trials import (
     Trial,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_attmil.bags import Bag
+    from napari_attmil.bags.training import EpochProgress
     from napari_attmil.cells import FeatureSettings
 
 
@@ -226,21 +227,22 @@ class _Work:
         start, trial = time.perf_counter(), self.trials[number]
         settings = self.settings_of(trial)
         train = [self.bags[row] for row in trial.train]
-        trainer = trainer_of(trial.row, train, settings, self.ensemble, self.device, self.classes)
+        run = StageRun(
+            trained(trial.row, train, settings, self.ensemble, self.device, self.classes)
+        )
         epochs = 0
-        for step in trainer.epochs():
+        for share, epoch in run:
             epochs += 1
-            epoch = step if isinstance(step, EpochProgress) else step.epoch
-            yield self.progress(number, step.done / step.total, epoch)
-        trained = time.perf_counter()
+            yield self.progress(number, share, epoch)
+        seconds_trained = time.perf_counter() - start
         test = [self.bags[row] for row in trial.test]
         reference = None if self.reference is None else self.classes.index(self.reference)
-        outcome = tested(trainer.best, test, reference, (settings.seed, trial.fold))
+        outcome = tested(run.result, test, reference, (settings.seed, trial.fold))
         of_each = np.ones(len(test))
         return replace(
             outcome,
             seconds=of_each * (time.perf_counter() - start) / len(test),
-            epoch_seconds=of_each * (trained - start) / epochs,
+            epoch_seconds=of_each * seconds_trained / max(1, epochs),
         )
 
     def progress(

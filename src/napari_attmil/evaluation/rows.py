@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from napari_attmil.bags import METHODS, EnsembleSettings, with_method
-from napari_attmil.bags.training import EnsembleTrainer, Trainer, model_plans, most_epochs
+from napari_attmil.bags.training import (
+    EnsembleTrainer,
+    EpochProgress,
+    Trainer,
+    asks_composition,
+    most_epochs,
+)
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
-    from napari_attmil.bags import Bag, Method, MILSettings
+    from napari_attmil.bags import Bag, Classifier, Method, MILSettings
     from napari_attmil.core import Device
     from napari_attmil.evaluation.settings import EvaluationSettings
 
 RowKind = Literal["single", "ensemble", "shuffled-labels", "untrained"]
-
-STANDSTILL_LEARNING_RATE = 1e-30
-"""So small that no weight changes."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,7 @@ def evaluation_rows(
     own, title = settings.method, METHODS[settings.method].title
     rows = [Row(method, METHODS[method].title, method) for method in evaluation.methods]
     if evaluation.ensemble and not ensemble.is_one_model:
-        plans = model_plans(settings, ensemble, ensemble.members, ensemble.calibrate)
-        beside = " and composition" if plans[-1].method != own else ""
+        beside = " and composition" if asks_composition(settings, ensemble) else ""
         rows.append(Row("ensemble", f"Ensemble of {title}{beside}", own, "ensemble"))
     if evaluation.controls:
         rows.append(
@@ -88,25 +90,20 @@ def evaluation_rows(
 
 def epochs_of(row: Row, settings: MILSettings, ensemble: EnsembleSettings) -> int:
     """Return for how many epochs a row is trained in each fold, at most."""
-    guidance = most_epochs(settings.replace(method=row.method))
     if row.kind == "untrained":
-        return settings.epochs
-    if row.kind != "ensemble":
-        return guidance + settings.epochs
-    parts = [ensemble.members] + ensemble.calibrate * ensemble.folds * [ensemble.members_held_out]
-    models = [model_plans(settings, ensemble, members, ensemble.calibrate) for members in parts]
-    return sum(guidance + len(plans) * settings.epochs for plans in models)
+        return 0
+    return most_epochs(settings, ensemble if row.kind == "ensemble" else ONE_MODEL)
 
 
-def trainer_of(
+def trained(
     row: Row,
     bags: Sequence[Bag],
     settings: MILSettings,
     ensemble: EnsembleSettings,
     device: Device,
     classes: Sequence[str],
-) -> Trainer | EnsembleTrainer:
-    """Return what trains a row's classifier on the bags given.
+) -> Generator[tuple[float, EpochProgress], None, Classifier]:
+    """Train a row's classifier on the bags given.
 
     Parameters
     ----------
@@ -120,17 +117,27 @@ def trainer_of(
         Of the row "ensemble".
     device, classes
         As for `Trainer`.
+
+    Yields
+    ------
+    share, epoch
+        How much of the work is done, 0 to 1, and how the training under way stands.
+
+    Returns
+    -------
+    Classifier
+        That of the row "untrained" is prepared as the others are, but its weights are random.
     """
     settings = with_method(settings, row.method)
-    if row.kind == "ensemble":
-        return EnsembleTrainer(bags, settings, ensemble, device, classes)
+    if row.kind == "untrained":
+        return Trainer(bags, settings, device, classes).untrained
     if row.kind == "shuffled-labels":
         bags = shuffled_between_patients(bags, settings.seed)
-    elif row.kind == "untrained":
-        # Standardised and read out as a trained one is, but where it began.
-        settings = settings.replace(learning_rate=STANDSTILL_LEARNING_RATE, epochs=1)
-        return Trainer(bags, settings, device, classes)
-    return EnsembleTrainer(bags, settings, ONE_MODEL, device, classes)
+    models = ensemble if row.kind == "ensemble" else ONE_MODEL
+    trainer = EnsembleTrainer(bags, settings, models, device, classes)
+    for step in trainer.epochs():
+        yield step.done / step.total, step.epoch
+    return trainer.best
 
 
 def shuffled_between_patients(bags: Sequence[Bag], seed: int) -> list[Bag]:

@@ -48,7 +48,7 @@ def mixed_bags() -> list[Bag]:
 
 @pytest.fixture(scope="module")
 def settings(small: MILSettings) -> MILSettings:
-    return small.replace(components=32, guidance_rounds=0, epochs=20, learning_rate=5e-3)
+    return small.replace(components=32, epochs=20, learning_rate=5e-3)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_attmil.bags.classifier import as_tensor
+from napari_attmil.bags.classifier import as_tensor, new_model
 from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
 from napari_attmil.bags.training import resident_features, trainer as fitting
@@ -393,3 +393,17 @@ def test_features_larger_than_the_limit_are_streamed_in_flat_memory(tmp_path: Pa
     grown = subprocess.check_output([sys.executable, "-c", TRAIN_STREAMED, str(path)], text=True)
     # The features of the bags that came on top are three times as large.
     assert int(grown) < 180 * path.stat().st_size / 3
+
+
+def test_an_untrained_classifier_has_the_weights_that_were_drawn(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    trainer = Trainer(planted_bags, small, cpu)
+    model = trainer.untrained.models[0]
+    drawn = new_model(("a", "b", "c"), small, cpu, model.channels)
+    for name, parameter in drawn.named_parameters():
+        assert torch.equal(model.state_dict()[name], parameter), name
+    assert not torch.equal(model.feature_mean, drawn.feature_mean), "it is prepared all the same"
+    next(trainer.epochs())
+    with pytest.raises(ValueError, match="untrained weights are gone"):
+        _ = trainer.untrained

@@ -113,13 +113,10 @@ def test_next_candidate_of_the_same_path_is_loaded_anew(tmp_path: Path) -> None:
         tasks.loaded_detector("cpu", path)
 
 
-def stopped_training(
-    qtbot: QtBot, panel: AttentionMILWidget, cohort: Cohort, guidance_rounds: int
-) -> ClassifierStep:
+def stopped_training(qtbot: QtBot, panel: AttentionMILWidget, cohort: Cohort) -> ClassifierStep:
     """Stop an endless training after two epochs, and return its step of the panel."""
     panel.images_step._use_cohort(cohort)
     form = panel.classifier_step._form
-    form.field("guidance_rounds").setValue(guidance_rounds)
     form.field("epochs").setValue(5000)
     form.field("stop_loss").setValue(0)
     step = panel.classifier_step
@@ -159,7 +156,7 @@ def test_stopped_training_keeps_the_models_so_far(
 ) -> None:
     panel = AttentionMILWidget(viewer)
     qtbot.addWidget(panel)
-    step = stopped_training(qtbot, panel, cohort, guidance_rounds=0)
+    step = stopped_training(qtbot, panel, cohort)
     assert len(panel.context.session.classifier.model.models) == 1
     assert "Not calibrated: the training was stopped early." in step._hint.text()
     assert len(step._curve.value()["loss"]) < 5000
@@ -171,7 +168,10 @@ def test_training_stopped_before_the_first_model_says_that_there_is_none(
 ) -> None:
     panel = AttentionMILWidget(viewer)
     qtbot.addWidget(panel)
-    stopped_training(qtbot, panel, cohort, guidance_rounds=2)
+    panel.images_step._use_cohort(cohort)
+    panel.classifier_step.train()
+    panel.context.runner.stop()
+    settle(qtbot, panel)
     assert panel.context.session.classifier is None
     assert [text for _, text in notifications if "before the first model" in text]
     assert not [text for severity, text in notifications if severity == "error"]

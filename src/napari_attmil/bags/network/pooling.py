@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from napari_attmil.bags.methods import METHODS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_attmil.bags.methods import Method, PoolingName
+    from napari_attmil.bags.methods import Method
     from napari_attmil.bags.settings import MILSettings
 
 TOP_SHARE = 1 / 12
@@ -259,7 +259,7 @@ def _top(own: Tensor, shares: Sequence[float]) -> Tensor:
     return ((above + tied * left / tied.sum(1, keepdim=True)) / places).mean(0)
 
 
-POOLINGS: dict[PoolingName, type[Pooling]] = {
+POOLINGS: Final[dict[str, type[Pooling]]] = {
     "attention": AttentionPooling,
     "gated-attention": GatedAttentionPooling,
     "anomaly-attention": AnomalyAttentionPooling,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -12,7 +12,6 @@ from napari_attmil.bags.certainty import NOT_CHECKED, STOPPED_EARLY, Certainty, 
 from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.presets import with_method
 from napari_attmil.bags.settings import EnsembleSettings, MILSettings
-from napari_attmil.bags.training.cross_guidance import CrossGuidance
 from napari_attmil.bags.training.inner_folds import inner_folds
 from napari_attmil.bags.training.resident_features import loaded_bags
 from napari_attmil.bags.training.trainer import Trainer
@@ -24,18 +23,83 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
+    from napari_attmil.bags.methods import Method
     from napari_attmil.bags.training.trainer import EpochProgress
+    from napari_attmil.images import Fold
 
 SEED_STEP = 10_000
 """Seeds of an ensemble's models lie so far apart; those of seeds 0 and 1 then share no model."""
 
 
-Stage = Literal["guidance", "model", "calibration"]
-TITLES: Final[dict[Stage, str]] = {
-    "guidance": "Finding telling cells",
-    "model": "Model",
-    "calibration": "Calibrating",
-}
+Stage = Literal["model", "calibration"]
+TITLES: Final[dict[Stage, str]] = {"model": "Model", "calibration": "Calibrating"}
+
+
+@dataclass(frozen=True)
+class PlannedTraining:
+    """A model that is to be trained.
+
+    Attributes
+    ----------
+    stage
+        What for: to classify, or only to calibrate the models that do.
+    rows
+        Positions of the samples that it learns from.
+    settings
+        Architecture, fitting and seed.
+    """
+
+    stage: Stage
+    rows: tuple[int, ...]
+    settings: MILSettings
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], Method]:
+        """What it shares with models that differ from it by their seed only."""
+        return self.rows, self.settings.method
+
+
+def planned_trainings(
+    settings: MILSettings, ensemble: EnsembleSettings, samples: int, folds: Sequence[Fold]
+) -> list[PlannedTraining]:
+    """Return all trainings in their order, those of one kind together.
+
+    Parameters
+    ----------
+    settings
+        Of the first.
+    ensemble
+        How many models.
+    samples
+        How many there are to learn from.
+    folds
+        Which of them are learnt from and held out in each inner fold; none without calibration.
+    """
+    seeds = [later_seed(settings.seed, number * SEED_STEP) for number in range(ensemble.members)]
+    models = [settings.replace(seed=seed) for seed in seeds]
+    # Without held-out patients nothing says how much it counts.
+    others = [with_method(settings, "composition")] * asks_composition(settings, ensemble)
+    plans = [
+        PlannedTraining("model", tuple(range(samples)), own)
+        for own in models + others * bool(folds)
+    ]
+    for train, _ in folds:
+        rows = tuple(train.tolist())
+        few = models[: ensemble.members_held_out] + others
+        plans += [PlannedTraining("calibration", rows, own) for own in few]
+    return plans
+
+
+def asks_composition(settings: MILSettings, ensemble: EnsembleSettings) -> bool:
+    """Return whether a model joins the others that knows only what samples are made of."""
+    is_other = settings.components > 0 and not METHODS[settings.method].by_type
+    return ensemble.composition and ensemble.calibrate and is_other
+
+
+def most_epochs(settings: MILSettings, ensemble: EnsembleSettings) -> int:
+    """Return for how many epochs an ensemble is trained, at most."""
+    folds = [(np.arange(0), np.arange(0))] * (ensemble.folds * ensemble.calibrate)
+    return len(planned_trainings(settings, ensemble, 0, folds)) * settings.epochs
 
 
 @dataclass(frozen=True)
@@ -47,8 +111,7 @@ class EnsembleProgress:
     done, total
         Epochs of all trainings; one that stops early makes `done` jump.
     stage
-        What the training under way is for: to find the cells that the models learn most from, to
-        classify, or only to calibrate those that do.
+        What the training under way is for.
     training, trainings
         Which of its kind it is, counted from 1, and how many of its kind there are.
     epoch
@@ -71,12 +134,12 @@ class EnsembleProgress:
 class EnsembleTrainer:
     """Trains models of several seeds on all samples, then calibrates them on held-out patients.
 
-    Before them `CrossGuidance` finds the cells that they learn most from. For the calibration the
-    samples are parted by patient into inner folds; for each, a few models
-    (`EnsembleSettings.calibration_members`) are trained without it, and classify it. The patients
-    also say how much a model counts that knows only what a sample is made of (`cell_types`), which
-    is trained with each of these. If the training is left early, `best` holds the models that are
-    there by then; without all of the inner folds it is not calibrated, and that model left out.
+    For the calibration the samples are split by patient into inner folds; for each, a few models
+    (`EnsembleSettings.calibration_members`) are trained without it, and classify it. The held-out
+    patients also decide how much a model counts that sees only what a sample is made of
+    (`cell_types`), which is trained with each of these. If the training is left early, `best` holds
+    the models that are there by then; without all of the inner folds it is not calibrated, and that
+    model is left out.
 
     Parameters
     ----------
@@ -121,17 +184,13 @@ class EnsembleTrainer:
             if self.ensemble.calibrate
             else ([], NOT_CHECKED)
         )
-        self._held_out = [test for _, test in folds]
         self._certainty = Certainty(
             coverage=self.ensemble.coverage, missing_because=why_none or STOPPED_EARLY
         )
-        calibrated = bool(folds)
-        self._parts = [self._part(self._bags, self.ensemble.members, calibrated)]
-        for train, _ in folds:
-            few = [self._bags[row] for row in train]
-            self._parts.append(self._part(few, self.ensemble.members_held_out, calibrated))
         self._votes = np.ones(1)
-        self._kept_in = kept_in
+        self._folds, self._kept_in = folds, kept_in
+        self._plans = planned_trainings(self.settings, self.ensemble, len(bags), folds)
+        self._trained: list[Classifier] = []
 
     def epochs(self) -> Iterator[EnsembleProgress]:
         """Train the models, then calibrate; once.
@@ -141,27 +200,19 @@ class EnsembleTrainer:
         UserError
             If a loss is not a number, or the device's memory is full.
         """
-        yield from self._train(0)
-        logits = np.empty((self._parts[0].kinds, len(self._bags), len(self.classes)))
-        for number, held_out in enumerate(self._held_out, start=1):
-            del self._trainer  # Its features leave the device before the next ones come.
-            self._trainer = self._new_trainer(self._parts[number].bags, self.settings)
-            yield from self._train(number)
-            for row in held_out:
-                kinds = self._parts[number].trained_by_kind
-                logits[:, row] = [joined(kind).logits(self._bags[row]) for kind in kinds]
-        if self._held_out:
-            truth = [self.classes.index(bag.label or "") for bag in self._bags]
-            patients = [bag.patient for bag in self._bags]
-            balanced = self.settings.balance_classes
-            self._votes = fit_votes(logits, truth, patients, balanced)
-            voted = np.tensordot(self._votes, logits, axes=1)
-            self._certainty = calibrate(voted, truth, patients, self.ensemble.coverage, balanced)
+        for number in range(len(self._plans)):
+            if number > 0:
+                self._prepare(number)
+            for epoch in self._trainer.epochs_kept_in(self._kept_in):
+                yield self._progress(number, epoch)
+            self._trained.append(self._trainer.best)
+        if self._folds:
+            self._calibrate()
 
     @property
     def has_model(self) -> bool:
         """Whether an epoch of a model is finished, so that `best` can be asked for."""
-        return bool(self._parts[0].trained) or self._trainer.epochs_done > 0
+        return bool(self._trained) or self._trainer.epochs_done > 0
 
     @property
     def best(self) -> Classifier:
@@ -172,125 +223,71 @@ class EnsembleTrainer:
         UserError
             If no epoch has been finished yet.
         """
-        members, *composition = self._parts[0].trained_by_kind or [[self._trainer.best]]
-        classifier = replace(joined(members), certainty=self._certainty)
+        if not self._trained:
+            return replace(self._trainer.best, certainty=self._certainty)
+        members, *composition = self._by_kind(self._plans[0].rows)
+        classifier = replace(members, certainty=self._certainty)
         if not composition or len(self._votes) == 1 or self._votes[1] == 0:
             return classifier
         of_members, of_composition = self._votes.tolist()
+        count = len(members.models)
         return replace(
             classifier,
-            models=(*classifier.models, *joined(composition[0]).models),
-            votes=(*[of_members / len(members)] * len(members), of_composition),
+            models=(*members.models, *composition[0].models),
+            votes=(*[of_members / count] * count, of_composition),
         )
 
-    def _part(self, bags: Sequence[Bag], members: int, calibrated: bool) -> _Part:
-        plans = model_plans(self.settings, self.ensemble, members, calibrated)
-        guidance = CrossGuidance(bags, self.settings, self._device, self.classes)
-        return _Part(bags, guidance, plans)
+    def _prepare(self, number: int) -> None:
+        """Let `_trainer` be that of another planned training."""
+        before, plan = self._plans[number - 1], self._plans[number]
+        bags = [self._bags[row] for row in plan.rows]
+        if plan.kind == before.kind:
+            # They have the same cells, which are prepared once.
+            self._trainer = self._new_trainer(bags, plan.settings, self._trainer)
+        else:
+            del self._trainer  # Its features leave the device before the next ones come.
+            self._trainer = self._new_trainer(bags, plan.settings)
 
-    def _train(self, number: int) -> Iterator[EnsembleProgress]:
-        """Guide the models of a part, then train them; `_trainer` is the first of them."""
-        part = self._parts[number]
-        for training, epoch in part.guidance.epochs(self._trainer, self._kept_in):
-            yield self._progress(number, training, epoch)
-        for model, settings in enumerate(part.plans):
-            if model and settings.method == self._trainer.settings.method:
-                # Models of one kind have the same cells: they are prepared once.
-                self._trainer = self._new_trainer(part.bags, settings, self._trainer)
-            elif model:
-                del self._trainer
-                self._trainer = self._new_trainer(part.bags, settings)
-            for epoch in self._trainer.epochs_kept_in(self._kept_in):
-                yield self._progress(number, part.guidance.trainings + model, epoch)
-            part.trained.append(self._trainer.best)
+    def _progress(self, number: int, epoch: EpochProgress) -> EnsembleProgress:
+        """Return how all stands after an epoch of one of the planned trainings."""
+        stage = self._plans[number].stage
+        place, of = (
+            sum(plan.stage == stage for plan in plans)
+            for plans in (self._plans[: number + 1], self._plans)
+        )
+        done = number * self.settings.epochs + epoch.done
+        total = len(self._plans) * self.settings.epochs
+        return EnsembleProgress(done, total, stage, place, of, epoch)
 
-    def _progress(self, number: int, training: int, epoch: EpochProgress) -> EnsembleProgress:
-        """Return how all stands after an epoch of one of the trainings of a part."""
-        part, before = self._parts[number], self._parts[:number]
-        done = sum(other.epochs for other in before) + part.epochs_before(training) + epoch.done
-        total = sum(part.epochs for part in self._parts)
-        guiding = part.guidance.trainings
-        if number > 0:
-            place = sum(other.trainings for other in before[1:]) + training + 1
-            of = sum(other.trainings for other in self._parts[1:])
-            return EnsembleProgress(done, total, "calibration", place, of, epoch)
-        if training < guiding:
-            return EnsembleProgress(done, total, "guidance", training + 1, guiding, epoch)
-        place = training - guiding + 1
-        return EnsembleProgress(done, total, "model", place, len(part.plans), epoch)
+    def _by_kind(self, rows: tuple[int, ...]) -> list[Classifier]:
+        """Return the trained models that learnt from some samples, those of one kind as one."""
+        trained = zip(self._plans, self._trained, strict=False)
+        kinds = groupby(trained, lambda one: one[0].kind)
+        return [
+            joined([classifier for _, classifier in of_kind])
+            for kind, of_kind in kinds
+            if kind[0] == rows
+        ]
+
+    def _calibrate(self) -> None:
+        """Learn from held-out patients how much each kind of models counts, and how sure it is."""
+        kinds = len({plan.settings.method for plan in self._plans})
+        logits = np.empty((kinds, len(self._bags), len(self.classes)))
+        for train, held_out in self._folds:
+            classifiers = self._by_kind(tuple(train.tolist()))
+            for row in held_out:
+                logits[:, row] = [one.logits(self._bags[row]) for one in classifiers]
+        truth = [self.classes.index(bag.label or "") for bag in self._bags]
+        patients = [bag.patient for bag in self._bags]
+        balanced = self.settings.balance_classes
+        self._votes = fit_votes(logits, truth, patients, balanced)
+        voted = np.tensordot(self._votes, logits, axes=1)
+        self._certainty = calibrate(voted, truth, patients, self.ensemble.coverage, balanced)
 
     def _new_trainer(
         self, bags: Sequence[Bag], settings: MILSettings, alike: Trainer | None = None
     ) -> Trainer:
         return Trainer(bags, settings, self._device, self.classes, alike)
-
-
-def model_plans(
-    settings: MILSettings, ensemble: EnsembleSettings, members: int, calibrated: bool
-) -> list[MILSettings]:
-    """Return the settings of all models that are trained on the same samples.
-
-    Parameters
-    ----------
-    settings
-        Of the first.
-    ensemble
-        Whether they are joined by one that knows only what samples are made of.
-    members
-        How many of the settings' own kind.
-    calibrated
-        Whether held-out patients say how much that one counts; without them it is not asked.
-    """
-    seeds = [later_seed(settings.seed, member * SEED_STEP) for member in range(members)]
-    plans = [settings.replace(seed=seed) for seed in seeds]
-    is_other = settings.components > 0 and not METHODS[settings.method].by_type
-    if ensemble.composition and calibrated and is_other:
-        plans.append(with_method(settings, "composition"))
-    return plans
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Models that are trained on the same samples, after those that guide them.
-
-    Attributes
-    ----------
-    bags
-        All samples of the training, or those outside an inner fold.
-    guidance
-        Finds the cells that the models learn most from.
-    plans
-        Settings of each model, those of one kind together.
-    trained
-        Those that are ready.
-    """
-
-    bags: Sequence[Bag]
-    guidance: CrossGuidance
-    plans: Sequence[MILSettings]
-    trained: list[Classifier] = field(default_factory=list)
-
-    @property
-    def kinds(self) -> int:
-        return len({plan.method for plan in self.plans})
-
-    @property
-    def trained_by_kind(self) -> list[list[Classifier]]:
-        return [list(kind) for _, kind in groupby(self.trained, lambda one: one.settings.method)]
-
-    @property
-    def trainings(self) -> int:
-        return self.guidance.trainings + len(self.plans)
-
-    @property
-    def epochs(self) -> int:
-        return self.epochs_before(self.trainings)
-
-    def epochs_before(self, training: int) -> int:
-        """Return how many epochs are over, at most, when one of the trainings begins."""
-        guiding = min(training, self.guidance.trainings)
-        models = (training - guiding) * self.plans[0].epochs
-        return guiding * self.guidance.epochs_each + models
 
 
 def joined(members: Sequence[Classifier]) -> Classifier:

@@ -2,8 +2,7 @@
 
 A sample's label is wrong for most of its cells: nine of ten cells of a patient are normal. The
 branch that helps early in training (paper, section 2.4) teaches it to all of them alike. Where
-samples of healthy people are known it is taught more to the cells that they do not have, and to
-those that models which never saw the patient take for the disease's (`cross_guidance`).
+samples of healthy people are known it is taught more to the cells that they do not have.
 
 How odd a cell is, is its distance to the nearest healthy cells. `anomaly.AnomalyScore` asks for the
 distance to one Gaussian instead, which finds parasites painted into normal cells less well.
@@ -41,10 +40,9 @@ HEALTHY_CELLS: Final = 5_000
 ODD_SHARE: Final = 0.05
 """Over this share of a sample's cells, the most unlike first, what makes odd cells count more falls
 to 1/e."""
-ALIKE_BY_ODDNESS: Final = 0.8
-"""Of the weight of a sample, what all of its cells share alike where only oddness tells them apart:
-a disease need not look odd. Chosen with the settings' `guidance`, on the cohort "development" of
-`planted_cells.py`."""
+SHARED_ALIKE: Final = 0.8
+"""Of the weight of a sample, what all of its cells share alike: a disease need not look odd. Chosen
+with the settings' `guidance`, on the cohort "development" of `planted_cells.py`."""
 
 
 def is_guided(settings: MILSettings) -> bool:
@@ -91,7 +89,7 @@ def oddness(features: Sequence[Tensor], is_healthy: Sequence[bool]) -> list[Tens
     ]
 
 
-def weights_by_rank(score: Tensor, alike: float) -> Tensor:
+def weights_by_rank(score: Tensor, alike: float = SHARED_ALIKE) -> Tensor:
     """Return (n,) weights of mean 1 that fall with the rank of a cell, the largest score first.
 
     Cells that score the same weigh the same; in a healthy sample all do.
@@ -107,11 +105,6 @@ def weights_by_rank(score: Tensor, alike: float) -> Tensor:
         return torch.ones_like(score)
     odd = torch.exp(-_rank(score) / (ODD_SHARE * len(score)))
     return alike + (1 - alike) * odd / odd.mean()
-
-
-def agreed_score(first: Tensor, second: Tensor) -> Tensor:
-    """Return (n,) a score whose order is that of the product of the ranks by two scores."""
-    return -torch.log1p(_rank(first)) - torch.log1p(_rank(second))
 
 
 def _along_main_directions(features: Sequence[Tensor]) -> list[Tensor]:

@@ -10,7 +10,6 @@ import torch
 from napari_attmil.bags.classifier import as_tensor
 from napari_attmil.bags.network import CELLS_AT_ONCE, MOST_CELLS, batch_damping
 from napari_attmil.bags.training.guidance import (
-    ALIKE_BY_ODDNESS,
     healthy_guides,
     oddness,
     weights_by_rank,
@@ -40,19 +39,12 @@ class PreparedCells:
     ----------
     features
         For each bag its cells' features, as far as they can be computed before the training.
-    oddness
-        For each bag (n,) how unlike healthy cells its cells are; None where it guides nothing.
+    guidance
+        For each bag (n,) how much its cells count for the SIC branch; None if all alike.
     """
 
     features: list[Tensor]
-    oddness: list[Tensor] | None
-
-    @property
-    def guidance_by_oddness(self) -> list[Tensor] | None:
-        """For each bag (n,) how much its cells count for the SIC branch; None if all alike."""
-        if self.oddness is None:
-            return None
-        return [weights_by_rank(odd, ALIKE_BY_ODDNESS) for odd in self.oddness]
+    guidance: list[Tensor] | None
 
 
 def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) -> PreparedCells:
@@ -85,8 +77,10 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
         if model.cell_types is not None:
             model.cell_types.fit([model.fixed_part(bag) for bag in features], settings.seed)
         is_healthy = healthy_guides(bags, classes, settings)
-        odd = None if is_healthy is None else oddness(features, is_healthy)
-    return PreparedCells(fixed_part_if_it_fits(features, model), odd)
+        guidance = None
+        if is_healthy is not None:
+            guidance = [weights_by_rank(odd) for odd in oddness(features, is_healthy)]
+    return PreparedCells(fixed_part_if_it_fits(features, model), guidance)
 
 
 def copy_fitted(model: AttentionMIL, other: AttentionMIL) -> None:

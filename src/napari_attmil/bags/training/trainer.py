@@ -32,7 +32,6 @@ from napari_attmil.bags.training.training_state import (
     Randomness,
     TrainingState,
     digest_of,
-    digest_of_tensors,
 )
 from napari_attmil.core import (
     Device,
@@ -44,7 +43,7 @@ from napari_attmil.core import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
@@ -98,7 +97,7 @@ class Trainer:
         Names of the classes, if there are more than these bags show; sorted labels if None.
     alike
         A trainer of the same bags and settings but for the seed: what it prepared before its
-        training is used again, and its guidance.
+        training is used again.
 
     Raises
     ------
@@ -123,7 +122,6 @@ class Trainer:
         self._model = new_model(self.classes, self.settings, self._device, channels)
         self._randomness = Randomness(self.settings.seed, self._device)
         self._cells = self._prepared() if alike is None else self._prepared_by(alike)
-        self._guidance = self._cells.guidance_by_oddness if alike is None else alike.guidance
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -167,20 +165,6 @@ class Trainer:
         return len(self._fit_losses)
 
     @property
-    def oddness(self) -> list[Tensor] | None:
-        """For each bag (n,) how unlike healthy cells its cells are; None if that is not known."""
-        return self._cells.oddness
-
-    @property
-    def guidance(self) -> list[Tensor] | None:
-        """For each bag (n,) how much its cells count for the SIC branch; None if all alike."""
-        return self._guidance
-
-    def guide(self, weights: Sequence[Tensor]) -> None:
-        """Let other cells count more for the SIC branch; for each bag (n,) weights of mean 1."""
-        self._guidance = list(weights)
-
-    @property
     def best(self) -> Classifier:
         """The classifier as it was after the epoch with the lowest loss so far.
 
@@ -193,15 +177,25 @@ class Trainer:
             raise UserError(
                 "There is no classifier yet; let at least one epoch of the first model finish."
             )
+        return self._classifier(self._best_weights)
+
+    @property
+    def untrained(self) -> Classifier:
+        """The classifier as it is prepared before the first epoch: its weights are random."""
+        if self._fit_losses:
+            raise ValueError("An epoch is finished; the untrained weights are gone.")
+        return self._classifier(self._model.state_dict())
+
+    def _classifier(self, weights: Mapping[str, Tensor]) -> Classifier:
         channels = self._model.channels
         model = new_model(self.classes, self.settings, self._device, channels)
-        model.load_state_dict(self._best_weights)
+        model.load_state_dict(weights)
         provenance = {
             "samples": len(self._bags),
             "patients": len({bag.patient for bag in self._bags}),
             "cells": sum(len(bag) for bag in self._bags),
             "epochs": len(self._fit_losses),
-            "loss": min(self._fit_losses),
+            "loss": min(self._fit_losses, default=None),
             "learnt_from": names_learnt(self._bags),
         }
         first = self._bags[0]
@@ -279,7 +273,6 @@ class Trainer:
             "classes": list(self.classes),
             "settings": self.settings.model_dump(mode="json"),
             "device": f"{self._device.torch().type} {self._device.precision}",
-            "guidance": None if self._guidance is None else digest_of_tensors(self._guidance),
         }
 
     def _prepared(self) -> PreparedCells:
@@ -335,7 +328,8 @@ class Trainer:
     def _pack(self, bags: list[int]) -> tuple[Tensor, list[int], Tensor | None]:
         """Return some bags' cells on one axis, a few left out at random, offsets and weights."""
         parts = [self._cells.features[bag] for bag in bags]
-        weights = None if self._guidance is None else [self._guidance[bag] for bag in bags]
+        guidance = self._cells.guidance
+        weights = None if guidance is None else [guidance[bag] for bag in bags]
         if self.settings.cell_dropout > 0:
             kept = [self._kept_cells(len(part)) for part in parts]
             parts = _rows_of(parts, kept)
