@@ -79,7 +79,7 @@ def test_published_presets_train_one_model_and_the_own_one_twenty_calibrated() -
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="default, paper, marrlab-code"):
-        mil_preset("papre")  # type: ignore[arg-type]
+        mil_preset("papre")
 
 
 def test_settings_survive_a_round_trip_through_json() -> None:

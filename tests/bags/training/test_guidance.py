@@ -138,7 +138,7 @@ def test_a_classifier_of_an_earlier_version_says_what_it_said(
     checkpoint = load_checkpoint(path, "classifier")
     for name in ("guidance", "healthy_is_the_rest"):
         del checkpoint.settings["mil"][name]
-    checkpoint.settings["mil"] |= retired
+    checkpoint.settings["mil"].update(retired)
     save_checkpoint(path, checkpoint)
     bag = planted_bags[-1]
     before, after = trainer.best.classify(bag), Classifier.load(path, cpu).classify(bag)
