@@ -30,8 +30,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from napari_attmil.bags.classifier import as_tensor
-from napari_attmil.bags.network import profile
+from napari_attmil.bags.network import PreparedFeatures
 from napari_attmil.cells import FeatureSettings
 from napari_attmil.cells.detection import Detector
 from napari_attmil.core import choose_device
@@ -157,7 +156,8 @@ def told(cohorts: list[tuple[list[Bag], np.ndarray]]) -> dict[str, float]:
     """
     found: dict[str, list[float]] = {"AUROC": [], "instance auroc": [], "instance ap": []}
     for bags, folds in cohorts:
-        cells = [profile(as_tensor(bag.features)).float().flatten(1).numpy() for bag in bags]
+        profiles = [PreparedFeatures.of_bag(bag.features).profiles().values for bag in bags]
+        cells = [values.float().flatten(1).numpy() for values in profiles]
         scores = [np.empty(0)] * len(bags)
         for fold in range(FOLDS):
             rows = np.flatnonzero(folds != fold)

@@ -9,7 +9,7 @@ import torch
 
 from napari_attmil.bags.classifier import KIND, Classifier, new_model
 from napari_attmil.bags.methods import METHODS
-from napari_attmil.bags.network import attention_mil
+from napari_attmil.bags.network import prepared_features
 from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.cells.settings import FeatureSettings
 from napari_attmil.core.errors import UserError
@@ -120,7 +120,7 @@ def test_cells_in_many_parts_are_classified_as_in_one(
 ) -> None:
     bag = make_bag(1, cells=11)
     whole = untrained.classify(bag)
-    monkeypatch.setattr(attention_mil, "CELLS_AT_ONCE", 4)
+    monkeypatch.setattr(prepared_features, "CELLS_AT_ONCE", 4)
     parts = untrained.classify(bag)
     np.testing.assert_allclose(parts.probabilities, whole.probabilities, rtol=1e-5)
     np.testing.assert_allclose(parts.attention, whole.attention, rtol=1e-4, atol=1e-7)

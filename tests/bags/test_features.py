@@ -10,6 +10,7 @@ from support.boxes import shifted
 
 from napari_attmil.bags.features import KnownFeatures, extract_features, sample_diameter_px
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
+from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.settings import FeatureSettings
@@ -102,8 +103,8 @@ def test_profiles_are_kept_in_place_of_maps_and_train_alike(detector: Any) -> No
     assert maps.shape == (1, 8, 14, 14)
     assert kept.shape == (1, 8, 11, 1)
     recipe = EMBEDDINGS["profile"]
-    prepared = [recipe.prepared(torch.from_numpy(features)) for features in (kept, maps)]
-    assert torch.equal(*prepared)
+    prepared = [recipe.prepared(PreparedFeatures.of_bag(features)) for features in (kept, maps)]
+    assert torch.equal(prepared[0].values, prepared[1].values)
 
 
 @pytest.mark.parametrize(("shift_px", "moved"), [(0.005, False), (0.02, True)])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from napari_attmil.bags.certainty import Certainty
-from napari_attmil.bags.network import CHANNELS, AttentionMIL
+from napari_attmil.bags.network import CHANNELS, AttentionMIL, PreparedFeatures
 from napari_attmil.bags.prediction import Prediction, agreed_attention
 from napari_attmil.bags.presets import with_method
 from napari_attmil.bags.settings import MILSettings
@@ -173,7 +173,7 @@ class Classifier:
         (n, D) float32
             See `AttentionMIL.embed`.
         """
-        features = as_tensor(bag.features)
+        features = PreparedFeatures.of_bag(bag.features)
         if self._share_components:
             with torch.inference_mode():
                 features = self.models[0].eval().fixed_part(features)
@@ -349,12 +349,6 @@ def _load_member(
         kept[name] = weights[own if own in weights else f"0.{name}"]
     model.load_state_dict(kept)
     return model.eval()
-
-
-def as_tensor(features: npt.NDArray[np.float16]) -> torch.Tensor:
-    """Return features as a tensor that shares their memory where it can."""
-    # torch has no read-only tensors; memory maps of the store are private copies on write.
-    return torch.from_numpy(np.require(features, requirements=["C", "W"]))
 
 
 def _endings(name: str) -> list[str]:

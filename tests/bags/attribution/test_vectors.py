@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from napari_attmil.bags.attribution.vectors import cell_embeddings
-from napari_attmil.bags.classifier import Classifier, as_tensor, new_model
+from napari_attmil.bags.classifier import Classifier, new_model
+from napari_attmil.bags.network.prepared_features import PreparedFeatures
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
@@ -29,7 +30,7 @@ def test_models_of_an_ensemble_stand_side_by_side(
     bag = planted_bags[0]
     classifier = untrained(bag, small, cpu)
     with torch.inference_mode():
-        second = classifier.models[1].eval().embed(as_tensor(bag.features)).numpy()
+        second = classifier.models[1].eval().embed(PreparedFeatures.of_bag(bag.features)).numpy()
     found = cell_embeddings(classifier, bag)
     assert found.shape == (len(bag), 2 * second.shape[1])
     np.testing.assert_array_equal(found[:, second.shape[1] :], second)

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
 from napari_attmil.bags.attribution.what_if import RANDOM_ORDERS, WhatIf
+from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.core.errors import UserError
 
@@ -98,7 +98,7 @@ def test_distance_from_healthy_is_the_anomaly_score_of_each_cell(
     classifier = trained(planted_bags, settings, cpu)
     bag = planted_bags[8]
     distance = WhatIf(classifier, bag).distance_from_healthy()
-    embeddings = classifier.models[0].embed(torch.from_numpy(bag.features))
+    embeddings = classifier.models[0].embed(PreparedFeatures.of_bag(bag.features))
     assert distance is not None
     np.testing.assert_allclose(distance, embeddings[:, -1].detach().numpy(), rtol=1e-5)
     assert bag.altered is not None

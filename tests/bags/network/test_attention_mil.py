@@ -11,9 +11,10 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from napari_attmil.bags.classifier import new_model
 from napari_attmil.bags.methods import METHODS, Method
-from napari_attmil.bags.network import attention_mil
+from napari_attmil.bags.network import prepared_features
 from napari_attmil.bags.network.attention_mil import AttentionMIL
 from napari_attmil.bags.network.pooling import _top
+from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.presets import mil_preset
 from napari_attmil.bags.settings import MILSettings
 from napari_attmil.core.device import Device
@@ -29,8 +30,9 @@ def model_of(**changes: object) -> AttentionMIL:
     return AttentionMIL(3, settings, channels=8).eval()
 
 
-def cells(n: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(n, 8, 14, 14, generator=torch.Generator().manual_seed(seed))
+def cells(n: int, seed: int = 0) -> PreparedFeatures:
+    generator = torch.Generator().manual_seed(seed)
+    return PreparedFeatures("maps", torch.randn(n, 8, 14, 14, generator=generator))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_permuting_cells_permutes_attention_and_leaves_the_bag(
 ) -> None:
     model = model_of(method=method)
     with torch.no_grad():
-        plain, permuted = model(cells(7), [0, 7]), model(cells(7)[order], [0, 7])
+        plain, permuted = model(cells(7), [0, 7]), model(cells(7)[torch.tensor(order)], [0, 7])
     torch.testing.assert_close(permuted.logits, plain.logits, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(permuted.attention, plain.attention[order], atol=1e-6, rtol=1e-5)
 
@@ -150,7 +152,7 @@ def test_a_large_bag_in_parts_gives_the_same_values_and_gradients(
     assert weight.grad is not None
     gradient = weight.grad.clone()
     model.zero_grad()
-    monkeypatch.setattr(attention_mil, "CELLS_AT_ONCE", 3)
+    monkeypatch.setattr(prepared_features, "CELLS_AT_ONCE", 3)
     parts = model(cells(10), [0, 10]).logits
     parts.sum().backward()
     torch.testing.assert_close(parts, whole)
@@ -162,7 +164,7 @@ def test_standardised_features_do_not_depend_on_their_units() -> None:
     with torch.no_grad():
         plain = model(features, [0, 4]).logits
         model.set_standardisation(torch.full((8, 1, 1), 3.0), torch.full((8, 1, 1), 50.0))
-        scaled = model(features * 50 + 3, [0, 4]).logits
+        scaled = model(PreparedFeatures("maps", features.values * 50 + 3), [0, 4]).logits
     torch.testing.assert_close(scaled, plain, atol=1e-4, rtol=1e-3)
 
 
@@ -174,7 +176,7 @@ def test_a_channel_that_never_varies_stays_finite() -> None:
 
 def test_maps_that_do_not_fit_the_convolutions_are_refused_with_the_remedy() -> None:
     with pytest.raises(UserError, match="maps of 7x7, but this embedding needs 14x14"):
-        model_of(embedding="three-conv")(torch.zeros(1, 8, 7, 7), [0, 1])
+        model_of(embedding="three-conv")(PreparedFeatures("maps", torch.zeros(1, 8, 7, 7)), [0, 1])
 
 
 def test_bfloat16_convolutions_pool_in_float32() -> None:
@@ -216,8 +218,8 @@ def test_a_bag_of_one_cell_gives_it_all_attention(method: str) -> None:
 
 LEARN_FROM_A_LARGE_BAG = """
 import resource, torch
-from napari_attmil.bags.network.attention_mil import AttentionMIL
 from napari_attmil.bags import MILSettings
+from napari_attmil.bags.network import AttentionMIL, PreparedFeatures
 
 torch.set_num_threads(1)
 model = AttentionMIL(3, MILSettings(embedding_size=16), channels=8)
@@ -225,7 +227,7 @@ model = AttentionMIL(3, MILSettings(embedding_size=16), channels=8)
 def step(cells):
     # One cell, repeated without memory: what grows is what the model itself needs.
     features = torch.ones(1, 8, 14, 14, dtype=torch.float16).expand(cells, -1, -1, -1)
-    model(features, [0, cells]).logits.square().sum().backward()
+    model(PreparedFeatures("maps", features), [0, cells]).logits.square().sum().backward()
 
 step(2000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -9,11 +9,10 @@ from torch.nn import functional
 from napari_attmil.bags.network.attention_mil import AttentionMIL
 from napari_attmil.bags.network.convolution import (
     TiledConv2d,
-    are_tiles,
     maps_bytes,
-    packed,
     tiles_bytes,
 )
+from napari_attmil.bags.network.prepared_features import PreparedFeatures, packed
 from napari_attmil.bags.presets import mil_preset
 from napari_attmil.core.device import Device, Precision
 
@@ -69,12 +68,13 @@ def test_the_gradient_reaches_the_maps_too(layer: TiledConv2d) -> None:
 
 def test_tiles_made_before_give_what_the_maps_give(layer: TiledConv2d) -> None:
     tiles = layer.tiles(maps())
-    assert are_tiles(tiles)
-    assert not are_tiles(maps())
     assert tiles.shape == (5, 64, 4 * 16)
     assert tiles.nbytes == tiles_bytes(5, 16, 14)
-    assert torch.equal(layer(tiles), layer(maps()))
-    assert torch.equal(packed([tiles[:2], tiles[2:]]), tiles)
+    assert torch.equal(layer.of_tiles(tiles), layer(maps()))
+    features = PreparedFeatures("tiles", tiles)
+    parts = [features[:2], features[2:]]
+    assert torch.equal(packed(parts).values, tiles)
+    assert packed(parts).values.stride() == tiles.stride()
 
 
 def test_parameters_are_those_of_an_ordinary_convolution(layer: TiledConv2d) -> None:
@@ -95,7 +95,7 @@ def test_in_bfloat16_the_ordinary_convolution_runs(layer: TiledConv2d) -> None:
     [
         ({}, "float32", "tiles"),
         ({"embedding": "five-conv"}, "float32", "tiles"),
-        ({}, "bfloat16", "maps"),
+        ({}, "bfloat16", "standardised maps"),
         ({"embedding": "profile"}, "float32", None),
         ({"embedding": "profile", "components": 8}, "bfloat16", "components"),
         ({"method": "mil-anomaly-sic"}, "float32", None),
@@ -118,10 +118,11 @@ def test_in_bfloat16_maps_made_before_give_exactly_what_the_features_give(
     )
     model = AttentionMIL(2, settings, Device("cpu", "bfloat16", ""), 16).eval()
     model.set_standardisation(torch.full((16, 1, 1), 0.5), torch.full((16, 1, 1), 2.0))
-    fixed = model.fixed_part(maps().half())
-    assert fixed.nbytes == maps_bytes(5, 16, 14)
+    features = PreparedFeatures("maps", maps().half())
+    fixed = model.fixed_part(features)
+    assert fixed.values.nbytes == maps_bytes(5, 16, 14)
     with torch.no_grad():
-        expected = model(maps().half(), [0, 2, 5])
+        expected = model(features, [0, 2, 5])
         of_fixed = model(packed([fixed[:2], fixed[2:]]), [0, 2, 5])
     assert torch.equal(of_fixed.logits, expected.logits)
     assert torch.equal(of_fixed.attention, expected.attention)
@@ -131,8 +132,9 @@ def test_a_model_says_of_tiles_what_it_says_of_standardised_features() -> None:
     settings = mil_preset("marrlab-code", embedding_size=8, attention_size=4, standardise=True)
     model = AttentionMIL(2, settings, channels=16).eval()
     model.set_standardisation(torch.full((16, 1, 1), 0.5), torch.full((16, 1, 1), 2.0))
+    features = PreparedFeatures("maps", maps().half())
     with torch.no_grad():
-        of_maps = model(maps().half(), [0, 2, 5])
-        of_tiles = model(model.fixed_part(maps().half()), [0, 2, 5])
+        of_maps = model(features, [0, 2, 5])
+        of_tiles = model(model.fixed_part(features), [0, 2, 5])
     torch.testing.assert_close(of_tiles.logits, of_maps.logits)
     torch.testing.assert_close(of_tiles.attention, of_maps.attention)

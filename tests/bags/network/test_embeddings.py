@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_attmil.bags.network.embeddings import EMBEDDINGS, _rings, profile
+from napari_attmil.bags.network.embeddings import EMBEDDINGS
+from napari_attmil.bags.network.prepared_features import PreparedFeatures, _rings, profile
 
 
 def maps(side: int = 14) -> np.ndarray:
@@ -39,9 +40,9 @@ def test_a_turned_or_mirrored_cell_has_the_same_profile(side: int) -> None:
 @pytest.mark.parametrize("name", list(EMBEDDINGS))
 def test_prepared_features_are_not_prepared_again(name: str) -> None:
     recipe = EMBEDDINGS[name]
-    once = recipe.prepared(torch.from_numpy(maps()).half())
-    assert once.shape[2:] == recipe.shape
-    assert once.dtype == torch.float16
+    once = recipe.prepared(PreparedFeatures.of_bag(maps().astype(np.float16)))
+    assert once.values.shape[2:] == recipe.shape
+    assert once.values.dtype == torch.float16
     assert recipe.prepared(once) is once
 
 
@@ -50,5 +51,5 @@ def test_the_layers_take_what_is_prepared(name: str) -> None:
     recipe = EMBEDDINGS[name]
     inputs = 2 * recipe.shape[0] if recipe.is_profile else 2
     convolutions, connected = recipe.build(inputs, 10, 0.1)
-    prepared = recipe.prepared(torch.from_numpy(maps()))
-    assert connected(convolutions(prepared)).shape == (3, 10)
+    prepared = recipe.prepared(PreparedFeatures("maps", torch.from_numpy(maps())))
+    assert connected(convolutions(prepared.values)).shape == (3, 10)

@@ -12,6 +12,7 @@ import torch
 from scipy.special import log_softmax
 
 from napari_attmil.bags.classifier import KIND, Classifier, name_digest
+from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.prediction import agreed_attention
 from napari_attmil.bags.settings import EnsembleSettings
 from napari_attmil.bags.training import ensemble as ensemble_module, trainer as fitting
@@ -357,7 +358,8 @@ def test_attention_is_what_the_models_agree_on(classifier: Classifier, make_bag:
     bag = make_bag(5, label="b", planted=2)
     with torch.inference_mode():
         outputs = [
-            model(torch.from_numpy(bag.features), [0, len(bag)]) for model in classifier.models
+            model(PreparedFeatures.of_bag(bag.features), [0, len(bag)])
+            for model in classifier.models
         ]
     expected = np.mean([output.weight.numpy() ** 0.5 for output in outputs], axis=0) ** 2
     expected += classifier.models[0].least_weight
@@ -383,7 +385,7 @@ def test_what_the_models_share_is_kept_once(
     loaded, bag = Classifier.load(tmp_path / "two.safetensors", cpu), make_bag(3)
     assert same_weights(loaded, several)
     for shared, model in zip(loaded.embeddings(bag), several.models, strict=True):
-        torch.testing.assert_close(shared, model.embed(torch.from_numpy(bag.features)))
+        torch.testing.assert_close(shared, model.embed(PreparedFeatures.of_bag(bag.features)))
 
 
 def test_models_that_see_cells_differently_are_asked_one_by_one(
@@ -395,5 +397,5 @@ def test_models_that_see_cells_differently_are_asked_one_by_one(
     mixed = replace(classifier, models=(classifier.models[0], other))
     _, second = mixed.embeddings(bag)
     _, alike = classifier.embeddings(bag)
-    torch.testing.assert_close(second, other.embed(torch.from_numpy(bag.features)))
+    torch.testing.assert_close(second, other.embed(PreparedFeatures.of_bag(bag.features)))
     assert not torch.allclose(second, alike)

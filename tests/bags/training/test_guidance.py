@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import rankdata
 
-from napari_attmil.bags.classifier import Classifier, as_tensor
+from napari_attmil.bags.classifier import Classifier
 from napari_attmil.bags.network.attention_mil import AttentionMIL
-from napari_attmil.bags.network.embeddings import profile
+from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.presets import mil_preset
 from napari_attmil.bags.training.guidance import (
     ODD_SHARE,
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 HEALTHY = "a"
 
 
-def weights_of(features: list[torch.Tensor], bags: list[Bag]) -> list[torch.Tensor]:
+def weights_of(features: list[PreparedFeatures], bags: list[Bag]) -> list[torch.Tensor]:
     odd = oddness(features, [bag.label == HEALTHY for bag in bags])
     return [weights_by_rank(score) for score in odd]
 
 
 @pytest.fixture
 def weights(planted_bags: list[Bag]) -> list[torch.Tensor]:
-    return weights_of([as_tensor(bag.features) for bag in planted_bags], planted_bags)
+    return weights_of([PreparedFeatures.of_bag(bag.features) for bag in planted_bags], planted_bags)
 
 
 def test_cells_that_no_healthy_sample_has_count_most(
@@ -67,7 +67,7 @@ def test_cells_that_score_the_same_weigh_the_same() -> None:
 def test_profiles_give_the_weights_of_their_maps(
     planted_bags: list[Bag], weights: list[torch.Tensor]
 ) -> None:
-    profiles = [profile(as_tensor(bag.features)) for bag in planted_bags]
+    profiles = [PreparedFeatures.of_bag(bag.features).profiles() for bag in planted_bags]
     again = weights_of(profiles, planted_bags)
     for bag, first, second in zip(planted_bags, weights, again, strict=True):
         assert set(first.topk(3).indices.tolist()) == set(second.topk(3).indices.tolist()), bag
@@ -103,7 +103,7 @@ def test_what_speaks_for_no_class_speaks_for_healthy(
     small: MILSettings, make_bag: Callable[..., Bag]
 ) -> None:
     model = AttentionMIL(3, small.replace(components=0), channels=8, reference=0).eval()
-    features = as_tensor(make_bag(1, 9).features)
+    features = PreparedFeatures.of_bag(make_bag(1, 9).features)
     output = model(features, [0, 4, 9])
     assert torch.allclose(output.contribution.sum(1), torch.zeros(9), atol=1e-6)
     with torch.no_grad():
@@ -114,7 +114,7 @@ def test_what_speaks_for_no_class_speaks_for_healthy(
 
 def test_cells_of_the_sick_may_be_healthy(small: MILSettings, make_bag: Callable[..., Bag]) -> None:
     model = AttentionMIL(2, small.replace(components=0), channels=8, reference=0).eval()
-    output = model(as_tensor(make_bag(1, 9).features), [0, 4, 9])
+    output = model(PreparedFeatures.of_bag(make_bag(1, 9).features), [0, 4, 9])
     healthy, sick = exclusion_loss(output, [0, 4, 9], torch.tensor([0, 1]), model.silent)
     assert sick == 0
     assert healthy > 0

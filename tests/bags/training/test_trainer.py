@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_attmil.bags.classifier import as_tensor, new_model
+from napari_attmil.bags.classifier import new_model
 from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
+from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.training import resident_features, trainer as fitting
 from napari_attmil.bags.training.losses import bag_losses, combined_loss
 from napari_attmil.bags.training.resident_features import feature_statistics, loaded_bags
@@ -166,7 +167,7 @@ def test_left_out_cells_change_from_step_to_step(
     trainer = Trainer(bags, small.replace(cell_dropout=0.25), cpu)
     packs = [trainer._pack([0, 1]) for _ in range(2)]
     assert [offsets for _, offsets, _ in packs] == [[0, 30, 31]] * 2
-    assert not torch.equal(packs[0][0], packs[1][0])
+    assert not torch.equal(packs[0][0].values, packs[1][0].values)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_a_single_class_cannot_be_trained(
 
 
 def test_statistics_of_maps_are_those_of_all_cells_and_places(planted_bags: list[Bag]) -> None:
-    features = [as_tensor(bag.features) for bag in planted_bags]
+    features = [PreparedFeatures.of_bag(bag.features) for bag in planted_bags]
     mean, std = feature_statistics(features, EMBEDDINGS["three-conv"])
     values = np.concatenate([bag.features for bag in planted_bags]).astype(np.float64)
     np.testing.assert_allclose(mean.squeeze(), values.mean((0, 2, 3)), atol=1e-5)
@@ -205,7 +206,7 @@ def test_statistics_of_maps_are_those_of_all_cells_and_places(planted_bags: list
 
 
 def test_statistics_of_profiles_are_those_of_all_cells(planted_bags: list[Bag]) -> None:
-    features = [as_tensor(bag.features) for bag in planted_bags]
+    features = [PreparedFeatures.of_bag(bag.features) for bag in planted_bags]
     mean, std = feature_statistics(features, EMBEDDINGS["profile"])
     largest = np.concatenate([bag.features for bag in planted_bags]).max((2, 3)).astype(np.float64)
     assert mean.shape == std.shape == (8, 11, 1)

@@ -1,5 +1,4 @@
 from .attention_mil import (
-    CELLS_AT_ONCE as CELLS_AT_ONCE,
     CHANNELS as CHANNELS,
     AttentionMIL as AttentionMIL,
     MILOutput as MILOutput,
@@ -7,11 +6,13 @@ from .attention_mil import (
 )
 from .batch_effects import batch_damping as batch_damping
 from .components import MOST_CELLS as MOST_CELLS, Components as Components
-from .convolution import maps_bytes as maps_bytes, packed as packed, tiles_bytes as tiles_bytes
-from .embeddings import (
-    EMBEDDINGS as EMBEDDINGS,
+from .convolution import maps_bytes as maps_bytes, tiles_bytes as tiles_bytes
+from .embeddings import EMBEDDINGS as EMBEDDINGS, Embedding as Embedding
+from .pooling import judges_cells as judges_cells
+from .prepared_features import (
+    CELLS_AT_ONCE as CELLS_AT_ONCE,
     PROFILE_LENGTH as PROFILE_LENGTH,
-    Embedding as Embedding,
+    PreparedFeatures as PreparedFeatures,
+    packed as packed,
     profile as profile,
 )
-from .pooling import judges_cells as judges_cells

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.network.anomaly import AnomalyScore
 from napari_attmil.bags.network.cell_types import CellTypes
 from napari_attmil.bags.network.components import Components
-from napari_attmil.bags.network.convolution import TiledConv2d, are_tiles, packed
+from napari_attmil.bags.network.convolution import TiledConv2d
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
 from napari_attmil.bags.network.pooling import (
     POOLINGS,
@@ -29,6 +29,7 @@ from napari_attmil.bags.network.pooling import (
     per_bag,
     sum_per_bag,
 )
+from napari_attmil.bags.network.prepared_features import FeatureKind, PreparedFeatures, packed
 from napari_attmil.core import Device, UserError
 
 if TYPE_CHECKING:
@@ -36,12 +37,7 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags.settings import MILSettings
 
-CELLS_AT_ONCE = 1024
-"""Cells that are convolved together; bounds the memory of bags of any size."""
-
 CHANNELS = 256
-
-FixedForm = Literal["components", "tiles", "maps"]
 
 NEEDS_COMPONENTS = (
     "The method composition compares cells along the main directions of the embedding profile; "
@@ -139,14 +135,13 @@ class AttentionMIL(nn.Module):
             self.sic_head = _sic_head(size, settings.sic_hidden_size, classes)
         self.to(self.device.torch()).to(memory_format=torch.channels_last)
 
-    def forward(self, features: Tensor, offsets: Sequence[int]) -> MILOutput:
+    def forward(self, features: PreparedFeatures, offsets: Sequence[int]) -> MILOutput:
         """Classify packed bags.
 
         Parameters
         ----------
         features
-            (n, channels, s, s) float16 or float32, or prepared as `recipe` does it, or what
-            `fixed_part` makes of them.
+            Of n cells, as bags hold them, as `recipe` prepares them or as `fixed_part` does.
         offsets
             (b + 1,) where each bag begins on the cell axis, then n; no bag is empty.
         """
@@ -171,7 +166,7 @@ class AttentionMIL(nn.Module):
             # A feature that never varies says nothing; 1 keeps it finite.
             self.feature_std.copy_(torch.where(std > 0, std, 1))
 
-    def embed(self, features: Tensor) -> Tensor:
+    def embed(self, features: PreparedFeatures) -> Tensor:
         """Return the float32 embeddings h of cells (eq. 3), a bounded number at a time.
 
         Returns
@@ -180,12 +175,15 @@ class AttentionMIL(nn.Module):
             Or (n, D + 1) with anomaly-aware attention: h and the cell's distance from healthy; or
             how far the cells belong to each of `cell_types`.
         """
-        parts = torch.split(features, CELLS_AT_ONCE)
+        parts = features.parts()
         if len(parts) == 1 or not torch.is_grad_enabled():
-            return torch.cat([self._embed_part(part) for part in parts])
+            return torch.cat([self._embed_part(part.values, part.kind) for part in parts])
         # Activations of one part at a time: computed once more on the way back.
         return torch.cat(
-            [checkpoint(self._embed_part, part, use_reentrant=False) for part in parts]
+            [
+                checkpoint(self._embed_part, part.values, part.kind, use_reentrant=False)
+                for part in parts
+            ]
         )
 
     def pool(self, embeddings: Tensor, offsets: Sequence[int]) -> MILOutput:
@@ -254,7 +252,7 @@ class AttentionMIL(nn.Module):
         return self.embedding if isinstance(self.embedding, CellTypes) else None
 
     @property
-    def fixed_form(self) -> FixedForm | None:
+    def fixed_form(self) -> FeatureKind | None:
         """What cells can be turned into before weights come in; None if nothing is won by it."""
         if self.anomaly is not None:
             return None  # It looks at the features themselves.
@@ -262,34 +260,27 @@ class AttentionMIL(nn.Module):
             return "components"
         if self.device.name != "cpu" or self._tiled_layer is None:
             return None
-        return "tiles" if self.device.precision == "float32" else "maps"
+        return "tiles" if self.device.precision == "float32" else "standardised maps"
 
-    def fixed_part(self, features: Tensor) -> Tensor:
-        """Return all of the embedding that can be computed before weights come in.
+    def fixed_part(self, features: PreparedFeatures) -> PreparedFeatures:
+        """Return all of the embedding that can be computed before weights come in: `fixed_form`."""
+        assert self.fixed_form is not None
+        parts = [self._fixed_part_of(part) for part in features.parts()]
+        return packed([PreparedFeatures(self.fixed_form, part) for part in parts])
 
-        Returns
-        -------
-        Tensor
-            By `fixed_form` the (n, components) float32; the (n, 64, 4 * channels) float32 tiles of
-            the first convolution; or (n, channels, s, s) bfloat16, the maps as it takes them.
-        """
-        parts = torch.split(features, CELLS_AT_ONCE)
-        return packed([self._fixed_part_of(part) for part in parts])
-
-    def standardised(self, features: Tensor) -> Tensor:
+    def standardised(self, features: PreparedFeatures) -> Tensor:
         """Return (n, F) float32: a profile's numbers as its components are found in."""
-        prepared = self.recipe.prepared(features.to(self.device.torch())).float()
+        prepared = self.recipe.prepared(features.to(self.device.torch())).values.float()
         return self._standardised(prepared).flatten(1)
 
-    def _fixed_part_of(self, features: Tensor) -> Tensor:
+    def _fixed_part_of(self, features: PreparedFeatures) -> Tensor:
         if self.components is not None:
             reduced: Tensor = self.components(self.standardised(features))
             return reduced
-        standardised = self._standardised(features.float())
-        if self.fixed_form == "maps":
-            return standardised.to(torch.bfloat16, memory_format=torch.channels_last)
-        assert self._tiled_layer is not None  # fixed_form says so
-        return self._tiled_layer.tiles(standardised)
+        standardised = self._standardised(features.values.float())
+        if self._tiled_layer is not None and self.fixed_form == "tiles":
+            return self._tiled_layer.tiles(standardised)
+        return standardised.to(torch.bfloat16, memory_format=torch.channels_last)
 
     def _new_components(self, channels: int) -> Components | None:
         if not (self.recipe.is_profile and self.settings.components):
@@ -304,14 +295,14 @@ class AttentionMIL(nn.Module):
 
     @property
     def _tiled_layer(self) -> TiledConv2d | None:
-        layers = self.convolutions.modules()
-        return next((layer for layer in layers if isinstance(layer, TiledConv2d)), None)
+        first = self.convolutions[0]
+        return first if isinstance(first, TiledConv2d) else None
 
-    def _embed_part(self, features: Tensor) -> Tensor:
-        features = features.to(self.device.torch())
-        if _is_fixed_part(features):
-            return self._embed_standardised(features)
-        prepared = self.recipe.prepared(features).float()
+    def _embed_part(self, values: Tensor, kind: FeatureKind) -> Tensor:
+        features = PreparedFeatures(kind, values.to(self.device.torch()))
+        if kind not in ("maps", "profiles"):
+            return self._embed_standardised(features.values, kind)
+        prepared = self.recipe.prepared(features).values.float()
         standardised = self._standardised(prepared)
         if self.components is not None:
             standardised = self.components(standardised.flatten(1))[:, :, None, None]
@@ -322,9 +313,12 @@ class AttentionMIL(nn.Module):
             return embeddings
         return torch.cat([embeddings, self.anomaly(self.recipe.map_means(prepared))], dim=1)
 
-    def _embed_standardised(self, features: Tensor) -> Tensor:
+    def _embed_standardised(self, values: Tensor, kind: FeatureKind | None = None) -> Tensor:
         with self.device.autocast():
-            convolved = self.convolutions(features)
+            if self._tiled_layer is not None and kind == "tiles":
+                convolved = self.convolutions[1:](self._tiled_layer.of_tiles(values))
+            else:
+                convolved = self.convolutions(values)
         embeddings: Tensor = self.embedding(convolved.float())
         return embeddings
 
@@ -343,11 +337,6 @@ class AttentionMIL(nn.Module):
         attention = self._attention(speaks_for, lengths)
         logits = sum_per_bag(contribution, lengths)
         return MILOutput(logits, speaks_for, attention, own, contribution)
-
-
-def _is_fixed_part(features: Tensor) -> bool:
-    """Return whether these come from `AttentionMIL.fixed_part`; features are float16 or float32."""
-    return features.ndim == 2 or are_tiles(features) or features.dtype == torch.bfloat16
 
 
 def bag_lengths(offsets: Sequence[int]) -> list[int]:

@@ -22,7 +22,7 @@ from napari_attmil.cells.detection import (
 
 
 class TiledConv2d(WinogradConv2d):
-    """A 3x3 convolution of 14x14 maps without padding, which also takes their tiles.
+    """A 3x3 convolution of 14x14 maps without padding, which can begin with their tiles.
 
     Its parameters are those of `torch.nn.Conv2d`. In float32 on a processor it multiplies tiles;
     elsewhere, where convolutions are no bottleneck or run in bfloat16, it does what that does.
@@ -37,11 +37,9 @@ class TiledConv2d(WinogradConv2d):
         super().__init__(in_channels, out_channels)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002, nn.Conv2d calls it so
-        """Return (n, K, 12, 12) of (n, C, 14, 14) maps, or of their tiles."""
-        if are_tiles(input):
-            return self._of_tiles(input)
+        """Return (n, K, 12, 12) of (n, C, 14, 14) maps."""
         if input.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-            return self._of_tiles(self.tiles(input))
+            return self.of_tiles(self.tiles(input))
         return super().forward(input)
 
     def tiles(self, maps: Tensor) -> Tensor:
@@ -52,7 +50,8 @@ class TiledConv2d(WinogradConv2d):
         by_place = self.transformed(tiles_of(maps))
         return by_place.view(TILE_SIDE**2, len(maps), -1).transpose(0, 1)
 
-    def _of_tiles(self, tiles: Tensor) -> Tensor:
+    def of_tiles(self, tiles: Tensor) -> Tensor:
+        """Return (n, K, 12, 12) of the tiles of maps."""
         by_place = tiles.transpose(0, 1).reshape(TILE_SIDE**2, -1, self.in_channels)
         per_side = math.isqrt(by_place.shape[1] // len(tiles))
         maps = self.outputs(torch.bmm(by_place, self.kernels()), per_side, per_side)
@@ -76,20 +75,6 @@ class MapDropout(nn.Dropout):
         by_place = input.permute(0, 2, 3, 1)
         scale = kept.view(by_place.shape).to(input.dtype).div_(1 - self.p)
         return (by_place * scale).permute(0, 3, 1, 2)
-
-
-def are_tiles(features: Tensor) -> bool:
-    """Return whether these are the tiles of maps rather than maps."""
-    return features.ndim == 3
-
-
-def packed(parts: list[Tensor]) -> Tensor:
-    """Return the features or tiles of several bags on one cell axis, laid out as before."""
-    if len(parts) == 1:
-        return parts[0]
-    if not are_tiles(parts[0]):
-        return torch.cat(parts)
-    return torch.cat([part.transpose(0, 1) for part in parts], dim=1).transpose(0, 1)
 
 
 def tiles_bytes(cells: int, channels: int, map_side: int) -> int:

@@ -6,25 +6,23 @@ A recipe has a part without parameters, done once before a training, and layers 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from napari_attmil.bags.network.convolution import MapDropout, TiledConv2d
+from napari_attmil.bags.network.prepared_features import PROFILE_LENGTH, RINGS
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from napari_attmil.bags.network.prepared_features import PreparedFeatures
 
 MAP_SIDE = 14
 """Rows and columns of the maps that the published convolutions take."""
-
-RINGS = (0.29, 0.5, 0.71, 0.93)
-"""Radii, as shares of half a map's side, between the rings that a profile looks at."""
-
-PROFILE_LENGTH = 2 * (len(RINGS) + 1) + 1
-"""Numbers that a profile keeps of every map: mean and spread of each ring, and the maximum."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,8 @@ class Embedding:
 
     Attributes
     ----------
-    shape
-        What is kept of every feature map: (rows, columns).
-    prepare
-        (n, channels, s, s) to (n, channels, *shape), in the type given.
+    kind
+        What its layers look at: whole maps, or their profiles.
     standardised_over
         Axes of the prepared features that share a mean and a standard deviation.
     build
@@ -44,14 +40,32 @@ class Embedding:
         which run in the device's precision, and the fully connected layer, which runs in float32.
     """
 
-    shape: tuple[int, int]
-    prepare: Callable[[Tensor], Tensor]
+    kind: Literal["maps", "profiles"]
     standardised_over: tuple[int, ...]
-    build: Callable[[int, int, float], tuple[nn.Module, nn.Module]]
+    build: Callable[[int, int, float], tuple[nn.Sequential, nn.Module]]
 
-    def prepared(self, features: Tensor) -> Tensor:
-        """Return features as the layers take them; prepared ones as they are."""
-        return features if features.shape[2:] == self.shape else self.prepare(features)
+    def prepared(self, features: PreparedFeatures) -> PreparedFeatures:
+        """Return the features of bags as the layers take them, in the type given.
+
+        Raises
+        ------
+        UserError
+            If the layers take whole maps, and these are of another size or profiles.
+        """
+        if self.is_profile:
+            return features.profiles()
+        rows, columns = features.values.shape[2:]
+        if (rows, columns) != self.shape:
+            raise UserError(
+                f"The features have maps of {rows}x{columns}, but this embedding needs "
+                f"{MAP_SIDE}x{MAP_SIDE}; compute the features so, or choose the embedding profile."
+            )
+        return features
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """What is kept of every feature map: (rows, columns)."""
+        return (PROFILE_LENGTH, 1) if self.is_profile else (MAP_SIDE, MAP_SIDE)
 
     def map_means(self, prepared: Tensor) -> Tensor:
         """Return (n, channels) means: of prepared maps, or of the rings of a profile."""
@@ -61,7 +75,7 @@ class Embedding:
     @property
     def is_profile(self) -> bool:
         """Whether numbers are kept of every map, and not the map itself."""
-        return self.shape[1] == 1
+        return self.kind == "profiles"
 
     def statistics_shape(self, channels: int) -> tuple[int, int, int]:
         """Return the shape of the prepared features' mean and standard deviation."""
@@ -73,47 +87,13 @@ class Embedding:
         )
 
 
-def profile(features: Tensor) -> Tensor:
-    """Return (n, channels, 11, 1): every map's course from the cell's centre to its rim.
-
-    The mean in each of five rings, the standard deviation in each, and the map's maximum. They
-    hardly change when a cell is turned, and tell a pale centre, a target's eye or a dark rim.
-    """
-    maps = features.float().flatten(2)
-    rings = _rings(features.shape[-2:]).to(maps.device)
-    means = maps @ rings.T
-    spreads = (maps.square() @ rings.T - means.square()).clamp(min=0).sqrt()
-    parts = torch.cat([means, spreads, maps.amax(2, keepdim=True)], dim=2)
-    return parts[..., None].to(features.dtype)
-
-
-def _rings(shape: Sequence[int]) -> Tensor:
-    """Return (5, rows * columns) the weights of a map's places in each ring; rows sum to 1.
-
-    A ring too narrow for a small map to hold a place of is the whole map.
-    """
-    rows, columns = (torch.linspace(-1, 1, side) if side > 1 else torch.zeros(1) for side in shape)
-    radius = torch.hypot(rows[:, None], columns[None, :]).flatten()
-    ring = torch.bucketize(radius, torch.tensor(RINGS))
-    weights = torch.stack([(ring == number).float() for number in range(len(RINGS) + 1)])
-    weights[weights.sum(1) == 0] = 1
-    return weights / weights.sum(1, keepdim=True)
-
-
-def _whole_maps(features: Tensor) -> Tensor:
-    raise UserError(
-        f"The features have maps of {features.shape[-2]}x{features.shape[-1]}, but this embedding "
-        f"needs {MAP_SIDE}x{MAP_SIDE}; compute the features so, or choose the embedding profile."
-    )
-
-
-def _profile_layers(inputs: int, size: int, dropout: float) -> tuple[nn.Module, nn.Module]:
+def _profile_layers(inputs: int, size: int, dropout: float) -> tuple[nn.Sequential, nn.Module]:
     """Return the project's own embedding: hardly any parameters, for cohorts of few samples."""
     connected = nn.Linear(inputs, size)
-    return nn.Flatten(), nn.Sequential(connected, nn.ReLU(), nn.Dropout(dropout))
+    return nn.Sequential(nn.Flatten()), nn.Sequential(connected, nn.ReLU(), nn.Dropout(dropout))
 
 
-def _three_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.Module]:
+def _three_conv(channels: int, size: int, dropout: float) -> tuple[nn.Sequential, nn.Module]:
     """Return the embedding of the published code."""
     convolutions = nn.Sequential(
         TiledConv2d(channels, 128),
@@ -129,7 +109,7 @@ def _three_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn
     return convolutions, nn.Sequential(nn.Linear(32 * 4 * 4, size), nn.ReLU())
 
 
-def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.Module]:
+def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Sequential, nn.Module]:
     """Return the embedding of the paper.
 
     The paper gives the number of convolutions, the dropout and the pooling, but neither widths
@@ -144,7 +124,7 @@ def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Module, nn.
 
 
 EMBEDDINGS = {
-    "profile": Embedding((PROFILE_LENGTH, 1), profile, (0,), _profile_layers),
-    "three-conv": Embedding((MAP_SIDE, MAP_SIDE), _whole_maps, (0, 2, 3), _three_conv),
-    "five-conv": Embedding((MAP_SIDE, MAP_SIDE), _whole_maps, (0, 2, 3), _five_conv),
+    "profile": Embedding("profiles", (0,), _profile_layers),
+    "three-conv": Embedding("maps", (0, 2, 3), _three_conv),
+    "five-conv": Embedding("maps", (0, 2, 3), _five_conv),
 }

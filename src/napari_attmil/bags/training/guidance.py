@@ -19,9 +19,7 @@ from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.network import (
     CELLS_AT_ONCE,
     MOST_CELLS,
-    PROFILE_LENGTH,
     judges_cells,
-    profile,
 )
 from napari_attmil.images import reference_class
 
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.network import PreparedFeatures
     from napari_attmil.bags.settings import MILSettings
 
 DIRECTIONS: Final = 32
@@ -65,13 +64,13 @@ def healthy_guides(
     return is_healthy if any(is_healthy) else None
 
 
-def oddness(features: Sequence[Tensor], is_healthy: Sequence[bool]) -> list[Tensor]:
+def oddness(features: Sequence[PreparedFeatures], is_healthy: Sequence[bool]) -> list[Tensor]:
     """Return how far cells are from those of healthy samples.
 
     Parameters
     ----------
     features
-        For each bag the (n, channels, s, s) feature maps of its cells, or their profiles.
+        For each bag those of its cells, maps or profiles.
     is_healthy
         Whether a bag is of the class of healthy samples; at least one is.
 
@@ -107,7 +106,7 @@ def weights_by_rank(score: Tensor, alike: float = SHARED_ALIKE) -> Tensor:
     return alike + (1 - alike) * odd / odd.mean()
 
 
-def _along_main_directions(features: Sequence[Tensor]) -> list[Tensor]:
+def _along_main_directions(features: Sequence[PreparedFeatures]) -> list[Tensor]:
     """Return for each bag (n, DIRECTIONS): where its cells lie among all."""
     step = -(-sum(map(len, features)) // MOST_CELLS)
     few = torch.cat([_profiles(bag[::step]) for bag in features]).nan_to_num()
@@ -116,17 +115,14 @@ def _along_main_directions(features: Sequence[Tensor]) -> list[Tensor]:
     width = min(DIRECTIONS + 16, *few.shape)
     directions = torch.svd_lowrank((few - mean) / spread, q=width, niter=3)[2][:, :DIRECTIONS]
     return [
-        torch.cat(
-            [((_profiles(part) - mean) / spread) @ directions for part in bag.split(CELLS_AT_ONCE)]
-        )
+        torch.cat([((_profiles(part) - mean) / spread) @ directions for part in bag.parts()])
         for bag in features
     ]
 
 
-def _profiles(features: Tensor) -> Tensor:
+def _profiles(features: PreparedFeatures) -> Tensor:
     """Return (n, channels * PROFILE_LENGTH) float32."""
-    is_profile = features.shape[2:] == (PROFILE_LENGTH, 1)
-    return (features if is_profile else profile(features)).float().flatten(1)
+    return features.profiles().values.float().flatten(1)
 
 
 def _distance(cells: Tensor, healthy: Tensor) -> Tensor:

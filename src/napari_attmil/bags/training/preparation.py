@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_attmil.bags.classifier import as_tensor
-from napari_attmil.bags.network import CELLS_AT_ONCE, MOST_CELLS, batch_damping
+from napari_attmil.bags.network import MOST_CELLS, PreparedFeatures, batch_damping
 from napari_attmil.bags.training.guidance import (
     healthy_guides,
     oddness,
@@ -43,7 +42,7 @@ class PreparedCells:
         For each bag (n,) how much its cells count for the SIC branch; None if all alike.
     """
 
-    features: list[Tensor]
+    features: list[PreparedFeatures]
     guidance: list[Tensor] | None
 
 
@@ -58,7 +57,7 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
         If the method needs healthy samples and no class is known to be theirs.
     """
     settings = model.settings
-    features = on_device([as_tensor(bag.features) for bag in bags], model.device)
+    features = on_device([PreparedFeatures.of_bag(bag.features) for bag in bags], model.device)
     if settings.standardise:
         model.set_standardisation(*feature_statistics(features, model.recipe))
     if model.anomaly is not None:
@@ -75,7 +74,8 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
             labels = [classes.index(bag.label or "") for bag in bags]
             _fit_components(model, model.components, features, labels)
         if model.cell_types is not None:
-            model.cell_types.fit([model.fixed_part(bag) for bag in features], settings.seed)
+            cells = [model.fixed_part(bag).values for bag in features]
+            model.cell_types.fit(cells, settings.seed)
         is_healthy = healthy_guides(bags, classes, settings)
         guidance = None
         if is_healthy is not None:
@@ -91,7 +91,10 @@ def copy_fitted(model: AttentionMIL, other: AttentionMIL) -> None:
 
 
 def _fit_components(
-    model: AttentionMIL, components: Components, features: Sequence[Tensor], labels: Sequence[int]
+    model: AttentionMIL,
+    components: Components,
+    features: Sequence[PreparedFeatures],
+    labels: Sequence[int],
 ) -> None:
     """Find the main directions in which cells vary, those of batch effects scaled down."""
     step = -(-sum(map(len, features)) // MOST_CELLS)
@@ -103,13 +106,13 @@ def _fit_components(
 
 
 def _fit_anomaly(
-    model: AttentionMIL, features: Sequence[Tensor], is_healthy: Sequence[bool]
+    model: AttentionMIL, features: Sequence[PreparedFeatures], is_healthy: Sequence[bool]
 ) -> None:
     """Fit what is normal to the cells of the healthy samples."""
     assert model.anomaly is not None  # the method has it
     recipe, parts = model.recipe, []
     for bag, healthy in zip(features, is_healthy, strict=True):
         if healthy:
-            for part in torch.split(bag, CELLS_AT_ONCE):
-                parts.append(recipe.map_means(recipe.prepared(part).float()))
+            for part in bag.parts():
+                parts.append(recipe.map_means(recipe.prepared(part).values.float()))
     model.anomaly.fit(parts)

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from napari_attmil.bags.classifier import as_tensor
-from napari_attmil.bags.network import CELLS_AT_ONCE, EMBEDDINGS, maps_bytes, tiles_bytes
+from napari_attmil.bags.network import (
+    EMBEDDINGS,
+    PreparedFeatures,
+    maps_bytes,
+    packed,
+    tiles_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,12 +45,14 @@ def loaded_bags(bags: Sequence[Bag], settings: MILSettings) -> list[Bag]:
     return [replace(bag, features=_prepared(bag, recipe)) for bag in bags]
 
 
-def feature_statistics(features: Sequence[Tensor], recipe: Embedding) -> tuple[Tensor, Tensor]:
+def feature_statistics(
+    features: Sequence[PreparedFeatures], recipe: Embedding
+) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of the prepared features over all cells."""
     axes = recipe.standardised_over
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
-    for part in (part for bag in features for part in torch.split(bag, CELLS_AT_ONCE)):
-        values = recipe.prepared(part).float()
+    for part in (part for bag in features for part in bag.parts()):
+        values = recipe.prepared(part).values.float()
         sums = values.sum(axes, keepdim=True)[0].cpu().double()
         total = total + sums
         squares = squares + values.square().sum(axes, keepdim=True)[0].cpu().double()
@@ -54,22 +61,24 @@ def feature_statistics(features: Sequence[Tensor], recipe: Embedding) -> tuple[T
     return mean.float(), (squares / count - mean.square()).clamp(min=0).sqrt().float()
 
 
-def on_device(features: list[Tensor], device: Device) -> list[Tensor]:
+def on_device(features: list[PreparedFeatures], device: Device) -> list[PreparedFeatures]:
     """Return the features on the GPU if they fill less than half of its free memory."""
     place = device.torch()
-    size = sum(bag.nbytes for bag in features)
+    size = sum(bag.values.nbytes for bag in features)
     if place.type != "cuda" or size > torch.cuda.mem_get_info(place)[0] / 2:
         return features
     return [bag.to(place) for bag in features]
 
 
-def fixed_part_if_it_fits(features: list[Tensor], model: AttentionMIL) -> list[Tensor]:
+def fixed_part_if_it_fits(
+    features: list[PreparedFeatures], model: AttentionMIL
+) -> list[PreparedFeatures]:
     """Return what can be computed before the training, where it is faster and fits into memory."""
     form = model.fixed_form
     if form is None:
         return features
     if form != "components":
-        cells, side = sum(len(bag) for bag in features), features[0].shape[-1]
+        cells, side = sum(len(bag) for bag in features), features[0].values.shape[-1]
         size = tiles_bytes if form == "tiles" else maps_bytes
         if size(cells, model.channels, side) > RESIDENT_BYTES:
             return features
@@ -78,7 +87,6 @@ def fixed_part_if_it_fits(features: list[Tensor], model: AttentionMIL) -> list[T
 
 
 def _prepared(bag: Bag, recipe: Embedding) -> npt.NDArray[np.float16]:
-    if bag.features.shape[2:] == recipe.shape:
-        return bag.features
-    parts = torch.split(as_tensor(bag.features), CELLS_AT_ONCE)
-    return torch.cat([recipe.prepared(part) for part in parts]).numpy()
+    features = PreparedFeatures.of_bag(bag.features)
+    parts = [recipe.prepared(part) for part in features.parts()]
+    return bag.features if features.kind == recipe.kind else packed(parts).values.numpy()

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.network import PreparedFeatures
 
 SAVE_EVERY_S = 60.0
 """So much of an interrupted training is lost at most, or one epoch."""
@@ -325,15 +326,17 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = share * self.settings.learning_rate
 
-    def _pack(self, bags: list[int]) -> tuple[Tensor, list[int], Tensor | None]:
+    def _pack(self, bags: list[int]) -> tuple[PreparedFeatures, list[int], Tensor | None]:
         """Return some bags' cells on one axis, a few left out at random, offsets and weights."""
         parts = [self._cells.features[bag] for bag in bags]
         guidance = self._cells.guidance
         weights = None if guidance is None else [guidance[bag] for bag in bags]
         if self.settings.cell_dropout > 0:
             kept = [self._kept_cells(len(part)) for part in parts]
-            parts = _rows_of(parts, kept)
-            weights = None if weights is None else _rows_of(weights, kept)
+            parts = [part[rows] for part, rows in zip(parts, kept, strict=True)]
+            if weights is not None:
+                pairs = zip(weights, kept, strict=True)
+                weights = [weight[rows.to(weight.device)] for weight, rows in pairs]
         offsets = np.cumsum([0, *(len(part) for part in parts)]).tolist()
         return packed(parts), offsets, None if weights is None else torch.cat(weights)
 
@@ -345,11 +348,6 @@ class Trainer:
         if loss < min(self._fit_losses, default=math.inf):
             state = self._model.state_dict()
             self._best_weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
-
-
-def _rows_of(parts: Sequence[Tensor], rows: Sequence[Tensor]) -> list[Tensor]:
-    """Return some rows of each part, wherever it lies."""
-    return [part[chosen.to(part.device)] for part, chosen in zip(parts, rows, strict=True)]
 
 
 class _Sums:

@@ -1,0 +1,119 @@
+"""The features of some cells, with what they are: maps, profiles, or what a model makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    from torch import Tensor
+
+CELLS_AT_ONCE: Final = 1024
+"""Cells that are computed together; bounds the memory of bags of any size."""
+
+RINGS: Final = (0.29, 0.5, 0.71, 0.93)
+"""Radii, as shares of half a map's side, between the rings that a profile looks at."""
+
+PROFILE_LENGTH: Final = 2 * (len(RINGS) + 1) + 1
+"""Numbers that a profile keeps of every map: mean and spread of each ring, and the maximum."""
+
+FeatureKind = Literal["maps", "profiles", "components", "tiles", "standardised maps"]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedFeatures:
+    """The features of n cells, as far as they are computed.
+
+    Attributes
+    ----------
+    kind
+        Without a model, float16 or float32: ``"maps"`` (n, channels, s, s), as a detector gives
+        them, and ``"profiles"`` (n, channels, 11, 1), see `profile`. By `AttentionMIL.fixed_part`:
+        ``"components"`` (n, count) float32; ``"tiles"`` (n, 64, 4 * channels) float32, see
+        `TiledConv2d.tiles`; ``"standardised maps"`` (n, channels, s, s) bfloat16.
+    values
+        The numbers.
+    """
+
+    kind: FeatureKind
+    values: Tensor
+
+    @classmethod
+    def of_bag(cls, features: npt.NDArray[np.float16]) -> Self:
+        """Return the features that a bag holds, sharing their memory where that is possible.
+
+        Here alone does a shape say what features are: maps are square, profiles are not.
+        """
+        is_profile = features.shape[2:] == (PROFILE_LENGTH, 1)
+        # torch has no read-only tensors; memory maps of the store are private copies on write.
+        values = torch.from_numpy(np.require(features, requirements=["C", "W"]))
+        return cls("profiles" if is_profile else "maps", values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: Tensor | slice) -> Self:
+        """Return those of some cells."""
+        if not isinstance(rows, slice):
+            rows = rows.to(self.values.device)
+        return replace(self, values=self.values[rows])
+
+    def to(self, device: torch.device) -> Self:
+        """Return them on a device."""
+        return replace(self, values=self.values.to(device))
+
+    def parts(self) -> list[Self]:
+        """Return them a bounded number of cells at a time."""
+        return [replace(self, values=part) for part in self.values.split(CELLS_AT_ONCE)]
+
+    def profiles(self) -> Self:
+        """Return the profiles of maps, and profiles as they are."""
+        if self.kind == "profiles":
+            return self
+        return replace(self, kind="profiles", values=profile(self.values))
+
+
+def packed(parts: Sequence[PreparedFeatures]) -> PreparedFeatures:
+    """Return the features of several bags on one cell axis, laid out in memory as before."""
+    first, *others = parts
+    if not others:
+        return first
+    values = [part.values for part in parts]
+    if first.kind == "tiles":  # A place of all tiles follows the other.
+        joined = torch.cat([part.transpose(0, 1) for part in values], dim=1).transpose(0, 1)
+    else:
+        joined = torch.cat(values)
+    return replace(first, values=joined)
+
+
+def profile(features: Tensor) -> Tensor:
+    """Return (n, channels, 11, 1): every map's course from the cell's centre to its rim.
+
+    The mean in each of five rings, the standard deviation in each, and the map's maximum. They
+    hardly change when a cell is turned, and tell a pale centre, a target's eye or a dark rim.
+    """
+    maps = features.float().flatten(2)
+    rings = _rings(features.shape[-2:]).to(maps.device)
+    means = maps @ rings.T
+    spreads = (maps.square() @ rings.T - means.square()).clamp(min=0).sqrt()
+    parts = torch.cat([means, spreads, maps.amax(2, keepdim=True)], dim=2)
+    return parts[..., None].to(features.dtype)
+
+
+def _rings(shape: Sequence[int]) -> Tensor:
+    """Return (5, rows * columns) the weights of a map's places in each ring; rows sum to 1.
+
+    A ring too narrow for a small map to hold a place of is the whole map.
+    """
+    rows, columns = (torch.linspace(-1, 1, side) if side > 1 else torch.zeros(1) for side in shape)
+    radius = torch.hypot(rows[:, None], columns[None, :]).flatten()
+    ring = torch.bucketize(radius, torch.tensor(RINGS))
+    weights = torch.stack([(ring == number).float() for number in range(len(RINGS) + 1)])
+    weights[weights.sum(1) == 0] = 1
+    return weights / weights.sum(1, keepdim=True)
