@@ -77,17 +77,17 @@ def measure(folder: Path) -> list[dict[str, Any]]:
     session, rng = opened(folder), np.random.default_rng(0)
     for sample in cohort_in(folder).samples:
         session.show(sample)
-        session.merge(detections(rng))
+        session.editor.merge(detections(rng))
     samples = cohort_in(folder).samples
     drawn: list[int] = []
     actions: dict[str, tuple[float, Callable[[int], object]]] = {
         "open the project": (3000, lambda _: opened(folder)),
         "show another sample's image: its boxes": (300, lambda n: session.show(samples[n])),
-        "draw a box": (50, lambda n: drawn.append(session.add(n % 20, [5, 5, 35, 35]))),
-        "move a box": (50, lambda n: session.move(drawn[n], [6, 6, 36, 36])),
-        "mark an image as reviewed": (50, lambda n: session.set_reviewed(n % 20, n < 20)),
-        "undo": (50, lambda _: session.undo()),
-        "redo": (50, lambda _: session.redo()),
+        "draw a box": (50, lambda n: drawn.append(session.editor.add(n % 20, [5, 5, 35, 35]))),
+        "move a box": (50, lambda n: session.editor.move(drawn[n], [6, 6, 36, 36])),
+        "mark an image as reviewed": (50, lambda n: session.editor.set_reviewed(n % 20, n < 20)),
+        "undo": (50, lambda _: session.editor.undo()),
+        "redo": (50, lambda _: session.editor.redo()),
         "one row an image for the queue": (
             3000,
             lambda _: AnnotationFile.beside(folder).summaries(samples),

@@ -69,12 +69,12 @@ def read_only(drive: Path) -> Iterator[None]:
 def edit(session: Session, twin: Session, rng: np.random.Generator, seed: int) -> list[str]:
     """Make the same random edits in both sessions; return what the first one could not keep."""
     told: list[str] = []
-    session.not_kept.connect(told.append)
+    session.storage_failed.connect(told.append)
     same = np.random.default_rng(seed)
     for _ in range(EDITS_PER_PHASE):
         edit_once(session, rng)
         edit_once(twin, same)
-    session.not_kept.disconnect(told.append)
+    session.storage_failed.disconnect(told.append)
     return told
 
 
@@ -89,7 +89,7 @@ def trial(drive: Path, seed: int, hinder: str) -> dict[str, object]:
         session = session if hinder == "full" else opened(drive)
         told = edit(session, twin, np.random.default_rng(seed + 1), seed + 1)
         on_disk, in_memory = fingerprint(opened(drive)), fingerprint(session)
-    session.keep_pending()
+    session.records.retry()
     wrong = {
         "opened otherwise": on_disk != before,
         "lost from memory": in_memory != fingerprint(twin),

@@ -46,17 +46,17 @@ def edit_once(session: Session, rng: np.random.Generator) -> None:
     step, ids, at = rng.integers(8), session.boxes.cell_id, rng.uniform(0, 900, 2)
     box = [*at, *at + 20]
     if step == 0:
-        session.delete(ids[:2])
+        session.editor.delete(ids[:2])
     elif step == 1 and len(ids):
-        session.move(int(ids[-1]), box)
+        session.editor.move(int(ids[-1]), box)
     elif step == 2:
-        session.undo()
+        session.editor.undo()
     elif step == 3:
-        session.redo()
+        session.editor.redo()
     elif step == 4:
-        session.set_reviewed(0, not session.reviewed)
+        session.editor.set_reviewed(0, not session.state.reviewed)
     else:
-        session.add(0, box)
+        session.editor.add(0, box)
 
 
 def edit_until_killed(folder: Path, seed: int, told: Connection) -> None:
@@ -88,7 +88,7 @@ def kill_once(folder: Path, rng: random.Random) -> tuple[int, int]:
 
 def fingerprint(session: Session) -> str:
     """Return what a person would find: boxes, reviewed images, the next undo and redo."""
-    marks = sorted(session.reviewed), session.undo_title, session.redo_title
+    marks = sorted(session.state.reviewed), session.editor.undo_title, session.editor.redo_title
     return f"{session.boxes.digest()} {marks}"
 
 

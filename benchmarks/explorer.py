@@ -85,15 +85,15 @@ def fill(session: Any, rng: np.random.Generator, sample: str | None = None) -> N
     images = len(session.sample) if sample is None else IMAGES_PER_SAMPLE
     key = session.key if sample is None else session.key_of(sample)
     count = images * CELLS_PER_IMAGE
-    session.merge(cells(images, rng), key=key)
+    session.editor.merge(cells(images, rng), key=key)
     attention = rng.random(count) ** 4
     ids = np.arange(1, count + 1)
     prediction = prediction_of(ids, attention, rng)
-    if session.classifier is None:
+    if session.predictions.classifier is None:
         never_asked: Any = SimpleNamespace(classes=prediction.classes)
-        session.use_classifier(LoadedClassifier(never_asked, "stand-in"))
+        session.predictions.use(LoadedClassifier(never_asked, "stand-in"))
     boxes = session.boxes if sample is None else session.states_of_samples()[sample].boxes
-    session.set_prediction(prediction, boxes, key)
+    session.predictions.set(prediction, boxes, key)
 
 
 def cells(images: int, rng: np.random.Generator) -> Any:
@@ -172,9 +172,9 @@ def time_edits(explorer: Any, figures: Figures) -> None:
     session = explorer.context.session
     index = explorer.context.cells.current_image_index()
     ids = iter(session.boxes.of_image(index).cell_id.tolist())
-    figures["delete a box"] = median(lambda: session.delete([next(ids)]))
-    figures["undo"] = median(session.undo)
-    figures["draw a box"] = median(lambda: session.add(index, [100, 100, 130, 130]))
+    figures["delete a box"] = median(lambda: session.editor.delete([next(ids)]))
+    figures["undo"] = median(session.editor.undo)
+    figures["draw a box"] = median(lambda: session.editor.add(index, [100, 100, 130, 130]))
 
 
 def time_cohort(explorer: Any, images: int, folder: Path, figures: Figures) -> None:

@@ -23,7 +23,7 @@ from reporting import parser, report
 from scipy import stats
 
 from napari_attmil.cells import DetectionSettings, FinetuneSettings
-from napari_attmil.cells.annotations import rank_images
+from napari_attmil.cells.annotations import most_uncertain_first
 from napari_attmil.cells.detection import Detector
 from napari_attmil.cells.finetuning import LabelledImage, finetune
 from napari_attmil.core import Device, choose_device
@@ -56,7 +56,7 @@ def rows_of_seed(
     shipped = Detector.load(None, device)
     found = [shipped.detect([image.grey], GIVEN_SIZE).score for image in study]
     at_random = np.random.default_rng(seed).permutation(STUDY_IMAGES)
-    ranked = {"queue": rank_images(found), "random": at_random}
+    ranked = {"queue": most_uncertain_first(found), "random": at_random}
     done = {(row["seed"], row["order"], row["images"]) for row in known}
     if (seed, "none", 0) not in done:
         yield row_of(seed, "none", 0, score(shipped, test))

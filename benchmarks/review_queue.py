@@ -74,7 +74,7 @@ def measure(folder: Path, images: int, boxes_per_image: int) -> dict[str, tuple[
     bench.context.image_choice.show_sample(cohort.samples[0].name)
     timed("read how all images stand", bench.reviewing.refresh)
     timed("reviewed, next image", bench.reviewing.mark_and_go_on, REPEATS)
-    timed("one box added", lambda: session.add(0, [10, 10, 40, 40]), REPEATS)
+    timed("one box added", lambda: session.editor.add(0, [10, 10, 40, 40]), REPEATS)
     session.select([session.boxes.cell_id[0]])
     timed("one box moved with a key", lambda: bench.tools.nudge("right", 1), REPEATS)
     every = frozenset(ReviewState)
@@ -108,7 +108,7 @@ def fill(session: Any, cohort: Any, boxes_per_image: int) -> None:
         corners = np.concatenate([low, low + 30], axis=1)
         score = rng.uniform(0.5, 1, boxes_per_image)
         found = Boxes.from_detections(np.zeros(boxes_per_image), corners, score)
-        session.merge(found, key=session.key_of(sample.name))
+        session.editor.merge(found, key=session.key_of(sample.name))
     session.show(None)
 
 

@@ -58,9 +58,9 @@ def correct(bench: Any) -> None:
     """Do a little of everything to the image shown."""
     session = bench.context.session
     ids = session.boxes.of_image(bench.context.cells.current_image_index()).cell_id
-    session.accept(ids[:6])
+    session.editor.accept(ids[:6])
     for cell in ids[6:9]:
-        session.move(cell, session.boxes.xyxy[session.boxes.index_of(cell)[0]] + 3)
+        session.editor.move(cell, session.boxes.xyxy[session.boxes.index_of(cell)[0]] + 3)
     session.select([ids[10]])
 
 

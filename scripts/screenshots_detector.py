@@ -37,7 +37,7 @@ def take_pictures(folder: Path) -> None:
         main_panel.cells_step.detect()
         wait(lambda: not main_panel.context.runner.busy)
         for index in range(len(main_panel.context.images)):
-            main_panel.context.session.set_reviewed(index)
+            main_panel.context.session.editor.set_reviewed(index)
     dock, panel = viewer.window.add_plugin_dock_widget(
         "napari-attmil", "Train detector", tabify=True
     )

@@ -106,7 +106,7 @@ def fill_teaching_tab(explorer: Any) -> None:
     tab, session = explorer.teaching, explorer.context.session
     tab._person.setText("Ana")
     tab.start()
-    ranked = session.prediction.cell_id[session.prediction.attention.argsort()[::-1]]
+    ranked = session.state.prediction.cell_id[session.state.prediction.attention.argsort()[::-1]]
     session.select(ranked[[0, 1, 2, 4, 7, 12]])
     settle(0.5)
     tab.finish()

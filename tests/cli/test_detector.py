@@ -14,7 +14,7 @@ from napari_attmil.cells.finetuning.study_detectors import training_folder
 from napari_attmil.cells.settings import FinetuneSettings
 from napari_attmil.core.model_files import load_checkpoint
 from napari_attmil.images.reading import open_cohort
-from napari_attmil.session.review_queue import QueueOrder, arranged, entries_of
+from napari_attmil.session.review_queue import QueueOrder, entries_of, sorted_entries
 from napari_attmil.session.sample_state import SampleState
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 from napari_attmil.widgets.detector.detector_tasks import fit_detector
@@ -100,8 +100,8 @@ def test_panel_and_command_hold_out_the_same_images(
 def test_the_queue_is_in_the_panel_s_order(attmil: Any, project: Any) -> None:
     project.keep(project.kept().boxes[:1], searched=frozenset({0, 1}))
     (sample,) = open_cohort(project.folder).samples
-    entries = entries_of(sample, SampleState().holding(project.kept()))
-    shown = [entry.title for entry in arranged(entries, QueueOrder.DOUBT)]
+    entries = entries_of(sample, SampleState.of(project.kept()))
+    shown = [entry.title for entry in sorted_entries(entries, QueueOrder.DOUBT)]
     named = [line.split("\t")[1] for line in attmil("queue", project.folder).out.splitlines()]
     assert shown == ["b.tif", "a.tif", "c.tif"]
     assert [Path(path).name for path in named] == shown[:2]  # nobody has searched the last one

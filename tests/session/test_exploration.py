@@ -14,7 +14,7 @@ from napari_attmil.explore.cell_rows import ordered
 from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.explore.colours import MODEL_COLOUR
 from napari_attmil.images.cohort import Cohort, Sample
-from napari_attmil.session.cell_columns import MAKER, numeric_columns
+from napari_attmil.session.cell_tables import MAKER, numeric_columns
 from napari_attmil.session.exploration import WHOLE_COHORT, Exploration
 from napari_attmil.session.session import Session
 
@@ -44,7 +44,7 @@ def session() -> Session:
     session = Session()
     session.open_cohort(Cohort(SAMPLES, Path()))
     for sample in SAMPLES[:2]:
-        session.merge(boxes(), key=session.key_of(sample.name))
+        session.editor.merge(boxes(), key=session.key_of(sample.name))
     session.show(SAMPLES[1])
     return session
 
@@ -56,7 +56,7 @@ def exploration(session: Session) -> Exploration:
 
 @pytest.fixture
 def classified(session: Session, exploration: Exploration) -> Exploration:
-    session.set_prediction(said([0.1, 0.3, 0.6]), session.boxes)
+    session.predictions.set(said([0.1, 0.3, 0.6]), session.boxes)
     return exploration
 
 
@@ -78,8 +78,8 @@ def test_table_has_one_row_a_box_in_their_order(classified: Exploration) -> None
 def test_makers_are_filtered_and_ordered_by_their_names(
     session: Session, exploration: Exploration
 ) -> None:
-    session.add(0, [60, 0, 70, 10])
-    session.accept([2])
+    session.editor.add(0, [60, 0, 70, 10])
+    session.editor.accept([2])
     table = exploration.sample_table
     assert table[MAKER].tolist() == ["model", "accepted", "person", "model"]
     by_maker = table[MAKER].tolist()
@@ -103,15 +103,17 @@ def test_only_the_tables_of_samples_that_changed_are_made_anew(
     exploration.set_scope(WHOLE_COHORT)
     before = exploration.table
     made = []
-    make = exploration._make_table
-    monkeypatch.setattr(exploration, "_make_table", lambda *of: made.append(of[0]) or make(*of))
-    session.delete([2])
+    make = exploration._tables._make_table
+    monkeypatch.setattr(
+        exploration._tables, "_make_table", lambda *of: made.append(of[0]) or make(*of)
+    )
+    session.editor.delete([2])
     assert exploration.table["cell_id"].tolist() == [1, 2, 3, 1, 3]
-    session.undo()
+    session.editor.undo()
     session.show(SAMPLES[0])
     pd.testing.assert_frame_equal(exploration.table, before)
     assert made == [session.key_of("s")] * 2
-    session.set_prediction(said([0.1, 0.3, 0.6]), session.boxes)
+    session.predictions.set(said([0.1, 0.3, 0.6]), session.boxes)
     assert exploration.table["attention"].notna().sum() == 3
     exploration.set_blind(True)
     assert "attention" not in exploration.table
@@ -146,7 +148,7 @@ def test_moved_cell_has_neither_attention_nor_measures(
     classified.add_measured(session.key, session.boxes, pd.DataFrame({"area": [1.0, 2, 3]}))
     moved = CORNERS.copy()
     moved[1] += 4
-    session.follow([1, 2, 3], [0, 0, 1], moved)
+    session.editor.follow([1, 2, 3], [0, 0, 1], moved)
     for column, kept in (("attention", [0.6, 0.1]), ("area", [1, 3])):
         values = classified.sample_table[column].to_numpy()
         assert np.isnan(values[1]) and values[[0, 2]].tolist() == kept
@@ -189,7 +191,7 @@ def test_where_boxes_stand_is_found_anew_when_they_or_the_scale_change(
     assert classified.relative() is by_rank
     classified.colour(scale="linear")
     assert classified.relative() is not by_rank
-    session.delete([session.boxes.cell_id[0]])
+    session.editor.delete([session.boxes.cell_id[0]])
     assert len(classified.relative()) == len(session.boxes)
 
 
@@ -233,7 +235,7 @@ def test_another_cohort_forgets_scope_and_measures(
     exploration.set_scope("sickle")
     exploration.add_measured(session.key, session.boxes, pd.DataFrame({"a": [1.0, 2, 3]}))
     session.open_cohort(Cohort(SAMPLES, Path()))
-    session.merge(boxes(), key=session.key_of("s"))
+    session.editor.merge(boxes(), key=session.key_of("s"))
     session.show(SAMPLES[1])
     assert exploration.scope == "" and "a" not in exploration.sample_table
 
@@ -243,7 +245,7 @@ def test_shapes_go_once_a_box_lies_elsewhere(
     session: Session, exploration: Exploration, shift_px: float, moved: bool
 ) -> None:
     before = session.boxes
-    session.move(1, shifted(before, shift_px).xyxy[0])
+    session.editor.move(1, shifted(before, shift_px).xyxy[0])
     exploration.add_measured(session.key, before, pd.DataFrame({"area": [1.0, 2, 3]}))
     assert exploration.sample_table["area"].isna().tolist() == [moved, False, False]
     exploration.add_measured(session.key, session.boxes, pd.DataFrame({"round": [1.0, 2, 3]}))

@@ -13,10 +13,10 @@ from napari_attmil.session.review_queue import (
     QueueOrder,
     ReviewPace,
     ReviewState,
-    arranged,
     doubtful_cells,
     entries_of,
     neighbour,
+    sorted_entries,
 )
 from napari_attmil.session.sample_state import SampleState
 
@@ -63,7 +63,7 @@ def test_doubtful_images_come_first_then_new_ones_then_reviewed() -> None:
     state = SampleState(boxes=BOXES, reviewed=frozenset({2}))
     entries = entries_of(SAMPLE, state)
     # Expected wrong boxes: (0.05 + 0.4 + 0.3) / 3 in a, (0.1 + 0.5) / 2 in b, which lacks one.
-    titles = [entry.title for entry in arranged(entries, QueueOrder.DOUBT)]
+    titles = [entry.title for entry in sorted_entries(entries, QueueOrder.DOUBT)]
     assert titles == ["b.png", "a.png", "d.png", "c.png"]
 
 

@@ -5,7 +5,7 @@ import pytest
 from support.boxes import shifted
 from support.predictions import prediction
 
-from napari_attmil.cells.annotations.following import follow_rows
+from napari_attmil.cells.annotations.layer_edits import boxes_of_rows
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.session.sample_state import SampleState
 
@@ -18,7 +18,7 @@ def test_moved_and_new_cells_have_no_attention() -> None:
     said = prediction([3, 1, 2], [0.5, 0.2, 0.3])
     xyxy = BOXES.xyxy.copy()
     xyxy[1] += 5
-    now, _ = follow_rows(BOXES, [1, 2, 3, 0], [0, 0, 1, 1], [*xyxy.tolist(), [50, 50, 60, 60]])
+    now, _ = boxes_of_rows(BOXES, [1, 2, 3, 0], [0, 0, 1, 1], [*xyxy.tolist(), [50, 50, 60, 60]])
     state = SampleState(boxes=now, prediction=said, classified=BOXES)
     assert state.is_stale
     np.testing.assert_array_equal(state.attention(), [0.2, np.nan, 0.5, np.nan])

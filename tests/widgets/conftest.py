@@ -233,9 +233,9 @@ def explored(
     explorer = make_explorer(viewer)
     session = explorer.context.session
     corners = np.tile([[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]], (3, 1))
-    session.merge(Boxes.from_detections(np.repeat([0, 1, 2], 3), corners, np.full(9, 0.9)))
-    session.use_classifier(LoadedClassifier(FakeClassifier(), "fake"))
-    session.set_prediction(FakeClassifier().predict("blood", session.boxes.cell_id), session.boxes)
+    session.editor.merge(Boxes.from_detections(np.repeat([0, 1, 2], 3), corners, np.full(9, 0.9)))
+    session.predictions.use(LoadedClassifier(FakeClassifier(), "fake"))
+    session.predictions.set(FakeClassifier().predict("blood", session.boxes.cell_id), session.boxes)
     return explorer
 
 

@@ -61,7 +61,7 @@ def test_the_window_shows_cells_and_classification(
     result = demo_result(tmp_path, classified=True)
     panel = show_result(viewer, result)
     assert viewer.layers["Cells"].nshapes == 2
-    assert panel.context.session.prediction is result.prediction
+    assert panel.context.session.state.prediction is result.prediction
     assert not panel.context.session.state.is_stale
     # Neither a set nor several models: nothing is said of certainty that nobody knows.
     assert panel.result_step._certainty.isHidden() and panel.result_step._note.isHidden()
@@ -74,5 +74,5 @@ def test_without_classes_the_window_shows_the_cells(
     viewer = make_napari_viewer()
     panel = show_result(viewer, demo_result(tmp_path, classified=False))
     assert viewer.layers["Cells"].nshapes == 2
-    assert panel.context.session.prediction is None
+    assert panel.context.session.state.prediction is None
     panel.close_panel()

@@ -89,10 +89,10 @@ def agreement(
     second: Annotated[Path, typer.Argument(help="The other annotator's copy.", show_default=False)],
 ) -> None:
     """Compare two annotators' boxes of the same images, per image and in all."""
-    from napari_attmil.cells.annotations import compared, in_words
+    from napari_attmil.cells.annotations import agreement_in_words, compare_annotators
 
     mine, theirs = opened_project(first), opened_project(second)
-    for line in in_words(compared(mine[0], mine[1], theirs[0], theirs[1])):
+    for line in agreement_in_words(compare_annotators(mine[0], mine[1], theirs[0], theirs[1])):
         print(line)
 
 

@@ -74,7 +74,7 @@ def queue(
     A line has the doubt, the file, and the page within it, from 1. Images that nobody has
     searched for cells are not named.
     """
-    from napari_attmil.cells.annotations import AnnotationFile, doubts
+    from napari_attmil.cells.annotations import AnnotationFile, uncertainties
     from napari_attmil.session import OPEN_STATES, SampleState, entries_of
 
     cohort = open_labelled_cohort(project)
@@ -83,12 +83,12 @@ def queue(
     waiting = [
         entry
         for name, sample in samples.items()
-        for entry in entries_of(sample, SampleState().holding(kept[name]))
+        for entry in entries_of(sample, SampleState.of(kept[name]))
         if entry.state in OPEN_STATES
     ]
     if not waiting:
         say("No image is waiting: all with boxes are reviewed." if kept else NO_BOXES)
-    doubt = doubts([entry.scores for entry in waiting])
+    doubt = uncertainties([entry.scores for entry in waiting])
     for place in np.argsort(-doubt, kind="stable")[:limit]:
         entry = waiting[place]
         frame = samples[entry.sample].frames[entry.image_index]

@@ -184,11 +184,11 @@ def classified(
 
 def open_labelled_cohort(path: Path) -> Cohort:
     """Return the cohort, having said what was assumed about it, and which boxes it loses."""
-    from napari_attmil.cells.annotations import lost_boxes_in_words
+    from napari_attmil.cells.annotations import orphaned_boxes_in_words
     from napari_attmil.images import open_cohort
 
     cohort = open_cohort(path)
-    for note in filter(None, (*cohort.notes, lost_boxes_in_words(cohort))):
+    for note in filter(None, (*cohort.notes, orphaned_boxes_in_words(cohort))):
         say(note)
     return cohort
 

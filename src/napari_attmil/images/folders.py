@@ -145,7 +145,7 @@ def _refuse(folder: Path, loose: Sequence[Path], subfolders: Sequence[Path]) -> 
         )
     inside = f" in its {len(subfolders)} folders" if subfolders else ""
     raise UserError(
-        f"Folder '{folder}' holds no images{inside} ({FORMATS}); choose a folder arranged as "
+        f"Folder '{folder}' holds no images{inside} ({FORMATS}); choose a folder sorted_entries as "
         f"{_LAYOUT}."
     )
 

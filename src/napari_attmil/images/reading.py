@@ -246,7 +246,7 @@ def open_stacks(paths: Iterable[str | Path]) -> list[Sample]:
 def open_cohort(path: str | Path) -> Cohort:
     """Open all samples of a study, from a folder tree or a CSV file.
 
-    A folder is arranged as class/patient/sample/images, class/patient/images or class/images,
+    A folder is sorted_entries as class/patient/sample/images, class/patient/images or class/images,
     unless it has a cohort.csv, which is then believed. `Cohort.notes` says what was assumed.
     See `napari_attmil.images.folders.open_tree` and `napari_attmil.images.cohort_csv.open_csv`.
 

@@ -1,4 +1,4 @@
-from .cell_columns import (
+from .cell_tables import (
     MAKER as MAKER,
     MAP_COLUMNS as MAP_COLUMNS,
     column_title as column_title,
@@ -9,7 +9,8 @@ from .exploration import (
     CellKey as CellKey,
     Exploration as Exploration,
 )
-from .loaded_classifier import (
+from .keys import LayerKey as LayerKey, SampleKey as SampleKey, SessionKey as SessionKey
+from .predictions import (
     ClassifierLike as ClassifierLike,
     LoadedClassifier as LoadedClassifier,
 )
@@ -20,11 +21,11 @@ from .review_queue import (
     QueueOrder as QueueOrder,
     ReviewPace as ReviewPace,
     ReviewState as ReviewState,
-    arranged as arranged,
     doubtful_cells as doubtful_cells,
     entries_of as entries_of,
     neighbour as neighbour,
     reviewed_count as reviewed_count,
+    sorted_entries as sorted_entries,
 )
-from .sample_state import SampleState as SampleState
+from .sample_state import UNTOUCHED as UNTOUCHED, SampleState as SampleState
 from .session import Session as Session

@@ -1,18 +1,15 @@
 """What one viewer looks at: the cells in question, their columns, colours and selection.
 
-It stands beside the `Session`, which holds the facts, and knows no Qt and no napari either.
-Cells of several samples are told apart by their `CellKey`.
+It complements the `Session`, and depends on neither Qt nor napari. A `CellKey` identifies a cell
+across samples.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 from psygnal import Signal
 
 from napari_attmil.explore import (
@@ -27,23 +24,19 @@ from napari_attmil.explore import (
     parse_conditions,
     rows_that_meet,
 )
-from napari_attmil.session.cell_columns import (
-    MAKER,
-    aligned_columns,
-    columns_of_boxes,
-    columns_of_prediction,
-    no_cells,
-)
-from napari_attmil.session.session import SAMPLE
+from napari_attmil.session.cell_tables import MAKER, CellTables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import numpy.typing as npt
+    import pandas as pd
 
     from napari_attmil.cells import Boxes
     from napari_attmil.core import Float64Array
     from napari_attmil.explore import Scale
     from napari_attmil.images import Sample
-    from napari_attmil.session.sample_state import SampleState
+    from napari_attmil.session.keys import SessionKey
     from napari_attmil.session.session import Session
 
 CellKey = tuple[str, int]
@@ -59,11 +52,11 @@ class Exploration:
     Signals
     -------
     table_changed
-        The cells in question, or what is known of them.
+        The rows or columns of the table.
     colouring_changed
         How boxes are coloured.
     selection_changed
-        Which cells are picked out, in whatever sample.
+        Which cells are selected, in any sample.
     """
 
     table_changed = Signal()
@@ -73,14 +66,10 @@ class Exploration:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._colouring = Colouring()
-        self._is_blind = False
+        self._tables = CellTables(session)
         self._scope = ""
-        self._sample_table: pd.DataFrame | None = None
         self._table: pd.DataFrame | None = None
         self._conditions: tuple[Condition, ...] = ()
-        self._measured: dict[str, tuple[Boxes, pd.DataFrame]] = {}
-        self._made: dict[str, tuple[tuple[Any, ...], pd.DataFrame]] = {}
-        """By the session's key of a sample: what its table was made of, and the table."""
         self._selection: tuple[CellKey, ...] = ()
         self._selecting = False
         self._spreads: dict[tuple[str, Scale, bool], Spread] = {}
@@ -115,10 +104,7 @@ class Exploration:
     @property
     def sample_table(self) -> pd.DataFrame:
         """One row a cell of the shown sample, in the order of the session's boxes."""
-        if self._sample_table is None:
-            session = self._session
-            self._sample_table = self._table_of(session.key, session.sample, session.state)
-        return self._sample_table
+        return self._tables.of_shown()
 
     @property
     def table(self) -> pd.DataFrame:
@@ -126,20 +112,20 @@ class Exploration:
         if not self._scope:
             return self.sample_table
         if self._table is None:
-            self._table = self._cells_of(self.samples)
+            self._table = self._tables.of_samples(self.samples)
         return self._table
 
     def cohort_table(self) -> pd.DataFrame:
         """Return one row a cell of the cohort, whatever the scope; without one, as `table`."""
         cohort = self._session.cohort
-        return self.table if cohort is None else self._cells_of(cohort.samples)
+        return self.table if cohort is None else self._tables.of_samples(cohort.samples)
 
     @property
     def healthy_class(self) -> str | None:
         """The class of healthy samples, as the classifier has it; None if nothing says."""
         states = self._session.states_of_samples().values()
-        known = [state.prediction.healthy_class for state in states if state.prediction]
-        return next(filter(None, known), None)
+        classes = (state.prediction.healthy_class for state in states if state.prediction)
+        return next(filter(None, classes), None)
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -168,7 +154,7 @@ class Exploration:
             self._conditions = conditions
             self.table_changed.emit()
 
-    def add_measured(self, key: str, boxes: Boxes, columns: pd.DataFrame) -> None:
+    def add_measured(self, key: SessionKey | None, boxes: Boxes, columns: pd.DataFrame) -> None:
         """Add columns to a sample's cells.
 
         Parameters
@@ -176,52 +162,18 @@ class Exploration:
         key
             The session's key of the sample.
         boxes
-            The cells that were measured; of one that has moved since nothing is known.
+            The cells that were measured; one that has moved since gets no values.
         columns
             One row a box, in their order.
         """
-        if key in self._measured and boxes.is_unchanged_since(self._measured[key][0]):
-            former = aligned_columns(boxes, *self._measured[key])
-            columns = pd.DataFrame(former | columns.to_dict("series"))
-        self._measured[key] = (boxes, columns)
+        self._tables.add_measured(key, boxes, columns)
         self.forget_tables()
 
     def forget_tables(self) -> None:
-        """Make the tables anew: samples that are not shown have changed."""
-        self._sample_table = self._table = None
+        """Rebuild the tables: samples that are not shown may have changed."""
+        self._table = None
         self._spreads.clear()
         self.table_changed.emit()
-
-    def _cells_of(self, samples: Iterable[Sample]) -> pd.DataFrame:
-        states = self._session.states_of_samples()
-        parts = [
-            self._table_of(self._session.key_of(sample.name), sample, states[sample.name])
-            for sample in samples
-            if sample.name in states and len(states[sample.name].boxes)
-        ]
-        return pd.concat(parts, ignore_index=True) if parts else no_cells()
-
-    def _table_of(self, key: str, sample: Sample | None, state: SampleState) -> pd.DataFrame:
-        """Return the table of one sample; made anew only if it would be another."""
-        measured, cohort = self._measured.get(key), self._session.cohort
-        made_of = (sample, state, measured, cohort, self._is_blind)
-        if key not in self._made or not all(map(is_, made_of, self._made[key][0])):
-            self._made[key] = (made_of, self._make_table(key, sample, state))
-        return self._made[key][1]
-
-    def _make_table(self, key: str, sample: Sample | None, state: SampleState) -> pd.DataFrame:
-        columns = columns_of_boxes(state.boxes)
-        if state.prediction is not None and not self._is_blind:
-            columns |= columns_of_prediction(state)
-        if key in self._measured:
-            boxes, measured = self._measured[key]
-            columns |= aligned_columns(state.boxes, boxes, measured)
-        table = pd.DataFrame(columns)
-        table.insert(0, "sample", "" if sample is None else sample.name)
-        if self._session.cohort is not None and sample is not None:
-            table.insert(1, "patient", sample.patient)
-            table.insert(2, "class", sample.label or "")
-        return table
 
     # --- colours ----------------------------------------------------------------------------
 
@@ -242,18 +194,18 @@ class Exploration:
     @property
     def is_blind(self) -> bool:
         """Whether cells keep to themselves what the classifier said, as in teaching."""
-        return self._is_blind
+        return self._tables.is_blind
 
     def set_blind(self, is_blind: bool) -> None:
         """Keep attention and contributions from boxes and tables, or show them again."""
-        if is_blind != self._is_blind:
-            self._is_blind = is_blind
+        if is_blind != self._tables.is_blind:
+            self._tables.is_blind = is_blind
             self.forget_tables()
             self.colouring_changed.emit()
 
     @property
     def coloured_column(self) -> str:
-        """The column that colours the boxes: `MAKER` while the wanted one is not known."""
+        """The column that colours the boxes: `MAKER` while the chosen one does not exist."""
         column = self._colouring.column
         return column if column in self.sample_table else MAKER
 
@@ -293,11 +245,11 @@ class Exploration:
 
     @property
     def selection(self) -> tuple[CellKey, ...]:
-        """Cells that are picked out, those of samples that are not shown among them."""
+        """The selected cells, including those of samples that are not shown."""
         return self._selection
 
     def select(self, cells: Iterable[CellKey]) -> None:
-        """Pick cells out; those of the shown sample in the session as well."""
+        """Select cells; those of the shown sample in the session as well."""
         chosen = tuple(dict.fromkeys((str(sample), int(cell)) for sample, cell in cells))
         if chosen == self._selection:
             return
@@ -321,7 +273,6 @@ class Exploration:
     # --- inside -----------------------------------------------------------------------------
 
     def _on_cohort(self) -> None:
-        self._measured = {k: v for k, v in self._measured.items() if not k.startswith(SAMPLE)}
-        self._made.clear()
+        self._tables.forget_samples()
         self._scope, self._conditions = "", ()
         self.forget_tables()

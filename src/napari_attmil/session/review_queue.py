@@ -6,13 +6,13 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_attmil.cells import Boxes, Source
-from napari_attmil.cells.annotations import rank_images
+from napari_attmil.cells.annotations import most_uncertain_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +37,7 @@ class ReviewState(StrEnum):
 
 
 OPEN_STATES: Final = (ReviewState.PREDICTED, ReviewState.IN_WORK)
-"""Of images whose cells somebody has looked for, but nobody has confirmed."""
+"""Images that have been searched for cells, but not confirmed by a person."""
 
 
 class QueueOrder(StrEnum):
@@ -85,16 +85,16 @@ class QueueEntry:
 
 def entries_of(sample: Sample, state: SampleState) -> list[QueueEntry]:
     """Return the images of one sample as entries of the queue, in their order."""
-    boxes, count = state.boxes, len(sample)
+    boxes, per_image = state.boxes, partial(np.bincount, minlength=len(sample))
     # Arrays, not Boxes: making Boxes checks them, which thousands of samples would wait for.
     is_unsure = boxes.source == Source.MODEL
-    total = _per_image(boxes.image_index, count)
+    total = per_image(boxes.image_index)
     order = np.argsort(boxes.image_index, kind="stable")
     seen_scores = np.where(is_unsure, boxes.score, 1.0)[order]
     scores = np.split(seen_scores, np.cumsum(total)[:-1])
-    doubtful = _per_image(boxes.image_index[is_unsure & (boxes.score < DOUBTFUL_SCORE)], count)
-    touched = _per_image(boxes.image_index[~is_unsure], count)
-    touched += _per_image(state.deleted.image_index, count)
+    doubtful = per_image(boxes.image_index[is_unsure & (boxes.score < DOUBTFUL_SCORE)])
+    touched = per_image(boxes.image_index[~is_unsure])
+    touched += per_image(state.deleted.image_index)
     return [
         QueueEntry(
             sample.name,
@@ -109,7 +109,7 @@ def entries_of(sample: Sample, state: SampleState) -> list[QueueEntry]:
     ]
 
 
-def arranged(entries: Sequence[QueueEntry], order: QueueOrder) -> list[QueueEntry]:
+def sorted_entries(entries: Sequence[QueueEntry], order: QueueOrder) -> list[QueueEntry]:
     """Return entries in an order; images that are alike in it stay as in the study."""
     if order is QueueOrder.DOUBT:
         return _most_doubtful_first(entries)
@@ -134,7 +134,7 @@ def neighbour(
     step
         1 to go on, -1 to go back.
     only_unreviewed
-        Pass over reviewed images, and begin again at the other end.
+        Skip reviewed images, and begin again at the other end.
     """
     places = [entry.place for entry in entries]
     at = places.index(place) if place in places else -1
@@ -168,11 +168,11 @@ class ReviewPace:
         self._seconds: deque[float] = deque(maxlen=RECENT_REVIEWS)
 
     def start(self) -> None:
-        """Note that an image is looked at from now on."""
+        """Start the clock for an image."""
         self._last = self._clock()
 
     def note_review(self) -> None:
-        """Note that an image was reviewed, and that the next one is looked at."""
+        """Note that an image was reviewed, and start the clock for the next one."""
         now = self._clock()
         if self._last is not None and now - self._last <= LONGEST_REVIEW_S:
             self._seconds.append(now - self._last)
@@ -191,15 +191,11 @@ def reviewed_count(entries: Iterable[QueueEntry]) -> int:
 
 
 def _most_doubtful_first(entries: Sequence[QueueEntry]) -> list[QueueEntry]:
-    """Return images with boxes by doubt, then those nobody looked at, then reviewed ones."""
+    """Return images with boxes by uncertainty, then new images, then reviewed ones."""
     unsure = [entry for entry in entries if entry.state in OPEN_STATES]
-    ranked = [unsure[row] for row in rank_images([entry.scores for entry in unsure])]
+    ranked = [unsure[row] for row in most_uncertain_first([entry.scores for entry in unsure])]
     new = [entry for entry in entries if entry.state is ReviewState.NEW]
     return [*ranked, *new, *(e for e in entries if e.state is ReviewState.REVIEWED)]
-
-
-def _per_image(image_index: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.intp]:
-    return np.bincount(image_index, minlength=count)
 
 
 def _state(index: int, state: SampleState, touched: int, boxes: int) -> ReviewState:

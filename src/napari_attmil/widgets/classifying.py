@@ -14,7 +14,7 @@ def missing_to_classify(context: PanelContext) -> str:
         steps.append("choose images (step 1)")
     if not len(session.boxes):
         steps.append("detect cells (step 2)")
-    if session.classifier is None:
+    if session.predictions.classifier is None:
         steps.append("load or train a classifier (step 3)")
     return f"First {', then '.join(steps)}." if steps else ""
 
@@ -22,21 +22,21 @@ def missing_to_classify(context: PanelContext) -> str:
 def classify_shown(context: PanelContext, progress: ProgressRow) -> None:
     """Classify the shown sample off the main thread; only cells that changed are read again."""
     session = context.session
-    if context.images is None or session.sample is None or session.classifier is None:
+    if context.images is None or session.sample is None or session.predictions.classifier is None:
         return
     key = session.key
     progress.begin("Loading the detector")
 
     def take_over(outcome: tasks.Classification | None) -> None:
         if outcome is not None:
-            session.set_prediction(outcome.prediction, outcome.boxes, key)
+            session.predictions.set(outcome.prediction, outcome.boxes, key)
 
     context.runner.start(
         tasks.classify_sample,
         session.sample,
         context.images,
         session.boxes,
-        session.classifier.model,
+        session.predictions.classifier.model,
         context.device_name,
         session.cohort if session.shows_cohort else None,
         on_done=take_over,

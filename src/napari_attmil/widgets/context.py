@@ -58,7 +58,7 @@ class Workspace(Listening, QObject):
         self.detection = DetectionSettings()
         self.panels = 0
         self.keys = KeyRegistry.of_user(self)
-        functions = {"undo": self.session.undo, "redo": self.session.redo}
+        functions = {"undo": self.session.editor.undo, "redo": self.session.editor.redo}
         KeyBindings(viewer, self.keys, functions, self)
 
     @classmethod

@@ -47,12 +47,12 @@ def show_result(viewer: Any, result: DemoResult) -> AttentionMILWidget:
     panel.context.image_choice.show_sample(result.sample.name)
     assert result.bag.boxes is not None  # bags of images always have them
     if not len(session.boxes):
-        session.merge(result.bag.boxes)
+        session.editor.merge(result.bag.boxes)
     panel.show_step("cells")
     if result.classifier is not None and result.prediction is not None:
         name = result.classifier_path.name if result.classifier_path is not None else "demo"
-        session.use_classifier(LoadedClassifier(result.classifier, name, result.classifier_path))
-        session.set_prediction(result.prediction, result.bag.boxes)
+        session.predictions.use(LoadedClassifier(result.classifier, name, result.classifier_path))
+        session.predictions.set(result.prediction, result.bag.boxes)
         panel.show_step("result")
     return panel
 

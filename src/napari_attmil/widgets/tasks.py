@@ -55,13 +55,13 @@ class Classification:
 
 def open_cohort(stop: Event, path: Path) -> Steps:
     """Read which samples a folder or cohort.csv holds, and whose kept boxes it does not."""
-    from napari_attmil.cells.annotations import lost_boxes_in_words
+    from napari_attmil.cells.annotations import orphaned_boxes_in_words
     from napari_attmil.images import open_cohort as read
 
     yield Progress(0, 0, "Looking for images")
     cohort, lost = read(path), ""
     with contextlib.suppress(UserError):  # Said where the boxes themselves are read.
-        lost = lost_boxes_in_words(cohort)
+        lost = orphaned_boxes_in_words(cohort)
     return replace(cohort, notes=(*cohort.notes, lost)) if lost else cohort
 
 
@@ -276,10 +276,9 @@ def bags_of_cohort(
     """Return the bags of all samples that have cells; each is told once it is there."""
     from napari_attmil.bags import expected_size, prepare_bags
 
-    kept = {name: state.annotations() for name, state in states.items()}
     store = _store_of(cohort)
     yield Progress(0, len(cohort), expected_size(cohort, features, store.folder))
-    steps = prepare_bags(cohort, detector, detection, features, store, kept)
+    steps = prepare_bags(cohort, detector, detection, features, store, states)
     bags: list[Bag] = []
     for step in steps:
         text = f"Reading the cells of sample {min(step.done + 1, step.total)} of {step.total}"

@@ -49,5 +49,5 @@ def test_edit_leads_from_one_state_to_the_other_and_back(before: Cells, after: C
 def test_edit_holds_just_the_rows_that_changed(before: Cells, after: Cells) -> None:
     edit = Edit.between("Edit", annotated(before), annotated(after))
     stayed = set(before) & set(after)
-    assert edit.before.boxes.cell_id.tolist() == sorted(c[0] for c in set(before) - stayed)
-    assert edit.after.boxes.cell_id.tolist() == sorted(c[0] for c in set(after) - stayed)
+    assert edit.before.cells.boxes.cell_id.tolist() == sorted(c[0] for c in set(before) - stayed)
+    assert edit.after.cells.boxes.cell_id.tolist() == sorted(c[0] for c in set(after) - stayed)

@@ -40,7 +40,7 @@ def bench(
     viewer.window.resize(1300, 850)
     QApplication.processEvents()
     bench.context.image_choice.use_cohort(Cohort((open_sample(tmp_path / "a.tif"),), tmp_path))
-    bench.context.session.merge(Boxes.from_detections([0, 0], [FIRST, SECOND], [0.9, 0.8]))
+    bench.context.session.editor.merge(Boxes.from_detections([0, 0], [FIRST, SECOND], [0.9, 0.8]))
     QApplication.processEvents()
     yield bench
     bench.close_panel()
@@ -76,7 +76,7 @@ def test_a_box_that_napari_s_key_deletes_is_deleted_for_good_and_can_be_undone(
     hand.click(*MIDDLE)
     hand.key(key)
     assert settled(bench, qtbot) == [SECOND]
-    assert session.undo_title == "Delete 1 box"
+    assert session.editor.undo_title == "Delete 1 box"
     assert session.state.deleted.xyxy.tolist() == [FIRST]
     hand.key(Qt.Key.Key_Z, CTRL)
     assert settled(bench, qtbot) == [FIRST, SECOND] and session.boxes.cell_id.tolist() == [1, 2]
@@ -105,7 +105,7 @@ def test_a_dragged_vertex_leaves_an_upright_box_around_the_shape(
     hand.drag((60, 50), (80, 60))
     first, second = settled(bench, qtbot)
     np.testing.assert_allclose(first, [20, 20, 80, 60], atol=1)
-    assert second == SECOND and session.undo_title == "Move boxes"
+    assert second == SECOND and session.editor.undo_title == "Move boxes"
     hand.key(Qt.Key.Key_Z, CTRL)
     assert settled(bench, qtbot) == [FIRST, SECOND]
 

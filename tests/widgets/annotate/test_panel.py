@@ -56,7 +56,7 @@ def bench(
     viewer.add_layer(stack)
     viewer.dims.set_point(0, 0)
     bench = make_bench(viewer)
-    bench.context.session.merge(DETECTED)
+    bench.context.session.editor.merge(DETECTED)
     return bench
 
 
@@ -201,7 +201,7 @@ def test_a_stack_without_a_cohort_is_a_queue_too(
     assert [entry.image_index for entry in bench.reviewing.queue] == [0, 1, 2]
     press(viewer, "N")
     assert bench.reviewing.place == ("blood", 1)
-    assert bench.context.session.reviewed == {0}
+    assert bench.context.session.state.reviewed == {0}
     assert set(bench.context.session.boxes.source) == {Source.ACCEPTED}
 
 
@@ -232,7 +232,7 @@ def test_arrow_keys_move_the_selected_box_by_a_pixel(
     press(viewer, "Alt+Right")
     press(viewer, "Alt+Shift+Up")
     assert session.boxes.xyxy[0].tolist() == [11, 19, 32, 40]
-    session.undo()
+    session.editor.undo()
     assert session.boxes.xyxy[0].tolist() == [11, 20, 32, 40]
 
 
@@ -342,7 +342,7 @@ def test_a_click_takes_the_box_that_the_detector_thinks_possible(
     press(viewer, "Q")
     assert session.boxes.xyxy.tolist() == [[51, 22, 69, 41]]
     assert session.boxes.source.tolist() == [Source.PERSON]
-    session.move(1, [46, 25, 64, 44])
+    session.editor.move(1, [46, 25, 64, 44])
     press(viewer, "G")
     assert session.boxes.xyxy.tolist() == [[51, 22, 69, 41]]
     assert len(asked) == 1 and asked[0][0] == [1] and asked[0][1] < 0.2
@@ -387,7 +387,7 @@ def test_slider_deletes_weak_boxes_as_one_step_of_undo(bench: AnnotateWidget) ->
     assert cut._delete.text() == "Delete 2 boxes below"
     cut._delete.click()
     assert session.boxes.cell_id.tolist() == [1]
-    session.undo()
+    session.editor.undo()
     assert len(session.boxes) == 3
     cut._accept.click()
     assert session.boxes.source.tolist() == [Source.ACCEPTED, Source.MODEL, Source.MODEL]
@@ -395,8 +395,8 @@ def test_slider_deletes_weak_boxes_as_one_step_of_undo(bench: AnnotateWidget) ->
 
 def test_predicted_accepted_and_own_boxes_differ_in_width_and_colour(bench: AnnotateWidget) -> None:
     session = bench.context.session
-    session.accept([1])
-    session.move(2, [52, 20, 72, 40])
+    session.editor.accept([1])
+    session.editor.move(2, [52, 20, 72, 40])
     layer = bench.context.cells.layer
     assert len(set(np.round(layer.edge_width, 3))) == 3
     assert len({tuple(colour) for colour in np.round(layer.edge_color, 3)}) == 3
@@ -405,7 +405,7 @@ def test_predicted_accepted_and_own_boxes_differ_in_width_and_colour(bench: Anno
 def test_images_ahead_are_detected_but_reviewed_ones_never(
     study: AnnotateWidget, viewer: ViewerModel, qtbot: QtBot
 ) -> None:
-    study.context.session.set_reviewed(0)
+    study.context.session.editor.set_reviewed(0)
     study.look_ahead.set_on(True)
     predicted = [ReviewState.REVIEWED, *[ReviewState.PREDICTED] * 3, ReviewState.NEW]
     qtbot.waitUntil(lambda: shown_states(study) == predicted, timeout=20_000)
@@ -413,7 +413,7 @@ def test_images_ahead_are_detected_but_reviewed_ones_never(
 
 
 def test_look_ahead_stays_away_from_images_that_a_person_has_begun(study: AnnotateWidget) -> None:
-    study.context.session.add(0, [10, 10, 30, 30])
+    study.context.session.editor.add(0, [10, 10, 30, 30])
     assert study.look_ahead._next_place() == ("s1", 0)
 
 
@@ -476,5 +476,5 @@ def test_drawing_tool_takes_a_still_click_for_a_question_and_a_drag_for_a_box(
 
 
 def test_an_image_without_boxes_says_so(bench: AnnotateWidget) -> None:
-    bench.context.session.clear_boxes()
+    bench.context.session.editor.clear()
     assert bench.box_panel._counts.text() == "No boxes in this image."

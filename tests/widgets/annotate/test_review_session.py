@@ -196,7 +196,7 @@ def test_a_session_of_corrections_is_all_there_after_reopening(
     bench.reviewing.show((last, 0))
     hand = make_hand(viewer)
     hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    assert not bench.context.session.reviewed
+    assert not bench.context.session.state.reviewed
     hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert np.count_nonzero(bench.context.session.boxes.source == Source.PERSON) == 0
     bench.close_panel()

@@ -61,7 +61,7 @@ def open_bench(
 def bench(open_bench: Callable[[], AnnotateWidget]) -> AnnotateWidget:
     bench = open_bench()
     boxes = Boxes.from_detections([0, 0, 1, 1, 2, 2], [FIRST, SECOND] * 3, np.full(6, 0.9))
-    bench.context.session.merge(boxes)
+    bench.context.session.editor.merge(boxes)
     QApplication.processEvents()
     return bench
 
@@ -197,11 +197,11 @@ def test_box_in_hand_and_a_detection_that_comes_meanwhile_are_both_kept(
 ) -> None:
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", most_shapes)
     session, found = bench.context.session, [150, 10, 190, 40]
-    session.accept([1, 2])
+    session.editor.accept([1, 2])
     hand.key(key)
     end = (start[0] + 40, start[1] + 30)
     take_in_hand(bench, hand, qtbot, start, end)
-    session.merge(Boxes.from_detections([0, 2], [found, found], [0.9, 0.9]), [0, 2])
+    session.editor.merge(Boxes.from_detections([0, 2], [found, found], [0.9, 0.9]), [0, 2])
     hand.point_at(start[0] + 20, start[1] + 15)
     hand.point_at(*end)
     hand.release(*end)
@@ -211,7 +211,7 @@ def test_box_in_hand_and_a_detection_that_comes_meanwhile_are_both_kept(
     else:
         moved, drawn = {1: (0, FIRST)}, {9: (0, [20, 90, 60, 120])}
     assert settled(bench, qtbot) == {**after, **moved, **drawn}
-    session.undo()
+    session.editor.undo()
     assert settled(bench, qtbot) == {**after, 1: (0, FIRST)}
 
 
@@ -221,7 +221,7 @@ def test_press_that_moves_nothing_shows_what_was_detected_meanwhile(
 ) -> None:
     session, viewer = bench.context.session, bench.context.viewer
     hand.press(*MIDDLE_OF_FIRST)
-    session.merge(Boxes.from_detections([0], [[150, 10, 190, 40]], [0.9]), [0])
+    session.editor.merge(Boxes.from_detections([0], [[150, 10, 190, 40]], [0.9]), [0])
     assert bench.context.cells.layer.nshapes == 2
     viewer.layers.selection.active = viewer.layers[becomes_active]
     hand.release(*MIDDLE_OF_FIRST)

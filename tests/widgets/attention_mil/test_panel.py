@@ -108,9 +108,9 @@ def test_result_is_marked_stale_when_boxes_change_and_not_after_undo(
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
     assert panel.result_step._stale.isHidden()
-    panel.context.session.add(0, [80, 50, 100, 70])
+    panel.context.session.editor.add(0, [80, 50, 100, 70])
     assert not panel.result_step._stale.isHidden()
-    panel.context.session.undo()
+    panel.context.session.editor.undo()
     assert panel.result_step._stale.isHidden()
 
 
@@ -121,8 +121,8 @@ def test_corrections_survive_detecting_again_and_this_is_said(
 ) -> None:
     detect(panel, wait_idle)
     session = panel.context.session
-    drawn = session.add(0, [80, 50, 100, 70])
-    session.delete([1])
+    drawn = session.editor.add(0, [80, 50, 100, 70])
+    session.editor.delete([1])
     detect(panel, wait_idle)
     assert drawn in session.boxes.cell_id and len(session.boxes) == 9
     assert any("Your corrections stay" in message for _, message in notifications)
@@ -134,7 +134,7 @@ def test_one_can_start_over_where_all_boxes_were_deleted(
     session, start_over = panel.context.session, panel.cells_step._clear
     assert not start_over.isEnabled()
     detect(panel, wait_idle)
-    session.delete(session.boxes.cell_id)
+    session.editor.delete(session.boxes.cell_id)
     detect(panel, wait_idle)
     assert len(session.boxes) == 0 and start_over.isEnabled()
     start_over.click()
@@ -241,7 +241,10 @@ def test_missing_model_is_told_and_nothing_is_lost(
     panel.classifier_step.load(tmp_path / "none.safetensors")
     wait_idle(panel)
     assert any("There is no model file" in message for _, message in notifications)
-    assert panel.context.session.classifier is None and len(panel.context.session.boxes) == 9
+    assert (
+        panel.context.session.predictions.classifier is None
+        and len(panel.context.session.boxes) == 9
+    )
 
 
 def write_cohort(folder: Path) -> Cohort:
@@ -332,7 +335,7 @@ def test_training_draws_its_losses_and_gives_a_classifier(
     wait_idle(panel)
     # The last of the five models: its own four epochs only.
     assert panel.classifier_step._curve.value()["loss"] == [6, 5, pytest.approx(14 / 3), 4.5]
-    assert panel.context.session.classifier.name == "fake.safetensors"
+    assert panel.context.session.predictions.classifier.name == "fake.safetensors"
     assert "healthy, sickle" in panel.classifier_step._hint.text()
     assert "2 models. Not calibrated" in panel.classifier_step._hint.text()
 
@@ -452,16 +455,16 @@ def test_every_classification_says_how_sure_it_is(
     assert step._certainty.text() == "2 of 2 models agree · all but sickle ruled out at 90%"
     assert not step._certainty.property("warning") and step._note.isHidden()
     assert "its 2 models" in step._bars.toolTip()
-    assert session.prediction is not None
+    assert session.state.prediction is not None
     doubted = replace(
-        session.prediction,
+        session.state.prediction,
         member_probabilities=np.array([[0.1, 0.8, 0.1], [0.6, 0.3, 0.1]]),
         prediction_set=("sickle", "healthy"),
         note="Few patients.",
     )
     told = []
     step.state_changed.connect(lambda summary, done: told.append(summary))
-    session.set_prediction(doubted, session.boxes)
+    session.predictions.set(doubted, session.boxes)
     assert step._certainty.text() == (
         "Undecided: sickle and healthy cannot be ruled out at 90% · 1 of 2 models favour sickle"
     )
@@ -488,7 +491,7 @@ def test_cells_are_exported_with_their_attention(
     assert len(table) == 9 and table["attention"].sum() == pytest.approx(1)
     assert {"contribution_sickle", "frame", "cell_id"} <= set(table.columns)
     session = panel.context.session
-    session.move(1, session.boxes.xyxy[session.boxes.index_of(1)][0] + 1)
+    session.editor.move(1, session.boxes.xyxy[session.boxes.index_of(1)][0] + 1)
     panel.result_step.export(tmp_path / "cells.v1")
     table = pd.read_csv(tmp_path / "cells.v1.csv", index_col="cell_id")
     assert table.index[table["attention"].isna()].tolist() == [1]
@@ -629,7 +632,7 @@ def test_two_panels_of_one_viewer_share_images_boxes_and_undo(
     keys = len(viewer.keymap)
     other.close_panel()
     assert len(viewer.keymap) == keys and panel.context.cells.layer is not None
-    panel.context.session.add(0, [80, 50, 100, 70])
+    panel.context.session.editor.add(0, [80, 50, 100, 70])
     assert cells_layers(viewer)[0].nshapes == 10
 
 

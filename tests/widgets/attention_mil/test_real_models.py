@@ -73,19 +73,19 @@ def test_detector_and_classifier_work_through_the_panel(
     found = match_boxes(session.boxes.xyxy, true_boxes)
     assert len(set(found[found >= 0].tolist())) > 0.7 * len(true_boxes)
 
-    drawn = session.add(0, [100, 100, 140, 140])
+    drawn = session.editor.add(0, [100, 100, 140, 140])
     panel.classifier_step._form.field("epochs").setValue(3)
     panel.classifier_step._ensemble_form.field("members").setValue(2)
     panel.classifier_step.train()
     settle(qtbot, panel)
-    assert session.classifier.model.classes == ("healthy", "sickle")
-    assert session.classifier.path.is_file()
+    assert session.predictions.classifier.model.classes == ("healthy", "sickle")
+    assert session.predictions.classifier.path.is_file()
     assert [path.name for path in (cohort.folder / "models").iterdir()] == [
-        session.classifier.path.name
+        session.predictions.classifier.path.name
     ]
     assert len(panel.classifier_step._curve.value()["loss"]) == 3
-    assert len(session.classifier.model.models) == 2
-    assert session.classifier.model.certainty.patients == (2, 2)
+    assert len(session.predictions.classifier.model.models) == 2
+    assert session.predictions.classifier.model.certainty.patients == (2, 2)
     assert "2 models, calibrated on 4 held-out patients" in panel.classifier_step._hint.text()
     assert set(session.states_of_samples()) == {sample.name for sample in cohort.samples}
 
@@ -93,8 +93,8 @@ def test_detector_and_classifier_work_through_the_panel(
     settle(qtbot, panel)
     assert "needs 9 patients to calibrate with" in panel.result_step._note.text()
     assert panel.result_step._certainty.text().startswith("Undecided: no class can be ruled out")
-    assert session.prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
-    assert drawn in session.prediction.cell_id
+    assert session.state.prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert drawn in session.state.prediction.cell_id
     assert len(panel.result_step._top_cells.value()) == min(8, len(session.boxes))
     assert not [message for severity, message in notifications if severity == "error"]
     panel.close_panel()
@@ -157,7 +157,7 @@ def test_stopped_training_keeps_the_models_so_far(
     panel = AttentionMILWidget(viewer)
     qtbot.addWidget(panel)
     step = stopped_training(qtbot, panel, cohort)
-    assert len(panel.context.session.classifier.model.models) == 1
+    assert len(panel.context.session.predictions.classifier.model.models) == 1
     assert "Not calibrated: the training was stopped early." in step._hint.text()
     assert len(step._curve.value()["loss"]) < 5000
     panel.close_panel()
@@ -172,7 +172,7 @@ def test_training_stopped_before_the_first_model_says_that_there_is_none(
     panel.classifier_step.train()
     panel.context.runner.stop()
     settle(qtbot, panel)
-    assert panel.context.session.classifier is None
+    assert panel.context.session.predictions.classifier is None
     assert [text for _, text in notifications if "before the first model" in text]
     assert not [text for severity, text in notifications if severity == "error"]
     panel.close_panel()

@@ -95,7 +95,7 @@ def test_without_reviewed_images_the_panel_says_what_to_do(
     assert "Open a cohort" in panel._hint.text() and not panel._train.isEnabled()
     panel.context.image_choice.use_cohort(cohort)
     assert panel._hint.text().startswith("0 of 2 images reviewed. Correct the boxes")
-    panel.context.session.set_reviewed(0)
+    panel.context.session.editor.set_reviewed(0)
     assert panel._hint.text().startswith("1 of 2 images reviewed. From 4 on")
     assert panel._train.isEnabled()
 
@@ -104,7 +104,7 @@ def test_a_training_ends_with_a_candidate_that_is_accepted(
     panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
 ) -> None:
     panel.context.image_choice.use_cohort(cohort)
-    panel.context.session.set_reviewed(0)
+    panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
     assert panel._curve.value()["loss"] == [1, 0.5, pytest.approx(1 / 3)]
@@ -122,7 +122,7 @@ def test_a_detector_that_cannot_be_accepted_is_not_said_to_be_in_use(
     panel: DetectorPanel, cohort: Cohort, qtbot: QtBot, notifications: list[tuple[str, str]]
 ) -> None:
     panel.context.image_choice.use_cohort(cohort)
-    panel.context.session.set_reviewed(0)
+    panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
     notifications.clear()
@@ -147,12 +147,12 @@ def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
 
     monkeypatch.setattr(detector_tasks, "fit_detector", fit)
     panel.context.image_choice.use_cohort(cohort)
-    panel.context.session.set_reviewed(0)
+    panel.context.session.editor.set_reviewed(0)
     rows = panel._images._list
     assert rows.item(0).text() == "s1, s1-0.tif" and panel._images.count() == 1
     rows.item(0).setCheckState(Qt.CheckState.Unchecked)
     assert not panel._train.isEnabled()
-    panel.context.session.set_reviewed(1)
+    panel.context.session.editor.set_reviewed(1)
     assert panel._images.count() == 1 and panel._train.isEnabled()
     panel.train()
     wait(panel, qtbot)
@@ -163,7 +163,7 @@ def test_a_discarded_detector_leaves_the_one_in_use(
     panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
 ) -> None:
     panel.context.image_choice.use_cohort(cohort)
-    panel.context.session.set_reviewed(0)
+    panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
     panel.discard()
@@ -175,7 +175,7 @@ def test_what_changed_is_shown_on_the_held_out_image(
     panel: DetectorPanel, viewer: ViewerModel, cohort: Cohort, qtbot: QtBot
 ) -> None:
     panel.context.image_choice.use_cohort(cohort)
-    panel.context.session.set_reviewed(0)
+    panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
     panel.compare()
@@ -198,7 +198,7 @@ def test_a_held_out_image_that_cannot_be_read_is_not_compared_with_another(
     notifications: list[tuple[str, str]],
 ) -> None:
     panel.context.image_choice.use_cohort(cohort)
-    panel.context.session.set_reviewed(0)
+    panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
     viewer.layers.clear()
@@ -222,7 +222,7 @@ def test_diameter_in_micrometres_needs_images_that_tell_the_size_of_their_pixels
 ) -> None:
     unscaled = replace(cohort, samples=(replace(cohort.samples[0], pixel_size_um=None),))
     panel.context.image_choice.use_cohort(unscaled)
-    panel.context.session.set_reviewed(0)
+    panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
     notifications.clear()
@@ -238,7 +238,7 @@ def test_another_detector_of_the_list_is_used(
     panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
 ) -> None:
     panel.context.image_choice.use_cohort(cohort)
-    panel.context.session.set_reviewed(0)
+    panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
     panel.accept()
@@ -281,7 +281,7 @@ def test_a_training_that_brought_nothing_says_so_where_one_looks_later(
 
     monkeypatch.setattr(detector_tasks, "fit_detector", fit)
     panel.context.image_choice.use_cohort(cohort)
-    panel.context.session.set_reviewed(0)
+    panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
     assert panel._outcome.text() == "No step was better." and not panel._outcome.isHidden()

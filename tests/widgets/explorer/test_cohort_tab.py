@@ -16,7 +16,7 @@ from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.explore.teaching import FILE_NAME, read_rounds
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.session.loaded_classifier import LoadedClassifier
+from napari_attmil.session.predictions import LoadedClassifier
 from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer.explorer_tasks import ClassifiedSample
@@ -90,7 +90,7 @@ def explorer(
     explorer = make_explorer(viewer)
     explorer.context.image_choice.use_cohort(cohort)
     model = SimpleNamespace(classes=CLASSES)
-    explorer.context.session.use_classifier(LoadedClassifier(model, "fake"))
+    explorer.context.session.predictions.use(LoadedClassifier(model, "fake"))
     return explorer
 
 
@@ -148,7 +148,7 @@ def test_another_classification_only_asks_about_what_changed(
         yield Progress(0, 0, "Nothing")
 
     monkeypatch.setattr(explorer_tasks, "classify_cohort", remember)
-    classified.context.session.add(0, [40, 40, 55, 55])
+    classified.context.session.editor.add(0, [40, 40, 55, 55])
     tab.classify()
     qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
     assert asked == ["healthy-1"]
@@ -216,7 +216,7 @@ def test_report_tells_of_all_classified_samples(
 
     monkeypatch.setattr(explorer_tasks, "write_report", fake_report)
     session = classified.context.session
-    session.move(1, [6, 5, 26, 25])
+    session.editor.move(1, [6, 5, 26, 25])
     tab.report(tmp_path / "report.v1 of May")
     qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
     assert [finding.sample.name for finding in told] == ["healthy-1", "sickle-1"]

@@ -17,7 +17,7 @@ from napari_attmil.bags.attribution.what_if import RemovalCurve, WhatIf
 from napari_attmil.core.errors import UserError
 from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.reports.cell_scale import GalleryScale
-from napari_attmil.session.cell_columns import MAKER
+from napari_attmil.session.cell_tables import MAKER
 from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.explorer_tasks import Removal
 from napari_attmil.widgets.explorer.gallery_export import export
@@ -100,12 +100,12 @@ def test_stale_colours_are_marked_and_updated_by_one_click(
 ) -> None:
     session = explored.context.session
     assert colours._stale.isHidden() and colours._update.isHidden()
-    session.add(0, [80, 50, 100, 70])
+    session.editor.add(0, [80, 50, 100, 70])
     qtbot.waitUntil(lambda: not colours._stale.isHidden(), timeout=5000)
     assert colours._update.text() == "Update"
     colours._update.click()
     qtbot.waitUntil(lambda: colours._stale.isHidden(), timeout=5000)
-    assert len(session.prediction.cell_id) == 10
+    assert len(session.state.prediction.cell_id) == 10
 
 
 def test_filter_is_told_when_it_cannot_be_understood(explored: ExploreWidget, qtbot: QtBot) -> None:
@@ -121,7 +121,7 @@ def test_filter_is_told_when_it_cannot_be_understood(explored: ExploreWidget, qt
 
 def test_closed_explorer_no_longer_listens(explored: ExploreWidget, viewer: ViewerModel) -> None:
     explored.close_panel()
-    explored.context.session.add(0, [80, 50, 100, 70])
+    explored.context.session.editor.add(0, [80, 50, 100, 70])
     assert not explored.colours._refresh_timer.isActive()
 
 
@@ -402,7 +402,7 @@ def test_taking_all_cells_away_is_refused(
 def test_what_if_is_forgotten_with_the_prediction(
     explored: ExploreWidget, sample_tab: SampleTab, qtbot: QtBot
 ) -> None:
-    explored.context.session.use_classifier(None)
+    explored.context.session.predictions.use(None)
     qtbot.waitUntil(lambda: sample_tab._removal is None, timeout=5000)
     assert sample_tab._certainty.text() == "This sample is not classified yet."
 

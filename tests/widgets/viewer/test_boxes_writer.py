@@ -65,9 +65,9 @@ def saved(viewer: ViewerModel, tmp_path: Path) -> Iterator[Callable[..., None]]:
     choice.use_cohort(Cohort((open_sample(folder),), folder))
 
     def save(name: str, *image_indices: int) -> None:
-        session.clear_boxes()
+        session.editor.clear()
         rows = [[1, 2, 9, 8]] * len(image_indices)
-        session.merge(Boxes.from_detections(image_indices, rows, [0.5] * len(rows)))
+        session.editor.merge(Boxes.from_detections(image_indices, rows, [0.5] * len(rows)))
         data, meta, _ = cells.layer.as_layer_data_tuple()
         assert write_boxes(str(tmp_path / name), data, meta) == [str(tmp_path / name)]
 

@@ -81,7 +81,7 @@ def test_image_with_boxes_stays_in_use_and_a_cover_is_told_of(
     choice, info = panel.context.image_choice, panel.images_step._info
     viewer.layers.clear()
     viewer.add_image(grey(), name="mine")
-    panel.context.session.add(0, [5, 5, 25, 25])
+    panel.context.session.editor.add(0, [5, 5, 25, 25])
     upper = viewer.add_image(grey(1), name="upper")
     assert choice.chosen.name == "mine"
     assert "'upper' lies over it" in info.text() and info.property("warning")
@@ -107,7 +107,7 @@ def test_layer_chosen_in_the_panel_comes_to_the_top_of_the_images(
     viewer.layers.clear()
     lower = viewer.add_image(grey(), name="lower", visible=False)
     panel.context.image_choice.choose(lower)
-    panel.context.session.add(0, [5, 5, 25, 25])
+    panel.context.session.editor.add(0, [5, 5, 25, 25])
     viewer.add_image(grey(1), name="upper")
     combo = panel.images_step._layer_combo
     panel.images_step._on_layer_chosen(combo.findText("lower"))
@@ -122,7 +122,7 @@ def test_next_file_is_used_when_the_former_was_closed_as_its_boxes_are_kept(
     session = panel.context.session
     viewer.layers.clear()
     first = open_file("first")
-    session.add(0, [5, 5, 25, 25])
+    session.editor.add(0, [5, 5, 25, 25])
     viewer.layers.remove(first)
     open_file("second")
     assert panel.context.image_choice.chosen.name == "second" and not len(session.boxes)
@@ -144,13 +144,13 @@ def test_layers_of_one_file_keep_their_own_boxes(
     session, choice = panel.context.session, panel.context.image_choice
     viewer.layers.clear()
     first = open_file("a")
-    session.add(0, [1, 2, 9, 8])
+    session.editor.add(0, [1, 2, 9, 8])
     second = open_file("a")
     choice.choose(second)
-    assert len(session.boxes) == 0 and not session.is_kept(session.key)
-    session.add(0, [20, 20, 30, 30])
+    assert len(session.boxes) == 0 and not session.records.is_saved(session.key)
+    session.editor.add(0, [20, 20, 30, 30])
     choice.choose(first)
-    assert session.boxes.xyxy.tolist() == [[1, 2, 9, 8]] and session.is_kept(session.key)
+    assert session.boxes.xyxy.tolist() == [[1, 2, 9, 8]] and session.records.is_saved(session.key)
     viewer.layers.remove(first)
     choice.choose(second)
     assert session.boxes.xyxy.tolist() == [[20, 20, 30, 30]]
@@ -176,11 +176,11 @@ def test_boxes_of_a_folder_s_images_stay_with_them_when_another_image_comes(
     for name in "bc":
         imsave(folder / f"{name}.png", grey(), check_contrast=False)
     open_folder()
-    assert session.sample is not None
+    assert session.sample is not None and session.key is not None
     frames = [frame.path.name for frame in session.sample.frames]
     assert frames == ["b.png", "c.png"]
-    session.keep(session.sample, AnnotationFile.of_user(), session.key)
-    session.add(0, [1, 2, 9, 8])
+    session.records.attach({session.key: session.sample}, AnnotationFile.of_user())
+    session.editor.add(0, [1, 2, 9, 8])
     imsave(folder / "a.png", grey(), check_contrast=False)
     open_folder()
     kept = AnnotationFile.of_user().read(session.sample)
@@ -200,7 +200,7 @@ def unsaved(
     panel.context.image_choice.use_cohort(cohorts[0])
     with monkeypatch.context() as patched:
         patched.setattr(connection, "open_for_writing", on_full_disk)
-        panel.context.session.add(0, [1, 2, 9, 8])
+        panel.context.session.editor.add(0, [1, 2, 9, 8])
         assert "disk is full" in panel.keeping_note.text() and not panel.keeping_note.isHidden()
         yield panel, cohorts, patched
 

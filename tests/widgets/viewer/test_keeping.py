@@ -64,8 +64,8 @@ def test_a_full_disk_is_told_once_and_stays_in_the_panel(
 ) -> None:
     assert note.isHidden()
     monkeypatch.setattr(connection, "open_for_writing", on_full_disk)
-    study.add(0, [0, 0, 9, 9])
-    study.add(0, [20, 0, 29, 9])
+    study.editor.add(0, [0, 0, 9, 9])
+    study.editor.add(0, [20, 0, 29, 9])
     assert not note.isHidden() and "disk is full" in note.text()
     assert len(popups) == 1 and len(study.boxes) == 2
 
@@ -75,7 +75,7 @@ def test_save_now_writes_what_waited_and_the_note_goes(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(connection, "open_for_writing", on_full_disk)
-        study.add(0, [0, 0, 9, 9])
+        study.editor.add(0, [0, 0, 9, 9])
         note.findChild(QPushButton).click()
         assert not note.isHidden()
     note.findChild(QPushButton).click()
@@ -87,8 +87,8 @@ def test_the_next_edit_writes_what_waited_and_the_note_goes(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(connection, "open_for_writing", on_full_disk)
-        study.add(0, [0, 0, 9, 9])
-    study.add(0, [20, 0, 29, 9])
+        study.editor.add(0, [0, 0, 9, 9])
+    study.editor.add(0, [20, 0, 29, 9])
     assert note.isHidden() and boxes_on_disk(study) == 2
 
 
@@ -99,11 +99,11 @@ def test_what_waited_is_written_by_itself_and_at_the_latest_at_the_end(
     keeping = Keeping(study)
     with monkeypatch.context() as patch:
         patch.setattr(connection, "open_for_writing", on_full_disk)
-        study.add(0, [0, 0, 9, 9])
+        study.editor.add(0, [0, 0, 9, 9])
     qtbot.waitUntil(lambda: not keeping.reason)
     assert boxes_on_disk(study) == 1
     with monkeypatch.context() as patch:
         patch.setattr(connection, "open_for_writing", on_full_disk)
-        study.add(0, [20, 0, 29, 9])
+        study.editor.add(0, [20, 0, 29, 9])
     keeping.stop_listening()
     assert boxes_on_disk(study) == 2

@@ -12,6 +12,7 @@ from support.predictions import prediction
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.explore.colours import MODEL_COLOUR, PERSON_COLOUR, UNSCORED_COLOUR
 from napari_attmil.images.cohort import Sample
+from napari_attmil.session import LayerKey
 from napari_attmil.session.session import Session
 from napari_attmil.widgets.viewer.box_shapes import from_vertices, to_vertices
 from napari_attmil.widgets.viewer.layers import CellsLayer
@@ -38,7 +39,7 @@ def rectangle(
 def cells(viewer: ViewerModel, stack: Image) -> Iterator[CellsLayer]:
     viewer.add_layer(stack)
     session = Session()
-    session.show(Sample("blood", "p", None, ()), "key")
+    session.show(Sample("blood", "p", None, ()), LayerKey(layer="key"))
     cells = CellsLayer(viewer, session)
     cells.attach(stack)
     yield cells
@@ -47,7 +48,7 @@ def cells(viewer: ViewerModel, stack: Image) -> Iterator[CellsLayer]:
 
 @pytest.fixture
 def session(cells: CellsLayer) -> Session:
-    cells._session.merge(DETECTED)
+    cells._session.editor.merge(DETECTED)
     return cells._session
 
 
@@ -183,8 +184,8 @@ def test_undo_is_seen_in_the_layer(cells: CellsLayer, session: Session) -> None:
     cells.layer.add(rectangle(1, 5, 6, 25, 36))
     cells.layer.selected_data = {0}
     cells.layer.remove_selected()
-    session.undo()
-    session.undo()
+    session.editor.undo()
+    session.editor.undo()
     assert shown(cells) == before == kept(session)
     features = cells.layer.features.set_index("cell_id")
     assert features["score"].round(3).to_dict() == {1: 0.9, 2: 0.8, 3: 0.7}
@@ -204,9 +205,9 @@ def test_only_boxes_that_changed_are_drawn_anew(
     told, removed, remove = [], [], cells.layer.remove
     cells.layer.events.data.connect(lambda event: told.append(cells.layer.nshapes))
     monkeypatch.setattr(cells.layer, "remove", lambda rows: (removed.extend(rows), remove(rows)))
-    session.move(2, [52, 22, 72, 42])
-    session.add(0, [80, 50, 100, 70])
-    session.delete([1])
+    session.editor.move(2, [52, 22, 72, 42])
+    session.editor.add(0, [80, 50, 100, 70])
+    session.editor.delete([1])
     assert shown(cells) == kept(session)
     assert len(removed) == 2
     assert told == [3, 4, 3], "whoever listens hears of an edit once, when all of it is there"
@@ -222,13 +223,13 @@ def test_frames_are_drawn_once_and_only_where_there_are_some(
     def selected() -> list[int]:
         return sorted(cells.layer.selected_data)
 
-    session.add(0, [80, 50, 100, 70])
+    session.editor.add(0, [80, 50, 100, 70])
     assert framed == []
     session.select([2])
     framed.clear()
-    session.move(2, [52, 22, 72, 42])
+    session.editor.move(2, [52, 22, 72, 42])
     assert [ids.tolist() for ids in framed] == [[2]]
-    session.delete([2])
+    session.editor.delete([2])
     assert [ids.tolist() for ids in framed] == [[2], []], "the frame goes with its box"
 
 
@@ -237,14 +238,14 @@ def test_picture_of_the_layer_is_drawn_once_in_a_pause(
 ) -> None:
     drawn = []
     cells.layer.events.thumbnail.connect(lambda event: drawn.append(cells.layer.nshapes))
-    session.add(0, [80, 50, 100, 70])
-    session.delete([1, 2])
+    session.editor.add(0, [80, 50, 100, 70])
+    session.editor.delete([1, 2])
     assert drawn == []
     qtbot.waitUntil(lambda: drawn == [2], timeout=5000)
 
 
 def test_accepted_box_has_a_bolder_edge(cells: CellsLayer, session: Session) -> None:
-    session.accept([1])
+    session.editor.accept([1])
     widths = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_width, strict=True))
     assert widths[1] > widths[2] == widths[3]
 
@@ -252,7 +253,7 @@ def test_accepted_box_has_a_bolder_edge(cells: CellsLayer, session: Session) -> 
 def test_model_and_person_can_be_told_with_and_without_colour(
     cells: CellsLayer, session: Session
 ) -> None:
-    session.add(0, [80, 50, 100, 70])
+    session.editor.add(0, [80, 50, 100, 70])
     colours = np.round(cells.layer.edge_color, 4)
     widths = dict(zip(cells.layer.features["source"], cells.layer.edge_width, strict=True))
     assert colours[0].tolist() == pytest.approx(MODEL_COLOUR)
@@ -266,20 +267,20 @@ SAID = prediction([3, 2, 1], [0.7, 0.2, 0.1], np.outer([0.7, 0.2, 0.1], [-1, 1])
 def test_boxes_are_coloured_by_attention_of_their_own_cell(
     cells: CellsLayer, session: Session
 ) -> None:
-    session.set_prediction(SAID, session.boxes)
+    session.predictions.set(SAID, session.boxes)
     by_id = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_color, strict=True))
     assert by_id[3].tolist() == [1, 1, 1, 1]
     assert by_id[1][2] > by_id[1][0] and by_id[1][0] < 0.1
 
 
 def test_new_box_after_classification_is_visibly_new(cells: CellsLayer, session: Session) -> None:
-    session.set_prediction(SAID, session.boxes)
+    session.predictions.set(SAID, session.boxes)
     cells.layer.add(rectangle(1, 5, 6, 25, 36))
     assert tuple(cells.layer.edge_color[-1]) == pytest.approx(UNSCORED_COLOUR)
 
 
 def test_slider_fades_cells_of_low_attention_only(cells: CellsLayer, session: Session) -> None:
-    session.set_prediction(SAID, session.boxes)
+    session.predictions.set(SAID, session.boxes)
     cells._exploration.colour(low=0.6)
     alpha = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_color[:, 3], strict=True))
     assert alpha[3] == 1 and 0 < alpha[2] < 0.3 and 0 < alpha[1] < 0.3
@@ -318,7 +319,7 @@ def test_removed_layer_loses_no_cells_and_comes_back(
     viewer.layers.remove(cells.layer)
     assert cells.layer is None
     assert len(session.boxes) == 3
-    session.add(0, [80, 50, 100, 70])
+    session.editor.add(0, [80, 50, 100, 70])
     assert shown(cells) == kept(session)
 
 
@@ -332,9 +333,9 @@ def test_two_dimensional_image_has_boxes_without_a_frame(
     cells: CellsLayer, session: Session, viewer: ViewerModel
 ) -> None:
     flat = viewer.add_image(np.zeros((50, 60), np.uint8), name="flat")
-    session.show(Sample("flat", "p", None, ()), "flat")
+    session.show(Sample("flat", "p", None, ()), LayerKey(layer="flat"))
     cells.attach(flat)
-    session.merge(Boxes.from_detections([0], [[1, 2, 21, 12]], [0.5]))
+    session.editor.merge(Boxes.from_detections([0], [[1, 2, 21, 12]], [0.5]))
     assert cells.layer.ndim == 2
     assert cells.layer.data[0].tolist() == [[2, 1], [2, 21], [12, 21], [12, 1]]
     cells.layer.add(np.array([[20, 20], [20, 40], [40, 40], [40, 20]], dtype=float))
@@ -347,14 +348,14 @@ def test_colour_image_is_two_dimensional(
 ) -> None:
     colour = viewer.add_image(np.zeros((50, 60, 3), np.uint8), name="colour", rgb=True)
     assert isinstance(colour, Image)
-    session.show(Sample("colour", "p", None, ()), "colour")
+    session.show(Sample("colour", "p", None, ()), LayerKey(layer="colour"))
     cells.attach(colour)
-    session.add(0, [1, 2, 21, 12])
+    session.editor.add(0, [1, 2, 21, 12])
     assert cells.layer.ndim == 2
 
 
 def test_boxes_of_a_detection_are_ordered_by_image(cells: CellsLayer, session: Session) -> None:
-    session.merge(DETECTED[[2, 0, 1]])
+    session.editor.merge(DETECTED[[2, 0, 1]])
     images, _ = from_vertices(cells.layer.data)
     assert images.tolist() == sorted(images.tolist())
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.images.cohort import Sample
+from napari_attmil.session import LayerKey
 from napari_attmil.session.session import Session
 from napari_attmil.widgets.viewer import box_shapes
 from napari_attmil.widgets.viewer.box_shapes import from_vertices
@@ -46,10 +47,10 @@ def two_boxes_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
 def cells(viewer: ViewerModel, stack: Image) -> Iterator[CellsLayer]:
     viewer.add_layer(stack)
     session = Session()
-    session.show(Sample("blood", "p", None, ()), "key")
+    session.show(Sample("blood", "p", None, ()), LayerKey(layer="key"))
     cells = CellsLayer(viewer, session)
     cells.attach(stack)
-    session.merge(DETECTED)
+    session.editor.merge(DETECTED)
     viewer.dims.set_point(0, 0)
     yield cells
     cells.stop_listening()
@@ -98,7 +99,7 @@ def test_turning_to_another_image_changes_no_box(
     for frame in (1, 2, 0):
         viewer.dims.set_point(0, frame)
     assert heard == [] and session.boxes.digest() == DETECTED.digest()
-    assert session.undo_title == "Detect cells"
+    assert session.editor.undo_title == "Detect cells"
 
 
 def test_few_boxes_are_held_all_at_once(
@@ -106,9 +107,9 @@ def test_few_boxes_are_held_all_at_once(
 ) -> None:
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", 3)
     session.select([])
-    session.accept([1])
+    session.editor.accept([1])
     assert shown(cells) == kept(session) and len(shown(cells)) == 3
-    session.add(1, [5, 6, 25, 36])
+    session.editor.add(1, [5, 6, 25, 36])
     assert set(shown(cells)) == {1, 2}
 
 
@@ -126,11 +127,11 @@ def test_edits_of_several_images_reach_their_own_cells_and_are_undone(
     assert kept(session) == everything
     assert session.state.deleted.cell_id.tolist() == [2]
     for _ in range(3):
-        session.undo()
+        session.editor.undo()
     assert session.boxes.digest() == DETECTED.digest()
     assert shown(cells) == {}
     for _ in range(3):
-        session.redo()
+        session.editor.redo()
     assert kept(session) == everything and shown(cells) == kept(session, 1)
 
 
@@ -139,7 +140,7 @@ def test_last_box_of_an_image_is_deleted_and_one_drawn_again(
 ) -> None:
     delete_rows(cells, [0, 1])
     assert set(kept(session)) == {3}
-    session.add(1, [5, 6, 25, 36])
+    session.editor.add(1, [5, 6, 25, 36])
     cells.layer.add(rectangle(0, 50, 50, 70, 70))
     assert kept(session, 0) == shown(cells) == {5: (0, [50, 50, 70, 70])}
 
@@ -185,7 +186,7 @@ def test_selection_outlives_a_look_at_another_image_and_nothing_unseen_is_delete
 def wide(cells: CellsLayer, session: Session, monkeypatch: pytest.MonkeyPatch) -> CellsLayer:
     """Return a layer that has taken in the neighbours of the first of three images."""
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", 3)
-    session.add(1, [5, 6, 25, 36])
+    session.editor.add(1, [5, 6, 25, 36])
     cells._look_ahead()
     assert set(shown(cells)) == {1, 2, 4}
     return cells
@@ -195,7 +196,7 @@ def test_neighbours_are_taken_in_by_themselves(
     cells: CellsLayer, session: Session, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
 ) -> None:
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", 3)
-    session.add(1, [5, 6, 25, 36])
+    session.editor.add(1, [5, 6, 25, 36])
     qtbot.waitUntil(lambda: set(shown(cells)) == {1, 2, 4}, timeout=5000)
 
 
@@ -212,24 +213,24 @@ def test_turning_to_a_neighbour_builds_nothing_and_what_is_far_goes_later(
 
 
 def test_neighbours_stay_while_boxes_are_corrected(wide: CellsLayer, session: Session) -> None:
-    session.move(1, [12, 22, 42, 32])
-    session.undo()
+    session.editor.move(1, [12, 22, 42, 32])
+    session.editor.undo()
     delete_rows(wide, np.flatnonzero(wide._rows.ids() == 4))
     assert set(kept(session)) == {1, 2, 3}
-    session.undo()
+    session.editor.undo()
     assert set(shown(wide)) == {1, 2, 4}
 
 
 def test_another_sample_is_shown_without_its_neighbours_at_first(
     wide: CellsLayer, session: Session
 ) -> None:
-    session.show(Sample("other", "p", None, ()), "other")
+    session.show(Sample("other", "p", None, ()), LayerKey(layer="other"))
     assert shown(wide) == {}
-    session.merge(DETECTED)
-    session.add(1, [5, 6, 25, 36])
+    session.editor.merge(DETECTED)
+    session.editor.add(1, [5, 6, 25, 36])
     wide._look_ahead()
     assert set(shown(wide)) == {1, 2, 4}
-    session.show(Sample("blood", "p", None, ()), "key")
+    session.show(Sample("blood", "p", None, ()), LayerKey(layer="key"))
     assert set(shown(wide)) == {1, 2}
 
 
@@ -315,7 +316,7 @@ def do(cells: CellsLayer, viewer: ViewerModel, step: str, by: int) -> None:
         data[by][:, 1:] += 3
         layer.data = data
     elif step in ("undo", "redo"):
-        getattr(cells._session, step)()
+        getattr(cells._session.editor, step)()
     elif step == "pause":
         cells._look_ahead()
 
@@ -335,7 +336,7 @@ def test_whatever_is_done_image_by_image_layer_and_session_agree(
     most: int,
 ) -> None:
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", most)
-    session.merge(DETECTED)
+    session.editor.merge(DETECTED)
     for step, by in steps:
         before, held = kept(session), shown(cells)
         do(cells, viewer, step, by)

@@ -1,4 +1,4 @@
-"""Boxes that a person drew or corrected: kept, undone, merged, compared."""
+"""Boxes that a person drew or corrected: stored, undone, merged and compared."""
 
 import lazy_loader
 

@@ -1,4 +1,7 @@
-from .agreement import compared as compared, in_words as in_words
+from .agreement import (
+    agreement_in_words as agreement_in_words,
+    compare_annotators as compare_annotators,
+)
 from .annotation_file import FILE_NAME as FILE_NAME, AnnotationFile as AnnotationFile
 from .box_checks import odd_boxes as odd_boxes
 from .corrections import (
@@ -8,9 +11,12 @@ from .corrections import (
     move_box as move_box,
     with_corrections as with_corrections,
 )
-from .doubt import doubts as doubts, rank_images as rank_images
 from .edits import Annotations as Annotations, Edit as Edit
-from .following import follow_shown as follow_shown, rows_caught_up as rows_caught_up
-from .lost_boxes import lost_boxes_in_words as lost_boxes_in_words
-from .merged_file import SampleMerged as SampleMerged, merge_files as merge_files
-from .merging import Conflict as Conflict
+from .file_merge import SampleMerged as SampleMerged, merge_files as merge_files
+from .layer_edits import edits_in_layer as edits_in_layer, rebased_rows as rebased_rows
+from .orphaned_boxes import orphaned_boxes_in_words as orphaned_boxes_in_words
+from .three_way_merge import Conflict as Conflict
+from .uncertainty import (
+    most_uncertain_first as most_uncertain_first,
+    uncertainties as uncertainties,
+)

@@ -86,13 +86,13 @@ class Comparison:
     left_out: int
 
 
-def compared(
+def compare_annotators(
     first: Cohort,
     first_kept: Mapping[str, Annotations],
     second: Cohort,
     second_kept: Mapping[str, Annotations],
 ) -> Comparison:
-    """Compare two copies of a project; images are told by their sample and their place in it.
+    """Compare two copies of a project; images are matched by their sample and their position in it.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def compared(
     return Comparison(parts, average_precision(scored).ap50, left_out)
 
 
-def in_words(comparison: Comparison) -> Iterator[str]:
+def agreement_in_words(comparison: Comparison) -> Iterator[str]:
     """Yield a line an image, and one of all."""
     for name, part in comparison.images.items():
         yield f"{name}: {_figures(part)}"

@@ -1,8 +1,8 @@
-"""What a person did to boxes, on disk as soon as it is done.
+"""A person's corrections of boxes, written to disk as they are made.
 
 One SQLite file beside the images, one transaction an edit: a process that is killed loses at
-most the edit under way. The file holds the boxes as they are, and a journal of how they came to
-be so: who did what when, with all that it takes to undo it, also after a restart.
+most the edit under way. The file holds the present boxes and a journal of all edits: who did
+what and when, with all that is needed to undo it, also after a restart.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from napari_attmil.cells.annotations.journal import (
     read_entries,
     write_cells,
 )
-from napari_attmil.cells.annotations.schema import SCHEMA_VERSION
-from napari_attmil.cells.annotations.tables import (
+from napari_attmil.cells.annotations.queries import (
     NOTHING_KNOWN,
     SUMMARY,
     annotations_of,
     read_tables,
 )
+from napari_attmil.cells.annotations.schema import SCHEMA_VERSION
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class AnnotationFile:
     path
         The SQLite file; made with the first edit.
     one_writer
-        Whether one program at a time may write; others are told so.
+        Whether one program at a time may write; the others get an error.
     """
 
     def __init__(self, path: Path, one_writer: bool = True) -> None:
@@ -79,8 +79,8 @@ class AnnotationFile:
         self._connection = Connection(self.path, one_writer)
         self._names: dict[Path, str] = {}
         self._versions: dict[str, int] = {}
-        self._pending: dict[str, list[_Operation]] = {}
-        self._pending_names: dict[str, str] = {}
+        self._pending: dict[str, tuple[str, list[_Operation]]] = {}
+        """By the key of a sample's frames: its name, and what is still to be written."""
 
     def __del__(self) -> None:
         self.close()
@@ -170,10 +170,10 @@ class AnnotationFile:
             return []
         with self._connection.reading() as connection:
             entries = read_entries(connection, self._places(sample))
-            _ = [entry.edit for entry in entries]  # A damaged one is told here.
+            _ = [entry.edit for entry in entries]  # Fails here if one is damaged.
         return entries
 
-    def note_known(self, sample: Sample, entries: Sequence[JournalEntry]) -> None:
+    def note_merged(self, sample: Sample, entries: Sequence[JournalEntry]) -> None:
         """Note another person's edits, which a merge brings; errors as `record`."""
         key = frames_key(self._places(sample))
         with self._connection.writing() as connection, connection:
@@ -187,7 +187,7 @@ class AnnotationFile:
         """Return one row an image of the samples, in their order.
 
         Columns: sample, image_index, path, page; boxes, person, accepted (their numbers),
-        detected, reviewed (bool); least_score (the least sure box that nobody has looked at, NaN
+        detected, reviewed (bool); least_score (the least certain box that nobody has confirmed, NaN
         if there is none), mean_score (of the same boxes).
         """
         counted: dict[Place, tuple[float, ...]] = {}
@@ -206,7 +206,7 @@ class AnnotationFile:
         types = {"detected": bool, "reviewed": bool, "least_score": float, "mean_score": float}
         return pd.DataFrame(rows, columns=columns).astype(types)
 
-    def boxes_of_others(self, samples: Sequence[Sample]) -> dict[Path, int]:
+    def boxes_of_other_images(self, samples: Sequence[Sample]) -> dict[Path, int]:
         """Return how many boxes there are of files that are none of the samples' images."""
         if not self.path.exists():
             return {}
@@ -277,8 +277,8 @@ class AnnotationFile:
     def retry(self) -> None:
         """Write the edits that could not be written yet; errors as `record`."""
         self.claim()
-        for key, name in [(key, self._pending_names[key]) for key in self._pending]:
-            self._do_pending(key, name)
+        for key in list(self._pending):
+            self._do_pending(key)
 
     @property
     def has_pending(self) -> bool:
@@ -315,19 +315,19 @@ class AnnotationFile:
             "INSERT INTO images (image, page, detected, next_id) VALUES (?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET detected = excluded.detected, "
             "next_id = max(next_id, excluded.next_id)",
-            [(*places[index], index in edit.searched_after, next_id) for index in images],
+            [(*places[index], index in edit.after.searched, next_id) for index in images],
         )
         write_cells(connection, places, edit, number)
 
     def _do(self, places: Sequence[Place], name: str, operation: _Operation) -> None:
         """Do an operation on a sample, after those that could not be done before it."""
         key = frames_key(places)
-        self._pending.setdefault(key, []).append(operation)
-        self._pending_names[key] = name
-        self._do_pending(key, name)
+        self._pending.setdefault(key, (name, []))[1].append(operation)
+        self._do_pending(key)
 
-    def _do_pending(self, key: str, name: str) -> None:
-        """Do what is to be done on a sample, all of it or nothing."""
+    def _do_pending(self, key: str) -> None:
+        """Write all that is pending of a sample, or nothing of it."""
+        name, operations = self._pending[key]
         with self._connection.writing() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
             version = _version(connection, key)
@@ -337,14 +337,14 @@ class AnnotationFile:
                     "was opened here, so yours were not written over them: export yours (CSV), "
                     "then open the study again, or napari for images that belong to none."
                 )
-            for pending in self._pending[key]:
-                pending(connection)
+            for operation in operations:
+                operation(connection)
             connection.execute("INSERT OR REPLACE INTO versions VALUES (?, ?)", (key, version + 1))
         self._versions[key] = version + 1
         del self._pending[key]
 
     def _where(self, samples: Sequence[Sample]) -> list[str]:
-        """Return the names of a few samples' images; empty for so many that all are read."""
+        """Return the names of a few samples' images; empty if so many that all rows are read."""
         names = {place[0] for sample in samples for place in self._places(sample)}
         return sorted(names) if len(names) <= 50 else []
 

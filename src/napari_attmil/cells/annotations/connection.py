@@ -62,7 +62,7 @@ class Connection:
                 "the next change here is written; until then changes stay in memory."
             ) from None
         except NotImplementedError:
-            pass  # This system knows no locks; see `_NO_LOCKS`.
+            pass  # This system has no locks; see `_NO_LOCKS`.
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise self._not_written(error) from error

@@ -1,4 +1,4 @@
-"""What a person does to boxes: each correction takes boxes and gives new ones."""
+"""Corrections by a person: each takes boxes and returns new ones."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def move_box(boxes: Boxes, cell_id: int, xyxy: npt.ArrayLike) -> Boxes:
 
 
 def delete_boxes(boxes: Boxes, cell_ids: npt.ArrayLike) -> Boxes:
-    """Return the boxes without some cells; ids that are not there are passed over."""
+    """Return the boxes without some cells; ids that are not there are ignored."""
     return boxes[~np.isin(boxes.cell_id, np.asarray(cell_ids))]
 
 
@@ -85,7 +85,7 @@ def are_same_cells(boxes: Boxes, others: Boxes) -> npt.NDArray[np.bool_]:
 
 
 def with_corrections(
-    detected: Boxes, kept: Annotations, images: npt.ArrayLike | None = None
+    detected: Boxes, corrected: Annotations, images: npt.ArrayLike | None = None
 ) -> Boxes:
     """Return a detection with what a person did to an earlier one.
 
@@ -95,20 +95,20 @@ def with_corrections(
     ----------
     detected
         What the detector found.
-    kept
-        What there was before.
+    corrected
+        The annotations before.
     images
         The images that the detector has seen; all if None. Boxes of the others stay.
     """
-    settled = np.isin(kept.boxes.image_index, sorted(kept.reviewed))
+    boxes, reviewed = corrected.boxes, sorted(corrected.reviewed)
+    settled = np.isin(boxes.image_index, reviewed)
     if images is not None:
-        settled |= ~np.isin(kept.boxes.image_index, np.asarray(images))
-    found = detected[~np.isin(detected.image_index, sorted(kept.reviewed))]
-    merged = merge_detections(kept.boxes[~settled], found, kept.deleted, kept.next_id)
-    return Boxes.concatenate([kept.boxes[settled], merged]).in_order()
+        settled |= ~np.isin(boxes.image_index, np.asarray(images))
+    found = detected[~np.isin(detected.image_index, reviewed)]
+    merged = merge_detections(boxes[~settled], found, corrected.deleted, corrected.next_id)
+    return Boxes.concatenate([boxes[settled], merged]).in_order()
 
 
 def _ordered(xyxy: npt.ArrayLike) -> Float32Array:
     """Return a (4,) box whose minima stand before its maxima."""
-    x0, y0, x1, y1 = np.asarray(xyxy, dtype=np.float32)
-    return np.array([min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)], dtype=np.float32)
+    return np.sort(np.asarray(xyxy, dtype=np.float32).reshape(2, 2), axis=0).ravel()

@@ -1,10 +1,10 @@
-"""One edit of a sample's annotations as a value: what it took away, what it put there."""
+"""One edit of a sample's annotations as a value: the rows it removed and those it added."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_attmil.core import Int64Array
 
 Mask = npt.NDArray[np.bool_]
+Rows = slice | npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,16 @@ class Annotations:
     next_id: int = 1
     reviewed: frozenset[int] = frozenset()
 
+    def with_free_id(self) -> Self:
+        """Return the same with a `next_id` that no cell has."""
+        return replace(self, next_id=max(self.next_id, self.boxes.next_id, self.deleted.next_id))
+
     def is_searched(self, image_count: int) -> bool:
-        """Return whether the detector has seen all images of a sample that has so many."""
+        """Return whether the detector has seen all images of a sample."""
         return self.searched.issuperset(range(image_count))
+
+
+AnyAnnotations = TypeVar("AnyAnnotations", bound=Annotations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,19 +94,40 @@ class Cells:
         return Cells(replace(self.boxes, image_index=np.array(index, dtype=np.int32)), self.deleted)
 
     def without(self, others: Cells) -> Cells:
-        """Return the rows that `others` does not have just so."""
+        """Return the rows that `others` does not contain unchanged."""
         return self[~self._is_in(others)] if len(others) else self
 
     def _is_in(self, others: Cells) -> Mask:
-        """Return which rows `others`, of which there are some, has just so."""
+        """Return which rows `others`, which is not empty, contains unchanged."""
         places = np.searchsorted(others.boxes.cell_id, self.boxes.cell_id)
         places = np.minimum(places, len(others) - 1)
-        same = self.deleted == others.deleted[places]
-        for column in fields(Boxes):
-            mine, theirs = getattr(self.boxes, column.name), getattr(others.boxes, column.name)
-            equal = mine == theirs[places]
-            same &= np.all(equal, axis=tuple(range(1, equal.ndim)))
-        return np.asarray(same)
+        same = _are_same(self.boxes, others.boxes, slice(None), places)
+        return np.asarray(same & (self.deleted == others.deleted[places]))
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What an edit takes away, or what it puts there.
+
+    Attributes
+    ----------
+    cells
+        The cells that it changes.
+    searched, reviewed
+        All of `Annotations.searched` and `Annotations.reviewed`.
+    """
+
+    cells: Cells
+    searched: frozenset[int] = frozenset()
+    reviewed: frozenset[int] = frozenset()
+
+    def on_images(self, positions: Sequence[int | None]) -> Content:
+        """Return the same where the images lie elsewhere in the sample."""
+        return Content(
+            self.cells.on_images(positions),
+            _moved(self.searched, positions),
+            _moved(self.reviewed, positions),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,20 +139,14 @@ class Edit:
     title
         What was done, in a person's words.
     before, after
-        The rows that it took away or changed, and what stands there since.
-    searched_before, searched_after, reviewed_before, reviewed_after
-        The same of `Annotations.searched` and `Annotations.reviewed`.
+        What it takes away or changes, and what stands there since.
     uid
         Names it in the journal, and in other people's copies of it.
     """
 
     title: str
-    before: Cells
-    after: Cells
-    searched_before: frozenset[int] = frozenset()
-    searched_after: frozenset[int] = frozenset()
-    reviewed_before: frozenset[int] = frozenset()
-    reviewed_after: frozenset[int] = frozenset()
+    before: Content
+    after: Content
     uid: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @classmethod
@@ -134,46 +157,27 @@ class Edit:
         new_cells = Cells.of(replace(new, boxes=new_boxes))
         return cls(
             title,
-            old_cells.without(new_cells),
-            new_cells.without(old_cells),
-            old.searched,
-            new.searched,
-            old.reviewed,
-            new.reviewed,
+            Content(old_cells.without(new_cells), old.searched, old.reviewed),
+            Content(new_cells.without(old_cells), new.searched, new.reviewed),
         )
 
     @property
     def inverse(self) -> Edit:
         """The edit that takes this one back."""
-        return Edit(
-            self.title,
-            self.after,
-            self.before,
-            self.searched_after,
-            self.searched_before,
-            self.reviewed_after,
-            self.reviewed_before,
-            self.uid,
-        )
+        return replace(self, before=self.after, after=self.before)
 
     @property
     def changes_anything(self) -> bool:
         """Whether there is anything to take back."""
-        return bool(
-            len(self.before)
-            or len(self.after)
-            or self.searched_before != self.searched_after
-            or self.reviewed_before != self.reviewed_after
-        )
+        return bool(self.images)
 
     @property
     def images(self) -> frozenset[int]:
         """The images that it changes."""
-        cells = np.concatenate([self.before.boxes.image_index, self.after.boxes.image_index])
-        flags = (self.searched_before ^ self.searched_after) | (
-            self.reviewed_before ^ self.reviewed_after
-        )
-        return frozenset(cells.tolist()) | flags
+        before, after = self.before, self.after
+        of_cells = [part.cells.boxes.image_index for part in (before, after)]
+        flags = (before.searched ^ after.searched) | (before.reviewed ^ after.reviewed)
+        return flags.union(np.concatenate(of_cells).tolist())
 
     def on_images(self, positions: Sequence[int | None]) -> Edit | None:
         """Return the edit for a sample whose images have been added to, or taken from, since.
@@ -190,32 +194,23 @@ class Edit:
         """
         if any(positions[image] is None for image in self.images):
             return None
-        return replace(
-            self,
-            before=self.before.on_images(positions),
-            after=self.after.on_images(positions),
-            searched_before=_moved(self.searched_before, positions),
-            searched_after=_moved(self.searched_after, positions),
-            reviewed_before=_moved(self.reviewed_before, positions),
-            reviewed_after=_moved(self.reviewed_after, positions),
-        )
+        before, after = self.before.on_images(positions), self.after.on_images(positions)
+        return replace(self, before=before, after=after)
 
-    def applied_to(self, annotations: Annotations) -> Annotations:
-        """Return annotations after this edit, which was made of just these."""
-        boxes = self._put_into(annotations.boxes, self.after.boxes[~self.after.deleted])
-        deleted = self._put_into(annotations.deleted, self.after.boxes[self.after.deleted])
+    def applied_to(self, annotations: AnyAnnotations) -> AnyAnnotations:
+        """Return annotations after this edit, which was made to these very annotations."""
+        fresh, before, after = self.after.cells, self.before, self.after
         return replace(
             annotations,
-            boxes=boxes,
-            deleted=deleted,
-            searched=_changed(annotations.searched, self.searched_before, self.searched_after),
-            next_id=max(annotations.next_id, boxes.next_id, deleted.next_id),
-            reviewed=_changed(annotations.reviewed, self.reviewed_before, self.reviewed_after),
-        )
+            boxes=self._put_into(annotations.boxes, fresh.boxes[~fresh.deleted]),
+            deleted=self._put_into(annotations.deleted, fresh.boxes[fresh.deleted]),
+            searched=_changed(annotations.searched, before.searched, after.searched),
+            reviewed=_changed(annotations.reviewed, before.reviewed, after.reviewed),
+        ).with_free_id()
 
     def _put_into(self, boxes: Boxes, fresh: Boxes) -> Boxes:
         """Return boxes without those that this edit takes away, and with fresh ones."""
-        kept = boxes[~np.isin(boxes.cell_id, self.before.boxes.cell_id)]
+        kept = boxes[~np.isin(boxes.cell_id, self.before.cells.boxes.cell_id)]
         return Boxes.concatenate([kept, fresh]).in_order()
 
 
@@ -232,7 +227,7 @@ def _where_they_differ(old: Boxes, new: Boxes) -> tuple[Boxes, Boxes]:
     return old[begin : len(old) - end], new[begin : len(new) - end]
 
 
-def _are_same(old: Boxes, new: Boxes, old_rows: slice, new_rows: slice) -> Mask:
+def _are_same(old: Boxes, new: Boxes, old_rows: Rows, new_rows: Rows) -> Mask:
     """Return which of as many rows of two samples' cells are the same."""
     same = np.ones(len(old.cell_id[old_rows]), dtype=bool)
     for column in fields(Boxes):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from napari_attmil.cells.annotations.edits import Cells, Edit
+from napari_attmil.cells.annotations.edits import Cells, Content, Edit
 from napari_attmil.cells.boxes import Boxes, Source
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class JournalEntry(NamedTuple):
 
 
 def frames_key(places: Sequence[Place]) -> str:
-    """Return the name under which the edits of a sample with just these images are kept."""
+    """Return the name under which the edits of a sample with exactly these images are stored."""
     return hashlib.blake2b(repr(list(places)).encode(), digest_size=12).hexdigest()
 
 
@@ -115,7 +115,7 @@ def write_cells(
     connection: sqlite3.Connection, places: Sequence[Place], edit: Edit, number: int
 ) -> None:
     """Bring cells and reviewed flags to what an edit has made of them."""
-    gone = edit.before.boxes
+    gone = edit.before.cells.boxes
     connection.executemany(
         "DELETE FROM cells WHERE image = ? AND page = ? AND cell_id = ?",
         [
@@ -125,11 +125,11 @@ def write_cells(
     )
     connection.executemany(
         "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(*places[row[1]], row[0], *row[2:], number) for row in rows_of(edit.after)],
+        [(*places[row[1]], row[0], *row[2:], number) for row in rows_of(edit.after.cells)],
     )
     for images, flag in (
-        (edit.reviewed_after - edit.reviewed_before, 1),
-        (edit.reviewed_before - edit.reviewed_after, 0),
+        (edit.after.reviewed - edit.before.reviewed, 1),
+        (edit.before.reviewed - edit.after.reviewed, 0),
     ):
         connection.executemany(
             "UPDATE images SET reviewed = ? WHERE image = ? AND page = ?",
@@ -139,12 +139,13 @@ def write_cells(
 
 def edit_to_text(edit: Edit) -> str:
     """Return all of an edit but its title and uid as JSON."""
+    before, after = edit.before, edit.after
     return json.dumps(
         {
-            "before": rows_of(edit.before),
-            "after": rows_of(edit.after),
-            "searched": [sorted(edit.searched_before), sorted(edit.searched_after)],
-            "reviewed": [sorted(edit.reviewed_before), sorted(edit.reviewed_after)],
+            "before": rows_of(before.cells),
+            "after": rows_of(after.cells),
+            "searched": [sorted(before.searched), sorted(after.searched)],
+            "reviewed": [sorted(before.reviewed), sorted(after.reviewed)],
         }
     )
 
@@ -154,16 +155,11 @@ def edit_from_text(uid: str, title: str, text: str) -> Edit:
     content = json.loads(text)
     # Files of version 2 say of the whole sample only whether it was searched.
     searched, reviewed = content.get("searched", [[], []]), content["reviewed"]
-    return Edit(
-        title,
-        cells_of(content["before"]),
-        cells_of(content["after"]),
-        frozenset(searched[0]),
-        frozenset(searched[1]),
-        frozenset(reviewed[0]),
-        frozenset(reviewed[1]),
-        uid,
+    before, after = (
+        Content(cells_of(content[part]), frozenset(searched[side]), frozenset(reviewed[side]))
+        for side, part in enumerate(("before", "after"))
     )
+    return Edit(title, before, after, uid)
 
 
 def rows_of(cells: Cells) -> list[list[Any]]:

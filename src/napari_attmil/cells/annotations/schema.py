@@ -70,7 +70,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """Return a connection to a file that is there, also where nothing can be written.
 
-    Who only looks changes nothing: of a file of an older version it is one to a copy in memory.
+    A file of an older version is not changed: the connection is to an upgraded copy in memory.
 
     Raises
     ------

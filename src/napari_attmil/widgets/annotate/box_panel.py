@@ -81,9 +81,9 @@ class BoxPanel(Listening, QWidget):
             button.setEnabled(is_open or name == "keys")
         for name in ("delete_selected", "accept_selected", "snap"):
             self._buttons[name].setEnabled(bool(session.selection))
-        self._buttons["undo"].setEnabled(session.can_undo)
-        self._buttons["redo"].setEnabled(session.can_redo)
-        for name, title in (("undo", session.undo_title), ("redo", session.redo_title)):
+        editor = session.editor
+        for name, title in (("undo", editor.undo_title), ("redo", editor.redo_title)):
+            self._buttons[name].setEnabled(bool(title))
             what = f"{title}: " if title else ""
             self._buttons[name].setToolTip(f"{what}{context.keys.tip(name)}")
         self._cut.synchronise()

@@ -106,7 +106,7 @@ class BoxTools(Listening, QObject):
 
     def _add(self, xyxy: npt.ArrayLike) -> None:
         session = self._context.session
-        session.select([session.add(self._context.cells.current_image_index(), xyxy)])
+        session.select([session.editor.add(self._context.cells.current_image_index(), xyxy)])
 
     # --- boxes that are there ---------------------------------------------------------------
 
@@ -146,22 +146,22 @@ class BoxTools(Listening, QObject):
     def delete_here(self) -> None:
         """Delete the box under the pointer; if it is one of the selected, all of these."""
         if self._pointed_at():
-            self._context.session.delete(self._pointed_at())
+            self._context.session.editor.delete(self._pointed_at())
 
     def delete_selected(self) -> None:
         """Delete the selected boxes."""
         if self._selected():
-            self._context.session.delete(self._selected())
+            self._context.session.editor.delete(self._selected())
 
     def accept_here(self) -> None:
         """Confirm the box under the pointer; if it is one of the selected, all of these."""
         if self._pointed_at():
-            self._context.session.accept(self._pointed_at())
+            self._context.session.editor.accept(self._pointed_at())
 
     def accept_selected(self) -> None:
         """Confirm the selected boxes."""
         if self._selected():
-            self._context.session.accept(self._selected())
+            self._context.session.editor.accept(self._selected())
 
     def select_neighbour(self, step: int) -> None:
         """Select the next or previous box of the image, in reading order."""
@@ -223,7 +223,7 @@ class BoxTools(Listening, QObject):
     def _replace_corners(self, xyxy: npt.NDArray[np.float32]) -> None:
         """Move boxes as one step of undo."""
         session = self._context.session
-        session.follow(session.boxes.cell_id, session.boxes.image_index, xyxy)
+        session.editor.follow(session.boxes.cell_id, session.boxes.image_index, xyxy)
 
     def _turn(self, way: Way) -> None:
         """Do what napari's arrow keys do when no box is selected."""

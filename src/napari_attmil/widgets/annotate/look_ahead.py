@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.images import Sample
-from napari_attmil.session import ReviewState
+from napari_attmil.session import ReviewState, SessionKey
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.context import PanelContext
@@ -43,7 +43,7 @@ class LookAhead(Listening, QObject):
         super().__init__(parent)
         self._context, self._reviewing = context, reviewing
         self._runner = TaskRunner(self)
-        self._tried: set[tuple[str, int]] = set()
+        self._tried: set[tuple[SessionKey | None, int]] = set()
         self._is_on = False
         self._timer = pause_timer(self._start_next, SOON_MS, self)
         reviewing.place_changed.connect(self._soon)
@@ -97,13 +97,13 @@ class LookAhead(Listening, QObject):
                 return entry.place
         return None
 
-    def _take_over(self, detection: tasks.Detection, key: str, place: Place) -> None:
+    def _take_over(self, detection: tasks.Detection, key: SessionKey | None, place: Place) -> None:
         keys = {sample.name: self._reviewing.key_of(sample) for sample in self._reviewing.samples}
         is_open = keys.get(place[0]) == key
         entry = self._reviewing.entry_at(place) if is_open else None
         # Whoever has begun to draw meanwhile is not disturbed.
         if detection.images and entry is not None and entry.state == ReviewState.NEW:
-            self._context.session.merge(detection.boxes, detection.images, key)
+            self._context.session.editor.merge(detection.boxes, detection.images, key)
             self._reviewing.refresh_sample(place[0])
         self._soon()
 

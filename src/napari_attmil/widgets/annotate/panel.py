@@ -51,7 +51,7 @@ class AnnotateWidget(DockPanel):
         self.bindings = KeyBindings(context.viewer, context.keys, functions, self)
         # To press a button, the pointer has to leave the boxes: it means none of them.
         buttons = {"snap": self.tools.snap_selected}
-        buttons |= {"undo": context.session.undo, "redo": context.session.redo}
+        buttons |= {"undo": context.session.editor.undo, "redo": context.session.editor.redo}
         self.keeping_note = KeepingNote(context.keeping)
         self.review_bar = ReviewBar(self.reviewing, context.keys)
         self.box_panel = BoxPanel(context, functions | buttons)

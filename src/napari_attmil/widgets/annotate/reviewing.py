@@ -10,21 +10,21 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_attmil.images import Sample
 from napari_attmil.session import (
+    UNTOUCHED,
     QueueEntry,
     QueueOrder,
     ReviewPace,
     ReviewState,
-    SampleState,
-    arranged,
+    SessionKey,
     entries_of,
     neighbour,
     reviewed_count,
+    sorted_entries,
 )
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import Listening
 from napari_attmil.widgets.viewer import Place
 
-UNKNOWN = SampleState()
 """Of a sample that nobody has worked on."""
 
 
@@ -112,7 +112,7 @@ class Reviewing(Listening, QObject):
         """Put the queue in another order, with images of some states only."""
         self._order, self._states = order, states
         entries = [entry for part in self._entries.values() for entry in part]
-        self._queue = arranged([entry for entry in entries if entry.state in states], order)
+        self._queue = sorted_entries([entry for entry in entries if entry.state in states], order)
         self._rows = {entry.place: row for row, entry in enumerate(self._queue)}
         self.queue_changed.emit()
 
@@ -125,7 +125,7 @@ class Reviewing(Listening, QObject):
         states = session.states_of_samples() if of_cohort else {}
         self._unreadable.clear()
         self._entries = {
-            sample.name: entries_of(sample, states.get(sample.name, UNKNOWN))
+            sample.name: entries_of(sample, states.get(sample.name, UNTOUCHED))
             for sample in self.samples
         }
         if not of_cohort and own:
@@ -140,7 +140,7 @@ class Reviewing(Listening, QObject):
             return
         session = self._context.session
         is_shown = sample is session.sample
-        state = session.state if is_shown else session.states_of_samples().get(name, UNKNOWN)
+        state = session.state if is_shown else session.states_of_samples().get(name, UNTOUCHED)
         entries = entries_of(sample, state)
         if entries == self._entries[name]:
             return
@@ -150,7 +150,7 @@ class Reviewing(Listening, QObject):
                 self._queue[self._rows[entry.place]] = entry
         self.entries_changed.emit(entries)
 
-    def key_of(self, sample: Sample) -> str:
+    def key_of(self, sample: Sample) -> SessionKey | None:
         """Return the session's key of a sample of the queue."""
         session = self._context.session
         return session.key if sample is session.sample else session.key_of(sample.name)
@@ -169,7 +169,7 @@ class Reviewing(Listening, QObject):
         """Confirm the image shown, if any, and show the next one that is not reviewed."""
         place = self.place
         if place is not None:
-            self._context.session.set_reviewed(place[1])
+            self._context.session.editor.set_reviewed(place[1])
             self.pace.note_review()
         elif not self._queue:
             return

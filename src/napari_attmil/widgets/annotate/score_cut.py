@@ -39,8 +39,9 @@ class ScoreCut(QWidget):
 
         self._slider.valueChanged.connect(self.synchronise)
         self._slider.sliderReleased.connect(self._show_weak)
-        self._accept.clicked.connect(lambda: context.session.accept(self._split()[1].cell_id))
-        self._delete.clicked.connect(lambda: context.session.delete(self._split()[0].cell_id))
+        editor = context.session.editor
+        self._accept.clicked.connect(lambda: editor.accept(self._split()[1].cell_id))
+        self._delete.clicked.connect(lambda: editor.delete(self._split()[0].cell_id))
 
         self._slider.setRange(0, 100)
         self._slider.setValue(START)

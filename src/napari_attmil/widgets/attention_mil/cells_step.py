@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVB
 
 from napari_attmil.cells import DetectionSettings, Source
 from napari_attmil.core import UserError, counted
+from napari_attmil.session import SessionKey
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import (
@@ -95,9 +96,9 @@ class CellsStep(Listening, QWidget):
         self._draw.clicked.connect(context.cells.start_drawing)
         self._select.clicked.connect(context.cells.start_selecting)
         self._delete.clicked.connect(context.cells.delete_selected)
-        self._undo.clicked.connect(session.undo)
-        self._redo.clicked.connect(session.redo)
-        self._clear.clicked.connect(session.clear_boxes)
+        self._undo.clicked.connect(session.editor.undo)
+        self._redo.clicked.connect(session.editor.redo)
+        self._clear.clicked.connect(session.editor.clear)
         self._annotate.clicked.connect(self._open_workbench)
         context.runner.busy_changed.connect(self._synchronise)
         context.images_changed.connect(self._synchronise)
@@ -143,13 +144,13 @@ class CellsStep(Listening, QWidget):
     def _open_workbench(self) -> None:
         self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate")
 
-    def _take_over(self, detection: tasks.Detection, key: str) -> None:
+    def _take_over(self, detection: tasks.Detection, key: SessionKey | None) -> None:
         session = self._context.session
         if not detection.images:
             return
         kept = int(np.count_nonzero(session.boxes.source != Source.MODEL))
         gone = len(session.state.deleted)
-        session.merge(detection.boxes, detection.images, key)
+        session.editor.merge(detection.boxes, detection.images, key)
         if key == session.key and (kept or gone):
             drawn = counted(kept, "box", "boxes")
             show_info(f"Your corrections stay: {drawn} drawn or moved, {gone} deleted.")
@@ -166,8 +167,8 @@ class CellsStep(Listening, QWidget):
         self._draw.setEnabled(shown)
         self._select.setEnabled(shown and count > 0)
         self._delete.setEnabled(bool(session.selection))
-        self._undo.setEnabled(session.can_undo)
-        self._redo.setEnabled(session.can_redo)
+        self._undo.setEnabled(bool(session.editor.undo_title))
+        self._redo.setEnabled(bool(session.editor.redo_title))
         self._clear.setEnabled(session.state.is_worked_on)
         self._counts.setText(self._count_text())
         self.state_changed.emit(counted(count, "cell") if count else "none yet", count > 0)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_attmil.bags import EnsembleSettings, MILSettings, Preset, ensemble_preset, mil_preset
 from napari_attmil.core import UserError, counted
-from napari_attmil.session import LoadedClassifier
+from napari_attmil.session import LoadedClassifier, SessionKey
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
@@ -198,7 +198,7 @@ class ClassifierStep(Listening, QWidget):
 
     def save(self, path: Path) -> None:
         """Write a copy of the classifier."""
-        classifier = self._context.session.classifier
+        classifier = self._context.session.predictions.classifier
         if classifier is None:
             return
         path = with_ending(path, MODEL_FILES)
@@ -207,7 +207,7 @@ class ClassifierStep(Listening, QWidget):
         except UserError as error:
             tell_error(error)
             return
-        self._context.session.use_classifier(LoadedClassifier(classifier.model, path.name, path))
+        self._context.session.predictions.use(LoadedClassifier(classifier.model, path.name, path))
         show_info(f"The classifier was saved as {path}.")
 
     def _show_curve(self) -> None:
@@ -219,7 +219,7 @@ class ClassifierStep(Listening, QWidget):
             self._curve_place.addWidget(self._curve)
         self._curve.clear()
 
-    def _on_progress(self, progress: Progress, keys: Mapping[str, str]) -> None:
+    def _on_progress(self, progress: Progress, keys: Mapping[str, SessionKey]) -> None:
         self._progress.setValue(progress)
         if progress.note:
             self._notes.append(progress.note)
@@ -229,11 +229,11 @@ class ClassifierStep(Listening, QWidget):
             bag = progress.detail
             self._keep_cells(bag, keys[bag.sample])
 
-    def _keep_cells(self, bag: Any, key: str) -> None:
+    def _keep_cells(self, bag: Any, key: SessionKey) -> None:
         """Keep the cells that were found on the way, unless the person has seen to them."""
         session = self._context.session
         if bag.boxes is not None and bag.sample not in session.states_of_samples():
-            session.merge(bag.boxes, key=key)
+            session.editor.merge(bag.boxes, key=key)
 
     def _take_over(self, classifier: LoadedClassifier | None) -> None:
         if classifier is None:
@@ -245,7 +245,7 @@ class ClassifierStep(Listening, QWidget):
         self._use(classifier)
 
     def _use(self, classifier: LoadedClassifier) -> None:
-        self._context.session.use_classifier(classifier)
+        self._context.session.predictions.use(classifier)
         self.ready.emit()
 
     def _told(self) -> list[str]:
@@ -266,7 +266,7 @@ class ClassifierStep(Listening, QWidget):
             self.load(Path(path))
 
     def _ask_where_to_save(self) -> None:
-        classifier = self._context.session.classifier
+        classifier = self._context.session.predictions.classifier
         proposed = classifier.name if classifier is not None else ""
         path = ask_where_to_save(self, "Save the classifier", proposed, MODEL_FILES)
         if path is not None:
@@ -275,11 +275,11 @@ class ClassifierStep(Listening, QWidget):
     def _synchronise(self) -> None:
         session, busy = self._context.session, self._context.runner.busy
         self._load.setEnabled(not busy)
-        self._save.setEnabled(session.classifier is not None)
+        self._save.setEnabled(session.predictions.classifier is not None)
         self._train.setEnabled(session.cohort is not None and not busy)
         self._healthy.setEnabled(session.cohort is not None)
         self._healthy.setClasses(() if session.cohort is None else session.cohort.classes)
-        classifier = session.classifier
+        classifier = session.predictions.classifier
         self._hint.setText("\n".join([self._in_use(), *self._told()]))
         self._hint.setToolTip("" if classifier is None else str(classifier.path or ""))
         summary = classifier.name if classifier is not None else "none yet"
@@ -288,7 +288,7 @@ class ClassifierStep(Listening, QWidget):
     def _in_use(self) -> str:
         """Return which classifier is in use, or how to come to one."""
         session = self._context.session
-        classifier = session.classifier
+        classifier = session.predictions.classifier
         if classifier is not None:
             classes = ", ".join(classifier.model.classes)
             return f"In use: {classifier.name}\n{classifier.model.description}\nClasses: {classes}"

@@ -96,13 +96,13 @@ class AttentionMILWidget(DockPanel):
         }
 
     def _on_detected(self) -> None:
-        if self.context.session.classifier is None:
+        if self.context.session.predictions.classifier is None:
             self.show_step("classifier")
         else:
             self.show_step("result")
 
     def _on_prediction(self) -> None:
-        if self.context.session.prediction is not None:
+        if self.context.session.state.prediction is not None:
             self.frames["images"].setOpen(False)
             self.frames["classifier"].setOpen(False)
             self.show_step("result")

@@ -173,7 +173,7 @@ class ResultStep(Listening, QWidget):
         show_info(f"{counted(len(session.boxes), 'cell')} written to {path}.")
 
     def _on_prediction(self) -> None:
-        prediction = self._context.session.prediction
+        prediction = self._context.session.state.prediction
         if prediction is not None:
             self._show_certainty(prediction)
         self._cut_thumbnails()
@@ -220,7 +220,7 @@ class ResultStep(Listening, QWidget):
     def _show_thumbnails(
         self, cut: list[Any], order: npt.NDArray[np.intp], boxes: Any, prediction: Any
     ) -> None:
-        if prediction is not self._context.session.prediction or len(cut) < len(boxes):
+        if prediction is not self._context.session.state.prediction or len(cut) < len(boxes):
             return
         self._top_cells.setValue(
             [
@@ -259,7 +259,7 @@ class ResultStep(Listening, QWidget):
 
     def _synchronise(self) -> None:
         context, session = self._context, self._context.session
-        prediction = session.prediction
+        prediction = session.state.prediction
         missing = missing_to_classify(context)
         self._classify.setEnabled(not missing and not context.runner.busy)
         self._hint.setText(missing)

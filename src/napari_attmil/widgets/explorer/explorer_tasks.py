@@ -15,7 +15,7 @@ from napari_attmil.cells import Boxes, DetectionSettings
 from napari_attmil.cells.finetuning import detector_in_use
 from napari_attmil.explore import MapMethod, map_of_cells, model_origin
 from napari_attmil.images import Cohort, Sample, common_pixel_size_um
-from napari_attmil.session import MAP_COLUMNS, ClassifierLike, SampleState
+from napari_attmil.session import MAP_COLUMNS, ClassifierLike, SampleState, SessionKey
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.parts import Progress
 
@@ -107,7 +107,7 @@ class CellsAtHand:
         What the viewer shows; None reads the sample's files.
     """
 
-    key: str
+    key: SessionKey | None
     sample: Sample
     boxes: Boxes
     images: tasks.Images | None = None

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.core import UserError
 from napari_attmil.images import Cohort, Sample
-from napari_attmil.session import Session
+from napari_attmil.session import LayerKey, Session, SessionKey
 from napari_attmil.widgets.parts import Listening, tell_error
 from napari_attmil.widgets.viewer.image_layers import (
     LayerImages,
@@ -51,7 +51,7 @@ class ImageChoice(Listening, QObject):
         self._viewer, self._session, self._cells = viewer, session, cells
         self._layers: list[Any] = []
         self._chosen: Any = None
-        self._keys: dict[Hashable, str] = {}
+        self._keys: dict[Hashable, LayerKey] = {}
         """Of layers that show no sample of the cohort; each keeps its own."""
         self._images: Sequence[npt.NDArray[Any]] | None = None
         self._to_layers = Listening()
@@ -101,8 +101,8 @@ class ImageChoice(Listening, QObject):
         self._chosen = layer
         session, key = self._session, self._key_of(layer)
         sample = self._sample_of(layer) or sample_of_layer(layer)
-        if key.startswith("file:") and not session.is_kept(key):
-            session.keep(sample, AnnotationFile.of_user(), key)
+        if isinstance(key, LayerKey) and key.path and not session.records.is_saved(key):
+            session.records.attach({key: sample}, AnnotationFile.of_user())
         session.show(sample, key)
         self._cells.attach(layer)
         self._set_images(images)
@@ -197,17 +197,18 @@ class ImageChoice(Listening, QObject):
         name = layer.metadata.get(SAMPLE_NAME)
         return next((s for s in cohort.samples if s.name == name), None) if cohort else None
 
-    def _key_of(self, layer: Any) -> str:
+    def _key_of(self, layer: Any) -> SessionKey:
         """Return a key under which the boxes of a file's layer are found when it is reopened."""
         sample = self._sample_of(layer)
         if sample is not None:
             return self._session.key_of(sample.name)
         if layer.unique_id not in self._keys:
-            path = getattr(layer.source, "path", None)
+            key = LayerKey(path=str(getattr(layer.source, "path", None) or ""))
             # Of several layers of a file its boxes belong to the one that was opened first.
             taken = [self._keys.get(other.unique_id) for other in self._layers]
-            is_first = path and f"file:{path}" not in taken
-            self._keys[layer.unique_id] = f"file:{path}" if is_first else f"layer:{layer.unique_id}"
+            if not key.path or key in taken:
+                key = LayerKey(layer=layer.unique_id)
+            self._keys[layer.unique_id] = key
         return self._keys[layer.unique_id]
 
     def _listen_to(self, layers: Sequence[Any]) -> None:
@@ -234,7 +235,7 @@ class ImageChoice(Listening, QObject):
         """Use the image on top, unless only the screen still has the boxes of a removed one."""
         usable = [layer for layer in self._layers if layer.ndim in (2, 3)]
         known = [layer for layer in usable if self._key_of(layer) == self._session.key]
-        if len(self._session.boxes) and not self._session.is_kept(self._session.key):
+        if len(self._session.boxes) and not self._session.records.is_saved(self._session.key):
             usable = known
         if usable:
             self.choose((known or usable)[-1])

@@ -71,7 +71,7 @@ class Keeping(Listening, QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(TRY_EVERY_MS)
         self._timer.timeout.connect(self.try_again)
-        self.listen(session.not_kept, self._note_failure)
+        self.listen(session.storage_failed, self._note_failure)
         self.listen(session.boxes_changed, self._on_edit)
         self.at_end(self._try_a_last_time)
 
@@ -83,7 +83,7 @@ class Keeping(Listening, QObject):
     def try_again(self) -> None:
         """Write what could not be written yet."""
         self._has_failed = False
-        self._session.keep_pending()
+        self._session.records.retry()
         if not self._has_failed:
             self._set_reason("")
 
@@ -99,7 +99,7 @@ class Keeping(Listening, QObject):
             self._set_reason(reason)
 
     def _on_edit(self) -> None:
-        if self._reason and not self._session.has_pending:
+        if self._reason and not self._session.records.has_pending:
             self.try_again()
 
     def _set_reason(self, reason: str) -> None:

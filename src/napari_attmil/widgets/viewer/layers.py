@@ -10,7 +10,7 @@ from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
 
 from napari_attmil.cells import Boxes
-from napari_attmil.cells.annotations import rows_caught_up
+from napari_attmil.cells.annotations import rebased_rows
 from napari_attmil.core import Int64Array
 from napari_attmil.explore import PERSON_COLOUR
 from napari_attmil.session import Exploration, Session
@@ -326,9 +326,9 @@ class CellsLayer(Listening):
         rows = self._rows.ids(), *self._rows.corners()
         count = len(rows[0])
         if self._is_behind:
-            rows = rows_caught_up(self._shown, self._held(), *rows)
+            rows = rebased_rows(self._shown, self._held(), *rows)
         with Flag(self, "_following"):
-            ids = self._session.follow(*rows, self._portion.images)[:count]
+            ids = self._session.editor.follow(*rows, self._portion.images)[:count]
         with Flag(self, "_writing"):
             if self._is_held(ids) and self._rows.are_rectangles():
                 self._rows.describe(self._session.boxes[self._session.boxes.index_of(ids)])

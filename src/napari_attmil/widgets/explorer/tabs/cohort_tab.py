@@ -32,7 +32,7 @@ from napari_attmil.explore import (
     curve_points,
     sample_table,
 )
-from napari_attmil.session import WHOLE_COHORT, SampleState
+from napari_attmil.session import UNTOUCHED, WHOLE_COHORT, SessionKey
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.cell_model import TableModel
@@ -143,7 +143,7 @@ class CohortTab(ExplorerTab):
         session = self._context.session
         samples = () if session.cohort is None else session.cohort.samples
         states = session.states_of_samples()
-        known = [(sample, states.get(sample.name, SampleState())) for sample in samples]
+        known = [(sample, states.get(sample.name, UNTOUCHED)) for sample in samples]
         table = sample_table([(s, len(state.boxes), state.prediction) for s, state in known])
         self._model.setTable(table)
         self._confusion.setValue(confusion(table))
@@ -157,17 +157,16 @@ class CohortTab(ExplorerTab):
         """Classify the samples that need it, off the main thread."""
         session = self._context.session
         cohort = session.cohort
-        if cohort is None or session.classifier is None:
+        if cohort is None or session.predictions.classifier is None:
             return
         states = session.states_of_samples()
         wanted = [
             sample
             for sample in cohort.samples
-            if (state := states.get(sample.name, SampleState())).prediction is None
-            or state.is_stale
+            if (state := states.get(sample.name, UNTOUCHED)).prediction is None or state.is_stale
         ]
         self._progress.begin("Loading the detector")
-        classifier = session.classifier
+        classifier = session.predictions.classifier
         keys = {sample.name: session.key_of(sample.name) for sample in wanted}
         self._runner.start(
             explorer_tasks.classify_cohort,
@@ -186,21 +185,21 @@ class CohortTab(ExplorerTab):
         from napari_attmil.explore.report import Finding
 
         session = self._context.session
-        if session.cohort is None or session.classifier is None:
+        if session.cohort is None or session.predictions.classifier is None:
             return
         states = session.states_of_samples()
         findings = [
             Finding(sample, state.boxes, state.prediction, state.classified)
             for sample in session.cohort.samples
-            if (state := states.get(sample.name, SampleState())).prediction is not None
+            if (state := states.get(sample.name, UNTOUCHED)).prediction is not None
         ]
         self._progress.begin("Writing the report")
         self._runner.start(
             explorer_tasks.write_report,
             with_ending(path, REPORTS),
             findings,
-            session.classifier.model,
-            session.classifier.name,
+            session.predictions.classifier.model,
+            session.predictions.classifier.name,
             on_done=lambda done: show_info(f"The report was written to {done}.") if done else None,
             on_progress=self._progress.setValue,
             on_end=self._progress.hide,
@@ -216,21 +215,23 @@ class CohortTab(ExplorerTab):
             else:
                 view.clear()
 
-    def _on_progress(self, progress: Progress, classifier: object, keys: Mapping[str, str]) -> None:
+    def _on_progress(
+        self, progress: Progress, classifier: object, keys: Mapping[str, SessionKey]
+    ) -> None:
         self._progress.setValue(progress)
         done, session = progress.detail, self._context.session
-        if done is None or session.classifier is not classifier:
+        if done is None or session.predictions.classifier is not classifier:
             return
         key = keys[done.name]
-        if not session.is_searched(key):
-            session.merge(done.boxes, key=key)
-        session.set_prediction(done.prediction, done.boxes, key)
+        if not session.records.is_searched(key):
+            session.editor.merge(done.boxes, key=key)
+        session.predictions.set(done.prediction, done.boxes, key)
         self._context.exploration.forget_tables()
 
     def _show_hint(self, notes: set[str]) -> None:
         session = self._context.session
         missing = NO_COHORT if session.cohort is None else ""
-        missing = missing or (NO_CLASSIFIER if session.classifier is None else "")
+        missing = missing or (NO_CLASSIFIER if session.predictions.classifier is None else "")
         self._classify.setEnabled(not missing and not self._runner.busy)
         self._report.setEnabled(bool(notes) and not self._runner.busy)
         told = confusion_in_words(self._model.table)

@@ -145,7 +145,7 @@ class ColoursTab(ExplorerTab):
         missing = missing_to_classify(context)
         self._stale.setVisible(session.state.is_stale)
         self._update.setText("Update" if session.state.is_stale else "Classify sample")
-        self._update.setVisible(session.prediction is None or session.state.is_stale)
+        self._update.setVisible(session.state.prediction is None or session.state.is_stale)
         self._update.setEnabled(not missing and not context.runner.busy)
         self._update.setStatusTip(missing)
 

@@ -109,13 +109,13 @@ class MapTab(ExplorerTab):
     def compute(self) -> None:
         """Lay the cells in scope out, off the main thread."""
         session, samples = self._context.session, cells_in_scope(self._context)
-        if session.classifier is None or not samples:
+        if session.predictions.classifier is None or not samples:
             return
         self._progress.begin("Loading the detector")
         self._runner.start(
             explorer_tasks.map_cells,
             samples,
-            session.classifier.model,
+            session.predictions.classifier.model,
             self._method.currentData(),
             self._context.device_name,
             session.cohort if session.shows_cohort else None,
@@ -144,7 +144,7 @@ class MapTab(ExplorerTab):
         titles = (column_title(across or ""), column_title(up or ""))
         self._scatter.setPoints(points, self._colours(), titles)
         self._hovered = -1
-        has_classifier = self._context.session.classifier is not None
+        has_classifier = self._context.session.predictions.classifier is not None
         self._compute.setEnabled(has_classifier and len(rows) > 0 and not self._runner.busy)
         self._show_selection()
 

@@ -116,7 +116,7 @@ class SampleTab(ExplorerTab):
     def refresh(self) -> None:
         """Show what the classifier says; forget the cells of another prediction."""
         session = self._context.session
-        prediction = session.prediction
+        prediction = session.state.prediction
         if prediction is not self._asked_about:
             self._forget()
         for widget in (self._bars, self._cells, self._note):
@@ -136,10 +136,10 @@ class SampleTab(ExplorerTab):
     def prepare(self) -> None:
         """Read the cells, off the main thread, then take the highest away one by one."""
         context, session = self._context, self._context.session
-        prediction = session.prediction
+        prediction = session.state.prediction
         if prediction is None or session.sample is None or context.images is None:
             return
-        assert session.classifier is not None
+        assert session.predictions.classifier is not None
         self._asked_about = prediction
         self._progress.begin("Loading the detector")
         self._runner.start(
@@ -147,7 +147,7 @@ class SampleTab(ExplorerTab):
             session.sample,
             context.images,
             session.state.classified,
-            session.classifier.model,
+            session.predictions.classifier.model,
             prediction.attention,
             context.device_name,
             session.cohort if session.shows_cohort else None,
@@ -174,7 +174,7 @@ class SampleTab(ExplorerTab):
 
     def _take_over(self, removal: explorer_tasks.Removal | None, prediction: Any) -> None:
         session = self._context.session
-        if removal is None or prediction is not session.prediction:
+        if removal is None or prediction is not session.state.prediction:
             return
         self._removal = removal
         if removal.distance_from_healthy is not None:
@@ -212,7 +212,7 @@ class SampleTab(ExplorerTab):
         self._show_without(probabilities)
 
     def _show_without(self, probabilities: npt.NDArray[np.float64]) -> None:
-        classes = self._context.session.prediction.classes
+        classes = self._context.session.state.prediction.classes
         self._without.setValue(classes, probabilities.tolist())
 
     def _on_selection(self) -> None:

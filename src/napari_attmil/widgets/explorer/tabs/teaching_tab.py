@@ -95,7 +95,7 @@ class TeachingTab(ExplorerTab):
     def refresh(self) -> None:
         """Show how many cells are selected, and what can be looked at."""
         session, is_blind = self._context.session, self._context.exploration.is_blind
-        ready = session.prediction is not None
+        ready = session.state.prediction is not None
         self._start.setEnabled(ready and not is_blind)
         self._finish.setEnabled(ready and is_blind and bool(session.selection))
         selected = f"{counted(len(session.selection), 'cell')} selected."
@@ -115,7 +115,7 @@ class TeachingTab(ExplorerTab):
     def finish(self) -> None:
         """Show the others' cells, say how far the student agrees, and keep it."""
         session = self._context.session
-        if session.prediction is None or session.sample is None or not session.selection:
+        if session.state.prediction is None or session.sample is None or not session.selection:
             return
         try:
             finished = self._round(session.selection)
@@ -132,7 +132,7 @@ class TeachingTab(ExplorerTab):
 
     def _round(self, marked: tuple[int, ...]) -> TeachingRound:
         session = self._context.session
-        prediction, sample = session.prediction, session.sample
+        prediction, sample = session.state.prediction, session.sample
         assert prediction is not None and sample is not None
         # As many of the model's as of the student's: neither is favoured.
         rows = top_cells(prediction.attention, len(marked))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_attmil.images import Cohort
 
 
-def lost_boxes_in_words(cohort: Cohort) -> str:
+def orphaned_boxes_in_words(cohort: Cohort) -> str:
     """Say which boxes belong to no image of a cohort; empty if there are none.
 
     Where the images are there, but the cohort leaves them out (a table of a part of them), that is
@@ -30,7 +30,7 @@ def lost_boxes_in_words(cohort: Cohort) -> str:
     path = cohort.folder / FILE_NAME
     if not path.exists():  # the user's own file is of other studies, too
         return ""
-    counts = AnnotationFile(path).boxes_of_others(cohort.samples)
+    counts = AnnotationFile(path).boxes_of_other_images(cohort.samples)
     gone = [image for image in counts if not os.path.isfile(image)]
     if gone:
         return (

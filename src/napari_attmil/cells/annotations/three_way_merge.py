@@ -1,7 +1,7 @@
-"""What two people made of the same annotations, joined: nothing of either is silently given up.
+"""Joins two people's corrections of the same annotations without silently losing any.
 
-Where both changed the same cell in different ways, both boxes are kept and the conflict is told.
-A deletion never wins over the other's confirmed box.
+Where both changed the same cell in different ways, both boxes remain and the conflict is reported.
+A deletion never overrides the other person's confirmed box.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Conflict:
     reason
         What each of them did.
     cell_ids
-        The boxes that were kept for it.
+        The boxes that remain.
     """
 
     image_index: int
@@ -99,7 +99,7 @@ class _Joined:
             self._join_pair(None, _row(theirs, row))
 
     def annotations(self) -> Annotations:
-        """Return everything that was kept."""
+        """Return the merged annotations."""
         mine, theirs = self._sides
         boxes = Boxes.concatenate([cell.boxes for cell in self._kept.values()])
         deleted = np.array([cell.deleted[0] for cell in self._kept.values()], dtype=bool)

@@ -9,7 +9,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
-from napari_attmil.cells.annotations.merged_file import MERGE_TITLE, merge_files
+from napari_attmil.cells.annotations.file_merge import MERGE_TITLE, merge_files
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cli import app
 from napari_attmil.core.errors import UserError
@@ -41,7 +41,7 @@ def started(tmp_path: Path) -> Path:
     folder = tmp_path / "mine"
     folder.mkdir()
     session = opened(folder)
-    session.merge(Boxes.from_detections([0, 1], [[0, 0, 20, 20]] * 2, [0.9, 0.8]))
+    session.editor.merge(Boxes.from_detections([0, 1], [[0, 0, 20, 20]] * 2, [0.9, 0.8]))
     return folder
 
 
@@ -74,20 +74,20 @@ def test_both_peoples_edits_are_there_once_and_the_merge_can_be_undone(
     started: Path, tmp_path: Path
 ) -> None:
     theirs = copied(started, tmp_path / "theirs")
-    theirs.add(1, [50, 50, 70, 70])
-    theirs.delete([1])
-    opened(started).add(0, [80, 80, 95, 95])
+    theirs.editor.add(1, [50, 50, 70, 70])
+    theirs.editor.delete([1])
+    opened(started).editor.add(0, [80, 80, 95, 95])
     assert merged(started, tmp_path / "theirs", tmp_path / "both") == (2, 0)
     both = opened(tmp_path / "both")
     assert both.boxes.xyxy.tolist() == [[80, 80, 95, 95], [0, 0, 20, 20], [50, 50, 70, 70]]
-    assert both.undo_title == MERGE_TITLE
-    both.undo()
+    assert both.editor.undo_title == MERGE_TITLE
+    both.editor.undo()
     assert both.boxes.xyxy.tolist() == [[0, 0, 20, 20], [80, 80, 95, 95], [0, 0, 20, 20]]
 
 
 def test_merging_again_takes_nothing_over_twice(started: Path, tmp_path: Path) -> None:
-    copied(started, tmp_path / "theirs").add(1, [50, 50, 70, 70])
-    opened(started).add(0, [80, 80, 95, 95])
+    copied(started, tmp_path / "theirs").editor.add(1, [50, 50, 70, 70])
+    opened(started).editor.add(0, [80, 80, 95, 95])
     merged(started, tmp_path / "theirs", tmp_path / "both")
     for other in ("theirs", "mine"):
         again = tmp_path / f"again-{other}"
@@ -96,16 +96,16 @@ def test_merging_again_takes_nothing_over_twice(started: Path, tmp_path: Path) -
 
 
 def test_an_edit_that_one_took_back_since_stays_taken_back(started: Path, tmp_path: Path) -> None:
-    opened(started).add(0, [80, 80, 95, 95])
-    copied(started, tmp_path / "theirs").add(1, [50, 50, 70, 70])
-    opened(started).undo()
+    opened(started).editor.add(0, [80, 80, 95, 95])
+    copied(started, tmp_path / "theirs").editor.add(1, [50, 50, 70, 70])
+    opened(started).editor.undo()
     merged(started, tmp_path / "theirs", tmp_path / "both")
     boxes = opened(tmp_path / "both").boxes.xyxy.tolist()
     assert [80, 80, 95, 95] not in boxes and [50, 50, 70, 70] in boxes
 
 
 def test_neither_copy_is_changed_and_nothing_is_written_over(started: Path, tmp_path: Path) -> None:
-    copied(started, tmp_path / "theirs").add(1, [50, 50, 70, 70])
+    copied(started, tmp_path / "theirs").editor.add(1, [50, 50, 70, 70])
     merged(started, tmp_path / "theirs", tmp_path / "both")
     assert len(opened(started).boxes) == 2
     with pytest.raises(UserError, match="exists already"):
@@ -119,8 +119,8 @@ def test_command_lists_conflicts_and_writes_them(started: Path, tmp_path: Path) 
     (started / "cohort.csv").write_text("\n".join(rows))
     for name in ("a.tif", "b.tif"):
         tifffile.imwrite(started / name, np.zeros((8, 8), dtype=np.uint8))
-    copied(started, tmp_path / "theirs").move(1, [0, 0, 40, 40])
-    opened(started).delete([1])
+    copied(started, tmp_path / "theirs").editor.move(1, [0, 0, 40, 40])
+    opened(started).editor.delete([1])
     arguments = ["merge", str(started), str(tmp_path / "theirs"), "--out", str(tmp_path / "both")]
     answer = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert "1 edit taken over, 1 conflict;" in answer.stdout

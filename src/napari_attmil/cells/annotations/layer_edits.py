@@ -1,4 +1,4 @@
-"""Boxes made what a person sees, row by row, in a layer that shows all of them or some images'."""
+"""Edits that a person made in a layer of boxes, found by comparing its rows with the boxes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Followed:
-    """What a person did, told from the rows that are shown now.
+class LayerEdits:
+    """What a person did in a layer, found from its present rows.
 
     Attributes
     ----------
@@ -43,15 +43,15 @@ class Followed:
     title: str
 
 
-def follow_shown(
+def edits_in_layer(
     boxes: Boxes,
     cell_ids: npt.ArrayLike,
     image_index: npt.ArrayLike,
     xyxy: npt.ArrayLike,
     first_id: int = 1,
     images: npt.ArrayLike | None = None,
-) -> Followed:
-    """Return what a person did to boxes; see `follow_rows`.
+) -> LayerEdits:
+    """Return what a person did to boxes; see `boxes_of_rows`.
 
     Parameters
     ----------
@@ -72,17 +72,17 @@ def follow_shown(
     ids, rows_image = np.array(cell_ids, dtype=np.int64), np.asarray(image_index, dtype=np.int32)
     to_follow = ~_rows_of_cells(others, ids, rows_image)
     corners = np.asarray(xyxy, dtype=np.float32).reshape(-1, 4)[to_follow]
-    now, ids[to_follow] = follow_rows(
+    now, ids[to_follow] = boxes_of_rows(
         before, ids[to_follow], rows_image[to_follow], corners, first_id
     )
     if now.is_unchanged_since(before):
-        return Followed(boxes, Boxes.empty(), ids, "")
+        return LayerEdits(boxes, Boxes.empty(), ids, "")
     gone = before[~np.isin(before.cell_id, now.cell_id)]
     drawn = int(np.count_nonzero(~np.isin(now.cell_id, before.cell_id)))
-    return Followed(Boxes.concatenate([others, now]), gone, ids, _what_was_done(drawn, len(gone)))
+    return LayerEdits(Boxes.concatenate([others, now]), gone, ids, _what_was_done(drawn, len(gone)))
 
 
-def follow_rows(
+def boxes_of_rows(
     boxes: Boxes,
     cell_ids: npt.ArrayLike,
     image_index: npt.ArrayLike,
@@ -91,8 +91,8 @@ def follow_rows(
 ) -> tuple[Boxes, Int64Array]:
     """Return boxes that are what a person sees.
 
-    Rows of an unknown id, or of one that an earlier row has, are new boxes of a person; rows of
-    a known id that lie elsewhere were moved; cells without a row were deleted.
+    Rows of a new id, or of one that an earlier row has, are new boxes of a person; rows of
+    an existing id that lie elsewhere were moved; cells without a row were deleted.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def follow_rows(
     return now, ids
 
 
-def rows_caught_up(
+def rebased_rows(
     before: Boxes,
     now: Boxes,
     cell_ids: npt.ArrayLike,
@@ -138,7 +138,7 @@ def rows_caught_up(
 ) -> tuple[Int64Array, Int64Array, Float32Array]:
     """Return rows as a person would leave them who had seen the boxes `now`, not those `before`.
 
-    What the person drew or moved is kept. Rows that were left alone lie where their cells lie
+    What the person drew or moved stays. Rows that were left alone lie where their cells lie
     now; those of cells that are gone are drawn together to nothing. New cells follow at the end,
     but not a detected one that the person has just drawn or moved a box to.
 

@@ -12,7 +12,7 @@ from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.connection import Connection
 from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.annotations.journal import DONE
-from napari_attmil.cells.annotations.merging import Conflict, merge_annotations
+from napari_attmil.cells.annotations.three_way_merge import Conflict, merge_annotations
 from napari_attmil.core import UserError, check_writable
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class SampleMerged:
     taken_over
         Edits of the second person which the first did not have.
     conflicts
-        Cells about which the two disagree; both boxes were kept.
+        Cells about which the two disagree; both boxes remain.
     """
 
     sample: Sample
@@ -52,7 +52,7 @@ def merge_files(
     """Write a file with what is in both, sample by sample.
 
     My journal stays as it is; what the other person did comes as one edit a sample, which can be
-    undone, and their edits are noted as known, so that merging again takes nothing over twice.
+    undone, and their edits are recorded, so that merging again does not apply them twice.
 
     Parameters
     ----------
@@ -111,17 +111,17 @@ def _merge_sample(
         return SampleMerged(here, 0, ())
     mine = joined.read(here) or Annotations()
     my_entries, their_entries = joined.journal(here), theirs.journal(there)
-    base = _what_both_started_from(mine, my_entries, other, their_entries)
+    base = _common_ancestor(mine, my_entries, other, their_entries)
     merged, conflicts = merge_annotations(base, mine, other)
     known = {entry.uid for entry in my_entries}
     new = [entry for entry in their_entries if entry.uid not in known]
-    joined.note_known(here, new)
+    joined.note_merged(here, new)
     joined.write(here, merged, MERGE_TITLE)
     taken_over = sum(entry.state == DONE for entry in new)
     return SampleMerged(here, taken_over, tuple(conflicts))
 
 
-def _what_both_started_from(
+def _common_ancestor(
     mine: Annotations,
     my_entries: Sequence[JournalEntry],
     theirs: Annotations,
@@ -129,9 +129,9 @@ def _what_both_started_from(
 ) -> Annotations:
     """Return the annotations at the parting of two files that were copies of each other.
 
-    From the first edit on that the other does not know, all of a side are taken back. Both sides
+    From the first edit on that the other does not have, all of a side are taken back. Both sides
     lead to the same; but one that has taken back a shared edit since, which is then no longer in
-    force there, ends earlier. The side that shares more edits knows more of what was common.
+    force there, ends earlier. The side that shares more edits is closer to the common ancestor.
     """
     shared = {entry.uid for entry in my_entries} & {entry.uid for entry in their_entries}
     sides = []

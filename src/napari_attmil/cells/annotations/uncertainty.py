@@ -18,7 +18,7 @@ MISSING_CELL = 0.5
 """Doubt about a cell that other images have and this one lacks: it may be missed, or not there."""
 
 
-def doubts(scores: Sequence[npt.ArrayLike]) -> npt.NDArray[np.float64]:
+def uncertainties(scores: Sequence[npt.ArrayLike]) -> npt.NDArray[np.float64]:
     """Return how unsure the detector is of each image.
 
     Parameters
@@ -46,6 +46,6 @@ def doubts(scores: Sequence[npt.ArrayLike]) -> npt.NDArray[np.float64]:
     )
 
 
-def rank_images(scores: Sequence[npt.ArrayLike]) -> npt.NDArray[np.intp]:
-    """Return the images' positions, the most doubtful first; see `doubts`."""
-    return np.argsort(-doubts(scores), kind="stable")
+def most_uncertain_first(scores: Sequence[npt.ArrayLike]) -> npt.NDArray[np.intp]:
+    """Return the images' positions, the most doubtful first; see `uncertainties`."""
+    return np.argsort(-uncertainties(scores), kind="stable")

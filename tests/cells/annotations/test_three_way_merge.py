@@ -12,7 +12,7 @@ from napari_attmil.cells.annotations.corrections import (
     move_box,
 )
 from napari_attmil.cells.annotations.edits import Annotations
-from napari_attmil.cells.annotations.merging import merge_annotations
+from napari_attmil.cells.annotations.three_way_merge import merge_annotations
 from napari_attmil.cells.boxes import Boxes, Source
 
 DETECTED = Boxes.from_detections(

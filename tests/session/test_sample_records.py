@@ -12,6 +12,7 @@ from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.session.keys import LayerKey
 from napari_attmil.session.session import Session
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def study(folder: Path, *names: str) -> Cohort:
 
 def opened(cohort: Cohort, told: list[str] | None = None) -> Session:
     session = Session()
-    session.not_kept.connect((told if told is not None else list[str]()).append)
+    session.storage_failed.connect((told if told is not None else list[str]()).append)
     session.open_cohort(cohort, AnnotationFile.beside(cohort.folder))
     session.show(cohort.samples[0])
     return session
@@ -47,10 +48,10 @@ FULL = "CREATE TRIGGER full BEFORE INSERT ON edits BEGIN SELECT RAISE(ABORT, 'fu
 def unsaved(tmp_path: Path) -> Session:
     """Return a session whose second box is in memory only."""
     session = opened(study(tmp_path / "one", "a"))
-    session.add(0, [0, 0, 9, 9])
+    session.editor.add(0, [0, 0, 9, 9])
     assert session.cohort is not None
     run(session.cohort, FULL)
-    session.add(0, [20, 20, 29, 29])
+    session.editor.add(0, [20, 20, 29, 29])
     return session
 
 
@@ -64,14 +65,14 @@ def test_no_other_study_takes_the_place_of_changes_that_are_not_on_the_disk(
     assert unsaved.cohort is first and len(unsaved.boxes) == 2
     run(first, "DROP TRIGGER full")
     unsaved.open_cohort(other, AnnotationFile.beside(other.folder))
-    assert unsaved.cohort is other and not unsaved.has_pending
+    assert unsaved.cohort is other and not unsaved.records.has_pending
     assert len(opened(first).boxes) == 2
 
 
 def test_whoever_says_so_loses_them(unsaved: Session, tmp_path: Path) -> None:
     other = study(tmp_path / "other", "a")
     unsaved.open_cohort(other, AnnotationFile.beside(other.folder), discard=True)
-    assert unsaved.cohort is other and not unsaved.has_pending
+    assert unsaved.cohort is other and not unsaved.records.has_pending
 
 
 def unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,15 +86,15 @@ def test_what_could_not_be_read_is_said_and_comes_with_the_next_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cohort = study(tmp_path / "one", "a", "b")
-    opened(cohort).add(0, [0, 0, 9, 9])
+    opened(cohort).editor.add(0, [0, 0, 9, 9])
     told: list[str] = []
     with monkeypatch.context() as patched:
         unreadable(patched)
         session = opened(cohort, told)
-        assert told and session.has_pending and not session.is_kept(session.key)
-    session.keep_pending()
-    assert len(session.boxes) == 1 and not session.has_pending
-    session.add(0, [20, 20, 29, 29])
+        assert told and session.records.has_pending and not session.records.is_saved(session.key)
+    session.records.retry()
+    assert len(session.boxes) == 1 and not session.records.has_pending
+    session.editor.add(0, [20, 20, 29, 29])
     assert len(opened(cohort).boxes) == 2
 
 
@@ -101,15 +102,15 @@ def test_what_the_disk_holds_is_not_written_over_by_those_who_could_not_read_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cohort = study(tmp_path / "one", "a", "b")
-    opened(cohort).merge(FOUND)
+    opened(cohort).editor.merge(FOUND)
     told: list[str] = []
     with monkeypatch.context() as patched:
         unreadable(patched)
         session = opened(cohort, told)
-        session.add(0, [40, 40, 49, 49])
-    session.keep_pending()
+        session.editor.add(0, [40, 40, 49, 49])
+    session.records.retry()
     assert "yours were not written over them" in told[-1]
-    assert session.has_pending and len(session.boxes) == 1
+    assert session.records.has_pending and len(session.boxes) == 1
     assert len(opened(cohort).boxes) == 2
     with pytest.raises(UserError, match="memory only"):
         session.open_cohort(cohort, AnnotationFile.beside(cohort.folder))
@@ -126,8 +127,8 @@ def test_what_was_begun_for_a_former_study_never_reaches_one_with_samples_of_the
     other = study(tmp_path / "other", "a")
     session.open_cohort(other, AnnotationFile.beside(other.folder))
     session.show(other.samples[0])
-    session.merge(FOUND, key=key)
-    assert len(session.boxes) == 0 and not session.is_searched(session.key)
+    session.editor.merge(FOUND, key=key)
+    assert len(session.boxes) == 0 and not session.records.is_searched(session.key)
     assert AnnotationFile.beside(other.folder).read_all(other.samples) == {}
 
 
@@ -135,28 +136,29 @@ def test_a_search_of_what_could_not_be_read_gives_way_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cohort = study(tmp_path / "one", "a", "b")
-    opened(cohort).add(0, [0, 0, 9, 9])
+    opened(cohort).editor.add(0, [0, 0, 9, 9])
     with monkeypatch.context() as patched:
         unreadable(patched)
         session = opened(cohort)
         for name in "ab":
-            session.merge(FOUND, key=session.key_of(name))
-    session.keep_pending()
-    assert not session.has_pending
+            session.editor.merge(FOUND, key=session.key_of(name))
+    session.records.retry()
+    assert not session.records.has_pending
     assert session.boxes.xyxy.tolist() == [[0, 0, 9, 9]]
     session.show(cohort.samples[1])
-    assert len(session.boxes) == 0 and session.add(0, [1, 1, 8, 8]) == 1
+    assert len(session.boxes) == 0 and session.editor.add(0, [1, 1, 8, 8]) == 1
 
 
 def test_a_file_whose_name_begins_like_that_of_another_is_kept_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (study(tmp_path / name, "s").samples[0] for name in ("ab", "a"))
+    one, other = LayerKey("/ab"), LayerKey("/a")
     session = Session()
     with monkeypatch.context() as patched:
         unreadable(patched)
-        session.keep(first, AnnotationFile(tmp_path / "own.sqlite"), "file:/ab")
-        session.show(first, "file:/ab")
-        session.add(0, [0, 0, 9, 9])
-    session.keep(second, AnnotationFile(tmp_path / "own.sqlite"), "file:/a")
-    assert session.is_kept("file:/a") and not session.is_kept("file:/ab")
+        session.records.attach({one: first}, AnnotationFile(tmp_path / "own.sqlite"))
+        session.show(first, one)
+        session.editor.add(0, [0, 0, 9, 9])
+    session.records.attach({other: second}, AnnotationFile(tmp_path / "own.sqlite"))
+    assert session.records.is_saved(other) and not session.records.is_saved(one)

@@ -1,0 +1,193 @@
+"""How the boxes of a session's samples are corrected: each change is one step of undo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_attmil.cells import Boxes
+from napari_attmil.cells.annotations import (
+    accept_boxes,
+    add_box,
+    delete_boxes,
+    edits_in_layer,
+    move_box,
+    with_corrections,
+)
+from napari_attmil.core import UserError, counted
+from napari_attmil.session.keys import SampleKey
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_attmil.core import Int64Array
+    from napari_attmil.session.keys import SessionKey
+    from napari_attmil.session.sample_records import SampleRecord, SampleRecords
+    from napari_attmil.session.sample_state import SampleState
+
+
+class BoxEditor:
+    """Corrects the boxes of the shown sample, and takes detections over into any.
+
+    Parameters
+    ----------
+    records
+        The session's.
+    """
+
+    def __init__(self, records: SampleRecords) -> None:
+        self._records = records
+
+    def add(self, image_index: int, xyxy: npt.ArrayLike) -> int:
+        """Add a person's box and return its id."""
+        boxes = add_box(self._state.boxes, image_index, xyxy, self._state.next_id)
+        self._edit("Draw 1 box", boxes=boxes)
+        return int(boxes.cell_id[-1])
+
+    def move(self, cell_id: int, xyxy: npt.ArrayLike) -> None:
+        """Move or resize a box; it becomes the person's."""
+        self._edit("Move 1 box", boxes=move_box(self._state.boxes, cell_id, xyxy))
+
+    def accept(self, cell_ids: npt.ArrayLike) -> None:
+        """Confirm boxes of the detector as they are."""
+        before = self._state.boxes
+        boxes = accept_boxes(before, cell_ids)
+        count = int(np.count_nonzero(boxes.source != before.source))
+        self._edit(f"Accept {counted(count, 'box', 'boxes')}", boxes=boxes)
+
+    def delete(self, cell_ids: npt.ArrayLike) -> None:
+        """Delete cells for good: a later detection does not bring them back."""
+        boxes = self._state.boxes
+        gone = boxes[np.isin(boxes.cell_id, np.asarray(cell_ids))]
+        self._edit(
+            f"Delete {counted(len(gone), 'box', 'boxes')}",
+            boxes=delete_boxes(boxes, cell_ids),
+            deleted=Boxes.concatenate([self._state.deleted, gone]),
+        )
+
+    def clear(self) -> None:
+        """Start over: remove all boxes of the shown sample and all corrections."""
+        self._edit(
+            "Start over",
+            boxes=Boxes.empty(),
+            deleted=Boxes.empty(),
+            searched=frozenset(),
+            reviewed=frozenset(),
+        )
+
+    def set_reviewed(self, image_index: int, reviewed: bool = True) -> None:
+        """Confirm that an image's boxes are right and complete, or take that back.
+
+        The detector's boxes in it are accepted with it, as one step of undo.
+        """
+        marks, boxes = self._state.reviewed - {image_index}, self._state.boxes
+        if reviewed:
+            marks |= {image_index}
+            boxes = accept_boxes(boxes, boxes.of_image(image_index).cell_id)
+        state = "reviewed" if reviewed else "not reviewed"
+        self._edit(f"Mark image {image_index + 1} as {state}", boxes=boxes, reviewed=marks)
+
+    def merge(
+        self,
+        detected: Boxes,
+        images: npt.ArrayLike | None = None,
+        key: SessionKey | None = None,
+        made_by: str = "",
+    ) -> None:
+        """Take over a detection; a person's boxes and deletions, and reviewed images, stay.
+
+        Parameters
+        ----------
+        detected
+            What the detector found.
+        images
+            The images it has seen; all by default. Boxes of the others stay as they are.
+        key
+            The sample it belongs to; the shown one by default. Nothing happens if it belongs to
+            a study that is no longer open.
+        made_by
+            The detector's digest.
+        """
+        if isinstance(key, SampleKey) and self._records.get(key) is None:
+            return
+        key, record = self._to_edit(key)
+        seen = range(len(record.sample)) if images is None else np.asarray(images).tolist()
+        self._edit(
+            "Detect cells",
+            key,
+            made_by,
+            boxes=with_corrections(detected, record.state, images),
+            searched=record.state.searched.union(seen),
+        )
+
+    def follow(
+        self,
+        cell_ids: npt.ArrayLike,
+        image_index: npt.ArrayLike,
+        xyxy: npt.ArrayLike,
+        images: npt.ArrayLike | None = None,
+    ) -> Int64Array:
+        """Make the boxes what a person sees, as one step of undo; see `edits_in_layer`.
+
+        Returns
+        -------
+        (n,) int64
+            The id of each row; 0 for a row too small to be a cell, which is left out.
+        """
+        state = self._state
+        followed = edits_in_layer(state.boxes, cell_ids, image_index, xyxy, state.next_id, images)
+        if followed.title:
+            deleted = Boxes.concatenate([state.deleted, followed.gone])
+            self._edit(followed.title, boxes=followed.boxes, deleted=deleted)
+        return followed.cell_id
+
+    @property
+    def undo_title(self) -> str:
+        """What `undo` would take back ("Delete 3 boxes"); empty if there is nothing."""
+        return self._titles()[0]
+
+    @property
+    def redo_title(self) -> str:
+        """What `redo` would make again; empty if there is nothing."""
+        return self._titles()[1]
+
+    def undo(self) -> None:
+        """Take back the last change of the boxes, also one of an earlier day."""
+        if self.undo_title:
+            key, record = self._to_edit()
+            self._records.change(key, record.undo)
+
+    def redo(self) -> None:
+        """Make the change again that was taken back last."""
+        if self.redo_title:
+            key, record = self._to_edit()
+            self._records.change(key, record.redo)
+
+    # --- inside -----------------------------------------------------------------------------
+
+    @property
+    def _state(self) -> SampleState:
+        return self._records.state(self._records.shown)
+
+    def _titles(self) -> tuple[str, str]:
+        """Return what can be undone and redone; it is said if earlier edits cannot be read."""
+        record = self._records.get(self._records.shown)
+        if record is None:
+            return "", ""
+        self._records.attempt(record.read_history)
+        return record.undo_title, record.redo_title
+
+    def _to_edit(self, key: SessionKey | None = None) -> tuple[SessionKey, SampleRecord]:
+        """Return a sample's key and record, the shown one's by default."""
+        key = self._records.shown if key is None else key
+        record = self._records.get(key)
+        if key is None or record is None:
+            raise UserError("No images are chosen; choose an image layer or open a cohort first.")
+        return key, record
+
+    def _edit(
+        self, title: str, key: SessionKey | None = None, made_by: str = "", **changes: Any
+    ) -> None:
+        key, record = self._to_edit(key)
+        self._records.change(key, lambda: record.edit(title, made_by, **changes))
