@@ -12,6 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtGui import QImage
 from support.hand import Hand
+from support.pages.page import Page
 from support.predictions import FakeClassifier
 
 from napari_attmil.cells import Boxes, DetectionSettings
@@ -181,8 +182,7 @@ def wait_idle(qtbot: QtBot) -> Callable[[AttentionMILWidget], None]:
     """Wait until nothing runs in a panel."""
 
     def wait(panel: AttentionMILWidget) -> None:
-        runners = (panel.context.runner, panel.result_step._cutter)
-        qtbot.waitUntil(lambda: not any(runner.busy for runner in runners), timeout=20_000)
+        qtbot.waitUntil(lambda: not Page(panel).busy, timeout=20_000)
 
     return wait
 

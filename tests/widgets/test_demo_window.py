@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
+from support.pages.attention_mil import ResultPage
 
 from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.prediction import Prediction
@@ -64,7 +65,8 @@ def test_the_window_shows_cells_and_classification(
     assert panel.context.session.state.prediction is result.prediction
     assert not panel.context.session.state.is_stale
     # Neither a set nor several models: nothing is said of certainty that nobody knows.
-    assert panel.result_step._certainty.isHidden() and panel.result_step._note.isHidden()
+    page = ResultPage(panel.result_step)
+    assert not page.shows("certainty") and not page.shows("note")
     panel.close_panel()
 
 

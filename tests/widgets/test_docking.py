@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
@@ -40,7 +40,7 @@ def test_a_panel_at_another_side_is_left_alone(
 ) -> None:
     annotate = AnnotateWidget(window_viewer)
     window_viewer.window.add_dock_widget(annotate, area="left")
-    qtbot.waitUntil(lambda: not annotate._join_timer.isActive())
+    qtbot.waitUntil(lambda: not any(timer.isActive() for timer in annotate.findChildren(QTimer)))
     assert annotate.window().tabifiedDockWidgets(annotate.dock()) == []
     annotate.close_panel()
 

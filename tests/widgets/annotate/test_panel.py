@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from support.pages.annotate import AnnotatePage
 
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.cohort import Cohort
@@ -334,10 +335,10 @@ def test_a_click_takes_the_box_that_the_detector_thinks_possible(
     monkeypatch.setattr(tasks, "detect_cells", detect)
     viewer.add_layer(stack)
     bench = make_bench(viewer)
-    session, candidates = bench.context.session, bench.tools._candidates
+    session, page = bench.context.session, AnnotatePage(bench)
     viewer.dims.set_point(0, 1)
     press(viewer, "W")
-    qtbot.waitUntil(lambda: len(candidates.of_image_shown()) > 0)
+    qtbot.waitUntil(lambda: len(page.candidates()) > 0)
     point_at(bench, viewer, 60, 30)
     press(viewer, "Q")
     assert session.boxes.xyxy.tolist() == [[51, 22, 69, 41]]
@@ -355,7 +356,7 @@ def test_button_snaps_the_selected_box_and_the_key_the_one_pointed_at(
     session = bench.context.session
     session.select([1])
     point_at(bench, viewer, 60, 30)
-    bench.box_panel._buttons["snap"].click()
+    AnnotatePage(bench).boxes.press("Snap")
     assert session.boxes.xyxy[:, 0].tolist() == [11, 50, 20]
     press(viewer, "G")
     assert session.boxes.xyxy[:, 0].tolist() == [11, 51, 20]
@@ -382,14 +383,13 @@ def test_brighter_means_that_lower_levels_are_white(
 
 
 def test_slider_deletes_weak_boxes_as_one_step_of_undo(bench: AnnotateWidget) -> None:
-    cut, session = bench.box_panel._cut, bench.context.session
-    cut._slider.setValue(80)
-    assert cut._delete.text() == "Delete 2 boxes below"
-    cut._delete.click()
+    cut, session = AnnotatePage(bench).score_cut, bench.context.session
+    cut.set(80)
+    cut.press("Delete 2 boxes below")
     assert session.boxes.cell_id.tolist() == [1]
     session.editor.undo()
     assert len(session.boxes) == 3
-    cut._accept.click()
+    cut.press("Accept")
     assert session.boxes.source.tolist() == [Source.ACCEPTED, Source.MODEL, Source.MODEL]
 
 
@@ -414,7 +414,7 @@ def test_images_ahead_are_detected_but_reviewed_ones_never(
 
 def test_look_ahead_stays_away_from_images_that_a_person_has_begun(study: AnnotateWidget) -> None:
     study.context.session.editor.add(0, [10, 10, 30, 30])
-    assert study.look_ahead._next_place() == ("s1", 0)
+    assert study.look_ahead.next_place() == ("s1", 0)
 
 
 def test_pictures_come_for_images_that_are_looked_at(study: AnnotateWidget, qtbot: QtBot) -> None:
@@ -477,4 +477,4 @@ def test_drawing_tool_takes_a_still_click_for_a_question_and_a_drag_for_a_box(
 
 def test_an_image_without_boxes_says_so(bench: AnnotateWidget) -> None:
     bench.context.session.editor.clear()
-    assert bench.box_panel._counts.text() == "No boxes in this image."
+    assert AnnotatePage(bench).boxes.text("counts") == "No boxes in this image."

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
-from support.hand import MOUSE
+from support.pages.annotate import AnnotatePage
 
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.reading import open_cohort, read_images
@@ -156,7 +156,7 @@ def test_a_session_of_corrections_is_all_there_after_reopening(
     viewer = make_napari_viewer(show=True)
     bench = open_bench(viewer, cohort)
     session, hand = bench.context.session, make_hand(viewer)
-    MOUSE.mouseClick(bench._ahead, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+    AnnotatePage(bench).detect_ahead()
     actions = []
     for number in range(CORRECTED):
         qtbot.waitUntil(

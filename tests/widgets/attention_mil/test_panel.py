@@ -21,6 +21,14 @@ from qtpy.QtWidgets import (
     QLabel,
     QSlider,
 )
+from support.pages.attention_mil import (
+    AttentionMILPage,
+    CellsPage,
+    ClassifierPage,
+    ImagesPage,
+    ResultPage,
+)
+from support.pages.page import entries
 
 from napari_attmil.bags.presets import ensemble_preset
 from napari_attmil.explore.colours import map_colours
@@ -64,17 +72,17 @@ def test_from_image_to_the_cells_that_decided(
     wait_idle: Callable[[AttentionMILWidget], None],
     tmp_path: Path,
 ) -> None:
-    session = docked_panel.context.session
+    session, page = docked_panel.context.session, AttentionMILPage(docked_panel)
     detect(docked_panel, wait_idle)
     assert len(session.boxes) == 9
     load_and_classify(docked_panel, wait_idle, tmp_path)
-    assert docked_panel.result_step._bars.value()[0] == ("sickle", 0.7)
+    assert page.result.probabilities()[0] == ("sickle", 0.7)
     # The fake's attention grows with the id: the last eight of nine, highest first.
-    assert docked_panel.result_step._top_cells.value() == (9, 8, 7, 6, 5, 4, 3, 2)
+    assert page.result.top_cells() == (9, 8, 7, 6, 5, 4, 3, 2)
     (layer,) = cells_layers(window_viewer)
     ids = layer.features["cell_id"].to_numpy()
     assert layer.edge_color[ids == 9].tolist() == [[1, 1, 1, 1]]
-    docked_panel.result_step._top_cells.button(0).click()
+    page.result.press_top_cell(0)
     assert window_viewer.dims.current_step[0] == 2 and session.selection == (9,)
 
 
@@ -92,14 +100,14 @@ def test_next_step_opens_when_one_is_done(
 def test_steps_say_what_is_missing_and_what_is_there(
     panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
 ) -> None:
-    result = panel.result_step
-    assert not result._classify.isEnabled()
-    assert "detect cells (step 2)" in result._hint.text()
+    result = AttentionMILPage(panel).result
+    assert not result.can_press("Classify sample")
+    assert "detect cells (step 2)" in result.text("hint")
     detect(panel, wait_idle)
-    assert result._hint.text() == "First load or train a classifier (step 3)."
+    assert result.text("hint") == "First load or train a classifier (step 3)."
     load_and_classify(panel, wait_idle, tmp_path)
-    assert result._hint.isHidden() and result._classify.isEnabled()
-    assert "3 cells in this image, 9 in the sample" in panel.cells_step._counts.text()
+    assert not result.shows("hint") and result.can_press("Classify sample")
+    assert "3 cells in this image, 9 in the sample" in CellsPage(panel.cells_step).text("counts")
 
 
 def test_result_is_marked_stale_when_boxes_change_and_not_after_undo(
@@ -107,11 +115,12 @@ def test_result_is_marked_stale_when_boxes_change_and_not_after_undo(
 ) -> None:
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
-    assert panel.result_step._stale.isHidden()
+    result = ResultPage(panel.result_step)
+    assert not result.shows("stale")
     panel.context.session.editor.add(0, [80, 50, 100, 70])
-    assert not panel.result_step._stale.isHidden()
+    assert result.shows("stale")
     panel.context.session.editor.undo()
-    assert panel.result_step._stale.isHidden()
+    assert not result.shows("stale")
 
 
 def test_corrections_survive_detecting_again_and_this_is_said(
@@ -131,7 +140,8 @@ def test_corrections_survive_detecting_again_and_this_is_said(
 def test_one_can_start_over_where_all_boxes_were_deleted(
     panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None]
 ) -> None:
-    session, start_over = panel.context.session, panel.cells_step._clear
+    session = panel.context.session
+    start_over = CellsPage(panel.cells_step).button("Start over")
     assert not start_over.isEnabled()
     detect(panel, wait_idle)
     session.editor.delete(session.boxes.cell_id)
@@ -147,7 +157,7 @@ def test_detection_of_the_image_shown_only(
     panel: AttentionMILWidget, viewer: ViewerModel, wait_idle: Callable[[AttentionMILWidget], None]
 ) -> None:
     viewer.dims.set_point(0, 1)
-    panel.cells_step._only_shown.setChecked(True)
+    CellsPage(panel.cells_step).button("Only in the image shown").setChecked(True)
     detect(panel, wait_idle)
     assert panel.context.session.boxes.image_index.tolist() == [1, 1, 1]
     assert panel.context.session.state.searched == {1}
@@ -156,7 +166,7 @@ def test_detection_of_the_image_shown_only(
 def test_detection_settings_are_those_of_all_panels(
     panel: AttentionMILWidget, make_panel: Callable[[Any], AttentionMILWidget], viewer: ViewerModel
 ) -> None:
-    panel.cells_step._form.field("cell_diameter_px").setValue(40)
+    CellsPage(panel.cells_step).set("cell_diameter_px", 40)
     assert make_panel(viewer).context.detection_settings.cell_diameter_px == 40
 
 
@@ -183,7 +193,7 @@ def test_diameter_in_micrometres_is_taken_by_the_scale_of_the_layer(
         return (yield from detect_all(stop, images, places, settings, *rest))
 
     monkeypatch.setattr(tasks, "detect_cells", remember)
-    panel.cells_step._form.field("cell_diameter_um").setValue(8)
+    CellsPage(panel.cells_step).set("cell_diameter_um", 8)
     detect(panel, wait_idle)
     assert asked == ([diameter_px] if diameter_px else [])
     assert bool(notifications) == (diameter_px is None)
@@ -206,7 +216,7 @@ def test_cancelled_detection_keeps_what_was_found(
     monkeypatch.setattr(tasks, "detect_cells", stopped_after_the_first)
     detect(panel, wait_idle)
     assert set(panel.context.session.boxes.image_index.tolist()) == {0}
-    assert panel.cells_step._progress.isHidden()
+    assert not CellsPage(panel.cells_step).shows_progress()
 
 
 def test_buttons_rest_while_something_runs_and_error_leaves_no_spinner(
@@ -221,13 +231,14 @@ def test_buttons_rest_while_something_runs_and_error_leaves_no_spinner(
         yield Progress(0, 1, "working")
         raise RuntimeError("broken")
 
+    step = CellsPage(panel.cells_step)
     panel.context.runner.busy_changed.connect(
-        lambda busy: seen.append((busy, panel.cells_step._detect.isEnabled()))
+        lambda busy: seen.append((busy, step.can_press("Detect cells")))
     )
     monkeypatch.setattr(tasks, "detect_cells", failing)
     detect(panel, wait_idle)
     assert seen == [(True, False), (False, True)]
-    assert panel.cells_step._progress.isHidden()
+    assert not CellsPage(panel.cells_step).shows_progress()
     assert any("broken" in message for _, message in notifications)
 
 
@@ -290,7 +301,7 @@ def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
     assert layer.name == "s1" and layer.data.shape == (2, 60, 80)
     assert not isinstance(layer.data, np.ndarray)
     assert layer.scale.tolist() == [1, 0.2, 0.2]
-    assert panel.classifier_step._train.isEnabled()
+    assert ClassifierPage(panel.classifier_step).can_press("Train classifier")
 
 
 def test_what_was_assumed_about_a_cohort_stays_in_the_panel(
@@ -300,10 +311,11 @@ def test_what_was_assumed_about_a_cohort_stays_in_the_panel(
     tmp_path: Path,
 ) -> None:
     cohort = open_cohort(panel, wait_idle, monkeypatch, tmp_path)
-    assert panel.images_step._notes.isHidden()
+    page = ImagesPage(panel.images_step)
+    assert not page.shows("notes")
     panel.context.session.open_cohort(replace(cohort, notes=("Images were left out: a.",)))
-    assert panel.images_step._notes.text() == "Images were left out: a."
-    assert not panel.images_step._notes.isHidden()
+    assert page.text("notes") == "Images were left out: a."
+    assert page.shows("notes")
 
 
 def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
@@ -329,15 +341,15 @@ def test_training_draws_its_losses_and_gives_a_classifier(
     tmp_path: Path,
 ) -> None:
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
-    panel.classifier_step._form.field("epochs").setValue(4)
-    panel.classifier_step._ensemble_form.field("members").setValue(5)
+    page = ClassifierPage(panel.classifier_step)
+    page.set(epochs=4, members=5)
     panel.classifier_step.train()
     wait_idle(panel)
     # The last of the five models: its own four epochs only.
-    assert panel.classifier_step._curve.value()["loss"] == [6, 5, pytest.approx(14 / 3), 4.5]
+    assert page.losses() == [6, 5, pytest.approx(14 / 3), 4.5]
     assert panel.context.session.predictions.classifier.name == "fake.safetensors"
-    assert "healthy, sickle" in panel.classifier_step._hint.text()
-    assert "2 models. Not calibrated" in panel.classifier_step._hint.text()
+    assert "healthy, sickle" in page.text("hint")
+    assert "2 models. Not calibrated" in page.text("hint")
 
 
 @pytest.mark.parametrize(
@@ -372,12 +384,16 @@ def test_training_says_which_samples_it_left_out(
     step = panel.classifier_step
     step.train()
     wait_idle(panel)
-    assert step._hint.text().endswith(f"Classes: healthy, sickle, spherocytosis\n{told}")
+    assert (
+        ClassifierPage(step)
+        .text("hint")
+        .endswith(f"Classes: healthy, sickle, spherocytosis\n{told}")
+    )
     assert notifications[-1][1].endswith(f"fake.safetensors. {told}")
     (tmp_path / "other.safetensors").write_bytes(b"fake")
     step.load(tmp_path / "other.safetensors")
     wait_idle(panel)
-    assert "left out" not in step._hint.text()
+    assert "left out" not in ClassifierPage(step).text("hint")
 
 
 def test_a_sample_without_cells_is_noted_when_bags_are_read(
@@ -420,13 +436,12 @@ def test_training_knows_the_healthy_class_that_was_chosen(
 
     monkeypatch.setattr(tasks, "train_classifier", train)
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
-    assert step._hint.text() == "Train on the open cohort, or load a model."
+    assert ClassifierPage(step).text("hint") == "Train on the open cohort, or load a model."
     assert panel.context.session.cohort is not None
     panel.context.session.open_cohort(relabelled(panel.context.session.cohort, ("alive", "dead")))
-    assert "choose the healthy class above" in step._hint.text()
-    step._healthy.setCurrentIndex(step._healthy.findData("alive"))
-    step._healthy.activated.emit(1)
-    assert "choose the healthy class" not in step._hint.text()
+    assert "choose the healthy class above" in ClassifierPage(step).text("hint")
+    ClassifierPage(step).choose_healthy("alive")
+    assert "choose the healthy class" not in ClassifierPage(step).text("hint")
     step.train()
     wait_idle(panel)
     assert asked == ["alive"]
@@ -438,12 +453,11 @@ def relabelled(cohort: Cohort, labels: tuple[str, ...]) -> Cohort:
 
 
 def test_preset_fills_the_form(panel: AttentionMILWidget) -> None:
-    combo = panel.classifier_step._preset
-    combo.setCurrentIndex(combo.findData("paper"))
-    combo.activated.emit(combo.currentIndex())
-    shown: Any = panel.classifier_step._form.value()
-    assert shown.epochs == 150
-    assert panel.classifier_step._ensemble_form.value() == ensemble_preset("paper")
+    page = ClassifierPage(panel.classifier_step)
+    page.choose_preset("paper")
+    training, ensemble = page.settings()
+    assert training.epochs == 150
+    assert ensemble == ensemble_preset("paper")
 
 
 def test_every_classification_says_how_sure_it_is(
@@ -452,9 +466,10 @@ def test_every_classification_says_how_sure_it_is(
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
     step, session = panel.result_step, panel.context.session
-    assert step._certainty.text() == "2 of 2 models agree · all but sickle ruled out at 90%"
-    assert not step._certainty.property("warning") and step._note.isHidden()
-    assert "its 2 models" in step._bars.toolTip()
+    page = ResultPage(step)
+    assert page.text("certainty") == "2 of 2 models agree · all but sickle ruled out at 90%"
+    assert not page.warns("certainty") and not page.shows("note")
+    assert "its 2 models" in page.bars.toolTip()
     assert session.state.prediction is not None
     doubted = replace(
         session.state.prediction,
@@ -465,15 +480,15 @@ def test_every_classification_says_how_sure_it_is(
     told = []
     step.state_changed.connect(lambda summary, done: told.append(summary))
     session.predictions.set(doubted, session.boxes)
-    assert step._certainty.text() == (
+    assert page.text("certainty") == (
         "Undecided: sickle and healthy cannot be ruled out at 90% · 1 of 2 models favour sickle"
     )
-    assert step._certainty.property("warning") and step._note.text() == "Few patients."
+    assert page.warns("certainty") and page.text("note") == "Few patients."
     assert told[-1] == "undecided, sickle 70%"
 
 
 def test_devices_are_listed_when_the_step_opens(panel: AttentionMILWidget, qtbot: QtBot) -> None:
-    device = panel.classifier_step._device
+    device = ClassifierPage(panel.classifier_step).device
     assert device.count() == 1
     panel.frames["classifier"].setOpen(True)
     qtbot.waitUntil(lambda: device.count() == 2, timeout=10_000)
@@ -510,7 +525,7 @@ def test_name_that_is_proposed_for_the_cells_has_the_whole_name_of_the_sample(
     session = panel.context.session
     assert session.sample is not None
     session.show(replace(session.sample, name="hs2/s1"))
-    panel.result_step._export.clicked.emit()
+    ResultPage(panel.result_step).button("Export cells").clicked.emit()
     assert proposed == ["hs2-s1-cells.csv"]
 
 
@@ -527,9 +542,8 @@ def test_threshold_tells_how_many_cells_remain(
 ) -> None:
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
-    panel.result_step._slider.setValue(50)
-    assert panel.result_step._slider_label.text().startswith("Show the 5 of 9 cells")
-    (layer,) = cells_layers(panel._viewer)
+    assert ResultPage(panel.result_step).fade_below(50).startswith("Show the 5 of 9 cells")
+    (layer,) = cells_layers(panel.context.viewer)
     assert (layer.edge_color[:, 3] == 1).sum() == 5
 
 
@@ -538,23 +552,23 @@ def test_boxes_take_the_colours_that_are_chosen_beside_the_legend(
 ) -> None:
     detect(panel, wait_idle)
     load_and_classify(panel, wait_idle, tmp_path)
-    (layer,) = cells_layers(panel._viewer)
-    button = panel.result_step._colours
-    ticked = [action.data() for action in button.menu().actions() if action.isChecked()]
+    (layer,) = cells_layers(panel.context.viewer)
+    colours = ResultPage(panel.result_step).colour_maps()
+    ticked = [name for name, action in colours.items() if action.isChecked()]
     assert ticked == ["paper"]
     as_in_the_paper = layer.edge_color.copy()
-    next(action for action in button.menu().actions() if action.data() == "viridis").trigger()
+    colours["viridis"].trigger()
     assert not np.allclose(layer.edge_color, as_in_the_paper)
     highest = map_colours([1.0], "viridis")[0, :3]
     assert np.isclose(layer.edge_color[:, :3], highest, atol=1e-6).all(axis=1).any()
 
 
 def test_layer_list_is_followed(panel: AttentionMILWidget, viewer: ViewerModel) -> None:
-    combo = panel.images_step._layer_combo
+    combo = ImagesPage(panel.images_step).layers
     other = viewer.add_image(np.zeros((20, 30)), name="other")
-    assert [combo.itemText(i) for i in range(combo.count())] == ["blood", "other"]
+    assert entries(combo) == ["blood", "other"]
     other.name = "renamed"
-    assert [combo.itemText(i) for i in range(combo.count())] == ["blood", "renamed"]
+    assert entries(combo) == ["blood", "renamed"]
     assert combo.currentText() == "blood"
 
 
@@ -566,9 +580,9 @@ def test_removed_image_stops_detection_but_keeps_the_cells(
 ) -> None:
     detect(panel, wait_idle)
     viewer.layers.remove(stack)
-    assert not panel.cells_step._detect.isEnabled()
+    assert not CellsPage(panel.cells_step).can_press("Detect cells")
     assert len(panel.context.session.boxes) == 9
-    assert "removed" in panel.images_step._info.text()
+    assert "removed" in ImagesPage(panel.images_step).text("info")
 
 
 def test_image_removed_while_it_is_worked_on_breaks_nothing(
@@ -649,7 +663,7 @@ def test_closed_and_reopened_panel_finds_everything_again(
     again = make_panel(window_viewer)
     wait_idle(again)
     assert len(cells_layers(window_viewer)) == 1
-    assert again.result_step._bars.value()[0] == ("sickle", 0.7)
+    assert ResultPage(again.result_step).probabilities()[0] == ("sickle", 0.7)
     (layer,) = cells_layers(window_viewer)
     layer.selected_data = {0}
     layer.remove_selected()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support.pages.attention_mil import AttentionMILPage, ClassifierPage
+from support.pages.page import Page
 
 from napari_attmil.bags.classifier import Classifier
 from napari_attmil.bags.presets import mil_preset
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
     from napari_attmil.images import Cohort
-    from napari_attmil.widgets.attention_mil.classifier_step import ClassifierStep
     from napari_attmil.widgets.parts.workers import Progress
 
 WEIGHTS = importlib.resources.files("napari_attmil") / "weights" / "detector.safetensors"
@@ -39,8 +40,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def settle(qtbot: QtBot, panel: AttentionMILWidget) -> None:
-    runners = (panel.context.runner, panel.result_step._cutter)
-    qtbot.waitUntil(lambda: not any(runner.busy for runner in runners), timeout=120_000)
+    qtbot.waitUntil(lambda: not Page(panel).busy, timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_detector_and_classifier_work_through_the_panel(
     panel = AttentionMILWidget(window_viewer)
     window_viewer.window.add_dock_widget(panel)
     session = panel.context.session
-    panel.images_step._use_cohort(cohort)
+    panel.context.image_choice.use_cohort(cohort)
     panel.cells_step.detect()
     settle(qtbot, panel)
     truth = np.loadtxt(cohort.folder / "truth.csv", delimiter=",", skiprows=1, dtype=str)
@@ -74,8 +74,8 @@ def test_detector_and_classifier_work_through_the_panel(
     assert len(set(found[found >= 0].tolist())) > 0.7 * len(true_boxes)
 
     drawn = session.editor.add(0, [100, 100, 140, 140])
-    panel.classifier_step._form.field("epochs").setValue(3)
-    panel.classifier_step._ensemble_form.field("members").setValue(2)
+    page = AttentionMILPage(panel)
+    page.classifier.set(epochs=3, members=2)
     panel.classifier_step.train()
     settle(qtbot, panel)
     assert session.predictions.classifier.model.classes == ("healthy", "sickle")
@@ -83,19 +83,19 @@ def test_detector_and_classifier_work_through_the_panel(
     assert [path.name for path in (cohort.folder / "models").iterdir()] == [
         session.predictions.classifier.path.name
     ]
-    assert len(panel.classifier_step._curve.value()["loss"]) == 3
+    assert len(page.classifier.losses()) == 3
     assert len(session.predictions.classifier.model.models) == 2
     assert session.predictions.classifier.model.certainty.patients == (2, 2)
-    assert "2 models, calibrated on 4 held-out patients" in panel.classifier_step._hint.text()
+    assert "2 models, calibrated on 4 held-out patients" in page.classifier.text("hint")
     assert set(session.states_of_samples()) == {sample.name for sample in cohort.samples}
 
     panel.result_step.classify()
     settle(qtbot, panel)
-    assert "needs 9 patients to calibrate with" in panel.result_step._note.text()
-    assert panel.result_step._certainty.text().startswith("Undecided: no class can be ruled out")
+    assert "needs 9 patients to calibrate with" in page.result.text("note")
+    assert page.result.text("certainty").startswith("Undecided: no class can be ruled out")
     assert session.state.prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
     assert drawn in session.state.prediction.cell_id
-    assert len(panel.result_step._top_cells.value()) == min(8, len(session.boxes))
+    assert len(page.result.top_cells()) == min(8, len(session.boxes))
     assert not [message for severity, message in notifications if severity == "error"]
     panel.close_panel()
 
@@ -113,18 +113,16 @@ def test_next_candidate_of_the_same_path_is_loaded_anew(tmp_path: Path) -> None:
         tasks.loaded_detector("cpu", path)
 
 
-def stopped_training(qtbot: QtBot, panel: AttentionMILWidget, cohort: Cohort) -> ClassifierStep:
-    """Stop an endless training after two epochs, and return its step of the panel."""
-    panel.images_step._use_cohort(cohort)
-    form = panel.classifier_step._form
-    form.field("epochs").setValue(5000)
-    form.field("stop_loss").setValue(0)
-    step = panel.classifier_step
-    step.train()
-    qtbot.waitUntil(lambda: len(step._curve.value()["loss"]) >= 2, timeout=120_000)
+def stopped_training(qtbot: QtBot, panel: AttentionMILWidget, cohort: Cohort) -> ClassifierPage:
+    """Stop an endless training after two epochs, and return its page of the panel."""
+    panel.context.image_choice.use_cohort(cohort)
+    page = ClassifierPage(panel.classifier_step)
+    page.set(epochs=5000, stop_loss=0)
+    panel.classifier_step.train()
+    qtbot.waitUntil(lambda: len(page.losses()) >= 2, timeout=120_000)
     panel.context.runner.stop()
     settle(qtbot, panel)
-    return step
+    return page
 
 
 def test_what_was_trained_outlasts_a_model_that_cannot_be_saved(
@@ -156,10 +154,10 @@ def test_stopped_training_keeps_the_models_so_far(
 ) -> None:
     panel = AttentionMILWidget(viewer)
     qtbot.addWidget(panel)
-    step = stopped_training(qtbot, panel, cohort)
+    page = stopped_training(qtbot, panel, cohort)
     assert len(panel.context.session.predictions.classifier.model.models) == 1
-    assert "Not calibrated: the training was stopped early." in step._hint.text()
-    assert len(step._curve.value()["loss"]) < 5000
+    assert "Not calibrated: the training was stopped early." in page.text("hint")
+    assert len(page.losses()) < 5000
     panel.close_panel()
 
 
@@ -168,7 +166,7 @@ def test_training_stopped_before_the_first_model_says_that_there_is_none(
 ) -> None:
     panel = AttentionMILWidget(viewer)
     qtbot.addWidget(panel)
-    panel.images_step._use_cohort(cohort)
+    panel.context.image_choice.use_cohort(cohort)
     panel.classifier_step.train()
     panel.context.runner.stop()
     settle(qtbot, panel)

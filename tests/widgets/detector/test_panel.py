@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pytest
 import tifffile
 import torch
-from qtpy.QtCore import Qt
+from support.pages.detector import DetectorPage
+from support.pages.page import Page
 
 from napari_attmil.cells.finetuning.study_detectors import (
     CHOICE,
@@ -86,36 +87,38 @@ def panel(
 
 
 def wait(panel: DetectorPanel, qtbot: QtBot) -> None:
-    qtbot.waitUntil(lambda: not panel.context.runner.busy and not panel._comparer.busy)
+    qtbot.waitUntil(lambda: not Page(panel).busy)
 
 
 def test_without_reviewed_images_the_panel_says_what_to_do(
     panel: DetectorPanel, cohort: Cohort
 ) -> None:
-    assert "Open a cohort" in panel._hint.text() and not panel._train.isEnabled()
+    page = DetectorPage(panel)
+    assert "Open a cohort" in page.text("hint") and not page.can_train()
     panel.context.image_choice.use_cohort(cohort)
-    assert panel._hint.text().startswith("0 of 2 images reviewed. Correct the boxes")
+    assert page.text("hint").startswith("0 of 2 images reviewed. Correct the boxes")
     panel.context.session.editor.set_reviewed(0)
-    assert panel._hint.text().startswith("1 of 2 images reviewed. From 4 on")
-    assert panel._train.isEnabled()
+    assert page.text("hint").startswith("1 of 2 images reviewed. From 4 on")
+    assert page.can_train()
 
 
 def test_a_training_ends_with_a_candidate_that_is_accepted(
     panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
 ) -> None:
+    page = DetectorPage(panel)
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
-    assert panel._curve.value()["loss"] == [1, 0.5, pytest.approx(1 / 3)]
-    np.testing.assert_equal(panel._curve.value()["ap"], [np.nan, np.nan, 0.5])
-    assert "AP50 0.500 → 0.750 on 1 held-out image" in panel._outcome.text()
-    assert not panel._decision.isHidden()
+    assert page.curves()["loss"] == [1, 0.5, pytest.approx(1 / 3)]
+    np.testing.assert_equal(page.curves()["ap"], [np.nan, np.nan, 0.5])
+    assert "AP50 0.500 → 0.750 on 1 held-out image" in page.text("outcome")
+    assert page.asks_for_a_decision()
     panel.accept()
     (accepted,) = fitted_detectors(cohort.folder)
     assert panel.context.detector_path == accepted.path
-    assert panel._list.names() == ["shipped", f"✓ {accepted.name}"]
-    assert panel._decision.isHidden()
+    assert page.detectors() == ["shipped", f"✓ {accepted.name}"]
+    assert not page.asks_for_a_decision()
 
 
 def test_a_detector_that_cannot_be_accepted_is_not_said_to_be_in_use(
@@ -136,6 +139,7 @@ def test_a_detector_that_cannot_be_accepted_is_not_said_to_be_in_use(
 def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
     panel: DetectorPanel, cohort: Cohort, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    page = DetectorPage(panel)
     used = []
 
     def fit(
@@ -148,12 +152,11 @@ def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
     monkeypatch.setattr(detector_tasks, "fit_detector", fit)
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.editor.set_reviewed(0)
-    rows = panel._images._list
-    assert rows.item(0).text() == "s1, s1-0.tif" and panel._images.count() == 1
-    rows.item(0).setCheckState(Qt.CheckState.Unchecked)
-    assert not panel._train.isEnabled()
+    assert page.reviewed()[0] == "s1, s1-0.tif" and page.ticked() == 1
+    page.untick(0)
+    assert not page.can_train()
     panel.context.session.editor.set_reviewed(1)
-    assert panel._images.count() == 1 and panel._train.isEnabled()
+    assert page.ticked() == 1 and page.can_train()
     panel.train()
     wait(panel, qtbot)
     assert used == [frozenset({("s1", 0)})]
@@ -162,18 +165,20 @@ def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
 def test_a_discarded_detector_leaves_the_one_in_use(
     panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
 ) -> None:
+    page = DetectorPage(panel)
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
     panel.discard()
     assert candidate(cohort.folder) is None and detector_in_use(cohort.folder) is None
-    assert panel._list.names() == ["✓ shipped"]
+    assert page.detectors() == ["✓ shipped"]
 
 
 def test_what_changed_is_shown_on_the_held_out_image(
     panel: DetectorPanel, viewer: ViewerModel, cohort: Cohort, qtbot: QtBot
 ) -> None:
+    page = DetectorPage(panel)
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.editor.set_reviewed(0)
     panel.train()
@@ -185,7 +190,7 @@ def test_what_changed_is_shown_on_the_held_out_image(
     assert (found.nshapes, lost.nshapes) == (1, 2)
     assert found.data[0].min(axis=0).tolist() == [1, 2, 1]
     assert found.scale.tolist() == [1, 0.2, 0.2]
-    assert "1 cell found now (pink), 2 lost now (red), 7 found by both" in panel._outcome.text()
+    assert "1 cell found now (pink), 2 lost now (red), 7 found by both" in page.text("outcome")
     panel.accept()
     assert "Found now" not in viewer.layers and "Lost now" not in viewer.layers
 
@@ -237,16 +242,15 @@ def test_diameter_in_micrometres_needs_images_that_tell_the_size_of_their_pixels
 def test_another_detector_of_the_list_is_used(
     panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
 ) -> None:
+    page = DetectorPage(panel)
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
     panel.accept()
-    tree = panel._list._tree
-    tree.setCurrentItem(tree.topLevelItem(0))
-    panel._list.use_selected()
+    page.use_detector(0)
     assert panel.context.detector_path is None
-    assert panel._list.names()[0] == "✓ shipped"
+    assert page.detectors()[0] == "✓ shipped"
 
 
 def test_two_detectors_differ_by_the_cells_that_only_one_finds(
@@ -273,6 +277,8 @@ def test_two_detectors_differ_by_the_cells_that_only_one_finds(
 def test_a_training_that_brought_nothing_says_so_where_one_looks_later(
     panel: DetectorPanel, cohort: Cohort, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    page = DetectorPage(panel)
+
     def fit(
         stop: Event, cohort: Cohort, left_out: Any, settings: Any, device_name: str
     ) -> Generator[Progress, None, str]:
@@ -284,8 +290,8 @@ def test_a_training_that_brought_nothing_says_so_where_one_looks_later(
     panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
-    assert panel._outcome.text() == "No step was better." and not panel._outcome.isHidden()
-    assert panel._decision.isHidden()
+    assert page.text("outcome") == "No step was better." and page.shows("outcome")
+    assert not page.asks_for_a_decision()
 
 
 def test_the_panel_scrolls_instead_of_making_the_window_higher(panel: DetectorPanel) -> None:

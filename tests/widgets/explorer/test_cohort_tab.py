@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from qtpy.QtCore import QPoint, Qt
+from support.pages.explorer import CohortPage, ExplorerPage, is_drawn
 
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
     from napari_attmil.widgets.explorer.panel import ExploreWidget
-    from napari_attmil.widgets.explorer.tabs.cohort_tab import CohortTab
-    from napari_attmil.widgets.explorer.tabs.teaching_tab import TeachingTab
 
 CLASSES = ("healthy", "sickle")
 BOXES = Boxes.from_detections([0, 1], [[5, 5, 25, 25], [30, 10, 50, 30]], [0.9, 0.8])
@@ -95,51 +93,51 @@ def explorer(
 
 
 @pytest.fixture
-def tab(explorer: ExploreWidget, qtbot: QtBot) -> CohortTab:
-    explorer.show_tab(explorer.cohort)
-    qtbot.waitUntil(lambda: explorer.cohort._classify.isEnabled(), timeout=5000)
-    return explorer.cohort
+def page(explorer: ExploreWidget, qtbot: QtBot) -> ExplorerPage:
+    return ExplorerPage(explorer, qtbot)
 
 
 @pytest.fixture
-def classified(explorer: ExploreWidget, tab: CohortTab, qtbot: QtBot) -> ExploreWidget:
-    tab._classify.click()
-    qtbot.waitUntil(lambda: not tab._runner.busy and not tab._is_stale, timeout=10_000)
+def tab(page: ExplorerPage) -> CohortPage:
+    page.cohort.open()
+    return page.cohort
+
+
+@pytest.fixture
+def classified(explorer: ExploreWidget, tab: CohortPage) -> ExploreWidget:
+    tab.classify_all()
     return explorer
 
 
-def test_all_samples_are_classified_and_counted(classified: ExploreWidget, tab: CohortTab) -> None:
-    assert tab._model.table["result"].tolist() == ["wrong", "right"]
-    assert tab._confusion._counts.to_numpy().tolist() == [[0, 1], [0, 1]]
-    told = tab._hint.text()
+def test_all_samples_are_classified_and_counted(classified: ExploreWidget, tab: CohortPage) -> None:
+    assert tab.table["result"].tolist() == ["wrong", "right"]
+    assert tab.confusion.counts.to_numpy().tolist() == [[0, 1], [0, 1]]
+    told = tab.text("hint")
     assert told.startswith("1 of 2 samples taken for another class, 1 for the right one.")
     assert "Learnt from." in told and "not a diagnosis" in told
     assert len(classified.context.exploration.table) == 4
     assert classified.context.exploration.scope_in_words == "the whole cohort"
 
 
-def test_click_on_a_wrong_sample_lands_in_it(
-    classified: ExploreWidget, tab: CohortTab, qtbot: QtBot
-) -> None:
+def test_click_on_a_wrong_sample_lands_in_it(classified: ExploreWidget, tab: CohortPage) -> None:
     session = classified.context.session
     assert session.sample.name == "healthy-1"
-    bar = tab._strips.bars()["sickle-1"].center().toPoint()
-    qtbot.mouseClick(tab._strips, Qt.MouseButton.LeftButton, pos=bar)
+    tab.click_bar("sickle-1")
     assert session.sample.name == "sickle-1" and len(session.boxes) == 2
 
 
-def test_click_on_a_number_selects_its_samples(
-    classified: ExploreWidget, tab: CohortTab, qtbot: QtBot
-) -> None:
-    place = tab._confusion._square(0, 1).center().toPoint()
-    qtbot.mouseClick(tab._confusion, Qt.MouseButton.LeftButton, pos=place)
-    rows = {index.row() for index in tab._view.selectionModel().selectedIndexes()}
-    assert [tab._model.table["sample"].iat[row] for row in rows] == ["healthy-1"]
-    qtbot.mouseClick(tab._confusion, Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
+def test_click_on_a_number_selects_its_samples(classified: ExploreWidget, tab: CohortPage) -> None:
+    tab.click_number("healthy", "sickle")
+    assert tab.selected_samples() == ["healthy-1"]
+    tab.click_beside_numbers()
 
 
 def test_another_classification_only_asks_about_what_changed(
-    classified: ExploreWidget, tab: CohortTab, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+    classified: ExploreWidget,
+    tab: CohortPage,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+    explorer: ExploreWidget,
 ) -> None:
     asked: list[str] = []
 
@@ -149,47 +147,45 @@ def test_another_classification_only_asks_about_what_changed(
 
     monkeypatch.setattr(explorer_tasks, "classify_cohort", remember)
     classified.context.session.editor.add(0, [40, 40, 55, 55])
-    tab.classify()
-    qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
+    explorer.cohort.classify()
+    qtbot.waitUntil(lambda: not tab.busy, timeout=5000)
     assert asked == ["healthy-1"]
 
 
 def test_gallery_of_the_cohort_flies_into_another_sample(
-    classified: ExploreWidget, tab: CohortTab, viewer: ViewerModel, qtbot: QtBot
+    classified: ExploreWidget, tab: CohortPage, viewer: ViewerModel, page: ExplorerPage
 ) -> None:
-    classified.show_tab(classified.gallery)
-    gallery = classified.gallery
-    qtbot.waitUntil(lambda: gallery._model.rowCount() == 4, timeout=5000)
-    row = next(r for r in range(4) if gallery._model.key(r) == ("sickle-1", 2))
-    cutout = gallery._view.cutout(row)
-    qtbot.waitUntil(lambda: cutout in gallery._thumbnails._kept, timeout=10_000)
-    gallery._view.doubleClicked.emit(gallery._model.index(row, 0))
+    gallery = page.gallery
+    gallery.open()
+    gallery.wait(lambda: len(gallery.keys()) == 4)
+    row = gallery.keys().index(("sickle-1", 2))
+    cutout = gallery.view.cutout(row)
+    gallery.wait(lambda: gallery.thumbnails.pixmap(cutout) is not None)
+    gallery.view.doubleClicked.emit(gallery.index(row))
     session = classified.context.session
     assert session.sample.name == "sickle-1" and session.selection == (2,)
     assert viewer.dims.current_step[0] == 1
-    assert gallery._view.look.scale.unit == "µm"
+    assert gallery.view.look.scale.unit == "µm"
 
 
 def test_eight_highest_of_each_class(
-    classified: ExploreWidget, tab: CohortTab, qtbot: QtBot
+    classified: ExploreWidget, tab: CohortPage, page: ExplorerPage
 ) -> None:
-    classified.show_tab(classified.gallery)
-    gallery = classified.gallery
-    gallery._shown.setCurrentIndex(gallery._shown.findData("class"))
-    gallery._shown.activated.emit(1)
-    qtbot.waitUntil(lambda: not gallery._is_stale, timeout=5000)
-    keys = [gallery._model.key(row) for row in range(4)]
-    assert keys == [("healthy-1", 2), ("healthy-1", 1), ("sickle-1", 2), ("sickle-1", 1)]
-    assert gallery._view.caption(0) == "healthy 0.8"
+    gallery = page.gallery
+    gallery.open()
+    gallery.show_highest_of_each("class")
+    gallery.settle()
+    assert gallery.keys() == [("healthy-1", 2), ("healthy-1", 1), ("sickle-1", 2), ("sickle-1", 1)]
+    assert gallery.view.caption(0) == "healthy 0.8"
 
 
 def test_sample_changed_during_the_classification_breaks_nothing(
-    explorer: ExploreWidget, tab: CohortTab, qtbot: QtBot
+    explorer: ExploreWidget, tab: CohortPage, qtbot: QtBot
 ) -> None:
-    tab.classify()
+    explorer.cohort.classify()
     explorer.context.image_choice.show_sample("sickle-1")
     explorer.show_tab(explorer.gallery)
-    qtbot.waitUntil(lambda: not tab._runner.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not tab.busy, timeout=10_000)
     states = explorer.context.session.states_of_samples()
     assert {name: len(state.boxes) for name, state in states.items()} == {
         "healthy-1": 2,
@@ -199,7 +195,7 @@ def test_sample_changed_during_the_classification_breaks_nothing(
 
 def test_report_tells_of_all_classified_samples(
     classified: ExploreWidget,
-    tab: CohortTab,
+    tab: CohortPage,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     qtbot: QtBot,
@@ -217,8 +213,8 @@ def test_report_tells_of_all_classified_samples(
     monkeypatch.setattr(explorer_tasks, "write_report", fake_report)
     session = classified.context.session
     session.editor.move(1, [6, 5, 26, 25])
-    tab.report(tmp_path / "report.v1 of May")
-    qtbot.waitUntil(lambda: not tab._runner.busy, timeout=5000)
+    classified.cohort.report(tmp_path / "report.v1 of May")
+    qtbot.waitUntil(lambda: not tab.busy, timeout=5000)
     assert [finding.sample.name for finding in told] == ["healthy-1", "sickle-1"]
     # The moved cell of the shown sample keeps its id, but not what was said of its former place.
     attention = [finding.cells()["attention"].tolist() for finding in told]
@@ -226,66 +222,55 @@ def test_report_tells_of_all_classified_samples(
 
 
 def test_teaching_hides_the_colours_and_keeps_the_agreement(
-    classified: ExploreWidget, cohort: Cohort, qtbot: QtBot
+    classified: ExploreWidget, cohort: Cohort, page: ExplorerPage
 ) -> None:
-    classified.show_tab(classified.teaching)
-    teaching, context = classified.teaching, classified.context
-    qtbot.waitUntil(lambda: teaching._start.isEnabled(), timeout=5000)
-    teaching._start.click()
+    teaching, context = page.teaching, classified.context
+    teaching.open()
+    teaching.press_when_ready("Start")
     assert len({tuple(colour) for colour in context.exploration.colours().tolist()}) == 1
     assert "attention" not in context.exploration.table
     context.session.select([1])
-    qtbot.waitUntil(lambda: teaching._finish.isEnabled(), timeout=5000)
-    teaching._finish.click()
-    assert teaching._outcome.text().startswith("0 of your 1 cell are among the 1 that count most")
+    teaching.press_when_ready("Finish")
+    assert teaching.text("outcome").startswith("0 of your 1 cell are among the 1 that count most")
     assert not context.exploration.is_blind
     (kept,), unreadable = read_rounds(cohort.folder / FILE_NAME)
     assert (kept.sample, kept.marked, kept.model, unreadable) == ("healthy-1", (1,), (2,), 0)
     assert kept.expert is None and "attention" in context.exploration.table
 
 
-def mark(teaching: TeachingTab, cell: int, qtbot: QtBot) -> None:
-    qtbot.waitUntil(lambda: teaching._start.isEnabled(), timeout=5000)
-    teaching._start.click()
-    teaching._context.session.select([cell])
-    qtbot.waitUntil(lambda: teaching._finish.isEnabled(), timeout=5000)
-    teaching._finish.click()
-
-
 def test_student_sees_the_cells_of_model_and_expert(
-    classified: ExploreWidget, cohort: Cohort, qtbot: QtBot
+    classified: ExploreWidget, cohort: Cohort, page: ExplorerPage
 ) -> None:
-    classified.show_tab(classified.teaching)
-    teaching, session = classified.teaching, classified.context.session
-    teaching._is_expert.setChecked(True)
-    mark(teaching, 1, qtbot)
-    assert "kept as the expert's" in teaching._outcome.text()
-    teaching._is_expert.setChecked(False)
-    mark(teaching, 2, qtbot)
+    teaching, session = page.teaching, classified.context.session
+    teaching.open()
+    teaching.be_expert(True)
+    teaching.mark(1)
+    assert "kept as the expert's" in teaching.text("outcome")
+    teaching.be_expert(False)
+    teaching.mark(2)
     words = "1 of your 1 cell are among the 1 that count most"
-    assert teaching._outcome.text().startswith(words)
-    assert "0 are among the 1 cell that the expert marked" in teaching._outcome.text()
+    assert teaching.text("outcome").startswith(words)
+    assert "0 are among the 1 cell that the expert marked" in teaching.text("outcome")
     student = read_rounds(cohort.folder / FILE_NAME)[0][-1]
     assert (student.marked, student.expert, student.is_expert) == ((2,), (1,), False)
-    qtbot.waitUntil(lambda: teaching._choices["expert"].isVisible(), timeout=5000)
-    teaching._choices["expert"].click()
+    teaching.wait(lambda: teaching.offers("Select the expert's"))
+    teaching.press("Select the expert's")
     assert session.selection == (1,)
-    teaching._choices["model"].click()
+    teaching.press("Select the model's")
     assert session.selection == (2,)
 
 
 def test_another_sample_ends_the_round_and_shows_the_colours(
-    classified: ExploreWidget, qtbot: QtBot
+    classified: ExploreWidget, page: ExplorerPage
 ) -> None:
-    classified.show_tab(classified.teaching)
-    qtbot.waitUntil(lambda: classified.teaching._start.isEnabled(), timeout=5000)
-    classified.teaching._start.click()
+    page.teaching.open()
+    page.teaching.press_when_ready("Start")
     classified.context.image_choice.show_sample("sickle-1")
     assert not classified.context.exploration.is_blind
 
 
 def test_map_lays_the_cells_in_scope_out(
-    classified: ExploreWidget, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+    classified: ExploreWidget, monkeypatch: pytest.MonkeyPatch, page: ExplorerPage
 ) -> None:
     def fake_map(
         stop: Event, samples: Any, classifier: Any, method: str, device_name: str, cohort: Cohort
@@ -295,12 +280,11 @@ def test_map_lays_the_cells_in_scope_out(
         return [explorer_tasks.Measured(cells, places) for cells in samples]
 
     monkeypatch.setattr(explorer_tasks, "map_cells", fake_map)
-    classified.show_tab(classified.map)
-    qtbot.waitUntil(lambda: classified.map._compute.isEnabled(), timeout=5000)
-    classified.map._compute.click()
-    points = classified.map._scatter
-    qtbot.waitUntil(lambda: len(points._points) == 4 and points._points[3, 1] == 3, timeout=5000)
-    assert classified.map._across.currentData() == "map_1"
+    cell_map = page.map
+    cell_map.open()
+    cell_map.press_when_ready("Lay like cells together")
+    cell_map.wait(lambda: len(cell_map.points) == 4 and cell_map.points[3, 1] == 3)
+    assert cell_map.column_across() == "map_1"
 
 
 def test_cells_are_measured_on_their_images(classified: ExploreWidget) -> None:
@@ -323,7 +307,7 @@ def test_cells_are_measured_in_pixels_where_another_sample_of_the_cohort_has_no_
 
 
 def test_shapes_are_measured_and_compared(
-    classified: ExploreWidget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qtbot: QtBot
+    classified: ExploreWidget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: ExplorerPage
 ) -> None:
     def fake_measure(stop: Event, samples: Any, cohort: Cohort) -> Generator[Progress, None, None]:
         for cells in samples:
@@ -331,29 +315,26 @@ def test_shapes_are_measured_and_compared(
             yield Progress(1, 1, "", measured)
 
     monkeypatch.setattr(explorer_tasks, "measure_cells", fake_measure)
-    classified.show_tab(classified.shape)
-    shape = classified.shape
-    qtbot.waitUntil(lambda: not shape._is_stale, timeout=5000)
-    shape._measure.click()
-    qtbot.waitUntil(lambda: "area" in classified.context.exploration.table, timeout=5000)
-    qtbot.waitUntil(lambda: not shape._is_stale, timeout=5000)
+    shape = page.shape
+    shape.open()
+    shape.press("Measure shapes")
+    shape.wait(lambda: "area" in classified.context.exploration.table)
+    shape.settle()
     assert classified.context.exploration.table["area"].tolist() == [1, 2, 1, 2]
-    shape._score.setCurrentIndex(shape._score.findData("contribution_sickle"))
-    shape._compare.click()
-    assert "No patient can be compared" in shape._words.text()  # of two cells each
+    shape.compare("contribution_sickle")
+    assert "No patient can be compared" in shape.text("words")  # of two cells each
     # Of two healthy cells, 95 % reach 0.47; of both samples, 0.5 lies above and -0.1 below.
-    assert shape._severity._numbers["share"].tolist() == [0.5, 0.5]
-    shape._effects.save(tmp_path / "effects.csv")
+    assert shape.figure("severity").numbers["share"].tolist() == [0.5, 0.5]
+    shape.figure("effects").save(tmp_path / "effects.csv")
     assert pd.read_csv(tmp_path / "effects.csv")["feature"].tolist() == ["area"]
-    shape._severity.save(tmp_path / "severity.v1")
+    shape.figure("severity").save(tmp_path / "severity.v1")
     assert (tmp_path / "severity.v1.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_curves_of_the_classes_are_shown_beside_the_confusions(
-    classified: ExploreWidget, tab: CohortTab, qtbot: QtBot
+    classified: ExploreWidget, tab: CohortPage
 ) -> None:
-    tab._summary.setCurrentIndex(1)
-    view = tab._stack.currentWidget()
-    assert view is tab._curves["roc"] and view.isVisible()
-    qtbot.waitUntil(lambda: view._image is not None, timeout=5000)
-    assert set(view._numbers["class"]) == set(CLASSES)
+    view = tab.show_curves("roc")
+    assert view.isVisible() and not tab.confusion.isVisible()
+    tab.wait(lambda: is_drawn(view))
+    assert set(view.numbers["class"]) == set(CLASSES)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from support.pages.attention_mil import ResultPage
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -25,9 +27,9 @@ def test_cells_that_counted_are_hidden_while_a_student_answers(
     wait_idle(panel)
     panel.result_step.classify()
     wait_idle(panel)
-    result, exploration = panel.result_step, panel.context.exploration
-    assert not result._result.isHidden()
+    result, exploration = ResultPage(panel.result_step), panel.context.exploration
+    assert result.shows_result()
     exploration.set_blind(True)
-    assert result._result.isHidden()
+    assert not result.shows_result()
     exploration.set_blind(False)
-    assert not result._result.isHidden() and len(result._top_cells.value()) == 8
+    assert result.shows_result() and len(result.top_cells()) == 8

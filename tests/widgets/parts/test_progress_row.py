@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from qtpy.QtWidgets import QPushButton
+from support.pages.page import Page
 
 from napari_attmil.widgets.parts.progress_row import ProgressRow, RemainingTime, in_words
 from napari_attmil.widgets.parts.workers import Progress
@@ -55,8 +57,9 @@ def test_stop_is_told_once(qtbot: QtBot) -> None:
     row.begin("Training")
     told = []
     row.stop_clicked.connect(lambda: told.append(1))
-    row._stop.click()
-    row._stop.click()
+    stop = Page(row).part(QPushButton)
+    stop.click()
+    stop.click()
     assert told == [1]
     row.begin("Training again")
-    assert row._stop.isEnabled() and row._stop.text() == "Stop"
+    assert stop.isEnabled() and stop.text() == "Stop"

@@ -12,6 +12,7 @@ import pytest
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 from skimage.io import imsave
+from support.pages.attention_mil import ImagesPage
 
 from napari_attmil.cells.annotations import connection
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
@@ -78,15 +79,15 @@ def test_image_dropped_over_an_untouched_one_is_the_one_in_use(
 def test_image_with_boxes_stays_in_use_and_a_cover_is_told_of(
     panel: AttentionMILWidget, viewer: ViewerModel
 ) -> None:
-    choice, info = panel.context.image_choice, panel.images_step._info
+    choice, page = panel.context.image_choice, ImagesPage(panel.images_step)
     viewer.layers.clear()
     viewer.add_image(grey(), name="mine")
     panel.context.session.editor.add(0, [5, 5, 25, 25])
     upper = viewer.add_image(grey(1), name="upper")
     assert choice.chosen.name == "mine"
-    assert "'upper' lies over it" in info.text() and info.property("warning")
+    assert "'upper' lies over it" in page.text("info") and page.warns("info")
     upper.visible = False
-    assert "upper" not in info.text() and not info.property("warning")
+    assert "upper" not in page.text("info") and not page.warns("info")
 
 
 @pytest.mark.parametrize(
@@ -109,8 +110,7 @@ def test_layer_chosen_in_the_panel_comes_to_the_top_of_the_images(
     panel.context.image_choice.choose(lower)
     panel.context.session.editor.add(0, [5, 5, 25, 25])
     viewer.add_image(grey(1), name="upper")
-    combo = panel.images_step._layer_combo
-    panel.images_step._on_layer_chosen(combo.findText("lower"))
+    ImagesPage(panel.images_step).choose_layer("lower")
     assert lower.visible and panel.context.image_choice.cover is None
     names = [layer.name for layer in viewer.layers]
     assert names.index("lower") > names.index("upper")
@@ -135,7 +135,7 @@ def test_layer_of_four_axes_alone_says_what_to_do_with_it(
 ) -> None:
     viewer.layers.clear()
     viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie")
-    assert panel.images_step._info.text() == MORE_AXES
+    assert ImagesPage(panel.images_step).text("info") == MORE_AXES
 
 
 def test_layers_of_one_file_keep_their_own_boxes(

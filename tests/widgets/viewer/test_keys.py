@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
+from support.pages.annotate import KeySheetPage
 
 from napari_attmil.core.errors import UserError
 from napari_attmil.widgets.annotate.key_sheet import KeySheet, from_qt, key_of_event, to_qt
-from napari_attmil.widgets.viewer.key_registry import ACTIONS, KeyBindings, KeyRegistry
+from napari_attmil.widgets.viewer.key_registry import ACTIONS, KeyBindings, KeyRegistry, action
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,8 +67,8 @@ def test_a_changed_key_works_at_once_and_the_old_one_no_longer(keys: KeyRegistry
 
 
 def test_every_key_is_the_same_in_qt_and_back(qapp: QApplication) -> None:
-    for action in ACTIONS:
-        assert from_qt(to_qt(action.default_key)) == action.default_key
+    for each in ACTIONS:
+        assert from_qt(to_qt(each.default_key)) == each.default_key
 
 
 def test_pressed_key_is_named_as_napari_names_it(qapp: QApplication) -> None:
@@ -80,11 +81,9 @@ def test_sheet_tells_a_conflict_and_shows_the_key_that_stays(
 ) -> None:
     sheet = KeySheet(keys)
     qtbot.addWidget(sheet)
-    field = sheet._fields["skip"]
-    field.setKeySequence(to_qt("N"))
-    field.editingFinished.emit()
-    assert "taken by “Reviewed, next”" in sheet._told.text()
-    assert from_qt(field.keySequence()) == "PageDown"
-    field.setKeySequence(to_qt("F9"))
-    field.editingFinished.emit()
+    page, skip = KeySheetPage(sheet), action("skip").title
+    page.change(skip, "N")
+    assert "taken by “Reviewed, next”" in page.text("told")
+    assert page.key(skip) == "PageDown"
+    page.change(skip, "F9")
     assert keys.key("skip") == "F9"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.cells import Boxes, Source
 from napari_attmil.core import counted
 from napari_attmil.session import DOUBTFUL_SCORE
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import Listening, hint_label
+from napari_attmil.widgets.parts import Listening, hint_label, wrapping_label
 from napari_attmil.widgets.viewer import ActionButton
 
 BUTTONS = (
@@ -42,8 +42,7 @@ class BoxPanel(Listening, QWidget):
     ) -> None:
         super().__init__(parent)
         self._context = context
-        self._counts = QLabel()
-        self._counts.setWordWrap(True)
+        self._counts = wrapping_label(name="counts")
         self._looks = hint_label("Thin: the detector's. Medium: accepted. Bold: yours.")
         self._buttons: dict[str, QPushButton] = {}
         self._cut = ScoreCut(context)

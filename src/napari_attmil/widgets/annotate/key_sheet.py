@@ -26,6 +26,9 @@ _NAPARI_NAMES = {"PgUp": "PageUp", "PgDown": "PageDown", "Del": "Delete", "Retur
 _QT_NAMES = {name: qt_name for qt_name, name in _NAPARI_NAMES.items()}
 
 
+HOW = "Click a key, then press the one you want; Backspace frees it."
+
+
 class KeySheet(QDialog):
     """All keys, editable.
 
@@ -39,7 +42,9 @@ class KeySheet(QDialog):
         super().__init__(parent)
         self._keys = keys
         self._fields = {action.name: QKeySequenceEdit() for action in ACTIONS}
-        self._told = hint_label("Click a key, then press the one you want; Backspace frees it.")
+        self._told = hint_label(
+            "Click a key, then press the one you want; Backspace frees it.", "told"
+        )
         self._buttons = QDialogButtonBox()
         self._lay_out()
         for name, field in self._fields.items():

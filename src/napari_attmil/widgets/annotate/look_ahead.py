@@ -66,7 +66,7 @@ class LookAhead(Listening, QObject):
             self._timer.start()
 
     def _start_next(self) -> None:
-        place = None if self._runner.busy or not self._is_on else self._next_place()
+        place = None if self._runner.busy or not self._is_on else self.next_place()
         if place is None:
             return
         sample = next(s for s in self._reviewing.samples if s.name == place[0])
@@ -86,7 +86,7 @@ class LookAhead(Listening, QObject):
             on_end=lambda: self.working_on.emit(""),
         )
 
-    def _next_place(self) -> Place | None:
+    def next_place(self) -> Place | None:
         """Return the nearest new image from the one shown on."""
         queue, here = self._reviewing.queue, self._reviewing.place
         start = next((row for row, entry in enumerate(queue) if entry.place == here), 0)

@@ -61,7 +61,7 @@ class AnnotateWidget(DockPanel):
             "Find the cells of this image and of the next three while you work. "
             "Only images without boxes are searched."
         )
-        self._working_on = hint_label()
+        self._working_on = hint_label(name="working_on")
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

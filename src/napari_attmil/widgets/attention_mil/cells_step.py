@@ -53,7 +53,7 @@ class CellsStep(Listening, QWidget):
         self._form = SettingsForm(DetectionSettings, ("min_score", "cell_diameter_px"))
         self._form.setValue(self._context.detection_settings)
         self._progress = ProgressRow("Cancel", "Stop; cells that were found so far are kept.")
-        self._counts = hint_label()
+        self._counts = hint_label(name="counts")
         self._draw = QPushButton("Draw")
         self._draw.setToolTip("Draw a missing cell: drag a box around it in the image.")
         self._select = QPushButton("Select, move")

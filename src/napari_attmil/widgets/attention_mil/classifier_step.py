@@ -106,7 +106,7 @@ class ClassifierStep(Listening, QWidget):
         )
         self._curve_place = QVBoxLayout()
         self._curve: Any = None
-        self._hint = hint_label()
+        self._hint = hint_label(name="hint")
         self._notes: list[str] = []
         """What is to know of the latest training."""
 

@@ -75,9 +75,9 @@ class ImagesStep(Listening, QWidget):
         self._sample_combo = narrow_combo("The sample of the cohort that is shown.")
         self._sample_label = QLabel("Sample")
         self._sample_label.setBuddy(self._sample_combo)
-        self._cohort_label = hint_label()
-        self._notes = hint_label()
-        self._info = hint_label()
+        self._cohort_label = hint_label(name="cohort_label")
+        self._notes = hint_label(name="notes")
+        self._info = hint_label(name="info")
         self._progress = ProgressRow("Cancel", "Stop opening the cohort.")
 
     def _lay_out(self) -> None:

@@ -40,6 +40,7 @@ from napari_attmil.widgets.parts import (
     set_warning,
     tell_error,
     with_ending,
+    wrapping_label,
 )
 
 if TYPE_CHECKING:
@@ -78,16 +79,14 @@ class ResultStep(Listening, QWidget):
         self._classify = primary_button(
             "Classify sample", "Say which class the sample belongs to, and which cells decided."
         )
-        self._hint = hint_label()
+        self._hint = hint_label(name="hint")
         self._progress = ProgressRow("Cancel", "Stop classifying; nothing changes.")
-        self._stale = QLabel(STALE)
+        self._stale = wrapping_label(STALE, "stale")
         self._stale.setProperty("warning", True)
-        self._stale.setWordWrap(True)
         self._stale.setToolTip("Probabilities and colours belong to the boxes as they were.")
         self._bars = ProbabilityBars()
-        self._certainty = QLabel()
-        self._certainty.setWordWrap(True)
-        self._note = hint_label()
+        self._certainty = wrapping_label(name="certainty")
+        self._note = hint_label(name="note")
         self._caution = hint_label(CAUTION)
         self._legend = AttentionLegend()
         self._colours = ColourMapButton()

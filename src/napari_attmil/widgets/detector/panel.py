@@ -38,6 +38,7 @@ from napari_attmil.widgets.parts import (
     scrolling_column,
     set_primary,
     tell_error,
+    wrapping_label,
 )
 from napari_attmil.widgets.viewer import Place
 
@@ -71,7 +72,7 @@ class DetectorPanel(DockPanel):
         self._synchronise()
 
     def _create(self) -> None:
-        self._hint = hint_label()
+        self._hint = hint_label(name="hint")
         self._images = ReviewedList()
         self._form = SettingsForm(FinetuneSettings, ("minutes", "steps"))
         self._train = primary_button(
@@ -80,8 +81,7 @@ class DetectorPanel(DockPanel):
         )
         self._progress = ProgressRow("Stop", "Stop; the best detector so far is kept.")
         self._curve = LossCurve(CURVES, ("step", "loss, AP"), CURVE_TIP)
-        self._outcome = QLabel()
-        self._outcome.setWordWrap(True)
+        self._outcome = wrapping_label(name="outcome")
         self._compare = QPushButton("Show what changed")
         self._compare.setToolTip(
             "Show a held-out image with the cells that only the new detector finds (pink) and "

@@ -32,7 +32,7 @@ class ScopeBar(ExplorerTab):
             "with 'and', then press Enter."
         )
         self._count = QLabel()
-        self._hint = hint_label()
+        self._hint = hint_label(name="hint")
 
     def _lay_out(self) -> None:
         layout = QHBoxLayout(self)

@@ -26,6 +26,7 @@ from .style import (
     set_primary as set_primary,
     set_warning as set_warning,
     style_sheet as style_sheet,
+    wrapping_label as wrapping_label,
 )
 from .timers import pause_timer as pause_timer
 from .workers import Progress as Progress, TaskRunner as TaskRunner, tell_error as tell_error

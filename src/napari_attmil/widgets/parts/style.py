@@ -56,10 +56,17 @@ def style_sheet(theme_name: str) -> str:
     )
 
 
-def hint_label(text: str = "") -> QLabel:
-    """Return a label for a line of explanation."""
+def wrapping_label(text: str = "", name: str = "") -> QLabel:
+    """Return a label that breaks its lines, with a name to find it by."""
     label = QLabel(text)
+    label.setObjectName(name)
     label.setWordWrap(True)
+    return label
+
+
+def hint_label(text: str = "", name: str = "") -> QLabel:
+    """Return a label for a line of explanation; see `wrapping_label`."""
+    label = wrapping_label(text, name)
     label.setProperty("hint", True)
     label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
     return label

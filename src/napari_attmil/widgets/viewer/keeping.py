@@ -9,7 +9,6 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import (
     QApplication,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QMessageBox,
     QPushButton,
@@ -17,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_attmil.session import Session
-from napari_attmil.widgets.parts import Listening, set_warning
+from napari_attmil.widgets.parts import Listening, set_warning, wrapping_label
 
 TRY_EVERY_MS = 15_000
 
@@ -124,8 +123,7 @@ class KeepingNote(Listening, QWidget):
 
     def __init__(self, keeping: Keeping, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._text = QLabel()
-        self._text.setWordWrap(True)
+        self._text = wrapping_label(name="text")
         self._again = QPushButton("Save now")
         self._again.setToolTip("Write the changes that could not be written yet.")
         set_warning(self._text, True)

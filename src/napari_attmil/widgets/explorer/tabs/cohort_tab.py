@@ -75,7 +75,7 @@ class CohortTab(ExplorerTab):
             "Classify every sample that is not yet, or whose boxes changed; samples that were "
             "not searched for cells are, with the usual settings.",
         )
-        self._hint = hint_label()
+        self._hint = hint_label(name="hint")
         self._progress = ProgressRow("Stop", "Stop; what is classified so far stays.")
         self._model = TableModel(self)
         self._view = QTableView()

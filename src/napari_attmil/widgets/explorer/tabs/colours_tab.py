@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil.core import CAUTION
 from napari_attmil.explore import COLOUR_MAPS, SCALES, colours_of_parts
@@ -14,7 +14,13 @@ from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
 from napari_attmil.widgets.explorer.value_range import ValueRange
-from napari_attmil.widgets.parts import ProgressRow, hint_label, narrow_combo, pause_timer
+from napari_attmil.widgets.parts import (
+    ProgressRow,
+    hint_label,
+    narrow_combo,
+    pause_timer,
+    wrapping_label,
+)
 
 STALE = "Boxes changed since the classification; new and moved ones have no attention."
 WHO_MADE_THEM = "Yellow boxes are a person's, green ones accepted, blue ones the detector's."
@@ -49,10 +55,9 @@ class ColoursTab(ExplorerTab):
         self._outside.addItem("fade", False)
         self._outside.addItem("hide", True)
         self._range = ValueRange()
-        self._explanation = hint_label()
-        self._stale = QLabel(STALE)
+        self._explanation = hint_label(name="explanation")
+        self._stale = wrapping_label(STALE, "stale")
         self._stale.setProperty("warning", True)
-        self._stale.setWordWrap(True)
         self._update = QPushButton("Classify sample")
         self._update.setToolTip(
             "Classify the sample as its boxes are now; only cells that changed are read again."

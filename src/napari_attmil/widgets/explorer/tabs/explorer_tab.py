@@ -21,7 +21,7 @@ class ExplorerTab(Listening, QWidget):
     def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._context = context
-        self._is_stale = True
+        self.is_stale = True
         # Several changes in a row are shown once.
         self._refresh_timer = pause_timer(self._refresh_now, parent=self)
 
@@ -30,17 +30,17 @@ class ExplorerTab(Listening, QWidget):
 
     def invalidate(self) -> None:
         """Refresh soon, or as soon as the tab is visible."""
-        self._is_stale = True
+        self.is_stale = True
         if self.isVisible():
             self._refresh_timer.start()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Refresh what has changed while nobody looked."""
         super().showEvent(event)
-        if self._is_stale:
+        if self.is_stale:
             self._refresh_timer.start()
 
     def _refresh_now(self) -> None:
-        if self._is_stale and self.isVisible():
-            self._is_stale = False
+        if self.is_stale and self.isVisible():
+            self.is_stale = False
             self.refresh()

@@ -58,7 +58,7 @@ class GalleryTab(ExplorerTab):
         self._margin.setSingleStep(0.1)
         self._margin.setValue(1.3)
         self._margin.setToolTip("How much of the surroundings is shown: 1 is the cell alone.")
-        self._bar = hint_label()
+        self._bar = hint_label(name="bar")
         self._bar.setWordWrap(False)
         self._export = QPushButton("Export figure…")
         self._export.setToolTip(
@@ -123,7 +123,7 @@ class GalleryTab(ExplorerTab):
         self._column.setColumns(numeric_columns(self._context.exploration.table))
 
     def _on_selection(self) -> None:
-        if self.isVisible() and not self._is_stale:
+        if self.isVisible() and not self.is_stale:
             self._selection.show()
 
     def _on_double_click(self, index: QModelIndex) -> None:

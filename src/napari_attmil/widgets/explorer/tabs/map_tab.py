@@ -52,7 +52,7 @@ class MapTab(ExplorerTab):
         self._colour = ColumnCombo("What the points are coloured by.")
         self._picture = QLabel()
         self._picture.setFixedSize(THUMBNAIL_PX, THUMBNAIL_PX)
-        self._about = hint_label("Point at a cell to see it.")
+        self._about = hint_label("Point at a cell to see it.", "about")
         self._clear = QPushButton("Select none")
         self._clear.setToolTip("Let go of all selected cells.")
         self._hovered = -1
@@ -171,7 +171,7 @@ class MapTab(ExplorerTab):
             combo.setColumns(columns, default)
 
     def _show_selection(self) -> None:
-        if self.isVisible() and not self._is_stale:
+        if self.isVisible() and not self.is_stale:
             rows = self._model.rows_of(self._context.exploration.selection)
             self._scatter.setSelected(np.array(rows, dtype=np.intp))
 

@@ -34,6 +34,7 @@ from napari_attmil.widgets.parts import (
     scrolling_column,
     set_warning,
     tell_error,
+    wrapping_label,
 )
 
 DISTANCE = "distance_from_healthy"
@@ -54,10 +55,9 @@ class SampleTab(ExplorerTab):
     def _create(self) -> None:
         self._runner = TaskRunner(self)
         self._bars = ProbabilityBars()
-        self._certainty = QLabel()
-        self._certainty.setWordWrap(True)
-        self._cells = hint_label()
-        self._note = hint_label()
+        self._certainty = wrapping_label(name="certainty")
+        self._cells = hint_label(name="cells")
+        self._note = hint_label(name="note")
         self._prepare = primary_button(
             "What if cells were not there?",
             "Read the cells once more, then take some away and see the probabilities move.",

@@ -70,7 +70,7 @@ class ShapeTab(ExplorerTab):
             "patient; with a contribution, also count the cells that speak for its class."
         )
         self._progress = ProgressRow("Stop", "Stop measuring; what is measured so far stays.")
-        self._words = hint_label(NOT_MEASURED)
+        self._words = hint_label(NOT_MEASURED, "words")
         self._effects, self._severity = (
             FigureView("effects", EFFECTS_TIP),
             FigureView("severity", SEVERITY_TIP),

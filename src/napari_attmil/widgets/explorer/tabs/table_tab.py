@@ -92,7 +92,7 @@ class TableTab(ExplorerTab):
         show_info(f"{counted(len(self._model.rows), 'cell')} written to {path}.")
 
     def _on_selection(self) -> None:
-        if self.isVisible() and not self._is_stale:
+        if self.isVisible() and not self.is_stale:
             self._selection.show()
 
     def _on_double_click(self, index: QModelIndex) -> None:

@@ -54,8 +54,8 @@ class TeachingTab(ExplorerTab):
         self._finish = primary_button(
             "Finish and compare", "Show the model's and the expert's cells, and keep the round."
         )
-        self._count = hint_label()
-        self._outcome = hint_label(CAUTION)
+        self._count = hint_label(name="count")
+        self._outcome = hint_label(CAUTION, "outcome")
         self._choices = {
             "marked": _choice("Select mine", "The cells that you marked."),
             "model": _choice("Select the model's", "As many cells of the highest attention."),

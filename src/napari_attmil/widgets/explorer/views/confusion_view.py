@@ -23,7 +23,7 @@ class ConfusionView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._counts = pd.DataFrame()
+        self.counts = pd.DataFrame()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self.setToolTip(
             "Rows: the samples' own classes; columns: what the classifier named. Click a number "
@@ -32,13 +32,13 @@ class ConfusionView(QWidget):
 
     def setValue(self, counts: pd.DataFrame) -> None:
         """Show (K, K) counts with the classes as index and columns."""
-        self._counts = counts
+        self.counts = counts
         self.updateGeometry()
         self.update()
 
     def sizeHint(self) -> QSize:
         """Return the room of all numbers and names."""
-        count, line = len(self._counts), QFontMetrics(self.font()).height()
+        count, line = len(self.counts), QFontMetrics(self.font()).height()
         return QSize(self._left() + count * WIDTH_PX + 4, count * HEIGHT_PX + 2 * line + 8)
 
     def minimumSizeHint(self) -> QSize:
@@ -47,8 +47,8 @@ class ConfusionView(QWidget):
 
     def cell_at(self, place: QPointF) -> tuple[str, str] | None:
         """Return the classes of a number, None beside all of them."""
-        for row, name in enumerate(self._counts.index):
-            for column, named in enumerate(self._counts.columns):
+        for row, name in enumerate(self.counts.index):
+            for column, named in enumerate(self.counts.columns):
                 if self._square(row, column).contains(place):
                     return str(name), str(named)
         return None
@@ -66,10 +66,10 @@ class ConfusionView(QWidget):
         fill = QColor(palette.color(QPalette.ColorRole.Highlight))
         metrics = painter.fontMetrics()
         painter.setPen(text)
-        counts = self._counts.to_numpy()
+        counts = self.counts.to_numpy()
         totals = counts.sum(axis=1)
-        for row, name in enumerate(map(str, self._counts.index)):
-            for column in range(len(self._counts)):
+        for row, name in enumerate(map(str, self.counts.index)):
+            for column in range(len(self.counts)):
                 square, count = self._square(row, column), int(counts[row, column])
                 fill.setAlphaF(0.08 + 0.72 * count / max(int(totals[row]), 1))
                 painter.fillRect(square.adjusted(1, 1, -1, -1), fill)
@@ -81,12 +81,12 @@ class ConfusionView(QWidget):
             above.setHeight(metrics.height())
             short = metrics.elidedText(name, Qt.TextElideMode.ElideRight, WIDTH_PX)
             painter.drawText(above, Qt.AlignmentFlag.AlignCenter, short)
-        if len(self._counts):
+        if len(self.counts):
             painter.drawText(QPointF(self._left(), metrics.ascent()), "named by the classifier")
 
     def _left(self) -> int:
         metrics = QFontMetrics(self.font())
-        widths = [metrics.horizontalAdvance(str(name)) for name in self._counts.index]
+        widths = [metrics.horizontalAdvance(str(name)) for name in self.counts.index]
         return max(widths, default=0) + 10
 
     def _square(self, row: int, column: int) -> QRectF:

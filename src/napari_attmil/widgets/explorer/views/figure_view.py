@@ -35,16 +35,16 @@ class FigureView(QWidget):
     Parameters
     ----------
     name
-        Of the file that is proposed.
+        Its own, and that of the file that is proposed.
     tip
         What is drawn.
     """
 
     def __init__(self, name: str, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._name = name
+        self.setObjectName(name)
         self._drawing: Drawing | None = None
-        self._numbers = pd.DataFrame()
+        self.numbers = pd.DataFrame()
         self._image: QImage | None = None
         self.setMinimumSize(*SMALLEST_PX)
         self.setToolTip(tip)
@@ -55,7 +55,7 @@ class FigureView(QWidget):
 
     def setDrawing(self, drawing: Drawing, numbers: pd.DataFrame) -> None:
         """Show a drawing, whose numbers can be saved too."""
-        self._drawing, self._numbers, self._image = drawing, numbers, None
+        self._drawing, self.numbers, self._image = drawing, numbers, None
         self.update()
 
     def clear(self) -> None:
@@ -72,7 +72,7 @@ class FigureView(QWidget):
         path = with_ending(path, KINDS)
         try:
             if path.suffix.lower() in endings_of(TABLES):
-                write_cells(path, [self._numbers])
+                write_cells(path, [self.numbers])
             else:
                 save_figure(path, self._drawing, (self.width(), self.height()))
         except UserError as error:
@@ -122,6 +122,6 @@ class FigureView(QWidget):
 
     def _ask_where_to_save(self) -> None:
         title = "Save the figure or its numbers"
-        path = ask_where_to_save(self, title, f"{self._name}.png", KINDS)
+        path = ask_where_to_save(self, title, f"{self.objectName()}.png", KINDS)
         if path is not None:
             self.save(path)

@@ -41,8 +41,8 @@ class PatientStrips(QWidget):
         super().__init__(parent)
         self._table = pd.DataFrame()
         self._bars: dict[str, QRectF] = {}
-        self._classes: list[tuple[str, float]] = []
-        self._patients: list[tuple[str, float]] = []
+        self.classes: list[tuple[str, float]] = []
+        self.patients: list[tuple[str, float]] = []
         """Names, each with the top of its line."""
         self._left = 0
 
@@ -61,7 +61,7 @@ class PatientStrips(QWidget):
     def sizeHint(self) -> QSize:
         """Return the room of all bars and names."""
         of_bars = max((bar.right() for bar in self._bars.values()), default=100)
-        right = max(of_bars, self._right_of(name for name, _ in self._classes))
+        right = max(of_bars, self._right_of(name for name, _ in self.classes))
         bottom = max((bar.bottom() for bar in self._bars.values()), default=20)
         return QSize(int(right) + 1, int(bottom) + GAP_PX)
 
@@ -85,12 +85,12 @@ class PatientStrips(QWidget):
         text = self.palette().color(QPalette.ColorRole.WindowText)
         painter.setPen(text)
         probabilities = self._probabilities()
-        for name, top in self._classes:
+        for name, top in self.classes:
             if PROBABILITY + name in probabilities:
                 colour = QColor(class_colour(probabilities.index(PROBABILITY + name)))
                 painter.fillRect(QRectF(2, top + ROW_PX / 2 - 4, 8, 8), colour)
             self._write(painter, name, top)
-        for name, top in self._patients:
+        for name, top in self.patients:
             self._write(painter, name, top)
         for row in self._table.to_dict("records"):
             self._draw_bar(painter, self._bars[str(row["sample"])], row, text)
@@ -127,14 +127,14 @@ class PatientStrips(QWidget):
         painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
 
     def _place(self) -> None:
-        self._bars, self._classes, self._patients = {}, [], []
+        self._bars, self.classes, self.patients = {}, [], []
         line = 0
         for label, of_class in self._table.groupby("class", sort=False, dropna=False):
             if label:
-                self._classes.append((str(label), self._top(line)))
+                self.classes.append((str(label), self._top(line)))
                 line += 1
             for patient, samples in of_class.groupby("patient", sort=False, dropna=False):
-                self._patients.append((str(patient), self._top(line)))
+                self.patients.append((str(patient), self._top(line)))
                 for place, sample in enumerate(samples["sample"]):
                     left = self._left + place * (BAR_PX + GAP_PX)
                     bar = QRectF(left, self._top(line) + 2, BAR_PX, ROW_PX - 4)

@@ -40,7 +40,7 @@ class Scatter(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._points: Float64Array = np.zeros((0, 2))
+        self.points: Float64Array = np.zeros((0, 2))
         self._box = _LassoBox(self._on_lasso, self._on_click)
         self._plot = pg.PlotWidget(viewBox=self._box)
         self._dots = DotsItem(SIZE_PX)
@@ -61,7 +61,7 @@ class Scatter(QWidget):
         self, points: Float64Array, colours: Float64Array, titles: tuple[str, str] = ("", "")
     ) -> None:
         """Show (n, 2) points in (n, 3) RGB colours from 0 to 1; those that are NaN are left out."""
-        self._points = points
+        self.points = points
         known = np.isfinite(points).all(axis=1)
         self._dots.setData(points[known], colours[known])
         self._plot.setLabel("bottom", titles[0])
@@ -71,7 +71,7 @@ class Scatter(QWidget):
     def setSelected(self, positions: npt.NDArray[np.intp]) -> None:
         """Ring some points."""
         text = self.palette().color(self.palette().ColorRole.WindowText)
-        self._rings.setData(pos=self._points[positions], pen=pg.mkPen(text, width=2))
+        self._rings.setData(pos=self.points[positions], pen=pg.mkPen(text, width=2))
 
     def showEvent(self, event: QShowEvent) -> None:
         """Take the theme's colours."""
@@ -86,11 +86,11 @@ class Scatter(QWidget):
 
     def nearest(self, scene_place: QPointF) -> int:
         """Return the position of the point at a place of the scene, -1 if there is none."""
-        if not len(self._points):
+        if not len(self.points):
             return -1
         centre = self._box.mapSceneToView(scene_place)
         pixel = self._box.viewPixelSize()
-        away = (self._points - (centre.x(), centre.y())) / pixel
+        away = (self.points - (centre.x(), centre.y())) / pixel
         distance = np.hypot(*away.T)
         if not np.isfinite(distance).any():
             return -1
@@ -111,8 +111,8 @@ class Scatter(QWidget):
     def _on_lasso(self, polygon: Float64Array, event: Any) -> None:
         from skimage.measure import points_in_poly
 
-        inside = np.flatnonzero(points_in_poly(np.nan_to_num(self._points), polygon))
-        self.chosen.emit(inside[np.isfinite(self._points[inside]).all(axis=1)], _adds(event))
+        inside = np.flatnonzero(points_in_poly(np.nan_to_num(self.points), polygon))
+        self.chosen.emit(inside[np.isfinite(self.points[inside]).all(axis=1)], _adds(event))
 
 
 class _LassoBox(pg.ViewBox):

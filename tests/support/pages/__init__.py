@@ -1,0 +1,1 @@
+"""Panels as a person sees and uses them: what tests read and press."""

@@ -1,0 +1,65 @@
+"""The panel "Annotate" and its sheet of keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QCheckBox, QKeySequenceEdit, QSlider
+
+from napari_attmil.widgets.annotate.box_panel import BoxPanel
+from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
+from napari_attmil.widgets.annotate.key_sheet import from_qt, to_qt
+from napari_attmil.widgets.annotate.score_cut import ScoreCut
+from support.hand import MOUSE
+from support.pages.page import Page
+
+if TYPE_CHECKING:
+    from napari_attmil.cells import Boxes
+    from napari_attmil.widgets.annotate.panel import AnnotateWidget
+
+
+class AnnotatePage(Page):
+    """Tools for the boxes of the image shown."""
+
+    def __init__(self, bench: AnnotateWidget) -> None:
+        super().__init__(bench)
+        self._bench = bench
+        self.boxes = Page(self.part(BoxPanel))
+        self.score_cut = ScoreCutPage(self.part(ScoreCut))
+
+    def detect_ahead(self) -> None:
+        """Let cells be detected ahead, by a click of the mouse."""
+        tick = next(box for box in self.widget.findChildren(QCheckBox) if "ahead" in box.text())
+        MOUSE.mouseClick(tick, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+
+    def candidates(self) -> Boxes:
+        """Return what the detector thinks possible in the image shown, once it is known."""
+        candidates = self._bench.tools.findChild(CellCandidates)
+        assert candidates is not None
+        return candidates.of_image_shown()
+
+
+class ScoreCutPage(Page):
+    """The slider over the scores of the detector's boxes."""
+
+    def set(self, per_cent: int) -> None:
+        self.part(QSlider).setValue(per_cent)
+
+
+class KeySheetPage(Page):
+    """Which key does what."""
+
+    def key(self, title: str) -> str:
+        """Return the key of an action, in napari's words."""
+        return from_qt(self._field(title).keySequence())
+
+    def change(self, title: str, key: str) -> None:
+        field = self._field(title)
+        field.setKeySequence(to_qt(key))
+        field.editingFinished.emit()
+
+    def _field(self, title: str) -> QKeySequenceEdit:
+        fields = self.widget.findChildren(QKeySequenceEdit)
+        (field,) = (field for field in fields if field.accessibleName() == f"Key for {title}")
+        return field

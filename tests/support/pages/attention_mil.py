@@ -1,0 +1,122 @@
+"""The panel "Attention MIL"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QSlider
+
+from napari_attmil.bags import EnsembleSettings, MILSettings
+from napari_attmil.widgets.attention_mil.colour_map_button import ColourMapButton
+from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
+from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
+from napari_attmil.widgets.attention_mil.top_cells import TopCells
+from napari_attmil.widgets.parts import LossCurve, ProbabilityBars, ProgressRow, SettingsForm
+from support.pages.page import Page, choose
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QComboBox
+
+    from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+
+
+class ImagesPage(Page):
+    """Step 1."""
+
+    @property
+    def layers(self) -> QComboBox:
+        return self.combo("The image layer")
+
+    def choose_layer(self, name: str) -> None:
+        place = self.layers.findText(name)
+        self.layers.setCurrentIndex(place)
+        self.layers.activated.emit(place)
+
+
+class CellsPage(Page):
+    """Step 2."""
+
+    def set(self, name: str, value: float) -> None:
+        """Give a setting of the detection."""
+        cast("QDoubleSpinBox", self.part(SettingsForm).field(name)).setValue(value)
+
+    def shows_progress(self) -> bool:
+        return not self.part(ProgressRow).isHidden()
+
+
+class ClassifierPage(Page):
+    """Step 3."""
+
+    @property
+    def device(self) -> DeviceCombo:
+        return self.part(DeviceCombo)
+
+    def settings(self) -> tuple[MILSettings, EnsembleSettings]:
+        """Return the settings of a training, and of an ensemble of them."""
+        training, ensemble = (form.value() for form in self.widget.findChildren(SettingsForm))
+        assert isinstance(training, MILSettings) and isinstance(ensemble, EnsembleSettings)
+        return training, ensemble
+
+    def set(self, **settings: float) -> None:
+        """Give settings of the training or the ensemble."""
+        forms = self.widget.findChildren(SettingsForm)
+        for name, value in settings.items():
+            (form,) = (form for form in forms if name in type(form.value()).model_fields)
+            cast("QDoubleSpinBox", form.field(name)).setValue(value)
+
+    def choose_preset(self, name: str) -> None:
+        self.choose("Which set of training settings", name)
+
+    def choose_healthy(self, name: str) -> None:
+        choose(self.part(HealthyClassCombo), name)
+
+    def losses(self) -> list[float]:
+        """Return the total losses that are drawn; none before a training."""
+        curves = self.widget.findChildren(LossCurve)
+        return curves[0].value()["loss"] if curves else []
+
+
+class ResultPage(Page):
+    """Step 4."""
+
+    def probabilities(self) -> list[tuple[str, float]]:
+        """Return classes and probabilities, the most probable first."""
+        return self.bars.value()
+
+    @property
+    def bars(self) -> ProbabilityBars:
+        return self.part(ProbabilityBars)
+
+    def shows_result(self) -> bool:
+        return self.bars.isVisibleTo(self.widget)
+
+    def top_cells(self) -> tuple[int, ...]:
+        """Return the ids of the thumbnails."""
+        return self.part(TopCells).value()
+
+    def press_top_cell(self, place: int) -> None:
+        self.part(TopCells).button(place).click()
+
+    def fade_below(self, per_cent: int) -> str:
+        """Move the slider, and return what it says then."""
+        slider = self.part(QSlider)
+        slider.setValue(per_cent)
+        (label,) = (each for each in self.widget.findChildren(QLabel) if each.buddy() is slider)
+        return label.text()
+
+    def colour_maps(self) -> dict[str, Any]:
+        """Return the actions of the button beside the legend, by their colours."""
+        menu = self.part(ColourMapButton).menu()
+        assert menu is not None
+        return {action.data(): action for action in menu.actions()}
+
+
+class AttentionMILPage(Page):
+    """All steps."""
+
+    def __init__(self, panel: AttentionMILWidget) -> None:
+        super().__init__(panel)
+        self.images = ImagesPage(panel.images_step)
+        self.cells = CellsPage(panel.cells_step)
+        self.classifier = ClassifierPage(panel.classifier_step)
+        self.result = ResultPage(panel.result_step)
