@@ -16,7 +16,7 @@ from reporting import parser, report
 
 from napari_attmil.bags import Preset, mil_preset
 from napari_attmil.cli.stages import method_names
-from napari_attmil.cli.terminal import follow
+from napari_attmil.cli.terminal import shown
 from napari_attmil.core import choose_device
 from napari_attmil.evaluation import EvaluationSettings, cross_validate
 
@@ -36,8 +36,7 @@ def main() -> None:
     plan = EvaluationSettings(folds=FOLDS, runs=options.runs, methods=methods, ensemble=False)
     start = time.perf_counter()
     steps = cross_validate(bags, mil_preset(options.preset), plan, choose_device(options.device))
-    for _ in follow(options.preset, steps):
-        pass
+    shown(steps, options.preset)
     minutes = (time.perf_counter() - start) / 60
     row: dict[str, Any] = {
         "preset": options.preset,

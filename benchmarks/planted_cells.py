@@ -23,8 +23,8 @@ from napari_attmil.bags import EnsembleSettings, Preset, mil_preset
 from napari_attmil.cells import FeatureSettings
 from napari_attmil.cells.detection import Detector
 from napari_attmil.cli.stages import method_names
-from napari_attmil.cli.terminal import follow
-from napari_attmil.core import choose_device, finished
+from napari_attmil.cli.terminal import shown
+from napari_attmil.core import choose_device
 from napari_attmil.evaluation import EvaluationSettings, cross_validate, write_report
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def evaluate(rate: float, asked: argparse.Namespace, device: Device) -> dict[str
         asked.out / name / "trials",
         EnsembleSettings(members=max(asked.members, 1)),
     )
-    result = finished(follow(name, steps))
+    result = shown(steps, name)
     notes = [
         f"Planted cohort '{asked.cohort}': {len(cells)} of {cells.labelled} typed cells of Chula "
         f"RBC-12 were found by the detector; {plan}. Folds are of source images; the runs differ "

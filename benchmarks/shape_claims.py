@@ -23,17 +23,18 @@ import platformdirs
 from planted_cohort import FOLDS, HEALTHY, CohortPlan, planted_draws, typed_cells, typed_shapes
 from reporting import parser, report
 
-from napari_attmil.bags import EnsembleSettings, FeatureStore, mil_preset, prepare_bags
+from napari_attmil.bags import EnsembleSettings, mil_preset
 from napari_attmil.bags.training import EnsembleTrainer
 from napari_attmil.cells import DetectionSettings, FeatureSettings
 from napari_attmil.cells.detection import Detector
-from napari_attmil.cli.terminal import follow
-from napari_attmil.core import choose_device
+from napari_attmil.cli.terminal import shown
+from napari_attmil.core import choose_device, finished
 from napari_attmil.explore.shapes import compare_high_cells, healthy_cells, measure_shapes
 from napari_attmil.explore.shapes.morphology import FEATURES, without_unit
 from napari_attmil.explore.shapes.statistics import SIGNIFICANT
 from napari_attmil.images import open_cohort, read_images
 from napari_attmil.simulation import SimulationSettings, simulate_cohort
+from napari_attmil.workflows import Study, prepare_bags
 
 if TYPE_CHECKING:
     import argparse
@@ -102,21 +103,18 @@ def simulated(detector: Detector, patients: int) -> list[Measured]:
             pass
         cohort = open_cohort(folder)
         by_name = {sample.name: sample for sample in cohort.samples}
-        store = FeatureStore(Path(folder) / "features")
-        steps = prepare_bags(cohort, detector, DetectionSettings(), FeatureSettings(), store)
-        for step in follow("Finding cells", steps):
-            if step.bag is not None:
-                samples.append(measured(by_name[step.bag.sample], step.bag, len(samples) % FOLDS))
+        steps = prepare_bags(Study.of(cohort), detector, DetectionSettings(), FeatureSettings())
+        for bag in shown(steps):
+            samples.append(measured(by_name[bag.sample], bag, len(samples) % FOLDS))
     return samples
 
 
 def measured(sample: Sample, bag: Bag, fold: int) -> Measured:
     """Return a sample with the shapes of its cells."""
     assert bag.boxes is not None  # those of a cohort have them
-    *_, last = measure_shapes(read_images(sample), bag.boxes, sample.pixel_size_um)
-    assert last.shapes is not None  # the last progress value has them
+    shapes = finished(measure_shapes(read_images(sample), bag.boxes, sample.pixel_size_um))
     in_memory = replace(bag, features=np.array(bag.features))  # the folder will be gone
-    return Measured(in_memory, last.shapes, fold)
+    return Measured(in_memory, shapes, fold)
 
 
 def planted(detector: Detector, patients: int) -> list[Measured]:
@@ -150,8 +148,7 @@ def with_attention(
     for fold in range(FOLDS):
         learnt = [sample.bag for sample in samples if sample.fold != fold]
         trainer = EnsembleTrainer(learnt, mil_preset("default"), ensemble, device)
-        for _ in follow(f"Training without fold {fold + 1} of {FOLDS}", trainer.epochs()):
-            pass
+        shown(trainer.epochs(), f"Training without fold {fold + 1} of {FOLDS}")
         classifier = trainer.best
         for sample in samples:
             if sample.fold == fold:

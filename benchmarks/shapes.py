@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from napari_attmil.cells import Boxes
+from napari_attmil.core import finished
 from napari_attmil.explore.shapes import (
     compare_high_cells,
     findings_in_words,
@@ -73,11 +74,10 @@ def measured_cohort(patients: int, look: str) -> tuple[pd.DataFrame, float]:
             boxes, rows = true_boxes(sample, truth, Path(folder))
             images = list(read_images(sample))  # decoding is not what is measured
             start = time.perf_counter()
-            *_, last = measure_shapes(images, boxes, sample.pixel_size_um)
+            shapes = finished(measure_shapes(images, boxes, sample.pixel_size_um))
             seconds += time.perf_counter() - start
-            assert last.shapes is not None
             names = {"sample": sample.name, "patient": sample.patient, "class": sample.label}
-            tables.append(last.shapes.assign(altered=rows["altered"].to_numpy(), **names))
+            tables.append(shapes.assign(altered=rows["altered"].to_numpy(), **names))
     cells = pd.concat(tables, ignore_index=True)
     return cells, len(cells) / seconds
 

@@ -62,7 +62,7 @@ def prepare(panel: Any, folder: Path, epochs: int) -> None:
     from napari_attmil.cells import DetectionSettings
     from napari_attmil.images import open_cohort
     from napari_attmil.simulation import SimulationSettings, simulate_cohort
-    from napari_attmil.widgets import tasks
+    from napari_attmil.workflows import train_classifier
 
     settings = SimulationSettings(
         patients_per_class=PATIENTS,
@@ -75,14 +75,13 @@ def prepare(panel: Any, folder: Path, epochs: int) -> None:
     panel.context.image_choice.show_sample(SAMPLE)
     session = panel.context.session
     panel.context.runner.start(
-        tasks.train_classifier,
-        session.cohort,
-        {},
-        DetectionSettings(),
+        train_classifier,
+        panel.context.cohort_study(),
         MILSettings(epochs=epochs),
         EnsembleSettings(members=5, calibrate=False),
+        DetectionSettings(),
         "cpu",
-        on_done=session.use_classifier,
+        on_done=lambda training: session.predictions.use(training.classifier),
     )
     wait(lambda: not panel.context.runner.busy)
 

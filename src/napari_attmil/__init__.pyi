@@ -4,7 +4,6 @@ from .bags import (
     FeatureStore as FeatureStore,
     Prediction as Prediction,
     extract_features as extract_features,
-    prepare_bags as prepare_bags,
 )
 from .bags.network import AttentionMIL as AttentionMIL
 from .bags.training import Trainer as Trainer
@@ -24,3 +23,4 @@ from .images import (
 )
 from .session import Session as Session
 from .simulation import simulate_cohort as simulate_cohort
+from .workflows import Study as Study, prepare_bags as prepare_bags

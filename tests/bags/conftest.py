@@ -1,5 +1,6 @@
 """Bags and a detector for the tests of this room."""
 
 from support.bags import cpu, detector, make_bag, planted_bags, small, two_boxes
+from support.quarters import cohort
 
-__all__ = ["cpu", "detector", "make_bag", "planted_bags", "small", "two_boxes"]
+__all__ = ["cohort", "cpu", "detector", "make_bag", "planted_bags", "small", "two_boxes"]

@@ -13,6 +13,7 @@ import tifffile
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.core import finished
 from napari_attmil.widgets import tasks
 
 if TYPE_CHECKING:
@@ -124,11 +125,7 @@ def test_boxes_of_a_renamed_class_folder_are_missed_aloud(
 
 def test_the_panel_misses_them_too(project: Any) -> None:
     (project.folder / "healthy").rename(project.folder / "normal")
-    steps = tasks.open_cohort(Event(), project.folder)
-    with pytest.raises(StopIteration) as end:
-        for _ in range(9):
-            next(steps)
-    (note,) = end.value.value.notes
+    (note,) = finished(tasks.open_cohort(project.folder, Event())).notes
     assert note.startswith("The cohort has no image for 3 boxes")
 
 

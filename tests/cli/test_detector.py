@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +11,13 @@ import tifffile
 
 from napari_attmil.cells.finetuning.study_detectors import training_folder
 from napari_attmil.cells.settings import FinetuneSettings
+from napari_attmil.core import finished
 from napari_attmil.core.model_files import load_checkpoint
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.session.review_queue import QueueOrder, entries_of, sorted_entries
 from napari_attmil.session.sample_state import SampleState
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
-from napari_attmil.widgets.detector.detector_tasks import fit_detector
+from napari_attmil.workflows import Study, finetune_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,12 +88,11 @@ def test_panel_and_command_hold_out_the_same_images(
         asked.append(arguments[-1])
         return iter(())
 
-    # At the door: it keeps what it has given once.
     monkeypatch.setattr("napari_attmil.cells.finetuning.finetune", finetune)
     project.keep(project.kept().boxes, reviewed=frozenset({0}))
     attmil("finetune", project.folder, "--out", project.folder / "w.safetensors")
-    cohort = open_cohort(project.folder)
-    [*fit_detector(Event(), cohort, frozenset(), FinetuneSettings(), "cpu")]
+    study = Study.of(open_cohort(project.folder))
+    finished(finetune_study(study, FinetuneSettings(), "cpu"))
     assert asked == [training_folder(project.folder)] * 2
 
 

@@ -15,16 +15,17 @@ from support.hand import Hand
 from support.pages.page import Page
 from support.predictions import FakeClassifier
 
+from napari_attmil import workflows
 from napari_attmil.cells import Boxes, DetectionSettings
 from napari_attmil.core import UserError
-from napari_attmil.session import LoadedClassifier, SampleState
+from napari_attmil.session import LoadedClassifier
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 from napari_attmil.widgets.explorer.panel import ExploreWidget
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.workflows import NEVER, Progress, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from threading import Event
 
@@ -32,17 +33,17 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QApplication, QWidget
 
     from napari_attmil.bags import EnsembleSettings, MILSettings
-    from napari_attmil.images import Cohort, Sample
+    from napari_attmil.images import Sample
 
 
 def fake_detect(
-    stop: Event,
-    images: tasks.Images,
+    images: workflows.Images,
     places: Sequence[int],
     settings: DetectionSettings,
     device_name: str,
     weights: Path | None = None,
-) -> Generator[Progress, None, tasks.Detection]:
+    stop: Event = NEVER,
+) -> Stage[workflows.Detection]:
     """Find three cells of 20 px in every image, at fixed places."""
     corners = np.array([[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]])
     found: list[int] = []
@@ -54,18 +55,17 @@ def fake_detect(
     boxes = Boxes.from_detections(
         np.repeat(found, 3), np.tile(corners, (len(found), 1)), np.tile([0.9, 0.8, 0.7], len(found))
     )
-    return tasks.Detection(boxes, tuple(found))
+    return workflows.Detection(boxes, tuple(found))
 
 
 def fake_train(
-    stop: Event,
-    cohort: Cohort,
-    states: dict[str, SampleState],
-    detection: DetectionSettings,
+    study: workflows.Study,
     settings: MILSettings,
     ensemble: EnsembleSettings,
+    detection: DetectionSettings,
     device_name: str,
-) -> Generator[Progress, None, LoadedClassifier]:
+    stop: Event,
+) -> Stage[workflows.Training]:
     for member in range(ensemble.members):
         for epoch in range(1, settings.epochs + 1):
             losses = SimpleNamespace(
@@ -75,34 +75,32 @@ def fake_train(
             yield Progress(epoch, settings.epochs, f"Epoch {epoch}", step)
             if stop.is_set():
                 break
-    return LoadedClassifier(
-        FakeClassifier(), "fake.safetensors", cohort.folder / "fake.safetensors"
-    )
+    path = study.cohort.folder / "fake.safetensors"
+    return workflows.Training(LoadedClassifier(FakeClassifier(), path.name, path), True)
 
 
 def fake_classify(
-    stop: Event,
+    study: workflows.Study,
     sample: Sample,
-    images: tasks.Images,
+    images: workflows.Images,
     boxes: Boxes,
     classifier: FakeClassifier,
     device_name: str,
-    cohort: Cohort | None,
-) -> Generator[Progress, None, tasks.Classification]:
+    stop: Event,
+) -> Stage[workflows.ClassifiedSample]:
     yield Progress(1, 1, "Classifying")
-    return tasks.Classification(classifier.predict(sample.name, boxes.cell_id), boxes)
+    prediction = classifier.predict(sample.name, boxes.cell_id)
+    return workflows.ClassifiedSample(sample, boxes, prediction)
 
 
-def fake_load(
-    stop: Event, path: Path, device_name: str
-) -> Generator[Progress, None, LoadedClassifier]:
+def fake_load(path: Path, device_name: str, stop: Event) -> Stage[LoadedClassifier]:
     yield Progress(0, 0, "Loading")
     if not path.exists():
         raise UserError(f"There is no model file {path}; check the path.")
     return LoadedClassifier(FakeClassifier(), path.name, path)
 
 
-def fake_devices(stop: Event) -> Generator[Progress, None, list[SimpleNamespace]]:
+def fake_devices(stop: Event) -> Stage[list[SimpleNamespace]]:
     yield Progress(0, 0, "Looking")
     return [SimpleNamespace(name="cpu", description="processor, 2 cores")]
 
@@ -116,10 +114,10 @@ def make_hand() -> type[Hand]:
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the tasks that need torch by ones that answer at once."""
-    monkeypatch.setattr(tasks, "detect_cells", fake_detect)
-    monkeypatch.setattr(tasks, "train_classifier", fake_train)
-    monkeypatch.setattr(tasks, "classify_sample", fake_classify)
-    monkeypatch.setattr(tasks, "load_classifier", fake_load)
+    monkeypatch.setattr(workflows, "detect_cells", fake_detect)
+    monkeypatch.setattr(workflows, "train_classifier", fake_train)
+    monkeypatch.setattr(workflows, "classify_sample", fake_classify)
+    monkeypatch.setattr(workflows, "load_classifier", fake_load)
     monkeypatch.setattr(tasks, "list_devices", fake_devices)
 
 

@@ -1,4 +1,4 @@
-from .bag import Bag as Bag, bag_of as bag_of, prepare_bags as prepare_bags
+from .bag import Bag as Bag, BagProgress as BagProgress, bag_of as bag_of
 from .certainty import Certainty as Certainty, patients_needed as patients_needed
 from .classifier import Classifier as Classifier
 from .feature_store import (
@@ -30,3 +30,4 @@ from .settings import (
     MILSettings as MILSettings,
     features_for as features_for,
 )
+from .truth import read_truth as read_truth

@@ -1,4 +1,4 @@
-"""A sample as the classifier sees it, and the way from a cohort's images to bags."""
+"""A sample as the classifier sees it, and the way from its boxes there."""
 
 from __future__ import annotations
 
@@ -7,25 +7,21 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_attmil.bags.features import FeatureRows, KnownFeatures, extract_features
-from napari_attmil.bags.truth import read_truth
 from napari_attmil.cells import FeatureSettings
-from napari_attmil.cells.annotations import with_corrections
-from napari_attmil.cells.detection import boxes_of_frames
-from napari_attmil.core import StageRun, UserError
+from napari_attmil.core import UserError
 from napari_attmil.images import read_images
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
     from napari_attmil.bags.feature_store import FeatureFile, FeatureStore
-    from napari_attmil.cells import Boxes, DetectionSettings
-    from napari_attmil.cells.annotations import Annotations
+    from napari_attmil.cells import Boxes
     from napari_attmil.cells.detection import DetectorLike
     from napari_attmil.core import Int64Array
-    from napari_attmil.images import Cohort, Sample
+    from napari_attmil.images import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,93 +104,12 @@ class Bag:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class BagProgress:
-    """How far the preparation of bags has come.
-
-    Attributes
-    ----------
-    done, total
-        Samples of a cohort that are finished, and samples in all; of `bag_of`, cells.
-    sample
-        The sample at work.
-    bag
-        Of a cohort, the bag of that sample once it is finished; else None.
-    note
-        What the person should know, for instance that the sample was left out; else empty.
-    """
+    """How many cells of a sample have their features."""
 
     done: int
     total: int
-    sample: str
-    bag: Bag | None = None
-    note: str = ""
-
-
-def prepare_bags(
-    cohort: Cohort,
-    detector: DetectorLike,
-    detection: DetectionSettings,
-    features: FeatureSettings,
-    store: FeatureStore,
-    annotations: Mapping[str, Annotations] | None = None,
-) -> Generator[BagProgress, None, list[Bag]]:
-    """Detect the cells of every sample and read their features, or take both from the store.
-
-    Where the cohort's folder holds a ``truth.csv`` (see `bags.truth`), `Bag.altered` is filled.
-    A sample without cells is left out and said so in `BagProgress.note`. What a person did to a
-    sample's boxes (`annotations`, by sample name) stands above what the detector finds.
-
-    Yields
-    ------
-    BagProgress
-        Several for one sample; the one that finishes a sample has its bag or a note.
-
-    Returns
-    -------
-    list of Bag
-        In the order of the cohort, without the samples that were left out.
-    """
-    truth = read_truth(cohort.folder)
-    total, bags = len(cohort), []
-    for done, sample in enumerate(cohort.samples):
-        at_work = BagProgress(done, total, sample.name)
-        kept = (annotations or {}).get(sample.name)
-        boxes = yield from _boxes_of(sample, detector, detection, store, kept, at_work)
-        if len(boxes) == 0:
-            note = f"Sample {sample.name!r} has no cells and was left out."
-            yield replace(at_work, done=done + 1, note=note)
-            continue
-        run = StageRun(bag_of(sample, boxes, detector, features, store=store))
-        for _ in run:
-            yield at_work
-        altered = None if truth is None else truth.altered(sample, boxes)
-        bags.append(replace(run.result, altered=altered))
-        yield replace(at_work, done=done + 1, bag=bags[-1])
-    return bags
-
-
-def _boxes_of(
-    sample: Sample,
-    detector: DetectorLike,
-    settings: DetectionSettings,
-    store: FeatureStore,
-    kept: Annotations | None,
-    at_work: BagProgress,
-) -> Generator[BagProgress, None, Boxes]:
-    """Return a sample's boxes as a person left them, detecting where nobody has."""
-    if kept is not None and kept.is_searched(len(sample)):
-        return kept.boxes
-    boxes = store.detections(sample, detector.digest, settings)
-    if boxes is None:
-        frames = []
-        in_pixels = settings.in_pixels(sample.pixel_size_um)
-        for frame in detector.detect_frames(read_images(sample), in_pixels):
-            frames.append(frame)
-            yield at_work
-        boxes = boxes_of_frames(frames)
-        store.put_detections(sample, detector.digest, settings, boxes)
-    return boxes if kept is None else with_corrections(boxes, kept)
 
 
 def bag_of(
@@ -252,9 +167,9 @@ def bag_of(
         with _destination(store, *key) as destination:
             for step in extract_features(detector, images, boxes, settings, known):
                 destination.write(step.rows, step.features)
-                yield BagProgress(step.done, step.total, sample.name)
+                yield BagProgress(step.done, step.total)
         features = destination.features
-    yield BagProgress(len(boxes), len(boxes), sample.name)
+    yield BagProgress(len(boxes), len(boxes))
     return Bag.of_sample(features, *key)
 
 

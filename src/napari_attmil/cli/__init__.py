@@ -8,24 +8,50 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import typer
 
-from napari_attmil.cli import (  # each adds its commands
-    boxes,
-    detector,
-    exploring,
-    merging,
-    shapes,
-    stages,
-)
-from napari_attmil.cli.options import app
+from napari_attmil.cli.boxes import agreement, check, export_boxes, import_files
+from napari_attmil.cli.detector import finetune, queue
+from napari_attmil.cli.exploring import report
+from napari_attmil.cli.merging import merge
+from napari_attmil.cli.shapes import shapes
+from napari_attmil.cli.stages import classify, demo, detect, evaluate, simulate, train
 from napari_attmil.cli.terminal import say
 from napari_attmil.core import UserError
 
-__all__ = ["app", "boxes", "detector", "exploring", "main", "merging", "shapes", "stages"]
+__all__ = ["app", "main"]
 
+app = typer.Typer(
+    help="Find red blood cells in bright-field images, classify samples by attention-based "
+    "multiple instance learning, and see which cells decided. "
+    "Decision support for research, not a diagnosis.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+_COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "demo": demo,
+    "simulate": simulate,
+    "detect": detect,
+    "train": train,
+    "classify": classify,
+    "evaluate": evaluate,
+    "report": report,
+    "shapes": shapes,
+    "queue": queue,
+    "finetune": finetune,
+    "export": export_boxes,
+    "import": import_files,
+    "merge": merge,
+    "agreement": agreement,
+    "check": check,
+}
+"""The commands as a study needs them, one after the other; help lists them so."""
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
 
 _STOPPED: Final = 130
 """What a program returns that Ctrl+C ended; typer catches the key and returns it without a word."""

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_attmil.cli.options import CohortPath, app
+from napari_attmil.cli.options import CohortPath
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.cli.terminal import follow, open_labelled_cohort, say
+from napari_attmil.cli.terminal import open_labelled_cohort, say, shown
 from napari_attmil.core import UserError, counted
 
 if TYPE_CHECKING:
     from napari_attmil.cells.annotations import Annotations
-    from napari_attmil.cells.exchange import ImportProgress
+    from napari_attmil.cells.exchange import ImportOutcome
     from napari_attmil.images import Cohort
 
 
-@app.command("export")
 def export_boxes(
     project: CohortPath,
     out: Annotated[
@@ -42,7 +41,6 @@ def export_boxes(
     say(sentence)
 
 
-@app.command("import")
 def import_files(
     project: CohortPath,
     files: Annotated[
@@ -77,13 +75,12 @@ def import_files(
     annotations = AnnotationFile.beside(cohort.folder)
     made_by = ", ".join(file.name for file in files)[:200]
     steps = import_boxes(cohort.samples, annotations, images, made_by)
-    last = list(follow("Importing", steps))[-1]
-    for note in last.notes:
+    outcome = shown(steps, "Importing")
+    for note in outcome.notes:
         say(note)
-    print(_summary(listing.format_name, last))
+    print(_summary(listing.format_name, outcome))
 
 
-@app.command()
 def agreement(
     first: CohortPath,
     second: Annotated[Path, typer.Argument(help="The other annotator's copy.", show_default=False)],
@@ -96,7 +93,6 @@ def agreement(
         print(line)
 
 
-@app.command()
 def check(project: CohortPath) -> None:
     """List boxes that are probably mistakes: tiny, huge, twice the same, outside of the image."""
     from napari_attmil.cells.annotations import odd_boxes
@@ -122,11 +118,11 @@ def opened_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
     return cohort, AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
 
 
-def _summary(format_name: str, last: ImportProgress) -> str:
-    counts = last.counts
+def _summary(format_name: str, outcome: ImportOutcome) -> str:
+    counts = outcome.counts
     return (
         f"{format_name}: {counted(counts.added, 'box', 'boxes')} added in "
-        f"{counted(last.images, 'image')}; "
+        f"{counted(outcome.images, 'image')}; "
         f"{counts.already_there} were there already or had been deleted, {counts.overlapping} "
         f"overlap with a person's box (both are kept), {counts.replaced} of the detector's gave way"
     )

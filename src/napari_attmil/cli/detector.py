@@ -9,14 +9,14 @@ import numpy as np
 import typer
 
 from napari_attmil.cells import FinetuneSettings
-from napari_attmil.cells.finetuning import training_folder
-from napari_attmil.cli.options import DeviceName, Seed, Weights, app
+from napari_attmil.cli.options import DeviceName, Seed, Weights
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.cli.terminal import follow, open_labelled_cohort, say
+from napari_attmil.cli.terminal import open_labelled_cohort, say, say_device, shown
 from napari_attmil.core import check_writable
 
 if TYPE_CHECKING:
-    from napari_attmil.cells.finetuning import FinetuneProgress, LabelledImage
+    from napari_attmil.cells.finetuning import FinetuneProgress
+    from napari_attmil.workflows import Stage
 
 DEFAULTS = FinetuneSettings()
 NO_BOXES = (
@@ -25,7 +25,6 @@ NO_BOXES = (
 )
 
 
-@app.command()
 def finetune(
     source: Annotated[
         Path,
@@ -46,23 +45,15 @@ def finetune(
     check_outputs([out], [source, weights])
     check_writable(out)
     settings = FinetuneSettings.checked(steps=steps, minutes=minutes, seed=seed)
-    images, project = _reviewed(source)
-    from napari_attmil.cells.finetuning import finetune as fine_tuning
-    from napari_attmil.core import choose_device
-
-    tuning = fine_tuning(images, settings, out, choose_device(device), weights, project)
-    last = None
-    try:
-        for last in follow("Fine-tuning", tuning, _detail):
-            if last.note:
-                say(last.note)
-    except KeyboardInterrupt:
+    say_device(device)
+    steps_of = _of_coco if source.suffix.lower() == ".json" else _of_study
+    last = shown(steps_of(source, settings, device, out, weights))
+    if last is None or (last.done < last.total and not last.note):
         say("Stopped; the best weights so far are kept, and the same command goes on from there.")
     if last is not None and last.written:
         print(f"Detector written to {out}")
 
 
-@app.command()
 def queue(
     project: Annotated[
         Path, typer.Argument(help="A cohort whose cells were detected.", show_default=False)
@@ -95,18 +86,20 @@ def queue(
         print(f"{doubt[place]:.3f}\t{frame.path}\t{frame.page + 1}")
 
 
-def _reviewed(source: Path) -> tuple[list[LabelledImage], Path]:
-    """Return the images to learn from, and the folder that keeps how it is done."""
-    from napari_attmil.cells.annotations import AnnotationFile
-    from napari_attmil.cells.finetuning import read_labelled_images, reviewed_images
+def _of_study(
+    source: Path, settings: FinetuneSettings, device: str, out: Path, weights: Path | None
+) -> Stage[FinetuneProgress | None]:
+    from napari_attmil.workflows import Study, finetune_study
 
-    if source.suffix.lower() == ".json":
-        return read_labelled_images(source), source.parent
-    cohort = open_labelled_cohort(source)
-    reviewed = reviewed_images(cohort.samples, AnnotationFile.beside(cohort.folder))
-    return reviewed, training_folder(cohort.folder)
+    study = Study.of(open_labelled_cohort(source), weights)
+    return finetune_study(study, settings, device, out)
 
 
-def _detail(step: FinetuneProgress) -> str:
-    best = "" if step.best is None else f", best AP {step.best.ap:.3f}"
-    return f"loss {step.loss:.2f}{best}"
+def _of_coco(
+    source: Path, settings: FinetuneSettings, device: str, out: Path, weights: Path | None
+) -> Stage[FinetuneProgress | None]:
+    from napari_attmil.cells.finetuning import read_labelled_images
+    from napari_attmil.workflows import finetune_images
+
+    images = read_labelled_images(source)
+    return finetune_images(images, settings, device, out, weights, source.parent)

@@ -16,23 +16,16 @@ from napari_attmil.cli.options import (
     MinScore,
     ModelFile,
     Weights,
-    app,
     detection_settings,
 )
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.cli.terminal import (
-    classified,
-    follow,
-    load_detector,
-    open_labelled_cohort,
-)
+from napari_attmil.cli.terminal import classified, load_classifier, open_labelled_cohort, shown
 from napari_attmil.core import CAUTION, UserError, check_writable, counted
 
 if TYPE_CHECKING:
-    from napari_attmil.images import Sample
+    from napari_attmil.images import Cohort
 
 
-@app.command()
 def report(
     model: ModelFile,
     inputs: Inputs,
@@ -51,32 +44,33 @@ def report(
     device: DeviceName = "auto",
 ) -> None:
     """Classify samples and report their images, deciding cells and doubts in one file."""
-    from napari_attmil.bags import Classifier
-    from napari_attmil.explore import model_origin
-    from napari_attmil.explore.report import Finding, check_suffix, write_report
+    from napari_attmil.explore.report import Finding, check_suffix
     from napari_attmil.images import open_samples
+    from napari_attmil.workflows import Study, report_samples
 
     check_outputs([out], [model, *inputs, weights])
     check_suffix(out)  # before minutes of work
     check_writable(out)
     detection = detection_settings(min_score, cell_diameter)
-    samples = _samples_of_cohort(inputs) if by_class else open_samples(inputs)
-    detector = load_detector(weights, device)
-    classifier = Classifier.load(model, detector.device)
-    findings = [Finding(*found) for found in classified(samples, detector, detection, classifier)]
+    if by_class:
+        studies = [Study.of(_cohort_of(inputs), weights)]
+    else:
+        studies = Study.around(open_samples(inputs), weights)
+    classifier = load_classifier(model, device)
+    found = classified(studies, classifier, detection, device)
+    findings = [Finding(one.sample, one.boxes, one.prediction) for one in found]
     with model.open("rb") as file:
         digests = {"model_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-    origin = model_origin(classifier, str(model), detector.digest)
-    made_with = {**digests, "detection": detection.model_dump(), **origin}
-    list(follow("Writing the report", write_report(out, findings, made_with)))
+    made_with = {**digests, "detection": detection.model_dump()}
+    shown(report_samples(out, findings, classifier, str(model), made_with))
     print(f"{counted(len(findings), 'sample')} reported in {out}")
     print(CAUTION)
 
 
-def _samples_of_cohort(inputs: list[Path]) -> list[Sample]:
+def _cohort_of(inputs: list[Path]) -> Cohort:
     if len(inputs) != 1:
         raise UserError(
             f"{len(inputs)} inputs were given, but --by-class needs one cohort: a folder "
             "class/patient/sample/images, or a cohort.csv."
         )
-    return list(open_labelled_cohort(inputs[0]).samples)
+    return open_labelled_cohort(inputs[0])

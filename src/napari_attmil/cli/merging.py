@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_attmil.cli.options import app
 from napari_attmil.cli.terminal import open_labelled_cohort, say
 from napari_attmil.core import counted, write_atomically
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 COLUMNS = ("sample", "image", "page", "reason", "cell_ids")
 
 
-@app.command()
 def merge(
     mine: Annotated[
         Path, typer.Argument(help="Folder of the project, with its images.", show_default=False)

@@ -1,42 +1,16 @@
-"""The command line's frame, and the arguments that several commands share."""
+"""The arguments that several commands share."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from napari_attmil.bags import Preset
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.core import LARGEST_SEED, UserError
-
-_ORDER = (
-    *("demo", "simulate", "detect", "train", "classify", "evaluate", "report", "shapes"),
-    *("queue", "finetune", "export", "import", "merge", "agreement", "check"),
-)
-"""The commands as a study needs them, one after the other."""
-
-
-class _InOrder(TyperGroup):
-    """Lists the commands in the order in which a study needs them."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the commands."""
-        return sorted(super().list_commands(ctx), key=_ORDER.index)
-
-
-app = typer.Typer(
-    cls=_InOrder,
-    help="Find red blood cells in bright-field images, classify samples by attention-based "
-    "multiple instance learning, and see which cells decided. "
-    "Decision support for research, not a diagnosis.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
 
 
 def _not_a_model(paths: list[Path]) -> list[Path]:

@@ -16,11 +16,10 @@ from napari_attmil.cli.options import (
     ModelFile,
     Seed,
     Weights,
-    app,
     detection_settings,
 )
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.cli.terminal import follow, load_detector, open_labelled_cohort, prepare
+from napari_attmil.cli.terminal import load_classifier, open_labelled_cohort, shown, study_of
 from napari_attmil.core import counted
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from napari_attmil.images import Cohort
 
 
-@app.command()
 def shapes(
     model: ModelFile,
     cohort: CohortPath,
@@ -44,16 +42,17 @@ def shapes(
     device: DeviceName = "auto",
 ) -> None:
     """Measure all cells, and say class by class whether those with high attention differ."""
-    from napari_attmil.bags import Classifier
     from napari_attmil.explore import check_table_file, write_cells
+    from napari_attmil.workflows import prepare_bags
 
     check_outputs([out], [model, cohort, weights])
     check_table_file(out)
     detection = detection_settings(min_score, cell_diameter)
     opened = open_labelled_cohort(cohort)
-    detector = load_detector(weights, device)
-    classifier = Classifier.load(model, detector.device)
-    bags = prepare(opened, detector, detection, classifier.feature_settings)
+    classifier = load_classifier(model, device)
+    study = study_of(opened, weights, classifier.feature_settings)
+    detector = study.detector(device)
+    bags = shown(prepare_bags(study, detector, detection, classifier.feature_settings))
     tables = [_cells_of(opened, bag, classifier) for bag in bags]
     write_cells(out, tables)
     _tell(tables, classifier.healthy_class, seed)
@@ -63,17 +62,14 @@ def shapes(
 def _cells_of(cohort: Cohort, bag: Bag, classifier: Classifier) -> pd.DataFrame:
     """Return the cells of one sample with attention, contributions and shapes."""
     from napari_attmil.explore import study_table
-    from napari_attmil.explore.shapes import measure_shapes
-    from napari_attmil.images import common_pixel_size_um, read_images
+    from napari_attmil.workflows import CellsAtHand, measure_cells
 
     sample = next(sample for sample in cohort.samples if sample.name == bag.sample)
     assert bag.boxes is not None  # bags of a cohort have them
     boxes = bag.boxes.sorted_by_image()
-    size_um = common_pixel_size_um(sample, cohort.samples)
-    steps = measure_shapes(read_images(sample), boxes, size_um)
-    *_, last = follow(f"Measuring the cells of {sample.name}", steps)
-    assert last.shapes is not None  # the last progress value has them
-    return study_table(sample, boxes, classifier.classify(bag), last.shapes)
+    steps = measure_cells([CellsAtHand(sample, boxes)], cohort.samples)
+    (measured,) = shown(steps, f"Measuring the cells of {sample.name}")
+    return study_table(sample, boxes, classifier.classify(bag), measured.columns)
 
 
 def _tell(tables: list[pd.DataFrame], healthy_class: str | None, seed: int) -> None:

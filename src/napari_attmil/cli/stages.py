@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,36 +29,30 @@ from napari_attmil.cli.options import (
     PresetName,
     Seed,
     Weights,
-    app,
     detection_settings,
 )
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import (
     classified,
-    detect_cells,
-    evaluation_written,
-    follow,
-    labelled,
-    load_detector,
-    open_labelled_cohort,
-    prepare,
+    load_classifier,
+    open_trainable_cohort,
     say,
-    say_healthy_class,
-    write_json,
+    say_device,
+    shown,
+    study_of,
 )
-from napari_attmil.core import CAUTION, UserError, check_writable, counted
+from napari_attmil.core import CAUTION, UserError, check_writable, counted, write_json
 from napari_attmil.evaluation import EvaluationSettings
 
 if TYPE_CHECKING:
-    from napari_attmil.bags import MILSettings
-    from napari_attmil.bags.training import EnsembleTrainer
-    from napari_attmil.images import Cohort
+    import pandas as pd
+
+    from napari_attmil.bags import MILSettings, Prediction
 
 EVALUATION = EvaluationSettings()
 """Has the defaults of the options about cross-validation."""
 
 
-@app.command()
 def simulate(
     out: Annotated[Path, typer.Option(help="Folder for the cohort.", show_default=False)],
     patients: Annotated[int, typer.Option(min=1, help="Patients of each class.")] = 6,
@@ -69,12 +62,10 @@ def simulate(
     from napari_attmil.simulation import SimulationSettings, simulate_cohort
 
     settings = SimulationSettings.checked(patients_per_class=patients, seed=seed)
-    for _ in follow("Simulating images", simulate_cohort(out, settings)):
-        pass
+    shown(simulate_cohort(out, settings), "Simulating images")
     print(out / "cohort.csv")
 
 
-@app.command()
 def detect(
     inputs: Inputs,
     out: Annotated[
@@ -87,23 +78,27 @@ def detect(
 ) -> None:
     """Find the cells of images and write one row a cell."""
     from napari_attmil.explore import cell_table, check_table_file, write_cells
-    from napari_attmil.images import open_stacks
+    from napari_attmil.images import open_stacks, read_images
+    from napari_attmil.workflows import Study, detect_cells
 
     check_outputs([out], [*inputs, weights])
     check_table_file(out)
     settings = detection_settings(min_score, cell_diameter)
     stacks = open_stacks(inputs)
-    detector = load_detector(weights, device)
-    tables = [
-        cell_table(stack, detect_cells(stack, detector, settings, label))
-        for stack, label in labelled("Detecting cells", stacks)
-    ]
+    say_device(device)
+    tables: list[pd.DataFrame] = []
+    for study in Study.around(stacks, weights):
+        for stack in study.cohort.samples:
+            in_pixels = settings.in_pixels(stack.pixel_size_um)
+            images, path = read_images(stack), study.detector_path
+            steps = detect_cells(images, range(len(stack)), in_pixels, device, path)
+            label = f"Detecting cells: {stack.name} ({len(tables) + 1} of {len(stacks)})"
+            tables.append(cell_table(stack, shown(steps, label).boxes))
     write_cells(out, tables)
-    cells, images = sum(map(len, tables)), sum(map(len, stacks))
-    print(f"{counted(cells, 'cell')} in {counted(images, 'image')} written to {out}")
+    cells, images_in_all = sum(map(len, tables)), sum(map(len, stacks))
+    print(f"{counted(cells, 'cell')} in {counted(images_in_all, 'image')} written to {out}")
 
 
-@app.command()
 def train(
     cohort: CohortPath,
     out: Annotated[Path, typer.Option(help="Model file to write.", show_default=False)],
@@ -152,26 +147,24 @@ def train(
     chosen = {"members": members, "calibrate": calibrate, "composition": composition}
     ensemble = ensemble_preset(preset, **{k: v for k, v in chosen.items() if v is not None})
     detection = detection_settings(min_score, cell_diameter)
-    opened = _open_trainable_cohort(cohort, healthy_class)
-    detector = load_detector(weights, device)
-    bags = prepare(opened, detector, detection, features_for(settings))
-    from napari_attmil.bags.training import EnsembleTrainer
+    opened = open_trainable_cohort(cohort, healthy_class)
+    say_device(device)
+    study = study_of(opened, weights, features_for(settings))
+    from napari_attmil.workflows import train_classifier
 
-    unfinished = out.with_name(f"{out.name}.unfinished")
-    trainer = EnsembleTrainer(bags, settings, ensemble, detector.device, kept_in=unfinished)
-    is_finished = _is_trained_to_the_end(trainer)
-    classifier = trainer.best
-    classifier.save(out)
-    if is_finished:
-        # Not before the model is saved: what was trained must outlast a disk that is full by then.
-        shutil.rmtree(unfinished, ignore_errors=True)
-    else:
+    training = shown(train_classifier(study, settings, ensemble, detection, device, out))
+    if training is None:
+        raise UserError(
+            "Stopped before the first model was there, so none is written; the same command goes "
+            "on from there."
+        )
+    if not training.is_finished:
         say("Stopped; the models so far are written, and the same command goes on from there.")
+    classifier = training.classifier.model
     print(f"Classifier of {', '.join(classifier.classes)} written to {out}")
     print(classifier.description)
 
 
-@app.command()
 def evaluate(
     cohort: CohortPath,
     out: Annotated[
@@ -213,33 +206,25 @@ def evaluate(
     compared = {"methods": method_names(methods), "ensemble": ensemble, "controls": controls}
     plan = EvaluationSettings.checked(folds=folds, runs=runs, seed=seed, **compared)
     detection = detection_settings(min_score, cell_diameter)
-    opened = _open_trainable_cohort(cohort, healthy_class)
-    from napari_attmil.images import patient_folds
+    opened = open_trainable_cohort(cohort, healthy_class)
+    say_device(device)
+    study = study_of(opened, weights, features_for(settings))
+    from napari_attmil.evaluation import markdown
+    from napari_attmil.workflows import evaluate_study
 
-    patient_folds(opened, folds, seed)  # Refuses before the long work, not after it.
-    detector = load_detector(weights, device)
-    notes = list(opened.notes)
-    bags = prepare(opened, detector, detection, features_for(settings), notes)
-    from napari_attmil.evaluation import cross_validate
-
-    steps = cross_validate(
-        bags,
-        settings,
-        plan,
-        detector.device,
-        resume_in=out / "trials",
-        ensemble=ensemble_preset(preset),
-    )
+    ensembles = ensemble_preset(preset)
+    steps = evaluate_study(study, settings, plan, ensembles, detection, device, out)
     try:
-        print(evaluation_written(steps, out, notes))
+        report = shown(steps)
     except KeyboardInterrupt:
         raise UserError(
             f"Stopped; finished trainings are kept in {out / 'trials'}, and the same command goes "
             "on from there."
         ) from None
+    assert report is not None  # nobody has stopped it
+    print(markdown(report))
 
 
-@app.command()
 def classify(
     model: ModelFile,
     inputs: Inputs,
@@ -255,16 +240,15 @@ def classify(
     device: DeviceName = "auto",
 ) -> None:
     """Classify samples; each image file, stack or folder of images is one sample."""
-    from napari_attmil.bags import Classifier
     from napari_attmil.explore import (
         cell_table,
         check_table_file,
         classification_report,
-        in_words,
         model_origin,
         write_cells,
     )
     from napari_attmil.images import open_samples
+    from napari_attmil.workflows import Study
 
     check_outputs([out, report], [model, *inputs, weights])
     check_table_file(out)
@@ -272,28 +256,20 @@ def classify(
         check_writable(report)
     detection = detection_settings(min_score, cell_diameter)
     samples = open_samples(inputs)
-    detector = load_detector(weights, device)
-    classifier = Classifier.load(model, detector.device)
-    tables, predictions = [], []
-    for sample, boxes, prediction in classified(samples, detector, detection, classifier):
-        tables.append(cell_table(sample, boxes, prediction))
-        predictions.append(prediction)
-    write_cells(out, tables)
+    classifier = load_classifier(model, device)
+    found = classified(Study.around(samples, weights), classifier, detection, device)
+    write_cells(out, [cell_table(one.sample, one.boxes, one.prediction) for one in found])
+    predictions = [one.prediction for one in found]
     if report is not None:
-        origin = model_origin(classifier, str(model), detector.digest)
+        origin = model_origin(classifier, str(model), classifier.detector_digest)
         write_json(report, classification_report(predictions, origin))
     for prediction in predictions:
-        shares = zip(prediction.classes, prediction.probabilities, strict=True)
-        ranked = sorted(shares, key=lambda pair: -pair[1])
-        print(f"{prediction.sample}: " + ", ".join(f"{name} {p:.0%}" for name, p in ranked))
-        if in_words(prediction):
-            print(f"    {in_words(prediction)}")
+        _print_prediction(prediction)
     notes = dict.fromkeys(prediction.note for prediction in predictions)
     for sentence in filter(None, (*notes, CAUTION)):
         print(sentence)
 
 
-@app.command()
 def demo(
     data: Annotated[
         Path | None,
@@ -306,39 +282,26 @@ def demo(
     device: DeviceName = "auto",
 ) -> None:
     """Simulate a cohort, find its cells, train, cross-validate, and show the result in napari."""
-    from napari_attmil.cli.demo import run_demo
+    from napari_attmil.workflows import run_demo
 
     check_outputs([out / "cells.csv"], [data])
-    result = run_demo(data, out, device)
+    say_device(device)
+    result = shown(run_demo(data, out, device))
     from napari_attmil.widgets import show_demo
 
     show_demo(result, out / "window.png" if headless else None)
     print(f"Results are in {out}")
 
 
-def _open_trainable_cohort(path: Path, healthy_class: str) -> Cohort:
-    """Return the cohort, having said what was assumed about it and which class is healthy."""
-    from napari_attmil.images import check_trainable
+def _print_prediction(prediction: Prediction) -> None:
+    """Print the probabilities, the highest first, and what is to know about them."""
+    from napari_attmil.explore import in_words
 
-    cohort = open_labelled_cohort(path)
-    check_trainable(cohort)
-    say_healthy_class(cohort, healthy_class)
-    return cohort
-
-
-def _is_trained_to_the_end(trainer: EnsembleTrainer) -> bool:
-    """Train, and return whether it was not stopped before; a UserError if there is no model yet."""
-    try:
-        for _ in follow("Training", trainer.epochs(), lambda step: step.title):
-            pass
-    except KeyboardInterrupt:
-        if not trainer.has_model:
-            raise UserError(
-                "Stopped before the first model was there, so none is written; the same command "
-                "goes on from there."
-            ) from None
-        return False
-    return True
+    shares = zip(prediction.classes, prediction.probabilities, strict=True)
+    ranked = sorted(shares, key=lambda pair: -pair[1])
+    print(f"{prediction.sample}: " + ", ".join(f"{name} {p:.0%}" for name, p in ranked))
+    if in_words(prediction):
+        print(f"    {in_words(prediction)}")
 
 
 def preset_settings(

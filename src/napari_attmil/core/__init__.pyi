@@ -11,7 +11,11 @@ from .device import (
     is_out_of_memory as is_out_of_memory,
 )
 from .errors import UserError as UserError
-from .files import check_writable as check_writable, write_atomically as write_atomically
+from .files import (
+    check_writable as check_writable,
+    write_atomically as write_atomically,
+    write_json as write_json,
+)
 from .model_files import (
     Checkpoint as Checkpoint,
     load_checkpoint as load_checkpoint,

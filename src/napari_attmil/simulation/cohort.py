@@ -27,7 +27,7 @@ from napari_attmil.simulation.cell_shapes import CELL_TYPES, NORMAL_DIAMETER_UM,
 from napari_attmil.simulation.field import FieldOfView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -215,7 +215,9 @@ def simulate_image(
     )
 
 
-def simulate_cohort(folder: Path, settings: SimulationSettings) -> Iterator[SimulationProgress]:
+def simulate_cohort(
+    folder: Path, settings: SimulationSettings
+) -> Generator[SimulationProgress, None, None]:
     """Write a cohort, image by image: class/patient/sample/image_01.tif, cohort.csv, truth.csv.
 
     A patient has a microscope of their own (focus, light, noise, magnification), drawn without

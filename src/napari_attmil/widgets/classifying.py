@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_attmil.widgets import tasks
+from napari_attmil import workflows
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import ProgressRow
 
@@ -27,18 +27,18 @@ def classify_shown(context: PanelContext, progress: ProgressRow) -> None:
     key = session.key
     progress.begin("Loading the detector")
 
-    def take_over(outcome: tasks.Classification | None) -> None:
+    def take_over(outcome: workflows.ClassifiedSample | None) -> None:
         if outcome is not None:
             session.predictions.set(outcome.prediction, outcome.boxes, key)
 
     context.runner.start(
-        tasks.classify_sample,
+        workflows.classify_sample,
+        context.shown_study(),
         session.sample,
         context.images,
         session.boxes,
         session.predictions.classifier.model,
         context.device_name,
-        session.cohort if session.shows_cohort else None,
         on_done=take_over,
         on_progress=progress.setValue,
         on_end=progress.hide,

@@ -23,6 +23,7 @@ from napari_attmil.widgets.viewer import (
     KeyRegistry,
     make_canvas_current,
 )
+from napari_attmil.workflows import Study
 
 _SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 _EXPLORATIONS: WeakKeyDictionary[Any, Exploration] = WeakKeyDictionary()
@@ -127,6 +128,21 @@ class PanelContext(Listening, QObject):
     def set_detection_settings(self, settings: DetectionSettings) -> None:
         """Let cells be found in another way."""
         self._workspace.detection = settings
+
+    def cohort_study(self) -> Study | None:
+        """Return the open cohort with the boxes as they are in this session; None without one."""
+        cohort = self.session.cohort
+        if cohort is None:
+            return None
+        return Study.of(cohort, annotations=self.session.states_of_samples())
+
+    def shown_study(self) -> Study:
+        """Return the study that the shown sample is part of, or that sample alone."""
+        study = self.cohort_study() if self.session.shows_cohort else None
+        if study is not None:
+            return study
+        sample = self.session.sample
+        return Study.without_folder([] if sample is None else [sample])
 
     @property
     def detector_path(self) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -17,7 +17,8 @@ from napari_attmil.cells import has_moved
 from napari_attmil.core import UserError
 from napari_attmil.images import Sample, crop_cell
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import Listening, Progress, TaskRunner, pause_timer
+from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
+from napari_attmil.workflows import Progress, Stage
 
 KEPT = 3000
 """Thumbnails that are kept: some 100 MB of 96 px ones."""
@@ -166,11 +167,11 @@ class Thumbnails(Listening, QObject):
 
 
 def cut_all(
-    stop: Event,
     cutouts: Sequence[Cutout],
     sources: Mapping[str, Images | Sample],
     shelf: ImageShelf,
-) -> Generator[Progress, None, dict[Cutout, npt.NDArray[np.uint8] | None]]:
+    stop: Event,
+) -> Stage[dict[Cutout, npt.NDArray[np.uint8] | None]]:
     """Cut thumbnails, those of one image together; None for those of an image nobody can read."""
     cut: dict[Cutout, npt.NDArray[np.uint8] | None] = {}
     for cutout in sorted(cutouts, key=lambda each: (each.sample, each.image_index)):

@@ -1,1 +1,33 @@
-from .demo_result import DemoResult as DemoResult
+from .classify import (
+    ClassifiedSample as ClassifiedSample,
+    classify_sample as classify_sample,
+    classify_study as classify_study,
+    load_classifier as load_classifier,
+)
+from .demo import DemoResult as DemoResult, run_demo as run_demo
+from .detect import Detection as Detection, Images as Images, detect_cells as detect_cells
+from .evaluate import evaluate_study as evaluate_study
+from .finetune import (
+    Differences as Differences,
+    compare_detectors as compare_detectors,
+    finetune_images as finetune_images,
+    finetune_study as finetune_study,
+)
+from .measure import (
+    CellsAtHand as CellsAtHand,
+    Measured as Measured,
+    Removal as Removal,
+    map_cells as map_cells,
+    measure_cells as measure_cells,
+    prepare_removal as prepare_removal,
+)
+from .prepare import bag_of_sample as bag_of_sample, prepare_bags as prepare_bags
+from .report import report_samples as report_samples
+from .steps import NEVER as NEVER, Progress as Progress, Stage as Stage
+from .study import (
+    Study as Study,
+    loaded_detector as loaded_detector,
+    open_cohort as open_cohort,
+    own_folder as own_folder,
+)
+from .train import Training as Training, train_classifier as train_classifier

@@ -12,6 +12,7 @@ from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.boxes import Source
 from napari_attmil.cells.exchange.importing import POINT_SCORE, import_boxes, read_annotations
 from napari_attmil.cells.exchange.project_boxes import only_cells
+from napari_attmil.core import finished
 from napari_attmil.images.cohort import Frame, Sample
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def test_boxes_are_found_around_centre_points_and_what_fits_no_cell_is_told(
     images, others = only_cells(listing.images)
     assert not others
     file = AnnotationFile(tmp_path / "annotations.sqlite")
-    *_, last = import_boxes([sample], file, images, "cells.csv")
-    assert last.notes == ("Boxes were found around 2 of 3 centre points; review them.",)
+    outcome = finished(import_boxes([sample], file, images, "cells.csv"))
+    assert outcome.notes == ("Boxes were found around 2 of 3 centre points; review them.",)
     kept = file.read(sample)
     assert kept is not None
     np.testing.assert_allclose(kept.boxes.xyxy, [[25, 25, 56, 56], [95, 35, 126, 66]], atol=2)
@@ -54,5 +55,5 @@ def test_an_image_whose_points_are_all_of_other_cells_gets_no_boxes(tmp_path: Pa
     file = AnnotationFile(tmp_path / "annotations.sqlite")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        *_, last = import_boxes([sample], file, images, "cells.csv")
-    assert last.counts.added == 0
+        outcome = finished(import_boxes([sample], file, images, "cells.csv"))
+    assert outcome.counts.added == 0

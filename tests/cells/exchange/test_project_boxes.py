@@ -23,6 +23,7 @@ from napari_attmil.cells.exchange.project_boxes import (
     merged,
     only_cells,
 )
+from napari_attmil.core import finished
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 
@@ -100,12 +101,12 @@ def test_export_into_a_new_project_and_out_again_is_the_same(tmp_path: Path) -> 
         ListedImage("two/a.png", second, size_px=(100, 80)),
     ]
     file = AnnotationFile(tmp_path / "annotations.sqlite")
-    *_, last = import_boxes([sample], file, images, "test")
+    outcome = finished(import_boxes([sample], file, images, "test"))
     kept = file.read_all([sample])
     out = listed_images([sample], kept, tmp_path)
     assert [set(image.boxes) for image in out] == [set(first), set(second)]
     assert [image.reviewed for image in out] == [True, False]
-    assert (last.counts.added, last.images, last.notes) == (3, 2, ())
+    assert (outcome.counts.added, outcome.images, outcome.notes) == (3, 2, ())
 
 
 def test_what_does_not_fit_is_left_out_and_told(tmp_path: Path) -> None:
@@ -118,8 +119,8 @@ def test_what_does_not_fit_is_left_out_and_told(tmp_path: Path) -> None:
     images = [ListedImage(name, box) for name in names]
     images.append(ListedImage("b.png", box, size_px=(50, 40)))
     file = AnnotationFile(tmp_path / "annotations.sqlite")
-    (last,) = import_boxes([sample], file, images, "test")
-    missing, unclear, misfit = last.notes
+    outcome = finished(import_boxes([sample], file, images, "test"))
+    missing, unclear, misfit = outcome.notes
     assert "none.png" in missing
     assert "several" in unclear
     assert "EXIF" in misfit
@@ -132,10 +133,10 @@ def test_an_image_too_large_for_pillow_takes_boxes_all_the_same(tmp_path: Path) 
     (tmp_path / "large.png").write_bytes(header + struct.pack(">I", zlib.crc32(header[12:])))
     sample = Sample("s", "p", None, (Frame(tmp_path / "large.png"),))
     listed = [ListedImage("large.png", (ListedBox((1, 2, 11, 12)),))]
-    *_, last = import_boxes(
-        [sample], AnnotationFile(tmp_path / "annotations.sqlite"), listed, "test"
+    outcome = finished(
+        import_boxes([sample], AnnotationFile(tmp_path / "annotations.sqlite"), listed, "test")
     )
-    assert (last.counts.added, last.notes) == (1, ())
+    assert (outcome.counts.added, outcome.notes) == (1, ())
 
 
 def test_only_red_cells_are_taken_by_what_they_are_called() -> None:

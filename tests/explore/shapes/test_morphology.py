@@ -9,6 +9,7 @@ import pytest
 from skimage.measure import label, regionprops
 
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.core import StageRun
 from napari_attmil.explore.shapes.morphology import (
     FEATURES,
     measure_shapes,
@@ -121,9 +122,10 @@ def test_measures_do_not_depend_on_light_or_colour() -> None:
 
 
 def shapes(images: Any, boxes: Boxes, pixel_size_um: float | None = None) -> pd.DataFrame:
-    *_, last = measure_shapes(images, boxes, pixel_size_um)
-    assert last.done == last.total and last.shapes is not None
-    return last.shapes
+    run = StageRun(measure_shapes(images, boxes, pixel_size_um))
+    *_, last = run
+    assert last.done == last.total
+    return run.result
 
 
 def test_sizes_are_in_micrometres_where_the_pixel_size_is_known() -> None:

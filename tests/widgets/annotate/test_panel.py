@@ -9,18 +9,18 @@ import pytest
 from qtpy.QtCore import Qt
 from support.pages.annotate import AnnotatePage
 
+from napari_attmil import workflows
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
 from napari_attmil.session.review_queue import QueueOrder, ReviewState
-from napari_attmil.widgets import tasks
 from napari_attmil.widgets.annotate import box_tools
 from napari_attmil.widgets.annotate.panel import AnnotateWidget
-from napari_attmil.widgets.parts.workers import Progress
 from napari_attmil.widgets.viewer.key_registry import ACTIONS
+from napari_attmil.workflows import NEVER, Progress, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from threading import Event
 
@@ -321,18 +321,18 @@ def test_a_click_takes_the_box_that_the_detector_thinks_possible(
     asked = []
 
     def detect(
-        stop: Event,
         images: Any,
         places: Sequence[int],
         settings: Any,
         device_name: str,
         weights: Path | None = None,
-    ) -> Generator[Progress, None, tasks.Detection]:
+        stop: Event = NEVER,
+    ) -> Stage[workflows.Detection]:
         yield Progress(0, 1, "")
         asked.append((places, settings.min_score))
-        return tasks.Detection(Boxes.from_detections([1], [[51, 22, 69, 41]], [0.2]), (1,))
+        return workflows.Detection(Boxes.from_detections([1], [[51, 22, 69, 41]], [0.2]), (1,))
 
-    monkeypatch.setattr(tasks, "detect_cells", detect)
+    monkeypatch.setattr(workflows, "detect_cells", detect)
     viewer.add_layer(stack)
     bench = make_bench(viewer)
     session, page = bench.context.session, AnnotatePage(bench)

@@ -14,15 +14,15 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 from support.pages.annotate import AnnotatePage
 
+from napari_attmil import workflows
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.reading import open_cohort, read_images
 from napari_attmil.session.review_queue import ReviewState
-from napari_attmil.widgets import tasks
 from napari_attmil.widgets.annotate.panel import AnnotateWidget
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.workflows import NEVER, Progress, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from threading import Event
 
@@ -96,22 +96,22 @@ def study(
     }
 
     def detect(
-        stop: Event,
         images: Any,
         places: Sequence[int],
         settings: Any,
         device_name: str,
         weights: Path | None = None,
-    ) -> Generator[Progress, None, tasks.Detection]:
+        stop: Event = NEVER,
+    ) -> Stage[workflows.Detection]:
         yield Progress(0, 1, "")
         boxes = said[np.asarray(images[places[0]]).tobytes()]
         count = len(boxes)
-        return tasks.Detection(
+        return workflows.Detection(
             Boxes.from_detections(np.full(count, places[0]), boxes, np.full(count, 0.9)),
             tuple(places),
         )
 
-    monkeypatch.setattr(tasks, "detect_cells", detect)
+    monkeypatch.setattr(workflows, "detect_cells", detect)
     return cohort, by_sample
 
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import weakref
 from dataclasses import replace
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,17 +29,19 @@ from support.pages.attention_mil import (
 )
 from support.pages.page import entries
 
+from napari_attmil import workflows
 from napari_attmil.bags.presets import ensemble_preset
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 from napari_attmil.widgets.context import session_of
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.workflows import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
+    from threading import Event
 
     from napari.components import ViewerModel
     from pytestqt.qtbot import QtBot
@@ -184,15 +185,15 @@ def test_diameter_in_micrometres_is_taken_by_the_scale_of_the_layer(
     panel.context.image_choice.choose(layer)
     asked = []
 
-    detect_all = tasks.detect_cells
+    detect_all: Any = workflows.detect_cells
 
     def remember(
-        stop: Event, images: Any, places: Sequence[int], settings: Any, *rest: Any
+        images: Any, places: Sequence[int], settings: Any, *rest: Any, stop: Event
     ) -> Generator[Progress, None, Any]:
         asked.append(settings.cell_diameter_px)
-        return (yield from detect_all(stop, images, places, settings, *rest))
+        return (yield from detect_all(images, places, settings, *rest, stop=stop))
 
-    monkeypatch.setattr(tasks, "detect_cells", remember)
+    monkeypatch.setattr(workflows, "detect_cells", remember)
     CellsPage(panel.cells_step).set("cell_diameter_um", 8)
     detect(panel, wait_idle)
     assert asked == ([diameter_px] if diameter_px else [])
@@ -205,15 +206,15 @@ def test_cancelled_detection_keeps_what_was_found(
     monkeypatch: pytest.MonkeyPatch,
     fakes: None,
 ) -> None:
-    detect_all = tasks.detect_cells
+    detect_all: Any = workflows.detect_cells
 
-    def stopped_after_the_first(stop: Event, *args: Any) -> Generator[Progress, None, Any]:
-        steps = detect_all(stop, *args)
+    def stopped_after_the_first(*args: Any, stop: Event) -> Generator[Progress, None, Any]:
+        steps = detect_all(*args, stop=stop)
         yield next(steps)
         stop.set()
         return (yield from steps)
 
-    monkeypatch.setattr(tasks, "detect_cells", stopped_after_the_first)
+    monkeypatch.setattr(workflows, "detect_cells", stopped_after_the_first)
     detect(panel, wait_idle)
     assert set(panel.context.session.boxes.image_index.tolist()) == {0}
     assert not CellsPage(panel.cells_step).shows_progress()
@@ -227,7 +228,7 @@ def test_buttons_rest_while_something_runs_and_error_leaves_no_spinner(
 ) -> None:
     seen = []
 
-    def failing(stop: Event, *args: Any) -> Generator[Progress, None, Any]:
+    def failing(*args: Any, stop: Event) -> Generator[Progress, None, Any]:
         yield Progress(0, 1, "working")
         raise RuntimeError("broken")
 
@@ -235,7 +236,7 @@ def test_buttons_rest_while_something_runs_and_error_leaves_no_spinner(
     panel.context.runner.busy_changed.connect(
         lambda busy: seen.append((busy, step.can_press("Detect cells")))
     )
-    monkeypatch.setattr(tasks, "detect_cells", failing)
+    monkeypatch.setattr(workflows, "detect_cells", failing)
     detect(panel, wait_idle)
     assert seen == [(True, False), (False, True)]
     assert not CellsPage(panel.cells_step).shows_progress()
@@ -279,7 +280,7 @@ def open_cohort(
 ) -> Cohort:
     cohort = write_cohort(folder)
 
-    def opened(stop: Event, path: Path) -> Generator[Progress, None, Cohort]:
+    def opened(path: Path, stop: Event) -> Generator[Progress, None, Cohort]:
         yield Progress(0, 0, "Looking")
         return cohort
 
@@ -372,14 +373,14 @@ def test_training_says_which_samples_it_left_out(
     count: int,
     told: str,
 ) -> None:
-    train = tasks.train_classifier
+    train: Any = workflows.train_classifier
 
-    def leave_out(*args: Any) -> Generator[Progress, None, Any]:
+    def leave_out(*args: Any, stop: Event) -> Generator[Progress, None, Any]:
         for place in range(count):
             yield Progress(place, count, "", note=f"Sample 's{place}' was left out.")
-        return (yield from train(*args))
+        return (yield from train(*args, stop=stop))
 
-    monkeypatch.setattr(tasks, "train_classifier", leave_out)
+    monkeypatch.setattr(workflows, "train_classifier", leave_out)
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     step = panel.classifier_step
     step.train()
@@ -396,24 +397,6 @@ def test_training_says_which_samples_it_left_out(
     assert "left out" not in ClassifierPage(step).text("hint")
 
 
-def test_a_sample_without_cells_is_noted_when_bags_are_read(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from napari_attmil.bags import bag
-    from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
-
-    def prepare(cohort: Cohort, *args: Any) -> Any:
-        yield bag.BagProgress(1, 1, "s1", note="Sample 's1' was left out.")
-
-    # At the door: it keeps what it has given once.
-    monkeypatch.setattr("napari_attmil.bags.prepare_bags", prepare)
-    detector: Any = None
-    cohort = Cohort((Sample("s1", "p1", "healthy", (Frame(tmp_path / "1.tif"),)),), tmp_path)
-    settings = (DetectionSettings(), FeatureSettings())
-    steps = [*tasks.bags_of_cohort(Event(), cohort, {}, detector, *settings)]
-    assert steps[-1].note == "Sample 's1' was left out."
-
-
 def test_training_knows_the_healthy_class_that_was_chosen(
     panel: AttentionMILWidget,
     wait_idle: Callable[[AttentionMILWidget], None],
@@ -423,18 +406,17 @@ def test_training_knows_the_healthy_class_that_was_chosen(
     step, asked = panel.classifier_step, []
 
     def train(
-        stop: Event,
-        cohort: Cohort,
-        states: Any,
-        detection: Any,
+        study: Any,
         settings: Any,
         ensemble: Any,
+        detection: Any,
         device_name: str,
+        stop: Event,
     ) -> Generator[Progress, None, None]:
         yield Progress(0, 1, "")
         asked.append(settings.reference_class)
 
-    monkeypatch.setattr(tasks, "train_classifier", train)
+    monkeypatch.setattr(workflows, "train_classifier", train)
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     assert ClassifierPage(step).text("hint") == "Train on the open cohort, or load a model."
     assert panel.context.session.cohort is not None
@@ -678,12 +660,12 @@ def test_closing_ends_the_work_and_frees_the_keys(
 ) -> None:
     began = []
 
-    def endless(stop: Event, *args: Any) -> Generator[Progress, None, None]:
+    def endless(*args: Any, stop: Event) -> Generator[Progress, None, None]:
         while not stop.is_set():
             began.append(1)
             yield Progress(0, 0, "again")
 
-    monkeypatch.setattr(tasks, "detect_cells", endless)
+    monkeypatch.setattr(workflows, "detect_cells", endless)
     docked_panel.cells_step.detect()
     qtbot.waitUntil(lambda: bool(began), timeout=10_000)
     keys = len(window_viewer.keymap)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import importlib.resources
-from threading import Event
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from support.pages.attention_mil import AttentionMILPage, ClassifierPage
 from support.pages.page import Page
 
-from napari_attmil.bags.classifier import Classifier
+from napari_attmil import workflows
+from napari_attmil.bags.classifier import KIND, Classifier
 from napari_attmil.bags.presets import mil_preset
 from napari_attmil.bags.settings import EnsembleSettings
 from napari_attmil.cells.boxes import match_boxes
+from napari_attmil.cells.detection import Detector
 from napari_attmil.cells.detection.network_file import load_network, save_network
-from napari_attmil.cells.finetuning.study_detectors import candidate_path
+from napari_attmil.cells.finetuning.study_detectors import accept_candidate, candidate_path
 from napari_attmil.cells.settings import DetectionSettings
+from napari_attmil.cli import main
+from napari_attmil.core import finished
 from napari_attmil.core.errors import UserError
+from napari_attmil.core.model_files import load_checkpoint
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
-from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 
 if TYPE_CHECKING:
@@ -31,7 +36,6 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
     from napari_attmil.images import Cohort
-    from napari_attmil.widgets.parts.workers import Progress
 
 WEIGHTS = importlib.resources.files("napari_attmil") / "weights" / "detector.safetensors"
 pytestmark = pytest.mark.skipif(
@@ -106,11 +110,11 @@ def test_next_candidate_of_the_same_path_is_loaded_anew(tmp_path: Path) -> None:
     shipped = load_network()
     for training in ("first", "second"):
         save_network(path, shipped.network, shipped.architecture, {"data": training})
-        assert tasks.loaded_detector("cpu", path).provenance["data"] == training
-    assert tasks.loaded_detector("cpu", path) is tasks.loaded_detector("cpu", path)
+        assert workflows.loaded_detector("cpu", path).provenance["data"] == training
+    assert workflows.loaded_detector("cpu", path) is workflows.loaded_detector("cpu", path)
     path.unlink()
     with pytest.raises(UserError, match="detector-candidate"):
-        tasks.loaded_detector("cpu", path)
+        workflows.loaded_detector("cpu", path)
 
 
 def stopped_training(qtbot: QtBot, panel: AttentionMILWidget, cohort: Cohort) -> ClassifierPage:
@@ -131,14 +135,13 @@ def test_what_was_trained_outlasts_a_model_that_cannot_be_saved(
     def refuse(classifier: Any, path: Path) -> None:
         raise UserError("The disk is full.")
 
-    def train() -> list[Progress]:
+    def train() -> None:
         settings, ensemble = mil_preset("default", epochs=2), EnsembleSettings(members=1)
         detection = DetectionSettings()
-        return list(
-            tasks.train_classifier(Event(), cohort, {}, detection, settings, ensemble, "cpu")
-        )
+        study = workflows.Study.of(cohort)
+        finished(workflows.train_classifier(study, settings, ensemble, detection, "cpu"))
 
-    monkeypatch.setattr(tasks, "own_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr("napari_attmil.workflows.train.own_folder", lambda name: tmp_path / name)
     unfinished = cohort.folder / "models" / "unfinished"
     with monkeypatch.context() as full_disk:
         full_disk.setattr(Classifier, "save", refuse)
@@ -174,3 +177,48 @@ def test_training_stopped_before_the_first_model_says_that_there_is_none(
     assert [text for _, text in notifications if "before the first model" in text]
     assert not [text for severity, text in notifications if severity == "error"]
     panel.close_panel()
+
+
+@pytest.mark.parametrize("accepts_another", [False, True])
+def test_panel_and_command_line_train_the_same_model(
+    accepts_another: bool,
+    viewer: ViewerModel,
+    qtbot: QtBot,
+    cohort: Cohort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(cohort.folder, folder)
+    if accepts_another:
+        shipped = load_network()
+        candidate = candidate_path(folder)
+        candidate.parent.mkdir(exist_ok=True)
+        # A little other than the shipped one, so that its features are too.
+        weights = shipped.network.state_dict()
+        weights["backbone.fpn.inner_blocks.0.0.bias"] += 0.1
+        save_network(candidate, shipped.network, shipped.architecture, {"data": "other images"})
+        accept_candidate(folder)
+    panel = AttentionMILWidget(viewer)
+    qtbot.addWidget(panel)
+    panel.context.image_choice.use_cohort(open_cohort(folder))
+    page = AttentionMILPage(panel)
+    page.classifier.set(epochs=2, members=1, calibrate=False)
+    panel.classifier_step.train()
+    settle(qtbot, panel)
+    classifier = panel.context.session.predictions.classifier
+    assert classifier is not None and classifier.path is not None
+    of_panel = classifier.path
+    panel.close_panel()
+    of_command = tmp_path / "model.safetensors"
+    options = ["--members", "1", "--no-calibrate", "--epochs", "2", "--out", str(of_command)]
+    monkeypatch.setattr("sys.argv", ["attmil", "train", str(folder), *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    one, other = (load_checkpoint(path, KIND) for path in (of_panel, of_command))
+    assert one.settings == other.settings
+    assert one.weights.keys() == other.weights.keys()
+    assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+    is_shipped = one.settings["detector_digest"] == Detector.load().digest
+    assert is_shipped != accepts_another

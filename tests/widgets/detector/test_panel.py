@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import torch
 from support.pages.detector import DetectorPage
 from support.pages.page import Page
 
+from napari_attmil import workflows
 from napari_attmil.cells.finetuning.study_detectors import (
     CHOICE,
     candidate,
@@ -24,15 +24,15 @@ from napari_attmil.cells.finetuning.study_detectors import (
     fitted_detectors,
 )
 from napari_attmil.cells.settings import DetectionSettings
+from napari_attmil.core import finished
 from napari_attmil.core.model_files import Checkpoint, save_checkpoint
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.widgets.detector import detector_tasks
-from napari_attmil.widgets.detector.detector_tasks import Differences, compare_detectors
 from napari_attmil.widgets.detector.panel import DetectorPanel
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.workflows import Differences, Progress, Stage, compare_detectors
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from threading import Event
 
     from napari.components import ViewerModel
     from pytestqt.qtbot import QtBot
@@ -41,20 +41,20 @@ HELD_OUT = "s1-1.tif#0"
 
 
 def fake_fit(
-    stop: Event, cohort: Cohort, left_out: Any, settings: Any, device_name: str
-) -> Generator[Progress, None, str]:
+    study: workflows.Study, settings: Any, device_name: str, out: Any, left_out: Any, stop: Event
+) -> Stage[None]:
     score = SimpleNamespace(ap=0.5, ap50=0.8)
     for done in range(1, 4):
         step = SimpleNamespace(done=done, loss=1 / done, score=score if done == 3 else None)
         yield Progress(done, 3, f"Step {done}", step)
     provenance = {"held_out": [HELD_OUT], "before": {"ap50": 0.5}, "after": {"ap50": 0.75}}
-    weights = {"w": torch.zeros(1)}
-    save_checkpoint(candidate_path(cohort.folder), Checkpoint("detector", weights, {}, provenance))
-    return "On the held-out images AP50 went from 0.500 to 0.750."
+    path, weights = candidate_path(study.cohort.folder), {"w": torch.zeros(1)}
+    save_checkpoint(path, Checkpoint("detector", weights, {}, provenance))
+    yield Progress(3, 3, "", note="On the held-out images AP50 went from 0.500 to 0.750.")
 
 
 def fake_compare(
-    stop: Event, image: npt.NDArray[Any], earlier: Any, later: Any, settings: Any, device_name: str
+    image: npt.NDArray[Any], earlier: Any, later: Any, settings: Any, device_name: str, stop: Event
 ) -> Generator[Progress, None, Differences]:
     yield Progress(0, 2, "Detecting")
     assert image.shape == (60, 80)
@@ -78,8 +78,8 @@ def cohort(tmp_path: Path) -> Cohort:
 def panel(
     viewer: ViewerModel, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[DetectorPanel]:
-    monkeypatch.setattr(detector_tasks, "fit_detector", fake_fit)
-    monkeypatch.setattr(detector_tasks, "compare_detectors", fake_compare)
+    monkeypatch.setattr(workflows, "finetune_study", fake_fit)
+    monkeypatch.setattr(workflows, "compare_detectors", fake_compare)
     panel = DetectorPanel(viewer)
     qtbot.addWidget(panel)
     yield panel
@@ -143,13 +143,12 @@ def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
     used = []
 
     def fit(
-        stop: Event, cohort: Cohort, left_out: Any, settings: Any, device_name: str
-    ) -> Generator[Progress, None, str]:
+        study: Any, settings: Any, device_name: str, out: Any, left_out: Any, stop: Event
+    ) -> Stage[None]:
         yield Progress(0, 1, "")
         used.append(left_out)
-        return ""
 
-    monkeypatch.setattr(detector_tasks, "fit_detector", fit)
+    monkeypatch.setattr(workflows, "finetune_study", fit)
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.editor.set_reviewed(0)
     assert page.reviewed()[0] == "s1, s1-0.tif" and page.ticked() == 1
@@ -261,15 +260,9 @@ def test_two_detectors_differ_by_the_cells_that_only_one_finds(
         step = SimpleNamespace(xyxy=np.array(xyxy, np.float32))
         return SimpleNamespace(detect_frames=lambda images, settings: [step])
 
-    monkeypatch.setattr(detector_tasks, "loaded_detector", detector)
+    monkeypatch.setattr("napari_attmil.workflows.finetune.loaded_detector", detector)
     new = Path("new")
-    steps = compare_detectors(Event(), np.zeros((5, 5)), None, new, DetectionSettings(), "cpu")
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found = end.value
-            break
+    found = finished(compare_detectors(np.zeros((5, 5)), None, new, DetectionSettings(), "cpu"))
     assert found.found.tolist() == [] and found.lost.tolist() == [[20, 0, 30, 10]]
     assert found.same == 1
 
@@ -279,13 +272,10 @@ def test_a_training_that_brought_nothing_says_so_where_one_looks_later(
 ) -> None:
     page = DetectorPage(panel)
 
-    def fit(
-        stop: Event, cohort: Cohort, left_out: Any, settings: Any, device_name: str
-    ) -> Generator[Progress, None, str]:
-        yield Progress(0, 1, "")
-        return "No step was better."
+    def fit(*args: Any, stop: Event) -> Stage[None]:
+        yield Progress(0, 1, "", note="No step was better.")
 
-    monkeypatch.setattr(detector_tasks, "fit_detector", fit)
+    monkeypatch.setattr(workflows, "finetune_study", fit)
     panel.context.image_choice.use_cohort(cohort)
     panel.context.session.editor.set_reviewed(0)
     panel.train()

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from threading import Event
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +10,20 @@ import pytest
 import tifffile
 from support.pages.explorer import CohortPage, ExplorerPage, is_drawn
 
+from napari_attmil import workflows
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.core import finished
 from napari_attmil.explore.teaching import FILE_NAME, read_rounds
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session.predictions import LoadedClassifier
-from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
-from napari_attmil.widgets.explorer.explorer_tasks import ClassifiedSample
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.workflows import ClassifiedSample, Progress, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
+    from threading import Event
 
     from napari.components import ViewerModel
     from pytestqt.qtbot import QtBot
@@ -48,15 +48,16 @@ def said(sample: str, sickle: float) -> Prediction:
 
 
 def fake_classify_cohort(
-    stop: Event, cohort: Cohort, states: Any, classifier: Any, detection: Any, device_name: str
-) -> Generator[Progress, None, None]:
+    study: workflows.Study, classifier: Any, detection: Any, device_name: str, stop: Event
+) -> Stage[None]:
+    cohort = study.cohort
     yield Progress(0, len(cohort), "Loading")
     for done, sample in enumerate(cohort.samples):
         yield Progress(
             done,
             len(cohort),
             "Reading",
-            ClassifiedSample(sample.name, BOXES, said(sample.name, 0.9)),
+            ClassifiedSample(sample, BOXES, said(sample.name, 0.9)),
         )
         if stop.is_set():
             break
@@ -84,7 +85,7 @@ def explorer(
     monkeypatch: pytest.MonkeyPatch,
     qtbot: QtBot,
 ) -> ExploreWidget:
-    monkeypatch.setattr(explorer_tasks, "classify_cohort", fake_classify_cohort)
+    monkeypatch.setattr(workflows, "classify_study", fake_classify_cohort)
     explorer = make_explorer(viewer)
     explorer.context.image_choice.use_cohort(cohort)
     model = SimpleNamespace(classes=CLASSES)
@@ -141,11 +142,11 @@ def test_another_classification_only_asks_about_what_changed(
 ) -> None:
     asked: list[str] = []
 
-    def remember(stop: Event, cohort: Cohort, *args: Any) -> Generator[Progress, None, None]:
-        asked.extend(sample.name for sample in cohort.samples)
+    def remember(study: workflows.Study, *args: Any, stop: Event) -> Stage[None]:
+        asked.extend(sample.name for sample in study.cohort.samples)
         yield Progress(0, 0, "Nothing")
 
-    monkeypatch.setattr(explorer_tasks, "classify_cohort", remember)
+    monkeypatch.setattr(workflows, "classify_study", remember)
     classified.context.session.editor.add(0, [40, 40, 55, 55])
     explorer.cohort.classify()
     qtbot.waitUntil(lambda: not tab.busy, timeout=5000)
@@ -203,14 +204,14 @@ def test_report_tells_of_all_classified_samples(
     told = []
 
     def fake_report(
-        stop: Event, path: Path, findings: Any, classifier: Any, name: str
+        path: Path, findings: Any, classifier: Any, name: str, stop: Event
     ) -> Generator[Progress, None, Path]:
         told.extend(findings)
         assert path == tmp_path / "report.v1 of May.html"
         yield Progress(0, 0, "Writing")
         return path
 
-    monkeypatch.setattr(explorer_tasks, "write_report", fake_report)
+    monkeypatch.setattr(workflows, "report_samples", fake_report)
     session = classified.context.session
     session.editor.move(1, [6, 5, 26, 25])
     classified.cohort.report(tmp_path / "report.v1 of May")
@@ -273,13 +274,13 @@ def test_map_lays_the_cells_in_scope_out(
     classified: ExploreWidget, monkeypatch: pytest.MonkeyPatch, page: ExplorerPage
 ) -> None:
     def fake_map(
-        stop: Event, samples: Any, classifier: Any, method: str, device_name: str, cohort: Cohort
-    ) -> Generator[Progress, None, list[explorer_tasks.Measured]]:
+        samples: Any, study: Any, classifier: Any, method: str, device_name: str, stop: Event
+    ) -> Stage[list[workflows.Measured]]:
         yield Progress(0, 0, "Mapping")
         places = pd.DataFrame({"map_1": [0.0, 1], "map_2": [2.0, 3]})
-        return [explorer_tasks.Measured(cells, places) for cells in samples]
+        return [workflows.Measured(cells, places) for cells in samples]
 
-    monkeypatch.setattr(explorer_tasks, "map_cells", fake_map)
+    monkeypatch.setattr(workflows, "map_cells", fake_map)
     cell_map = page.map
     cell_map.open()
     cell_map.press_when_ready("Lay like cells together")
@@ -289,32 +290,32 @@ def test_map_lays_the_cells_in_scope_out(
 
 def test_cells_are_measured_on_their_images(classified: ExploreWidget) -> None:
     samples = cells_in_scope(classified.context)
-    (*_, last) = explorer_tasks.measure_cells(Event(), samples[:1], None)
-    assert last.detail.cells.sample.name == "healthy-1" and len(last.detail.columns) == 2
+    (measured,) = finished(workflows.measure_cells(samples[:1]))
+    assert measured.cells.sample.name == "healthy-1" and len(measured.columns) == 2
 
 
 def test_cells_are_measured_in_pixels_where_another_sample_of_the_cohort_has_no_scale(
     classified: ExploreWidget,
 ) -> None:
     known, unknown = classified.context.session.cohort.samples
-    cohort = Cohort((known, replace(unknown, pixel_size_um=None)), Path())
+    samples = known, replace(unknown, pixel_size_um=None)
     cells = cells_in_scope(classified.context)[0]
     of_a_layer = replace(cells.sample, name="a layer")
     for sample, column in ((cells.sample, "area_px2"), (of_a_layer, "area_um2")):
         at_hand = replace(cells, sample=sample)
-        (*_, last) = explorer_tasks.measure_cells(Event(), [at_hand], cohort)
-        assert column in last.detail.columns
+        (measured,) = finished(workflows.measure_cells([at_hand], samples))
+        assert column in measured.columns
 
 
 def test_shapes_are_measured_and_compared(
     classified: ExploreWidget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: ExplorerPage
 ) -> None:
-    def fake_measure(stop: Event, samples: Any, cohort: Cohort) -> Generator[Progress, None, None]:
+    def fake_measure(samples: Any, study_samples: Any, stop: Event) -> Stage[None]:
         for cells in samples:
-            measured = explorer_tasks.Measured(cells, pd.DataFrame({"area": [1.0, 2]}))
+            measured = workflows.Measured(cells, pd.DataFrame({"area": [1.0, 2]}))
             yield Progress(1, 1, "", measured)
 
-    monkeypatch.setattr(explorer_tasks, "measure_cells", fake_measure)
+    monkeypatch.setattr(workflows, "measure_cells", fake_measure)
     shape = page.shape
     shape.open()
     shape.press("Measure shapes")

@@ -23,19 +23,18 @@ from support.pages.explorer import (
     TablePage,
 )
 
+from napari_attmil import workflows
 from napari_attmil.bags.attribution.what_if import RemovalCurve, WhatIf
 from napari_attmil.core.errors import UserError
 from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.reports.cell_scale import GalleryScale
 from napari_attmil.session.cell_tables import MAKER
-from napari_attmil.widgets.explorer import explorer_tasks
-from napari_attmil.widgets.explorer.explorer_tasks import Removal
 from napari_attmil.widgets.explorer.views.gallery_figure import GalleryFigure, save_figure
 from napari_attmil.widgets.explorer.views.scatter import Scatter
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.workflows import Progress, Removal, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from pathlib import Path
     from threading import Event
 
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
     from napari_attmil.cells import Boxes
-    from napari_attmil.images import Cohort
     from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
     from napari_attmil.widgets.explorer.panel import ExploreWidget
 
@@ -312,15 +310,15 @@ def test_points_of_the_map_have_their_colours_in_whatever_view(qtbot: QtBot) -> 
 
 
 def fake_removal(
-    stop: Event,
+    study: Any,
     sample: Any,
     images: Any,
     boxes: Boxes,
     classifier: Any,
     score: Any,
     device_name: str,
-    cohort: Cohort,
-) -> Generator[Progress, None, Removal]:
+    stop: Event,
+) -> Stage[Removal]:
     yield Progress(0, 0, "Reading")
     left = np.array([[0.1, 0.7, 0.2], [0.3, 0.5, 0.2], [0.6, 0.2, 0.2]])
     curve = RemovalCurve(np.array([9, 8]), left, left, left - 0.1, left + 0.1)
@@ -335,7 +333,7 @@ def fake_removal(
 
 @pytest.fixture
 def sample_tab(page: ExplorerPage, monkeypatch: pytest.MonkeyPatch) -> SamplePage:
-    monkeypatch.setattr(explorer_tasks, "prepare_removal", fake_removal)
+    monkeypatch.setattr(workflows, "prepare_removal", fake_removal)
     page.sample.open()
     page.sample.prepare()
     return page.sample

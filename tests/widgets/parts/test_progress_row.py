@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QPushButton
 from support.pages.page import Page
 
 from napari_attmil.widgets.parts.progress_row import ProgressRow, RemainingTime, in_words
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.workflows import Progress
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot

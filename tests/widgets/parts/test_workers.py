@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from napari_attmil.core.errors import UserError
-from napari_attmil.widgets.parts.workers import Progress, TaskRunner
+from napari_attmil.widgets.parts.workers import TaskRunner
+from napari_attmil.workflows import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -40,7 +41,7 @@ def run(
     return results, told, ends
 
 
-def count_to(stop: Event, number: int) -> Generator[Progress, None, bool]:
+def count_to(number: int, stop: Event) -> Generator[Progress, None, bool]:
     for done in range(1, number + 1):
         yield Progress(done, number, f"{done}")
     return threading.current_thread() is threading.main_thread()
@@ -75,7 +76,7 @@ def test_second_task_waits_for_its_own_start(qtbot: QtBot, runner: TaskRunner) -
     assert results == ["first"]
 
 
-def failing(stop: Event, error: Exception) -> Generator[Progress, None, None]:
+def failing(error: Exception, stop: Event) -> Generator[Progress, None, None]:
     yield Progress(0, 1, "about to fail")
     raise error
 

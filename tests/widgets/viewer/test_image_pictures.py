@@ -9,8 +9,8 @@ from skimage.io import imsave
 
 from napari_attmil.images.reading import open_sample
 from napari_attmil.widgets.parts.listening import stop_listening_within
-from napari_attmil.widgets.parts.workers import Progress
 from napari_attmil.widgets.viewer.image_pictures import ImagePictures
+from napari_attmil.workflows import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.core import Device, choose_device, later_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
@@ -192,7 +192,7 @@ class EnsembleTrainer:
         self._plans = planned_trainings(self.settings, self.ensemble, len(bags), folds)
         self._trained: list[Classifier] = []
 
-    def epochs(self) -> Iterator[EnsembleProgress]:
+    def epochs(self) -> Generator[EnsembleProgress, None, None]:
         """Train the models, then calibrate; once.
 
         Raises

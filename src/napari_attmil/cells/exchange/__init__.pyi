@@ -1,7 +1,7 @@
 from .coco import read_coco as read_coco
 from .files import write_boxes as write_boxes, write_by_suffix as write_by_suffix
 from .importing import (
-    ImportProgress as ImportProgress,
+    ImportOutcome as ImportOutcome,
     import_boxes as import_boxes,
     read_annotations as read_annotations,
 )

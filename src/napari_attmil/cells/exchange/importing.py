@@ -26,7 +26,7 @@ from napari_attmil.images import read_frame
 from napari_attmil.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -47,16 +47,26 @@ class ImportProgress:
     ----------
     done, total
         Samples that were merged, and samples that the files have boxes of.
-    counts
-        What became of the boxes so far.
-    images
-        Images of the project that the files list.
-    notes
-        Sentences about images that did not fit, complete from the first step on.
     """
 
     done: int
     total: int
+
+
+@dataclass(frozen=True)
+class ImportOutcome:
+    """What an import has brought.
+
+    Attributes
+    ----------
+    counts
+        What became of the boxes.
+    images
+        Images of the study that the files list.
+    notes
+        Sentences about images that did not fit.
+    """
+
     counts: MergeCounts
     images: int
     notes: tuple[str, ...]
@@ -86,7 +96,7 @@ def import_boxes(
     annotations: AnnotationFile,
     images: Sequence[ListedImage],
     made_by: str,
-) -> Iterator[ImportProgress]:
+) -> Generator[ImportProgress, None, ImportOutcome]:
     """Merge listed images into a project, one transaction a sample; see `exchange.merged`.
 
     Parameters
@@ -110,7 +120,6 @@ def import_boxes(
     kept = annotations.read_all(samples)
     counts = MergeCounts()
     found = sum(len(each) for each in placed.values())
-    yield ImportProgress(0, len(placed), counts, found, notes)
     for done, (name, listed) in enumerate(placed.items(), start=1):
         now = kept.get(name, Annotations())
         floor_id = now.next_id
@@ -118,7 +127,8 @@ def import_boxes(
             now, more = merged(now, index, image, floor_id)
             counts += more
         annotations.write(known[name], now, "Import", made_by)
-        yield ImportProgress(done, len(placed), counts, found, notes)
+        yield ImportProgress(done, len(placed))
+    return ImportOutcome(counts, found, notes)
 
 
 def _place(

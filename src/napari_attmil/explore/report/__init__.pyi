@@ -1,2 +1,6 @@
 from .content import Finding as Finding
-from .file import check_suffix as check_suffix, write_report as write_report
+from .file import (
+    ReportProgress as ReportProgress,
+    check_suffix as check_suffix,
+    write_report as write_report,
+)

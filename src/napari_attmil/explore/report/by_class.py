@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from napari_attmil.bags.attribution import TOP_CELLS
+from napari_attmil.core import finished
 from napari_attmil.explore.cell_export import CONTRIBUTION, study_table
 from napari_attmil.explore.class_curves import class_curves_of
 from napari_attmil.explore.cohort_table import confusion, sample_table
@@ -101,11 +102,8 @@ def measured_cells(findings: Sequence[Finding]) -> pd.DataFrame:
     for finding in findings:
         sample, boxes = finding.sample, finding.boxes.sorted_by_image()
         size_um = common_pixel_size_um(sample, samples)
-        *_, last = measure_shapes(read_images(sample), boxes, size_um)
-        assert last.shapes is not None  # the last progress value has them
-        tables.append(
-            study_table(sample, boxes, finding.prediction, last.shapes, finding.classified)
-        )
+        shapes = finished(measure_shapes(read_images(sample), boxes, size_um))
+        tables.append(study_table(sample, boxes, finding.prediction, shapes, finding.classified))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -11,7 +11,7 @@ from napari_attmil.explore.report.content import TITLE, about_sample, closing, o
 from napari_attmil.reports import Heading, html_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from napari_attmil.explore.report.content import Finding
@@ -30,7 +30,7 @@ class ReportProgress:
 
 def write_report(
     path: Path, findings: Sequence[Finding], model: Mapping[str, Any]
-) -> Iterator[ReportProgress]:
+) -> Generator[ReportProgress, None, None]:
     """Write a self-contained report about samples, whole or not at all.
 
     Parameters

@@ -20,7 +20,7 @@ from napari_attmil.explore.shapes.cell_masks import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -65,18 +65,15 @@ class ShapeProgress:
     ----------
     done, total
         Images.
-    shapes
-        One row a box in their order, once all images are done; see `measure_shapes`.
     """
 
     done: int
     total: int
-    shapes: pd.DataFrame | None = None
 
 
 def measure_shapes(
     images: Sequence[npt.NDArray[Any]], boxes: Boxes, pixel_size_um: float | None = None
-) -> Iterator[ShapeProgress]:
+) -> Generator[ShapeProgress, None, pd.DataFrame]:
     """Measure the form of every cell of a sample.
 
     Parameters
@@ -91,8 +88,13 @@ def measure_shapes(
     Yields
     ------
     ShapeProgress
-        After each image; the last one has columns as `FEATURES` names them, area and diameter
-        with their units (area_um2 and equivalent_diameter_um, or area_px2 and
+        After each image.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a box, in their order; columns as `FEATURES` names them, area and diameter with
+        their units (area_um2 and equivalent_diameter_um, or area_px2 and
         equivalent_diameter_px). NaN for a cell that the image's edge cuts, and where the cell
         could not be told from the ground.
     """
@@ -102,9 +104,8 @@ def measure_shapes(
         rows = np.flatnonzero(boxes.image_index == index)
         if len(rows):
             values[rows] = shapes_of_image(np.asarray(images[index]), boxes.xyxy[rows])
-        if index + 1 < total:
-            yield ShapeProgress(index + 1, total)
-    yield ShapeProgress(total, total, _with_units(values, pixel_size_um))
+        yield ShapeProgress(index + 1, total)
+    return _with_units(values, pixel_size_um)
 
 
 def shapes_of_image(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Array:

@@ -7,10 +7,10 @@ from collections.abc import Hashable
 
 from qtpy.QtCore import QObject
 
+from napari_attmil import workflows
 from napari_attmil.cells import Boxes
 from napari_attmil.cells.detection import candidate_settings
 from napari_attmil.core import UserError
-from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
 
@@ -72,7 +72,7 @@ class CellCandidates(Listening, QObject):
         except UserError:
             return  # What the person is told when cells are detected; a box is drawn without.
         self._runner.start(
-            tasks.detect_cells,
+            workflows.detect_cells,
             images,
             [self._context.cells.current_image_index()],
             settings,

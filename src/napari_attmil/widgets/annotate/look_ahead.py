@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 from threading import Event
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_attmil import workflows
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.images import Sample
 from napari_attmil.session import ReviewState, SessionKey
-from napari_attmil.widgets import tasks
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import Listening, Progress, TaskRunner, pause_timer
+from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
 from napari_attmil.widgets.viewer import Place
 
 AHEAD = 3
@@ -97,7 +96,9 @@ class LookAhead(Listening, QObject):
                 return entry.place
         return None
 
-    def _take_over(self, detection: tasks.Detection, key: SessionKey | None, place: Place) -> None:
+    def _take_over(
+        self, detection: workflows.Detection, key: SessionKey | None, place: Place
+    ) -> None:
         keys = {sample.name: self._reviewing.key_of(sample) for sample in self._reviewing.samples}
         is_open = keys.get(place[0]) == key
         entry = self._reviewing.entry_at(place) if is_open else None
@@ -109,19 +110,18 @@ class LookAhead(Listening, QObject):
 
 
 def _detect_one(
-    stop: Event,
     sample: Sample,
-    images: tasks.Images | None,
+    images: workflows.Images | None,
     image_index: int,
     settings: DetectionSettings,
     device_name: str,
     weights: Path | None,
-) -> Generator[Progress, None, tasks.Detection]:
+    stop: Event,
+) -> workflows.Stage[workflows.Detection]:
     """Find the cells of one image; `images` are the sample's if it is shown, None else."""
     from napari_attmil.images import read_images
 
     images = read_images(sample) if images is None else images
     settings = settings.in_pixels(sample.pixel_size_um)
-    return (
-        yield from tasks.detect_cells(stop, images, [image_index], settings, device_name, weights)
-    )
+    places = [image_index]
+    return (yield from workflows.detect_cells(images, places, settings, device_name, weights, stop))

@@ -9,10 +9,10 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_attmil import workflows
 from napari_attmil.cells import DetectionSettings, Source
 from napari_attmil.core import UserError, counted
 from napari_attmil.session import SessionKey
-from napari_attmil.widgets import tasks
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import (
     Listening,
@@ -126,7 +126,7 @@ class CellsStep(Listening, QWidget):
         places = [shown] if self._only_shown.isChecked() else list(range(len(images)))
         self._progress.begin("Loading the detector")
         context.runner.start(
-            tasks.detect_cells,
+            workflows.detect_cells,
             images,
             places,
             settings,
@@ -144,7 +144,7 @@ class CellsStep(Listening, QWidget):
     def _open_workbench(self) -> None:
         self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate")
 
-    def _take_over(self, detection: tasks.Detection, key: SessionKey | None) -> None:
+    def _take_over(self, detection: workflows.Detection, key: SessionKey | None) -> None:
         session = self._context.session
         if not detection.images:
             return

@@ -17,16 +17,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_attmil import workflows
 from napari_attmil.bags import EnsembleSettings, MILSettings, Preset, ensemble_preset, mil_preset
 from napari_attmil.core import UserError, counted
 from napari_attmil.session import LoadedClassifier, SessionKey
-from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import (
     Listening,
-    Progress,
     ProgressRow,
     SettingsForm,
     ask_where_to_save,
@@ -36,6 +35,7 @@ from napari_attmil.widgets.parts import (
     tell_error,
     with_ending,
 )
+from napari_attmil.workflows import Progress
 
 MODEL_FILES = "Model files (*.safetensors)"
 NOTES_SHOWN = 3
@@ -155,8 +155,8 @@ class ClassifierStep(Listening, QWidget):
     def train(self) -> None:
         """Train off the main thread."""
         context = self._context
-        cohort = context.session.cohort
-        if cohort is None:
+        study = context.cohort_study()
+        if study is None:
             return
         try:
             settings = cast("MILSettings", self._form.value())
@@ -168,14 +168,13 @@ class ClassifierStep(Listening, QWidget):
         self._show_curve()
         self._notes.clear()
         self._progress.begin("Loading the detector")
-        keys = {sample.name: context.session.key_of(sample.name) for sample in cohort.samples}
+        keys = {sample.name: context.session.key_of(sample.name) for sample in study.cohort.samples}
         context.runner.start(
-            tasks.train_classifier,
-            cohort,
-            context.session.states_of_samples(),
-            context.detection_settings,
+            workflows.train_classifier,
+            study,
             settings,
             ensemble,
+            context.detection_settings,
             context.device_name,
             on_done=self._take_over,
             on_progress=lambda progress: self._on_progress(progress, keys),
@@ -188,7 +187,7 @@ class ClassifierStep(Listening, QWidget):
         self._notes.clear()
         self._progress.begin("Loading the model")
         self._context.runner.start(
-            tasks.load_classifier,
+            workflows.load_classifier,
             path,
             self._context.device_name,
             on_done=self._use,
@@ -235,14 +234,16 @@ class ClassifierStep(Listening, QWidget):
         if bag.boxes is not None and bag.sample not in session.states_of_samples():
             session.editor.merge(bag.boxes, key=key)
 
-    def _take_over(self, classifier: LoadedClassifier | None) -> None:
-        if classifier is None:
+    def _take_over(self, training: workflows.Training | None) -> None:
+        if training is None:
             show_info(
                 "Stopped before the first model was there; the next training goes on from there."
             )
             return
-        show_info(" ".join([f"The classifier was saved as {classifier.path}.", *self._told()]))
-        self._use(classifier)
+        show_info(
+            " ".join([f"The classifier was saved as {training.classifier.path}.", *self._told()])
+        )
+        self._use(training.classifier)
 
     def _use(self, classifier: LoadedClassifier) -> None:
         self._context.session.predictions.use(classifier)

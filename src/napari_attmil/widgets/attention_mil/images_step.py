@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_attmil import workflows
 from napari_attmil.core import counted
 from napari_attmil.images import Cohort
 from napari_attmil.widgets import tasks
@@ -156,7 +157,7 @@ class ImagesStep(Listening, QWidget):
         self._progress.begin("Drawing images")
         self._context.runner.start(
             tasks.simulate_cohort,
-            tasks.own_folder("simulated cohort"),
+            workflows.own_folder("simulated cohort"),
             on_done=self._use_cohort,
             on_progress=self._progress.setValue,
             on_end=self._progress.hide,

@@ -13,7 +13,7 @@ from napari_attmil.widgets.viewer import PLACEMENT, to_vertices
 
 if TYPE_CHECKING:
     from napari_attmil.widgets.context import PanelContext
-    from napari_attmil.widgets.detector.detector_tasks import Differences
+    from napari_attmil.workflows import Differences
 
 COLOURS = {"Found now": "#CC79A7", "Lost now": "#D55E00"}
 """Of the Okabe-Ito palette; no colour that boxes themselves have."""

@@ -12,6 +12,7 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_attmil import workflows
 from napari_attmil.cells import FinetuneSettings
 from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.cells.finetuning import (
@@ -22,14 +23,12 @@ from napari_attmil.cells.finetuning import (
     discard_candidate,
 )
 from napari_attmil.core import UserError, counted
-from napari_attmil.widgets.detector import detector_tasks
 from napari_attmil.widgets.detector.detector_list import DetectorList
 from napari_attmil.widgets.detector.difference_layers import DifferenceLayers
 from napari_attmil.widgets.detector.reviewed_list import ReviewedList
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.parts import (
     LossCurve,
-    Progress,
     ProgressRow,
     SettingsForm,
     TaskRunner,
@@ -41,6 +40,7 @@ from napari_attmil.widgets.parts import (
     wrapping_label,
 )
 from napari_attmil.widgets.viewer import Place
+from napari_attmil.workflows import Progress
 
 CURVES = {"loss": ("loss", "#D55E00"), "ap": ("AP on held-out images", "#0072B2")}
 CURVE_TIP = (
@@ -133,7 +133,8 @@ class DetectorPanel(DockPanel):
     def train(self) -> None:
         """Fit the detector off the main thread."""
         context = self.context
-        if context.session.cohort is None:
+        study = context.cohort_study()
+        if study is None:
             return
         try:
             settings = cast("FinetuneSettings", self._form.value())
@@ -145,11 +146,12 @@ class DetectorPanel(DockPanel):
         self._curve.clear()
         self._progress.begin("Reading the reviewed images")
         context.runner.start(
-            detector_tasks.fit_detector,
-            context.session.cohort,
-            self._images.unticked(),
+            workflows.finetune_study,
+            study,
             settings,
             context.device_name,
+            None,
+            self._images.unticked(),
             on_done=self._on_trained,
             on_progress=self._on_progress,
             on_end=self._progress.hide,
@@ -173,7 +175,7 @@ class DetectorPanel(DockPanel):
             tell_error(error)
             return
         self._comparer.start(
-            detector_tasks.compare_detectors,
+            workflows.compare_detectors,
             context.images[index],
             context.detector_path,
             new.path,
@@ -211,19 +213,20 @@ class DetectorPanel(DockPanel):
 
     def _on_progress(self, progress: Progress) -> None:
         self._progress.setValue(progress)
+        self._note = progress.note or self._note
         step = progress.detail
         if step is not None and math.isfinite(step.loss):
             ap = None if step.score is None else step.score.ap
             self._curve.add("detector", SimpleNamespace(done=step.done, loss=step.loss, ap=ap))
 
-    def _on_trained(self, note: str) -> None:
+    def _on_trained(self, _: object) -> None:
         self._next_held_out = 0
-        self._note = note
+        note = self._note
         if note:
             show_info(note)
         self._synchronise()
 
-    def _show_differences(self, found: detector_tasks.Differences, index: int) -> None:
+    def _show_differences(self, found: workflows.Differences, index: int) -> None:
         self._differences.show(found, index)
         self._outcome.setText(
             f"{counted(len(found.found), 'cell')} found now (pink), {len(found.lost)} lost now "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.explorer.explorer_tasks import CellsAtHand
+from napari_attmil.workflows import CellsAtHand
 
 
 def cells_in_scope(context: PanelContext) -> list[CellsAtHand]:
@@ -12,10 +12,10 @@ def cells_in_scope(context: PanelContext) -> list[CellsAtHand]:
     if not exploration.scope:
         if session.sample is None or not len(session.boxes):
             return []
-        return [CellsAtHand(session.key, session.sample, session.boxes, context.images)]
+        return [CellsAtHand(session.sample, session.boxes, context.images, session.key)]
     states = session.states_of_samples()
     return [
-        CellsAtHand(session.key_of(sample.name), sample, states[sample.name].boxes)
+        CellsAtHand(sample, states[sample.name].boxes, key=session.key_of(sample.name))
         for sample in exploration.samples
         if sample.name in states and len(states[sample.name].boxes)
     ]

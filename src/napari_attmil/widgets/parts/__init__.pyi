@@ -29,4 +29,4 @@ from .style import (
     wrapping_label as wrapping_label,
 )
 from .timers import pause_timer as pause_timer
-from .workers import Progress as Progress, TaskRunner as TaskRunner, tell_error as tell_error
+from .workers import TaskRunner as TaskRunner, tell_error as tell_error

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_attmil.widgets.parts.workers import Progress
+from napari_attmil.workflows import Progress
 
 
 class RemainingTime:

@@ -1,14 +1,15 @@
 """Long work off the main thread: one task at a time, with progress, stop, and errors told.
 
-A task is a generator function. Its first argument is a `threading.Event` that is set when the
-person presses Stop: the task then ends early and returns what it has. It yields `Progress`.
+A task is a stage as `workflows` has them: a generator function that yields `Progress`. Its argument
+`stop` is a `threading.Event` that is set when the person presses Stop: the task then
+ends early and returns what it has.
 """
 
 from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -21,36 +22,14 @@ from qtpy.QtCore import QObject, QThreadPool, Signal
 from napari_attmil.core import UserError
 from napari_attmil.widgets.parts.graphics_clash import keep_triton_out
 from napari_attmil.widgets.parts.listening import Listening
+from napari_attmil.workflows import Progress, Stage
 
 _STOPS: WeakSet[Event] = WeakSet()
 """The events that tell tasks to stop, for as long as anything knows them."""
 LONGEST_END_S = 30
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a task is.
-
-    Attributes
-    ----------
-    done, total
-        Units of work; a total of 0 says that it is not known yet.
-    text
-        What is being done, in the person's words.
-    detail
-        Anything the listener wants beyond that, for instance the losses of an epoch.
-    note
-        What the person should still know when the task has ended, as a sentence; mostly empty.
-    """
-
-    done: int
-    total: int
-    text: str
-    detail: Any = None
-    note: str = ""
-
-
-Task = Callable[..., Generator[Progress, None, Any]]
+Task = Callable[..., Stage[Any]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +75,7 @@ class TaskRunner(Listening, QObject):
         Parameters
         ----------
         task, *args
-            What to run, after the event that tells it to stop.
+            What to run; the event that tells it to stop comes as the keyword `stop`.
         on_done
             Gets what the task returns; called on the main thread, not after an error.
         on_progress
@@ -172,16 +151,14 @@ def _is_out_of_memory(error: Exception) -> bool:
     return is_out_of_memory(error)
 
 
-def _guarded(
-    task: Task, stop: Event, args: tuple[Any, ...]
-) -> Generator[Progress, None, Any | _Failure]:
+def _guarded(task: Task, stop: Event, args: tuple[Any, ...]) -> Stage[Any | _Failure]:
     """Run a task and return its error instead of raising it.
 
     napari's worker swallows every RuntimeError, as torch raises them, and then never ends.
     """
     try:
         keep_triton_out()
-        return (yield from task(stop, *args))
+        return (yield from task(*args, stop=stop))
     except Exception as error:
         return _Failure(error)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator
 from functools import partial
 from threading import Event
 
@@ -14,7 +13,8 @@ from qtpy.QtGui import QImage, QPixmap
 
 from napari_attmil.core import UserError
 from napari_attmil.images import Sample, shrink
-from napari_attmil.widgets.parts import Listening, Progress, TaskRunner, pause_timer
+from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
+from napari_attmil.workflows import Progress, Stage
 
 WIDTH_PX, HEIGHT_PX = 64, 48
 KEPT = 1000
@@ -83,7 +83,7 @@ class ImagePictures(Listening, QObject):
         self.ready.emit(place)
 
 
-def read_pictures(stop: Event, wanted: list[tuple[Sample, int]]) -> Generator[Progress, None, None]:
+def read_pictures(wanted: list[tuple[Sample, int]], stop: Event) -> Stage[None]:
     """Read images and make them small; one that cannot be read becomes grey."""
     from napari_attmil.images import read_images
 

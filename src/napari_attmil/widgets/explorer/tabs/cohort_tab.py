@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_attmil import workflows
 from napari_attmil.core import CAUTION
 from napari_attmil.explore import (
     CurveKind,
@@ -34,12 +35,10 @@ from napari_attmil.explore import (
 )
 from napari_attmil.session import UNTOUCHED, WHOLE_COHORT, SessionKey
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.cell_model import TableModel
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
 from napari_attmil.widgets.explorer.views import ConfusionView, FigureView, PatientStrips
 from napari_attmil.widgets.parts import (
-    Progress,
     ProgressRow,
     TaskRunner,
     ask_where_to_save,
@@ -49,6 +48,7 @@ from napari_attmil.widgets.parts import (
     scrolling,
     with_ending,
 )
+from napari_attmil.workflows import Progress
 
 REPORTS = "Page (*.html *.htm);;Document (*.pdf)"
 BESIDE_BARS_PX = 24
@@ -156,22 +156,21 @@ class CohortTab(ExplorerTab):
     def classify(self) -> None:
         """Classify the samples that need it, off the main thread."""
         session = self._context.session
-        cohort = session.cohort
-        if cohort is None or session.predictions.classifier is None:
+        study = self._context.cohort_study()
+        if study is None or session.predictions.classifier is None:
             return
         states = session.states_of_samples()
         wanted = [
             sample
-            for sample in cohort.samples
+            for sample in study.cohort.samples
             if (state := states.get(sample.name, UNTOUCHED)).prediction is None or state.is_stale
         ]
         self._progress.begin("Loading the detector")
         classifier = session.predictions.classifier
         keys = {sample.name: session.key_of(sample.name) for sample in wanted}
         self._runner.start(
-            explorer_tasks.classify_cohort,
-            replace(cohort, samples=tuple(wanted)),
-            states,
+            workflows.classify_study,
+            replace(study, cohort=replace(study.cohort, samples=tuple(wanted))),
             classifier.model,
             self._context.detection_settings,
             self._context.device_name,
@@ -195,7 +194,7 @@ class CohortTab(ExplorerTab):
         ]
         self._progress.begin("Writing the report")
         self._runner.start(
-            explorer_tasks.write_report,
+            workflows.report_samples,
             with_ending(path, REPORTS),
             findings,
             session.predictions.classifier.model,
@@ -222,7 +221,7 @@ class CohortTab(ExplorerTab):
         done, session = progress.detail, self._context.session
         if done is None or session.predictions.classifier is not classifier:
             return
-        key = keys[done.name]
+        key = keys[done.sample.name]
         if not session.records.is_searched(key):
             session.editor.merge(done.boxes, key=key)
         session.predictions.set(done.prediction, done.boxes, key)

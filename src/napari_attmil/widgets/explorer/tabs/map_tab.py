@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_attmil import workflows
 from napari_attmil.explore import MapMethod, ValueScale, map_colours
 from napari_attmil.reports import gallery_scale
 from napari_attmil.session import MAKER, MAP_COLUMNS, column_title, numeric_columns
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.cell_model import CellModel
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
@@ -113,18 +113,18 @@ class MapTab(ExplorerTab):
             return
         self._progress.begin("Loading the detector")
         self._runner.start(
-            explorer_tasks.map_cells,
+            workflows.map_cells,
             samples,
+            self._context.shown_study(),
             session.predictions.classifier.model,
             self._method.currentData(),
             self._context.device_name,
-            session.cohort if session.shows_cohort else None,
             on_done=self._take_over,
             on_progress=self._progress.setValue,
             on_end=self._progress.hide,
         )
 
-    def _take_over(self, measured: Sequence[explorer_tasks.Measured]) -> None:
+    def _take_over(self, measured: Sequence[workflows.Measured]) -> None:
         for each in measured:
             cells = each.cells
             self._context.exploration.add_measured(cells.key, cells.boxes, each.columns)

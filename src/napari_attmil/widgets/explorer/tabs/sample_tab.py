@@ -18,11 +18,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_attmil import workflows
 from napari_attmil.core import CAUTION, UserError, counted
 from napari_attmil.explore import in_words
 from napari_attmil.widgets.classifying import missing_to_classify
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
 from napari_attmil.widgets.explorer.views import RemovalPlot
 from napari_attmil.widgets.parts import (
@@ -46,7 +46,7 @@ class SampleTab(ExplorerTab):
 
     def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
         super().__init__(context, parent)
-        self._removal: explorer_tasks.Removal | None = None
+        self._removal: workflows.Removal | None = None
         self._asked_about: Any = None
         self._create()
         self._lay_out()
@@ -143,14 +143,14 @@ class SampleTab(ExplorerTab):
         self._asked_about = prediction
         self._progress.begin("Loading the detector")
         self._runner.start(
-            explorer_tasks.prepare_removal,
+            workflows.prepare_removal,
+            context.shown_study(),
             session.sample,
             context.images,
             session.state.classified,
             session.predictions.classifier.model,
             prediction.attention,
             context.device_name,
-            session.cohort if session.shows_cohort else None,
             on_done=lambda removal: self._take_over(removal, prediction),
             on_progress=self._progress.setValue,
             on_end=self._progress.hide,
@@ -172,7 +172,7 @@ class SampleTab(ExplorerTab):
         )
         self._note.setText(prediction.note)
 
-    def _take_over(self, removal: explorer_tasks.Removal | None, prediction: Any) -> None:
+    def _take_over(self, removal: workflows.Removal | None, prediction: Any) -> None:
         session = self._context.session
         if removal is None or prediction is not session.state.prediction:
             return

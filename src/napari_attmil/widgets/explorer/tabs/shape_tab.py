@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_attmil import workflows
 from napari_attmil.core import UserError
 from napari_attmil.explore import CONTRIBUTION
 from napari_attmil.explore.shapes import (
@@ -19,18 +20,12 @@ from napari_attmil.explore.shapes import (
 )
 from napari_attmil.session import WHOLE_COHORT, column_title
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.explorer import explorer_tasks
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
 from napari_attmil.widgets.explorer.views import FigureView
-from napari_attmil.widgets.parts import (
-    Progress,
-    ProgressRow,
-    TaskRunner,
-    hint_label,
-    primary_button,
-)
+from napari_attmil.widgets.parts import ProgressRow, TaskRunner, hint_label, primary_button
+from napari_attmil.workflows import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,11 +111,12 @@ class ShapeTab(ExplorerTab):
         samples = cells_in_scope(self._context)
         if not samples:
             return
+        cohort = self._context.session.cohort
         self._progress.begin("Measuring the cells")
         self._runner.start(
-            explorer_tasks.measure_cells,
+            workflows.measure_cells,
             samples,
-            self._context.session.cohort,
+            () if cohort is None else cohort.samples,
             on_done=lambda _: None,
             on_progress=self._on_progress,
             on_end=self._progress.hide,

@@ -21,7 +21,7 @@ from napari_attmil.explore import (
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
 from napari_attmil.widgets.parts import hint_label, primary_button, tell_error
-from napari_attmil.widgets.tasks import own_folder
+from napari_attmil.workflows import own_folder
 
 HOW = (
     "1. Start: colours, attention and the cells that counted most are hidden. 2. Look through the "

@@ -8,26 +8,25 @@ import pandas as pd
 import pytest
 import tifffile
 
-from napari_attmil.cli import demo
+from napari_attmil.core import StageRun
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
+from napari_attmil.workflows import demo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from napari_attmil.workflows import DemoResult
 
-
-@pytest.fixture(scope="module")
-def module_patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
+def ran(data: Path, out: Path) -> tuple[demo.DemoResult, list[str]]:
+    """Run the demo and return what it found and said."""
+    run = StageRun(demo.run_demo(data, out, "cpu"))
+    said = [step.note for step in run]
+    return run.result, said
 
 
 @pytest.fixture(scope="module")
 def finished(
-    tmp_path_factory: pytest.TempPathFactory, module_patch: pytest.MonkeyPatch
-) -> tuple[DemoResult, Path, list[str]]:
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[demo.DemoResult, Path, list[str]]:
     """Run the demo on two classes of two patients, as on a person's own folder."""
     data, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out")
     settings = SimulationSettings(
@@ -42,13 +41,12 @@ def finished(
     )
     for _ in simulate_cohort(data, settings):
         pass
-    said: list[str] = []
-    module_patch.setattr(demo, "say", said.append)
-    return demo.run_demo(data, out, "cpu"), out, said
+    result, said = ran(data, out)
+    return result, out, said
 
 
 def test_the_shown_patient_is_new_to_the_classifier(
-    finished: tuple[DemoResult, Path, list[str]],
+    finished: tuple[demo.DemoResult, Path, list[str]],
 ) -> None:
     result, _, _ = finished
     assert result.sample.label == "sickle"
@@ -58,7 +56,7 @@ def test_the_shown_patient_is_new_to_the_classifier(
 
 
 def test_a_class_left_with_one_patient_is_said_to_be_uncalibrated(
-    finished: tuple[DemoResult, Path, list[str]],
+    finished: tuple[demo.DemoResult, Path, list[str]],
 ) -> None:
     _, out, said = finished
     assert any("class 'sickle' has a single patient" in sentence for sentence in said)
@@ -67,7 +65,7 @@ def test_a_class_left_with_one_patient_is_said_to_be_uncalibrated(
     assert shown["model"]["models"] == demo.ENSEMBLE.members
 
 
-def test_results_lie_in_the_folder(finished: tuple[DemoResult, Path, list[str]]) -> None:
+def test_results_lie_in_the_folder(finished: tuple[demo.DemoResult, Path, list[str]]) -> None:
     result, out, said = finished
     cells = pd.read_csv(out / "cells.csv")
     assert cells["attention"].sum() == pytest.approx(1, abs=1e-3)
@@ -79,18 +77,14 @@ def test_results_lie_in_the_folder(finished: tuple[DemoResult, Path, list[str]])
     assert any("Cross-validation needs 3 patients" in sentence for sentence in said)
 
 
-def test_images_without_classes_still_show_their_cells(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_without_classes_still_show_their_cells(tmp_path: Path) -> None:
     field = np.random.default_rng(0).normal(120, 3, (160, 160))
     y, x = np.mgrid[:160, :160]
     for cy, cx in ((50, 50), (100, 110)):
         field -= 60 * ((y - cy) ** 2 + (x - cx) ** 2 < 22**2)
     (tmp_path / "mine").mkdir()
     tifffile.imwrite(tmp_path / "mine" / "a.tif", field.clip(0, 255).astype(np.uint8))
-    said: list[str] = []
-    monkeypatch.setattr(demo, "say", said.append)
-    result = demo.run_demo(tmp_path / "mine", tmp_path / "out", "cpu")
+    result, said = ran(tmp_path / "mine", tmp_path / "out")
     assert result.prediction is None
     assert len(pd.read_csv(tmp_path / "out" / "cells.csv")) >= 2
     assert any("nothing is classified" in sentence for sentence in said)

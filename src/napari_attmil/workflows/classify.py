@@ -1,0 +1,87 @@
+"""Classification: of the sample that is shown, or of all samples of a study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from napari_attmil.workflows.prepare import bag_of_sample, each_bag
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from threading import Event
+
+    from napari_attmil.bags import Prediction
+    from napari_attmil.cells import Boxes, DetectionSettings
+    from napari_attmil.images import Sample
+    from napari_attmil.session import ClassifierLike, LoadedClassifier
+    from napari_attmil.workflows.detect import Images
+    from napari_attmil.workflows.study import Study
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifiedSample:
+    """A sample, its cells, and what the classifier says about them."""
+
+    sample: Sample
+    boxes: Boxes
+    prediction: Prediction
+
+
+def load_classifier(path: Path, device_name: str, stop: Event = NEVER) -> Stage[LoadedClassifier]:
+    """Read a classifier from a model file."""
+    del stop  # A file is read in a moment.
+    yield Progress(0, 0, "Loading the model")
+    from napari_attmil.bags import Classifier
+    from napari_attmil.core import choose_device
+    from napari_attmil.session import LoadedClassifier
+
+    return LoadedClassifier(Classifier.load(path, choose_device(device_name)), path.name, path)
+
+
+def classify_sample(
+    study: Study,
+    sample: Sample,
+    images: Images,
+    boxes: Boxes,
+    classifier: ClassifierLike,
+    device_name: str,
+    stop: Event = NEVER,
+) -> Stage[ClassifiedSample | None]:
+    """Say which class a sample belongs to; stopped early, return None."""
+    yield Progress(0, len(boxes), "Loading the detector")
+    detector = study.detector(device_name)
+    steps = bag_of_sample(study, sample, boxes, detector, classifier.feature_settings, images)
+    bag = yield from until(steps, stop)
+    if bag is None:
+        return None
+    yield Progress(0, 0, "Classifying")
+    return ClassifiedSample(sample, boxes, classifier.classify(bag))
+
+
+def classify_study(
+    study: Study,
+    classifier: ClassifierLike,
+    detection: DetectionSettings,
+    device_name: str,
+    stop: Event = NEVER,
+) -> Stage[list[ClassifiedSample]]:
+    """Classify all samples that have cells; stopped early, return those so far.
+
+    Yields
+    ------
+    Progress
+        `detail` is the sample that has just been classified, else None.
+    """
+    yield Progress(0, len(study.cohort), "Loading the detector")
+    detector = study.detector(device_name)
+    samples = {sample.name: sample for sample in study.cohort.samples}
+    classified = []
+    for step in each_bag(study, detector, detection, classifier.feature_settings, stop):
+        bag = step.detail
+        if bag is not None:
+            prediction = classifier.classify(bag)
+            classified.append(ClassifiedSample(samples[bag.sample], bag.boxes, prediction))
+        yield step if bag is None else replace(step, detail=classified[-1])
+    return classified

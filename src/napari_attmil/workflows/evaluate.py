@@ -1,0 +1,99 @@
+"""Cross-validation of a study by patient, with its report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from napari_attmil.bags import features_for
+from napari_attmil.core import StageRun
+from napari_attmil.images import patient_folds
+from napari_attmil.workflows.prepare import prepare_bags
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, retold, until
+from napari_attmil.workflows.train import labelled_part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from threading import Event
+
+    from napari_attmil.bags import Bag, EnsembleSettings, MILSettings
+    from napari_attmil.cells import DetectionSettings
+    from napari_attmil.core import Device
+    from napari_attmil.evaluation import EvaluationProgress, EvaluationSettings
+    from napari_attmil.workflows.study import Study
+
+
+def evaluate_study(
+    study: Study,
+    settings: MILSettings,
+    plan: EvaluationSettings,
+    ensemble: EnsembleSettings,
+    detection: DetectionSettings,
+    device_name: str,
+    out: Path,
+    stop: Event = NEVER,
+) -> Stage[dict[str, Any] | None]:
+    """Cross-validate on the study's labelled samples and write the report into a folder.
+
+    Stopped early it returns None; the same call goes on from there.
+
+    Parameters
+    ----------
+    study
+        Samples without a label are left out.
+    settings, plan, ensemble
+        Architecture and fitting; folds, runs and what is compared; the row "ensemble".
+    detection
+        How cells are found in images that nobody has looked at.
+    device_name
+        As for `choose_device`.
+    out
+        Folder for the report, and for the finished trainings.
+    stop
+        Set to end early.
+
+    Returns
+    -------
+    dict or None
+        What `report.json` holds.
+    """
+    cohort = labelled_part(study.cohort)
+    patient_folds(cohort, plan.folds, plan.seed)  # Refuses before the long work, not after it.
+    study = replace(study, cohort=cohort)
+    yield Progress(0, len(cohort), "Loading the detector")
+    detector = study.detector(device_name)
+    notes = list(cohort.notes)
+    preparation = StageRun(prepare_bags(study, detector, detection, features_for(settings), stop))
+    for step in preparation:
+        notes += filter(None, [step.note])
+        yield step
+    if stop.is_set():
+        return None
+    bags, device = preparation.result, detector.device
+    steps = evaluate_bags(bags, settings, plan, ensemble, device, out, notes)
+    return (yield from until(steps, stop))
+
+
+def evaluate_bags(
+    bags: Sequence[Bag],
+    settings: MILSettings,
+    plan: EvaluationSettings,
+    ensemble: EnsembleSettings,
+    device: Device,
+    out: Path,
+    notes: Sequence[str] = (),
+) -> Stage[dict[str, Any]]:
+    """Cross-validate on some bags and write the report into a folder; return its content."""
+    from napari_attmil.evaluation import cross_validate, write_report
+
+    steps = cross_validate(
+        bags, settings, plan, device, resume_in=out / "trials", ensemble=ensemble
+    )
+    evaluation = yield from retold(steps, _told)
+    return write_report(evaluation, out, notes)
+
+
+def _told(step: EvaluationProgress) -> Progress:
+    text = f"Cross-validating: {step.row.title}, run {step.run + 1}, fold {step.fold + 1}"
+    return Progress(step.done, step.total, text, note=step.note)

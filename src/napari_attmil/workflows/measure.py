@@ -1,0 +1,153 @@
+"""What the explorer asks about cells: their shapes, a map of them, a sample without some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from napari_attmil.explore import map_of_cells
+from napari_attmil.images import common_pixel_size_um
+from napari_attmil.session import MAP_COLUMNS
+from napari_attmil.workflows.prepare import bag_of_sample
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from threading import Event
+
+    import numpy.typing as npt
+
+    from napari_attmil.bags import Classifier
+    from napari_attmil.bags.attribution import RemovalCurve, WhatIf
+    from napari_attmil.cells import Boxes
+    from napari_attmil.explore import MapMethod
+    from napari_attmil.images import Sample
+    from napari_attmil.workflows.detect import Images
+    from napari_attmil.workflows.study import Study
+
+
+@dataclass(frozen=True, eq=False)
+class CellsAtHand:
+    """The cells of one sample, as a snapshot for a worker.
+
+    Attributes
+    ----------
+    sample
+        Names and files.
+    boxes
+        Its cells.
+    images
+        What the viewer shows; None reads the sample's files.
+    key
+        The session's of the sample; None outside of a session.
+    """
+
+    sample: Sample
+    boxes: Boxes
+    images: Images | None = None
+    key: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """New columns of one sample's cells, one row a box."""
+
+    cells: CellsAtHand
+    columns: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """What is asked about a sample without some of its cells, and the first answer."""
+
+    what_if: WhatIf
+    curve: RemovalCurve
+    distance_from_healthy: npt.NDArray[Any] | None
+
+
+def measure_cells(
+    samples: Sequence[CellsAtHand], study_samples: Sequence[Sample] = (), stop: Event = NEVER
+) -> Stage[list[Measured]]:
+    """Measure the shapes of cells, sample by sample; stopped early, return those so far.
+
+    Lengths are such that the whole study's can be compared, whichever of its samples are measured.
+
+    Yields
+    ------
+    Progress
+        `detail` is what has just been measured, else None.
+    """
+    from napari_attmil.explore.shapes import measure_shapes
+    from napari_attmil.images import read_images
+
+    measured: list[Measured] = []
+    for done, cells in enumerate(samples):
+        images = read_images(cells.sample) if cells.images is None else cells.images
+        compared = study_samples if cells.sample in study_samples else (cells.sample,)
+        size_um = common_pixel_size_um(cells.sample, compared)
+        text = f"Measuring the cells of sample {done + 1} of {len(samples)}"
+        here = Progress(done, len(samples), text)
+        shapes = yield from until(within(measure_shapes(images, cells.boxes, size_um), here), stop)
+        if shapes is None:
+            break
+        measured.append(Measured(cells, shapes))
+        yield replace(here, done=done + 1, detail=measured[-1])
+    return measured
+
+
+def map_cells(
+    samples: Sequence[CellsAtHand],
+    study: Study,
+    classifier: Classifier,
+    method: MapMethod,
+    device_name: str,
+    stop: Event = NEVER,
+) -> Stage[list[Measured]]:
+    """Lay cells out so that like lies by like; stopped early, return nothing."""
+    yield Progress(0, len(samples), "Loading the detector")
+    from napari_attmil.bags.attribution import cell_embeddings
+
+    detector = study.detector(device_name)
+    embedded = []
+    for cells in samples:
+        steps = bag_of_sample(
+            study, cells.sample, cells.boxes, detector, classifier.feature_settings, cells.images
+        )
+        bag = yield from until(steps, stop)
+        if bag is None:
+            return []
+        embedded.append(cell_embeddings(classifier, bag))
+    yield Progress(0, 0, "Laying out the map")
+    places = map_of_cells(np.concatenate(embedded), method).astype(np.float64)
+    ends = np.cumsum([len(cells.boxes) for cells in samples])[:-1]
+    return [
+        Measured(cells, pd.DataFrame(part, columns=list(MAP_COLUMNS)))
+        for cells, part in zip(samples, np.split(places, ends), strict=True)
+    ]
+
+
+def prepare_removal(
+    study: Study,
+    sample: Sample,
+    images: Images,
+    boxes: Boxes,
+    classifier: Classifier,
+    score: npt.NDArray[Any],
+    device_name: str,
+    stop: Event = NEVER,
+) -> Stage[Removal | None]:
+    """Read a sample's cells and take those of the highest score away one by one."""
+    yield Progress(0, len(boxes), "Loading the detector")
+    detector = study.detector(device_name)
+    steps = bag_of_sample(study, sample, boxes, detector, classifier.feature_settings, images)
+    bag = yield from until(steps, stop)
+    if bag is None:
+        return None
+    yield Progress(0, 0, "Taking cells away")
+    from napari_attmil.bags.attribution import WhatIf
+
+    what_if = WhatIf(classifier, bag)
+    return Removal(what_if, what_if.curve(score), what_if.distance_from_healthy())

@@ -1,0 +1,130 @@
+"""From a study's images to bags: kept or detected boxes, and the features of their cells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_attmil.core import UserError
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, retold, within
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from napari_attmil.bags import Bag, BagProgress
+    from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
+    from napari_attmil.cells.detection import DetectorLike
+    from napari_attmil.images import Sample
+    from napari_attmil.workflows.detect import Images
+    from napari_attmil.workflows.study import Study
+
+
+def prepare_bags(
+    study: Study,
+    detector: DetectorLike,
+    detection: DetectionSettings,
+    features: FeatureSettings,
+    stop: Event = NEVER,
+) -> Stage[list[Bag]]:
+    """Return the bags of all samples that have cells; stopped early, of those so far.
+
+    Yields
+    ------
+    Progress
+        `detail` is the bag of a sample that has just been finished, else None; `note` says that a
+        sample was left out.
+
+    Raises
+    ------
+    UserError
+        If no sample has a cell, or an image cannot be read.
+    """
+    bags: list[Bag] = []
+    for step in each_bag(study, detector, detection, features, stop):
+        if step.detail is not None:
+            bags.append(step.detail)
+        yield step
+    if not bags and not stop.is_set():
+        raise UserError(
+            f"No cell was found in any sample of {study.cohort.folder}; look at the images, lower "
+            "the minimum score, or give the cell diameter."
+        )
+    return bags
+
+
+def each_bag(
+    study: Study,
+    detector: DetectorLike,
+    detection: DetectionSettings,
+    features: FeatureSettings,
+    stop: Event = NEVER,
+) -> Stage[None]:
+    """Prepare one bag after the other and keep none: a whole cohort may not fit into memory.
+
+    See `prepare_bags` for what is yielded.
+    """
+    from napari_attmil.bags import read_truth
+
+    truth, total = read_truth(study.cohort.folder), len(study.cohort)
+    for done, sample in enumerate(study.cohort.samples):
+        here = Progress(done, total, f"Reading the cells of sample {done + 1} of {total}")
+        yield here
+        boxes = yield from within(boxes_of_sample(study, sample, detector, detection), here)
+        if stop.is_set():
+            return
+        if len(boxes):
+            bag = yield from within(bag_of_sample(study, sample, boxes, detector, features), here)
+            altered = None if truth is None else truth.altered(sample, boxes)
+            yield replace(here, done=done + 1, detail=replace(bag, altered=altered))
+        else:
+            note = f"Sample {sample.name!r} has no cells and was left out."
+            yield replace(here, done=done + 1, note=note)
+        if stop.is_set():
+            return
+
+
+def boxes_of_sample(
+    study: Study, sample: Sample, detector: DetectorLike, settings: DetectionSettings
+) -> Stage[Boxes]:
+    """Return a sample's boxes as a person left them; cells nobody has looked for are detected."""
+    from napari_attmil.cells.annotations import with_corrections
+    from napari_attmil.cells.detection import boxes_of_frames
+    from napari_attmil.images import read_images
+
+    annotations = study.annotations.get(sample.name)
+    if annotations is not None and annotations.is_searched(len(sample)):
+        return annotations.boxes
+    store = study.store
+    boxes = None if store is None else store.detections(sample, detector.digest, settings)
+    if boxes is None:
+        found = []
+        in_pixels = settings.in_pixels(sample.pixel_size_um)
+        for frame in detector.detect_frames(read_images(sample), in_pixels):
+            found.append(frame)
+            yield Progress(frame.done, frame.total, f"Image {frame.done} of {frame.total}")
+        boxes = boxes_of_frames(found)
+        if store is not None:
+            store.put_detections(sample, detector.digest, settings, boxes)
+    return boxes if annotations is None else with_corrections(boxes, annotations)
+
+
+def bag_of_sample(
+    study: Study,
+    sample: Sample,
+    boxes: Boxes,
+    detector: DetectorLike,
+    settings: FeatureSettings,
+    images: Images | None = None,
+) -> Stage[Bag]:
+    """Return the bag of a sample's boxes; only those that are new are computed.
+
+    `images` are those of the sample that are in memory; they are read if None.
+    """
+    from napari_attmil.bags import bag_of
+
+    def told(step: BagProgress) -> Progress:
+        done, total = step.done, step.total
+        return Progress(done, total, f"Looking at cell {done} of {total}")
+
+    steps = bag_of(sample, boxes, detector, settings, images=images, store=study.store)
+    return (yield from retold(steps, told))

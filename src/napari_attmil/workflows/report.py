@@ -1,0 +1,50 @@
+"""A report about classified samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_attmil.explore import model_origin
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, retold, until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from threading import Event
+
+    from napari_attmil.bags import Classifier
+    from napari_attmil.explore.report import Finding, ReportProgress
+
+
+def report_samples(
+    path: Path,
+    findings: Sequence[Finding],
+    classifier: Classifier,
+    name: str,
+    made_with: Mapping[str, Any] | None = None,
+    stop: Event = NEVER,
+) -> Stage[Path | None]:
+    """Write a report about classified samples; stopped early, write nothing and return None.
+
+    Parameters
+    ----------
+    path
+        Ends in .html or .pdf.
+    findings
+        The samples.
+    classifier, name
+        What they were classified with, and what the person calls it.
+    made_with
+        What else the report says of how it was made.
+    stop
+        Set to end early.
+    """
+    from napari_attmil.explore.report import write_report
+
+    def told(step: ReportProgress) -> Progress:
+        return Progress(step.done, step.total, f"Writing sample {step.done} of {step.total}")
+
+    origin = model_origin(classifier, name, classifier.detector_digest)
+    steps = write_report(path, findings, {**(made_with or {}), **origin})
+    yield from until(retold(steps, told), stop)
+    return None if stop.is_set() else path

@@ -1,0 +1,173 @@
+"""A study: the samples, and all that belongs to them on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import platformdirs
+
+from napari_attmil.cells.annotations import AnnotationFile, orphaned_boxes_in_words
+from napari_attmil.cells.finetuning import detector_in_use
+from napari_attmil.core import UserError, counted
+from napari_attmil.images import Cohort
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_attmil.bags import FeatureStore
+    from napari_attmil.cells import FeatureSettings
+    from napari_attmil.cells.annotations import Annotations
+    from napari_attmil.cells.detection import Detector
+    from napari_attmil.images import Sample
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A cohort with what belongs to it: corrected boxes, the detector in use, stored features.
+
+    Attributes
+    ----------
+    cohort
+        The samples.
+    annotations
+        By the sample's name, what a person did to its boxes; samples that nobody has looked at
+        are not there.
+    detector_path
+        Model file of the detector; None for the shipped one.
+    stores_features
+        Whether features are stored, so that they need not be computed again.
+    store_folder
+        Where; with the cohort if None.
+    """
+
+    cohort: Cohort
+    annotations: Mapping[str, Annotations]
+    detector_path: Path | None = None
+    stores_features: bool = True
+    store_folder: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        cohort: Cohort,
+        weights: Path | None = None,
+        annotations: Mapping[str, Annotations] | None = None,
+    ) -> Self:
+        """Return the study of a cohort.
+
+        Parameters
+        ----------
+        cohort
+            Its folder holds what belongs to it.
+        weights
+            Model file of another detector than the one in use.
+        annotations
+            Of an open session, which is ahead of the disk; read from the disk if None.
+
+        Raises
+        ------
+        UserError
+            If the annotations cannot be read.
+        """
+        if annotations is None:
+            annotations = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
+        return cls(cohort, annotations, weights or detector_in_use(cohort.folder))
+
+    @classmethod
+    def without_folder(cls, samples: Sequence[Sample], weights: Path | None = None) -> Self:
+        """Return samples that belong to no study: without corrections, nothing is stored."""
+        return cls(Cohort(tuple(samples), Path()), {}, weights, stores_features=False)
+
+    @classmethod
+    def around(cls, samples: Sequence[Sample], weights: Path | None = None) -> list[Self]:
+        """Return the studies that some samples lie in, in the order of the samples.
+
+        Neighbours of one study are one; their features are not stored, since nobody said that the
+        study may be written to.
+        """
+
+        def folder_of(sample: Sample) -> Path | None:
+            file = AnnotationFile.above(sample.frames[0].path)
+            return None if file is None else file.path.parent
+
+        studies = []
+        for folder, members in groupby(samples, folder_of):
+            if folder is None:
+                studies.append(cls.without_folder([*members], weights))
+            else:
+                study = cls.of(Cohort(tuple(members), folder), weights)
+                studies.append(replace(study, stores_features=False))
+        return studies
+
+    @property
+    def store(self) -> FeatureStore | None:
+        """The stored features, if any are."""
+        if not self.stores_features:
+            return None
+        from napari_attmil.bags import FeatureStore, default_store_folder
+
+        return FeatureStore(self.store_folder or default_store_folder(self.cohort))
+
+    def detector(self, device_name: str) -> Detector:
+        """Return the study's detector, loaded once until its file changes."""
+        return loaded_detector(device_name, self.detector_path)
+
+    def in_words(self, features: FeatureSettings) -> list[str]:
+        """Return which boxes and which detector are used, and what the features will take."""
+        from napari_attmil.bags import expected_size
+
+        sentences = []
+        if self.annotations:
+            samples = counted(len(self.annotations), "sample")
+            sentences.append(f"The boxes kept in the study are used in {samples}.")
+        if self.detector_path is not None:
+            sentences.append(f"Detector: {self.detector_path.name}")
+        if (store := self.store) is not None:
+            sentences.append(expected_size(self.cohort, features, store.folder))
+        return sentences
+
+
+def open_cohort(path: Path) -> Cohort:
+    """Return the samples of a folder or a cohort.csv; its notes name boxes without an image.
+
+    Raises
+    ------
+    UserError
+        If there is no cohort.
+    """
+    from napari_attmil.images import open_cohort as read_cohort
+
+    cohort, lost = read_cohort(path), ""
+    with contextlib.suppress(UserError):  # It is raised where the boxes themselves are read.
+        lost = orphaned_boxes_in_words(cohort)
+    return replace(cohort, notes=(*cohort.notes, lost)) if lost else cohort
+
+
+def own_folder(name: str) -> Path:
+    """Return a folder among the person's own data, for models or simulated images."""
+    return Path(platformdirs.user_data_path("napari-attmil")) / name
+
+
+def loaded_detector(device_name: str, weights: Path | None = None) -> Detector:
+    """Return the detector of a model file, or the shipped one; loaded once until it changes."""
+    if weights is None or not weights.is_file():
+        return _loaded_detector(device_name, weights, 0, 0)
+    status = weights.stat()
+    return _loaded_detector(device_name, weights, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=3)
+def _loaded_detector(
+    device_name: str, weights: Path | None, size_bytes: int, mtime_ns: int
+) -> Detector:
+    """Load a detector; each training writes its candidate to the same path as the one before."""
+    del size_bytes, mtime_ns
+    from napari_attmil.cells.detection import Detector
+    from napari_attmil.core import choose_device
+
+    return Detector.load(weights, choose_device(device_name))

@@ -1,0 +1,6 @@
+"""A cohort and a detector whose features can be worked out by hand."""
+
+from support.bags import detector
+from support.quarters import cohort
+
+__all__ = ["cohort", "detector"]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tifffile
+from support.quarters import QUARTERS, image_of
+
+from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
+from napari_attmil.cells.annotations import Annotations
+from napari_attmil.cells.annotations.corrections import add_box
+from napari_attmil.core import StageRun, UserError, finished
+from napari_attmil.workflows import Study, prepare_bags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_attmil.images import Cohort
+
+DETECTION, FEATURES = DetectionSettings(), FeatureSettings()
+
+
+def prepared(
+    cohort: Cohort, detector: Any, annotations: Mapping[str, Annotations] | None = None
+) -> dict[str, Any]:
+    study = Study.of(cohort, annotations=annotations)
+    bags = finished(prepare_bags(study, detector, DETECTION, FEATURES))
+    return {bag.sample: bag for bag in bags}
+
+
+def test_bags_hold_the_cells_found_and_their_features(cohort: Cohort, detector: Any) -> None:
+    bags = prepared(cohort, detector)
+    assert bags["one"].features[:, 0, 0, 0].tolist() == [50, 60]
+    assert bags["one"].boxes.image_index.tolist() == [0, 1]
+    assert bags["one"].patient == "patient of one"
+    assert bags["two"].features[:, 0, 0, 0].tolist() == [70]
+    assert bags["two"].detector_digest == "fake"
+    assert bags["two"].altered is None
+
+
+def test_a_sample_without_cells_is_left_out_and_said(cohort: Cohort, detector: Any) -> None:
+    run = StageRun(prepare_bags(Study.of(cohort), detector, DETECTION, FEATURES))
+    steps = list(run)
+    notes = [step.note for step in steps if step.note]
+    assert notes == ["Sample 'bare' has no cells and was left out."]
+    assert [step.done for step in steps if step.detail or step.note] == [1, 2, 3]
+    assert {step.total for step in steps} == {3}
+    assert [step.detail for step in steps if step.detail] == run.result
+
+
+def test_a_second_time_everything_comes_from_the_store(cohort: Cohort, detector: Any) -> None:
+    first = prepared(cohort, detector)
+    detector.computed.clear()
+    detector.detected = 0
+    again = prepared(cohort, detector)
+    assert (detector.computed, detector.detected) == ([], 0)
+    assert list(again) == ["one", "two"]
+    for sample, bag in again.items():
+        np.testing.assert_array_equal(bag.features, first[sample].features)
+
+
+def test_a_changed_image_is_detected_again(cohort: Cohort, detector: Any) -> None:
+    prepared(cohort, detector)
+    detector.detected = 0
+    tifffile.imwrite(cohort.samples[2].frames[0].path, image_of({0: 80, 1: 90}), compression="zlib")
+    bags = prepared(cohort, detector)
+    assert detector.detected == 1
+    assert bags["two"].features[:, 0, 0, 0].tolist() == [80, 90]
+
+
+def test_boxes_that_a_person_finished_are_used_and_nothing_is_detected(
+    cohort: Cohort, detector: Any
+) -> None:
+    drawn = add_box(Boxes.empty(), 0, [18, 18, 30, 30])
+    kept = {"two": Annotations(drawn, Boxes.empty(), searched=frozenset(range(9)), next_id=2)}
+    alone = replace(cohort, samples=cohort.samples[2:])
+    bag = prepared(alone, detector, kept)["two"]
+    assert detector.detected == 0
+    assert bag.boxes.xyxy.tolist() == [[18, 18, 30, 30]]
+
+
+def test_boxes_drawn_before_a_detection_are_joined_with_it(cohort: Cohort, detector: Any) -> None:
+    drawn = add_box(Boxes.empty(), 0, [2, 2, 14, 14])
+    gone = Boxes.from_detections([0], [[2, 2, 14, 14]], [1.0])
+    kept = {
+        "two": Annotations(drawn, Boxes.empty(), next_id=7),
+        "one": Annotations(Boxes.empty(), gone, next_id=2),
+    }
+    bags = prepared(cohort, detector, kept)
+    # Sample two's detected cell (grey 70) joins the drawn box; one's first cell stays deleted.
+    assert bags["two"].features[:, 0, 0, 0].tolist() == [0, 70]
+    assert bags["two"].cell_id.tolist() == [1, 7]
+    assert bags["one"].features[:, 0, 0, 0].tolist() == [60]
+
+
+def truth_row(image: str, quarter: int, altered: int) -> str:
+    y, x = QUARTERS[quarter]
+    return f"{image},{x + 2},{y + 2},{x + 14},{y + 14},any,{altered}"
+
+
+HEAD = "image,x_min,y_min,x_max,y_max,cell_type,altered"
+
+
+def test_the_truth_beside_the_cohort_says_which_cells_are_altered(
+    cohort: Cohort, detector: Any
+) -> None:
+    # The true cell of the second image stands where nothing was found.
+    rows = [HEAD, truth_row("one/0.tif", 0, 1), truth_row("one/1.tif", 2, 1)]
+    (cohort.folder / "truth.csv").write_text("\n".join(rows))
+    bags = prepared(cohort, detector)
+    assert bags["one"].altered.tolist() == [True, False]
+    assert bags["two"].altered is None
+
+
+def test_a_truth_table_without_its_columns_is_refused(cohort: Cohort, detector: Any) -> None:
+    (cohort.folder / "truth.csv").write_text("image,altered\none/0.tif,1\n")
+    with pytest.raises(UserError, match=r"truth\.csv is not a table with the columns image"):
+        prepared(cohort, detector)
