@@ -170,7 +170,7 @@ def time_frames(viewer: Any, explorer: Any, figures: Figures) -> None:
 def time_edits(explorer: Any, figures: Figures) -> None:
     """Time edits of the image shown."""
     session = explorer.context.session
-    index = explorer.context.cells.current_image_index()
+    index = explorer.context.cells.camera.image_index()
     ids = iter(session.boxes.of_image(index).cell_id.tolist())
     figures["delete a box"] = median(lambda: session.editor.delete([next(ids)]))
     figures["undo"] = median(session.editor.undo)

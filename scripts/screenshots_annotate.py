@@ -57,7 +57,7 @@ def take_pictures(folder: Path, study: Path) -> None:
 def correct(bench: Any) -> None:
     """Do a little of everything to the image shown."""
     session = bench.context.session
-    ids = session.boxes.of_image(bench.context.cells.current_image_index()).cell_id
+    ids = session.boxes.of_image(bench.context.cells.camera.image_index()).cell_id
     session.editor.accept(ids[:6])
     for cell in ids[6:9]:
         session.editor.move(cell, session.boxes.xyxy[session.boxes.index_of(cell)[0]] + 3)

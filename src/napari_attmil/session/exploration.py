@@ -53,13 +53,16 @@ class Exploration:
     -------
     table_changed
         The rows or columns of the table.
+    boxes_changed
+        The cells of the shown sample; tables and colours are those of the new ones by then.
     colouring_changed
-        How boxes are coloured.
+        How boxes are coloured, or the values that colour them.
     selection_changed
         Which cells are selected, in any sample.
     """
 
     table_changed = Signal()
+    boxes_changed = Signal()
     colouring_changed = Signal()
     selection_changed = Signal()
 
@@ -74,8 +77,8 @@ class Exploration:
         self._selecting = False
         self._spreads: dict[tuple[str, Scale, bool], Spread] = {}
         session.cohort_changed.connect(self._on_cohort)
-        session.boxes_changed.connect(self.forget_tables)
-        session.prediction_changed.connect(self.forget_tables)
+        session.boxes_changed.connect(self._on_boxes)
+        session.prediction_changed.connect(self._on_values)
         session.selection_changed.connect(self._on_session_selection)
 
     # --- the cells in question --------------------------------------------------------------
@@ -167,7 +170,7 @@ class Exploration:
             One row a box, in their order.
         """
         self._tables.add_measured(key, boxes, columns)
-        self.forget_tables()
+        self._on_values()
 
     def forget_tables(self) -> None:
         """Rebuild the tables: samples that are not shown may have changed."""
@@ -200,8 +203,7 @@ class Exploration:
         """Keep attention and contributions from boxes and tables, or show them again."""
         if is_blind != self._tables.is_blind:
             self._tables.is_blind = is_blind
-            self.forget_tables()
-            self.colouring_changed.emit()
+            self._on_values()
 
     @property
     def coloured_column(self) -> str:
@@ -271,6 +273,14 @@ class Exploration:
         self.selection_changed.emit()
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _on_boxes(self) -> None:
+        self.forget_tables()
+        self.boxes_changed.emit()
+
+    def _on_values(self) -> None:
+        self.forget_tables()
+        self.colouring_changed.emit()
 
     def _on_cohort(self) -> None:
         self._tables.forget_samples()

@@ -152,7 +152,7 @@ class PanelContext(Listening, QObject):
 
     def cells_of_image_shown(self) -> int:
         """Return how many cells the image has that the viewer shows."""
-        index = self.cells.current_image_index()
+        index = self.cells.camera.image_index()
         return int(np.count_nonzero(self.session.boxes.image_index == index))
 
 

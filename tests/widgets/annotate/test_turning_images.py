@@ -89,7 +89,7 @@ def settled(bench: AnnotateWidget, qtbot: QtBot) -> dict[int, tuple[int, list[fl
     assert session.cohort is not None and session.sample is not None
     on_disk = AnnotationFile.beside(session.cohort.folder).read(session.sample).boxes
     assert on_disk.digest() == session.boxes.digest()
-    image = bench.context.cells.current_image_index()
+    image = bench.context.cells.camera.image_index()
     here = box_shapes.Portion.of_sample(session.boxes, image).held(session.boxes)
     shown = sorted([*v[:, :0:-1].min(axis=0), *v[:, :0:-1].max(axis=0)] for v in layer.data)
     np.testing.assert_allclose(shown, sorted(here.xyxy.tolist()), atol=0.01)

@@ -184,7 +184,7 @@ def test_what_changed_is_shown_on_the_held_out_image(
     wait(panel, qtbot)
     panel.compare()
     wait(panel, qtbot)
-    assert panel.context.cells.current_image_index() == 1
+    assert panel.context.cells.camera.image_index() == 1
     found, lost = viewer.layers["Found now"], viewer.layers["Lost now"]
     assert (found.nshapes, lost.nshapes) == (1, 2)
     assert found.data[0].min(axis=0).tolist() == [1, 2, 1]

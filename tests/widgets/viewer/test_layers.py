@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 from napari.layers import Image, Shapes
@@ -13,6 +14,7 @@ from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.explore.colours import MODEL_COLOUR, PERSON_COLOUR, UNSCORED_COLOUR
 from napari_attmil.images.cohort import Sample
 from napari_attmil.session import LayerKey
+from napari_attmil.session.exploration import Exploration
 from napari_attmil.session.session import Session
 from napari_attmil.widgets.viewer.box_shapes import from_vertices, to_vertices
 from napari_attmil.widgets.viewer.layers import CellsLayer
@@ -218,7 +220,9 @@ def test_frames_are_drawn_once_and_only_where_there_are_some(
 ) -> None:
     framed = []
     session.select([])
-    cells.layer.events.highlight.connect(lambda event: framed.append(cells._rows.ids()[selected()]))
+    cells.layer.events.highlight.connect(
+        lambda event: framed.append(cells.mirror.rows.ids()[selected()])
+    )
 
     def selected() -> list[int]:
         return sorted(cells.layer.selected_data)
@@ -279,9 +283,48 @@ def test_new_box_after_classification_is_visibly_new(cells: CellsLayer, session:
     assert tuple(cells.layer.edge_color[-1]) == pytest.approx(UNSCORED_COLOUR)
 
 
+@pytest.mark.parametrize("priority", [1, -1], ids=["first", "last"])
+def test_colours_are_right_whether_the_exploration_hears_of_a_change_first_or_last(
+    viewer: ViewerModel, stack: Image, priority: int
+) -> None:
+    session = Session()
+    session.show(Sample("blood", "p", None, ()), LayerKey(layer="key"))
+    exploration = Exploration(session)
+    cells = CellsLayer(viewer, session, exploration)
+    for signal, slot in (
+        (session.boxes_changed, exploration._on_boxes),
+        (session.prediction_changed, exploration._on_values),
+        (session.selection_changed, exploration._on_session_selection),
+    ):
+        signal.disconnect(slot)
+        signal.connect(slot, priority=priority)
+    viewer.add_layer(stack)
+    cells.attach(stack)
+    session.editor.merge(DETECTED)
+    session.predictions.set(SAID, session.boxes)
+    assert cells.layer.edge_color[2].tolist() == [1, 1, 1, 1]
+    session.editor.move(3, [12, 62, 32, 82])
+    assert tuple(cells.layer.edge_color[2]) == pytest.approx(UNSCORED_COLOUR)
+    assert shown(cells) == kept(session)
+    session.editor.undo()
+    assert cells.layer.edge_color[2].tolist() == [1, 1, 1, 1]
+    session.select([2])
+    assert cells.layer.selected_data == {1}
+    cells.stop_listening()
+
+
+def test_measured_values_colour_the_boxes_at_once(cells: CellsLayer, session: Session) -> None:
+    exploration = cells.mirror._exploration
+    exploration.colour(column="area", scale="linear")
+    exploration.add_measured(
+        LayerKey(layer="key"), session.boxes, pd.DataFrame({"area": [1.0, 3.0, 2.0]})
+    )
+    assert cells.layer.edge_color[1].tolist() == [1, 1, 1, 1]
+
+
 def test_slider_fades_cells_of_low_attention_only(cells: CellsLayer, session: Session) -> None:
     session.predictions.set(SAID, session.boxes)
-    cells._exploration.colour(low=0.6)
+    cells.mirror._exploration.colour(low=0.6)
     alpha = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_color[:, 3], strict=True))
     assert alpha[3] == 1 and 0 < alpha[2] < 0.3 and 0 < alpha[1] < 0.3
 
@@ -310,7 +353,7 @@ def test_current_image_is_told_in_steps_of_the_stack(
     cells: CellsLayer, session: Session, viewer: ViewerModel
 ) -> None:
     viewer.dims.set_point(0, 2)
-    assert cells.current_image_index() == 2
+    assert cells.camera.image_index() == 2
 
 
 def test_removed_layer_loses_no_cells_and_comes_back(

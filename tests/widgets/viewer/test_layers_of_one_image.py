@@ -187,7 +187,7 @@ def wide(cells: CellsLayer, session: Session, monkeypatch: pytest.MonkeyPatch) -
     """Return a layer that has taken in the neighbours of the first of three images."""
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", 3)
     session.editor.add(1, [5, 6, 25, 36])
-    cells._look_ahead()
+    cells.mirror.look_ahead()
     assert set(shown(cells)) == {1, 2, 4}
     return cells
 
@@ -215,7 +215,7 @@ def test_turning_to_a_neighbour_builds_nothing_and_what_is_far_goes_later(
 def test_neighbours_stay_while_boxes_are_corrected(wide: CellsLayer, session: Session) -> None:
     session.editor.move(1, [12, 22, 42, 32])
     session.editor.undo()
-    delete_rows(wide, np.flatnonzero(wide._rows.ids() == 4))
+    delete_rows(wide, np.flatnonzero(wide.mirror.rows.ids() == 4))
     assert set(kept(session)) == {1, 2, 3}
     session.editor.undo()
     assert set(shown(wide)) == {1, 2, 4}
@@ -228,7 +228,7 @@ def test_another_sample_is_shown_without_its_neighbours_at_first(
     assert shown(wide) == {}
     session.editor.merge(DETECTED)
     session.editor.add(1, [5, 6, 25, 36])
-    wide._look_ahead()
+    wide.mirror.look_ahead()
     assert set(shown(wide)) == {1, 2, 4}
     session.show(Sample("blood", "p", None, ()), LayerKey(layer="key"))
     assert set(shown(wide)) == {1, 2}
@@ -257,8 +257,8 @@ def test_jump_to_a_cell_of_another_image_shows_and_selects_it(
 def test_boxes_have_the_colours_of_the_whole_sample(
     cells: CellsLayer, session: Session, viewer: ViewerModel
 ) -> None:
-    cells._exploration.colour(column="score", scale="linear")
-    of_all = cells._exploration.colours()
+    cells.mirror._exploration.colour(column="score", scale="linear")
+    of_all = cells.mirror._exploration.colours()
     np.testing.assert_allclose(cells.layer.edge_color, of_all[:2], atol=1e-6)
     viewer.dims.set_point(0, 2)
     np.testing.assert_allclose(cells.layer.edge_color, of_all[2:], atol=1e-6)
@@ -308,7 +308,7 @@ def do(cells: CellsLayer, viewer: ViewerModel, step: str, by: int) -> None:
     if step == "turn":
         viewer.dims.set_point(0, by)
     elif step == "draw":
-        layer.add(rectangle(cells.current_image_index(), by, 5, by + 20, 25))
+        layer.add(rectangle(cells.camera.image_index(), by, 5, by + 20, 25))
     elif step == "delete" and by < count:
         delete_rows(cells, [by])
     elif step == "move" and by < count:
@@ -318,7 +318,7 @@ def do(cells: CellsLayer, viewer: ViewerModel, step: str, by: int) -> None:
     elif step in ("undo", "redo"):
         getattr(cells._session.editor, step)()
     elif step == "pause":
-        cells._look_ahead()
+        cells.mirror.look_ahead()
 
 
 @settings(
@@ -342,7 +342,7 @@ def test_whatever_is_done_image_by_image_layer_and_session_agree(
         do(cells, viewer, step, by)
         # With few boxes left the layer holds those of any image.
         assert shown(cells).items() <= kept(session).items()
-        assert kept(session, cells.current_image_index()).items() <= shown(cells).items()
+        assert kept(session, cells.camera.image_index()).items() <= shown(cells).items()
         if step not in ("undo", "redo"):
             unseen = {i: box for i, box in before.items() if i not in held}
             assert unseen.items() <= kept(session).items()

@@ -71,7 +71,7 @@ class BoxPanel(Listening, QWidget):
 
     def _synchronise(self) -> None:
         session, context = self._context.session, self._context
-        boxes = session.boxes.of_image(context.cells.current_image_index())
+        boxes = session.boxes.of_image(context.cells.camera.image_index())
         is_open = context.images is not None
         self._counts.setText(
             _counts(boxes) if is_open else "Open images first, in the panel Attention MIL."

@@ -97,16 +97,14 @@ class BoxTools(Listening, QObject):
         image = self._image()
         if image is None:
             return
-        camera = getattr(self._context.viewer, "scene", self._context.viewer).camera
-        world = np.array(self._context.viewer.dims.point, dtype=np.float64)
-        world[-2:] = camera.center[-2:]
-        place, half = self._place(world), self._likely_diameters_px(image)[0] / 2
+        place = self._place(self._context.cells.camera.middle())
+        half = self._likely_diameters_px(image)[0] / 2
         if place is not None:
             self._add(np.concatenate([place - half, place + half]))
 
     def _add(self, xyxy: npt.ArrayLike) -> None:
         session = self._context.session
-        session.select([session.editor.add(self._context.cells.current_image_index(), xyxy)])
+        session.select([session.editor.add(self._context.cells.camera.image_index(), xyxy)])
 
     # --- boxes that are there ---------------------------------------------------------------
 
@@ -233,7 +231,7 @@ class BoxTools(Listening, QObject):
 
     def _image(self) -> npt.NDArray[Any] | None:
         images = self._context.images
-        return None if images is None else images[self._context.cells.current_image_index()]
+        return None if images is None else images[self._context.cells.camera.image_index()]
 
     def _place(self, world: npt.ArrayLike) -> npt.NDArray[np.float64] | None:
         """Return (x, y) in pixels of the image for a place of the viewer."""
@@ -241,7 +239,7 @@ class BoxTools(Listening, QObject):
         return None if layer is None else pixel_at(layer, world)
 
     def _boxes(self) -> Boxes:
-        return self._context.session.boxes.of_image(self._context.cells.current_image_index())
+        return self._context.session.boxes.of_image(self._context.cells.camera.image_index())
 
     def _selected(self) -> list[int]:
         """Return the selected boxes of the image shown: nobody moves what cannot be seen."""

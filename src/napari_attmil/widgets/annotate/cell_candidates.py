@@ -55,7 +55,7 @@ class CellCandidates(Listening, QObject):
     def _what(self) -> Hashable:
         """Return what the candidates depend on."""
         context = self._context
-        image = context.session.key, context.cells.current_image_index()
+        image = context.session.key, context.cells.camera.image_index()
         return image, context.detector_path, context.detection_settings
 
     def _search(self) -> None:
@@ -74,7 +74,7 @@ class CellCandidates(Listening, QObject):
         self._runner.start(
             workflows.detect_cells,
             images,
-            [self._context.cells.current_image_index()],
+            [self._context.cells.camera.image_index()],
             settings,
             self._context.device_name,
             self._context.detector_path,

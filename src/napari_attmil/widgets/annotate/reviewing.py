@@ -85,7 +85,7 @@ class Reviewing(Listening, QObject):
         sample = self._context.session.sample
         if sample is None or self._context.images is None:
             return None
-        return sample.name, self._context.cells.current_image_index()
+        return sample.name, self._context.cells.camera.image_index()
 
     @property
     def entry(self) -> QueueEntry | None:
@@ -198,7 +198,7 @@ class Reviewing(Listening, QObject):
             self._unreadable.add(name)
             return
         if self.place != place:
-            self._turn_layer(index)
+            self._context.cells.camera.turn_to(index)
         self._keep_tool(tool if is_in_hand else None)
         self._context.session.select([])
         self.pace.start()
@@ -218,13 +218,6 @@ class Reviewing(Listening, QObject):
             layers.selection.active = layer
         else:
             self._context.cells.start_selecting()
-
-    def _turn_layer(self, index: int) -> None:
-        """Turn a stack that belongs to no cohort."""
-        layer = self._context.image_choice.chosen
-        if layer is not None and layer.ndim == 3:
-            world = layer.data_to_world((index, 0, 0))
-            self._context.viewer.dims.set_point(0, float(world[0]))
 
     def _is_of_cohort(self, sample: Sample) -> bool:
         cohort = self._context.session.cohort

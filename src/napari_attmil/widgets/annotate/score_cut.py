@@ -65,7 +65,7 @@ class ScoreCut(QWidget):
 
     def _split(self) -> tuple[Boxes, Boxes]:
         """Return the unconfirmed boxes of the image below and above the cut."""
-        shown = self._context.session.boxes.of_image(self._context.cells.current_image_index())
+        shown = self._context.session.boxes.of_image(self._context.cells.camera.image_index())
         boxes = unconfirmed(shown)
         is_weak = boxes.score < self._slider.value() / 100
         return boxes[is_weak], boxes[~is_weak]

@@ -122,7 +122,7 @@ class CellsStep(Listening, QWidget):
             tell_error(error)
             return
         key = context.session.key
-        shown = context.cells.current_image_index()
+        shown = context.cells.camera.image_index()
         places = [shown] if self._only_shown.isChecked() else list(range(len(images)))
         self._progress.begin("Loading the detector")
         context.runner.start(

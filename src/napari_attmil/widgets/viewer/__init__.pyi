@@ -2,6 +2,7 @@ from .box_shapes import pixel_at as pixel_at, to_vertices as to_vertices
 from .image_choice import ImageChoice as ImageChoice
 from .image_layers import (
     AXIS_LABELS as AXIS_LABELS,
+    PLACEMENT as PLACEMENT,
     SAMPLE_OF_FILES as SAMPLE_OF_FILES,
     LayerImages as LayerImages,
     describe_images as describe_images,
@@ -21,6 +22,5 @@ from .key_registry import (
     KeyRegistry as KeyRegistry,
     is_same_key as is_same_key,
 )
-from .layer_placement import PLACEMENT as PLACEMENT
 from .layer_removal import make_canvas_current as make_canvas_current
 from .layers import CellsLayer as CellsLayer

@@ -131,7 +131,7 @@ class ImageChoice(Listening, QObject):
             Whether it is shown. If its images cannot be read, the person is told.
         """
         if self._session.key == self._session.key_of(name) and self._chosen is not None:
-            self._turn_to(image_index)
+            self._cells.camera.turn_to(image_index)
             return True
         cohort = self._session.cohort
         sample = next((s for s in cohort.samples if s.name == name), None) if cohort else None
@@ -154,7 +154,7 @@ class ImageChoice(Listening, QObject):
             self._refill(fitting[0], sample, data, settings)
         else:
             self._replace(former, Image(data, metadata={SAMPLE_NAME: sample.name}, **settings))
-        self._turn_to(image_index)
+        self._cells.camera.turn_to(image_index)
         self._viewer.reset_view()
         return True
 
@@ -180,11 +180,6 @@ class ImageChoice(Listening, QObject):
         self._viewer.layers.move(self._viewer.layers.index(layer), 0)
 
     # --- inside -----------------------------------------------------------------------------
-
-    def _turn_to(self, image_index: int) -> None:
-        if self._chosen.ndim == 3:
-            world = self._chosen.data_to_world((image_index, 0, 0))
-            self._viewer.dims.set_point(0, float(world[0]))
 
     def _set_images(self, images: Sequence[npt.NDArray[Any]] | None) -> None:
         self._images = images

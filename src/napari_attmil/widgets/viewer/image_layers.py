@@ -20,6 +20,9 @@ SAMPLE_OF_FILES = "napari-attmil images"
 _HIDING = ("translucent", "translucent_no_depth", "opaque")
 """Ways of blending that leave nothing to be seen of what lies below."""
 
+PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
+"""What of a layer says where it lies."""
+
 
 class LayerImages(Sequence[npt.NDArray[Any]]):
     """The images of a layer, each computed when it is asked for.
@@ -88,6 +91,21 @@ def _hides(upper: Any, lower: Any) -> bool:
     (top, bottom), (low, high) = (np.asarray(each.extent.world)[:, -2:] for each in (upper, lower))
     middle = (low + high) / 2
     return bool(np.all(top <= middle) and np.all(middle <= bottom))
+
+
+def lay_over(layer: Any, image: Any) -> None:
+    """Lay a layer where another one lies, with its units and names of axes."""
+    for name in (*PLACEMENT, "units", "axis_labels"):
+        wanted = getattr(image, name)
+        # napari draws the layer anew for each of them, changed or not.
+        if not _is_same_place(getattr(layer, name), wanted):
+            setattr(layer, name, wanted)
+
+
+def _is_same_place(now: Any, wanted: Any) -> bool:
+    """Return whether two scales, shifts, rotations, affine maps or lists of names are the same."""
+    now, wanted = (getattr(value, "affine_matrix", value) for value in (now, wanted))
+    return bool(np.array_equal(np.asarray(now), np.asarray(wanted)))
 
 
 def sample_of_layer(layer: Any) -> Sample:

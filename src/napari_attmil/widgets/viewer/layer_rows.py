@@ -67,7 +67,7 @@ class LayerRows:
     ) -> None:
         """Show just these boxes; rows that show one of them already are left alone.
 
-        The layer's own little picture stays as it is: see `CellsLayer`.
+        The layer's own little picture stays as it is: see `BoxesMirror`.
 
         Parameters
         ----------

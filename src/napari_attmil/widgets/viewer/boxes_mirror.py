@@ -1,0 +1,285 @@
+"""The session's boxes, shown in a Shapes layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_attmil.cells import Boxes
+from napari_attmil.core import Int64Array
+from napari_attmil.explore import PERSON_COLOUR
+from napari_attmil.session import Exploration, Session
+from napari_attmil.widgets.parts import Listening, pause_timer
+from napari_attmil.widgets.viewer.box_shapes import (
+    BOXES_OF_LAYER,
+    SAMPLE_OF_LAYER,
+    Portion,
+    edge_widths,
+    features_of,
+)
+from napari_attmil.widgets.viewer.camera import Camera
+from napari_attmil.widgets.viewer.image_layers import PLACEMENT, lay_over
+from napari_attmil.widgets.viewer.layer_rows import LayerRows
+
+LAYER_NAME = "Cells"
+IS_CELLS = "napari-attmil cells"
+"""Key of the metadata that marks the layer."""
+THUMBNAIL_AFTER_MS = 300
+"""The layer's little picture waits for a pause: an edit is drawn sooner without it."""
+AHEAD_AFTER_MS = 250
+"""So do the boxes of the images before and after the one shown."""
+
+
+class BoxesMirror(Listening):
+    """Shows the session's boxes in a layer that it makes, and makes again, when it is needed.
+
+    Of a sample with very many boxes the layer holds those of the shown image only (see
+    `Portion`), and in a pause takes in those of the images before and after it, which are then
+    shown at once when the viewer turns to them.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    session
+        Its session.
+    exploration
+        Says when boxes, their colours or the selection are others.
+    camera
+        Knows the image that the boxes lie over.
+
+    Attributes
+    ----------
+    rows
+        The layer's, if there is one.
+    portion, shown
+        What the layer holds of the sample's boxes, and those it was last filled with.
+    is_in_hand
+        Whether the mouse draws or drags a box of the layer. Until it is let go, the shapes are
+        changed only for another sample; see `catch_up`.
+
+    Signals
+    -------
+    layer_changed(layer)
+        There is a layer, about to be filled; or, if it is None, none any more.
+    """
+
+    layer_changed = Signal(object)
+
+    def __init__(
+        self, viewer: Any, session: Session, exploration: Exploration, camera: Camera
+    ) -> None:
+        self._viewer, self._session = viewer, session
+        self._exploration, self._camera = exploration, camera
+        self._layer: Any = None
+        self.rows: LayerRows
+        self.portion = Portion()
+        self.shown = Boxes.empty()
+        self.is_in_hand = False
+        self.is_synchronising = False
+        self._thumbnail_timer = pause_timer(self._draw_thumbnail, THUMBNAIL_AFTER_MS)
+        self._ahead_timer = pause_timer(self.look_ahead, AHEAD_AFTER_MS)
+        self._to_image = Listening()
+        self.at_end(self._forget_layer)
+        self.at_end(self._to_image.stop_listening)
+        self.listen(viewer.layers.events.removed, self._on_layer_removed)
+        self.listen(viewer.dims.events.current_step, self.catch_up)
+        self.listen(exploration.boxes_changed, self._on_boxes)
+        self.listen(exploration.colouring_changed, self.recolour)
+        self.listen(exploration.selection_changed, self.show_selection)
+
+    @property
+    def layer(self) -> Any:
+        """The Shapes layer, or None."""
+        return self._layer
+
+    @contextmanager
+    def synchronising(self) -> Iterator[None]:
+        """Write the layer from the session or the other way; neither echo is followed meanwhile."""
+        before, self.is_synchronising = self.is_synchronising, True
+        try:
+            yield
+        finally:
+            self.is_synchronising = before
+
+    # --- the layer comes and goes -----------------------------------------------------------
+
+    def attach(self, image_layer: Any) -> None:
+        """Show the boxes over another image layer, with its scale and position."""
+        self._to_image.stop_listening()
+        self._camera.image = image_layer
+        if image_layer is not None:
+            for name in PLACEMENT:
+                self._to_image.listen(getattr(image_layer.events, name), self._place)
+            if self._layer is not None and self._layer.ndim != image_layer.ndim:
+                self._viewer.layers.remove(self._layer)
+            self._place()
+        self._on_boxes()
+
+    def ensure(self) -> Any:
+        """Return the layer, made now if it is missing; None without an image."""
+        if self._layer is None and self._camera.image is not None:
+            layer = self._former_layer() or self._new_layer()
+            lay_over(layer, self._camera.image)
+            self._layer, self.rows = layer, LayerRows(layer)
+            self.layer_changed.emit(layer)
+            self.refill()
+        return self._layer
+
+    def _new_layer(self) -> Any:
+        image, active = self._camera.image, self._viewer.layers.selection.active
+        layer = self._viewer.add_shapes(
+            ndim=image.ndim,
+            name=LAYER_NAME,
+            features=features_of(Boxes.empty()),
+            edge_color=np.array(PERSON_COLOUR),
+            face_color="transparent",
+            opacity=0.9,
+            metadata={IS_CELLS: True},
+            # Set later, other units than the image's would make napari warn of a mixture.
+            **{name: getattr(image, name) for name in (*PLACEMENT, "units")},
+        )
+        self._viewer.layers.selection.active = active
+        return layer
+
+    def _former_layer(self) -> Any:
+        """Return the layer that a panel made which was closed since, or None."""
+        for layer in self._viewer.layers:
+            if layer.metadata.get(IS_CELLS) and layer.ndim == self._camera.image.ndim:
+                return layer
+        return None
+
+    def _place(self) -> None:
+        """Lay the boxes where the image lies."""
+        if self._layer is not None:
+            lay_over(self._layer, self._camera.image)
+
+    def _on_layer_removed(self, event: Any) -> None:
+        if self._layer is not None and event.value == self._layer:
+            self._forget_layer()
+
+    def _forget_layer(self) -> None:
+        self._layer, self.is_in_hand = None, False
+        self._thumbnail_timer.stop()
+        self._ahead_timer.stop()
+        self.layer_changed.emit(None)
+
+    # --- boxes ------------------------------------------------------------------------------
+
+    def _on_boxes(self) -> None:
+        if self._layer is not None and not self.is_synchronising:
+            self.refill()
+        elif len(self._session.boxes) and not self.is_synchronising:
+            self.ensure()
+
+    def refill(self) -> None:
+        """Show the boxes as they are now, unless one is in a person's hand."""
+        if self._layer is not None and not (self.is_in_hand and self._is_of_sample()):
+            self._hold(self._portion_at_once())
+
+    def catch_up(self) -> None:
+        """Show the boxes of the image that is shown now, and what waited for a person's hand."""
+        # New boxes may change the viewer's range, which it says as if it had turned.
+        if self._layer is None or self.is_in_hand or self.is_synchronising:
+            return
+        portion = self._portion_at_once()
+        if portion != self.portion or not self._is_up_to_date():
+            self._hold(portion)
+        else:
+            self.show_selection()
+
+    def look_ahead(self) -> None:
+        """Take in the boxes of the neighbouring images, but not out of a person's hand."""
+        if self._layer is None or self.is_in_hand:
+            return
+        wide = Portion.of_sample(self._session.boxes, self._camera.image_index(), reach=1)
+        if wide != self.portion:
+            self._hold(wide)
+
+    def held(self) -> Boxes:
+        """Return the session's boxes that the layer is to hold."""
+        return self.portion.held(self._session.boxes)
+
+    def take_over(self, ids: Int64Array) -> None:
+        """Let the layer's rows, which a person has edited, show the cells of these (n,) ids."""
+        boxes = self._session.boxes
+        with self.synchronising():
+            if self._is_held(ids) and self.rows.are_rectangles():
+                self.rows.describe(boxes[boxes.index_of(ids)])
+            else:
+                self._layer.features = self._layer.features.assign(cell_id=ids)
+                # Not within napari's own event, which still has to finish its drawing.
+                QTimer.singleShot(0, self.refill)
+        held = self.held()
+        self.shown = held[np.isin(held.cell_id, ids)]
+        self._note_sample()
+        self.recolour()
+
+    def _hold(self, portion: Portion) -> None:
+        self.portion, sample = portion, self._session.boxes
+        self.shown = boxes = self.held().sorted_by_image()
+        colours = self._exploration.colours(sample.index_of(boxes.cell_id))
+        with self.synchronising():
+            self.rows.show(boxes, edge_widths(boxes, sample), colours, self._selection())
+        self._thumbnail_timer.start()
+        self._note_sample()
+        self.show_selection()
+
+    def _portion_at_once(self) -> Portion:
+        """Return what the layer holds until a pause: what it does now, if that is enough."""
+        # Only once the image is drawn does the pause begin.
+        QTimer.singleShot(0, self._ahead_timer.start)
+        index = self._camera.image_index()
+        least = Portion.of_sample(self._session.boxes, index)
+        is_enough = self._is_of_sample() and self.portion.is_part_with(index)
+        return self.portion if least.is_part_with(index) and is_enough else least
+
+    def _note_sample(self) -> None:
+        """Tell who saves the layer of the boxes that it does not hold."""
+        self._layer.metadata[BOXES_OF_LAYER] = (self._session.boxes, self.portion)
+        self._layer.metadata[SAMPLE_OF_LAYER] = self._session.sample
+
+    def _is_of_sample(self) -> bool:
+        return self._layer.metadata.get(SAMPLE_OF_LAYER) is self._session.sample
+
+    def _is_up_to_date(self) -> bool:
+        noted, _ = self._layer.metadata[BOXES_OF_LAYER]
+        return noted is self._session.boxes and self._is_held(self.rows.ids())
+
+    def _is_held(self, ids: Int64Array) -> bool:
+        """Return whether ids are just those of the boxes that the layer is to hold."""
+        return np.array_equal(np.sort(ids), np.sort(self.held().cell_id))
+
+    # --- how they look ----------------------------------------------------------------------
+
+    def recolour(self) -> None:
+        """Colour the boxes as the person explores them."""
+        if self._layer is None or self.is_synchronising or not self._is_held(self.rows.ids()):
+            return
+        rows = self._session.boxes.index_of(self.rows.ids())
+        with self.synchronising():
+            self.rows.colour(self._exploration.colours(rows))
+
+    def show_selection(self) -> None:
+        """Mark the boxes of the selected cells."""
+        if self._layer is None or self.is_synchronising or self.is_in_hand:
+            return
+        with self.synchronising():
+            if self.rows.select(self._selection()):
+                self._layer.refresh(thumbnail=False, data_displayed=False, extent=False)
+
+    def _selection(self) -> Sequence[int]:
+        """Return the ids of the boxes to be marked: none unseen that would be deleted with them."""
+        selected, boxes = self._session.selection, self._session.boxes
+        if self.portion.images is None:
+            return selected
+        here = boxes.cell_id[boxes.image_index == self._camera.image_index()]
+        return np.intersect1d(selected, here).tolist()
+
+    def _draw_thumbnail(self) -> None:
+        self._layer.refresh(data_displayed=False, highlight=False, extent=False)
