@@ -18,6 +18,8 @@ from napari_attmil.cells.settings import FeatureSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from support.bags import FakeDetector
+
 SETTINGS = FeatureSettings()
 
 
@@ -36,20 +38,22 @@ def gathered(steps: Iterator[Any], cells: int) -> np.ndarray:
 
 
 def test_every_cell_gets_the_features_of_its_own_box(
-    detector: Any, images: list[np.ndarray]
+    detector: FakeDetector, images: list[np.ndarray]
 ) -> None:
     boxes = Boxes.from_detections([1, 0, 1], [[0, 0, 9, 9], [4, 0, 7, 9], [20, 0, 31, 9]], [1] * 3)
     features = gathered(extract_features(detector, images, boxes, SETTINGS), 3)
     assert features.tolist() == [104, 5, 125]
 
 
-def test_progress_counts_cells(detector: Any, images: list[np.ndarray], two_boxes: Boxes) -> None:
+def test_progress_counts_cells(
+    detector: FakeDetector, images: list[np.ndarray], two_boxes: Boxes
+) -> None:
     steps = list(extract_features(detector, images, two_boxes, SETTINGS))
     assert [(step.done, step.total) for step in steps] == [(1, 2), (2, 2)]
 
 
 def test_a_moved_box_recomputes_only_its_own_feature(
-    detector: Any, images: list[np.ndarray], two_boxes: Boxes
+    detector: FakeDetector, images: list[np.ndarray], two_boxes: Boxes
 ) -> None:
     known = KnownFeatures(two_boxes, np.full((2, 8, 14, 14), 7, dtype=np.float16))
     moved = move_box(two_boxes, 2, [12, 2, 24, 14])
@@ -59,7 +63,7 @@ def test_a_moved_box_recomputes_only_its_own_feature(
 
 
 def test_known_features_follow_their_boxes_when_cells_are_deleted_or_renumbered(
-    detector: Any, images: list[np.ndarray], two_boxes: Boxes
+    detector: FakeDetector, images: list[np.ndarray], two_boxes: Boxes
 ) -> None:
     known = KnownFeatures(two_boxes, np.arange(2, dtype=np.float16)[:, None, None, None])
     swapped = replace(two_boxes[[1, 0]], cell_id=np.array([8, 9]))
@@ -72,7 +76,7 @@ def test_known_features_follow_their_boxes_when_cells_are_deleted_or_renumbered(
 
 
 def test_a_change_of_the_sample_s_scale_recomputes_all_cells(
-    detector: Any, images: list[np.ndarray], two_boxes: Boxes
+    detector: FakeDetector, images: list[np.ndarray], two_boxes: Boxes
 ) -> None:
     known = KnownFeatures(two_boxes, np.zeros((2, 8, 14, 14), dtype=np.float16))
     larger = move_box(two_boxes, 2, [2, 2, 30, 30])
@@ -90,11 +94,11 @@ def test_one_correction_among_many_cells_keeps_the_sample_s_scale() -> None:
     assert sample_diameter_px(boxes) == pytest.approx(np.median(sides), rel=0.025)
 
 
-def test_no_cells_need_no_features(detector: Any, images: list[np.ndarray]) -> None:
+def test_no_cells_need_no_features(detector: FakeDetector, images: list[np.ndarray]) -> None:
     assert list(extract_features(detector, images, Boxes.empty(), SETTINGS)) == []
 
 
-def test_profiles_are_kept_in_place_of_maps_and_train_alike(detector: Any) -> None:
+def test_profiles_are_kept_in_place_of_maps_and_train_alike(detector: FakeDetector) -> None:
     images = [np.tile(np.arange(32), (32, 1))]
     boxes = Boxes.from_detections([0], [[2, 2, 14, 14]], [0.9])
     compact = FeatureSettings(kept="profile")
@@ -109,7 +113,7 @@ def test_profiles_are_kept_in_place_of_maps_and_train_alike(detector: Any) -> No
 
 @pytest.mark.parametrize(("shift_px", "moved"), [(0.005, False), (0.02, True)])
 def test_feature_is_computed_again_once_a_box_lies_elsewhere(
-    detector: Any, images: list[np.ndarray], two_boxes: Boxes, shift_px: float, moved: bool
+    detector: FakeDetector, images: list[np.ndarray], two_boxes: Boxes, shift_px: float, moved: bool
 ) -> None:
     known = KnownFeatures(two_boxes, np.full((2, 8, 14, 14), 7, dtype=np.float16))
     now = shifted(two_boxes, shift_px)

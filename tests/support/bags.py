@@ -17,6 +17,7 @@ from napari_attmil.core.device import Device
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from napari_attmil.cells.detection import DetectorLike
     from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 
 CHANNELS = 8
@@ -116,6 +117,9 @@ class FakeDetector:
         features = np.empty((len(xyxy), CHANNELS, 14, 14), dtype=np.float16)
         features[:] = np.array(means).reshape(-1, 1, 1, 1)
         return features
+
+
+_: type[DetectorLike] = FakeDetector
 
 
 @pytest.fixture

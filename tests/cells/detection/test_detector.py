@@ -11,8 +11,8 @@ import torch
 from napari_attmil.cells.boxes import match_boxes
 from napari_attmil.cells.detection.detector import Detector
 from napari_attmil.cells.detection.network import CellRCNN, DetectorArchitecture
-from napari_attmil.cells.detection.network_file import shipped_weights
-from napari_attmil.cells.detection.rescaling import to_grey
+from napari_attmil.cells.detection.network_file import load_network, shipped_weights
+from napari_attmil.cells.detection.rescaling import Prepared, stacked, to_grey
 from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 from napari_attmil.core.device import Device, choose_device
 from napari_attmil.core.errors import UserError
@@ -20,6 +20,7 @@ from napari_attmil.core.model_files import Checkpoint, save_checkpoint
 from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari_attmil.simulation.cohort import SimulatedImage
@@ -181,14 +182,13 @@ def test_a_full_memory_halves_the_batch_and_loses_no_image(
     shipped: Detector, field: SimulatedImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = shipped.detect([field.image] * 4, DetectionSettings(cell_diameter_px=50))
-    on_device = Detector._on_device
 
-    def small_memory(self: Detector, batch: list[Any]) -> torch.Tensor:
+    def small_memory(batch: Sequence[Prepared]) -> torch.Tensor:
         if len(batch) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return on_device(self, batch)
+        return stacked(batch)
 
-    monkeypatch.setattr(Detector, "_on_device", small_memory)
+    monkeypatch.setattr("napari_attmil.cells.detection.detector.stacked", small_memory)
     singly = shipped.detect([field.image] * 4, DetectionSettings(cell_diameter_px=50))
     assert len(singly) == len(whole)
     assert np.unique(singly.image_index).tolist() == [0, 1, 2, 3]
@@ -212,7 +212,8 @@ class WatchedLock:
 def test_panels_that_detect_at_once_each_get_their_own_thresholds(
     shipped: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, entered, used = shipped._network, [], []
+    network, entered, used = load_network().network, [], []
+    shared = Detector(network, shipped.architecture, shipped.device, digest="")
     second_came = threading.Event()  # before the lock, or past it where it does not hold
 
     def detect(images: Any, sizes: Any) -> list[dict[str, torch.Tensor]]:
@@ -225,11 +226,11 @@ def test_panels_that_detect_at_once_each_get_their_own_thresholds(
         return [{"boxes": torch.zeros(0, 4), "scores": torch.zeros(0)} for _ in sizes]
 
     monkeypatch.setattr(network, "detect", detect)
-    monkeypatch.setattr(shipped, "_in_use", WatchedLock(second_came))
+    monkeypatch.setattr(shared, "_in_use", WatchedLock(second_came))
     settings = [
         DetectionSettings(min_score=score, cell_diameter_px=40) for score in (0.1, 0.5, 0.9)
     ]
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda one: shipped.detect([np.zeros((64, 64), np.uint8)], one), settings))
+        list(pool.map(lambda one: shared.detect([np.zeros((64, 64), np.uint8)], one), settings))
     assert all(before == after for before, after in used)
     assert {before for before, _ in used} == {0.1, 0.5, 0.9}

@@ -46,11 +46,11 @@ def often_tested(monkeypatch: pytest.MonkeyPatch) -> None:
 def always_better(often_tested: None, monkeypatch: pytest.MonkeyPatch) -> None:
     values = itertools.count(1)
 
-    def score(self: object) -> DetectionScore:
+    def score(images: object) -> DetectionScore:
         value = next(values) / 100
         return DetectionScore(value, value, value)
 
-    monkeypatch.setattr(finetuning._Finetuning, "_score", score)
+    monkeypatch.setattr(finetuning, "average_precision", score)
 
 
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
@@ -137,9 +137,8 @@ def test_other_images_begin_a_training_of_their_own(tmp_path: Path) -> None:
 def test_no_better_than_before_writes_nothing_and_ends_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        finetuning._Finetuning, "_score", lambda self: DetectionScore(0.5, 0.5, 0.5)
-    )
+    even = DetectionScore(0.5, 0.5, 0.5)
+    monkeypatch.setattr(finetuning, "average_precision", lambda images: even)
     out = tmp_path / "w.safetensors"
     settings = SHORT.replace(steps=100, patience=1)
     steps = list(finetune(IMAGES, settings, out, CPU))
@@ -178,7 +177,7 @@ def test_the_last_step_before_the_time_is_over_is_tested_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([DetectionScore(0.5, 0.5, 0.5), DetectionScore(0.9, 0.9, 0.9)])
-    monkeypatch.setattr(finetuning._Finetuning, "_score", lambda self: next(scores))
+    monkeypatch.setattr(finetuning, "average_precision", lambda images: next(scores))
     out = tmp_path / "w.safetensors"
     *_, last = finetune(IMAGES, SHORT.replace(steps=1000, minutes=1e-6), out, CPU)
     assert (last.done, last.written) == (1, True)

@@ -13,7 +13,6 @@ from numpy.testing import assert_array_equal
 
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame
-from napari_attmil.images.formats import tiff
 from napari_attmil.images.reading import (
     open_frames,
     open_sample,
@@ -272,13 +271,13 @@ def test_reading_one_frame_of_a_stack_decodes_no_other(
     tifffile.imwrite(path, images, compression="lzw", photometric="minisblack")
     sample = open_sample(path)
     decoded = []
-    whole = tiff._decode_plane
+    whole = tifffile.TiffPage.asarray
 
-    def counting(tif: Any, plane: tiff.Plane) -> NDArray[Any]:
-        decoded.append(plane)
-        return whole(tif, plane)
+    def counting(page: tifffile.TiffPage, **options: Any) -> NDArray[Any]:
+        decoded.append(page)
+        return whole(page, **options)
 
-    monkeypatch.setattr(tiff, "_decode_plane", counting)
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", counting)
     sequence = read_images(sample)
     assert len(sequence) == 300
     assert decoded == []

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import pandas as pd
 import pytest
 import tifffile
 from support.pages.explorer import CohortPage, ExplorerPage, is_drawn
+from support.predictions import FakeClassifier
 
 from napari_attmil import workflows
 from napari_attmil.bags.prediction import Prediction
@@ -88,8 +88,7 @@ def explorer(
     monkeypatch.setattr(workflows, "classify_study", fake_classify_cohort)
     explorer = make_explorer(viewer)
     explorer.context.image_choice.use_cohort(cohort)
-    model = SimpleNamespace(classes=CLASSES)
-    explorer.context.session.predictions.use(LoadedClassifier(model, "fake"))
+    explorer.context.session.predictions.use(LoadedClassifier(FakeClassifier(CLASSES), "fake"))
     return explorer
 
 

@@ -38,20 +38,33 @@ def rectangle(
 
 
 @pytest.fixture
-def cells(viewer: ViewerModel, stack: Image) -> Iterator[CellsLayer]:
-    viewer.add_layer(stack)
+def shown_sample() -> Session:
+    """Return a session that shows a sample without boxes."""
     session = Session()
     session.show(Sample("blood", "p", None, ()), LayerKey(layer="key"))
-    cells = CellsLayer(viewer, session)
+    return session
+
+
+@pytest.fixture
+def exploration(shown_sample: Session) -> Exploration:
+    return Exploration(shown_sample)
+
+
+@pytest.fixture
+def cells(
+    viewer: ViewerModel, stack: Image, shown_sample: Session, exploration: Exploration
+) -> Iterator[CellsLayer]:
+    viewer.add_layer(stack)
+    cells = CellsLayer(viewer, shown_sample, exploration)
     cells.attach(stack)
     yield cells
     cells.stop_listening()
 
 
 @pytest.fixture
-def session(cells: CellsLayer) -> Session:
-    cells._session.editor.merge(DETECTED)
-    return cells._session
+def session(cells: CellsLayer, shown_sample: Session) -> Session:
+    shown_sample.editor.merge(DETECTED)
+    return shown_sample
 
 
 def shown(cells: CellsLayer) -> dict[int, tuple[int, list[float]]]:
@@ -221,7 +234,7 @@ def test_frames_are_drawn_once_and_only_where_there_are_some(
     framed = []
     session.select([])
     cells.layer.events.highlight.connect(
-        lambda event: framed.append(cells.mirror.rows.ids()[selected()])
+        lambda event: framed.append(cells.layer.features["cell_id"].to_numpy()[selected()])
     )
 
     def selected() -> list[int]:
@@ -313,8 +326,9 @@ def test_colours_are_right_whether_the_exploration_hears_of_a_change_first_or_la
     cells.stop_listening()
 
 
-def test_measured_values_colour_the_boxes_at_once(cells: CellsLayer, session: Session) -> None:
-    exploration = cells.mirror._exploration
+def test_measured_values_colour_the_boxes_at_once(
+    cells: CellsLayer, session: Session, exploration: Exploration
+) -> None:
     exploration.colour(column="area", scale="linear")
     exploration.add_measured(
         LayerKey(layer="key"), session.boxes, pd.DataFrame({"area": [1.0, 3.0, 2.0]})
@@ -322,9 +336,11 @@ def test_measured_values_colour_the_boxes_at_once(cells: CellsLayer, session: Se
     assert cells.layer.edge_color[1].tolist() == [1, 1, 1, 1]
 
 
-def test_slider_fades_cells_of_low_attention_only(cells: CellsLayer, session: Session) -> None:
+def test_slider_fades_cells_of_low_attention_only(
+    cells: CellsLayer, session: Session, exploration: Exploration
+) -> None:
     session.predictions.set(SAID, session.boxes)
-    cells.mirror._exploration.colour(low=0.6)
+    exploration.colour(low=0.6)
     alpha = dict(zip(cells.layer.features["cell_id"], cells.layer.edge_color[:, 3], strict=True))
     assert alpha[3] == 1 and 0 < alpha[2] < 0.3 and 0 < alpha[1] < 0.3
 

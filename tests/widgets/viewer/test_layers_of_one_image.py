@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings, strategies as st
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.images.cohort import Sample
 from napari_attmil.session import LayerKey
+from napari_attmil.session.exploration import Exploration
 from napari_attmil.session.session import Session
 from napari_attmil.widgets.viewer import box_shapes
 from napari_attmil.widgets.viewer.box_shapes import from_vertices
@@ -44,21 +45,34 @@ def two_boxes_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def cells(viewer: ViewerModel, stack: Image) -> Iterator[CellsLayer]:
-    viewer.add_layer(stack)
+def shown_sample() -> Session:
+    """Return a session that shows a sample without boxes."""
     session = Session()
     session.show(Sample("blood", "p", None, ()), LayerKey(layer="key"))
-    cells = CellsLayer(viewer, session)
+    return session
+
+
+@pytest.fixture
+def exploration(shown_sample: Session) -> Exploration:
+    return Exploration(shown_sample)
+
+
+@pytest.fixture
+def cells(
+    viewer: ViewerModel, stack: Image, shown_sample: Session, exploration: Exploration
+) -> Iterator[CellsLayer]:
+    viewer.add_layer(stack)
+    cells = CellsLayer(viewer, shown_sample, exploration)
     cells.attach(stack)
-    session.editor.merge(DETECTED)
+    shown_sample.editor.merge(DETECTED)
     viewer.dims.set_point(0, 0)
     yield cells
     cells.stop_listening()
 
 
 @pytest.fixture
-def session(cells: CellsLayer) -> Session:
-    return cells._session
+def session(cells: CellsLayer, shown_sample: Session) -> Session:
+    return shown_sample
 
 
 def shown(cells: CellsLayer) -> dict[int, tuple[int, list[float]]]:
@@ -215,7 +229,7 @@ def test_turning_to_a_neighbour_builds_nothing_and_what_is_far_goes_later(
 def test_neighbours_stay_while_boxes_are_corrected(wide: CellsLayer, session: Session) -> None:
     session.editor.move(1, [12, 22, 42, 32])
     session.editor.undo()
-    delete_rows(wide, np.flatnonzero(wide.mirror.rows.ids() == 4))
+    delete_rows(wide, np.flatnonzero(wide.layer.features["cell_id"] == 4))
     assert set(kept(session)) == {1, 2, 3}
     session.editor.undo()
     assert set(shown(wide)) == {1, 2, 4}
@@ -255,10 +269,10 @@ def test_jump_to_a_cell_of_another_image_shows_and_selects_it(
 
 
 def test_boxes_have_the_colours_of_the_whole_sample(
-    cells: CellsLayer, session: Session, viewer: ViewerModel
+    cells: CellsLayer, exploration: Exploration, viewer: ViewerModel
 ) -> None:
-    cells.mirror._exploration.colour(column="score", scale="linear")
-    of_all = cells.mirror._exploration.colours()
+    exploration.colour(column="score", scale="linear")
+    of_all = exploration.colours()
     np.testing.assert_allclose(cells.layer.edge_color, of_all[:2], atol=1e-6)
     viewer.dims.set_point(0, 2)
     np.testing.assert_allclose(cells.layer.edge_color, of_all[2:], atol=1e-6)
@@ -303,7 +317,7 @@ STEPS = st.lists(
 )
 
 
-def do(cells: CellsLayer, viewer: ViewerModel, step: str, by: int) -> None:
+def do(cells: CellsLayer, session: Session, viewer: ViewerModel, step: str, by: int) -> None:
     layer, count = cells.layer, cells.layer.nshapes
     if step == "turn":
         viewer.dims.set_point(0, by)
@@ -316,7 +330,7 @@ def do(cells: CellsLayer, viewer: ViewerModel, step: str, by: int) -> None:
         data[by][:, 1:] += 3
         layer.data = data
     elif step in ("undo", "redo"):
-        getattr(cells._session.editor, step)()
+        getattr(session.editor, step)()
     elif step == "pause":
         cells.mirror.look_ahead()
 
@@ -339,7 +353,7 @@ def test_whatever_is_done_image_by_image_layer_and_session_agree(
     session.editor.merge(DETECTED)
     for step, by in steps:
         before, held = kept(session), shown(cells)
-        do(cells, viewer, step, by)
+        do(cells, session, viewer, step, by)
         # With few boxes left the layer holds those of any image.
         assert shown(cells).items() <= kept(session).items()
         assert kept(session, cells.camera.image_index()).items() <= shown(cells).items()
