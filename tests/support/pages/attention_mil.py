@@ -62,7 +62,7 @@ class ClassifierPage(Page):
         forms = self.widget.findChildren(SettingsForm)
         for name, value in settings.items():
             (form,) = (form for form in forms if name in type(form.value()).model_fields)
-            cast("QDoubleSpinBox", form.field(name)).setValue(value)
+            form.setValue(form.value().replace(**{name: value}))
 
     def choose_preset(self, name: str) -> None:
         self.choose("Which set of training settings", name)
