@@ -12,50 +12,20 @@ from napari_attmil.core import LARGEST_SEED, Settings, UserError
 class DetectionSettings(Settings):
     """How cells are found in images."""
 
-    min_score: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        title="Minimum score",
-        description="Cells that the detector is less sure of are left out (0 to 1).",
-    )
-    max_overlap: float = Field(
-        0.5,
-        gt=0,
-        le=1,
-        title="Maximum overlap",
-        description="Of two boxes that overlap more than this (intersection over union) "
-        "only the surer one is kept.",
-    )
-    cell_diameter_px: float | None = Field(
-        None,
-        ge=6,
-        le=2000,
-        title="Cell diameter (px)",
-        description="Typical diameter of a cell in pixels; leave empty to have it measured.",
-    )
-    cell_diameter_um: float | None = Field(
-        None,
-        ge=0.5,
-        le=200,
-        title="Cell diameter (µm)",
-        description="Typical diameter of a cell in micrometres, for images that tell the size of "
-        "their pixels; used where the diameter in pixels is empty.",
-    )
-    max_cells_per_image: int = Field(
-        1000,
-        ge=1,
-        le=20000,
-        title="Most cells an image",
-        description="The surest are kept when an image, or a tile of a large one, holds more.",
-    )
-    batch_size: int = Field(
-        4,
-        ge=1,
-        le=256,
-        title="Images at once",
-        description="Images that are computed together; halved when memory runs out.",
-    )
+    min_score: float = Field(0.5, ge=0, le=1, title="Minimum score")
+    """Cells that the detector is less sure of are left out (0 to 1)."""
+    max_overlap: float = Field(0.5, gt=0, le=1, title="Maximum overlap")
+    """Of two boxes that overlap more than this (intersection over union) only the surer one is
+    kept."""
+    cell_diameter_px: float | None = Field(None, ge=6, le=2000, title="Cell diameter (px)")
+    """Typical diameter of a cell in pixels; leave empty to have it measured."""
+    cell_diameter_um: float | None = Field(None, ge=0.5, le=200, title="Cell diameter (µm)")
+    """Typical diameter of a cell in micrometres, for images that tell the size of their pixels;
+    used where the diameter in pixels is empty."""
+    max_cells_per_image: int = Field(1000, ge=1, le=20000, title="Most cells an image")
+    """The surest are kept when an image, or a tile of a large one, holds more."""
+    batch_size: int = Field(4, ge=1, le=256, title="Images at once")
+    """Images that are computed together; halved when memory runs out."""
 
     def in_pixels(self, pixel_size_um: float | None) -> Self:
         """Return the same settings with the cell diameter in pixels of some images.
@@ -84,62 +54,31 @@ class DetectionSettings(Settings):
 class FeatureSettings(Settings):
     """How the features of one cell are read off the detector's feature maps."""
 
-    working_diameter_px: float = Field(
-        48.0,
-        ge=16,
-        le=200,
-        title="Working cell diameter (px)",
-        description="Images are rescaled so that the median cell has this diameter before "
-        "features are computed, so that magnification does not matter.",
-    )
-    context: float = Field(
-        1.2,
-        ge=1,
-        le=3,
-        title="Context",
-        description="The box is enlarged by this factor, so that the cell's rim is seen whole.",
-    )
-    output_size: int = Field(
-        14,
-        ge=2,
-        le=28,
-        title="Feature map side",
-        description="Each cell becomes 256 maps of this many rows and columns.",
-    )
-    kept: Literal["maps", "profile"] = Field(
-        "maps",
-        title="Kept of each map",
-        description="The whole map, which the published embeddings need, or only its profile, "
-        "which is all that the embedding profile looks at and 18 times smaller.",
-    )
+    working_diameter_px: float = Field(48.0, ge=16, le=200, title="Working cell diameter (px)")
+    """Images are rescaled so that the median cell has this diameter before features are computed,
+    so that magnification does not matter."""
+    context: float = Field(1.2, ge=1, le=3, title="Context")
+    """The box is enlarged by this factor, so that the cell's rim is seen whole."""
+    output_size: int = Field(14, ge=2, le=28, title="Feature map side")
+    """Each cell becomes 256 maps of this many rows and columns."""
+    kept: Literal["maps", "profile"] = Field("maps", title="Kept of each map")
+    """The whole map, which the published embeddings need, or only its profile, which is all that
+    the embedding profile looks at and 18 times smaller."""
 
 
 class FinetuneSettings(Settings):
     """How the detector is fitted to a person's own images."""
 
-    steps: int = Field(
-        160, ge=1, le=100_000, title="Steps", description="Steps of the optimiser at most."
-    )
-    minutes: float = Field(
-        10.0, gt=0, title="Minutes", description="The training ends after so long at the latest."
-    )
-    learning_rate: float = Field(
-        3e-4, gt=0, le=1, title="Learning rate", description="Its peak, of AdamW."
-    )
-    crops_per_step: int = Field(
-        8, ge=1, le=256, title="Crops a step", description="Parts of images learnt from at once."
-    )
-    patience: int = Field(
-        4,
-        ge=1,
-        title="Patience",
-        description="The training ends once so many tests on the held-out images in a row were "
-        "no better than the best.",
-    )
-    seed: int = Field(
-        0,
-        ge=0,
-        le=LARGEST_SEED,
-        title="Seed",
-        description="The same seed gives the same training.",
-    )
+    steps: int = Field(160, ge=1, le=100_000, title="Steps")
+    """Steps of the optimiser at most."""
+    minutes: float = Field(10.0, gt=0, title="Minutes")
+    """The training ends after so long at the latest."""
+    learning_rate: float = Field(3e-4, gt=0, le=1, title="Learning rate")
+    """Its peak, of AdamW."""
+    crops_per_step: int = Field(8, ge=1, le=256, title="Crops a step")
+    """Parts of images learnt from at once."""
+    patience: int = Field(4, ge=1, title="Patience")
+    """The training ends once so many tests on the held-out images in a row were no better than the
+    best."""
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, title="Seed")
+    """The same seed gives the same training."""

@@ -1,7 +1,7 @@
-"""What settings of every room are built on: they make forms, command line and saved runs.
+"""The base of all settings; forms, command-line options and saved runs are built from them.
 
-Each field carries a title, a description with its unit, and bounds, so that a form or a
-command line can be built from it and a value out of range is refused with its reason.
+Each field has a title, a docstring that describes it with its unit, and bounds, so that a form or
+a command line can be built from it and a value out of range is refused with a reason.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from napari_attmil.core.errors import UserError
 
 LARGEST_SEED: Final = 2**31 - 1
-"""Of all random draws: scikit-learn takes none of 2**32 or more, forms none of more than this."""
+"""Scikit-learn takes no seed of 2**32 or more, and forms take no integer above this."""
 
 
 class Settings(BaseModel):
     """Immutable settings that refuse unknown names and values out of range."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Make each field's docstring one line, as tooltips and help texts need it."""
+        for field in cls.model_fields.values():
+            field.description = " ".join((field.description or "").split())
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed, validated like new ones.
@@ -47,5 +53,5 @@ class Settings(BaseModel):
 
 
 def later_seed(seed: int, steps: int) -> int:
-    """Return the seed that lies so many steps after another one; after the largest comes 0."""
+    """Return the seed `steps` after another one, starting again at 0 after the largest."""
     return (seed + steps) % (LARGEST_SEED + 1)

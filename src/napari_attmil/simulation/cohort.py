@@ -64,61 +64,31 @@ class SimulationSettings(Settings):
     `simulate_image` reads the fields about the image, `simulate_cohort` all of them.
     """
 
-    image_size_px: int = Field(
-        512, ge=64, le=8192, title="Image size (px)", description="Edge of the square images."
-    )
-    cells_per_image: int = Field(
-        30, ge=0, le=2000, title="Cells per image", description="In a cohort: their mean number."
-    )
-    cell_diameter_px: float = Field(
-        50.0,
-        ge=10,
-        le=250,
-        title="Cell diameter (px)",
-        description="Diameter of a normal red cell in pixels.",
-    )
-    look: Look = Field(
-        "unstained",
-        title="Look",
-        description="Unstained cells show rims, stained ones are dark on a bright ground.",
-    )
-    variety: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        title="Variety",
-        description="How much focus, light, noise and magnification differ between patients: "
-        "0 not at all, 1 as widely as between microscopes.",
-    )
-    classes: tuple[ClassName, ...] = Field(
-        tuple(CLASSES), min_length=1, title="Classes", description="Diagnoses of the study."
-    )
-    patients_per_class: int = Field(
-        6, ge=1, le=1000, title="Patients per class", description="Patients with one diagnosis."
-    )
-    samples_per_patient: int = Field(
-        2, ge=1, le=100, title="Samples per patient", description="Samples taken from a patient."
-    )
-    images_per_sample: int = Field(
-        4, ge=1, le=100, title="Images per sample", description="Fields of view of a sample."
-    )
-    altered_share: float = Field(
-        0.15,
-        ge=0.02,
-        le=0.6,
-        title="Share of altered cells",
-        description="Of a diseased patient's cells, those of the disease's own types (0 to 1).",
-    )
-    odd_share: float = Field(
-        0.05,
-        ge=0,
-        le=0.3,
-        title="Share of odd cells",
-        description="Of every patient's cells, those that are abnormal and tell nothing (0 to 1).",
-    )
-    seed: int = Field(
-        0, ge=0, title="Seed", description="The same seed and settings give the same files."
-    )
+    image_size_px: int = Field(512, ge=64, le=8192, title="Image size (px)")
+    """Edge of the square images."""
+    cells_per_image: int = Field(30, ge=0, le=2000, title="Cells per image")
+    """In a cohort: their mean number."""
+    cell_diameter_px: float = Field(50.0, ge=10, le=250, title="Cell diameter (px)")
+    """Diameter of a normal red cell in pixels."""
+    look: Look = Field("unstained", title="Look")
+    """Unstained cells show rims, stained ones are dark on a bright ground."""
+    variety: float = Field(0.5, ge=0, le=1, title="Variety")
+    """How much focus, light, noise and magnification differ between patients: 0 not at all, 1 as
+    widely as between microscopes."""
+    classes: tuple[ClassName, ...] = Field(tuple(CLASSES), min_length=1, title="Classes")
+    """Diagnoses of the study."""
+    patients_per_class: int = Field(6, ge=1, le=1000, title="Patients per class")
+    """Patients with one diagnosis."""
+    samples_per_patient: int = Field(2, ge=1, le=100, title="Samples per patient")
+    """Samples taken from a patient."""
+    images_per_sample: int = Field(4, ge=1, le=100, title="Images per sample")
+    """Fields of view of a sample."""
+    altered_share: float = Field(0.15, ge=0.02, le=0.6, title="Share of altered cells")
+    """Of a diseased patient's cells, those of the disease's own types (0 to 1)."""
+    odd_share: float = Field(0.05, ge=0, le=0.3, title="Share of odd cells")
+    """Of every patient's cells, those that are abnormal and tell nothing (0 to 1)."""
+    seed: int = Field(0, ge=0, title="Seed")
+    """The same seed and settings give the same files."""
 
     @field_validator("classes")
     @classmethod
