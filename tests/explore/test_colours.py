@@ -7,18 +7,23 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from napari_attmil.explore.colouring import Colouring, attention_colours
 from napari_attmil.explore.colours import (
     COLOUR_MAPS,
     UNSCORED_COLOUR,
-    attention_colours,
     map_colours,
-    relative_attention,
 )
+from napari_attmil.explore.value_scale import ValueScale
 
 if TYPE_CHECKING:
     from random import Random
 
+    from napari_attmil.core import Float64Array
     from napari_attmil.explore import ColourMap, Scale
+
+
+def relative_attention(attention: list[float], scale: Scale = "rank") -> Float64Array:
+    return ValueScale.of(attention, scale).shares(attention)
 
 
 def test_highest_attention_is_white_and_lowest_dark_blue() -> None:
@@ -85,7 +90,8 @@ def test_every_map_from_low_to_high_gets_lighter(name: ColourMap) -> None:
 
 
 def test_diverging_map_is_grey_at_zero_blue_below_and_red_above() -> None:
-    below, zero, above = map_colours(relative_attention([-3, 0, 1.5], "linear", True), "diverging")
+    colouring = Colouring(scale="linear", colour_map="diverging")
+    below, zero, above = colouring.colours(colouring.spread([-3, 0, 1.5]))
     assert np.ptp(zero[:3]) < 0.02
     assert below[2] > below[0] and above[0] > above[2]
 

@@ -29,18 +29,17 @@ from .colouring import (
     Colouring as Colouring,
     Distribution as Distribution,
     Spread as Spread,
+    attention_colours as attention_colours,
     colours_of_parts as colours_of_parts,
 )
 from .colours import (
-    ACCEPTED_COLOUR as ACCEPTED_COLOUR,
     COLOUR_MAPS as COLOUR_MAPS,
-    MODEL_COLOUR as MODEL_COLOUR,
     PERSON_COLOUR as PERSON_COLOUR,
     UNSCORED_COLOUR as UNSCORED_COLOUR,
     ColourMap as ColourMap,
-    attention_colours as attention_colours,
     class_colour as class_colour,
     map_colours as map_colours,
+    source_colours as source_colours,
 )
 from .dots import draw_dots as draw_dots
 from .figures import (
@@ -65,4 +64,4 @@ from .teaching import (
     now as now,
     read_rounds as read_rounds,
 )
-from .value_scale import SCALES as SCALES, Scale as Scale, ValueScale as ValueScale
+from .value_scale import SCALES as SCALES, Scale as Scale

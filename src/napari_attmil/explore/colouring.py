@@ -25,7 +25,7 @@ _MIDDLES: Final = (np.arange(HISTOGRAM_BINS) + 0.5) / HISTOGRAM_BINS
 
 @dataclass(frozen=True)
 class Colouring:
-    """How boxes are coloured.
+    """How cells are coloured, in the viewer, on the map and in reports alike.
 
     Attributes
     ----------
@@ -57,8 +57,13 @@ class Colouring:
         """Return (n,) which cells lie within the range, or have no value."""
         return np.asarray(~((shares < self.low) | (shares > self.high)))
 
-    def colours(self, shares: Float64Array) -> Float64Array:
-        """Return (n, 4) RGBA of cells by where they stand, NaN if that is not known."""
+    def spread(self, values: npt.ArrayLike) -> Spread:
+        """Return where cells of these (n,) values stand; NaN where there is none."""
+        return Spread(np.asarray(values, dtype=np.float64), self.scale, self.is_signed)
+
+    def colours(self, spread: Spread, rows: Rows | slice = slice(None)) -> Float64Array:
+        """Return (m, 4) RGBA of some of the cells of a spread, by their positions."""
+        shares = spread.shares_of(rows)
         colours = map_colours(shares, self.colour_map)
         colours[~self.is_inside(shares), 3] = 0.0 if self.hides else FADED_ALPHA
         return colours
@@ -120,6 +125,20 @@ class Distribution:
 
     heights: Float64Array = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS))
     ticks: tuple[str, ...] = ()
+
+
+def attention_colours(attention: npt.ArrayLike, scale: Scale = "rank") -> Float64Array:
+    """Return the (n, 4) RGBA of cells: white for the highest attention, dark blue for the lowest.
+
+    Parameters
+    ----------
+    attention
+        (n,) weights; a NaN gets `UNSCORED_COLOUR`.
+    scale
+        See `ValueScale.of`.
+    """
+    colouring = Colouring(scale=scale)
+    return colouring.colours(colouring.spread(attention))
 
 
 def colours_of_parts(colour_map: ColourMap) -> npt.NDArray[Any]:

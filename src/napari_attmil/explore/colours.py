@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.explore.value_scale import Scale, ValueScale
-
 if TYPE_CHECKING:
     from napari_attmil.core import Float64Array
 
@@ -64,29 +62,14 @@ _CLASS_COLOURS: Final = (
 """Okabe and Ito's palette; they stand out on dark and on light ground."""
 
 
+def source_colours(source: npt.NDArray[np.uint8]) -> Float64Array:
+    """Return the (n, 4) RGBA of boxes by who made them, (n,) values of `Source`."""
+    return np.array([MODEL_COLOUR, PERSON_COLOUR, ACCEPTED_COLOUR])[source]
+
+
 def class_colour(place: int) -> str:
     """Return the colour of the class at a place of the alphabetical order; they recur."""
     return _CLASS_COLOURS[place % len(_CLASS_COLOURS)]
-
-
-def relative_attention(
-    attention: npt.ArrayLike, scale: Scale = "rank", is_signed: bool = False
-) -> Float64Array:
-    """Return attention, or another measure, from 0 (lowest of the sample) to 1 (highest).
-
-    Parameters
-    ----------
-    attention
-        (n,) weights; NaN where there is none.
-    scale, is_signed
-        See `ValueScale.of`.
-
-    Returns
-    -------
-    (n,) float64
-        NaN where `attention` is; 1 if all weights are equal.
-    """
-    return ValueScale.of(attention, scale, is_signed).shares(attention)
 
 
 def map_colours(relative: npt.ArrayLike, colour_map: ColourMap = "paper") -> Float64Array:
@@ -107,16 +90,3 @@ def map_colours(relative: npt.ArrayLike, colour_map: ColourMap = "paper") -> Flo
     for channel in range(3):
         colours[known, channel] = np.interp(values[known], anchors, _PAPER_RGB[:, channel])
     return colours
-
-
-def attention_colours(attention: npt.ArrayLike, scale: Scale = "rank") -> Float64Array:
-    """Return the (n, 4) RGBA of cells: white for the highest attention, dark blue for the lowest.
-
-    Parameters
-    ----------
-    attention
-        (n,) weights; a NaN gets `UNSCORED_COLOUR`.
-    scale
-        See `ValueScale.of`.
-    """
-    return map_colours(relative_attention(attention, scale))

@@ -13,9 +13,6 @@ import numpy as np
 from psygnal import Signal
 
 from napari_attmil.explore import (
-    ACCEPTED_COLOUR,
-    MODEL_COLOUR,
-    PERSON_COLOUR,
     Colouring,
     Condition,
     Distribution,
@@ -23,6 +20,7 @@ from napari_attmil.explore import (
     Spread,
     parse_conditions,
     rows_that_meet,
+    source_colours,
 )
 from napari_attmil.session.cell_tables import MAKER, CellTables
 
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
     from napari_attmil.cells import Boxes
     from napari_attmil.core import Float64Array
-    from napari_attmil.explore import Scale
     from napari_attmil.images import Sample
     from napari_attmil.session.keys import SessionKey
     from napari_attmil.session.session import Session
@@ -75,7 +72,8 @@ class Exploration:
         self._conditions: tuple[Condition, ...] = ()
         self._selection: tuple[CellKey, ...] = ()
         self._selecting = False
-        self._spreads: dict[tuple[str, Scale, bool], Spread] = {}
+        self._spread_found: tuple[Any, Any, Spread] = (None, None, self._colouring.spread([]))
+        """The table and the scale that it is of, and where that table's boxes stand."""
         session.cohort_changed.connect(self._on_cohort)
         session.boxes_changed.connect(self._on_boxes)
         session.prediction_changed.connect(self._on_values)
@@ -175,7 +173,6 @@ class Exploration:
     def forget_tables(self) -> None:
         """Rebuild the tables: samples that are not shown may have changed."""
         self._table = None
-        self._spreads.clear()
         self.table_changed.emit()
 
     # --- colours ----------------------------------------------------------------------------
@@ -227,21 +224,18 @@ class Exploration:
     def colours(self, rows: Rows | slice = slice(None)) -> Float64Array:
         """Return (m, 4) RGBA of boxes of the shown sample, by their positions; all by default."""
         if self.coloured_column == MAKER:
-            by_source = np.array([MODEL_COLOUR, PERSON_COLOUR, ACCEPTED_COLOUR])
-            return by_source[self._session.boxes.source[rows]]
-        return self._colouring.colours(self._spread.shares_of(rows))
+            return source_colours(self._session.boxes.source[rows])
+        return self._colouring.colours(self._spread, rows)
 
     @property
     def _spread(self) -> Spread:
         """Where the boxes stand, found anew only when they or the scale have changed."""
-        column, colouring = self.coloured_column, self._colouring
+        table, column, colouring = self.sample_table, self.coloured_column, self._colouring
         key = (column, colouring.scale, colouring.is_signed)
-        if key not in self._spreads:
-            values = np.full(len(self.sample_table), np.nan)
-            if column != MAKER:
-                values = self.sample_table[column].to_numpy(dtype=np.float64)
-            self._spreads = {key: Spread(values, *key[1:])}
-        return self._spreads[key]
+        if self._spread_found[0] is not table or self._spread_found[1] != key:
+            values = np.full(len(table), np.nan) if column == MAKER else table[column]
+            self._spread_found = (table, key, colouring.spread(values))
+        return self._spread_found[2]
 
     # --- selection --------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_attmil.core import __version__
 from napari_attmil.explore.cell_export import CONTRIBUTION, CORNERS, cell_table
-from napari_attmil.explore.colours import attention_colours
+from napari_attmil.explore.colouring import attention_colours
 from napari_attmil.explore.summary import classification_report, in_words, top_cells
 from napari_attmil.images import Frame, frame_digest, read_frame
 from napari_attmil.reports import (

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil import workflows
-from napari_attmil.explore import MapMethod, ValueScale, map_colours
+from napari_attmil.explore import MapMethod, map_colours
 from napari_attmil.reports import gallery_scale
 from napari_attmil.session import MAKER, MAP_COLUMNS, column_title, numeric_columns
 from napari_attmil.widgets.context import PanelContext
@@ -155,9 +155,7 @@ class MapTab(ExplorerTab):
         if column not in table:
             return map_colours(np.full(len(self._model.rows), 0.5))[:, :3]
         values = table[column].to_numpy(np.float64)[self._model.rows]
-        is_signed = colouring.colour_map == "diverging"
-        scale = ValueScale.of(values, colouring.scale, is_signed)
-        return map_colours(scale.shares(values), colouring.colour_map)[:, :3]
+        return colouring.colours(colouring.spread(values))[:, :3]
 
     def _fill_columns(self) -> None:
         columns = list(numeric_columns(self._model.table))
