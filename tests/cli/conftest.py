@@ -15,7 +15,8 @@ from napari_attmil import cli
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile, Annotations
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.reading import open_cohort
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
+from napari_attmil.simulation.cohort import simulate_cohort
+from napari_attmil.simulation.settings import SimulationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

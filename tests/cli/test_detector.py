@@ -16,7 +16,8 @@ from napari_attmil.core.model_files import load_checkpoint
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.session.review_queue import QueueOrder, entries_of, sorted_entries
 from napari_attmil.session.sample_state import SampleState
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
+from napari_attmil.simulation.cohort import simulate_image
+from napari_attmil.simulation.settings import SimulationSettings
 from napari_attmil.workflows import Study, finetune_study
 
 if TYPE_CHECKING:

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from napari_attmil.bags.presets import ensemble_preset, mil_preset
 from napari_attmil.bags.settings import EnsembleSettings, MILSettings
 from napari_attmil.cells.settings import DetectionSettings, FeatureSettings, FinetuneSettings
 from napari_attmil.core.errors import UserError
-from napari_attmil.core.settings import LARGEST_SEED, Settings, later_seed
+from napari_attmil.core.settings import (
+    LARGEST_SEED,
+    FieldSpec,
+    FormPlace,
+    ForResearch,
+    Settings,
+    ShownFirst,
+    later_seed,
+)
 from napari_attmil.evaluation.settings import EvaluationSettings
-from napari_attmil.simulation.cohort import SimulationSettings
+from napari_attmil.simulation.settings import SimulationSettings
 
 ALL_SETTINGS = [
     *(DetectionSettings, FeatureSettings, FinetuneSettings),
@@ -22,6 +32,23 @@ def test_every_field_has_a_title_and_a_description_for_forms(kind: type[Settings
     for name, field in kind.model_fields.items():
         assert field.title, name
         assert field.description and field.description.endswith("."), name
+
+
+class Example(Settings):
+    rate: ForResearch[float] = Field(0.01, gt=0, le=1, title="Rate")
+    """Per day."""
+    most: int | None = Field(None, ge=2)
+    kind: ShownFirst[Literal["a", "b"]] = "a"
+
+
+def test_a_field_says_all_that_forms_and_options_need() -> None:
+    rate, most, kind = (FieldSpec.of(Example, name) for name in Example.model_fields)
+    assert (rate.title, rate.description) == ("Rate", "Per day.")
+    assert (rate.low, rate.low_open, rate.high, rate.high_open) == (0, True, 1, False)
+    assert (rate.kind, rate.decimals, rate.place) == (float, 3, FormPlace.RESEARCH)
+    assert (most.kind, most.optional, most.low, most.high) == (int, True, 2, None)
+    assert (most.title, most.place) == ("most", FormPlace.MORE)
+    assert (kind.kind, kind.choices, kind.place) == (str, ("a", "b"), FormPlace.FIRST)
 
 
 def test_settings_cannot_be_changed_in_place() -> None:

@@ -18,13 +18,8 @@ from scipy.ndimage import gaussian_filter
 from napari_attmil.core.errors import UserError
 from napari_attmil.simulation.appearance import Appearance
 from napari_attmil.simulation.cell_shapes import CELL_TYPES
-from napari_attmil.simulation.cohort import (
-    CLASSES,
-    ODD_TYPES,
-    SimulationSettings,
-    simulate_cohort,
-    simulate_image,
-)
+from napari_attmil.simulation.cohort import ODD_TYPES, simulate_cohort, simulate_image
+from napari_attmil.simulation.settings import CLASSES, SimulationSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,8 @@ import pytest
 import tifffile
 
 from napari_attmil.core import StageRun
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
+from napari_attmil.simulation.cohort import simulate_cohort
+from napari_attmil.simulation.settings import SimulationSettings
 from napari_attmil.workflows import demo
 
 if TYPE_CHECKING:

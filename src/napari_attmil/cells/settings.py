@@ -6,26 +6,28 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from napari_attmil.core import LARGEST_SEED, Settings, UserError
+from napari_attmil.core import Seed, Settings, ShownFirst, UserError
 
 
 class DetectionSettings(Settings):
     """How cells are found in images."""
 
-    min_score: float = Field(0.5, ge=0, le=1, title="Minimum score")
-    """Cells that the detector is less sure of are left out (0 to 1)."""
+    min_score: ShownFirst[float] = Field(0.5, ge=0, le=1, title="Minimum score")
+    """Cells of which the detector is less sure are left out (0 to 1)."""
     max_overlap: float = Field(0.5, gt=0, le=1, title="Maximum overlap")
-    """Of two boxes that overlap more than this (intersection over union) only the surer one is
-    kept."""
-    cell_diameter_px: float | None = Field(None, ge=6, le=2000, title="Cell diameter (px)")
-    """Typical diameter of a cell in pixels; leave empty to have it measured."""
+    """Of two boxes that overlap more than this (intersection over union), only the one with the
+    higher score is kept."""
+    cell_diameter_px: ShownFirst[float | None] = Field(
+        None, ge=6, le=2000, title="Cell diameter (px)"
+    )
+    """Typical diameter of a cell in pixels; measured if it is not given."""
     cell_diameter_um: float | None = Field(None, ge=0.5, le=200, title="Cell diameter (µm)")
-    """Typical diameter of a cell in micrometres, for images that tell the size of their pixels;
-    used where the diameter in pixels is empty."""
-    max_cells_per_image: int = Field(1000, ge=1, le=20000, title="Most cells an image")
-    """The surest are kept when an image, or a tile of a large one, holds more."""
+    """Typical diameter of a cell in micrometres, for images whose pixel size is recorded in the
+    file; used if no diameter in pixels is given."""
+    max_cells_per_image: int = Field(1000, ge=1, le=20000, title="Most cells per image")
+    """If an image, or a tile of a large one, holds more, those with the highest scores are kept."""
     batch_size: int = Field(4, ge=1, le=256, title="Images at once")
-    """Images that are computed together; halved when memory runs out."""
+    """Images computed together; halved when memory runs out."""
 
     def in_pixels(self, pixel_size_um: float | None) -> Self:
         """Return the same settings with the cell diameter in pixels of some images.
@@ -69,16 +71,16 @@ class FeatureSettings(Settings):
 class FinetuneSettings(Settings):
     """How the detector is fitted to a person's own images."""
 
-    steps: int = Field(160, ge=1, le=100_000, title="Steps")
-    """Steps of the optimiser at most."""
-    minutes: float = Field(10.0, gt=0, title="Minutes")
-    """The training ends after so long at the latest."""
+    minutes: ShownFirst[float] = Field(10.0, gt=0, title="Minutes")
+    """Training ends after this time at the latest."""
+    steps: ShownFirst[int] = Field(160, ge=1, le=100_000, title="Steps")
+    """Most steps the optimiser takes."""
     learning_rate: float = Field(3e-4, gt=0, le=1, title="Learning rate")
-    """Its peak, of AdamW."""
-    crops_per_step: int = Field(8, ge=1, le=256, title="Crops a step")
-    """Parts of images learnt from at once."""
+    """Highest learning rate of AdamW."""
+    crops_per_step: int = Field(8, ge=1, le=256, title="Crops per step")
+    """Parts of images that one step learns from."""
     patience: int = Field(4, ge=1, title="Patience")
-    """The training ends once so many tests on the held-out images in a row were no better than the
-    best."""
-    seed: int = Field(0, ge=0, le=LARGEST_SEED, title="Seed")
+    """Training ends once this many tests on the held-out images in a row were no better than the
+    best one."""
+    seed: Seed = 0
     """The same seed gives the same training."""

@@ -25,6 +25,16 @@ from .model_files import (
     set_moments as set_moments,
 )
 from .progress import StageRun as StageRun, finished as finished
-from .settings import LARGEST_SEED as LARGEST_SEED, Settings as Settings, later_seed as later_seed
+from .settings import (
+    LARGEST_SEED as LARGEST_SEED,
+    FieldSpec as FieldSpec,
+    FormPlace as FormPlace,
+    ForResearch as ForResearch,
+    Seed as Seed,
+    Settings as Settings,
+    ShownElsewhere as ShownElsewhere,
+    ShownFirst as ShownFirst,
+    later_seed as later_seed,
+)
 from .version import __version__ as __version__
 from .words import CAUTION as CAUTION, counted as counted, with_interval as with_interval

@@ -8,11 +8,12 @@ cameras. `bright_field` turns an appearance and a thickness map into an image.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-Look = Literal["unstained", "stained"]
+if TYPE_CHECKING:
+    from napari_attmil.simulation.settings import Look
 
 ROUGH_RANGES: Final = {
     "defocus_um": (1.5, 6.0),

@@ -21,7 +21,8 @@ from napari_attmil.bags.training.ensemble import EnsembleTrainer
 from napari_attmil.bags.training.training_state import TRAINING_VERSION
 from napari_attmil.cells.detection.detector import Detector
 from napari_attmil.core.device import Device
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
+from napari_attmil.simulation.cohort import simulate_image
+from napari_attmil.simulation.settings import SimulationSettings
 
 RECORDED = Path(__file__).with_name("recorded_training.json")
 RAISE_IT = (

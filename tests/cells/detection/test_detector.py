@@ -17,7 +17,8 @@ from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 from napari_attmil.core.device import Device, choose_device
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import Checkpoint, save_checkpoint
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
+from napari_attmil.simulation.cohort import simulate_image
+from napari_attmil.simulation.settings import SimulationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,8 @@ from napari_attmil.cells.detection.detector import Detector
 from napari_attmil.cells.detection.tiling import Tile, merge_tiles, tiles_of
 from napari_attmil.cells.settings import DetectionSettings
 from napari_attmil.core.device import choose_device
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
+from napari_attmil.simulation.cohort import simulate_image
+from napari_attmil.simulation.settings import SimulationSettings
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.floats(6, 300))

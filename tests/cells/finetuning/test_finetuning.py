@@ -19,7 +19,8 @@ from napari_attmil.cells.settings import FinetuneSettings
 from napari_attmil.core.device import choose_device
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import load_checkpoint
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
+from napari_attmil.simulation.cohort import simulate_image
+from napari_attmil.simulation.settings import SimulationSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,8 @@ from napari_attmil.explore.shapes.morphology import (
     shapes_of_image,
 )
 from napari_attmil.simulation.appearance import draw_appearance
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_image
+from napari_attmil.simulation.cohort import simulate_image
+from napari_attmil.simulation.settings import SimulationSettings
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -53,16 +53,15 @@ class ClassifierPage(Page):
 
     def settings(self) -> tuple[MILSettings, EnsembleSettings]:
         """Return the settings of a training, and of an ensemble of them."""
-        training, ensemble = (form.value() for form in self.widget.findChildren(SettingsForm))
-        assert isinstance(training, MILSettings) and isinstance(ensemble, EnsembleSettings)
-        return training, ensemble
+        form = self.part(SettingsForm)
+        return form.value(MILSettings), form.value(EnsembleSettings)
 
     def set(self, **settings: float) -> None:
         """Give settings of the training or the ensemble."""
-        forms = self.widget.findChildren(SettingsForm)
-        for name, value in settings.items():
-            (form,) = (form for form in forms if name in type(form.value()).model_fields)
-            form.setValue(form.value().replace(**{name: value}))
+        form = self.part(SettingsForm)
+        for model in (MILSettings, EnsembleSettings):
+            own = {name: value for name, value in settings.items() if name in model.model_fields}
+            form.setValue(form.value(model).replace(**own))
 
     def choose_preset(self, name: str) -> None:
         self.choose("Which set of training settings", name)

@@ -26,7 +26,8 @@ from napari_attmil.core import finished
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import load_checkpoint
 from napari_attmil.images.reading import open_cohort
-from napari_attmil.simulation.cohort import SimulationSettings, simulate_cohort
+from napari_attmil.simulation.cohort import simulate_cohort
+from napari_attmil.simulation.settings import SimulationSettings
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
@@ -50,7 +48,7 @@ class CellsStep(Listening, QWidget):
         self._detect = primary_button("Detect cells", "Find the cells in all images of the sample.")
         self._only_shown = QCheckBox("Only in the image shown")
         self._only_shown.setToolTip("Try the settings on one image before the whole sample.")
-        self._form = SettingsForm(DetectionSettings, ("min_score", "cell_diameter_px"))
+        self._form = SettingsForm(DetectionSettings)
         self._form.setValue(self._context.detection_settings)
         self._progress = ProgressRow("Cancel", "Stop; cells that were found so far are kept.")
         self._counts = hint_label(name="counts")
@@ -138,7 +136,7 @@ class CellsStep(Listening, QWidget):
         )
 
     def _take_settings(self) -> None:
-        settings = cast("DetectionSettings", self._form.value())
+        settings = self._form.value(DetectionSettings)
         self._context.set_detection_settings(settings)
 
     def _open_workbench(self) -> None:

@@ -10,7 +10,6 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QFileDialog,
-    QFormLayout,
     QHBoxLayout,
     QPushButton,
     QVBoxLayout,
@@ -97,10 +96,8 @@ class ClassifierStep(Listening, QWidget):
         for name in get_args(Preset):
             self._preset.addItem(PRESET_TITLES[name], name)
         self._healthy = HealthyClassCombo()
-        self._form = SettingsForm(MILSettings, ("epochs",), elsewhere=("reference_class",))
-        self._ensemble_form = SettingsForm(
-            EnsembleSettings, ("members", "calibrate"), more="Calibration settings"
-        )
+        own = {"Settings": self._preset, "Healthy class": self._healthy, "Device": self._device}
+        self._form = SettingsForm(MILSettings, EnsembleSettings, above=own)
         self._progress = ProgressRow(
             "Stop", "End the training now; the models that are there by then are kept."
         )
@@ -111,20 +108,12 @@ class ClassifierStep(Listening, QWidget):
         """What is to know of the latest training."""
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Settings", self._preset)
-        form.addRow("Healthy class", self._healthy)
-        form.addRow("Device", self._device)
         files = QHBoxLayout()
         files.addWidget(self._load)
         files.addWidget(self._save)
         layout = QVBoxLayout(self)
         layout.addLayout(files)
-        layout.addLayout(form)
         layout.addWidget(self._form)
-        layout.addWidget(self._ensemble_form)
         layout.addWidget(self._train)
         layout.addWidget(self._progress)
         layout.addLayout(self._curve_place)
@@ -159,9 +148,9 @@ class ClassifierStep(Listening, QWidget):
         if study is None:
             return
         try:
-            settings = cast("MILSettings", self._form.value())
+            settings = self._form.value(MILSettings)
             settings = settings.replace(reference_class=self._healthy.value())
-            ensemble = cast("EnsembleSettings", self._ensemble_form.value())
+            ensemble = self._form.value(EnsembleSettings)
         except UserError as error:
             tell_error(error)
             return
@@ -259,7 +248,7 @@ class ClassifierStep(Listening, QWidget):
     def _apply_preset(self) -> None:
         preset = cast("Preset", self._preset.currentData())
         self._form.setValue(mil_preset(preset))
-        self._ensemble_form.setValue(ensemble_preset(preset))
+        self._form.setValue(ensemble_preset(preset))
 
     def _ask_for_model(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Load a classifier", "", MODEL_FILES)

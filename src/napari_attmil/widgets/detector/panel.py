@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 from napari.utils.notifications import show_info
@@ -74,7 +74,7 @@ class DetectorPanel(DockPanel):
     def _create(self) -> None:
         self._hint = hint_label(name="hint")
         self._images = ReviewedList()
-        self._form = SettingsForm(FinetuneSettings, ("minutes", "steps"))
+        self._form = SettingsForm(FinetuneSettings)
         self._train = primary_button(
             "Train on the ticked images",
             "Fit the detector in use to the ticked images; some are held out to measure with.",
@@ -137,7 +137,7 @@ class DetectorPanel(DockPanel):
         if study is None:
             return
         try:
-            settings = cast("FinetuneSettings", self._form.value())
+            settings = self._form.value(FinetuneSettings)
         except UserError as error:
             tell_error(error)
             return

@@ -1,13 +1,10 @@
-"""A form made from a settings model: titles become labels, descriptions tooltips, bounds limits."""
+"""A form made from settings: titles become labels, descriptions tooltips, bounds limits."""
 
 from __future__ import annotations
 
-import types
-from collections.abc import Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
-import annotated_types
-from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -21,169 +18,141 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attmil.core import Settings
+from napari_attmil.core import FieldSpec, FormPlace, Settings
 from napari_attmil.widgets.parts.step_frame import Fold
+from napari_attmil.widgets.parts.style import narrow_combo
 
 Field = QCheckBox | QComboBox | QSpinBox | QDoubleSpinBox | QLineEdit
-LARGEST = 1_000_000
+S = TypeVar("S", bound=Settings)
+
+EMPTY_TEXT: Final = "automatic"
+"""What an empty optional number or an empty text shows."""
+FOLDS: Final = {FormPlace.MORE: "More settings", FormPlace.RESEARCH: "Research settings"}
+UNBOUNDED: Final = 1_000_000
 
 
 class SettingsForm(QWidget):
-    """Edits one settings model.
+    """Edits settings: shows each field where the field itself says.
 
     Parameters
     ----------
-    model
-        Class of the settings.
-    main
-        Fields that are always visible; the others are folded away.
-    empty_text
-        What an empty optional number or an empty text shows.
-    more
-        What the others are folded under.
-    elsewhere
-        Fields that are not shown, as the person sets them elsewhere.
+    *models
+        Classes of settings; no two have a field of the same name.
+    above
+        Controls of the panel's own, by label, shown above the fields.
 
     Signals
     -------
     valueChanged()
-        The person, or `setValue`, has changed something.
+        A field has changed, by hand or by `setValue`.
     """
 
     valueChanged = Signal()
 
     def __init__(
         self,
-        model: type[Settings],
-        main: Sequence[str],
-        empty_text: str = "automatic",
-        more: str = "More settings",
-        elsewhere: Sequence[str] = (),
+        *models: type[Settings],
+        above: Mapping[str, QWidget] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._model = model
-        self._fields = {
-            name: _make_field(info, empty_text) for name, info in model.model_fields.items()
+        self._specs = {
+            name: FieldSpec.of(model, name) for model in models for name in model.model_fields
         }
-        folded = QWidget()
-        self._fold = Fold(more, folded)
+        self._fields = {name: _make_field(spec) for name, spec in self._specs.items()}
 
-        rest = [name for name in self._fields if name not in (*main, *elsewhere)]
+        first = self._rows(FormPlace.FIRST)
+        for place, (label, control) in enumerate((above or {}).items()):
+            first.insertRow(place, label, control)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addLayout(self._rows(main))
-        folded.setLayout(self._rows(rest))
-        layout.addWidget(self._fold)
-        self._fold.setVisible(bool(rest))
+        layout.addLayout(first)
+        for form_place, title in FOLDS.items():
+            folded = QWidget()
+            folded.setLayout(self._rows(form_place))
+            fold = Fold(title, folded)
+            fold.setVisible(folded.layout().count() > 0)
+            layout.addWidget(fold)
 
         for field in self._fields.values():
             _changed(field).connect(self.valueChanged)
 
-        self.setValue(model())
+        for model in models:
+            self.setValue(model())
 
-    def value(self) -> Settings:
-        """Return the settings as the form shows them.
+    def value(self, model: type[S]) -> S:
+        """Return the settings of one model as the form shows them.
 
         Raises
         ------
         UserError
             If they do not go together.
         """
-        return self._model.checked(**{name: _read(field) for name, field in self._fields.items()})
+        return model.checked(**{name: _read(self._fields[name]) for name in model.model_fields})
 
     def setValue(self, settings: Settings) -> None:
         """Show settings."""
-        for name, field in self._fields.items():
-            _write(field, getattr(settings, name))
+        for name in type(settings).model_fields:
+            _write(self._fields[name], getattr(settings, name))
 
     def field(self, name: str) -> Field:
         """Return the control of one field."""
         return self._fields[name]
 
-    def _rows(self, names: Sequence[str]) -> QFormLayout:
+    def _rows(self, place: FormPlace) -> QFormLayout:
         rows = QFormLayout()
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for name in names:
-            info = self._model.model_fields[name]
-            label = QLabel(info.title or name)
-            label.setToolTip(info.description or "")
-            label.setBuddy(self._fields[name])
-            rows.addRow(label, self._fields[name])
+        for name, spec in self._specs.items():
+            if spec.place is place:
+                label = QLabel(spec.title)
+                label.setToolTip(spec.description)
+                label.setBuddy(self._fields[name])
+                rows.addRow(label, self._fields[name])
         return rows
 
 
-def _make_field(info: FieldInfo, empty_text: str) -> Field:
-    kind, optional = _kind(info.annotation)
+def _make_field(spec: FieldSpec) -> Field:
     field: Field
-    if get_origin(kind) is Literal:
-        field = QComboBox()
-        field.addItems([str(choice) for choice in get_args(kind)])
-    elif kind is bool:
+    if spec.choices:
+        field = narrow_combo(spec.description)
+        field.addItems(spec.choices)
+    elif spec.kind is bool:
         field = QCheckBox()
-    elif kind is int:
+    elif spec.kind is int:
         field = QSpinBox()
-        low, high = _bounds(info)
-        field.setRange(int(low), int(high))
-    elif kind is float:
+        field.setRange(*map(int, _range(spec)))
+    elif spec.kind is float:
         field = QDoubleSpinBox()
-        low, high = _bounds(info)
-        field.setDecimals(_decimals(info))
-        step = 10 ** -min(_decimals(info), 2) * (5 if high <= 1 else 100)
-        field.setSingleStep(step)
-        # The lowest position of an optional number means "none": one step below its bound.
-        field.setRange(low - (step if optional else 0), high)
-        if optional:
-            field.setSpecialValueText(empty_text)
-    elif kind is str:
+        _set_range(field, spec)
+    elif spec.kind is str:
         field = QLineEdit()
-        field.setPlaceholderText(empty_text)
+        field.setPlaceholderText(EMPTY_TEXT)
     else:
-        raise TypeError(f"There is no control for a setting of type {kind!r}.")
-    field.setProperty("optional", optional)
-    field.setToolTip(info.description or "")
+        raise TypeError(f"There is no control for a setting of type {spec.kind!r}.")
+    field.setProperty("optional", spec.optional)
+    field.setToolTip(spec.description)
     return field
 
 
-def _kind(annotation: Any) -> tuple[Any, bool]:
-    """Return the type of a field without None, and whether None is allowed."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        parts = [part for part in get_args(annotation) if part is not type(None)]
-        return parts[0], len(parts) < len(get_args(annotation))
-    return annotation, False
-
-
-def _bounds(info: FieldInfo) -> tuple[float, float]:
-    low, high = 0.0, float(LARGEST)
-    for rule in info.metadata:
-        if isinstance(rule, annotated_types.Ge):
-            low = float(rule.ge)  # type: ignore[arg-type]
-        elif isinstance(rule, annotated_types.Gt):
-            low = float(rule.gt) + 10 ** -_decimals(info)  # type: ignore[arg-type]
-        elif isinstance(rule, annotated_types.Le):
-            high = float(rule.le)  # type: ignore[arg-type]
-        elif isinstance(rule, annotated_types.Lt):
-            high = float(rule.lt) - 10 ** -_decimals(info)  # type: ignore[arg-type]
+def _range(spec: FieldSpec) -> tuple[float, float]:
+    """Return the lowest and the highest value that a control lets through."""
+    inside = 10**-spec.decimals
+    low = 0 if spec.low is None else spec.low + inside * spec.low_open
+    high = UNBOUNDED if spec.high is None else spec.high - inside * spec.high_open
     return low, high
 
 
-def _decimals(info: FieldInfo) -> int:
-    """Return one decimal more than the default value has, and two at least, if none are asked for.
-
-    So a value ten times smaller, as a preset may have it, is shown exactly too. A setting that
-    presets have smaller still says its decimals itself.
-    """
-    default, asked = info.default, info.json_schema_extra
-    if isinstance(asked, dict) and "decimals" in asked:
-        return int(str(asked["decimals"]))
-    if not isinstance(default, float):
-        return 1
-    if default >= 10:
-        return 1
-    text = f"{default:.8f}".rstrip("0")
-    return max(2, len(text.split(".")[1]) + 1)
+def _set_range(field: QDoubleSpinBox, spec: FieldSpec) -> None:
+    low, high = _range(spec)
+    field.setDecimals(spec.decimals)
+    step = 10 ** -min(spec.decimals, 2) * (5 if high <= 1 else 100)
+    field.setSingleStep(step)
+    # The lowest position of an optional number means "none": one step below its bound.
+    field.setRange(low - (step if spec.optional else 0), high)
+    if spec.optional:
+        field.setSpecialValueText(EMPTY_TEXT)
 
 
 def _changed(field: Field) -> Any:
