@@ -14,6 +14,7 @@ from napari_attmil import cli
 from napari_attmil.cli.terminal import say, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 OPEN_HELP = """
@@ -92,3 +93,39 @@ def test_a_mistyped_command_line_ends_with_sentences(attmil: Any) -> None:
     assert ".. See" not in outcome.err
     misspelt = attmil("imports").err  # newer typers ask which command was meant
     assert misspelt.endswith(" See `attmil --help`.") and "?. See" not in misspelt
+
+
+def interrupted_stage(seen: list[str]) -> Generator[SimpleNamespace, None, str]:
+    """Yield twice, and return what there is when Ctrl+C is pressed in between."""
+    try:
+        yield SimpleNamespace(done=1, total=2, text="working", note="First.")
+        yield SimpleNamespace(done=2, total=2, text="working")
+    except KeyboardInterrupt:
+        seen.append("interrupted")
+        return "half"
+    return "whole"
+
+
+def test_ctrl_c_reaches_the_stage_which_returns_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_attmil.cli import terminal
+
+    seen: list[str] = []
+    assert shown(interrupted_stage(seen)) == "whole" and not seen
+    assert "First." in capsys.readouterr().err
+
+    def press(sentence: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(terminal, "say", press)
+    assert shown(interrupted_stage(seen)) == "half" and seen == ["interrupted"]
+
+
+def test_ctrl_c_ends_a_stage_that_does_not_expect_it() -> None:
+    def stage() -> Generator[SimpleNamespace, None, None]:
+        yield SimpleNamespace(done=0, total=1, text="working")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shown(stage())
