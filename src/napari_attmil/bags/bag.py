@@ -1,4 +1,4 @@
-"""A sample as the classifier sees it, and the way from its boxes there."""
+"""A bag: a sample's cells with their features, and how it is made from boxes."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Bag:
     sample, patient
         Names.
     label
-        Class of the sample; None where it is to be found.
+        Class of the sample; None if unknown.
     boxes
-        Where the cells are; None where the bag comes without images.
+        Where the cells are; None for a bag without images.
     altered
-        (n,) bool, whether a cell is of the altered kind that makes the diagnosis; None unless
-        the truth is known (simulated and planted cohorts).
+        (n,) bool, whether a cell is altered by the disease; None without ground truth, which only
+        simulated and planted cohorts have.
     detector_digest, feature_settings
-        What the features were computed with; a classifier refuses any other.
+        What the features were computed with; a classifier accepts only those of its training.
     """
 
     features: npt.NDArray[np.float16]
@@ -78,7 +78,7 @@ class Bag:
         detector_digest: str,
         feature_settings: FeatureSettings,
     ) -> Self:
-        """Return the bag of a sample's boxes, whose features these are."""
+        """Return the bag of a sample from its boxes and their features."""
         return cls(
             features=features,
             cell_id=boxes.cell_id,
@@ -106,7 +106,7 @@ class Bag:
 
 @dataclass(frozen=True)
 class BagProgress:
-    """How many cells of a sample have their features."""
+    """How many of a sample's cells have features so far."""
 
     done: int
     total: int
@@ -122,21 +122,21 @@ def bag_of(
     store: FeatureStore | None = None,
     previous: Bag | None = None,
 ) -> Generator[BagProgress, None, Bag]:
-    """Read the features of one sample's boxes, as they stand after a person's corrections.
+    """Read the features of one sample's boxes.
 
     Parameters
     ----------
     sample
         Names and label; its frames are read unless `images` is given.
     boxes
-        The cells; only those that changed since `previous`, or since the sample was last
-        stored, are computed.
+        The cells; only those that changed since `previous`, or since the sample was last stored,
+        are computed.
     detector, settings
-        What reads the features, and how.
+        The detector that reads the features, and how.
     images
-        Images that are in memory already, for instance a viewer's layer.
+        Images that are already in memory, for instance those of a layer.
     store
-        Where features are kept; None for images that are no files.
+        Where features are stored; None to store nothing.
     previous
         An earlier bag of the same images.
 
@@ -158,7 +158,7 @@ def bag_of(
     if len(boxes) == 0:
         raise UserError(f"Sample {sample.name!r} has no cells; run detection or draw one.")
     if not sample.frames:
-        store = None  # Images without files have nothing to tell old features by.
+        store = None  # Without files, outdated features could not be recognised.
     key = (sample, boxes, detector.digest, settings)
     features = None if store is None else store.features(*key)
     if features is None:

@@ -1,16 +1,17 @@
-"""How sure a classifier may be: a temperature, an offset a class, prediction sets, and votes.
+"""How certain a classifier may be: temperature, offsets by class, prediction sets, and votes.
 
-All are learnt from logits of samples whose patients the models in question never saw. The unit is
-the patient: several samples of one count together as one.
+All are learnt from the logits of samples whose patients the models never saw. The unit is the
+patient: several samples of one patient together count as one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
 from scipy.optimize import minimize
 from scipy.special import chdtri, log_softmax
 
@@ -20,18 +21,19 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 TEMPERATURES = (0.05, 20.0)
-"""Between these the temperature is sought."""
+"""The temperature is sought between these."""
 OFFSET_PENALTY = 1.0
-"""Of half an offset's square, where a patient's log likelihood counts once: as if offsets were
-known to be normal with a standard deviation of 1. Chosen on the cohort "development" of
+"""Weight of half the square of an offset, where the log likelihood of a patient has weight 1: a
+normal prior of standard deviation 1 on the offsets. Chosen on the cohort "development" of
 `benchmarks/planted_cells.py`, where 0.3 to 3 do about as well."""
 CHANCE = 0.01
-"""How often at most a kind of models that knows nothing gets votes. In small studies those cost
-more than votes not given. Chosen on the development cohorts of `benchmarks/painted_parasites.py`,
-where composition says nothing and raised the log likelihood by 2.3 at most, and of
-`benchmarks/conditions.py`, where it tells most and did by 4.1 at least; 1 % asks for 3.3."""
+"""Level of the test that gives votes to a further kind of model. In small studies, votes for an
+uninformative kind cost more than votes withheld from an informative one. Chosen on the development
+cohorts of `benchmarks/painted_parasites.py`, where composition is uninformative and raised the log
+likelihood by at most 2.3, and of `benchmarks/conditions.py`, where it is informative and raised it
+by at least 4.1; 1 % requires 3.3."""
 NOT_CHECKED = "the probabilities were not checked against held-out patients."
-"""Why a classifier is not calibrated, if nothing else is known."""
+"""Why a classifier is not calibrated, unless there is a more specific reason."""
 STOPPED_EARLY = "the training was stopped early."
 
 
@@ -42,21 +44,21 @@ class Certainty:
     Attributes
     ----------
     temperature
-        Logits are divided by it.
+        Divides the logits.
     coverage
-        How often a prediction set holds the right class, 0 to 1.
+        How often a prediction set contains the right class, 0 to 1.
     least_probability
-        (K,) a class is in the set if its probability is at least this; None where nothing was
-        calibrated. 0 where there are too few patients to ever leave it out.
+        (K,) a class is in the set if its probability is at least this; None without calibration.
+        0 where there are too few patients ever to exclude the class.
     patients
-        (K,) held-out patients of each class that this rests on.
+        (K,) held-out patients of each class.
     by_class
-        (K,) bool, whether a class has patients enough to have its own bound; the others share
+        (K,) bool, whether a class has enough patients for a bound of its own; the others share
         one that holds over all classes together.
     missing_because
-        Where nothing was calibrated: why, as the end of a sentence.
+        Why there is no calibration, as the end of a sentence.
     offset
-        (K,) what is added to the logits divided by the temperature; sums to 0, empty for zeros.
+        (K,) added to the logits after division by the temperature; sums to 0, empty for zeros.
     """
 
     temperature: float = 1.0
@@ -69,40 +71,36 @@ class Certainty:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether it was learnt from held-out patients."""
+        """Whether probabilities were calibrated on held-out patients."""
         return self.least_probability is not None
 
     def log_probabilities(self, logits: npt.ArrayLike) -> Array:
         """Return (..., K) calibrated log probabilities of logits."""
         scaled = np.asarray(logits, dtype=np.float64) / self.temperature
-        calibrated: Array = log_softmax(scaled + np.array(self.offset or 0.0), axis=-1)
-        return calibrated
+        return np.asarray(log_softmax(scaled + np.array(self.offset or 0.0), axis=-1))
 
     def log_probabilities_before(self, log_probabilities: npt.ArrayLike) -> Array:
-        """Return (..., K) the log probabilities that `log_probabilities` has calibrated."""
+        """Return (..., K) log probabilities before calibration, from calibrated ones."""
         scaled = np.asarray(log_probabilities, dtype=np.float64) - np.array(self.offset or 0.0)
-        before: Array = log_softmax(self.temperature * scaled, axis=-1)
-        return before
+        return np.asarray(log_softmax(self.temperature * scaled, axis=-1))
 
     def prediction_set(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.bool_] | None:
-        """Return (..., K) which classes cannot be ruled out; None where nothing was calibrated.
+        """Return (..., K) which classes cannot be ruled out; None without calibration.
 
-        The most probable class is always among them. Where none is as probable as it usually
-        is, they are the most probable ones that together reach the coverage: a doubtful sample
-        must not pass for a certain one.
+        The most probable class is always in the set. If no class reaches its usual probability,
+        the set consists of the most probable classes that together reach the coverage: a doubtful
+        sample must not look like a certain one.
         """
         if self.least_probability is None:
             return None
         values = np.asarray(probabilities, dtype=np.float64)
         usual = values >= np.array(self.least_probability)
         is_most = np.arange(values.shape[-1]) == values.argmax(-1)[..., None]
-        kept: npt.NDArray[np.bool_] = np.where(
-            usual.any(-1, keepdims=True), usual | is_most, _most_probable(values, self.coverage)
-        )
-        return kept
+        doubtful = ~usual.any(-1, keepdims=True)
+        return np.where(doubtful, _most_probable(values, self.coverage), usual | is_most)
 
     def note(self, classes: Sequence[str]) -> str:
-        """Return what to know about the prediction sets, as a sentence; empty if nothing."""
+        """Return what readers should know about the prediction sets; empty if nothing."""
         if not self.is_calibrated:
             return f"Not calibrated: {self.missing_because}"
         needed, in_all = patients_needed(self.coverage), sum(self.patients)
@@ -126,29 +124,12 @@ class Certainty:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
-            "temperature": self.temperature,
-            "coverage": self.coverage,
-            "least_probability": self.least_probability,
-            "patients": self.patients,
-            "by_class": self.by_class,
-            "missing_because": self.missing_because,
-            "offset": self.offset,
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return what `to_json` gave."""
-        bounds = values["least_probability"]
-        return cls(
-            float(values["temperature"]),
-            float(values["coverage"]),
-            None if bounds is None else tuple(float(bound) for bound in bounds),
-            tuple(int(count) for count in values["patients"]),
-            tuple(bool(own) for own in values["by_class"]),
-            str(values["missing_because"]),
-            tuple(float(offset) for offset in values.get("offset", ())),
-        )
+        """Return the object that `to_json` was called on; a ValueError if the types are wrong."""
+        return TypeAdapter(cls).validate_python(values)
 
 
 def calibrate(
@@ -158,34 +139,34 @@ def calibrate(
     coverage: float = 0.9,
     balanced: bool = True,
 ) -> Certainty:
-    """Learn all of a `Certainty` from samples of patients that were held out.
+    """Calibrate on the samples of held-out patients.
 
     Parameters
     ----------
     logits
-        (n, K), each sample's by models that never saw its patient.
+        (n, K), for each sample from models that never saw its patient.
     truth
         (n,) class indices.
     patients
-        (n,) whom each sample comes from; a patient's samples weigh as much as one sample.
+        (n,) the patient of each sample; all samples of a patient weigh as much as one.
     coverage
-        How often the sets shall hold the right class, for a new patient's sample.
+        How often the sets should contain the right class, for a sample of a new patient.
     balanced
-        Whether classes count alike, as where a training weighs them so; else each as often as it
-        is there.
+        Whether classes count equally, as in a training that balances them; otherwise they count
+        by their frequency.
 
     Notes
     -----
-    One temperature: Guo et al. 2017; with an offset a class: Alexandari et al. 2020, as some
-    classes look more extreme in new patients than in those that were learnt from. The sets are
-    conformal ones with the score 1 - p(true class), for each class apart where it has patients
-    enough (Vovk 2012) and pooled over the classes otherwise; several samples a patient as in Lee,
-    Barber and Willett 2023. A class's own bound is lowered to the pooled one where another class
-    has none of its own, because only then the pooled one still holds over all classes.
+    One temperature follows Guo et al. 2017, and one offset per class Alexandari et al. 2020, as
+    some classes look more extreme in new patients than in the training patients. The sets are
+    conformal, with the score 1 - p(true class): for each class separately where it has enough
+    patients (Vovk 2012), otherwise pooled over the classes. Several samples per patient are
+    treated as in Lee, Barber and Willett 2023. A class's own bound is lowered to the pooled one if
+    another class has no bound of its own; only then does the pooled bound hold over all classes.
 
-    The guarantee is exact for logits of the very models that are used later. Those of inner folds
-    come from models with fewer patients, and the temperature from the same samples, so that for
-    an ensemble it is close, not proven (cross-conformal; Vovk 2015).
+    The guarantee is exact for the logits of the very models that are used later. The logits of
+    inner folds come from models trained on fewer patients, and the temperature from the same
+    samples, so for an ensemble the guarantee is approximate (cross-conformal; Vovk 2015).
     """
     values, target = np.asarray(logits, dtype=np.float64), np.asarray(truth, dtype=np.int64)
     weights = patient_weights(patients)
@@ -219,16 +200,16 @@ def calibrate(
 def fit_votes(
     logits: npt.ArrayLike, truth: npt.ArrayLike, patients: Sequence[str], balanced: bool = True
 ) -> Array:
-    """Return (m,) how much kinds of models count beside each other, 0 to 1; they sum to 1.
+    """Return (m,) the vote of each kind of model, 0 to 1; the votes sum to 1.
 
-    Stacking (Wolpert 1992): the votes under which held-out patients are most likely. All but the
-    first kind count nothing unless a likelihood-ratio test (Wilks 1938) says that they add
-    something: see `CHANCE`.
+    Stacking (Wolpert 1992): the votes that maximise the likelihood of held-out patients. Only the
+    first kind votes unless a likelihood-ratio test (Wilks 1938) shows that the others improve on
+    it: see `CHANCE`.
 
     Parameters
     ----------
     logits
-        (m, n, K) of each sample by each kind of models, none of which saw its patient.
+        (m, n, K) of each sample by each kind of model, none of which saw its patient.
     truth, patients, balanced
         As for `calibrate`.
     """
@@ -238,20 +219,19 @@ def fit_votes(
     scales, _, of_all = fit_scaling(values, target, said)
     if len(scales) > 1 and of_all - of_first <= chdtri(len(scales) - 1, CHANCE) / 2:
         scales = np.pad(first, (0, len(scales) - 1))
-    votes: Array = scales / scales.sum()
-    return votes
+    return np.asarray(scales / scales.sum())
 
 
 def fit_scaling(
     logits: Array, truth: npt.NDArray[np.int64], said: Array
 ) -> tuple[Array, Array, float]:
-    """Return (m,) scales and (K,) offsets of the largest log likelihood, and how large that is.
+    """Return the (m,) scales and (K,) offsets of maximum log likelihood, and that likelihood.
 
-    Of (m, n, K) logits by m kinds of models, each kind's are multiplied by its scale, then summed.
-    A sample counts as much as `said_by` says. Two penalties keep few patients from proving too
-    much. There is one more patient, of whom every class is equally true (after Platt 1999):
-    patients who are all classified correctly would else speak for a temperature near 0, and so
-    for probabilities of 100 %. And offsets cost `OFFSET_PENALTY`.
+    The (m, n, K) logits of m kinds of models are multiplied by the scale of their kind and summed.
+    `said` is the weight of each sample; see `said_by`. Two penalties guard against overfitting to
+    few patients. One further patient belongs equally to every class (after Platt 1999): otherwise
+    patients who are all classified correctly would drive the temperature towards 0 and the
+    probabilities towards 100 %. And offsets cost `OFFSET_PENALTY`.
     """
     kinds, _, classes = logits.shape
     unknown = 1 / (said.sum() + 1)
@@ -270,36 +250,33 @@ def fit_scaling(
 
 
 def said_by(truth: npt.NDArray[np.int64], patients: Sequence[str], balanced: bool) -> Array:
-    """Return (n,) for how many patients each sample speaks.
+    """Return (n,) how many patients each sample counts for.
 
-    A patient's samples share its say, and all classes that there are count alike if `balanced`.
-    The sum is the effective number of patients (Kish 1965): where a few of them stand for a whole
-    class, they prove less than as many patients do who count alike.
+    A patient's samples share that patient's weight, and the classes present have equal weight if
+    `balanced`. The sum is the effective number of patients (Kish 1965): a few patients who stand
+    for a whole class are weaker evidence than as many patients of equal weight.
     """
     weights = patient_weights(patients)
     if balanced:
         weights = weights / np.bincount(truth, weights)[truth]
     _, index = np.unique(np.array(patients), return_inverse=True)
     of_patient = np.bincount(index, weights)
-    said: Array = weights * of_patient.sum() / np.square(of_patient).sum()
-    return said
+    return np.asarray(weights * of_patient.sum() / np.square(of_patient).sum())
 
 
 def centred(values: Array) -> Array:
-    """Return values less their mean: a constant on all logits changes no probability."""
-    shifted: Array = values - values.mean()
-    return shifted
+    """Return values minus their mean; a constant added to all logits changes no probability."""
+    return np.asarray(values - values.mean())
 
 
 def patient_weights(patients: Sequence[str]) -> Array:
-    """Return (n,) the weight of each sample: 1 over how many its patient has."""
+    """Return (n,) the weight of each sample: 1 over the number of its patient's samples."""
     _, index, counts = np.unique(np.array(patients), return_inverse=True, return_counts=True)
-    weights: Array = 1 / counts[index].astype(np.float64)
-    return weights
+    return np.asarray(1 / counts[index].astype(np.float64))
 
 
 def patients_needed(coverage: float) -> int:
-    """Return with how many patients a set can first leave a class out: 9 at 90 %."""
+    """Return the number of patients from which a set can exclude a class: 9 at 90 %."""
     return int(np.ceil(coverage / (1 - coverage) - 1e-9))
 
 
@@ -314,9 +291,9 @@ def _most_probable(values: Array, together: float) -> npt.NDArray[np.bool_]:
 
 
 def _least_probability(own: Array, weights: Array, coverage: float) -> float:
-    """Return the lowest probability of the true class that still counts as usual.
+    """Return the lowest probability of the true class that is still usual.
 
-    The weighted quantile of 1 - p with one more patient, the new one, at infinity.
+    This is the weighted quantile of 1 - p, with the new patient added at infinity.
     """
     order = np.argsort(-own)
     reached = np.cumsum(weights[order]) / (weights.sum() + 1)

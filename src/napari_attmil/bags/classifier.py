@@ -1,4 +1,4 @@
-"""A trained classifier: samples in, class probabilities and each cell's part in them out."""
+"""A trained classifier: it gives a sample's class probabilities and each cell's share in them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,10 @@ if TYPE_CHECKING:
     from napari_attmil.core import Float32Array
 
 KIND = "classifier"
-UNSAID_BY_OLDER_FILES: Final = {
-    "batch_penalty": 0,
-    "guidance": 0,
-    "healthy_is_the_rest": False,
-}
-"""Settings that came later, as they are where a model file does not say."""
+BEFORE_THEY_EXISTED: Final = {"batch_penalty": 0, "guidance": 0, "healthy_is_the_rest": False}
+"""Values of newer settings for model files that lack them."""
 RETIRED: Final = frozenset({"guidance_rounds"})
-"""Settings of older model files that no longer exist; no network depends on them."""
+"""Settings in older model files that no longer exist; no network depends on them."""
 COMPOSITION_DECIDES = (
     "Which share of all cells is of which type decides more here than single telling cells."
 )
@@ -51,7 +47,7 @@ COUNTED: Final = {
     True: "all classes taken to be equally frequent",
     False: "classes taken to be as frequent as there",
 }
-"""What calibrated probabilities take for granted, by `MILSettings.balance_classes`."""
+"""The class frequencies that calibrated probabilities assume, by `MILSettings.balance_classes`."""
 LEARNT_FROM = (
     "The classifier was trained on a patient or sample of this name: if it is the same one, this "
     "shows what it has learnt, not how well it does on a new patient."
@@ -65,8 +61,8 @@ class Classifier:
     Attributes
     ----------
     models
-        The networks, those that weigh single cells first; all of one architecture but for one that
-        may know cells by their types only.
+        The networks, those that weigh single cells first. All have one architecture, except for
+        one that may see only the types of cells.
     classes
         Names of the classes, in the order of their outputs.
     detector_digest, feature_settings
@@ -76,7 +72,7 @@ class Classifier:
     provenance
         Where it comes from, as plain JSON values.
     votes
-        How much each of the models counts; they sum to 1. All alike if empty.
+        (M,) weight of each model; they sum to 1. Equal if empty.
     """
 
     models: tuple[AttentionMIL, ...]
@@ -94,7 +90,7 @@ class Classifier:
 
     @property
     def description(self) -> str:
-        """How many models it asks, and what they were calibrated on, as one or two sentences."""
+        """The number of models and what they were calibrated on, in one or two sentences."""
         models = counted(len(self.models), "model")
         if self.composition_vote and len(self.models) > 1:
             single = counted(self.weighing_models, "model")
@@ -107,22 +103,22 @@ class Classifier:
 
     @property
     def composition_vote(self) -> float:
-        """How much a model counts that knows only what the sample is made of, 0 to 1."""
+        """The vote of a model that sees only a sample's composition, 0 to 1."""
         pairs = zip(self.models, self.model_votes, strict=True)
         return float(sum(vote for model, vote in pairs if model.method.by_type))
 
     def may_have_learnt_from(self, bag: Bag) -> bool:
-        """Whether a patient or a sample of its name was among those it was trained on.
+        """Whether the training samples included a patient or sample of the same name.
 
-        A name may have more folders before it than it had there, but its last part alone, such as
-        "s1", names nobody.
+        Leading folders of a name are ignored, but its last part alone, such as "s1", identifies
+        nobody.
         """
         learnt = set(self.provenance.get("learnt_from", ()))
         names = {ending for name in (bag.patient, bag.sample) for ending in _endings(name)}
         return not learnt.isdisjoint(map(name_digest, names))
 
     def classify(self, bag: Bag) -> Prediction:
-        """Classify one sample and say which cells decided.
+        """Classify one sample and attribute the result to its cells.
 
         Raises
         ------
@@ -154,19 +150,16 @@ class Classifier:
 
     @property
     def healthy_class(self) -> str | None:
-        """The class of healthy samples; None if no class is known to be theirs."""
+        """The class of healthy samples; None if no class is recognised as such."""
         return reference_class(self.classes, self.settings.reference_class)
 
     def logits(self, bag: Bag) -> npt.NDArray[np.float64]:
         """Return (K,) the mean of the models' log probabilities, before calibration."""
         self._check(bag)
-        mean: npt.NDArray[np.float64] = self.model_votes @ [
-            logits for logits, _, _ in self._ask(bag)
-        ]
-        return mean
+        return np.asarray(self.model_votes @ [logits for logits, _, _ in self._ask(bag)])
 
     def embeddings(self, bag: Bag, models: int | None = None) -> Iterator[torch.Tensor]:
-        """Yield the cells' embeddings by each of the first models, by all if None.
+        """Yield the cells' embeddings by each of the first `models` models, by all if None.
 
         Yields
         ------
@@ -242,24 +235,24 @@ class Classifier:
                 f"{path} does not fit this version of napari-attmil or is damaged; train the "
                 "classifier again."
             ) from error
-        known = checkpoint.provenance
-        return cls(tuple(models), classes, digest, features, certainty, known, votes)
+        origin = checkpoint.provenance
+        return cls(tuple(models), classes, digest, features, certainty, origin, votes)
 
     @property
     def model_votes(self) -> npt.NDArray[np.float64]:
-        """(M,) how much each of the models counts; they sum to 1."""
+        """(M,) the weight of each model; they sum to 1."""
         count = len(self.models)
         return np.array(self.votes or [1 / count] * count)
 
     @property
     def weighing_models(self) -> int:
-        """How many of the models, the first ones, weigh single cells; all if none does."""
+        """How many models, counted from the first, weigh single cells; all if none does."""
         by_type = [model.method.by_type for model in self.models]
         return by_type.count(False) or len(by_type)
 
     @cached_property
     def _share_components(self) -> bool:
-        """Whether all models see the cells along the same directions, so that once is enough."""
+        """Whether all models use the same directions, so that they are applied only once."""
         first, *others = (_directions_of(model) for model in self.models)
         return bool(first) and all(
             len(first) == len(other) and all(map(torch.equal, first, other)) for other in others
@@ -315,21 +308,21 @@ def new_model(
         return AttentionMIL(len(classes), settings, device, channels, reference)
 
 
-def _settings_of(kept: Mapping[str, Any]) -> MILSettings:
-    """Return the settings that a model file of this or an earlier version holds."""
-    said = {name: value for name, value in kept.items() if name not in RETIRED}
-    return MILSettings(**(UNSAID_BY_OLDER_FILES | said))
+def _settings_of(stored: Mapping[str, Any]) -> MILSettings:
+    """Return the settings in a model file of this or an earlier version."""
+    current = {name: value for name, value in stored.items() if name not in RETIRED}
+    return MILSettings(**(BEFORE_THEY_EXISTED | current))
 
 
 def _directions_of(model: AttentionMIL) -> list[torch.Tensor]:
-    """Return what a model's cells are seen along; nothing if they have to be given whole."""
+    """Return the tensors that define a model's directions; empty if it has none."""
     if model.components is None or model.fixed_form is None:
         return []
     return [model.feature_mean, model.feature_std, model.components.directions]
 
 
 def _weights_of(models: Sequence[AttentionMIL]) -> dict[str, torch.Tensor]:
-    """Return the tensors of all models, those that are the first model's own kept once."""
+    """Return the tensors of all models; those equal to the first model's are stored once."""
     first = models[0].state_dict()
     return {
         f"{number}.{name}": tensor
@@ -342,7 +335,7 @@ def _weights_of(models: Sequence[AttentionMIL]) -> dict[str, torch.Tensor]:
 def _load_member(
     model: AttentionMIL, weights: Mapping[str, torch.Tensor], number: int
 ) -> AttentionMIL:
-    """Return a model with the tensors that `_weights_of` keeps for it."""
+    """Return a model with the tensors that `_weights_of` stores for it."""
     kept = {}
     for name in model.state_dict():
         own = f"{number}.{name}"
@@ -352,13 +345,13 @@ def _load_member(
 
 
 def _endings(name: str) -> list[str]:
-    """Return a name, and it without more and more of its first folders: "a/b/c", "b/c"."""
+    """Return a name with fewer and fewer leading folders: "a/b/c", "b/c"."""
     parts = name.split("/")
     return ["/".join(parts[start:]) for start in range(max(1, len(parts) - 1))]
 
 
 def name_digest(name: str) -> str:
-    """Return what a model file keeps of a patient's name: enough to know it again."""
+    """Return the digest by which a model file recognises a patient's name."""
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
 

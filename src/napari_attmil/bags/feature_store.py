@@ -1,11 +1,11 @@
-"""Features kept on disk: memory-mapped, written whole or not at all, and never served stale.
+"""Features on disk: memory-mapped, written whole or not at all, and never out of date.
 
-Three files a sample, all deletable at any time:
+Each sample has three files, which can be deleted at any time:
 
 ``<sample>.cells.npz``
-    the cells as the detector found them, and what they were found with;
+    the cells as the detector found them, and how they were found;
 ``<sample>.features.npz``
-    the boxes whose features are kept, what these were computed with, and their checksum;
+    the boxes whose features are stored, how the features were computed, and their checksum;
 ``<sample>.<key>.npy``
     the (n, 256, rows, columns) float16 features, one row a box.
 """
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from napari_attmil.images import Cohort, Sample
 
 CELLS_PER_IMAGE = 30
-"""Usual for fields at 100x (paper, section 3); only to say beforehand what features will take."""
+"""Typical for fields at 100x (paper, section 3); used only to estimate the size of features."""
 
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
-"""What reading a file that is missing, cut short or of another kind may raise."""
+"""Errors of reading a file that is missing, truncated or of another kind."""
 
 
 class FeatureStore:
@@ -63,7 +63,7 @@ class FeatureStore:
     def detections(
         self, sample: Sample, detector_digest: str, settings: DetectionSettings
     ) -> Boxes | None:
-        """Return the cells found earlier in just these images in just this way, or None."""
+        """Return the cells detected earlier in the same images in the same way, or None."""
         key = _detection_key(sample, detector_digest, settings)
         found = _read_boxes(self._path(sample, "cells.npz"), key)
         return None if found is None else found[0]
@@ -71,7 +71,7 @@ class FeatureStore:
     def put_detections(
         self, sample: Sample, detector_digest: str, settings: DetectionSettings, boxes: Boxes
     ) -> None:
-        """Keep the cells that the detector found.
+        """Store the cells that the detector found.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class FeatureStore:
     def features(
         self, sample: Sample, boxes: Boxes, detector_digest: str, settings: FeatureSettings
     ) -> Features | None:
-        """Return the kept features of just these boxes, or None."""
+        """Return the stored features of exactly these boxes, or None."""
         known = self.known_features(sample, detector_digest, settings)
         if known is None or known.boxes.digest() != boxes.digest():
             return None
@@ -93,7 +93,7 @@ class FeatureStore:
     def known_features(
         self, sample: Sample, detector_digest: str, settings: FeatureSettings
     ) -> KnownFeatures | None:
-        """Return the kept features of a sample with the boxes they belong to, or None."""
+        """Return a sample's stored features with the boxes they belong to, or None."""
         key = _feature_key(sample, detector_digest, settings)
         found = _read_boxes(self._path(sample, "features.npz"), key)
         if found is None:
@@ -181,8 +181,7 @@ class FeatureFile:
     @property
     def features(self) -> Features:
         """The features, memory-mapped, once the file has taken its place."""
-        features: Features = np.load(self._path, mmap_mode="c", allow_pickle=False)
-        return features
+        return np.asanyarray(np.load(self._path, mmap_mode="c", allow_pickle=False))
 
 
 def features_bytes(cells: int, settings: FeatureSettings) -> int:
@@ -192,16 +191,16 @@ def features_bytes(cells: int, settings: FeatureSettings) -> int:
 
 
 def size_note(cells: int, settings: FeatureSettings, folder: Path) -> str:
-    """Return what a person should know before features are written: how large, and whether it fits.
+    """Return how large features will be and whether they fit on the disk, as a sentence.
 
     Parameters
     ----------
     cells
-        How many there are, or about how many there will be.
+        How many there are, or an estimate.
     settings
         How features are read.
     folder
-        Where they will be kept; it need not be there yet.
+        Where they will be stored; it need not exist yet.
     """
     size = features_bytes(cells, settings) / 1e9
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -213,14 +212,14 @@ def size_note(cells: int, settings: FeatureSettings, folder: Path) -> str:
 
 
 def expected_size(cohort: Cohort, settings: FeatureSettings, folder: Path) -> str:
-    """Return `size_note` of a cohort whose cells are not found yet, at a usual number an image."""
+    """Return `size_note` for a cohort without detections, at a typical number of cells."""
     images = sum(len(sample) for sample in cohort.samples)
     note = size_note(images * CELLS_PER_IMAGE, settings, folder)
     return f"At {CELLS_PER_IMAGE} cells an image: {note[0].lower()}{note[1:]}"
 
 
 def default_store_folder(cohort: Cohort) -> Path:
-    """Return where a cohort's features belong: beside its images, else in the user's cache."""
+    """Return the folder of a cohort's features: beside its images, or else in the user's cache."""
     try:
         with tempfile.TemporaryFile(dir=cohort.folder):
             return cohort.folder / "features"

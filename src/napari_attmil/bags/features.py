@@ -1,4 +1,4 @@
-"""The features of a sample's cells, computed only where no earlier ones still hold."""
+"""The features of a sample's cells, computed only where earlier ones are no longer valid."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DIAMETER_STEP = 1.05
 class KnownFeatures:
     """Boxes and their (n, channels, s, s) features, computed earlier.
 
-    They must be of the same images, detector and feature settings as those asked for.
+    They must be of the same images, detector and feature settings as the requested ones.
     """
 
     boxes: Boxes
@@ -37,12 +37,12 @@ class KnownFeatures:
 
 @dataclass(frozen=True, eq=False)
 class FeatureProgress:
-    """The features of some cells, as soon as they are there.
+    """The features of some cells, as soon as they are computed.
 
     Attributes
     ----------
     done, total
-        Cells finished, these included, and cells in all.
+        Finished cells, including these, and all cells.
     rows
         (m,) positions of these cells in the boxes.
     features
@@ -80,7 +80,7 @@ def extract_features(
     Yields
     ------
     FeatureProgress
-        The cells taken over first, then those of each image.
+        First the cells with earlier features, then those of each image.
     """
     known_rows = _known_rows(boxes, known)
     kept = np.flatnonzero(known_rows >= 0)
@@ -103,17 +103,16 @@ def _profiles(features: Features) -> Features:
 
     from napari_attmil.bags.network import profile
 
-    profiles: Features = profile(torch.from_numpy(features)).numpy()
-    return profiles
+    return np.asarray(profile(torch.from_numpy(features)).numpy())
 
 
 class FeatureRows:
-    """The features of a sample under way, in memory.
+    """The features of a sample that are being computed, in memory.
 
     Parameters
     ----------
     cells
-        How many there will be.
+        Their final number.
     """
 
     def __init__(self, cells: int) -> None:
@@ -130,8 +129,8 @@ class FeatureRows:
 def sample_diameter_px(boxes: Boxes) -> float | None:
     """Return the typical cell diameter of a sample, rounded to a ratio; None without cells.
 
-    It sets the scale at which all features of the sample are read. Rounding keeps that scale,
-    and with it the other cells' features, as it is when one box is corrected.
+    It sets the scale at which all features of the sample are read. Because of the rounding, the
+    scale, and with it the features of the other cells, stays the same when one box is corrected.
     """
     if len(boxes) == 0:
         return None
@@ -140,7 +139,7 @@ def sample_diameter_px(boxes: Boxes) -> float | None:
 
 
 def _known_rows(boxes: Boxes, known: KnownFeatures | None) -> Int64Array:
-    """Return (n,) the row of each box in the earlier ones, or -1 where it has to be computed."""
+    """Return (n,) the row of each box in the earlier ones, or -1 if it must be computed."""
     rows = np.full(len(boxes), -1, dtype=np.int64)
     if known is None or sample_diameter_px(boxes) != sample_diameter_px(known.boxes):
         return rows

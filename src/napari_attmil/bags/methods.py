@@ -1,4 +1,4 @@
-"""The ways of classifying a bag that can be chosen: names, titles, and what each consists of."""
+"""The methods of classifying a bag: names, titles and components; names of embeddings."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Final, Literal
 
 @dataclass(frozen=True)
 class MethodParts:
-    """What a method consists of.
+    """The components of a method.
 
     Attributes
     ----------
     title
-        As reports write it; the first four as the paper's Table 1 does.
+        As in reports; the first four are those of the paper's Table 1.
     pooling
-        How the cells of a bag become one, by name of `network.pooling.POOLINGS`; None where cells
-        only vote.
+        Name of the pooling in `network.pooling.POOLINGS`; None where cells only vote.
     sic
         Whether a single instance classifier is trained, alone or as the auxiliary branch.
     by_type
-        Whether a cell is known only by its type, of types that are found without labels.
+        Whether cells are represented only by their types, which are found without labels.
     """
 
     title: str
@@ -46,9 +45,12 @@ METHODS: Final = {
 if TYPE_CHECKING:
     Method = str
 else:
-    # Derived, so that each name stands once; settings accept no other.
+    # Derived from the registry; settings accept no other names.
     Method = Literal[tuple(METHODS)]
-"""A way of classifying bags: the four rows of Table 1 of the paper, and what came after."""
+"""Name of a method: the four rows of Table 1 of the paper, and later methods."""
+
+EmbeddingName = Literal["profile", "three-conv", "five-conv"]
+"""Name of an embedding in `network.embeddings.EMBEDDINGS`."""
 
 TABLE_1: Final[tuple[Method, ...]] = ("sic", "mil-max", "mil-max-sic", "mil-att-sic")
 """The rows of the paper's Table 1."""

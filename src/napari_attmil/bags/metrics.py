@@ -1,7 +1,7 @@
 """Metrics of a classification, for many weightings of its samples at once.
 
-A bootstrap is nothing but weights: how often each sample was drawn. With a thousand of them one
-call here takes the place of a thousand calls of scikit-learn, whose definitions these are (the
+A bootstrap replicate is a set of weights: how often each sample was drawn. For a thousand
+replicates, one call here replaces a thousand calls to scikit-learn, whose definitions are used (the
 tests compare the two).
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 CONFIDENCE_BINS = 10
-"""Equal parts of 0 to 1 that reliability is looked at in."""
+"""Equal bins from 0 to 1 in which reliability is measured."""
 
 
 def weighted_metrics(
@@ -70,34 +70,33 @@ def weighted_metrics(
 def surprise(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
     """Return (n,) the negative logarithm of each sample's probability of its own class.
 
-    A probability of 0 counts as the smallest that can be told from it beside 1, as in
-    scikit-learn, so that one sample does not make the mean infinite.
+    A probability of 0 is replaced by the machine epsilon, as in scikit-learn, so that one sample
+    does not make the mean infinite.
     """
     shares, target = np.asarray(probabilities, dtype=np.float64), np.asarray(truth)
     own = shares[np.arange(len(shares)), target]
-    values: Array = -np.log(own.clip(min=np.finfo(np.float64).eps))
-    return values
+    return np.asarray(-np.log(own.clip(min=np.finfo(np.float64).eps)))
 
 
 def set_metrics(
     truth: npt.ArrayLike, possible: npt.ArrayLike, weights: npt.ArrayLike
 ) -> dict[str, Array]:
-    """Return how prediction sets fare under several weightings.
+    """Return the coverage and size of prediction sets under several weightings.
 
     Parameters
     ----------
     truth
         (n,) class indices.
     possible
-        (n, K) bool, the classes in each sample's set; a set of one class is an answer.
+        (n, K) bool, the classes in each sample's set; a set of one class counts as an answer.
     weights
         (w, n), non-negative.
 
     Returns
     -------
     dict
-        (w,) ``coverage`` (sets that hold the right class), ``set_size`` (mean), ``abstained``
-        (sets that are no answer) and ``answered_accuracy`` (NaN where nothing is answered).
+        (w,) ``coverage`` (sets that contain the right class), ``set_size`` (mean), ``abstained``
+        (sets that are not an answer) and ``answered_accuracy`` (NaN if there is no answer).
     """
     target, sets = np.asarray(truth), np.asarray(possible, dtype=bool)
     weight = np.asarray(weights, dtype=np.float64)
@@ -116,7 +115,7 @@ def set_metrics(
 
 
 def confusion_matrix(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
-    """Return (K, K) how many samples of each class (rows) were taken for each (columns)."""
+    """Return (K, K) how many samples of each class (rows) were assigned to each (columns)."""
     shares = np.asarray(probabilities)
     counts = np.zeros((shares.shape[1], shares.shape[1]))
     np.add.at(counts, (np.asarray(truth), shares.argmax(1)), 1)
@@ -124,12 +123,12 @@ def confusion_matrix(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Arra
 
 
 def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> dict[str, Array]:
-    """Return how often the predicted class is right where its probability is about the same.
+    """Return how often predictions of similar confidence are right.
 
     Returns
     -------
     dict
-        Of the bins that hold samples: ``confidence`` (mean probability of the predicted class),
+        For each bin with samples: ``confidence`` (mean probability of the predicted class),
         ``accuracy`` (share that is right) and ``samples``.
     """
     confidence, right, bins = _binned(np.asarray(truth), np.asarray(probabilities))
@@ -153,21 +152,19 @@ def precision_at_recall(score: Array, positive: npt.NDArray[np.bool_], recall: A
         (r,) 0 to 1.
     """
     order = np.argsort(-score, kind="stable")
-    # Only where the next score is lower is there a threshold.
+    # There is a threshold only where the next score is lower.
     ends = np.flatnonzero(np.diff(score[order], append=np.nan) != 0)
     found = positive[order].cumsum()[ends]
-    # Recall 0 takes the first threshold that finds anything: before it there is no precision.
+    # Recall 0 takes the first threshold with a true positive; precision is undefined before it.
     wanted = np.maximum(recall * found[-1], 1) - 1e-9
     reached = np.searchsorted(found, wanted)
-    precision: Array = found[reached] / (ends[reached] + 1)
-    return precision
+    return np.asarray(found[reached] / (ends[reached] + 1))
 
 
 def _calibration_error(target: npt.NDArray[np.int64], shares: Array, weight: Array) -> Array:
     confidence, right, bins = _binned(target, shares)
     gaps = np.abs(weight @ (bins * (confidence - right)[:, None])).sum(1)
-    error: Array = gaps / weight.sum(1)
-    return error
+    return np.asarray(gaps / weight.sum(1))
 
 
 def _binned(target: npt.NDArray[np.int64], shares: Array) -> tuple[Array, Array, Array]:
@@ -179,9 +176,7 @@ def _binned(target: npt.NDArray[np.int64], shares: Array) -> tuple[Array, Array,
 
 
 def ranking_metrics(
-    score: Array,
-    positive: npt.NDArray[np.bool_],
-    weights: Array,
+    score: Array, positive: npt.NDArray[np.bool_], weights: Array
 ) -> tuple[Array, Array]:
     """Return (w,) area under the ROC curve and (w,) average precision of one score.
 
@@ -200,7 +195,7 @@ def ranking_metrics(
     lost = np.add.reduceat(ordered * ~positive[order], starts, axis=1)
     found, wrong = gained.cumsum(1), lost.cumsum(1)
     positives, negatives = found[:, -1], wrong[:, -1]
-    # An ROC step is a trapezium: all earlier negatives beaten, those of equal score half.
+    # A step of the ROC curve is a trapezium: negatives of equal score count half.
     auroc = (gained * (negatives[:, None] - wrong + lost / 2)).sum(1) / (positives * negatives)
     total = found + wrong
     precision = np.divide(found, total, out=np.zeros_like(found), where=total > 0)
@@ -212,8 +207,8 @@ def bootstrap_weights(
 ) -> Array:
     """Return (replicates, n) how often each sample is drawn when patients are resampled.
 
-    Patients, not samples, are drawn with replacement, within each class, so that no class
-    vanishes.
+    Patients, not samples, are drawn with replacement, within each class, so that every class is
+    present in every replicate.
     """
     rng = np.random.default_rng(seed)
     label_of: Mapping[str, str] = dict(zip(patients, labels, strict=True))

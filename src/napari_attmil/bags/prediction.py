@@ -28,23 +28,22 @@ class Prediction:
     cell_id
         (n,) the cells, in the order of the bag.
     attention
-        (n,) float32, non-negative, sums to 1 (eq. 7), what the models agree on (see
-        `agreed_attention`); what it is for the other methods says `AttentionMIL.pool`.
+        (n,) float32, non-negative, sums to 1 (eq. 7), agreed by the models (see
+        `agreed_attention`); `AttentionMIL.pool` defines it for the other methods.
     contribution
         (n, K) float32, signed. Their sum over the cells is the logarithm of the probabilities
-        but for a constant of the classifier and one of the sample. For the method SIC, whose
-        cells vote, it is that of the mean of the cells' logits instead.
+        up to a constant of the classifier and one of the sample. For the method SIC, where cells
+        vote, it is the share of the mean of the cells' logits instead.
     member_probabilities
-        (M, K) float32, what each of the classifier's M models says alone.
+        (M, K) float32, the probabilities of each of the classifier's M models alone.
     prediction_set
-        Classes that cannot be ruled out, the most probable first; None where the classifier
-        was not calibrated.
+        Classes that cannot be ruled out, the most probable first; None without calibration.
     coverage
-        How often such a set holds the right class, 0 to 1; None likewise.
+        How often such a set contains the right class, 0 to 1; None without calibration.
     note
-        What to know about probabilities and set, as sentences; empty if nothing.
+        What readers should know about the probabilities and the set; empty if nothing.
     healthy_class
-        The class of healthy samples in the training; None if no class was known to be theirs.
+        The class of healthy samples in the training; None if no class was recognised as such.
     """
 
     sample: str
@@ -66,12 +65,12 @@ class Prediction:
 
     @property
     def abstains(self) -> bool:
-        """Whether more than one class cannot be ruled out, so that none should be named."""
+        """Whether the prediction set is not a single class, so that none should be named."""
         return self.prediction_set is not None and len(self.prediction_set) != 1
 
     @property
     def agreeing(self) -> int:
-        """How many of the models name the predicted class when asked alone."""
+        """How many of the models predict the same class on their own."""
         if not len(self.member_probabilities):
             return 0
         alone = self.member_probabilities.argmax(1)
@@ -79,24 +78,23 @@ class Prediction:
 
     @property
     def effective_cells(self) -> float:
-        """On how many cells the attention rests: 1 over the sum of its squares, 1 to n."""
+        """The effective number of cells: 1 over the sum of squared attention, 1 to n."""
         return float(1 / np.square(self.attention, dtype=np.float64).sum())
 
 
 def agreed_attention(weights: Sequence[Float32Array], least: float = 0.0) -> Float32Array:
-    """Return (n,) float32 the attention to a bag's cells that models agree on; sums to 1.
+    """Return (n,) float32 the attention of several models combined; sums to 1.
 
-    Their weights' power mean of exponent 1/2: unlike the arithmetic one it is not that of
-    whichever model weighs most, so that ensembles of other seeds agree better on it; unlike the
-    geometric one no model has a veto, which in small cohorts hid altered cells.
+    It is the power mean of exponent 1/2 of the models' weights. Unlike the arithmetic mean, it is
+    not dominated by the model with the largest weights, so ensembles of other seeds agree better.
+    Unlike the geometric mean, it gives no model a veto, which hid altered cells in small cohorts.
 
     Parameters
     ----------
     weights
         (n,) of each model, non-negative.
     least
-        Added to every cell's mean, so that weights far below it are alike.
+        Added to every cell's mean; weights far below it become equal.
     """
     mean = np.sqrt(np.asarray(weights, dtype=np.float64)).mean(0) ** 2 + least
-    agreed: Float32Array = (mean / mean.sum()).astype(np.float32)
-    return agreed
+    return np.asarray(mean / mean.sum(), dtype=np.float32)

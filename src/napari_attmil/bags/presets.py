@@ -1,4 +1,4 @@
-"""Settings that go together: the project's own, the paper's, and the published code's."""
+"""Presets of settings: the project's own, the paper's, and the published code's."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _PRESETS: Final[dict[str, dict[str, Any]]] = {
 if TYPE_CHECKING:
     Preset = str
 else:
-    # Derived, so that each name stands once; the command line and forms offer these.
+    # Derived from the registry; forms and the command line offer these names.
     Preset = Literal[tuple(_PRESETS)]
 
 
@@ -64,8 +64,8 @@ def mil_preset(name: Preset, **changes: Any) -> MILSettings:
     Parameters
     ----------
     name
-        ``"default"``, ``"paper"`` (Sadafi et al. 2020, section 3) or ``"marrlab-code"`` (what
-        the code published with it does differently, but for two faults: SIC judges a sample by all
+        ``"default"``, ``"paper"`` (Sadafi et al. 2020, section 3) or ``"marrlab-code"`` (the
+        differences of the code published with it, without two faults: SIC judges a sample by all
         its cells, not by the first one, and maximum pooling is not stopped after seven epochs).
     **changes
         Fields to set differently, for instance ``epochs=20``.
@@ -81,7 +81,7 @@ def mil_preset(name: Preset, **changes: Any) -> MILSettings:
 
 
 def with_method(settings: MILSettings, method: Method) -> MILSettings:
-    """Return the same settings for another method, with what that one cannot do without."""
+    """Return the same settings for another method, with changes that it requires."""
     changes: dict[str, Any] = {"method": method}
     if METHODS[method].by_type:
         changes |= {
@@ -93,10 +93,10 @@ def with_method(settings: MILSettings, method: Method) -> MILSettings:
 
 
 def ensemble_preset(name: Preset, **changes: Any) -> EnsembleSettings:
-    """Return what is trained beside a preset of `mil_preset`, for people to use.
+    """Return the ensemble settings that belong to a preset of `mil_preset`.
 
-    The published models are slow without a GPU and were trained one at a time: one model,
-    not calibrated. With the project's own preset it is the defaults of `EnsembleSettings`.
+    The published models are slow without a GPU and were trained singly: one model without
+    calibration. The project's own preset has the defaults of `EnsembleSettings`.
 
     Raises
     ------

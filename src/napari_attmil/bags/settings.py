@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from napari_attmil.bags.methods import Method
+from napari_attmil.bags.methods import EmbeddingName, Method
 from napari_attmil.cells import FeatureSettings
 from napari_attmil.core import ForResearch, Seed, Settings, ShownElsewhere, ShownFirst
 
@@ -20,7 +20,7 @@ class MILSettings(Settings):
     method: Method = Field("mil-multi-top-sic", title="Method")
     """How the cells of a sample become one: a row of the paper's Table 1 (single instance
     classifier SIC, maximum or attention pooling), or what came after."""
-    embedding: Literal["profile", "three-conv", "five-conv"] = Field("profile", title="Embedding")
+    embedding: EmbeddingName = Field("profile", title="Embedding")
     """What turns one cell's feature maps into a vector: one layer on what each map shows from the
     cell's centre to its rim, or the three convolutions of the published code, or five as in the
     paper."""
@@ -92,12 +92,12 @@ class MILSettings(Settings):
 
 
 def features_for(mil: MILSettings) -> FeatureSettings:
-    """Return how features are read for an embedding: no more is kept than it looks at."""
+    """Return the feature settings of an embedding, which store no more than it needs."""
     return FeatureSettings(kept="profile" if mil.embedding == "profile" else "maps")
 
 
 class EnsembleSettings(Settings):
-    """What is trained for people to use: several models, and how sure they are together."""
+    """The classifier for routine use: several models and their calibration."""
 
     members: ShownFirst[int] = Field(20, ge=1, le=50, title="Models")
     """Models with different seeds that classify together; how far they differ is shown."""
@@ -124,5 +124,5 @@ class EnsembleSettings(Settings):
 
     @property
     def members_held_out(self) -> int:
-        """Models that are trained without the patients of a calibration fold."""
+        """The number of models trained without the patients of each calibration fold."""
         return min(self.calibration_members, self.members)

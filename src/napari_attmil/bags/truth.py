@@ -1,4 +1,4 @@
-"""Which cells are altered, where that is known: the truth.csv of a simulated or planted cohort."""
+"""Ground truth, which cells are altered: the truth.csv of a simulated or planted cohort."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Truth:
 
         Returns
         -------
-        (n,) bool, or None if the truth of none of the sample's images is known.
+        (n,) bool, or None if no image of the sample has ground truth.
         """
         names = [name_within(self.folder, frame.path) for frame in sample.frames]
         if not any(name in self.cells for name in names):

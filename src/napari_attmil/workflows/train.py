@@ -110,7 +110,7 @@ def train_on_bags(
     """
     from napari_attmil.bags.training import EnsembleTrainer
 
-    trainer = EnsembleTrainer(bags, settings, ensemble, device, kept_in=unfinished)
+    trainer = EnsembleTrainer(bags, settings, ensemble, device, state_folder=unfinished)
     is_finished = False
     with contextlib.suppress(KeyboardInterrupt):  # as if `stop` had been set
         for step in trainer.epochs():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_attmil.bags.network.embeddings import EMBEDDINGS
+from napari_attmil.bags.network.embeddings import EMBEDDINGS, Embedding
 from napari_attmil.bags.network.prepared_features import PreparedFeatures, _rings, profile
 
 
@@ -37,18 +37,16 @@ def test_a_turned_or_mirrored_cell_has_the_same_profile(side: int) -> None:
         torch.testing.assert_close(profile(other), profile(cells))
 
 
-@pytest.mark.parametrize("name", list(EMBEDDINGS))
-def test_prepared_features_are_not_prepared_again(name: str) -> None:
-    recipe = EMBEDDINGS[name]
+@pytest.mark.parametrize("recipe", EMBEDDINGS.values(), ids=list(EMBEDDINGS))
+def test_prepared_features_are_not_prepared_again(recipe: Embedding) -> None:
     once = recipe.prepared(PreparedFeatures.of_bag(maps().astype(np.float16)))
     assert once.values.shape[2:] == recipe.shape
     assert once.values.dtype == torch.float16
     assert recipe.prepared(once) is once
 
 
-@pytest.mark.parametrize("name", list(EMBEDDINGS))
-def test_the_layers_take_what_is_prepared(name: str) -> None:
-    recipe = EMBEDDINGS[name]
+@pytest.mark.parametrize("recipe", EMBEDDINGS.values(), ids=list(EMBEDDINGS))
+def test_the_layers_take_what_is_prepared(recipe: Embedding) -> None:
     inputs = 2 * recipe.shape[0] if recipe.is_profile else 2
     convolutions, connected = recipe.build(inputs, 10, 0.1)
     prepared = recipe.prepared(PreparedFeatures("maps", torch.from_numpy(maps())))

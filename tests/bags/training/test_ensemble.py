@@ -219,10 +219,10 @@ def test_a_killed_ensemble_goes_on_where_it_stood_and_ends_the_same(
     killed_after: int,
 ) -> None:
     monkeypatch.setattr(fitting, "SAVE_EVERY_S", -1.0)
-    killed = EnsembleTrainer(planted_bags, quick, TWO, cpu, kept_in=tmp_path)
+    killed = EnsembleTrainer(planted_bags, quick, TWO, cpu, state_folder=tmp_path)
     for _ in itertools.islice(killed.epochs(), killed_after):
         pass
-    again = EnsembleTrainer(planted_bags, quick, TWO, cpu, kept_in=tmp_path)
+    again = EnsembleTrainer(planted_bags, quick, TWO, cpu, state_folder=tmp_path)
     assert len(list(again.epochs())) == (2 + 2 * 2) * 2 - killed_after
     assert same_weights(again.best, classifier)
     assert again.best.certainty.to_json() == classifier.certainty.to_json()

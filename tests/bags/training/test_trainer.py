@@ -314,11 +314,11 @@ def test_a_damaged_state_costs_what_it_held_but_not_the_training(
     planted_bags: list[Bag], small: MILSettings, cpu: Device, tmp_path: Path
 ) -> None:
     settings = small.replace(epochs=2)
-    history = list(Trainer(planted_bags, settings, cpu).epochs_kept_in(tmp_path))
+    history = list(Trainer(planted_bags, settings, cpu).resumable_epochs(tmp_path))
     (state,) = tmp_path.iterdir()
     state.write_bytes(state.read_bytes()[:-9])
-    assert list(Trainer(planted_bags, settings, cpu).epochs_kept_in(tmp_path)) == history
-    assert list(Trainer(planted_bags, settings, cpu).epochs_kept_in(tmp_path)) == [], "kept again"
+    assert list(Trainer(planted_bags, settings, cpu).resumable_epochs(tmp_path)) == history
+    assert list(Trainer(planted_bags, settings, cpu).resumable_epochs(tmp_path)) == [], "kept again"
 
 
 def test_a_classifier_is_not_a_training_to_resume(

@@ -1,7 +1,7 @@
-"""How well scores of cells find the altered ones, and whether they name what decided.
+"""How well scores of cells rank altered cells, and whether they identify the decisive ones.
 
-Where the truth is known a score is a ranking to be judged; where it is not, cells are taken away
-in its order and the classifier is asked again.
+With ground truth, a score is evaluated as a ranking. Without it, cells are removed in the order of
+the score and the rest is classified again.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 TOP_CELLS = 8
-"""As many as the paper's Fig. 5 shows of a class."""
+"""The number of cells per class in the paper's Fig. 5."""
 CURVE_STEPS = 20
-"""Steps in which cells are taken away, or added, until none, or all, are left."""
+"""Steps in which all cells are removed or added."""
 
 
 @dataclass(frozen=True, eq=False)
 class Removal:
-    """What becomes of the predicted class's probability when cells go in the order of a score.
+    """The probability of the predicted class as cells are removed in the order of a score.
 
     Attributes
     ----------
     deletion
-        (`CURVE_STEPS` + 1,) without the highest 0, 5, ... 100 % of the cells, one always kept.
+        (`CURVE_STEPS` + 1,) without the highest 0, 5, ... 100 % of the cells; one always remains.
     insertion
-        The same with only the highest of them, one at least.
+        (`CURVE_STEPS` + 1,) with only the highest 0, 5, ... 100 % of the cells, at least one.
     necessity
         Without the `TOP_CELLS` highest: low if these cells are needed.
     sufficiency
@@ -52,7 +52,7 @@ class Removal:
 
     @property
     def area_between(self) -> float:
-        """Area under the insertion less that under the deletion: 0 for chance, at most 1."""
+        """Area under the insertion curve minus that under the deletion curve: 0 for chance."""
         return float(trapezoid(self.insertion - self.deletion, dx=1 / CURVE_STEPS))
 
 
@@ -66,13 +66,13 @@ def instance_ranking(
     score
         (m,) of a sample's cells.
     altered
-        (m,) bool, the n cells to be found; None where the truth is not known.
+        (m,) bool, the n cells to be found; None without ground truth.
 
     Returns
     -------
     three floats
-        0 to 1, cells of equal score counting alike; NaN where there are not both kinds of cells,
-        as in healthy samples, or no score.
+        0 to 1, averaged over the orders of tied cells; NaN without cells of both kinds, as in
+        healthy samples, or without a score.
     """
     values = np.asarray(score, dtype=np.float64)
     if altered is None or not altered.any() or altered.all() or np.isnan(values).any():
@@ -82,7 +82,7 @@ def instance_ranking(
 
 
 def removal(subsets: Subsets, score: Array, predicted: int) -> Removal:
-    """Return what the classifier says of a bag without, and with only, its highest cells.
+    """Classify a bag without, and with only, its highest cells.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def removal(subsets: Subsets, score: Array, predicted: int) -> Removal:
     score
         (n,) of its cells; all NaN gives NaN.
     predicted
-        Index of the class whose probability is followed.
+        Index of the class whose probability is returned.
     """
     cells = len(score)
     if np.isnan(score).any():
@@ -110,7 +110,7 @@ def removal(subsets: Subsets, score: Array, predicted: int) -> Removal:
 
 
 def top_contribution(contribution: npt.ArrayLike, reference: int) -> float:
-    """Return how far the single strongest cell pulls a sample away from the reference class.
+    """Return how strongly the strongest cell pulls a sample away from the reference class.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def top_contribution(contribution: npt.ArrayLike, reference: int) -> float:
 def rank_agreement(scores: Array) -> float:
     """Return the mean Spearman correlation of all pairs of (runs, n) scores of the same cells.
 
-    NaN where a run has no score, ranks all cells alike, or is the only one.
+    NaN if a run has no score or only ties, or if there is one run.
     """
     ranks = rankdata(scores, axis=1)
     if len(scores) < 2 or np.isnan(scores).any() or (np.ptp(ranks, axis=1) == 0).any():
@@ -144,7 +144,7 @@ def rank_agreement(scores: Array) -> float:
 def top_overlap(scores: Array) -> float:
     """Return the mean Jaccard index of the `TOP_CELLS` highest cells of all pairs of runs.
 
-    NaN where a run has no score or is the only one, or where no cell is left beside the top.
+    NaN if a run has no score, if there is one run, or if there are no cells besides the top.
     """
     if len(scores) < 2 or np.isnan(scores).any() or scores.shape[1] <= TOP_CELLS:
         return np.nan
@@ -153,9 +153,9 @@ def top_overlap(scores: Array) -> float:
 
 
 def _ndcg(score: Array, altered: npt.NDArray[np.bool_]) -> float:
-    """Return the gain of the first n places, later ones discounted, over the best possible."""
+    """Return the discounted gain of the first n places, divided by the best possible."""
     _, level = np.unique(-score, return_inverse=True)
-    # Of cells of equal score each stands for their mean (McSherry and Najork 2008).
+    # Tied cells have their mean gain (McSherry and Najork 2008).
     gain = np.bincount(level, weights=altered) / np.bincount(level)
     wanted = int(altered.sum())
     discount = 1 / np.log2(np.arange(2, wanted + 2))

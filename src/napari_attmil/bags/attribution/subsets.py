@@ -1,4 +1,4 @@
-"""Scores that say how much each cell of a sample counted, and what is left without some cells."""
+"""Scores of how much each cell of a sample counted, and predictions for subsets of the cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.certainty import Certainty
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.bags.network import AttentionMIL
     from napari_attmil.bags.prediction import Prediction
@@ -27,54 +26,46 @@ if TYPE_CHECKING:
 ScoreName = Literal["attention", "contribution", "leave-one-out", "random"]
 
 SCORES: Final[tuple[ScoreName, ...]] = ("attention", "contribution", "leave-one-out", "random")
-"""What cells are ranked by; the last knows nothing of them and is what the others must beat."""
+"""The scores that rank cells; the last is random and serves as the baseline."""
 
 CELLS_POOLED = 16_384
-"""Cells of all subsets that are pooled together; bounds the memory."""
+"""Cells of several subsets that are pooled together; bounds the memory."""
 MOST_CELLS_LEFT_OUT = 3000
-"""Leaving out each cell of a bag costs its square; larger bags are not tried."""
+"""Leave-one-out takes quadratic time and is skipped for larger bags."""
 
 
 class Subsets:
-    """Asks a classifier about parts of one bag; its cells are embedded only once.
+    """Classifies subsets of one bag, whose cells are embedded only once.
 
     Parameters
     ----------
+    classifier
+        One or several models.
     poolings
         The classifier's models in float64.
-    embeddings
-        (n, D) of the bag's cells by each of them, float64.
-    votes
-        (M,) how much each of them counts; they sum to 1.
-    certainty
-        The classifier's.
+    bag
+        At least one cell.
     """
 
-    def __init__(
-        self,
-        poolings: Sequence[AttentionMIL],
-        embeddings: Sequence[torch.Tensor],
-        votes: Array,
-        certainty: Certainty,
-    ) -> None:
-        self._poolings, self._embeddings = poolings, embeddings
-        self._votes, self._certainty = votes, certainty
+    def __init__(self, classifier: Classifier, poolings: Sequence[AttentionMIL], bag: Bag) -> None:
+        self._classifier, self._poolings = classifier, poolings
+        self._embeddings = [each.cpu().double() for each in classifier.embeddings(bag)]
 
     def log_probabilities(self, subsets: Sequence[Rows]) -> Array:
-        """Return (s, K) what the classifier says of each subset, calibrated where it is.
+        """Return (s, K) the classifier's log probabilities for each subset.
 
         Parameters
         ----------
         subsets
-            Positions of the cells that are kept; none is empty.
+            Positions of the cells in each subset; no subset is empty.
         """
         logits = np.concatenate([self._logits(packed) for packed in _packed(subsets)])
-        return self._certainty.log_probabilities(logits)
+        return self._classifier.certainty.log_probabilities(logits)
 
     def distance_from_healthy(self) -> Array | None:
-        """Return (n,) the models' mean distance of each cell from healthy ones, None without it.
+        """Return (n,) each cell's mean distance from healthy cells over the models, or None.
 
-        See `AnomalyScore`; only anomaly-aware attention measures it.
+        See `AnomalyScore`; only models with anomaly-aware attention measure it.
         """
         measured = [
             embeddings[:, -1].numpy()  # see `AttentionMIL.embed`
@@ -92,15 +83,14 @@ class Subsets:
             for model, embeddings in zip(self._poolings, self._embeddings, strict=True):
                 output = model.pool(embeddings[rows], offsets)
                 members.append(model.log_probabilities(output, offsets).numpy())
-        mean: Array = np.average(members, axis=0, weights=self._votes)
-        return mean
+        return np.asarray(np.average(members, axis=0, weights=self._classifier.model_votes))
 
 
 class SubsetClassifier:
     """Makes `Subsets` of bags.
 
-    Pooling runs in float64 on the processor: one cell of a sure sample changes its probability by
-    less than float32 can tell.
+    Pooling runs in float64 on the processor: in a sample of high confidence, one cell changes the
+    probability by less than the precision of float32.
 
     Parameters
     ----------
@@ -113,16 +103,14 @@ class SubsetClassifier:
         self._poolings = [_without_components(model).double() for model in classifier.models]
 
     def subsets(self, bag: Bag) -> Subsets:
-        """Return a bag with cells, ready to be asked about."""
-        embeddings = [each.cpu().double() for each in self._classifier.embeddings(bag)]
-        classifier = self._classifier
-        return Subsets(self._poolings, embeddings, classifier.model_votes, classifier.certainty)
+        """Return the subsets of a bag with cells."""
+        return Subsets(self._classifier, self._poolings, bag)
 
 
 def cell_scores(
     prediction: Prediction, subsets: Subsets, rng: np.random.Generator
 ) -> dict[ScoreName, Array]:
-    """Return (n,) scores of a sample's cells, by name of `SCORES`; the higher, the more it counted.
+    """Return (n,) scores of a sample's cells by the names in `SCORES`; high for influential cells.
 
     ``attention`` is the weight in the pooled vector; ``contribution`` the share of the predicted
     class's logit; ``leave-one-out`` see the function of this name, NaN in bags of more than
@@ -138,10 +126,10 @@ def cell_scores(
 
 
 def leave_one_out(subsets: Subsets, cells: int, predicted: int) -> Array:
-    """Return (n,) by how much the log odds of a class drop without each cell.
+    """Return (n,) the drop of a class's log odds without each cell.
 
-    They rank cells as its log probability does, but tell them apart where that rounds to 0. A
-    single cell cannot be left out and has 0.
+    Log odds rank cells as log probabilities do, but still differ where these round to 0. A single
+    cell cannot be left out and has 0.
     """
     if cells > MOST_CELLS_LEFT_OUT:
         return np.full(cells, np.nan)
@@ -152,17 +140,16 @@ def leave_one_out(subsets: Subsets, cells: int, predicted: int) -> Array:
     log_probability = subsets.log_probabilities([every, *without])
     against = logsumexp(np.delete(log_probability, predicted, axis=1), axis=1)
     log_odds = log_probability[:, predicted] - against
-    drop: Array = log_odds[0] - log_odds[1:]
-    return drop
+    return np.asarray(log_odds[0] - log_odds[1:])
 
 
 def _without_components(model: AttentionMIL) -> AttentionMIL:
-    """Return a copy on the processor that can pool but not embed: most of a model's memory."""
+    """Return a copy on the processor without components, which take most of a model's memory."""
     return deepcopy(model, {id(model.components): None}).cpu().eval()
 
 
 def _packed(subsets: Sequence[Rows]) -> Iterator[Sequence[Rows]]:
-    """Yield runs of subsets of about `CELLS_POOLED` cells together, or of one larger one."""
+    """Yield runs of subsets with about `CELLS_POOLED` cells together, or a single larger subset."""
     pack = np.cumsum([len(rows) for rows in subsets]) // CELLS_POOLED
     starts = [0, *(np.flatnonzero(np.diff(pack)) + 1), len(subsets)]
     for start, end in pairwise(starts):

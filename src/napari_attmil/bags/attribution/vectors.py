@@ -1,4 +1,4 @@
-"""The classifier's own view of cells, as vectors in which cells alike lie close."""
+"""Embeddings of cells by the classifier, in which similar cells are close."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_attmil.core import Float32Array
 
 MOST_MODELS = 5
-"""More hardly move the cells on a map, but take memory: 100,000 cells' embeddings have 26 MB."""
+"""More models hardly change a map, but take memory: 26 MB per model for 100,000 cells."""
 
 
 def cell_embeddings(classifier: Classifier, bag: Bag) -> Float32Array:
@@ -21,9 +21,9 @@ def cell_embeddings(classifier: Classifier, bag: Bag) -> Float32Array:
     Returns
     -------
     (n, M * D) float32
-        In the order of the bag, by the first `MOST_MODELS` models at most; a model that knows types
-        of cells only is not asked beside others. The distance from
-        healthy, which anomaly-aware attention keeps beside h in a unit of its own, is left out.
+        In the order of the bag, by at most the first `MOST_MODELS` models; a composition model is
+        only used if there are no others. The distance from healthy that anomaly-aware attention
+        appends to h is left out.
     """
     size = classifier.models[0].embedded_size
     parts = classifier.embeddings(bag, min(MOST_MODELS, classifier.weighing_models))

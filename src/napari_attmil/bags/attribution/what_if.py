@@ -1,4 +1,4 @@
-"""What a classifier would say of a sample if some of its cells were not there."""
+"""Predictions for a sample without some of its cells."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 MOST_TAKEN: Final = 30
-"""Cells that a curve takes away at most: a person looks at the first few."""
+"""Maximum number of cells that a curve removes: people look at the first few."""
 RANDOM_ORDERS: Final = 20
-"""Random orders that a curve is compared with; their quantiles need no more."""
+"""Random orders with which a curve is compared; enough for their quantiles."""
 
 
 @dataclass(frozen=True, eq=False)
 class RemovalCurve:
-    """Class probabilities as the highest cells of a score go one by one, and as any cells go.
+    """Class probabilities as cells are removed one by one, by descending score or at random.
 
     Attributes
     ----------
     cell_id
-        (k,) the cells in the order in which they go.
+        (k,) the cells in the order of removal.
     probabilities
-        (k + 1, K) without the first 0..k of them; each row sums to 1.
+        (k + 1, K) without the first 0..k cells; each row sums to 1.
     random_mean
-        (k + 1, K) the mean of `RANDOM_ORDERS` random orders.
+        (k + 1, K) the mean over `RANDOM_ORDERS` random orders.
     random_low, random_high
         (k + 1, K) their 5 % and 95 % quantiles.
     """
@@ -51,7 +51,7 @@ class RemovalCurve:
 
 
 class WhatIf:
-    """Answers for one sample; its cells are embedded only once, on construction.
+    """Classifies one sample without some of its cells, which are embedded on construction.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ class WhatIf:
         self._subsets = SubsetClassifier(classifier).subsets(bag)
 
     def distance_from_healthy(self) -> Array | None:
-        """Return (n,) how unlike healthy samples' cells each cell is, None without such a model.
+        """Return (n,) each cell's distance from the cells of healthy samples, or None.
 
-        0 is what healthy samples' cells are on average, 1 their standard deviation above it.
+        It is standardised: 0 is the mean over healthy cells, 1 one standard deviation above it.
         """
         return self._subsets.distance_from_healthy()
 
     def without(self, cell_ids: Iterable[int]) -> Array:
-        """Return (K,) the class probabilities of the sample with some cells taken away.
+        """Return (K,) the class probabilities of the sample without some cells.
 
         Raises
         ------
@@ -83,21 +83,20 @@ class WhatIf:
         kept = np.flatnonzero(~np.isin(self._bag.cell_id, list(cell_ids)))
         if not len(kept):
             raise UserError(
-                f"All {len(self._bag)} cells of sample {self._bag.sample!r} would be taken away; "
+                f"All {len(self._bag)} cells of sample {self._bag.sample!r} would be removed; "
                 "leave at least one."
             )
-        alone: Array = self._probabilities([kept])[0]
-        return alone
+        return np.asarray(self._probabilities([kept])[0])
 
     def curve(self, score: npt.ArrayLike, most: int = MOST_TAKEN, seed: int = 0) -> RemovalCurve:
-        """Return how the probabilities move as the cells with the highest score go.
+        """Return the probabilities as the cells with the highest score are removed.
 
         Parameters
         ----------
         score
             (n,) of the bag's cells, for instance attention or the contribution to a class.
         most
-            Cells that go at most; one is always left.
+            Maximum number of removed cells; one cell always remains.
         seed
             Of the random orders.
         """
@@ -113,5 +112,4 @@ class WhatIf:
         return RemovalCurve(taken_ids, moved[0], moved[1:].mean(0), low, high)
 
     def _probabilities(self, parts: list[Rows]) -> Array:
-        probabilities: Array = np.exp(self._subsets.log_probabilities(parts))
-        return probabilities
+        return np.asarray(np.exp(self._subsets.log_probabilities(parts)))

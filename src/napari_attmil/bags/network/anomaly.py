@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 COMPONENTS = 32
-"""Directions in which healthy cells vary most; the distance is taken along these."""
+"""Number of main directions of healthy cells along which the distance is measured."""
 
 CELLS_A_DIRECTION = 8
-"""Healthy cells that a direction takes: along more, those that it was not fitted to look odd."""
+"""Healthy cells needed per direction; with fewer, healthy cells not used in the fit look odd."""
 
 
 class AnomalyScore(nn.Module):
     """Distance of cells to a Gaussian fitted to the cells of healthy samples.
 
-    The distance is Mahalanobis' over the mean of each feature map, along the main directions in
-    which healthy cells vary, and in units of what healthy cells show. It has no parameters that
-    learn: the Gaussian is fitted once, before a training.
+    It is the Mahalanobis distance of the means of the feature maps, along the main directions of
+    healthy cells, standardised over healthy cells. It has no trainable parameters: the Gaussian is
+    fitted once, before a training.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""The multiple instance classifier: one module for Table 1 of the paper and what came after.
+"""The multiple instance classifier: one module for Table 1 of the paper and later methods.
 
-The cells of several bags lie on one flat axis, bag after bag; `offsets` says where each begins.
-Convolutions run over that axis in the device's precision; only the pooling looks at the bags,
-as contiguous ranges, in float32, so that packing bags together gives what each gives alone.
+The cells of several bags lie on one flat axis, bag after bag; `offsets` gives the start of each.
+Convolutions run over that axis in the device's precision. Only the pooling depends on the bags; it
+runs in float32 over contiguous ranges, so packed bags give the same results as single ones.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ LEAST_SHARE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class MILOutput:
-    """What the classifier says about some packed bags.
+    """The classifier's output for packed bags.
 
     Attributes
     ----------
     logits
-        (b, K) float32, one row a bag.
+        (b, K) float32, one row per bag.
     weight
-        (n,) float32, non-negative: how much each cell counts; see `AttentionMIL.pool`.
+        (n,) float32, non-negative weights of the cells; see `AttentionMIL.pool`.
     attention
         (n,) float32, sums to 1 over the cells of each bag: the weights with
         `AttentionMIL.least_weight` added, over their sum.
     instance_logits
-        (n, K) float32, one row a cell.
+        (n, K) float32, one row per cell.
     contribution
         (n, K) float32, signed; its sum over the cells of a bag plus `AttentionMIL.bias` is the
         bag's logits.
@@ -83,13 +83,13 @@ class AttentionMIL(nn.Module):
     classes
         Number of classes K.
     settings
-        Architecture; the fitting half of the settings is not looked at.
+        Architecture; the settings of the fitting are ignored.
     device
         Where and in which precision the convolutions run; the CPU in float32 if None.
     channels
         Feature channels of a cell.
     reference
-        The class of healthy samples, if there is one: cells get no attention for looking healthy.
+        The class of healthy samples, if any: cells get no attention for looking healthy.
     """
 
     feature_mean: Tensor
@@ -149,7 +149,7 @@ class AttentionMIL(nn.Module):
 
     @property
     def silent(self) -> int | None:
-        """The class that no cell speaks for, if there is one."""
+        """The class that no cell supports, if any."""
         return None if self.method.pooling is None else self.pooling.silent
 
     @property
@@ -160,10 +160,10 @@ class AttentionMIL(nn.Module):
         return self.pooling.bias
 
     def set_standardisation(self, mean: Tensor, std: Tensor) -> None:
-        """Scale the prepared features by the mean and standard deviation given."""
+        """Set the mean and standard deviation by which prepared features are standardised."""
         with torch.no_grad():
             self.feature_mean.copy_(mean)
-            # A feature that never varies says nothing; 1 keeps it finite.
+            # A constant feature is uninformative; 1 keeps it finite.
             self.feature_std.copy_(torch.where(std > 0, std, 1))
 
     def embed(self, features: PreparedFeatures) -> Tensor:
@@ -178,7 +178,7 @@ class AttentionMIL(nn.Module):
         parts = features.parts()
         if len(parts) == 1 or not torch.is_grad_enabled():
             return torch.cat([self._embed_part(part.values, part.kind) for part in parts])
-        # Activations of one part at a time: computed once more on the way back.
+        # Holds the activations of one part at a time; they are recomputed in the backward pass.
         return torch.cat(
             [
                 checkpoint(self._embed_part, part.values, part.kind, use_reentrant=False)
@@ -189,16 +189,15 @@ class AttentionMIL(nn.Module):
     def pool(self, embeddings: Tensor, offsets: Sequence[int]) -> MILOutput:
         """Pool the embeddings of packed bags and classify bags and cells.
 
-        A cell's weight is alpha (eq. 7) for attention pooling. For maximum pooling it is the
-        share of the pooled vector's entries that a cell has won (eq. 4). Where cells are weighed
-        for each class apart, it is the mean of these weights by the bag's class probabilities, the
-        class of healthy samples left aside: in one of these, odd cells stand out (paper, section
-        3.2).
+        A cell's weight is alpha (eq. 7) for attention pooling. For maximum pooling it is the share
+        of the pooled vector's entries that the cell provides (eq. 4). Where cells have a weight for
+        each class, it is their mean weighted by the bag's class probabilities, without the class of
+        healthy samples, so that odd cells stand out in healthy samples too (paper, section 3.2).
         For SIC alone it is the cell's probability of the bag's class.
 
         SIC alone has no bag head: its logits are the mean of the cells' logits, but its
         probabilities are the shares of votes; see `log_probabilities`. The logits of a cell are
-        the SIC branch's; without one, what the bag head says of the cell alone.
+        those of the SIC branch or, without one, the bag head's output for the cell alone.
         """
         lengths = bag_lengths(offsets)
         if self.method.pooling is None:
@@ -227,7 +226,7 @@ class AttentionMIL(nn.Module):
         return (shares / shares.sum(1, keepdim=True)).log()
 
     def _shares_of_attention(self, logits: Tensor) -> Tensor:
-        """Return (b, K) how much each class's weights of cells count for a bag's attention."""
+        """Return (b, K) the share of each class's cell weights in a bag's attention."""
         values = logits.detach().clone()
         if self.reference is not None and self.classes > 1:
             values[:, self.reference] = -torch.inf
@@ -235,7 +234,7 @@ class AttentionMIL(nn.Module):
 
     @property
     def least_weight(self) -> float:
-        """What is added to all cells' weights, so that those far below it are alike."""
+        """Added to all cells' weights; weights far below it become nearly equal."""
         return 0.0 if self.method.pooling is None else self.pooling.least_weight
 
     def _attention(self, weight: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -248,14 +247,14 @@ class AttentionMIL(nn.Module):
 
     @property
     def cell_types(self) -> CellTypes | None:
-        """The types that cells are known by, for a method that knows no more of them."""
+        """The types of cells, for the method that sees only these."""
         return self.embedding if isinstance(self.embedding, CellTypes) else None
 
     @property
     def fixed_form(self) -> FeatureKind | None:
-        """What cells can be turned into before weights come in; None if nothing is won by it."""
+        """The form that can be computed before the training; None if that saves nothing."""
         if self.anomaly is not None:
-            return None  # It looks at the features themselves.
+            return None  # It needs the features themselves.
         if self.components is not None:
             return "components"
         if self.device.name != "cpu" or self._tiled_layer is None:
@@ -263,13 +262,13 @@ class AttentionMIL(nn.Module):
         return "tiles" if self.device.precision == "float32" else "standardised maps"
 
     def fixed_part(self, features: PreparedFeatures) -> PreparedFeatures:
-        """Return all of the embedding that can be computed before weights come in: `fixed_form`."""
+        """Return the part of the embedding that does not depend on weights, as `fixed_form`."""
         assert self.fixed_form is not None
         parts = [self._fixed_part_of(part) for part in features.parts()]
         return packed([PreparedFeatures(self.fixed_form, part) for part in parts])
 
     def standardised(self, features: PreparedFeatures) -> Tensor:
-        """Return (n, F) float32: a profile's numbers as its components are found in."""
+        """Return (n, F) float32, the standardised profiles from which components are computed."""
         prepared = self.recipe.prepared(features.to(self.device.torch())).values.float()
         return self._standardised(prepared).flatten(1)
 
@@ -288,7 +287,7 @@ class AttentionMIL(nn.Module):
         return Components(channels * self.recipe.shape[0], self.settings.components)
 
     def _inputs(self, channels: int) -> int:
-        """Return how many numbers or maps of a cell the first layer takes."""
+        """Return how many numbers or maps per cell the first layer takes."""
         if self.components is not None:
             return self.components.directions.shape[1]
         return channels * self.recipe.shape[0] if self.recipe.is_profile else channels
@@ -340,7 +339,7 @@ class AttentionMIL(nn.Module):
 
 
 def bag_lengths(offsets: Sequence[int]) -> list[int]:
-    """Return how many cells each packed bag has."""
+    """Return the number of cells of each packed bag."""
     return [end - start for start, end in pairwise(offsets)]
 
 

@@ -1,12 +1,12 @@
-"""What differs between samples for other reasons than their class: focus, light, stain, smear.
+"""Batch effects: differences between samples that are unrelated to class, such as focus or stain.
 
-A classifier that learns from a few dozen samples can tell them apart by such batch effects, and
-then knows nothing of the next sample. Directions in which the means of samples of one class lie
-further apart than their few cells explain are therefore scaled down before anything is learnt:
-within-class covariance normalisation (Hatch, Kajarekar and Stolcke 2006, there of the sessions of a
-speaker) with what chance explains on average taken off. By chance alone some directions lie beyond
-that, the more the fewer the samples: without any batch effect, deviations of 20 samples of 55 cells
-from their class are halved, those of 80 samples of 80 cells keep five sixths.
+A classifier trained on a few dozen samples can tell them apart by batch effects, and then fails on
+new samples. Directions in which the means of samples of one class differ by more than the limited
+number of cells explains are therefore scaled down before the training: within-class covariance
+normalisation (Hatch, Kajarekar and Stolcke 2006, there for the sessions of a speaker), after the
+average effect of chance is subtracted. Some directions exceed that by chance, the more so the fewer
+samples there are: without any batch effect, deviations of 20 samples of 55 cells from their class
+are halved, and those of 80 samples of 80 cells are reduced to five sixths.
 """
 
 from __future__ import annotations
@@ -21,21 +21,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEAST_VARIANCE: Final = 1e-4
-"""Directions in which the cells of a sample vary less than by this share of the largest variance
-count as if they varied so much."""
+"""Lower limit of the variance within samples, as a share of the largest variance."""
 
 
 def batch_damping(bags: Sequence[Tensor], labels: Sequence[int], penalty: float) -> Tensor:
     """Return the linear map that scales batch effects down.
 
-    In units in which the cells of a sample have unit variance in all directions, a direction in
-    which samples of one class have the variance v beyond chance is divided by
-    sqrt(1 + penalty * v).
+    After whitening within samples, a direction in which the means of samples of one class have the
+    variance v beyond chance is divided by sqrt(1 + penalty * v).
 
     Parameters
     ----------
     bags
-        For each sample (n_i, D) float32 of its cells; none is empty.
+        (n_i, D) float32 for each sample; none is empty.
     labels
         Its class, counted from 0.
     penalty
@@ -44,7 +42,7 @@ def batch_damping(bags: Sequence[Tensor], labels: Sequence[int], penalty: float)
     Returns
     -------
     (D, D) float32
-        To be multiplied from the right.
+        For multiplication from the right.
     """
     device = bags[0].device
     bags = [bag.cpu().double() for bag in bags]  # Apple's GPUs have no float64.
@@ -57,7 +55,7 @@ def batch_damping(bags: Sequence[Tensor], labels: Sequence[int], penalty: float)
     by_chance = within * (1 / sizes).mean()
     between = _scatter(apart) / max(1, len(bags) - len(of_class)) - by_chance
     variance, axes = torch.linalg.eigh(within)
-    if variance[-1] <= 0:  # One cell a sample: nothing says what is more than chance.
+    if variance[-1] <= 0:  # One cell per sample: chance cannot be estimated.
         return torch.eye(len(variance), device=device)
     variance = variance.clamp(min=LEAST_VARIANCE * float(variance[-1]))
     to_unit, back = ((axes * variance**power) @ axes.T for power in (-0.5, 0.5))

@@ -1,8 +1,8 @@
-"""Types of cells that are found without labels: what a sample is made of.
+"""Types of cells, found without labels; their shares are the composition of a sample.
 
-Where samples differ in how many of their cells are altered, and healthy ones have such cells too,
-no single cell decides, but the shares of the types do: a bag of visual words (Csurka et al. 2004;
-among the best ways of multiple instance learning where all of a bag tells its class, Amores 2013).
+Where samples differ in the number of altered cells, and healthy samples contain such cells too, no
+single cell decides, but the shares of the types do: a bag of visual words (Csurka et al. 2004;
+among the best methods of multiple instance learning for global information, Amores 2013).
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DIRECTIONS: Final = 32
-"""Main directions in which cells are compared; 8 to 64 do about as well."""
+"""Main directions along which cells are compared; 8 to 64 do about as well."""
 TYPES: Final = 8
-"""Types that a search looks for."""
+"""Number of types in one search."""
 SEARCHES: Final = 5
-"""Searches from other beginnings, side by side: what k-means finds depends on where it begins."""
+"""Number of searches with different starting points, on which the result of k-means depends."""
 SHARPNESS: Final = 4.0
-"""How fast a cell's part in a type falls with its distance from it. Chosen with the others on
-cohorts of `benchmarks/conditions.py` whose seeds are not reported, where 2 to infinity do about as
-well."""
+"""How fast a cell's membership falls with its distance from a type. Chosen, with the constants
+above, on cohorts of `benchmarks/conditions.py` with other seeds than those reported, where 2 to
+infinity do about as well."""
 
 
 class CellTypes(nn.Module):
-    """How far a cell belongs to each of several types: soft k-means, several times over.
+    """The membership of a cell in each of several types: soft k-means, repeated.
 
-    Its output is scaled so that the shares of a type in samples have mean 0 and, averaged over the
+    The output is scaled so that the shares of a type in samples have mean 0 and, averaged over the
     types, standard deviation 1.
 
     Parameters
     ----------
     inputs
-        Numbers F that describe a cell, the main directions first.
+        Length F of the description of a cell, main directions first.
     """
 
     centres: Tensor
@@ -56,13 +56,13 @@ class CellTypes(nn.Module):
 
     @property
     def size(self) -> int:
-        """Numbers that tell of a cell's types."""
+        """The number of memberships of a cell."""
         return len(self.mean)
 
     def fit(self, bags: Sequence[Tensor], seed: int) -> None:
-        """Find the types in the (n, F) cells of samples; uses no label.
+        """Find the types in the (n, F) cells of samples, without labels.
 
-        Fewer cells than types are a type each, and share it with its copies.
+        If there are fewer cells than types, each cell is a type, and types are repeated.
         """
         cells = torch.cat(list(bags))
         cells = cells[:: -(-len(cells) // MOST_CELLS)]
@@ -79,11 +79,11 @@ class CellTypes(nn.Module):
             self.spread.copy_(torch.where(spread > 1e-6, spread, 1))
 
     def forward(self, cells: Tensor) -> Tensor:
-        """Return (n, `SEARCHES` * `TYPES`) how far the (n, F) cells belong to each type, scaled."""
+        """Return (n, `SEARCHES` * `TYPES`) scaled memberships of the (n, F) cells."""
         return (self._memberships(cells) - self.mean) / self.spread
 
     def _memberships(self, cells: Tensor) -> Tensor:
-        """Return (n, types) parts of each cell; those of one search sum to 1."""
+        """Return (n, types) memberships; those of one search sum to 1."""
         distance = torch.cdist(self._places(cells), self.centres).square()
         parts: Tensor = (-self.sharpness * distance).softmax(2)
         return parts.transpose(0, 1).flatten(1)
@@ -93,11 +93,11 @@ class CellTypes(nn.Module):
 
 
 def _k_means(places: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Return (types, F) centres and (n,) the distance of each place to the nearest of them."""
+    """Return (types, F) centres and (n,) the distance of each place to the nearest centre."""
     from sklearn.cluster import KMeans  # takes a second to load
 
     found = KMeans(min(TYPES, len(places)), n_init=1, random_state=seed)
-    # Several threads sum in any order, so that a seed would not give the same types again.
+    # Several threads sum in arbitrary order, so results would not be reproducible.
     with threadpool_limits(1):
         nearest = found.fit_transform(places.numpy()).min(1)
     return torch.from_numpy(found.cluster_centers_).float(), torch.from_numpy(nearest)

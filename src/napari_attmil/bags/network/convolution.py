@@ -1,7 +1,7 @@
 """The first convolution of the published embeddings, with a fifth of the multiplications.
 
 Some 95 % of the arithmetic of these embeddings is their first 3x3 convolution. Winograd's
-transform of its input depends on the features alone, so that a training does it once and not in
+transform of its input depends only on the features, so a training computes it once rather than in
 every epoch.
 """
 
@@ -22,19 +22,16 @@ from napari_attmil.cells.detection import (
 
 
 class TiledConv2d(WinogradConv2d):
-    """A 3x3 convolution of 14x14 maps without padding, which can begin with their tiles.
+    """A 3x3 convolution of 14x14 maps without padding that also accepts their tiles.
 
     Its parameters are those of `torch.nn.Conv2d`. In float32 on a processor it multiplies tiles;
-    elsewhere, where convolutions are no bottleneck or run in bfloat16, it does what that does.
+    elsewhere, where convolutions are no bottleneck or run in bfloat16, it convolves as usual.
 
     Parameters
     ----------
     in_channels, out_channels
         Channels C and K.
     """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002, nn.Conv2d calls it so
         """Return (n, K, 12, 12) of (n, C, 14, 14) maps."""
@@ -45,7 +42,7 @@ class TiledConv2d(WinogradConv2d):
     def tiles(self, maps: Tensor) -> Tensor:
         """Return the (n, 64, 4 * C) transformed overlapping 8x8 tiles of (n, C, 14, 14) maps.
 
-        In memory a place of all tiles follows the other: each place is one matrix product.
+        In memory the places within a tile form the outer axis, as each place is one matrix product.
         """
         by_place = self.transformed(tiles_of(maps))
         return by_place.view(TILE_SIDE**2, len(maps), -1).transpose(0, 1)
@@ -55,18 +52,18 @@ class TiledConv2d(WinogradConv2d):
         by_place = tiles.transpose(0, 1).reshape(TILE_SIDE**2, -1, self.in_channels)
         per_side = math.isqrt(by_place.shape[1] // len(tiles))
         maps = self.outputs(torch.bmm(by_place, self.kernels()), per_side, per_side)
-        # Channels last, as the layers behind are.
+        # Channels last, as in the following layers.
         return maps.permute(0, 3, 1, 2)
 
 
 class MapDropout(nn.Dropout):
-    """Dropout of the entries of maps, whose random numbers take a fifth of the time.
+    """Dropout of the entries of maps that draws random numbers in a fifth of the time.
 
-    On a processor it draws 16 random bits an entry, which is as near to `p` as 1 in 65,536.
+    On a processor it draws 16 random bits per entry, which approximates `p` to 1 in 65,536.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002, nn.Dropout calls it so
-        """Return (n, K, h, w) maps of which a share of `p` is 0, the others enlarged in return."""
+        """Return (n, K, h, w) maps in which a share `p` is 0 and the rest is scaled up."""
         if not self.training or self.p == 0 or input.device.type != "cpu":
             return super().forward(input)
         bits = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)

@@ -1,12 +1,12 @@
-"""From the feature maps of one cell to its embedding vector h (eq. 3): one recipe a preset.
+"""From the feature maps of one cell to its embedding vector h (eq. 3).
 
-A recipe has a part without parameters, done once before a training, and layers that learn.
+Each embedding has a part without parameters, computed once before a training, and trainable layers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from torch import nn
 
@@ -15,10 +15,11 @@ from napari_attmil.bags.network.prepared_features import PROFILE_LENGTH, RINGS
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
+    from napari_attmil.bags.methods import EmbeddingName
     from napari_attmil.bags.network.prepared_features import PreparedFeatures
 
 MAP_SIDE = 14
@@ -32,12 +33,13 @@ class Embedding:
     Attributes
     ----------
     kind
-        What its layers look at: whole maps, or their profiles.
+        The input of its layers: whole maps, or their profiles.
     standardised_over
         Axes of the prepared features that share a mean and a standard deviation.
     build
-        From channels (of a profile: numbers a cell), length of h and dropout to the convolutions,
-        which run in the device's precision, and the fully connected layer, which runs in float32.
+        Makes the layers from the number of channels (for profiles, of numbers per cell), the length
+        of h and the dropout: the convolutions, which run in the device's precision, and the fully
+        connected layer, which runs in float32.
     """
 
     kind: Literal["maps", "profiles"]
@@ -45,12 +47,12 @@ class Embedding:
     build: Callable[[int, int, float], tuple[nn.Sequential, nn.Module]]
 
     def prepared(self, features: PreparedFeatures) -> PreparedFeatures:
-        """Return the features of bags as the layers take them, in the type given.
+        """Return the features of bags in the form that the layers take, of the same type.
 
         Raises
         ------
         UserError
-            If the layers take whole maps, and these are of another size or profiles.
+            If the layers take whole maps, but the features are profiles or maps of another size.
         """
         if self.is_profile:
             return features.profiles()
@@ -64,17 +66,17 @@ class Embedding:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """What is kept of every feature map: (rows, columns)."""
+        """(rows, columns) of each prepared map."""
         return (PROFILE_LENGTH, 1) if self.is_profile else (MAP_SIDE, MAP_SIDE)
 
     def map_means(self, prepared: Tensor) -> Tensor:
-        """Return (n, channels) means: of prepared maps, or of the rings of a profile."""
+        """Return (n, channels) means of prepared maps or of the rings of profiles."""
         means = prepared[:, :, : len(RINGS) + 1] if self.is_profile else prepared
         return means.mean((2, 3))
 
     @property
     def is_profile(self) -> bool:
-        """Whether numbers are kept of every map, and not the map itself."""
+        """Whether the layers take profiles rather than maps."""
         return self.kind == "profiles"
 
     def statistics_shape(self, channels: int) -> tuple[int, int, int]:
@@ -88,7 +90,7 @@ class Embedding:
 
 
 def _profile_layers(inputs: int, size: int, dropout: float) -> tuple[nn.Sequential, nn.Module]:
-    """Return the project's own embedding: hardly any parameters, for cohorts of few samples."""
+    """Return the project's own embedding, with few parameters for small cohorts."""
     connected = nn.Linear(inputs, size)
     return nn.Sequential(nn.Flatten()), nn.Sequential(connected, nn.ReLU(), nn.Dropout(dropout))
 
@@ -112,9 +114,9 @@ def _three_conv(channels: int, size: int, dropout: float) -> tuple[nn.Sequential
 def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Sequential, nn.Module]:
     """Return the embedding of the paper.
 
-    The paper gives the number of convolutions, the dropout and the pooling, but neither widths
-    nor kernels nor the activation of h: 3x3 without padding, the published code's widths of its
-    first two layers and its ReLU are our choice.
+    The paper gives the number of convolutions, the dropout and the pooling, but not the widths, the
+    kernels or the activation of h. Kernels of 3x3 without padding, and the widths of the first two
+    layers and the ReLU of the published code, are our choice.
     """
     layers: list[nn.Module] = [TiledConv2d(channels, 128), nn.ReLU(), MapDropout(dropout)]
     for incoming in (128, 64, 64, 64):
@@ -123,7 +125,7 @@ def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Sequential,
     return convolutions, nn.Sequential(nn.Linear(64 * 2 * 2, size), nn.ReLU())
 
 
-EMBEDDINGS = {
+EMBEDDINGS: Final[Mapping[EmbeddingName, Embedding]] = {
     "profile": Embedding("profiles", (0,), _profile_layers),
     "three-conv": Embedding("maps", (0, 2, 3), _three_conv),
     "five-conv": Embedding("maps", (0, 2, 3), _five_conv),

@@ -1,8 +1,8 @@
-"""From the vectors of a bag's cells to the bag's logits: one class a way of pooling.
+"""Poolings: from the vectors of a bag's cells to the bag's logits.
 
-Every way divides the logits among the cells exactly: those of a bag are the sum of its cells'
-contributions plus a constant of the classifier. That sum *is* how they are computed, so a
-contribution that is shown is never an approximation of what decided.
+Every pooling divides the logits exactly among the cells: the logits of a bag are the sum of its
+cells' contributions plus a constant of the classifier. They are computed as this sum, so a
+contribution is never an approximation.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from napari_attmil.bags.settings import MILSettings
 
 TOP_SHARE = 1 / 12
-"""Share of a bag's cells that `TopPooling` looks at; `MultiScaleTopPooling` looks at others too."""
+"""Share of a bag's cells that `TopPooling` averages; `MultiScaleTopPooling` uses more shares."""
 LEAST_PROBABILITY = 0.03
-"""Of belonging to a class; below it cells of `TopPooling` weigh alike, so that those of a sample
-in which none stands out share the attention. Chosen on the cohort "development" of
-`benchmarks/planted_cells.py`, where 0.01 to 0.1 do about as well."""
+"""Cells of `TopPooling` whose probability of belonging to a class is below this have nearly equal
+weight, so that they share the attention where no cell stands out. Chosen on the cohort
+"development" of `benchmarks/planted_cells.py`, where 0.01 to 0.1 do about as well."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """What pooling says about some packed bags.
+    """The result of pooling packed bags.
 
     Attributes
     ----------
     contribution
-        (n, K) float32, signed; summed over a bag's cells, plus the bias, its logits.
+        (n, K) float32, signed; their sum over a bag's cells plus the bias gives its logits.
     weight
         (n, 1) or, where cells are weighed for each class apart, (n, K) float32, non-negative;
         see `Pooling.least_weight`.
@@ -49,7 +49,7 @@ class Pooled:
 
 
 class Pooling(nn.Module, ABC):
-    """What all ways of pooling share.
+    """Base class of all poolings.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ class Pooling(nn.Module, ABC):
     """
 
     judges_cells = False
-    """Whether its head, and not a branch of its own, classifies single instances."""
+    """Whether its head, rather than a separate branch, classifies single instances."""
 
     least_weight = 0.0
-    """What is added to all cells' weights before they are scaled to sum to 1 over a bag."""
+    """Added to all cells' weights before they are scaled to sum to 1 over a bag."""
 
     silent: int | None = None
-    """A class whose logit is the same for all bags: cells speak only for the others, or against
-    them. Poolings that judge cells can have one."""
+    """A class whose logit is the same for all bags: cells support or oppose only the others. Only
+    poolings that judge cells can have one."""
 
     head: nn.Linear
 
@@ -79,12 +79,12 @@ class Pooling(nn.Module, ABC):
 
     @property
     def bias(self) -> Tensor:
-        """(K,) what the logits are without any cell."""
+        """(K,) the logits without any cell."""
         return self.head.bias
 
     @abstractmethod
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:
-        """Return what each cell of packed bags contributes.
+        """Return the contribution of each cell of packed bags.
 
         Parameters
         ----------
@@ -110,8 +110,9 @@ class AttentionPooling(Pooling):
         return scores
 
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
-        weight = per_bag(_softmax, self.scores(embeddings), lengths)
-        return Pooled((weight * embeddings) @ self.head.weight.T, weight)
+        weight = per_bag(partial(torch.softmax, dim=0), self.scores(embeddings), lengths)
+        vectors = embeddings[:, : self.head.in_features]
+        return Pooled((weight * vectors) @ self.head.weight.T, weight)
 
 
 class GatedAttentionPooling(AttentionPooling):
@@ -129,7 +130,7 @@ class GatedAttentionPooling(AttentionPooling):
 class AnomalyAttentionPooling(AttentionPooling):
     """Attention that also sees each cell's distance from healthy, the last column of the input.
 
-    The distance joins V h of eq. 7, not the pooled vector: one of the "extra features in the
+    The distance enters V h of eq. 7, not the pooled vector: one of the "extra features in the
     attention" that the paper proposes, after Kazeminia et al. 2022.
     """
 
@@ -137,13 +138,9 @@ class AnomalyAttentionPooling(AttentionPooling):
         super().__init__(size, classes, settings)
         self.v = nn.Linear(size + 1, settings.attention_size, bias=False)
 
-    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
-        weight = per_bag(_softmax, self.scores(embeddings), lengths)
-        return Pooled((weight * embeddings[:, :-1]) @ self.head.weight.T, weight)
-
 
 class MaxPooling(Pooling):
-    """z takes the largest value of each entry (eq. 4); a cell's weight is the share it has won."""
+    """z is the entrywise maximum (eq. 4); a cell's weight is the share of entries it provides."""
 
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
         won = per_bag(_winners, embeddings.detach(), lengths)
@@ -159,7 +156,7 @@ class MeanPooling(Pooling):
 
 
 class ConjunctivePooling(AttentionPooling):
-    """Mean of the cells' own logits, each times how far its gate is open (Early et al. 2024)."""
+    """Mean of the cells' own logits, each multiplied by its gate (Early et al. 2024)."""
 
     def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
         gate = self.scores(embeddings).sigmoid()
@@ -171,9 +168,9 @@ class ConjunctivePooling(AttentionPooling):
 class TopPooling(Pooling):
     """Mean of each class's largest cell logits: of the top `shares` of the bag.
 
-    A cell's logit is what the head says of it alone, so that cells are judged one by one. Its
-    weight, unlike its contribution, does not stop at the border of the top: it is its
-    probability of belonging to the class.
+    A cell's logit is the head's output for that cell alone, so cells are judged one by one. Its
+    weight is its probability of belonging to the class and, unlike its contribution, does not drop
+    to 0 outside the top.
     """
 
     judges_cells = True
@@ -182,7 +179,7 @@ class TopPooling(Pooling):
 
     def __init__(self, size: int, classes: int, settings: MILSettings) -> None:
         super().__init__(size, classes, settings)
-        # What single cells are not must not say how likely a class is for a sample.
+        # Keeps the prior of a class for samples apart from the head's bias for cells.
         self.constant = nn.Parameter(torch.zeros(classes))
 
     @property
@@ -197,24 +194,24 @@ class TopPooling(Pooling):
         chosen = per_bag(partial(_top, shares=self.shares), own.detach(), lengths)
         contribution = own * chosen
         if self.silent is not None:
-            # The same for all classes changes no probability: what speaks for one class speaks
-            # against the others, the silent one too.
+            # A constant over classes changes no probability: support for one class then counts
+            # against the others, including the silent one.
             contribution = contribution - contribution.mean(1, keepdim=True)
         return Pooled(contribution, weight)
 
 
 class MultiScaleTopPooling(TopPooling):
-    """The same over several shares of the bag, from the few most telling cells to all of them.
+    """Top pooling over several shares of the bag, from the few strongest cells to all cells.
 
-    Nobody has to know how many cells of a sample are altered: a handful shows in the smallest
-    share, a slight change of all cells in the largest.
+    The number of altered cells need not be known: a handful shows in the smallest share, a slight
+    change of all cells in the largest.
     """
 
     shares = (0.03, TOP_SHARE, 0.25, 1.0)
 
 
 def per_bag(function: Callable[[Tensor], Tensor], values: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Apply a function to the rows of every bag: packed, a bag gives what it gives alone."""
+    """Apply a function to the rows of each packed bag separately."""
     return torch.cat([function(bag) for bag in torch.split(values, list(lengths))])
 
 
@@ -224,12 +221,8 @@ def sum_per_bag(values: Tensor, lengths: Sequence[int]) -> Tensor:
 
 
 def normalised(values: Tensor) -> Tensor:
-    """Return non-negative values over their sum, or all alike if they are 0."""
+    """Return non-negative values divided by their sum, or equal values if all are 0."""
     return (values + 1e-12) / (values + 1e-12).sum(0)
-
-
-def _softmax(scores: Tensor) -> Tensor:
-    return scores.softmax(0)
 
 
 def _equal(values: Tensor) -> Tensor:
@@ -237,10 +230,9 @@ def _equal(values: Tensor) -> Tensor:
 
 
 def _winners(values: Tensor) -> Tensor:
-    """Return which entries are the bag's largest; cells that tie share a win.
+    """Return which cells have the bag's largest value of each entry; ties are shared.
 
-    An entry that is 0 in all cells (they come out of a ReLU) tells nobody apart and is won by
-    all alike.
+    An entry that is 0 in all cells (after the ReLU) is therefore shared by all.
     """
     wins = (values == values.amax(0)).to(values.dtype)
     return wins / wins.sum(0)
@@ -249,7 +241,7 @@ def _winners(values: Tensor) -> Tensor:
 def _top(own: Tensor, shares: Sequence[float]) -> Tensor:
     """Return (n, K) equal weights of the cells with the largest values of each class.
 
-    The mean over several shares of the bag. Cells that tie for the last places share them.
+    They are averaged over several shares of the bag. Cells that tie for the last places share them.
     """
     counts = [max(1, round(len(own) * share)) for share in shares]
     last = own.sort(0, descending=True).values[[count - 1 for count in counts]][:, None]

@@ -1,4 +1,4 @@
-"""The features of some cells, with what they are: maps, profiles, or what a model makes of them."""
+"""The features of cells with their kind: maps, profiles, or intermediate results of a model."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CELLS_AT_ONCE: Final = 1024
-"""Cells that are computed together; bounds the memory of bags of any size."""
+"""Cells that are processed together; bounds the memory for bags of any size."""
 
 RINGS: Final = (0.29, 0.5, 0.71, 0.93)
-"""Radii, as shares of half a map's side, between the rings that a profile looks at."""
+"""Radii between the rings of a profile, as shares of half a map's side."""
 
 PROFILE_LENGTH: Final = 2 * (len(RINGS) + 1) + 1
-"""Numbers that a profile keeps of every map: mean and spread of each ring, and the maximum."""
+"""Length of a profile: mean and standard deviation of each ring, and the map's maximum."""
 
 FeatureKind = Literal["maps", "profiles", "components", "tiles", "standardised maps"]
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedFeatures:
-    """The features of n cells, as far as they are computed.
+    """The features of n cells at some stage of their processing.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ class PreparedFeatures:
 
     @classmethod
     def of_bag(cls, features: npt.NDArray[np.float16]) -> Self:
-        """Return the features that a bag holds, sharing their memory where that is possible.
+        """Return the features of a bag, sharing their memory where possible.
 
-        Here alone does a shape say what features are: maps are square, profiles are not.
+        Only here is the kind inferred from the shape: maps are square, profiles are not.
         """
         is_profile = features.shape[2:] == (PROFILE_LENGTH, 1)
         # torch has no read-only tensors; memory maps of the store are private copies on write.
@@ -59,33 +59,33 @@ class PreparedFeatures:
         return len(self.values)
 
     def __getitem__(self, rows: Tensor | slice) -> Self:
-        """Return those of some cells."""
+        """Return the features of some cells."""
         if not isinstance(rows, slice):
             rows = rows.to(self.values.device)
         return replace(self, values=self.values[rows])
 
     def to(self, device: torch.device) -> Self:
-        """Return them on a device."""
+        """Return the features on a device."""
         return replace(self, values=self.values.to(device))
 
     def parts(self) -> list[Self]:
-        """Return them a bounded number of cells at a time."""
+        """Return the features in parts of at most `CELLS_AT_ONCE` cells."""
         return [replace(self, values=part) for part in self.values.split(CELLS_AT_ONCE)]
 
     def profiles(self) -> Self:
-        """Return the profiles of maps, and profiles as they are."""
+        """Return the profiles of maps; profiles are returned unchanged."""
         if self.kind == "profiles":
             return self
         return replace(self, kind="profiles", values=profile(self.values))
 
 
 def packed(parts: Sequence[PreparedFeatures]) -> PreparedFeatures:
-    """Return the features of several bags on one cell axis, laid out in memory as before."""
+    """Return the features of several bags on one cell axis, with the same memory layout."""
     first, *others = parts
     if not others:
         return first
     values = [part.values for part in parts]
-    if first.kind == "tiles":  # A place of all tiles follows the other.
+    if first.kind == "tiles":  # Their outer axis in memory is the second one.
         joined = torch.cat([part.transpose(0, 1) for part in values], dim=1).transpose(0, 1)
     else:
         joined = torch.cat(values)
@@ -93,10 +93,10 @@ def packed(parts: Sequence[PreparedFeatures]) -> PreparedFeatures:
 
 
 def profile(features: Tensor) -> Tensor:
-    """Return (n, channels, 11, 1): every map's course from the cell's centre to its rim.
+    """Return (n, channels, 11, 1) profiles: each map's values from the cell's centre to its rim.
 
-    The mean in each of five rings, the standard deviation in each, and the map's maximum. They
-    hardly change when a cell is turned, and tell a pale centre, a target's eye or a dark rim.
+    A profile has the mean and the standard deviation in each of five rings, and the map's maximum.
+    It hardly changes when a cell is rotated, and shows a pale centre, a target cell or a dark rim.
     """
     maps = features.float().flatten(2)
     rings = _rings(features.shape[-2:]).to(maps.device)
@@ -107,9 +107,9 @@ def profile(features: Tensor) -> Tensor:
 
 
 def _rings(shape: Sequence[int]) -> Tensor:
-    """Return (5, rows * columns) the weights of a map's places in each ring; rows sum to 1.
+    """Return (5, rows * columns) the weights of a map's pixels in each ring; rows sum to 1.
 
-    A ring too narrow for a small map to hold a place of is the whole map.
+    A ring that contains no pixel of a small map covers the whole map.
     """
     rows, columns = (torch.linspace(-1, 1, side) if side > 1 else torch.zeros(1) for side in shape)
     radius = torch.hypot(rows[:, None], columns[None, :]).flatten()

@@ -1,4 +1,4 @@
-"""Training of what people use: several models, and how sure they may be together."""
+"""Training of an ensemble: several models and their joint calibration."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from napari_attmil.images import Fold
 
 SEED_STEP = 10_000
-"""Seeds of an ensemble's models lie so far apart; those of seeds 0 and 1 then share no model."""
-
+"""Distance between the seeds of an ensemble's models: ensembles of seeds 0 and 1 share no model."""
 
 Stage = Literal["model", "calibration"]
 TITLES: Final[dict[Stage, str]] = {"model": "Model", "calibration": "Calibrating"}
@@ -37,14 +36,14 @@ TITLES: Final[dict[Stage, str]] = {"model": "Model", "calibration": "Calibrating
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """A model that is to be trained.
+    """A planned training of one model.
 
     Attributes
     ----------
     stage
-        What for: to classify, or only to calibrate the models that do.
+        Its purpose: a model of the ensemble, or one for its calibration.
     rows
-        Positions of the samples that it learns from.
+        Positions of the training samples.
     settings
         Architecture, fitting and seed.
     """
@@ -55,7 +54,7 @@ class PlannedTraining:
 
     @property
     def kind(self) -> tuple[tuple[int, ...], Method]:
-        """What it shares with models that differ from it by their seed only."""
+        """What it has in common with models that differ only by their seed."""
         return self.rows, self.settings.method
 
 
@@ -67,17 +66,17 @@ def planned_trainings(
     Parameters
     ----------
     settings
-        Of the first.
+        Of the first model.
     ensemble
-        How many models.
+        The number of models.
     samples
-        How many there are to learn from.
+        The number of training samples.
     folds
-        Which of them are learnt from and held out in each inner fold; none without calibration.
+        Training and held-out samples of each inner fold; empty without calibration.
     """
     seeds = [later_seed(settings.seed, number * SEED_STEP) for number in range(ensemble.members)]
     models = [settings.replace(seed=seed) for seed in seeds]
-    # Without held-out patients nothing says how much it counts.
+    # Only held-out patients can tell its vote.
     others = [with_method(settings, "composition")] * asks_composition(settings, ensemble)
     plans = [
         PlannedTraining("model", tuple(range(samples)), own)
@@ -91,31 +90,31 @@ def planned_trainings(
 
 
 def asks_composition(settings: MILSettings, ensemble: EnsembleSettings) -> bool:
-    """Return whether a model joins the others that knows only what samples are made of."""
+    """Return whether a composition model is trained beside the others."""
     is_other = settings.components > 0 and not METHODS[settings.method].by_type
     return ensemble.composition and ensemble.calibrate and is_other
 
 
 def most_epochs(settings: MILSettings, ensemble: EnsembleSettings) -> int:
-    """Return for how many epochs an ensemble is trained, at most."""
+    """Return the maximum number of epochs of all trainings of an ensemble."""
     folds = [(np.arange(0), np.arange(0))] * (ensemble.folds * ensemble.calibrate)
     return len(planned_trainings(settings, ensemble, 0, folds)) * settings.epochs
 
 
 @dataclass(frozen=True)
 class EnsembleProgress:
-    """How the training of an ensemble stands after an epoch of one of its models.
+    """The progress of an ensemble's training after an epoch of one of its models.
 
     Attributes
     ----------
     done, total
-        Epochs of all trainings; one that stops early makes `done` jump.
+        Epochs of all trainings; `done` jumps when a training stops early.
     stage
-        What the training under way is for.
+        The purpose of the current training.
     training, trainings
-        Which of its kind it is, counted from 1, and how many of its kind there are.
+        Its number within the stage, counted from 1, and the number of trainings in the stage.
     epoch
-        That training's own progress.
+        The progress of the current training.
     """
 
     done: int
@@ -127,35 +126,35 @@ class EnsembleProgress:
 
     @property
     def title(self) -> str:
-        """What is under way, as a person says it: "Model 2 of 5", "Calibrating 3 of 15"."""
+        """A title for the current training: "Model 2 of 5", "Calibrating 3 of 15"."""
         return f"{TITLES[self.stage]} {self.training} of {self.trainings}"
 
 
 class EnsembleTrainer:
     """Trains models of several seeds on all samples, then calibrates them on held-out patients.
 
-    For the calibration the samples are split by patient into inner folds; for each, a few models
-    (`EnsembleSettings.calibration_members`) are trained without it, and classify it. The held-out
-    patients also decide how much a model counts that sees only what a sample is made of
-    (`cell_types`), which is trained with each of these. If the training is left early, `best` holds
-    the models that are there by then; without all of the inner folds it is not calibrated, and that
-    model is left out.
+    For the calibration, samples are split by patient into inner folds. For each fold, a few models
+    (`EnsembleSettings.calibration_members`) are trained without it and then classify it. The
+    held-out patients also decide the vote of the composition model (see `cell_types`), which is
+    trained in each fold as well. If the training is stopped early, `best` returns the models
+    trained so far; unless all inner folds are finished, it is not calibrated and has no
+    composition model.
 
     Parameters
     ----------
     bags
         As for `Trainer`.
     settings
-        Architecture and fitting of each model; its seed is that of the first.
+        Architecture and fitting of each model; the seed is that of the first.
     ensemble
-        How many models, and how they are calibrated.
+        The number of models, and their calibration.
     device
         Where to compute; the fastest device of this machine if None.
     classes
-        Names of the classes, if there are more than these bags show; sorted labels if None.
-    kept_in
-        Folder where the trainings are kept, so that the same ones, killed, go on from there; see
-        `Trainer.epochs_kept_in`.
+        Names of the classes, if there are more than occur in these bags; sorted labels if None.
+    state_folder
+        Folder for the states of trainings, from which interrupted ones resume; see
+        `Trainer.resumable_epochs`.
 
     Raises
     ------
@@ -170,14 +169,14 @@ class EnsembleTrainer:
         ensemble: EnsembleSettings | None = None,
         device: Device | None = None,
         classes: Sequence[str] | None = None,
-        kept_in: Path | None = None,
+        state_folder: Path | None = None,
     ) -> None:
         self.settings, self.ensemble = settings or MILSettings(), ensemble or EnsembleSettings()
         self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
         self._device = device or choose_device()
         # Once for all trainings: their epochs then read features from memory.
         self._bags = loaded_bags(bags, self.settings) if bags else []
-        # Refuses what cannot be trained on.
+        # Raises an error if the bags cannot be trained on.
         self._trainer = self._new_trainer(self._bags, self.settings)
         folds, why_none = (
             inner_folds(self._bags, self.ensemble.folds)
@@ -188,12 +187,12 @@ class EnsembleTrainer:
             coverage=self.ensemble.coverage, missing_because=why_none or STOPPED_EARLY
         )
         self._votes = np.ones(1)
-        self._folds, self._kept_in = folds, kept_in
+        self._folds, self._state_folder = folds, state_folder
         self._plans = planned_trainings(self.settings, self.ensemble, len(bags), folds)
         self._trained: list[Classifier] = []
 
     def epochs(self) -> Generator[EnsembleProgress, None, None]:
-        """Train the models, then calibrate; once.
+        """Train the models, then calibrate them; can be called once.
 
         Raises
         ------
@@ -203,7 +202,7 @@ class EnsembleTrainer:
         for number in range(len(self._plans)):
             if number > 0:
                 self._prepare(number)
-            for epoch in self._trainer.epochs_kept_in(self._kept_in):
+            for epoch in self._trainer.resumable_epochs(self._state_folder):
                 yield self._progress(number, epoch)
             self._trained.append(self._trainer.best)
         if self._folds:
@@ -211,12 +210,12 @@ class EnsembleTrainer:
 
     @property
     def has_model(self) -> bool:
-        """Whether an epoch of a model is finished, so that `best` can be asked for."""
+        """Whether an epoch of a model is finished, so that `best` returns a classifier."""
         return bool(self._trained) or self._trainer.epochs_done > 0
 
     @property
     def best(self) -> Classifier:
-        """The models that are there so far.
+        """The models trained so far.
 
         Raises
         ------
@@ -238,18 +237,18 @@ class EnsembleTrainer:
         )
 
     def _prepare(self, number: int) -> None:
-        """Let `_trainer` be that of another planned training."""
+        """Create the trainer of a planned training."""
         before, plan = self._plans[number - 1], self._plans[number]
         bags = [self._bags[row] for row in plan.rows]
         if plan.kind == before.kind:
-            # They have the same cells, which are prepared once.
+            # They share the cells, which are prepared only once.
             self._trainer = self._new_trainer(bags, plan.settings, self._trainer)
         else:
-            del self._trainer  # Its features leave the device before the next ones come.
+            del self._trainer  # Frees its features on the device before the next are loaded.
             self._trainer = self._new_trainer(bags, plan.settings)
 
     def _progress(self, number: int, epoch: EpochProgress) -> EnsembleProgress:
-        """Return how all stands after an epoch of one of the planned trainings."""
+        """Return the overall progress after an epoch of one of the planned trainings."""
         stage = self._plans[number].stage
         place, of = (
             sum(plan.stage == stage for plan in plans)
@@ -260,7 +259,7 @@ class EnsembleTrainer:
         return EnsembleProgress(done, total, stage, place, of, epoch)
 
     def _by_kind(self, rows: tuple[int, ...]) -> list[Classifier]:
-        """Return the trained models that learnt from some samples, those of one kind as one."""
+        """Return one classifier for each kind of model trained on these samples."""
         trained = zip(self._plans, self._trained, strict=False)
         kinds = groupby(trained, lambda one: one[0].kind)
         return [
@@ -270,7 +269,7 @@ class EnsembleTrainer:
         ]
 
     def _calibrate(self) -> None:
-        """Learn from held-out patients how much each kind of models counts, and how sure it is."""
+        """Fit votes and calibration to the held-out patients."""
         kinds = len({plan.settings.method for plan in self._plans})
         logits = np.empty((kinds, len(self._bags), len(self.classes)))
         for train, held_out in self._folds:
@@ -291,7 +290,7 @@ class EnsembleTrainer:
 
 
 def joined(members: Sequence[Classifier]) -> Classifier:
-    """Return one classifier that asks several, all of one architecture and one origin."""
+    """Return several classifiers of one architecture and origin as one classifier."""
     first = members[0]
     provenance = dict(first.provenance)
     if len(members) > 1:

@@ -1,11 +1,11 @@
-"""Which cells the single instance branch learns most from.
+"""Weights of cells in the loss of the single instance branch.
 
 A sample's label is wrong for most of its cells: nine of ten cells of a patient are normal. The
-branch that helps early in training (paper, section 2.4) teaches it to all of them alike. Where
-samples of healthy people are known it is taught more to the cells that they do not have.
+branch that helps early in training (paper, section 2.4) assigns the label to all of them equally.
+Where there are healthy samples, cells that differ from healthy ones get more weight.
 
-How odd a cell is, is its distance to the nearest healthy cells. `anomaly.AnomalyScore` asks for the
-distance to one Gaussian instead, which finds parasites painted into normal cells less well.
+A cell's oddness is its distance to the nearest healthy cells. `anomaly.AnomalyScore` takes the
+distance to one Gaussian instead, which is less good at finding parasites painted into normal cells.
 """
 
 from __future__ import annotations
@@ -16,11 +16,7 @@ import torch
 from torch import Tensor
 
 from napari_attmil.bags.methods import METHODS
-from napari_attmil.bags.network import (
-    CELLS_AT_ONCE,
-    MOST_CELLS,
-    judges_cells,
-)
+from napari_attmil.bags.network import CELLS_AT_ONCE, MOST_CELLS, judges_cells
 from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
@@ -33,31 +29,25 @@ if TYPE_CHECKING:
 DIRECTIONS: Final = 32
 """Main directions in which cells are compared."""
 NEIGHBOURS: Final = 5
-"""A cell is as unlike healthy cells as it is far from so many nearest ones, on average."""
+"""Number of nearest healthy cells over which the distance is averaged."""
 HEALTHY_CELLS: Final = 5_000
-"""So many healthy cells, evenly taken from all, are compared with at most."""
+"""Maximum number of healthy cells for the comparison, taken evenly from all."""
 ODD_SHARE: Final = 0.05
-"""Over this share of a sample's cells, the most unlike first, what makes odd cells count more falls
-to 1/e."""
+"""The share of a sample's cells, most odd first, over which the extra weight falls to 1/e."""
 SHARED_ALIKE: Final = 0.8
-"""Of the weight of a sample, what all of its cells share alike: a disease need not look odd. Chosen
-with the settings' `guidance`, on the cohort "development" of `planted_cells.py`."""
-
-
-def is_guided(settings: MILSettings) -> bool:
-    """Return whether healthy samples guide the training, where there are some.
-
-    Only methods that judge cells one by one are guided.
-    """
-    has_branch = METHODS[settings.method].sic and judges_cells(settings.method)
-    return has_branch and settings.guidance > 0
+"""Share of a sample's weight that its cells share equally: a disease need not look odd. Chosen
+with the setting `guidance`, on the cohort "development" of `planted_cells.py`."""
 
 
 def healthy_guides(
     bags: Sequence[Bag], classes: Sequence[str], settings: MILSettings
 ) -> list[bool] | None:
-    """Return which bags are of healthy people; None if there are none, or the method asks not."""
-    if not is_guided(settings):
+    """Return which bags are of healthy people; None if there are none, or guidance is off.
+
+    Only methods that judge cells one by one are guided.
+    """
+    has_branch = METHODS[settings.method].sic and judges_cells(settings.method)
+    if not has_branch or settings.guidance == 0:
         return None
     healthy = reference_class(classes, settings.reference_class)
     is_healthy = [bag.label == healthy for bag in bags]
@@ -91,14 +81,14 @@ def oddness(features: Sequence[PreparedFeatures], is_healthy: Sequence[bool]) ->
 def weights_by_rank(score: Tensor, alike: float = SHARED_ALIKE) -> Tensor:
     """Return (n,) weights of mean 1 that fall with the rank of a cell, the largest score first.
 
-    Cells that score the same weigh the same; in a healthy sample all do.
+    Cells of equal score have equal weight, as do all cells of a healthy sample.
 
     Parameters
     ----------
     score
         (n,) of the cells of one bag.
     alike
-        Share of the weight that all cells get alike, 0 to 1.
+        Share of the weight that is spread equally, 0 to 1.
     """
     if (score == score[0]).all():
         return torch.ones_like(score)
@@ -107,7 +97,7 @@ def weights_by_rank(score: Tensor, alike: float = SHARED_ALIKE) -> Tensor:
 
 
 def _along_main_directions(features: Sequence[PreparedFeatures]) -> list[Tensor]:
-    """Return for each bag (n, DIRECTIONS): where its cells lie among all."""
+    """Return for each bag its cells' (n, DIRECTIONS) coordinates along the main directions."""
     step = -(-sum(map(len, features)) // MOST_CELLS)
     few = torch.cat([_profiles(bag[::step]) for bag in features]).nan_to_num()
     mean, spread = few.mean(0), few.std(0, correction=0)
@@ -136,10 +126,7 @@ def _distance(cells: Tensor, healthy: Tensor) -> Tensor:
 
 
 def _rank(score: Tensor) -> Tensor:
-    """Return (n,) float32 how many cells are before each, the largest score first.
-
-    Of cells that score the same it is the mean over all of their orders.
-    """
+    """Return (n,) float32 the rank of each cell, from 0 for the largest score; ties share ranks."""
     _, place, ties = score.unique(return_inverse=True, return_counts=True)
     before = len(score) - ties.cumsum(0)
     rank: Tensor = (before + (ties - 1) / 2)[place]

@@ -1,4 +1,4 @@
-"""Parts of a training's own patients: each is held out in turn from models that then judge it."""
+"""Inner folds: parts of the training patients that are held out in turn for calibration."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def inner_folds(bags: Sequence[Bag], most: int) -> tuple[list[Fold], str]:
-    """Return folds by patient, `most` or as many as the smallest class has patients.
+    """Return at most `most` folds by patient, but no more than the smallest class has patients.
 
-    Beside them stands why there are none; empty where there are some.
+    The text beside them gives the reason if there are none, and is otherwise empty.
     """
     patients, labels = [bag.patient for bag in bags], [bag.label for bag in bags]
     of_class: dict[str | None, set[str]] = {}

@@ -29,7 +29,7 @@ def bag_losses(
 ) -> tuple[Tensor, Tensor]:
     """Return (b,) L_MIL (eq. 5) and (b,) L_SIC (eq. 2), the latter a mean over each bag's cells.
 
-    The (n,) weights say how much each cell counts in that mean; all alike if None.
+    `cell_weights` are the (n,) weights of the cells in that mean; equal if None.
     """
     lengths = bag_lengths(offsets)
     of_cell = targets.repeat_interleave(torch.tensor(lengths, device=targets.device))
@@ -43,11 +43,11 @@ def bag_losses(
 def exclusion_loss(
     output: MILOutput, offsets: Sequence[int], targets: Tensor, silent: int | None = None
 ) -> Tensor:
-    """Return (b,) by how much each bag's cells speak for other classes than the bag's.
+    """Return (b,) how strongly each bag's cells support classes other than the bag's.
 
-    Mean over cells and other classes of log(1 + exp(logit)): the cross entropy of "this cell does
-    not belong to that class", which the bag's label makes true of every one of its cells. A class
-    that no cell speaks for is left out.
+    It is the mean over cells and other classes of log(1 + exp(logit)): the cross entropy of "this
+    cell does not belong to that class", which the bag's label makes true of each of its cells. The
+    class `silent`, which no cell supports, is excluded.
     """
     lengths = bag_lengths(offsets)
     of_cell = targets.repeat_interleave(torch.tensor(lengths, device=targets.device))
@@ -75,8 +75,8 @@ def combined_loss(
 ) -> Tensor:
     """Return L = (1 - beta^E) L_MIL + beta^E L_SIC (eq. 8), E counted from 0.
 
-    Methods with one branch have that branch's loss throughout. For a branch that odd cells guide
-    beta is the settings' `guidance`.
+    Methods with one branch use its loss throughout. If the SIC branch is guided by odd cells, beta
+    is the setting `guidance`.
     """
     if METHODS[settings.method].pooling is None:
         return sic
@@ -89,9 +89,9 @@ def combined_loss(
 
 
 def rate_share(done: float, settings: MILSettings) -> float:
-    """Return the share of the learning rate to use when `done`, 0 to 1, of the epochs are over.
+    """Return the share of the learning rate when a share `done`, 0 to 1, of the epochs is over.
 
-    One cycle: up along a cosine in the first 30 % of the training, down to nothing after (Smith
+    One cycle: it rises along a cosine in the first 30 % of the training and then falls to 0 (Smith
     and Topin 2019).
     """
     if settings.schedule == "constant":
@@ -111,7 +111,7 @@ def should_stop(fit_losses: Sequence[float], settings: MILSettings) -> bool:
 
 
 def bag_weights(targets: Tensor, settings: MILSettings) -> Tensor:
-    """Return (bags,) weights of mean 1 with which all classes count alike."""
+    """Return (bags,) weights of mean 1 that balance the classes."""
     if not settings.balance_classes:
         return torch.ones(len(targets))
     counts = Counter(targets.tolist())

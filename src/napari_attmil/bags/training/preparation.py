@@ -1,18 +1,15 @@
-"""What a training fits before it learns: scales, directions, what is normal, odd cells."""
+"""What is fitted before a training: standardisation, directions, the norm, and oddness."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import torch
 
 from napari_attmil.bags.network import MOST_CELLS, PreparedFeatures, batch_damping
-from napari_attmil.bags.training.guidance import (
-    healthy_guides,
-    oddness,
-    weights_by_rank,
-)
+from napari_attmil.bags.training.guidance import healthy_guides, oddness, weights_by_rank
 from napari_attmil.bags.training.resident_features import (
     feature_statistics,
     fixed_part_if_it_fits,
@@ -32,14 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PreparedCells:
-    """The cells of a training's bags, as each of its steps takes them.
+    """The cells of a training's bags, as each training step takes them.
 
     Attributes
     ----------
     features
-        For each bag its cells' features, as far as they can be computed before the training.
+        For each bag its cells' features, computed as far as possible before the training.
     guidance
-        For each bag (n,) how much its cells count for the SIC branch; None if all alike.
+        For each bag (n,) weights of its cells in the SIC loss; None if equal.
     """
 
     features: list[PreparedFeatures]
@@ -47,14 +44,14 @@ class PreparedCells:
 
 
 def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) -> PreparedCells:
-    """Fit those parts of a model that do not learn, and compute all that stays the same.
+    """Fit the parts of a model that are not learnt by gradient, and compute all that is constant.
 
-    Random numbers are drawn where there are more directions than are looked for.
+    Random numbers are drawn when principal components are found.
 
     Raises
     ------
     UserError
-        If the method needs healthy samples and no class is known to be theirs.
+        If the method needs healthy samples and no class is recognised as healthy.
     """
     settings = model.settings
     features = on_device([PreparedFeatures.of_bag(bag.features) for bag in bags], model.device)
@@ -84,7 +81,7 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
 
 
 def copy_fitted(model: AttentionMIL, other: AttentionMIL) -> None:
-    """Take over what was fitted before the training of another model of the same settings."""
+    """Copy what was fitted before the training of another model of the same settings."""
     with torch.no_grad():
         for mine, others in zip(model.buffers(), other.buffers(), strict=True):
             mine.copy_(others)
@@ -96,7 +93,7 @@ def _fit_components(
     features: Sequence[PreparedFeatures],
     labels: Sequence[int],
 ) -> None:
-    """Find the main directions in which cells vary, those of batch effects scaled down."""
+    """Find the main directions in which cells vary, and scale batch effects down."""
     step = -(-sum(map(len, features)) // MOST_CELLS)
     few = [model.standardised(bag[::step]) for bag in features]
     components.fit(torch.cat(few))
@@ -108,11 +105,8 @@ def _fit_components(
 def _fit_anomaly(
     model: AttentionMIL, features: Sequence[PreparedFeatures], is_healthy: Sequence[bool]
 ) -> None:
-    """Fit what is normal to the cells of the healthy samples."""
+    """Fit the anomaly score to the cells of the healthy samples."""
     assert model.anomaly is not None  # the method has it
-    recipe, parts = model.recipe, []
-    for bag, healthy in zip(features, is_healthy, strict=True):
-        if healthy:
-            for part in bag.parts():
-                parts.append(recipe.map_means(recipe.prepared(part).values.float()))
-    model.anomaly.fit(parts)
+    recipe, healthy = model.recipe, compress(features, is_healthy)
+    parts = (recipe.prepared(part).values.float() for bag in healthy for part in bag.parts())
+    model.anomaly.fit(map(recipe.map_means, parts))

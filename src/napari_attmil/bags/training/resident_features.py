@@ -1,4 +1,4 @@
-"""The features of a training's bags, as near to where they are computed with as they fit."""
+"""The features of a training's bags: on the device or in memory, where they fit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from napari_attmil.bags.network import (
-    EMBEDDINGS,
-    PreparedFeatures,
-    maps_bytes,
-    packed,
-    tiles_bytes,
-)
+from napari_attmil.bags.network import EMBEDDINGS, PreparedFeatures, maps_bytes, packed, tiles_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +23,7 @@ if TYPE_CHECKING:
     from napari_attmil.core import Device
 
 RESIDENT_BYTES = 4 << 30
-"""Features of up to this size are kept in memory, larger cohorts are streamed from disk."""
+"""Features of up to this size are held in memory; larger cohorts are streamed from disk."""
 
 
 def loaded_bags(bags: Sequence[Bag], settings: MILSettings) -> list[Bag]:
@@ -73,7 +67,7 @@ def on_device(features: list[PreparedFeatures], device: Device) -> list[Prepared
 def fixed_part_if_it_fits(
     features: list[PreparedFeatures], model: AttentionMIL
 ) -> list[PreparedFeatures]:
-    """Return what can be computed before the training, where it is faster and fits into memory."""
+    """Compute the fixed part of the embedding where that is faster and fits into memory."""
     form = model.fixed_form
     if form is None:
         return features

@@ -1,4 +1,4 @@
-"""Training of a classifier, an epoch at a time."""
+"""Training of a classifier, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from napari_attmil.bags.training.losses import (
     rate_share,
     should_stop,
 )
-from napari_attmil.bags.training.preparation import PreparedCells, copy_fitted, prepare
+from napari_attmil.bags.training.preparation import copy_fitted, prepare
 from napari_attmil.bags.training.resident_features import loaded_bags
 from napari_attmil.bags.training.training_state import (
     TRAINING_VERSION,
     Randomness,
-    TrainingState,
     digest_of,
+    load_training,
+    save_training,
 )
 from napari_attmil.core import (
     Device,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from napari_attmil.bags.network import PreparedFeatures
 
 SAVE_EVERY_S = 60.0
-"""So much of an interrupted training is lost at most, or one epoch."""
+"""An interrupted training loses at most this much, or one epoch."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,13 @@ class EpochProgress:
     Attributes
     ----------
     done, total
-        Epochs finished, and at most to come; the stopping rule may end earlier.
+        Finished epochs, and the maximum; the stopping rule may end the training earlier.
     loss
-        Mean loss of eq. 8 over the samples, as it was while training.
+        Mean loss of eq. 8 over the samples, measured during the epoch.
     mil_loss, sic_loss
         Its parts; None where the method has no such branch.
     accuracy
-        Share of the training samples classified correctly while training, 0 to 1.
+        Share of the training samples classified correctly during the epoch, 0 to 1.
     """
 
     done: int
@@ -78,7 +79,7 @@ class EpochProgress:
 
     @property
     def fit_loss(self) -> float:
-        """The loss that is judged: the bag's, or for SIC alone the cells'."""
+        """The loss that selects the best epoch: the bags', or for SIC alone the cells'."""
         fit_loss = self.sic_loss if self.mil_loss is None else self.mil_loss
         return math.nan if fit_loss is None else fit_loss
 
@@ -95,10 +96,9 @@ class Trainer:
     device
         Where to compute; the fastest device of this machine if None.
     classes
-        Names of the classes, if there are more than these bags show; sorted labels if None.
+        Names of the classes, if there are more than occur in these bags; sorted labels if None.
     alike
-        A trainer of the same bags and settings but for the seed: what it prepared before its
-        training is used again.
+        A trainer of the same bags and settings, except for the seed, whose preparation is reused.
 
     Raises
     ------
@@ -122,7 +122,12 @@ class Trainer:
         channels = int(bags[0].features.shape[1])
         self._model = new_model(self.classes, self.settings, self._device, channels)
         self._randomness = Randomness(self.settings.seed, self._device)
-        self._cells = self._prepared() if alike is None else self._prepared_by(alike)
+        if alike is None:
+            with self._randomness:
+                self._cells = prepare(self._model, self._bags, self.classes)
+        else:
+            copy_fitted(self._model, alike._model)
+            self._cells = alike._cells
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -136,7 +141,7 @@ class Trainer:
         self._best_weights: dict[str, Tensor] | None = None
 
     def epochs(self) -> Iterator[EpochProgress]:
-        """Train until the stopping rule or the last epoch; may be left and taken up again.
+        """Train until the stopping rule or the last epoch; can be left and resumed.
 
         Raises
         ------
@@ -162,12 +167,12 @@ class Trainer:
 
     @property
     def epochs_done(self) -> int:
-        """How many epochs are finished."""
+        """The number of finished epochs."""
         return len(self._fit_losses)
 
     @property
     def best(self) -> Classifier:
-        """The classifier as it was after the epoch with the lowest loss so far.
+        """The classifier after the epoch with the lowest loss so far.
 
         Raises
         ------
@@ -182,7 +187,7 @@ class Trainer:
 
     @property
     def untrained(self) -> Classifier:
-        """The classifier as it is prepared before the first epoch: its weights are random."""
+        """The classifier before the first epoch: prepared, but with random weights."""
         if self._fit_losses:
             raise ValueError("An epoch is finished; the untrained weights are gone.")
         return self._classifier(self._model.state_dict())
@@ -208,11 +213,11 @@ class Trainer:
             provenance=provenance,
         )
 
-    def epochs_kept_in(self, folder: Path | None) -> Iterator[EpochProgress]:
-        """Train as `epochs` does; killed, the same training goes on from a minute before.
+    def resumable_epochs(self, folder: Path | None) -> Iterator[EpochProgress]:
+        """Train as `epochs` does, but save the state about every minute to resume from it later.
 
-        The state lies in a file named after all that it depends on, so that no other training
-        ever takes it up. Whoever asked for it removes the folder. None keeps nothing.
+        The name of the state file is a digest of everything that the training depends on, so no
+        other training resumes from it. The caller deletes the folder. None saves nothing.
 
         Raises
         ------
@@ -225,7 +230,7 @@ class Trainer:
         name = hashlib.blake2b(json.dumps(self._identity()).encode(), digest_size=12).hexdigest()
         path, saved_at = folder / f"{name}.safetensors", time.monotonic()
         if path.exists():
-            # A damaged file costs what it held, not the training that it was to shorten.
+            # A damaged file loses its epochs, but does not prevent the training.
             with contextlib.suppress(UserError):
                 self.resume(path)
         for progress in self.epochs():
@@ -236,36 +241,35 @@ class Trainer:
         self.save_state(path)
 
     def save_state(self, path: Path) -> None:
-        """Write all that `resume` needs, whole or not at all; between two epochs.
+        """Write everything that `resume` needs, whole or not at all; between two epochs.
 
         Raises
         ------
         UserError
             If the folder cannot be written or the disk is full.
         """
-        state = TrainingState(
-            self._model.state_dict(),
-            self._best_weights or {},
-            moments_of(self._optimiser),
-            {str(number): state for number, state in enumerate(self._randomness.states)},
-            self._fit_losses,
-        )
-        state.save(path, self._identity())
+        groups = {
+            "weights": self._model.state_dict(),
+            "best_weights": self._best_weights or {},
+            "moments": moments_of(self._optimiser),
+            "random": {str(number): state for number, state in enumerate(self._randomness.states)},
+        }
+        save_training(path, groups, self._fit_losses, self._identity())
 
     def resume(self, path: Path) -> None:
-        """Go on where `save_state` was called; the end is bit for bit that of one training.
+        """Continue from a saved state; the result is bit for bit that of an uninterrupted training.
 
         Raises
         ------
         UserError
-            If the file is missing or damaged, or is of other bags, settings or another device.
+            If the file is missing or damaged, or belongs to other bags, settings or devices.
         """
-        state = TrainingState.load(path, self._identity())
-        self._model.load_state_dict(state.weights)
-        set_moments(self._optimiser, state.moments)
-        self._randomness.states = [state.random[str(n)] for n in range(len(state.random))]
-        self._best_weights = state.best_weights or None
-        self._fit_losses = state.fit_losses
+        groups, self._fit_losses = load_training(path, self._identity())
+        self._model.load_state_dict(groups["weights"])
+        set_moments(self._optimiser, groups["moments"])
+        states = groups["random"]
+        self._randomness.states = [states[str(number)] for number in range(len(states))]
+        self._best_weights = groups["best_weights"] or None
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -275,15 +279,6 @@ class Trainer:
             "settings": self.settings.model_dump(mode="json"),
             "device": f"{self._device.torch().type} {self._device.precision}",
         }
-
-    def _prepared(self) -> PreparedCells:
-        with self._randomness:
-            return prepare(self._model, self._bags, self.classes)
-
-    def _prepared_by(self, other: Trainer) -> PreparedCells:
-        """Take over what another trainer of the same bags has fitted and prepared."""
-        copy_fitted(self._model, other._model)
-        return other._cells
 
     def _epoch(self, epoch: int) -> EpochProgress:
         self._model.train()
@@ -327,7 +322,7 @@ class Trainer:
             group["lr"] = share * self.settings.learning_rate
 
     def _pack(self, bags: list[int]) -> tuple[PreparedFeatures, list[int], Tensor | None]:
-        """Return some bags' cells on one axis, a few left out at random, offsets and weights."""
+        """Return the cells of some bags on one axis after cell dropout, offsets and weights."""
         parts = [self._cells.features[bag] for bag in bags]
         guidance = self._cells.guidance
         weights = None if guidance is None else [guidance[bag] for bag in bags]
@@ -351,7 +346,7 @@ class Trainer:
 
 
 class _Sums:
-    """Sums of per-bag values of an epoch; read from the device only once, at its end."""
+    """Sums of per-bag values over an epoch, copied from the device only at its end."""
 
     def __init__(self) -> None:
         self._count = 0

@@ -1,10 +1,10 @@
-"""A training on disk: all that it takes to go on as if it had never been interrupted."""
+"""The saved state of a training, from which it resumes as if it had never been interrupted."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -22,90 +22,72 @@ if TYPE_CHECKING:
 
 KIND = "training"
 TRAINING_VERSION: Final = 2
-"""Raised by hand when the code of a training, of a test or of features gives other numbers.
+"""Increased by hand when a change to training, evaluation or features changes numbers.
 
-Unfinished trainings and kept trials of another version are done anew. A recorded training in the
-tests says when numbers have changed and this has not.
+Unfinished trainings and stored trials of another version are repeated. A recorded training in the
+tests fails when numbers have changed but this version has not.
 """
 
 Tensors = dict[str, "Tensor"]
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingState:
-    """How a training stands between two epochs.
+def save_training(
+    path: Path,
+    groups: Mapping[str, Tensors],
+    fit_losses: Sequence[float],
+    belongs_to: Mapping[str, Any],
+) -> None:
+    """Write the state of a training whole or not at all.
 
-    Attributes
+    Parameters
     ----------
-    weights, best_weights
-        The model's, as they are and as they were after the best epoch; the latter are empty
-        before the first.
-    moments
-        The optimiser's, named ``<number of the parameter>.<name>``.
-    random
-        The random states of the processor and of the GPU, named by number.
+    path
+        Usually ``*.safetensors``; an existing file is replaced.
+    groups
+        The tensors by group and name.
     fit_losses
-        One an epoch.
+        One for each finished epoch.
+    belongs_to
+        What identifies the training, as plain JSON values.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
     """
+    tensors = {f"{group}/{n}": tensor for group, own in groups.items() for n, tensor in own.items()}
+    settings = {"belongs_to": dict(belongs_to), "fit_losses": list(fit_losses)}
+    save_checkpoint(path, Checkpoint(KIND, tensors, settings))
 
-    weights: Tensors
-    best_weights: Tensors
-    moments: Tensors
-    random: Tensors
-    fit_losses: list[float]
 
-    def save(self, path: Path, belongs_to: Mapping[str, Any]) -> None:
-        """Write the state whole or not at all.
+def load_training(
+    path: Path, belongs_to: Mapping[str, Any]
+) -> tuple[Mapping[str, Tensors], list[float]]:
+    """Read the groups of tensors and the losses that `save_training` wrote for this training.
 
-        Parameters
-        ----------
-        path
-            Usually ``*.safetensors``; replaced if it is there.
-        belongs_to
-            What is trained on what, as plain JSON values.
-
-        Raises
-        ------
-        UserError
-            If the folder cannot be written or the disk is full.
-        """
-        tensors = {
-            f"{group}/{name}": tensor
-            for group in ("weights", "best_weights", "moments", "random")
-            for name, tensor in getattr(self, group).items()
-        }
-        settings = {"belongs_to": dict(belongs_to), "fit_losses": self.fit_losses}
-        save_checkpoint(path, Checkpoint(KIND, tensors, settings))
-
-    @classmethod
-    def load(cls, path: Path, belongs_to: Mapping[str, Any]) -> TrainingState:
-        """Read a state that belongs to just this training.
-
-        Raises
-        ------
-        UserError
-            If the file is missing or damaged, or belongs to another training.
-        """
-        checkpoint = load_checkpoint(path, KIND)
-        for what, value in belongs_to.items():
-            if checkpoint.settings["belongs_to"].get(what) != value:
-                raise UserError(
-                    f"{path} is a training with other {what} than this one; resume it with those "
-                    "it was begun with, or begin anew."
-                )
-        groups: dict[str, Tensors] = {
-            group: {} for group in ("weights", "best_weights", "moments", "random")
-        }
-        for name, tensor in checkpoint.weights.items():
-            group, _, rest = name.partition("/")
-            groups[group][rest] = tensor
-        return cls(**groups, fit_losses=list(checkpoint.settings["fit_losses"]))
+    Raises
+    ------
+    UserError
+        If the file is missing or damaged, or belongs to another training.
+    """
+    checkpoint = load_checkpoint(path, KIND)
+    for what, value in belongs_to.items():
+        if checkpoint.settings["belongs_to"].get(what) != value:
+            raise UserError(
+                f"{path} is a training with other {what} than this one; resume it with those "
+                "it was started with, or start a new one."
+            )
+    groups: dict[str, Tensors] = defaultdict(dict)
+    for name, tensor in checkpoint.weights.items():
+        group, _, rest = name.partition("/")
+        groups[group][rest] = tensor
+    return groups, list(checkpoint.settings["fit_losses"])
 
 
 def digest_of(bags: Sequence[Bag]) -> str:
-    """Return a digest of names, labels and boxes, and of one cell's features a bag.
+    """Return a digest of names, labels and boxes, and of one cell's features per bag.
 
-    All features would take minutes to read from the disk; they follow from images and boxes.
+    Reading all features from the disk would take minutes; images and boxes determine them.
     """
     digest = hashlib.blake2b(digest_size=16)
     for bag in bags:
@@ -119,7 +101,7 @@ def digest_of(bags: Sequence[Bag]) -> str:
 
 
 class Randomness(contextlib.AbstractContextManager[None]):
-    """A random state of its own, put in torch's place for a while and taken back after."""
+    """A separate random state that replaces torch's global state within a ``with`` block."""
 
     def __init__(self, seed: int, device: Device) -> None:
         self._devices = [device.torch()] if device.torch().type == "cuda" else []
@@ -131,16 +113,13 @@ class Randomness(contextlib.AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self._stack.enter_context(torch.random.fork_rng(devices=self._devices))
-        # Some of cudnn's algorithms add in an order of their own choice.
+        # Some algorithms of cudnn sum in an arbitrary order.
         self._stack.enter_context(torch.backends.cudnn.flags(deterministic=True, benchmark=False))
         torch.set_rng_state(self.states[0])
         for device, state in zip(self._devices, self.states[1:], strict=True):
             torch.cuda.set_rng_state(state, device)
 
     def __exit__(self, *_: object) -> None:
-        self.states = self._read()
-        self._stack.close()
-
-    def _read(self) -> list[Tensor]:
         on_devices = [torch.cuda.get_rng_state(device) for device in self._devices]
-        return [torch.get_rng_state(), *on_devices]
+        self.states = [torch.get_rng_state(), *on_devices]
+        self._stack.close()
