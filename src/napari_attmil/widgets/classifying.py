@@ -1,14 +1,57 @@
-"""Classification of the shown sample, which more than one panel can start."""
+"""Classification of the shown sample, and its result, for more than one panel."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QWidget
+
 from napari_attmil import workflows
+from napari_attmil.explore import in_words
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import ProgressRow
+from napari_attmil.widgets.parts import (
+    ProbabilityBars,
+    ProgressRow,
+    column,
+    hint_label,
+    set_warning,
+    wrapping_label,
+)
+
+if TYPE_CHECKING:
+    from napari_attmil.bags import Prediction
+
+
+class PredictionView(QWidget):
+    """Class probabilities, how far they can be relied on, and a note."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bars = ProbabilityBars()
+        self._certainty = wrapping_label(name="certainty")
+        self._note = hint_label(name="note")
+        column(self._bars, self._certainty, self._note, within=self, margin_px=0)
+
+    def setValue(self, prediction: Prediction | None) -> None:
+        """Show a prediction, or that there is none."""
+        self._bars.setVisible(prediction is not None)
+        if prediction is None:
+            self._certainty.setText("This sample is not classified yet.")
+            self._certainty.show()
+            set_warning(self._certainty, False)
+            self._note.hide()
+            return
+        alone = prediction.member_probabilities.tolist()
+        self._bars.setValue(prediction.classes, prediction.probabilities.tolist(), alone)
+        self._certainty.setText(in_words(prediction))
+        self._certainty.setVisible(bool(in_words(prediction)))
+        set_warning(self._certainty, prediction.abstains)
+        self._note.setText(prediction.note)
+        self._note.setVisible(bool(prediction.note))
 
 
 def missing_to_classify(context: PanelContext) -> str:
-    """Return what the person has to do before the shown sample can be classified."""
+    """Return what has to be done before the shown sample can be classified."""
     session, steps = context.session, []
     if context.images is None:
         steps.append("choose images (step 1)")
@@ -20,18 +63,18 @@ def missing_to_classify(context: PanelContext) -> str:
 
 
 def classify_shown(context: PanelContext, progress: ProgressRow) -> None:
-    """Classify the shown sample off the main thread; only cells that changed are read again."""
+    """Classify the shown sample off the main thread; only changed cells are read again."""
     session = context.session
     if context.images is None or session.sample is None or session.predictions.classifier is None:
         return
     key = session.key
-    progress.begin("Loading the detector")
 
     def take_over(outcome: workflows.ClassifiedSample | None) -> None:
         if outcome is not None:
             session.predictions.set(outcome.prediction, outcome.boxes, key)
 
-    context.runner.start(
+    progress.start(
+        "Loading the detector",
         workflows.classify_sample,
         context.shown_study(),
         session.sample,
@@ -40,6 +83,4 @@ def classify_shown(context: PanelContext, progress: ProgressRow) -> None:
         session.predictions.classifier.model,
         context.device_name,
         on_done=take_over,
-        on_progress=progress.setValue,
-        on_end=progress.hide,
     )

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import Event
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from napari_attmil import workflows
-from napari_attmil.cells import Boxes
 from napari_attmil.core import Device
-from napari_attmil.images import Cohort, crop_cell
+from napari_attmil.images import Cohort
 from napari_attmil.simulation import SimulationSettings
 from napari_attmil.workflows import Progress, Stage
 
-THUMBNAIL_PX = 76
 SIMULATION = SimulationSettings(
     patients_per_class=3, samples_per_patient=1, images_per_sample=3, cells_per_image=24
 )
@@ -48,18 +42,3 @@ def list_devices(stop: Event) -> Stage[list[Device]]:
 
     yield Progress(0, 0, "Looking for devices")
     return available_devices()
-
-
-def cut_thumbnails(
-    images: workflows.Images, boxes: Boxes, stop: Event
-) -> Stage[list[npt.NDArray[np.uint8]]]:
-    """Cut out cells, in the order of `boxes`, reading each image once."""
-    thumbnails: dict[int, npt.NDArray[np.uint8]] = {}
-    for image_index in np.unique(boxes.image_index).tolist():
-        yield Progress(len(thumbnails), len(boxes), "Cutting out cells")
-        if stop.is_set():
-            break
-        image: npt.NDArray[Any] = np.asarray(images[image_index])
-        for row in np.flatnonzero(boxes.image_index == image_index).tolist():
-            thumbnails[row] = crop_cell(image, boxes.xyxy[row], THUMBNAIL_PX)
-    return [thumbnails[row] for row in sorted(thumbnails)]

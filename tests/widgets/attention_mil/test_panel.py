@@ -474,7 +474,7 @@ def test_devices_are_listed_when_the_step_opens(panel: AttentionMILWidget, qtbot
     assert device.count() == 1
     panel.frames["classifier"].setOpen(True)
     qtbot.waitUntil(lambda: device.count() == 2, timeout=10_000)
-    device.setValue("cpu")
+    device.setCurrentIndex(device.findData("cpu"))
     assert panel.context.device_name == "cpu"
 
 

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from qtpy.QtGui import QPixmap
 
 from napari_attmil.widgets.attention_mil.attention_legend import AttentionLegend
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.attention_mil.top_cells import CellThumbnail, TopCells
+from napari_attmil.widgets.thumbnails import pixmap_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +49,7 @@ def test_legend_explains_new_boxes_only_when_there_are_any(
 
 
 def thumbnail(cell_id: int) -> CellThumbnail:
-    return CellThumbnail(cell_id, np.full((20, 21), 9, np.uint8), str(cell_id), f"cell {cell_id}")
+    return CellThumbnail(cell_id, QPixmap(21, 20), str(cell_id), f"cell {cell_id}")
 
 
 def test_pressed_thumbnail_tells_its_cell(qtbot: QtBot) -> None:
@@ -73,7 +75,7 @@ def test_colour_thumbnail_keeps_its_colour(qtbot: QtBot) -> None:
     image[..., 0] = 200
     cells = TopCells()
     qtbot.addWidget(cells)
-    cells.setValue([CellThumbnail(1, image, "1", "")])
+    cells.setValue([CellThumbnail(1, pixmap_of(image), "1", "")])
     icon = cells.button(0).icon().pixmap(30, 30).toImage()
     assert icon.pixelColor(15, 15).getRgb()[:3] == (200, 0, 0)
 

@@ -98,7 +98,7 @@ def test_without_reviewed_images_the_panel_says_what_to_do(
     panel.context.image_choice.use_cohort(cohort)
     assert page.text("hint").startswith("0 of 2 images reviewed. Correct the boxes")
     panel.context.session.editor.set_reviewed(0)
-    assert page.text("hint").startswith("1 of 2 images reviewed. From 4 on")
+    assert page.text("hint").startswith("1 of 2 images reviewed. With 4 or more")
     assert page.can_train()
 
 

@@ -282,7 +282,7 @@ def test_map_lays_the_cells_in_scope_out(
     monkeypatch.setattr(workflows, "map_cells", fake_map)
     cell_map = page.map
     cell_map.open()
-    cell_map.press_when_ready("Lay like cells together")
+    cell_map.press_when_ready("Place similar cells together")
     cell_map.wait(lambda: len(cell_map.points) == 4 and cell_map.points[3, 1] == 3)
     assert cell_map.column_across() == "map_1"
 

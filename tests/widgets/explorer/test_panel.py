@@ -349,9 +349,9 @@ def test_probabilities_move_as_cells_are_taken_away(
     assert sample_tab.says("Without the 2 cells that count most:")
     sample_tab.drag_line(1.2)
     assert sample_tab.slider.value() == 1 and sample_tab.without()[0] == ("sickle", 0.5)
-    assert not sample_tab.can_press("Take the selected")
+    assert not sample_tab.can_press("Remove the selected")
     explored.context.session.select([1])
-    sample_tab.press("Take the selected")
+    sample_tab.press("Remove the selected")
     assert sample_tab.without()[0] == ("spherocytosis", 0.5)
     assert "distance_from_healthy" in explored.context.exploration.sample_table
 
@@ -360,7 +360,7 @@ def test_taking_all_cells_away_is_refused(
     explored: ExploreWidget, sample_tab: SamplePage, notifications: list[tuple[str, str]]
 ) -> None:
     explored.context.session.select(np.arange(1, 10))
-    sample_tab.press("Take the selected")
+    sample_tab.press("Remove the selected")
     assert any("leave at least one" in message for _, message in notifications)
 
 

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QPushButton
 from support.pages.page import Page
 
 from napari_attmil.widgets.parts.progress_row import ProgressRow, RemainingTime, in_words
+from napari_attmil.widgets.parts.workers import TaskRunner
 from napari_attmil.workflows import Progress
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def test_time_is_told_as_a_person_would(seconds: float, words: str) -> None:
 
 
 def test_row_is_hidden_until_work_begins_and_shows_how_far_it_is(qtbot: QtBot) -> None:
-    row = ProgressRow("Cancel", "Stop.")
+    row = ProgressRow(TaskRunner(), "Cancel", "Stop.")
     qtbot.addWidget(row)
     assert row.isHidden()
     row.begin("Loading")
@@ -52,11 +53,15 @@ def test_row_is_hidden_until_work_begins_and_shows_how_far_it_is(qtbot: QtBot) -
 
 
 def test_stop_is_told_once(qtbot: QtBot) -> None:
-    row = ProgressRow("Stop", "Stop.")
+    told = []
+
+    class Runner(TaskRunner):
+        def stop(self) -> None:
+            told.append(1)
+
+    row = ProgressRow(Runner(), "Stop", "Stop.")
     qtbot.addWidget(row)
     row.begin("Training")
-    told = []
-    row.stop_clicked.connect(lambda: told.append(1))
     stop = Page(row).part(QPushButton)
     stop.click()
     stop.click()

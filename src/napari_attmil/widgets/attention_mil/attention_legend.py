@@ -15,24 +15,24 @@ STOPS = np.linspace(0, 1, 21)
 class AttentionLegend(QWidget):
     """A strip from dark blue (low attention) to white (high), and the colour of new boxes."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._with_unscored = False
         self._title = "attention"
         self._colours = map_colours(STOPS)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(
-            "What the boxes' colours mean. Attention is how much a cell counts for the result of "
-            "its sample."
+            "What the colours of the boxes mean. Attention is the weight of a cell in the result "
+            "for its sample."
         )
 
     def setColouring(self, title: str, colour_map: ColourMap) -> None:
-        """Say what the boxes are coloured by, and in which colours."""
+        """Name the value that the boxes are coloured by, and its colour map."""
         self._title, self._colours = title, map_colours(STOPS, colour_map)
         self.update()
 
     def setUnscoredShown(self, is_shown: bool) -> None:
-        """Show, or not, the colour of boxes that are newer than the classification."""
+        """Show or hide the colour of boxes that are newer than the classification."""
         self._with_unscored = is_shown
         self.update()
 
@@ -40,9 +40,7 @@ class AttentionLegend(QWidget):
         """Return the size of one line."""
         return QSize(240, QFontMetrics(self.font()).height() + 6)
 
-    def minimumSizeHint(self) -> QSize:
-        """Return the size of one line."""
-        return self.sizeHint()
+    minimumSizeHint = sizeHint
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the legend."""

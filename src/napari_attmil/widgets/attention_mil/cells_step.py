@@ -5,68 +5,74 @@ from __future__ import annotations
 import numpy as np
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout
 
 from napari_attmil import workflows
 from napari_attmil.cells import DetectionSettings, Source
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import counted
 from napari_attmil.session import SessionKey
-from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.parts import (
-    Listening,
     ProgressRow,
     SettingsForm,
+    column,
+    errors_shown,
     hint_label,
     primary_button,
-    tell_error,
+    push_button,
 )
 
 
-class CellsStep(Listening, QWidget):
-    """Detects cells and gives the tools that correct boxes.
+class CellsStep(Step):
+    """Detects cells and offers the tools that correct boxes.
 
     Signals
     -------
-    state_changed(str, bool)
-        One line that says how many cells there are, and whether there are any.
     detected()
         A detection has ended.
     """
 
-    state_changed = Signal(str, bool)
     detected = Signal()
 
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._context = context
-        self._create()
-        self._lay_out()
-        self._connect()
-        self._synchronise()
-
     def _create(self) -> None:
-        self._detect = primary_button("Detect cells", "Find the cells in all images of the sample.")
+        context, editor = self._context, self._context.session.editor
+        self._form = SettingsForm(DetectionSettings)
+        self._form.setValue(context.detection_settings)
         self._only_shown = QCheckBox("Only in the image shown")
         self._only_shown.setToolTip("Try the settings on one image before the whole sample.")
-        self._form = SettingsForm(DetectionSettings)
-        self._form.setValue(self._context.detection_settings)
-        self._progress = ProgressRow("Cancel", "Stop; cells that were found so far are kept.")
+        self._detect = primary_button(
+            "Detect cells", "Find the cells in all images of the sample.", self.detect
+        )
+        self._progress = ProgressRow(
+            context.runner, "Cancel", "Stop; the cells found so far are kept."
+        )
         self._counts = hint_label(name="counts")
-        self._draw = QPushButton("Draw")
-        self._draw.setToolTip("Draw a missing cell: drag a box around it in the image.")
-        self._select = QPushButton("Select, move")
-        self._select.setToolTip("Click a box to select it; drag it or its corners to change it.")
-        self._delete = QPushButton("Delete")
-        self._delete.setToolTip("Delete the selected boxes (also: the Delete key).")
-        self._undo = QPushButton("Undo")
-        self._undo.setToolTip("Take back the last change of the boxes (Ctrl+Z).")
-        self._redo = QPushButton("Redo")
-        self._redo.setToolTip("Make the last change again that was taken back (Ctrl+Shift+Z).")
-        self._clear = QPushButton("Start over")
-        self._clear.setToolTip("Remove all boxes of this sample and forget all corrections.")
-        self._annotate = QPushButton("Annotate…")
-        self._annotate.setToolTip(
-            "Go through the images one by one and set their boxes right, with keys for everything."
+        self._draw = push_button(
+            "Draw",
+            "Draw a missing cell: drag a box around it in the image.",
+            context.cells.start_drawing,
+        )
+        self._select = push_button(
+            "Select, move",
+            "Click a box to select it; drag it or its corners to change it.",
+            context.cells.start_selecting,
+        )
+        self._delete = push_button(
+            "Delete",
+            "Delete the selected boxes (also: the Delete key).",
+            context.cells.delete_selected,
+        )
+        self._undo = push_button("Undo", "Undo the last change of the boxes (Ctrl+Z).", editor.undo)
+        self._redo = push_button(
+            "Redo", "Redo the change that was undone last (Ctrl+Shift+Z).", editor.redo
+        )
+        self._clear = push_button(
+            "Start over", "Remove all boxes and corrections of this sample.", editor.clear
+        )
+        self._annotate = push_button(
+            "Annotate…",
+            "Correct the boxes image by image, with a key for every tool.",
+            self._open_workbench,
         )
 
     def _lay_out(self) -> None:
@@ -75,65 +81,37 @@ class CellsStep(Listening, QWidget):
         buttons = (self._draw, self._select, self._delete, self._undo, self._redo, self._clear)
         for place, button in enumerate(buttons):
             tools.addWidget(button, place // 3, place % 3)
-        row = QHBoxLayout()
-        row.addWidget(self._detect, 1)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self._form)
-        layout.addWidget(self._only_shown)
-        layout.addLayout(row)
-        layout.addWidget(self._progress)
-        layout.addWidget(self._counts)
-        layout.addLayout(tools)
-        layout.addWidget(self._annotate)
+        above = (self._form, self._only_shown, self._detect, self._progress, self._counts)
+        column(*above, tools, self._annotate, within=self)
 
     def _connect(self) -> None:
         context, session = self._context, self._context.session
         self._form.valueChanged.connect(self._take_settings)
-        self._detect.clicked.connect(self.detect)
-        self._progress.stop_clicked.connect(context.runner.stop)
-        self._draw.clicked.connect(context.cells.start_drawing)
-        self._select.clicked.connect(context.cells.start_selecting)
-        self._delete.clicked.connect(context.cells.delete_selected)
-        self._undo.clicked.connect(session.editor.undo)
-        self._redo.clicked.connect(session.editor.redo)
-        self._clear.clicked.connect(session.editor.clear)
-        self._annotate.clicked.connect(self._open_workbench)
-        context.runner.busy_changed.connect(self._synchronise)
-        context.images_changed.connect(self._synchronise)
-        self.listen(context.viewer.dims.events.current_step, self._synchronise)
-        self.listen(session.boxes_changed, self._synchronise)
-        self.listen(session.selection_changed, self._synchronise)
-
-    def tell_state(self) -> None:
-        """Emit `state_changed`."""
-        self._synchronise()
+        context.runner.busy_changed.connect(self.synchronise)
+        context.images_changed.connect(self.synchronise)
+        self.listen(context.viewer.dims.events.current_step, self.synchronise)
+        self.listen(session.boxes_changed, self.synchronise)
+        self.listen(session.selection_changed, self.synchronise)
 
     def detect(self) -> None:
         """Find the cells off the main thread."""
         context = self._context
-        images, sample = context.images, context.session.sample
+        images, sample, key = context.images, context.session.sample, context.session.key
         if images is None or sample is None:
             return
-        try:
-            settings = context.detection_settings.in_pixels(sample.pixel_size_um)
-        except UserError as error:
-            tell_error(error)
-            return
-        key = context.session.key
         shown = context.cells.camera.image_index()
         places = [shown] if self._only_shown.isChecked() else list(range(len(images)))
-        self._progress.begin("Loading the detector")
-        context.runner.start(
-            workflows.detect_cells,
-            images,
-            places,
-            settings,
-            context.device_name,
-            context.detector_path,
-            on_done=lambda detection: self._take_over(detection, key),
-            on_progress=self._progress.setValue,
-            on_end=self._progress.hide,
-        )
+        with errors_shown():
+            self._progress.start(
+                "Loading the detector",
+                workflows.detect_cells,
+                images,
+                places,
+                context.detection_settings.in_pixels(sample.pixel_size_um),
+                context.device_name,
+                context.detector_path,
+                on_done=lambda detection: self._take_over(detection, key),
+            )
 
     def _take_settings(self) -> None:
         settings = self._form.value(DetectionSettings)
@@ -146,22 +124,22 @@ class CellsStep(Listening, QWidget):
         session = self._context.session
         if not detection.images:
             return
-        kept = int(np.count_nonzero(session.boxes.source != Source.MODEL))
-        gone = len(session.state.deleted)
+        corrected = int(np.count_nonzero(session.boxes.source != Source.MODEL))
+        deleted = len(session.state.deleted)
         session.editor.merge(detection.boxes, detection.images, key)
-        if key == session.key and (kept or gone):
-            drawn = counted(kept, "box", "boxes")
-            show_info(f"Your corrections stay: {drawn} drawn or moved, {gone} deleted.")
+        if key == session.key and (corrected or deleted):
+            boxes = counted(corrected, "box", "boxes")
+            show_info(f"Your corrections stay: {boxes} drawn or moved, {deleted} deleted.")
         if not len(detection.boxes):
             show_info("No cells were found. Try a lower minimum score, or give the cell diameter.")
         self.detected.emit()
 
-    def _synchronise(self) -> None:
+    def synchronise(self) -> None:
+        """Show how many cells there are, and what can be done with them."""
         context, session = self._context, self._context.session
-        ready = context.images is not None and not context.runner.busy
-        self._detect.setEnabled(ready)
-        self._only_shown.setVisible(context.images is None or len(context.images) > 1)
         shown, count = context.images is not None, len(session.boxes)
+        self._detect.setEnabled(shown and not context.runner.busy)
+        self._only_shown.setVisible(context.images is None or len(context.images) > 1)
         self._draw.setEnabled(shown)
         self._select.setEnabled(shown and count > 0)
         self._delete.setEnabled(bool(session.selection))
@@ -179,8 +157,7 @@ class CellsStep(Listening, QWidget):
             return "No cells yet. Press Detect cells, or draw boxes yourself."
         drawn = int(np.count_nonzero(boxes.source == Source.PERSON))
         by_hand = f", {drawn} of them by hand (bold)" if drawn else ""
-        images = len(context.images) if context.images is not None else 1
-        if images == 1:
+        if context.images is None or len(context.images) == 1:
             return f"{counted(len(boxes), 'cell')} in this image{by_hand}."
         return (
             f"{counted(context.cells_of_image_shown(), 'cell')} in this image, "

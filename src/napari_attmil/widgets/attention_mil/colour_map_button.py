@@ -1,10 +1,10 @@
-"""A button with the colour maps that boxes can have."""
+"""The button that chooses the colour map of the boxes."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QAction, QActionGroup
-from qtpy.QtWidgets import QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QMenu, QToolButton
 
 from napari_attmil.explore import COLOUR_MAPS, ColourMap
 
@@ -15,17 +15,15 @@ class ColourMapButton(QToolButton):
     Signals
     -------
     chosen(str)
-        A person has chosen a map.
+        The user has chosen a map.
     """
 
     chosen = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.setText("Colours")
-        self.setToolTip(
-            "Other colours for the boxes: on a bright image white ones can hardly be seen."
-        )
+        self.setToolTip("Other colours for the boxes; white ones are hard to see on bright images.")
         # Room for the arrow, which napari's themes draw over the text.
         self.setStyleSheet("QToolButton { padding-right: 16px; }")
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

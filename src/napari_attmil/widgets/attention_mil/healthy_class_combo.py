@@ -1,39 +1,39 @@
-"""Chooses the class of the healthy samples, which a cohort's names often tell."""
+"""The choice of the healthy class, which is often found by its name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QComboBox
 
 from napari_attmil.images import reference_class
 from napari_attmil.widgets.parts import make_narrow
 
 
 class HealthyClassCombo(QComboBox):
-    """The classes of a cohort, and which of them is taken if none is chosen."""
+    """The classes of a cohort, and the one that is used if none is chosen."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         make_narrow(
             self,
-            "Class of the healthy samples: what is unlike their cells is looked at first. It is "
-            "found by its name (healthy, control, normal, ...) where none is chosen.",
+            "Class of the healthy samples; cells unlike theirs get attention first. If none is "
+            "chosen, it is found by its name (healthy, control, normal, ...).",
         )
         self._classes: tuple[str, ...] = ()
         self.addItem("automatic", "")
 
     def value(self) -> str:
-        """Return the class that was chosen; empty to find it by its name."""
+        """Return the chosen class; empty if it is to be found by its name."""
         return str(self.currentData())
 
     def is_missing(self) -> bool:
-        """Return whether no class was chosen and no name tells."""
+        """Return whether none is chosen and none is found by its name."""
         return not self.value() and reference_class(self._classes) is None
 
     def setClasses(self, classes: Sequence[str]) -> None:
-        """Offer the classes of a cohort; what was chosen stays as long as the classes do."""
+        """Offer the classes of a cohort; the choice is lost only when they change."""
         if tuple(classes) == self._classes:
             return
         self._classes = tuple(classes)

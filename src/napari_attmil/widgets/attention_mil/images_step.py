@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QFormLayout,
-    QLabel,
-    QMenu,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QLabel, QMenu
 
 from napari_attmil import workflows
 from napari_attmil.core import counted
 from napari_attmil.images import Cohort
 from napari_attmil.widgets import tasks
-from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.parts import (
-    Listening,
     ProgressRow,
+    column,
     hint_label,
     narrow_combo,
+    push_button,
     set_primary,
     set_warning,
 )
@@ -37,41 +29,25 @@ MORE_AXES = (
 )
 
 
-class ImagesStep(Listening, QWidget):
-    """Chooses an image layer of the viewer, or a sample of a cohort.
-
-    Signals
-    -------
-    state_changed(str, bool)
-        One line that says what is chosen, and whether anything is.
-    """
-
-    state_changed = Signal(str, bool)
-
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._context = context
-        self._choice = context.image_choice
-        self._create()
-        self._lay_out()
-        self._connect()
-        self._synchronise()
+class ImagesStep(Step):
+    """Chooses an image layer of the viewer, or a sample of a cohort."""
 
     def _create(self) -> None:
-        self._layer_combo = narrow_combo("The image layer whose cells are looked at.")
-        self._open = QPushButton("Open cohort…")
-        self._open.setToolTip(
+        self._choice = self._context.image_choice
+        self._layer_combo = narrow_combo("The image layer whose cells are examined.")
+        self._open = push_button(
+            "Open cohort…",
             "Open all samples of a study: a folder (class / patient / sample / images) or a "
-            "cohort.csv file."
+            "cohort.csv file.",
         )
         menu = QMenu(self._open)
         menu.setToolTipsVisible(True)
-        self._open_folder = menu.addAction("Folder of samples…")
-        self._open_folder.setToolTip("A folder with one sub-folder a class, patient and sample.")
-        self._open_csv = menu.addAction("cohort.csv file…")
-        self._open_csv.setToolTip("A table with the columns image, sample, patient and label.")
-        self._simulate = menu.addAction("Simulated cohort, to try it out")
-        self._simulate.setToolTip("Draw 15 small samples of five classes; takes a minute.")
+        folder = menu.addAction("Folder of samples…", self._ask_for_folder)
+        folder.setToolTip("A folder with one sub-folder for each class, patient and sample.")
+        table = menu.addAction("cohort.csv file…", self._ask_for_csv)
+        table.setToolTip("A table with the columns image, sample, patient and label.")
+        simulated = menu.addAction("Simulated cohort, to try it out", self.open_simulated_cohort)
+        simulated.setToolTip("Draw 15 small samples of five classes; takes a minute.")
         self._open.setMenu(menu)
         self._sample_combo = narrow_combo("The sample of the cohort that is shown.")
         self._sample_label = QLabel("Sample")
@@ -79,42 +55,29 @@ class ImagesStep(Listening, QWidget):
         self._cohort_label = hint_label(name="cohort_label")
         self._notes = hint_label(name="notes")
         self._info = hint_label(name="info")
-        self._progress = ProgressRow("Cancel", "Stop opening the cohort.")
+        self._progress = ProgressRow(self._context.runner, "Cancel", "Stop opening the cohort.")
 
     def _lay_out(self) -> None:
         form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Image layer", self._layer_combo)
         form.addRow(self._sample_label, self._sample_combo)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(self._info)
-        layout.addWidget(self._cohort_label)
-        layout.addWidget(self._notes)
-        layout.addWidget(self._open)
-        layout.addWidget(self._progress)
+        texts = (self._info, self._cohort_label, self._notes)
+        column(form, *texts, self._open, self._progress, within=self)
 
     def _connect(self) -> None:
         session = self._context.session
-        self.listen(self._choice.layers_changed, self._name_layers)
         self._layer_combo.activated.connect(self._on_layer_chosen)
         self._sample_combo.activated.connect(self._on_sample_chosen)
-        self._open_folder.triggered.connect(self._ask_for_folder)
-        self._open_csv.triggered.connect(self._ask_for_csv)
-        self._simulate.triggered.connect(self.open_simulated_cohort)
-        self._progress.stop_clicked.connect(self._context.runner.stop)
         self._context.runner.busy_changed.connect(self._open.setDisabled)
+        self.listen(self._choice.layers_changed, self._name_layers)
         self.listen(session.cohort_changed, self._show_cohort)
         self.listen(session.sample_changed, self._show_sample_name)
 
-    def _synchronise(self) -> None:
+    def synchronise(self) -> None:
+        """Show the cohort, the layers and which of them is chosen."""
         self._show_cohort()
         self._name_layers()
-
-    def tell_state(self) -> None:
-        """Emit `state_changed`."""
-        self._describe()
 
     # --- layers of the viewer ---------------------------------------------------------------
 
@@ -143,24 +106,15 @@ class ImagesStep(Listening, QWidget):
 
     def open_cohort(self, path: Path) -> None:
         """Open a cohort off the main thread and show its first sample."""
-        self._progress.begin("Looking for images")
-        self._context.runner.start(
-            tasks.open_cohort,
-            path,
-            on_done=self._use_cohort,
-            on_progress=self._progress.setValue,
-            on_end=self._progress.hide,
+        self._progress.start(
+            "Looking for images", tasks.open_cohort, path, on_done=self._use_cohort
         )
 
     def open_simulated_cohort(self) -> None:
         """Draw a small cohort off the main thread and open it."""
-        self._progress.begin("Drawing images")
-        self._context.runner.start(
-            tasks.simulate_cohort,
-            workflows.own_folder("simulated cohort"),
-            on_done=self._use_cohort,
-            on_progress=self._progress.setValue,
-            on_end=self._progress.hide,
+        folder = workflows.own_folder("simulated cohort")
+        self._progress.start(
+            "Drawing images", tasks.simulate_cohort, folder, on_done=self._use_cohort
         )
 
     def _use_cohort(self, cohort: Cohort | None) -> None:
@@ -171,8 +125,7 @@ class ImagesStep(Listening, QWidget):
         self._choice.show_sample(self._sample_combo.itemData(index))
 
     def _show_cohort(self) -> None:
-        session = self._context.session
-        cohort = session.cohort
+        cohort = self._context.session.cohort
         for widget in (self._sample_combo, self._sample_label, self._cohort_label):
             widget.setVisible(cohort is not None)
         self._notes.setVisible(cohort is not None and bool(cohort.notes))
@@ -192,7 +145,7 @@ class ImagesStep(Listening, QWidget):
         self._cohort_label.setToolTip(str(cohort.folder))
 
     def _show_sample_name(self) -> None:
-        """Name the shown sample, whoever has chosen it."""
+        """Name the sample shown, whichever panel chose it."""
         sample = self._context.session.sample
         name = "" if sample is None else sample.name
         self._sample_combo.setCurrentIndex(self._sample_combo.findData(name))
@@ -218,10 +171,10 @@ class ImagesStep(Listening, QWidget):
             self._info.setText(self._what_is_missing())
             self.state_changed.emit("no images yet", False)
             return
-        told = describe_images(images, sample.pixel_size_um)
+        text = describe_images(images, sample.pixel_size_um)
         if cover is not None:
-            told += f". You see another image: '{cover.name}' lies over it. Hide or choose that."
-        self._info.setText(told)
+            text += f". You see another image: '{cover.name}' lies over it. Hide or choose it."
+        self._info.setText(text)
         self.state_changed.emit(chosen.name, True)
 
     def _what_is_missing(self) -> str:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_attmil.widgets.attention_mil.cells_step import CellsStep
 from napari_attmil.widgets.attention_mil.classifier_step import ClassifierStep
 from napari_attmil.widgets.attention_mil.images_step import ImagesStep
 from napari_attmil.widgets.attention_mil.result_step import ResultStep
+from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.dock_panel import DockPanel
-from napari_attmil.widgets.parts import StepFrame, pause_timer, scrolling_column
+from napari_attmil.widgets.parts import (
+    STRETCH,
+    StepFrame,
+    column,
+    pause_timer,
+    scrolling_column,
+)
 from napari_attmil.widgets.viewer import KeepingNote
 
 WIDTH_PX = 380
@@ -44,30 +51,26 @@ class AttentionMILWidget(DockPanel):
         self.cells_step = CellsStep(self.context)
         self.classifier_step = ClassifierStep(self.context)
         self.result_step = ResultStep(self.context)
+        self._steps: dict[str, Step] = {
+            "images": self.images_step,
+            "cells": self.cells_step,
+            "classifier": self.classifier_step,
+            "result": self.result_step,
+        }
         self.frames = {
-            "images": StepFrame(1, "Images", self.images_step),
-            "cells": StepFrame(2, "Cells", self.cells_step),
-            "classifier": StepFrame(3, "Classifier", self.classifier_step),
-            "result": StepFrame(4, "Result", self.result_step),
+            name: StepFrame(number, name.capitalize(), step)
+            for number, (name, step) in enumerate(self._steps.items(), start=1)
         }
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout()
-        column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(6)
-        for frame in self.frames.values():
-            column.addWidget(frame)
-        column.addStretch(1)
-        self._scroll = scrolling_column(column)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        steps = column(*self.frames.values(), STRETCH, margin_px=6, spacing_px=6)
+        self._scroll = scrolling_column(steps)
         self.keeping_note.setContentsMargins(6, 6, 6, 0)
-        layout.addWidget(self.keeping_note)
-        layout.addWidget(self._scroll)
+        column(self.keeping_note, self._scroll, within=self, margin_px=0)
         self.setMinimumWidth(WIDTH_PX - 30)
 
     def _connect(self) -> None:
-        for name, step in self._steps().items():
+        for name, step in self._steps.items():
             step.state_changed.connect(self.frames[name].setState)
         self.frames["classifier"].opened.connect(self.classifier_step.on_opened)
         self.cells_step.detected.connect(self._on_detected)
@@ -78,8 +81,8 @@ class AttentionMILWidget(DockPanel):
         self._scroll.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
 
     def _synchronise(self) -> None:
-        for step in self._steps().values():
-            step.tell_state()
+        for step in self._steps.values():
+            step.synchronise()
         self.frames["images"].setOpen(True)
         self.frames["cells"].setOpen(True)
 
@@ -87,19 +90,9 @@ class AttentionMILWidget(DockPanel):
         """Return the width the panel is made for."""
         return QSize(WIDTH_PX, 700)
 
-    def _steps(self) -> dict[str, Any]:
-        return {
-            "images": self.images_step,
-            "cells": self.cells_step,
-            "classifier": self.classifier_step,
-            "result": self.result_step,
-        }
-
     def _on_detected(self) -> None:
-        if self.context.session.predictions.classifier is None:
-            self.show_step("classifier")
-        else:
-            self.show_step("result")
+        has_classifier = self.context.session.predictions.classifier is not None
+        self.show_step("result" if has_classifier else "classifier")
 
     def _on_prediction(self) -> None:
         if self.context.session.state.prediction is not None:

@@ -3,154 +3,122 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSlider,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QSlider, QWidget
 
-from napari_attmil.core import CAUTION, UserError, counted
-from napari_attmil.explore import cell_table, in_words, top_cells, write_cells
+from napari_attmil.core import CAUTION, counted
+from napari_attmil.explore import cell_table, top_cells, write_cells
 from napari_attmil.session import column_title
-from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.attention_legend import AttentionLegend
 from napari_attmil.widgets.attention_mil.colour_map_button import ColourMapButton
+from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.attention_mil.top_cells import CellThumbnail, TopCells
-from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
-from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.classifying import PredictionView, classify_shown, missing_to_classify
 from napari_attmil.widgets.parts import (
     TABLES,
-    Listening,
-    ProbabilityBars,
     ProgressRow,
-    TaskRunner,
     as_file_name,
     ask_where_to_save,
+    column,
+    errors_shown,
     hint_label,
     primary_button,
-    set_warning,
-    tell_error,
+    push_button,
+    row,
     with_ending,
     wrapping_label,
 )
+from napari_attmil.widgets.thumbnails import Cutout, Thumbnails
 
 if TYPE_CHECKING:
     from napari_attmil.bags import Prediction
-    from napari_attmil.explore import ColourMap
 
 STALE = "Boxes changed since: classify again."
+THUMBNAIL_PX = 76
+CONTEXT = 1.3
+"""Side of a thumbnail as a multiple of the longer side of its box."""
 
 
-class ResultStep(Listening, QWidget):
+class ResultStep(Step):
     """Classifies the sample and shows the attention of its cells.
 
     Signals
     -------
-    state_changed(str, bool)
-        One line that says the result, and whether there is one.
     shown()
         The result is complete, its thumbnails included.
     """
 
-    state_changed = Signal(str, bool)
     shown = Signal()
 
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._context = context
-        # Thumbnails are cut beside whatever else runs.
-        self._cutter = TaskRunner(self)
-        self._top: tuple[npt.NDArray[np.intp], Any] | None = None
-        self._create()
-        self._lay_out()
-        self._connect()
-        self._on_prediction()
-
     def _create(self) -> None:
+        context = self._context
+        self._thumbnails = Thumbnails(context, self)
+        self._awaited: dict[Cutout, str] = {}
+        """Thumbnails of top cells that are not there yet, with their tooltips."""
         self._classify = primary_button(
-            "Classify sample", "Say which class the sample belongs to, and which cells decided."
+            "Classify sample",
+            "Predict the class of the sample, and see which cells decided.",
+            self.classify,
         )
         self._hint = hint_label(name="hint")
-        self._progress = ProgressRow("Cancel", "Stop classifying; nothing changes.")
+        self._progress = ProgressRow(context.runner, "Cancel", "Stop classifying; nothing changes.")
         self._stale = wrapping_label(STALE, "stale")
         self._stale.setProperty("warning", True)
-        self._stale.setToolTip("Probabilities and colours belong to the boxes as they were.")
-        self._bars = ProbabilityBars()
-        self._certainty = wrapping_label(name="certainty")
-        self._note = hint_label(name="note")
-        self._caution = hint_label(CAUTION)
+        self._stale.setToolTip("Probabilities and colours belong to the boxes before the change.")
+        self._prediction = PredictionView()
         self._legend = AttentionLegend()
         self._colours = ColourMapButton()
         self._slider = QSlider(Qt.Orientation.Horizontal)
         self._slider.setRange(0, 99)
-        self._slider.setToolTip("Fade the cells of low attention; slide right to keep fewer.")
+        self._slider.setToolTip("Fade the cells of low attention; slide right to fade more.")
         self._slider_label = QLabel()
         self._slider_label.setBuddy(self._slider)
-        self._top_label = QLabel("Cells that counted most")
         self._top_cells = TopCells()
-        self._explore = QPushButton("Explore cells…")
-        self._explore.setToolTip(
-            "Open a panel below the images: colours, gallery, table and map of the cells."
+        self._explore = push_button(
+            "Explore cells…",
+            "Open a panel below the images: colours, gallery, table and map of the cells.",
+            self._open_explorer,
         )
-        self._export = QPushButton("Export cells (CSV)…")
-        self._export.setToolTip(
-            "Write one row a cell: image, box, score and, once classified, its attention."
+        self._export = push_button(
+            "Export cells (CSV)…",
+            "Write one row for each cell: image, box, score and, once classified, its attention.",
+            self._ask_where_to_export,
         )
         self._result = QWidget()
 
     def _lay_out(self) -> None:
-        inner = QVBoxLayout(self._result)
-        inner.setContentsMargins(0, 0, 0, 0)
-        inner.addWidget(self._bars)
-        inner.addWidget(self._certainty)
-        inner.addWidget(self._note)
-        inner.addWidget(self._caution)
-        legend = QHBoxLayout()
-        legend.addWidget(self._legend)
-        legend.addWidget(self._colours)
-        inner.addLayout(legend)
-        inner.addWidget(self._slider_label)
-        inner.addWidget(self._slider)
-        inner.addWidget(self._top_label)
-        inner.addWidget(self._top_cells)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self._classify)
-        layout.addWidget(self._hint)
-        layout.addWidget(self._progress)
-        layout.addWidget(self._stale)
-        layout.addWidget(self._result)
-        layout.addWidget(self._explore)
-        layout.addWidget(self._export)
+        column(
+            self._prediction,
+            hint_label(CAUTION),
+            row(self._legend, self._colours),
+            self._slider_label,
+            self._slider,
+            QLabel("Cells with the highest attention"),
+            self._top_cells,
+            within=self._result,
+            margin_px=0,
+        )
+        above = (self._classify, self._hint, self._progress, self._stale)
+        column(*above, self._result, self._explore, self._export, within=self)
 
     def _connect(self) -> None:
         context, session = self._context, self._context.session
-        self._classify.clicked.connect(self.classify)
-        self._progress.stop_clicked.connect(context.runner.stop)
-        self._slider.valueChanged.connect(self._on_slider)
-        self._colours.chosen.connect(self._on_colour_map)
+        exploration = context.exploration
+        self._slider.valueChanged.connect(lambda per_cent: exploration.colour(low=per_cent / 100))
+        self._colours.chosen.connect(lambda name: exploration.colour(colour_map=name))
         self._top_cells.cell_clicked.connect(context.cells.show_cell)
-        self._explore.clicked.connect(self._open_explorer)
-        self._export.clicked.connect(self._ask_where_to_export)
-        self._cutter.busy_changed.connect(self._cut_if_wanted)
-        context.runner.busy_changed.connect(self._synchronise)
+        self._thumbnails.loaded.connect(self._show_top_cells)
+        context.runner.busy_changed.connect(self.synchronise)
         context.images_changed.connect(self._on_prediction)
-        self.listen(session.boxes_changed, self._synchronise)
+        self.listen(session.boxes_changed, self.synchronise)
         self.listen(session.prediction_changed, self._on_prediction)
-        self.listen(session.classifier_changed, self._synchronise)
-        self.listen(context.exploration.colouring_changed, self._synchronise)
-
-    def tell_state(self) -> None:
-        """Emit `state_changed`."""
-        self._synchronise()
+        self.listen(session.classifier_changed, self.synchronise)
+        self.listen(exploration.colouring_changed, self.synchronise)
+        self._on_prediction()
 
     def classify(self) -> None:
         """Classify the shown sample off the main thread."""
@@ -161,109 +129,71 @@ class ResultStep(Listening, QWidget):
         session = self._context.session
         if session.sample is None:
             return
-        path = with_ending(path, TABLES)
-        try:
-            state = session.state
+        path, state = with_ending(path, TABLES), session.state
+        with errors_shown():
             table = cell_table(session.sample, state.boxes, state.prediction, state.classified)
             write_cells(path, [table])
-        except UserError as error:
-            tell_error(error)
-            return
-        show_info(f"{counted(len(session.boxes), 'cell')} written to {path}.")
+            show_info(f"{counted(len(session.boxes), 'cell')} written to {path}.")
 
     def _on_prediction(self) -> None:
-        prediction = self._context.session.state.prediction
-        if prediction is not None:
-            self._show_certainty(prediction)
-        self._cut_thumbnails()
-        self._synchronise()
-
-    def _show_certainty(self, prediction: Prediction) -> None:
-        """Show how probable the classes are, and how far that can be relied on."""
-        alone = prediction.member_probabilities.tolist()
-        self._bars.setValue(prediction.classes, prediction.probabilities.tolist(), alone)
-        self._certainty.setText(in_words(prediction))
-        self._certainty.setVisible(bool(in_words(prediction)))
-        set_warning(self._certainty, prediction.abstains)
-        self._note.setText(prediction.note)
-        self._note.setVisible(bool(prediction.note))
-
-    # --- the top cells ----------------------------------------------------------------------
-
-    def _cut_thumbnails(self) -> None:
-        """Cut out the cells of the highest attention off the main thread."""
-        state, images = self._context.session.state, self._context.images
-        prediction = state.prediction
-        if prediction is None or images is None:
-            self._top = None
+        session, prediction = self._context.session, self._context.session.state.prediction
+        self._awaited = {}
+        self._prediction.setValue(prediction)
+        if prediction is None or session.sample is None or self._context.images is None:
             self._top_cells.setValue(())
-            return
-        order = top_cells(prediction.attention)
-        ids = prediction.cell_id[order]
-        boxes = state.classified[state.classified.index_of(ids)]
-        self._top = (order, (images, boxes, prediction))
-        self._cutter.stop()
-        self._cut_if_wanted(self._cutter.busy)
+        else:
+            self._await_top_cells(prediction, session.sample.name)
+        self.synchronise()
 
-    def _cut_if_wanted(self, busy: bool) -> None:
-        if busy or self._top is None:
-            return
-        (order, (images, boxes, prediction)), self._top = self._top, None
-        self._cutter.start(
-            tasks.cut_thumbnails,
-            images,
-            boxes,
-            on_done=lambda cut: self._show_thumbnails(cut, order, boxes, prediction),
-        )
+    def _await_top_cells(self, prediction: Prediction, sample: str) -> None:
+        """Ask for the thumbnails of the cells with the highest attention."""
+        order, classified = top_cells(prediction.attention), self._context.session.state.classified
+        boxes = classified[classified.index_of(prediction.cell_id[order])]
+        centres = boxes.xyxy.reshape(-1, 2, 2).mean(axis=1)
+        sides = CONTEXT * (boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]).max(axis=1)
+        for rank, (cell, image) in enumerate(zip(boxes.cell_id, boxes.image_index, strict=True)):
+            x, y, side = float(centres[rank, 0]), float(centres[rank, 1]), float(sides[rank])
+            cutout = Cutout(sample, int(cell), int(image), x, y, side, THUMBNAIL_PX)
+            self._awaited[cutout] = (
+                f"Rank {rank + 1}: cell {cell} in image {image + 1}, "
+                f"{prediction.attention[order[rank]]:.1%} of the attention. Click to go there."
+            )
+        self._show_top_cells()
 
-    def _show_thumbnails(
-        self, cut: list[Any], order: npt.NDArray[np.intp], boxes: Any, prediction: Any
-    ) -> None:
-        if prediction is not self._context.session.state.prediction or len(cut) < len(boxes):
-            return
-        self._top_cells.setValue(
-            [
-                CellThumbnail(
-                    int(boxes.cell_id[rank]),
-                    image,
-                    f"{rank + 1}",
-                    f"Rank {rank + 1}: cell {boxes.cell_id[rank]} in image "
-                    f"{boxes.image_index[rank] + 1}, {prediction.attention[order[rank]]:.1%} of "
-                    "the attention. Click to go there.",
-                )
-                for rank, image in enumerate(cut)
-            ]
-        )
-        self.shown.emit()
-
-    # --- the rest ---------------------------------------------------------------------------
-
-    def _on_colour_map(self, colour_map: ColourMap) -> None:
-        self._context.exploration.colour(colour_map=colour_map)
-
-    def _on_slider(self, per_cent: int) -> None:
-        self._context.exploration.colour(low=per_cent / 100)
+    def _show_top_cells(self) -> None:
+        """Show the top cells as soon as all of their thumbnails are there."""
+        pictures = [self._thumbnails.pixmap(cutout) for cutout in self._awaited]
+        thumbnails = [
+            CellThumbnail(cutout.cell_id, picture, f"{rank}", tip)
+            for rank, (picture, (cutout, tip)) in enumerate(
+                zip(pictures, self._awaited.items(), strict=True), start=1
+            )
+            if picture is not None
+        ]
+        if thumbnails and len(thumbnails) == len(pictures):
+            self._awaited = {}
+            self._top_cells.setValue(thumbnails)
+            self.shown.emit()
 
     def _open_explorer(self) -> None:
-        # Through napari, as the menu does: panels do not know each other.
+        # Through napari, as the menu does: panels do not import each other.
         self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Explore cells")
 
     def _ask_where_to_export(self) -> None:
         sample = self._context.session.sample
-        named = "" if sample is None else f"{as_file_name(sample.name)}-"
-        proposed = f"{named}cells.csv"
-        path = ask_where_to_save(self, "Export the cells of this sample", proposed, TABLES)
-        if path is not None:
+        proposed = "cells.csv" if sample is None else f"{as_file_name(sample.name)}-cells.csv"
+        if path := ask_where_to_save(self, "Export the cells of this sample", proposed, TABLES):
             self.export(path)
 
-    def _synchronise(self) -> None:
+    def synchronise(self) -> None:
+        """Show whether there is a result, whether it is up to date, and what can be done."""
         context, session = self._context, self._context.session
         prediction = session.state.prediction
         missing = missing_to_classify(context)
         self._classify.setEnabled(not missing and not context.runner.busy)
         self._hint.setText(missing)
         self._hint.setVisible(bool(missing))
-        # In teaching the student must not see which cells counted, before or between answers.
+        # During teaching, the student must not see which cells counted.
         self._result.setVisible(prediction is not None and not context.exploration.is_blind)
         self._stale.setVisible(session.state.is_stale)
         self._explore.setEnabled(hasattr(context.viewer, "window"))
@@ -278,20 +208,16 @@ class ResultStep(Listening, QWidget):
         self.state_changed.emit(summary, not session.state.is_stale)
 
     def _show_colouring(self) -> None:
-        """Say what the colours mean and how many cells are not faded."""
+        """Show what the colours mean and how many cells are not faded."""
         exploration = self._context.exploration
         relative = exploration.relative()
         title = column_title(exploration.coloured_column)
         self._legend.setColouring(title, exploration.colouring.colour_map)
         self._colours.setColourMap(exploration.colouring.colour_map)
         self._legend.setUnscoredShown(bool(np.isnan(relative).any()))
-        known = np.isfinite(relative)
-        shown = int(np.count_nonzero(exploration.is_inside() & known))
-        everything = shown == np.count_nonzero(known)
-        self._slider_label.setText(
-            "Show all cells"
-            if everything
-            else f"Show the {shown} of {known.sum()} cells with the highest {title}"
-        )
+        has_value = np.isfinite(relative)
+        shown, count = int((exploration.is_inside() & has_value).sum()), int(has_value.sum())
+        which = f"the {shown} of {count} cells with the highest {title}"
+        self._slider_label.setText(f"Show {which if shown < count else 'all cells'}")
         with QSignalBlocker(self._slider):
             self._slider.setValue(round(100 * exploration.colouring.low))

@@ -1,18 +1,13 @@
-"""A strip of the cells that count most."""
+"""A strip of the cells with the highest attention."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QGridLayout, QSizePolicy, QToolButton, QWidget
-
-from napari_attmil.widgets.thumbnails import pixmap_of
 
 PER_ROW = 4
 
@@ -25,14 +20,14 @@ class CellThumbnail:
     ----------
     cell_id
         Which cell.
-    image
-        (h, w) or (h, w, 3) uint8.
+    pixmap
+        Its picture.
     caption, tip
-        What stands below it, and what is said on hovering.
+        The text below it, and its tooltip.
     """
 
     cell_id: int
-    image: npt.NDArray[np.uint8]
+    pixmap: QPixmap
     caption: str
     tip: str
 
@@ -48,8 +43,8 @@ class TopCells(QWidget):
 
     cell_clicked = Signal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._buttons: list[QToolButton] = []
         self._cells: tuple[CellThumbnail, ...] = ()
 
@@ -79,15 +74,11 @@ class TopCells(QWidget):
 
     def _button(self, cell: CellThumbnail) -> QToolButton:
         button = QToolButton()
-        pixmap = pixmap_of(cell.image)
-        button.setIcon(QIcon(pixmap))
-        button.setIconSize(QSize(pixmap.width(), pixmap.height()))
+        button.setIcon(QIcon(cell.pixmap))
+        button.setIconSize(cell.pixmap.size())
         button.setText(cell.caption)
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         button.setToolTip(cell.tip)
-        button.clicked.connect(lambda _=False, cell_id=cell.cell_id: self._tell(cell_id))
+        button.clicked.connect(lambda: self.cell_clicked.emit(cell.cell_id))
         return button
-
-    def _tell(self, cell_id: Any) -> None:
-        self.cell_clicked.emit(int(cell_id))

@@ -5,14 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QPushButton,
-    QTreeWidget,
-    QTreeWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractItemView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from napari_attmil.cells.finetuning import (
     DetectorModel,
@@ -20,22 +13,21 @@ from napari_attmil.cells.finetuning import (
     fitted_detectors,
     use_detector,
 )
-from napari_attmil.core import UserError
-from napari_attmil.widgets.parts import tell_error
+from napari_attmil.widgets.parts import column, errors_shown, push_button
 
 COLUMNS = {
     "Detector": "The one in use has a tick.",
-    "Made": "When it was fitted.",
-    "Held out": "How well it finds the cells of the images held out, before and after.",
-    "From": "The detector it was fitted from: the beginning of its fingerprint.",
-    "Data": "What it learnt from.",
+    "Made": "When it was trained.",
+    "Held out": "How well it finds the cells of held-out images, before and after.",
+    "From": "The detector it was trained from: the beginning of its fingerprint.",
+    "Data": "What it was trained on.",
 }
-"""Headers of the list, and what each says at the mouse: short, as panels are narrow."""
+"""Headings of the list with their tooltips; short, as panels are narrow."""
 SHIPPED = "as it came"
 
 
 class DetectorList(QWidget):
-    """Lists the detectors of a project, the one in use ticked, and lets another one be used.
+    """Lists the detectors of a study, the one in use ticked, and switches between them.
 
     Signals
     -------
@@ -45,8 +37,8 @@ class DetectorList(QWidget):
 
     chosen = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._project: Path | None = None
         self._tree = QTreeWidget()
         self._tree.setHeaderLabels(list(COLUMNS))
@@ -56,30 +48,29 @@ class DetectorList(QWidget):
         self._tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self._tree.setToolTip("The detectors of this study; the one in use has a tick.")
         self._tree.setAccessibleName("Detectors of this study")
-        self._use = QPushButton("Use the selected detector")
-        self._use.setToolTip("Cells of this study are found with it from now on.")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._tree)
-        layout.addWidget(self._use)
-        self._use.clicked.connect(self.use_selected)
+        self._use = push_button(
+            "Use the selected detector",
+            "Cells of this study are found with it from now on.",
+            self.use_selected,
+        )
+        column(self._tree, self._use, within=self, margin_px=0)
         self._tree.itemActivated.connect(self.use_selected)
         self._tree.itemSelectionChanged.connect(self._synchronise)
 
     def setProject(self, project: Path | None) -> None:
-        """Show the detectors of another project, or those of the same one anew."""
+        """Show the detectors of a study folder."""
         self._project = project
         self._tree.clear()
         in_use = None if project is None else detector_in_use(project)
         self._add(("shipped", SHIPPED, "", "", "its model card"), None, in_use)
         for model in [] if project is None else fitted_detectors(project):
             self._add(_row(model), model.path, in_use)
-        for column in range(len(COLUMNS)):
-            self._tree.resizeColumnToContents(column)
+        for place in range(len(COLUMNS)):
+            self._tree.resizeColumnToContents(place)
         self._synchronise()
 
     def names(self) -> list[str]:
-        """Return the names that are listed, the one in use with a tick."""
+        """Return the names in the list, the one in use with a tick."""
         items = [self._tree.topLevelItem(row) for row in range(self._tree.topLevelItemCount())]
         return [item.text(0) for item in items if item is not None]
 
@@ -88,12 +79,9 @@ class DetectorList(QWidget):
         items = self._tree.selectedItems()
         if self._project is None or not items:
             return
-        try:
+        with errors_shown():
             use_detector(self._project, items[0].data(0, Qt.ItemDataRole.UserRole))
-        except UserError as error:
-            tell_error(error)
-            return
-        self.chosen.emit()
+            self.chosen.emit()
 
     def _add(self, texts: tuple[str, ...], path: Path | None, in_use: Path | None) -> None:
         tick = "✓ " if path == in_use else ""

@@ -1,8 +1,9 @@
-"""The dock widget "Train detector": fit it to the reviewed images, look at what changed, decide."""
+"""The dock widget "Train detector": train on reviewed images, see what changed, accept or not."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_attmil import workflows
 from napari_attmil.cells import FinetuneSettings
@@ -22,7 +23,7 @@ from napari_attmil.cells.finetuning import (
     candidate,
     discard_candidate,
 )
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import counted
 from napari_attmil.widgets.detector.detector_list import DetectorList
 from napari_attmil.widgets.detector.difference_layers import DifferenceLayers
 from napari_attmil.widgets.detector.reviewed_list import ReviewedList
@@ -32,11 +33,14 @@ from napari_attmil.widgets.parts import (
     ProgressRow,
     SettingsForm,
     TaskRunner,
+    column,
+    errors_shown,
     hint_label,
     primary_button,
+    push_button,
+    row,
     scrolling_column,
     set_primary,
-    tell_error,
     wrapping_label,
 )
 from napari_attmil.widgets.viewer import Place
@@ -44,14 +48,14 @@ from napari_attmil.workflows import Progress
 
 CURVES = {"loss": ("loss", "#D55E00"), "ap": ("AP on held-out images", "#0072B2")}
 CURVE_TIP = (
-    "The loss on the images that are learnt from should go down; the average precision (AP) on "
-    "the held-out ones should go up."
+    "The loss on the training images should go down; the average precision (AP) on the held-out "
+    "images should go up."
 )
-NO_COHORT = "Open a cohort in the panel Attention MIL; the detector is fitted to a study's images."
+NO_COHORT = "Open a cohort in the panel Attention MIL; the detector is trained on its images."
 
 
 class DetectorPanel(DockPanel):
-    """Fits the detector to the cohort's reviewed images.
+    """Trains the detector on the reviewed images of a cohort.
 
     Parameters
     ----------
@@ -77,46 +81,40 @@ class DetectorPanel(DockPanel):
         self._form = SettingsForm(FinetuneSettings)
         self._train = primary_button(
             "Train on the ticked images",
-            "Fit the detector in use to the ticked images; some are held out to measure with.",
+            "Train the detector in use on the ticked images; some are held out to test it.",
+            self.train,
         )
-        self._progress = ProgressRow("Stop", "Stop; the best detector so far is kept.")
+        self._progress = ProgressRow(
+            self.context.runner, "Stop", "Stop; the best detector so far is kept."
+        )
         self._curve = LossCurve(CURVES, ("step", "loss, AP"), CURVE_TIP)
         self._outcome = wrapping_label(name="outcome")
-        self._compare = QPushButton("Show what changed")
-        self._compare.setToolTip(
+        self._compare = push_button(
+            "Show what changed",
             "Show a held-out image with the cells that only the new detector finds (pink) and "
-            "that only the old one found (red); press again for the next image."
+            "that only the old one finds (red); press again for the next image.",
+            self.compare,
         )
-        self._accept = QPushButton("Accept")
-        self._accept.setToolTip("Use the new detector for this study from now on.")
-        self._discard = QPushButton("Discard")
-        self._discard.setToolTip("Throw the new detector away; the one in use stays.")
+        accept = push_button(
+            "Accept", "Use the new detector for this study from now on.", self.accept
+        )
+        discard = push_button(
+            "Discard", "Delete the new detector; the one in use stays.", self.discard
+        )
         self._decision = QWidget()
+        row(self._compare, accept, discard, within=self._decision, margin_px=0)
         self._list = DetectorList()
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout(self._decision)
-        row.setContentsMargins(0, 0, 0, 0)
-        for button in (self._compare, self._accept, self._discard):
-            row.addWidget(button)
-        above: tuple[QWidget, ...] = (self._hint, self._images, self._form)
-        above += (self._train, self._progress)
-        below: tuple[QWidget, ...] = (self._curve, self._outcome, self._decision)
-        column = QVBoxLayout()
-        for widget in (*above, *below, QLabel("Detectors of this study"), self._list):
-            column.addWidget(widget)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        # What appears while it trains must not make the window higher than the screen.
-        layout.addWidget(scrolling_column(column))
+        training = (self._hint, self._images, self._form, self._train, self._progress)
+        outcome = (self._curve, self._outcome, self._decision)
+        detectors = (QLabel("Detectors of this study"), self._list)
+        # What appears during the training must not make the window higher than the screen.
+        area = scrolling_column(column(*training, *outcome, *detectors))
+        column(area, within=self, margin_px=0)
 
     def _connect(self) -> None:
         context, session = self.context, self.context.session
-        self._train.clicked.connect(self.train)
-        self._progress.stop_clicked.connect(context.runner.stop)
-        self._compare.clicked.connect(self.compare)
-        self._accept.clicked.connect(self.accept)
-        self._discard.clicked.connect(self.discard)
         self._images.changed.connect(self._enable)
         self._list.chosen.connect(self._show_models)
         context.runner.busy_changed.connect(self._synchronise)
@@ -125,37 +123,31 @@ class DetectorPanel(DockPanel):
         self.listen(session.reviewed_changed, self._synchronise)
 
     def sizeHint(self) -> QSize:
-        """Return the size the panel is made for."""
+        """Return the preferred size of the panel."""
         return QSize(380, 640)
 
-    # --- what a person asks for -------------------------------------------------------------
-
     def train(self) -> None:
-        """Fit the detector off the main thread."""
+        """Train the detector off the main thread."""
         context = self.context
         study = context.cohort_study()
         if study is None:
             return
-        try:
+        with errors_shown():
             settings = self._form.value(FinetuneSettings)
-        except UserError as error:
-            tell_error(error)
-            return
-        self._note = ""
-        self._differences.clear()
-        self._curve.clear()
-        self._progress.begin("Reading the reviewed images")
-        context.runner.start(
-            workflows.finetune_study,
-            study,
-            settings,
-            context.device_name,
-            None,
-            self._images.unticked(),
-            on_done=self._on_trained,
-            on_progress=self._on_progress,
-            on_end=self._progress.hide,
-        )
+            self._note = ""
+            self._differences.clear()
+            self._curve.clear()
+            self._progress.start(
+                "Reading the reviewed images",
+                workflows.finetune_study,
+                study,
+                settings,
+                context.device_name,
+                None,
+                self._images.unticked(),
+                on_done=self._on_trained,
+                on_progress=self._on_progress,
+            )
 
     def compare(self) -> None:
         """Show the next held-out image, and what the two detectors find differently in it."""
@@ -169,50 +161,41 @@ class DetectorPanel(DockPanel):
         shown = context.session.sample
         if not is_shown or context.images is None or shown is None:
             return
-        try:
-            settings = context.detection_settings.in_pixels(shown.pixel_size_um)
-        except UserError as error:
-            tell_error(error)
-            return
-        self._comparer.start(
-            workflows.compare_detectors,
-            context.images[index],
-            context.detector_path,
-            new.path,
-            settings,
-            context.device_name,
-            on_done=lambda found: self._show_differences(found, index),
-        )
+        with errors_shown():
+            self._comparer.start(
+                workflows.compare_detectors,
+                context.images[index],
+                context.detector_path,
+                new.path,
+                context.detection_settings.in_pixels(shown.pixel_size_um),
+                context.device_name,
+                on_done=lambda found: self._show_differences(found, index),
+            )
 
     def accept(self) -> None:
         """Use the new detector from now on."""
         if self._decide(accept_candidate):
-            show_info(
-                "The new detector is in use for this study. Detect cells again to see it work."
-            )
+            show_info("The new detector is now used for this study. Detect cells again to see it.")
 
     def discard(self) -> None:
-        """Throw the new detector away."""
+        """Delete the new detector."""
         self._decide(discard_candidate)
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _decide(self, decision: Any) -> bool:
+    def _decide(self, decision: Callable[[Path], object]) -> bool:
         """Accept or discard the new detector; return whether that worked."""
-        cohort, worked = self.context.session.cohort, True
+        cohort, has_worked = self.context.session.cohort, False
         if cohort is None:
             return False
-        try:
+        with errors_shown():
             decision(cohort.folder)
-        except UserError as error:
-            tell_error(error)
-            worked = False
+            has_worked = True
         self._differences.clear()
         self._synchronise()
-        return worked
+        return has_worked
 
     def _on_progress(self, progress: Progress) -> None:
-        self._progress.setValue(progress)
         self._note = progress.note or self._note
         step = progress.detail
         if step is not None and math.isfinite(step.loss):
@@ -221,9 +204,8 @@ class DetectorPanel(DockPanel):
 
     def _on_trained(self, _: object) -> None:
         self._next_held_out = 0
-        note = self._note
-        if note:
-            show_info(note)
+        if self._note:
+            show_info(self._note)
         self._synchronise()
 
     def _show_differences(self, found: workflows.Differences, index: int) -> None:
@@ -274,23 +256,20 @@ class DetectorPanel(DockPanel):
         self._list.setProject(None if cohort is None else cohort.folder)
 
     def _list_reviewed(self) -> tuple[int, int]:
-        """List the cohort's reviewed images; return how many they are, and how many of all."""
+        """List the reviewed images of the cohort; return their number, and that of all images."""
         cohort = self.context.session.cohort
         titles: dict[Place, str] = {}
         count = 0
         if cohort is not None:
-            try:
+            with errors_shown():
                 table = AnnotationFile.beside(cohort.folder).summaries(cohort.samples)
-            except UserError as error:
-                tell_error(error)
-            else:
                 titles, count = _titles(table[table["reviewed"]]), len(table)
         self._images.setImages(titles)
         return len(titles), count
 
 
 def _titles(table: pd.DataFrame) -> dict[Place, str]:
-    """Return what each image of a table of images is called."""
+    """Return the title of each image in a table of images."""
     columns = (table[name] for name in ("sample", "image_index", "path"))
     return {
         (sample, int(index)): f"{sample}, {Path(path).name}"
@@ -299,19 +278,17 @@ def _titles(table: pd.DataFrame) -> dict[Place, str]:
 
 
 def _advice(reviewed: int, images: int) -> str:
-    """Return how many images are reviewed, and whether that is enough."""
+    """Return in words how many images are reviewed, and whether that is enough."""
     state = f"{reviewed} of {counted(images, 'image')} reviewed."
     if not reviewed:
-        return (
-            f"{state} Correct the boxes of some images and mark them as reviewed, best about ten."
-        )
+        return f"{state} Correct the boxes of some images, ideally ten, and mark them as reviewed."
     if reviewed < FEWEST_IMAGES:
-        return f"{state} From {FEWEST_IMAGES} on, some are held out and tell how good it is."
-    return f"{state} One in five is held out, always the same, and tells how good it is."
+        return f"{state} With {FEWEST_IMAGES} or more, some are held out to test the detector."
+    return f"{state} One in five, always the same, is held out to test the detector."
 
 
 def _describe(model: DetectorModel) -> str:
     if not model.scores:
-        return "A new detector is there. It was not measured: too few images were reviewed."
+        return "A new detector is ready. It could not be tested: too few images were reviewed."
     held_out = counted(len(model.held_out), "held-out image")
-    return f"A new detector is there: {model.scores} on {held_out}. Accept it?"
+    return f"A new detector is ready: {model.scores} on {held_out}. Accept it?"

@@ -1,73 +1,59 @@
-"""Which of the reviewed images a detector is fitted to."""
+"""The reviewed images that a detector is trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QListWidget,
-    QListWidgetItem,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
+from napari_attmil.widgets.parts import column, push_button, row
 from napari_attmil.widgets.viewer import Place
 
 ROWS_SHOWN = 5
 
 
 class ReviewedList(QWidget):
-    """A list of images to tick; all of them are at first.
+    """A list of images to tick; at first all are ticked.
 
     Signals
     -------
     changed()
-        Other images are ticked.
+        Images were listed, ticked or unticked.
     """
 
     changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._list = QListWidget()
-        self._all = QPushButton("Tick &all")
-        self._none = QPushButton("Tick n&one")
-
-        buttons = QHBoxLayout()
-        buttons.addWidget(self._all)
-        buttons.addWidget(self._none)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._list)
-        layout.addLayout(buttons)
-
+        tick_all = push_button(
+            "Tick &all", "Use all reviewed images.", lambda: self._tick_all(Qt.CheckState.Checked)
+        )
+        tick_none = push_button(
+            "Tick n&one",
+            "Use none, to tick a few by hand.",
+            lambda: self._tick_all(Qt.CheckState.Unchecked),
+        )
+        column(self._list, row(tick_all, tick_none), within=self, margin_px=0)
         self._list.itemChanged.connect(self.changed)
-        self._all.clicked.connect(lambda: self._tick_all(Qt.CheckState.Checked))
-        self._none.clicked.connect(lambda: self._tick_all(Qt.CheckState.Unchecked))
-
-        tip = "Reviewed images that the detector is fitted to, or measured with; space ticks one."
+        tip = "Reviewed images to train the detector on, or to test it with; space ticks one."
         self._list.setToolTip(tip)
         self._list.setAccessibleName(tip)
-        self._all.setToolTip("Use all reviewed images.")
-        self._none.setToolTip("Use none, to tick a few by hand.")
         self._list.setMaximumHeight((ROWS_SHOWN + 1) * self._list.fontMetrics().lineSpacing())
 
     def setImages(self, titles: Mapping[Place, str]) -> None:
-        """List other images; those known keep their tick, new ones get one."""
+        """List images; those listed before keep their state, new ones are ticked."""
         unticked = self.unticked()
-        self._list.blockSignals(True)
-        self._list.clear()
-        for place, title in titles.items():
-            item = QListWidgetItem(title)
-            item.setData(Qt.ItemDataRole.UserRole, place)
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-            ticked = place not in unticked
-            item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
-            self._list.addItem(item)
-        self._list.blockSignals(False)
+        with QSignalBlocker(self._list):
+            self._list.clear()
+            for place, title in titles.items():
+                item = QListWidgetItem(title)
+                item.setData(Qt.ItemDataRole.UserRole, place)
+                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+                ticked = place not in unticked
+                item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
+                self._list.addItem(item)
         self.setVisible(bool(titles))
         self.changed.emit()
 
@@ -77,16 +63,18 @@ class ReviewedList(QWidget):
 
     def unticked(self) -> frozenset[Place]:
         """Return sample and position of each image that is left out."""
-        items = (self._list.item(row) for row in range(self._list.count()))
         return frozenset(
             tuple(item.data(Qt.ItemDataRole.UserRole))
-            for item in items
+            for item in self._items()
             if item.checkState() == Qt.CheckState.Unchecked
         )
 
+    def _items(self) -> list[QListWidgetItem]:
+        items = map(self._list.item, range(self._list.count()))
+        return [item for item in items if item is not None]
+
     def _tick_all(self, state: Qt.CheckState) -> None:
-        self._list.blockSignals(True)
-        for row in range(self._list.count()):
-            self._list.item(row).setCheckState(state)
-        self._list.blockSignals(False)
+        with QSignalBlocker(self._list):
+            for item in self._items():
+                item.setCheckState(state)
         self.changed.emit()

@@ -1,4 +1,4 @@
-"""The cells in question as a model of Qt's views, and one selection for all of them."""
+"""The cells in scope as a model for Qt's views, and one selection for all of them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from napari_attmil.session import CellKey, Exploration, column_title
 class TableModel(QStandardItemModel):
     """Rows of a table, in any order; views ask only for what they show.
 
-    It holds no items, only how many rows and columns there are: Qt then need not ask Python for
-    that as often as there are rows, which a gallery of 100,000 cells would wait half a second for.
+    It holds no items, only the number of rows and columns. Qt then does not ask Python for them
+    once a row, which would take half a second for a gallery of 100,000 cells.
     """
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -47,21 +47,21 @@ class TableModel(QStandardItemModel):
         return self._rows
 
     def setTable(self, table: pd.DataFrame, rows: Rows | None = None) -> None:
-        """Show some rows of a table, in their order unless a person has chosen another."""
+        """Show some rows of a table, in their order unless the user has sorted them."""
         self.beginResetModel()
         self._table, self._columns = table, {}
         self._rows = np.arange(len(table)) if rows is None else rows
         if self._sorted_by is not None:
             self._rows = ordered(table, self._rows, *self._sorted_by)
-        with QSignalBlocker(self):  # the reset tells of it
+        with QSignalBlocker(self):  # the reset announces it
             self.setColumnCount(len(table.columns))
             self.setRowCount(len(self._rows))
         self.endResetModel()
 
     def value(self, row: int, column: str) -> Any:
-        """Return what a column says of a row; views ask for hundreds at each drawing."""
+        """Return the value of a row in a column; views ask for hundreds at each drawing."""
         if column not in self._columns:
-            # Once a table: looking a column up in pandas takes longer than drawing what it says.
+            # Once for each table: a look-up in pandas takes longer than drawing the value.
             self._columns[column] = self._table[column].array
         return self._columns[column][self._rows[row]]
 
@@ -97,7 +97,7 @@ class TableModel(QStandardItemModel):
 
 
 class CellModel(TableModel):
-    """Cells in rows: has their keys."""
+    """A table whose rows are cells."""
 
     def key(self, row: int) -> CellKey:
         """Return which cell a row shows."""
@@ -110,7 +110,7 @@ class CellModel(TableModel):
         return list(zip(samples.tolist(), cells.tolist(), strict=True))
 
     def rows_of(self, keys: Iterable[CellKey]) -> list[int]:
-        """Return the rows of cells, ascending; cells that are not shown are passed over."""
+        """Return the rows of cells, ascending; cells that are not shown are left out."""
         wanted = set(keys)
         ids = self._table["cell_id"].to_numpy()[self._rows] if len(self._rows) else np.zeros(0)
         # Few cells have the right number; only their samples are compared.
@@ -119,7 +119,7 @@ class CellModel(TableModel):
 
 
 class LinkedSelection(QObject):
-    """Keeps the selection of a view of cells and that of the exploration the same.
+    """Keeps the selection of a view of cells equal to that of the exploration.
 
     Parameters
     ----------
@@ -132,30 +132,28 @@ class LinkedSelection(QObject):
     def __init__(self, view: QAbstractItemView, exploration: Exploration) -> None:
         super().__init__(view)
         self._view, self._exploration = view, exploration
-        self._following = False
+        self._is_following = False
         view.selectionModel().selectionChanged.connect(self._on_view)
 
     def show(self) -> None:
-        """Select in the view what the exploration says, and scroll to the first of it."""
-        if self._following:
+        """Select in the view what is selected in the exploration, and scroll to the first cell."""
+        if self._is_following:
             return
-        rows = self._model().rows_of(self._exploration.selection)
-        self._following = True
-        flags = QItemSelectionModel.SelectionFlag
-        self._view.selectionModel().select(
-            _runs(self._model(), rows), flags.ClearAndSelect | flags.Rows
-        )
-        self._following = False
+        model, flags = self._model(), QItemSelectionModel.SelectionFlag
+        rows = model.rows_of(self._exploration.selection)
+        self._is_following = True
+        self._view.selectionModel().select(_runs(model, rows), flags.ClearAndSelect | flags.Rows)
+        self._is_following = False
         if rows:
-            self._view.scrollTo(self._model().index(rows[0], 0))
+            self._view.scrollTo(model.index(rows[0], 0))
 
     def _on_view(self) -> None:
-        if self._following:
+        if self._is_following:
             return
         rows = sorted({index.row() for index in self._view.selectionModel().selectedIndexes()})
-        self._following = True
+        self._is_following = True
         self._exploration.select(self._model().keys(rows))
-        self._following = False
+        self._is_following = False
 
     def _model(self) -> CellModel:
         model = self._view.model()
@@ -164,7 +162,7 @@ class LinkedSelection(QObject):
 
 
 def in_words(value: Any, digits: int = 4) -> str:
-    """Return a value of a table as a person reads it; nothing for an unknown one."""
+    """Return a value of a table as text; empty for a missing number."""
     if isinstance(value, (float, np.floating)):
         return "" if np.isnan(value) else f"{value:.{digits}g}"
     return str(value)

@@ -1,11 +1,11 @@
-"""The dock widget "Explore cells": which cells decided, what they look like, and how sure it is."""
+"""The dock widget "Explore cells": the cells that decided, and how certain the result is."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.explorer.below_images import HEIGHT_PX, BelowImages
@@ -21,7 +21,7 @@ from napari_attmil.widgets.explorer.tabs import (
     TableTab,
     TeachingTab,
 )
-from napari_attmil.widgets.parts import pause_timer, scrolling
+from napari_attmil.widgets.parts import column, pause_timer, scrolling
 
 
 class ExploreWidget(DockPanel):
@@ -40,7 +40,7 @@ class ExploreWidget(DockPanel):
         self._place_timer = pause_timer(self._go_below, parent=self)
         self._was_placed = False
         self._create()
-        self._lay_out()
+        column(self.scope_bar, (self.tabs, 1), within=self, margin_px=0, spacing_px=2)
 
     def _create(self) -> None:
         self.scope_bar = ScopeBar(self.context)
@@ -55,7 +55,7 @@ class ExploreWidget(DockPanel):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         for title, tip, tab in self._named_tabs():
-            # A tab that needs more room than there is scrolls, and leaves the window its size.
+            # A tab that needs more room scrolls, and does not enlarge the window.
             self.tabs.setTabToolTip(self.tabs.addTab(scrolling(tab), title), tip)
 
     def show_tab(self, tab: ExplorerTab) -> None:
@@ -68,19 +68,12 @@ class ExploreWidget(DockPanel):
             ("Colours", "What the boxes are coloured by.", self.colours),
             ("Gallery", "Cells side by side, in any order.", self.gallery),
             ("Table", "Every cell as a row of numbers.", self.table),
-            ("Sample", "What the classifier says, and without some cells.", self.sample),
-            ("Map", "Like cells lie together; draw a line around some.", self.map),
-            ("Shape", "Are the cells that count different?", self.shape),
-            ("Cohort", "All samples: which were right, which wrong.", self.cohort),
+            ("Sample", "The prediction, and what it would be without some cells.", self.sample),
+            ("Map", "Similar cells lie close together; draw a line around some.", self.map),
+            ("Shape", "Do cells of high attention look different?", self.shape),
+            ("Cohort", "All samples: which are right, which wrong.", self.cohort),
             ("Teach", "Pick cells without the model's colours, then compare.", self.teaching),
         )
-
-    def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.scope_bar)
-        layout.addWidget(self.tabs, 1)
 
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the images above."""

@@ -1,29 +1,22 @@
-"""Whose cells are looked at, and which of them: the line above the explorer's tabs."""
+"""The line above the tabs: the samples in scope, and a filter for their cells."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QWidget
+from qtpy.QtWidgets import QLabel, QLineEdit
 
 from napari_attmil.core import UserError, counted
 from napari_attmil.explore import EXAMPLE
 from napari_attmil.session import WHOLE_COHORT
-from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.tabs import ExplorerTab
-from napari_attmil.widgets.parts import hint_label, narrow_combo
+from napari_attmil.widgets.parts import hint_label, narrow_combo, row
 
 
 class ScopeBar(ExplorerTab):
     """Chooses the shown sample, a class or the whole cohort, and filters their cells."""
 
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
-        super().__init__(context, parent)
-        self._create()
-        self._lay_out()
-        self._connect()
-
     def _create(self) -> None:
-        self._scope = narrow_combo("Whose cells are looked at.")
+        self._scope = narrow_combo("The samples whose cells are examined.")
         self._filter = QLineEdit()
         self._filter.setPlaceholderText(f"all cells, or for instance {EXAMPLE}")
         self._filter.setClearButtonEnabled(True)
@@ -35,14 +28,12 @@ class ScopeBar(ExplorerTab):
         self._hint = hint_label(name="hint")
 
     def _lay_out(self) -> None:
-        layout = QHBoxLayout(self)
+        scope, condition = (
+            (QLabel("Cells of"), (self._scope, 1)),
+            (QLabel("where"), (self._filter, 2)),
+        )
+        layout = row(*scope, *condition, self._count, (self._hint, 1), within=self)
         layout.setContentsMargins(6, 4, 6, 0)
-        layout.addWidget(QLabel("Cells of"))
-        layout.addWidget(self._scope, 1)
-        layout.addWidget(QLabel("where"))
-        layout.addWidget(self._filter, 2)
-        layout.addWidget(self._count)
-        layout.addWidget(self._hint, 1)
 
     def _connect(self) -> None:
         exploration, session = self._context.exploration, self._context.session
@@ -53,7 +44,7 @@ class ScopeBar(ExplorerTab):
         self.listen(session.cohort_changed, self._on_cohort)
 
     def refresh(self) -> None:
-        """Show the scopes there are, and how many cells are looked at."""
+        """List the scopes, and count the cells in scope."""
         exploration = self._context.exploration
         with QSignalBlocker(self._scope):
             self._scope.clear()
@@ -77,7 +68,7 @@ class ScopeBar(ExplorerTab):
         return scopes
 
     def _missing(self) -> str:
-        """Return what is not known yet of the samples in scope."""
+        """Return what is still missing for the samples in scope."""
         exploration = self._context.exploration
         if not exploration.scope:
             return ""

@@ -1,3 +1,4 @@
+from .layouts import STRETCH as STRETCH, column as column, row as row
 from .listening import (
     Listening as Listening,
     stop_listening_within as stop_listening_within,
@@ -16,11 +17,11 @@ from .saving import (
 from .settings_form import SettingsForm as SettingsForm
 from .step_frame import StepFrame as StepFrame
 from .style import (
-    colour_plot as colour_plot,
     hint_label as hint_label,
     make_narrow as make_narrow,
     narrow_combo as narrow_combo,
     primary_button as primary_button,
+    push_button as push_button,
     scrolling as scrolling,
     scrolling_column as scrolling_column,
     set_primary as set_primary,
@@ -28,5 +29,10 @@ from .style import (
     style_sheet as style_sheet,
     wrapping_label as wrapping_label,
 )
+from .themed_plot import ThemedPlot as ThemedPlot
 from .timers import pause_timer as pause_timer
-from .workers import TaskRunner as TaskRunner, tell_error as tell_error
+from .workers import (
+    TaskRunner as TaskRunner,
+    errors_shown as errors_shown,
+    tell_error as tell_error,
+)

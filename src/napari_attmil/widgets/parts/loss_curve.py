@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_attmil.widgets.parts.style import colour_plot
+from napari_attmil.widgets.parts.themed_plot import ThemedPlot
 
 EPOCH_LOSSES = {
     "loss": ("total", "#D55E00"),
@@ -27,7 +24,7 @@ LOSS_TIP = (
 )
 
 
-class LossCurve(QWidget):
+class LossCurve(ThemedPlot):
     """Curves of one training against its epochs or steps.
 
     Parameters
@@ -45,13 +42,11 @@ class LossCurve(QWidget):
         curves: Mapping[str, tuple[str, str]] = EPOCH_LOSSES,
         labels: tuple[str, str] = ("epoch", "loss"),
         tip: str = LOSS_TIP,
-        parent: QWidget | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__()
         self._values: dict[str, list[float]] = {name: [] for name in curves}
         self._epochs: list[int] = []
         self._training = ""
-        self._plot = pg.PlotWidget()
         self._legend = self._plot.addLegend(offset=(-4, 4), labelTextSize="8pt")
         self._curves = {
             name: self._plot.plot(
@@ -60,13 +55,6 @@ class LossCurve(QWidget):
             for name, (title, colour) in curves.items()
         }
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._plot)
-
-        self._plot.setMouseEnabled(False, False)
-        self._plot.hideButtons()
-        self._plot.setMenuEnabled(False)
         self._plot.setLabel("bottom", labels[0])
         self._plot.setLabel("left", labels[1])
         self._plot.getAxis("left").setWidth(44)
@@ -76,7 +64,6 @@ class LossCurve(QWidget):
         self._plot.getPlotItem().layout.setContentsMargins(1, 8, 1, 7)
         self._plot.setFixedHeight(190)
         self.setToolTip(tip)
-        self._apply_palette()
 
     def clear(self) -> None:
         """Start new curves."""
@@ -109,23 +96,9 @@ class LossCurve(QWidget):
         """Return the losses that are drawn, by name."""
         return {name: list(values) for name, values in self._values.items()}
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Take the theme's colours."""
-        super().showEvent(event)
-        self._apply_palette()
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
-            self._apply_palette()
-
     def _redraw(self) -> None:
         for name, curve in self._curves.items():
             known = np.isfinite(self._values[name])
             points = np.array(self._epochs)[known], np.array(self._values[name])[known]
             # A value that is measured only now and then would not show as a line alone.
             curve.setData(*points, symbol="o" if known.sum() <= FEW_POINTS else None)
-
-    def _apply_palette(self) -> None:
-        colour_plot(self._plot, self, self._legend)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QWidget
 
+from napari_attmil.widgets.parts.layouts import column, row
+from napari_attmil.widgets.parts.style import hint_label, push_button
+from napari_attmil.widgets.parts.workers import Task, TaskRunner
 from napari_attmil.workflows import Progress
 
 
@@ -45,42 +48,57 @@ def in_words(seconds: float) -> str:
 
 
 class ProgressRow(QWidget):
-    """Shows `Progress`; hidden while nothing runs.
+    """Starts tasks and shows their progress; hidden while none of them runs.
 
-    Signals
-    -------
-    stop_clicked()
-        The person wants the work to end.
+    Parameters
+    ----------
+    runner
+        What runs the tasks.
+    stop_text, stop_tip
+        Of the button that stops a task.
     """
 
-    stop_clicked = Signal()
-
-    def __init__(self, stop_text: str, stop_tip: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, runner: TaskRunner, stop_text: str, stop_tip: str) -> None:
+        super().__init__()
+        self._runner = runner
         self._bar = QProgressBar()
-        self._stop = QPushButton(stop_text)
-        self._label = QLabel()
+        self._stop = push_button(stop_text, stop_tip, self._on_stop)
+        self._label = hint_label()
         self._remaining = RemainingTime()
 
-        row = QHBoxLayout()
-        row.addWidget(self._bar, 1)
-        row.addWidget(self._stop)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addLayout(row)
-        layout.addWidget(self._label)
-
-        self._stop.clicked.connect(self._on_stop)
+        column(row((self._bar, 1), self._stop), self._label, within=self, margin_px=0, spacing_px=3)
 
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(12)
         self._bar.setToolTip("How far the work is.")
-        self._stop.setToolTip(stop_tip)
         self._stop_text = stop_text
-        self._label.setProperty("hint", True)
-        self._label.setWordWrap(True)
         self.hide()
+
+    def start(
+        self,
+        text: str,
+        task: Task,
+        *args: Any,
+        on_done: Callable[[Any], None],
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """Start a task, and show its progress until it ends; see `TaskRunner.start`.
+
+        Parameters
+        ----------
+        text
+            What is shown until the task yields its first progress.
+        """
+        if self._runner.busy:
+            return
+
+        def show(progress: Progress) -> None:
+            self.setValue(progress)
+            if on_progress is not None:
+                on_progress(progress)
+
+        self.begin(text)
+        self._runner.start(task, *args, on_done=on_done, on_progress=show, on_end=self.hide)
 
     def begin(self, text: str) -> None:
         """Show that work has begun."""
@@ -105,4 +123,4 @@ class ProgressRow(QWidget):
     def _on_stop(self) -> None:
         self._stop.setEnabled(False)
         self._stop.setText("Stopping…")
-        self.stop_clicked.emit()
+        self._runner.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, Qt
@@ -16,9 +16,6 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QWidget,
 )
-
-if TYPE_CHECKING:
-    import pyqtgraph as pg  # panels without a plot open without it
 
 TEMPLATE = """
 QLabel[hint="true"] {{ color: {faint}; background: transparent; }}
@@ -72,11 +69,19 @@ def hint_label(text: str = "", name: str = "") -> QLabel:
     return label
 
 
-def primary_button(text: str, tip: str) -> QPushButton:
-    """Return the button that does a step's main thing."""
+def push_button(text: str, tip: str, slot: Callable[[], object] | None = None) -> QPushButton:
+    """Return a button with a tooltip, and what it does when it is pressed."""
     button = QPushButton(text)
-    button.setProperty("primary", True)
     button.setToolTip(tip)
+    if slot is not None:
+        button.clicked.connect(slot)
+    return button
+
+
+def primary_button(text: str, tip: str, slot: Callable[[], object] | None = None) -> QPushButton:
+    """Return the button of a step's main action; see `push_button`."""
+    button = push_button(text, tip, slot)
+    button.setProperty("primary", True)
     return button
 
 
@@ -90,10 +95,20 @@ def set_warning(label: QLabel, is_warning: bool) -> None:
     _set_property(label, "warning", is_warning)
 
 
-def narrow_combo(tip: str) -> QComboBox:
-    """Return a combo box that shortens long entries instead of widening the panel."""
+def narrow_combo(tip: str, choices: Mapping[str, object] | None = None) -> QComboBox:
+    """Return a combo box that shortens long entries instead of widening the panel.
+
+    Parameters
+    ----------
+    tip
+        What is chosen.
+    choices
+        The value of each entry, by its text.
+    """
     combo = QComboBox()
     make_narrow(combo, tip)
+    for text, value in (choices or {}).items():
+        combo.addItem(text, value)
     return combo
 
 
@@ -131,19 +146,6 @@ class _Column(QScrollArea):
         """Return the width of what it holds, with the bar beside it."""
         hint, bar = super().minimumSizeHint(), self.verticalScrollBar().sizeHint().width()
         return QSize(self.widget().minimumSizeHint().width() + bar, hint.height())
-
-
-def colour_plot(plot: pg.PlotWidget, widget: QWidget, legend: pg.LegendItem | None = None) -> None:
-    """Give a plot, and its legend if it has one, the colours of a widget's theme."""
-    palette = widget.palette()
-    plot.setBackground(palette.color(palette.ColorRole.AlternateBase))
-    text = palette.color(palette.ColorRole.WindowText)
-    for side in ("bottom", "left"):
-        plot.getAxis(side).setPen(text)
-        plot.getAxis(side).setTextPen(text)
-    if legend is not None:
-        for _, label in legend.items:
-            label.setText(label.text, color=text)
 
 
 def _set_property(widget: QWidget, name: str, value: bool) -> None:

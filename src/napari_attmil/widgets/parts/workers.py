@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -143,6 +144,15 @@ def tell_error(error: Exception) -> None:
         fault = RuntimeError(f"A fault in napari-attmil, {type(error).__name__}: {error}")
         fault.__cause__ = error
         notification_manager.receive_error(RuntimeError, fault, error.__traceback__)
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show a user's mistake as a notification instead of raising it."""
+    try:
+        yield
+    except UserError as error:
+        tell_error(error)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

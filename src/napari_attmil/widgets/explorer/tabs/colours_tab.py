@@ -1,29 +1,32 @@
-"""What the boxes are coloured by, which of them fade, and whether that is up to date."""
+"""The colours of the boxes, which of them fade, and whether that is up to date."""
 
 from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout
 
 from napari_attmil.core import CAUTION
 from napari_attmil.explore import COLOUR_MAPS, SCALES, colours_of_parts
 from napari_attmil.session import MAKER, column_title, numeric_columns
 from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
-from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
 from napari_attmil.widgets.explorer.value_range import ValueRange
 from napari_attmil.widgets.parts import (
+    STRETCH,
     ProgressRow,
+    column,
     hint_label,
     narrow_combo,
     pause_timer,
+    push_button,
+    row,
     wrapping_label,
 )
 
 STALE = "Boxes changed since the classification; new and moved ones have no attention."
-WHO_MADE_THEM = "Yellow boxes are a person's, green ones accepted, blue ones the detector's."
+WHO_MADE_THEM = "Yellow boxes are drawn by hand, green ones accepted, blue ones the detector's."
 SCALE_TITLES = {"rank": "by rank", "linear": "by value", "log": "by logarithm of the value"}
 FOLLOW_SLIDER_MS = 30
 
@@ -31,39 +34,34 @@ FOLLOW_SLIDER_MS = 30
 class ColoursTab(ExplorerTab):
     """Colours the boxes of the shown sample."""
 
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
-        super().__init__(context, parent)
-        self._create()
-        self._lay_out()
-        self._connect()
-
     def _create(self) -> None:
         self._column = ColumnCombo("What the boxes are coloured by.")
         self._scale = narrow_combo(
-            "How values become colours: by rank every colour has as many cells; by value and by "
-            "logarithm distances between cells show."
+            "How values become colours: by rank, every colour has as many cells; by value and by "
+            "logarithm, the distances between cells show.",
+            {SCALE_TITLES[scale]: scale for scale in SCALES},
         )
-        for scale in SCALES:
-            self._scale.addItem(SCALE_TITLES[scale], scale)
         self._map = narrow_combo(
-            "Which colours; in all of them lightness keeps the order for colour-blind readers. "
-            "The last has 0 in its middle, for contributions to and against a class."
+            "The colours; in all of them lightness keeps the order for colour-blind readers. "
+            "The last has 0 in its middle, for contributions to and against a class.",
+            {title: colour_map for colour_map, title in COLOUR_MAPS.items()},
         )
-        for colour_map, title in COLOUR_MAPS.items():
-            self._map.addItem(title, colour_map)
-        self._outside = narrow_combo("What happens to cells outside of the slider's range.")
-        self._outside.addItem("fade", False)
-        self._outside.addItem("hide", True)
+        self._outside = narrow_combo(
+            "What happens to cells outside the slider's range.", {"fade": False, "hide": True}
+        )
         self._range = ValueRange()
         self._explanation = hint_label(name="explanation")
         self._stale = wrapping_label(STALE, "stale")
         self._stale.setProperty("warning", True)
-        self._update = QPushButton("Classify sample")
-        self._update.setToolTip(
-            "Classify the sample as its boxes are now; only cells that changed are read again."
+        self._update = push_button(
+            "Classify sample",
+            "Classify the sample with its present boxes; only changed cells are read again.",
+            lambda: classify_shown(self._context, self._progress),
         )
-        self._progress = ProgressRow("Cancel", "Stop classifying; nothing changes.")
-        # A dragged slider tells more often than boxes can be coloured.
+        self._progress = ProgressRow(
+            self._context.runner, "Cancel", "Stop classifying; nothing changes."
+        )
+        # A slider that is dragged changes more often than boxes can be coloured.
         self._slider_timer = pause_timer(self._apply_range, FOLLOW_SLIDER_MS, self)
         self._wanted_range = (0.0, 1.0)
 
@@ -73,45 +71,28 @@ class ColoursTab(ExplorerTab):
         form.addRow("Scale", self._scale)
         form.addRow("Colours", self._map)
         form.addRow("Outside", self._outside)
-        left = QVBoxLayout()
-        left.addLayout(form)
-        left.addWidget(self._stale)
-        left.addWidget(self._update)
-        left.addWidget(self._progress)
-        left.addWidget(hint_label(CAUTION))
-        left.addStretch(1)
-        right = QVBoxLayout()
-        right.addWidget(self._range, 1)
-        right.addWidget(self._explanation)
-        layout = QHBoxLayout(self)
-        layout.addLayout(left, 2)
-        layout.addLayout(right, 3)
+        below = (self._stale, self._update, self._progress, hint_label(CAUTION), STRETCH)
+        right = column((self._range, 1), self._explanation)
+        row((column(form, *below), 2), (right, 3), within=self)
 
     def _connect(self) -> None:
-        context, session = self._context, self._context.session
-        self._column.activated.connect(self._on_choice)
-        self._scale.activated.connect(self._on_choice)
-        self._map.activated.connect(self._on_choice)
-        self._outside.activated.connect(self._on_choice)
+        context = self._context
+        for combo in (self._column, self._scale, self._map, self._outside):
+            combo.activated.connect(self._on_choice)
         self._range.range_changed.connect(self._on_range)
-        self._update.clicked.connect(lambda: classify_shown(context, self._progress))
-        self._progress.stop_clicked.connect(context.runner.stop)
         context.runner.busy_changed.connect(self.invalidate)
         context.images_changed.connect(self.invalidate)
         self.listen(context.exploration.table_changed, self.invalidate)
         self.listen(context.exploration.colouring_changed, self.invalidate)
-        self.listen(session.classifier_changed, self.invalidate)
+        self.listen(context.session.classifier_changed, self.invalidate)
 
     def refresh(self) -> None:
         """Show colouring and range, and whether they are up to date."""
-        self._fill_columns()
+        columns = numeric_columns(self._context.exploration.sample_table)
+        self._column.setColumns([MAKER, *columns])
         self._show_choices()
         self._show_distribution()
         self._show_state()
-
-    def _fill_columns(self) -> None:
-        table = self._context.exploration.sample_table
-        self._column.setColumns([MAKER, *numeric_columns(table)])
 
     def _show_choices(self) -> None:
         exploration = self._context.exploration
@@ -134,15 +115,15 @@ class ColoursTab(ExplorerTab):
         spread = exploration.distribution()
         colours = colours_of_parts(exploration.colouring.colour_map)
         self._range.histogram.setValue(spread.heights, colours, spread.ticks)
-        known = np.isfinite(exploration.relative())
-        if not known.any():
+        has_value = np.isfinite(exploration.relative())
+        if not has_value.any():
             self._explanation.setText(WHO_MADE_THEM)
             return
-        shown = int(np.count_nonzero(exploration.is_inside() & known))
+        shown = int(np.count_nonzero(exploration.is_inside() & has_value))
         title = column_title(exploration.coloured_column)
         height = f"{title} at each rank" if exploration.colouring.scale == "rank" else "cells"
         self._explanation.setText(
-            f"{shown} of {known.sum()} cells are in the range. Height of the bars: {height}."
+            f"{shown} of {has_value.sum()} cells are in the range. Height of the bars: {height}."
         )
 
     def _show_state(self) -> None:

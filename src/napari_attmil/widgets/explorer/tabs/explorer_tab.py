@@ -1,16 +1,19 @@
-"""What the tabs of the explorer have in common: they work only while they are looked at."""
+"""What the tabs of the explorer have in common: they refresh only while they are visible."""
 
 from __future__ import annotations
 
+from qtpy.QtCore import QAbstractItemModel, QModelIndex
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.explorer.cell_model import CellModel, LinkedSelection
+from napari_attmil.widgets.explorer.views import fly_to
 from napari_attmil.widgets.parts import Listening, pause_timer
 
 
 class ExplorerTab(Listening, QWidget):
-    """A tab that shows something of the cells in question.
+    """A tab that shows the cells in scope in its own way.
 
     Parameters
     ----------
@@ -18,15 +21,18 @@ class ExplorerTab(Listening, QWidget):
         The panel's.
     """
 
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, context: PanelContext) -> None:
+        super().__init__()
         self._context = context
         self.is_stale = True
         # Several changes in a row are shown once.
         self._refresh_timer = pause_timer(self._refresh_now, parent=self)
+        self._create()
+        self._lay_out()
+        self._connect()
 
     def refresh(self) -> None:
-        """Show how things stand now; called when the tab is visible."""
+        """Show the present state; called only while the tab is visible."""
 
     def invalidate(self) -> None:
         """Refresh soon, or as soon as the tab is visible."""
@@ -35,12 +41,54 @@ class ExplorerTab(Listening, QWidget):
             self._refresh_timer.start()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Refresh what has changed while nobody looked."""
+        """Show what has changed while the tab was hidden."""
         super().showEvent(event)
         if self.is_stale:
             self._refresh_timer.start()
+
+    def _create(self) -> None:
+        """Make the controls."""
+
+    def _lay_out(self) -> None:
+        """Arrange the controls."""
+
+    def _connect(self) -> None:
+        """Listen to controls, session and exploration."""
 
     def _refresh_now(self) -> None:
         if self.is_stale and self.isVisible():
             self.is_stale = False
             self.refresh()
+
+
+class CellsTab(ExplorerTab):
+    """A tab with one view of the cells; a double click goes to a cell in the images."""
+
+    def _show_in(self, view: QAbstractItemView, model: CellModel) -> None:
+        """Link the selection of a view to that of the exploration, and follow double clicks."""
+        exploration = self._context.exploration
+        self._view, self._model = view, model
+        self._selection = LinkedSelection(view, exploration)
+        view.doubleClicked.connect(self._on_double_click)
+        self.listen(exploration.table_changed, self.invalidate)
+        self.listen(exploration.selection_changed, self._on_selection)
+
+    def _on_selection(self) -> None:
+        if self.isVisible() and not self.is_stale:
+            self._selection.show()
+
+    def _on_double_click(self, index: QModelIndex) -> None:
+        fly_to(self._context, self._model.key(index.row()))
+
+
+def table_view(model: QAbstractItemModel, tip: str) -> QTableView:
+    """Return a table of whole rows that can be sorted but not edited."""
+    view = QTableView()
+    view.setModel(model)
+    view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    view.setSortingEnabled(True)
+    view.verticalHeader().hide()
+    view.verticalHeader().setDefaultSectionSize(22)
+    view.setToolTip(tip)
+    return view

@@ -1,4 +1,4 @@
-"""Cells as points: any column against any other, or a projection in which like lies by like."""
+"""Cells as points: any column against any other, or a projection by similarity."""
 
 from __future__ import annotations
 
@@ -6,43 +6,40 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel
 
 from napari_attmil import workflows
 from napari_attmil.explore import MapMethod, map_colours
 from napari_attmil.reports import gallery_scale
 from napari_attmil.session import MAKER, MAP_COLUMNS, column_title, numeric_columns
-from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.cell_model import CellModel
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
 from napari_attmil.widgets.explorer.views import Scatter, cutout_of, fly_to
 from napari_attmil.widgets.parts import (
+    STRETCH,
     ProgressRow,
     TaskRunner,
+    column,
     hint_label,
     narrow_combo,
+    push_button,
+    row,
     scrolling_column,
 )
 from napari_attmil.widgets.thumbnails import Thumbnails
 
 THUMBNAIL_PX = 96
 ACROSS, UP = MAP_COLUMNS
-METHODS: tuple[tuple[str, MapMethod], ...] = (("PCA, at once", "pca"), ("UMAP, minutes", "umap"))
+METHODS: dict[str, MapMethod] = {"PCA, at once": "pca", "UMAP, minutes": "umap"}
 
 
 class MapTab(ExplorerTab):
-    """A scatter plot of the cells in question; a lasso selects cells everywhere."""
-
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
-        super().__init__(context, parent)
-        self._create()
-        self._lay_out()
-        self._connect()
+    """A scatter plot of the cells in scope; a lasso selects cells in all views."""
 
     def _create(self) -> None:
-        # A model without a view: it knows which point is which cell.
+        # A model without a view, to find the cell of a point.
         self._model = CellModel(self)
         self._scale = gallery_scale(self._model.table, ())
         self._thumbnails = Thumbnails(self._context, self)
@@ -53,41 +50,34 @@ class MapTab(ExplorerTab):
         self._picture = QLabel()
         self._picture.setFixedSize(THUMBNAIL_PX, THUMBNAIL_PX)
         self._about = hint_label("Point at a cell to see it.", "about")
-        self._clear = QPushButton("Select none")
-        self._clear.setToolTip("Let go of all selected cells.")
+        self._clear = push_button(
+            "Select none",
+            "Clear the selection of cells.",
+            lambda: self._context.exploration.select([]),
+        )
         self._hovered = -1
         self._runner = TaskRunner(self)
-        self._method = narrow_combo("How cells are laid out; UMAP needs the package umap-learn.")
-        for text, method in METHODS:
-            self._method.addItem(text, method)
-        self._compute = QPushButton("Lay like cells together")
-        self._compute.setToolTip(
-            "Read the cells as the classifier sees them, and draw those alike close together."
+        self._method = narrow_combo(
+            "How cells are placed; UMAP needs the package umap-learn.", METHODS
         )
-        self._progress = ProgressRow("Stop", "Stop; the map stays as it is.")
+        self._compute = push_button(
+            "Place similar cells together",
+            "Read the cells as the classifier sees them, and draw similar ones close together.",
+            self.compute,
+        )
+        self._progress = ProgressRow(self._runner, "Stop", "Stop; the map stays as it is.")
 
     def _lay_out(self) -> None:
-        side = QVBoxLayout()
-        for text, combo in (
-            ("Across", self._across),
-            ("Up", self._up),
-            ("Colour", self._colour),
-        ):
-            row = QHBoxLayout()
-            row.addWidget(QLabel(text))
-            row.addWidget(combo, 1)
-            side.addLayout(row)
-        side.addWidget(self._method)
-        side.addWidget(self._compute)
-        side.addWidget(self._progress)
-        side.addWidget(self._picture)
-        side.addWidget(self._about)
-        side.addStretch(1)
-        side.addWidget(hint_label("Draw a line around cells to select them; Shift adds."))
-        side.addWidget(self._clear)
-        layout = QHBoxLayout(self)
-        layout.addWidget(self._scatter, 4)
-        layout.addWidget(scrolling_column(side), 1)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Across", self._across)
+        form.addRow("Up", self._up)
+        form.addRow("Colour", self._colour)
+        computed = (self._method, self._compute, self._progress)
+        lasso = hint_label("Draw a line around cells to select them; Shift adds.")
+        pointed_at = (self._picture, self._about, STRETCH, lasso, self._clear)
+        side = scrolling_column(column(form, *computed, *pointed_at))
+        row((self._scatter, 4), (side, 1), within=self)
 
     def _connect(self) -> None:
         exploration = self._context.exploration
@@ -97,22 +87,19 @@ class MapTab(ExplorerTab):
         self._scatter.hovered.connect(self._on_hovered)
         self._scatter.entered.connect(lambda row: fly_to(self._context, self._model.key(row)))
         self._thumbnails.loaded.connect(self._show_picture)
-        self._compute.clicked.connect(self.compute)
-        self._progress.stop_clicked.connect(self._runner.stop)
         self._runner.busy_changed.connect(self.invalidate)
-        self._clear.clicked.connect(lambda: exploration.select([]))
         self.listen(exploration.table_changed, self.invalidate)
         self.listen(self._context.session.classifier_changed, self.invalidate)
         self.listen(exploration.colouring_changed, self.invalidate)
         self.listen(exploration.selection_changed, self._show_selection)
 
     def compute(self) -> None:
-        """Lay the cells in scope out, off the main thread."""
+        """Place the cells in scope on the map, off the main thread."""
         session, samples = self._context.session, cells_in_scope(self._context)
         if session.predictions.classifier is None or not samples:
             return
-        self._progress.begin("Loading the detector")
-        self._runner.start(
+        self._progress.start(
+            "Loading the detector",
             workflows.map_cells,
             samples,
             self._context.shown_study(),
@@ -120,17 +107,14 @@ class MapTab(ExplorerTab):
             self._method.currentData(),
             self._context.device_name,
             on_done=self._take_over,
-            on_progress=self._progress.setValue,
-            on_end=self._progress.hide,
         )
 
     def _take_over(self, measured: Sequence[workflows.Measured]) -> None:
         for each in measured:
-            cells = each.cells
-            self._context.exploration.add_measured(cells.key, cells.boxes, each.columns)
+            self._context.exploration.add_measured(each.cells.key, each.cells.boxes, each.columns)
 
     def refresh(self) -> None:
-        """Draw the cells in question."""
+        """Draw the cells in scope."""
         exploration = self._context.exploration
         self._model.setTable(exploration.table, exploration.rows)
         self._scale = gallery_scale(exploration.table, exploration.samples)
@@ -138,9 +122,9 @@ class MapTab(ExplorerTab):
         table, rows = self._model.table, self._model.rows
         across, up = self._across.currentData(), self._up.currentData()
         points = np.full((len(rows), 2), np.nan)
-        for place, column in enumerate((across, up)):
-            if column in table:
-                points[:, place] = table[column].to_numpy(np.float64)[rows]
+        for place, name in enumerate((across, up)):
+            if name in table:
+                points[:, place] = table[name].to_numpy(np.float64)[rows]
         titles = (column_title(across or ""), column_title(up or ""))
         self._scatter.setPoints(points, self._colours(), titles)
         self._hovered = -1
@@ -151,10 +135,10 @@ class MapTab(ExplorerTab):
     def _colours(self) -> npt.NDArray[np.float64]:
         """Return (n, 3) RGB of the points, on the scale of the boxes."""
         colouring, table = self._context.exploration.colouring, self._model.table
-        column = self._colour.currentData()
-        if column not in table:
+        name = self._colour.currentData()
+        if name not in table:
             return map_colours(np.full(len(self._model.rows), 0.5))[:, :3]
-        values = table[column].to_numpy(np.float64)[self._model.rows]
+        values = table[name].to_numpy(np.float64)[self._model.rows]
         return colouring.colours(colouring.spread(values))[:, :3]
 
     def _fill_columns(self) -> None:
@@ -184,7 +168,7 @@ class MapTab(ExplorerTab):
             self._show_picture()
 
     def _show_picture(self) -> None:
-        """Show the cell under the mouse; called again when its thumbnail is there."""
+        """Show the cell under the mouse; called again when its thumbnail has been cut."""
         if not 0 <= self._hovered < self._model.rowCount():
             return
         sample, cell = self._model.key(self._hovered)

@@ -1,10 +1,8 @@
-"""Are the cells that count different? Shapes measured, compared by patient, and severity."""
+"""Shapes of the cells, compared by patient, and the severity of each sample."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_attmil import workflows
 from napari_attmil.core import UserError
@@ -19,12 +17,19 @@ from napari_attmil.explore.shapes import (
     shape_columns,
 )
 from napari_attmil.session import WHOLE_COHORT, column_title
-from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
 from napari_attmil.widgets.explorer.views import FigureView
-from napari_attmil.widgets.parts import ProgressRow, TaskRunner, hint_label, primary_button
+from napari_attmil.widgets.parts import (
+    ProgressRow,
+    TaskRunner,
+    column,
+    hint_label,
+    primary_button,
+    push_button,
+    row,
+)
 from napari_attmil.workflows import Progress
 
 if TYPE_CHECKING:
@@ -32,13 +37,13 @@ if TYPE_CHECKING:
 
 NOT_MEASURED = (
     "Shapes are not measured yet. Once they are, boxes, gallery and map can be coloured and "
-    "ordered by them too."
+    "ordered by them."
 )
 NO_PATIENTS = "Patients are compared: open a cohort, and choose one of its classes above."
-ALL_CLASSES = "All classes together; choose one above to ask of it alone."
-SEVERITY_TIP = "A dot a sample with its 95 % interval; a line a patient."
+ALL_CLASSES = "All classes together; choose one above to compare its cells alone."
+SEVERITY_TIP = "One dot for each sample, with its 95 % interval; one line for each patient."
 EFFECTS_TIP = (
-    "Effects with their 95 % intervals; filled where they count. Bars: the effects in healthy "
+    "Effects with their 95 % intervals; filled where significant. Bars: the effects in healthy "
     "samples, once these are classified and measured too."
 )
 
@@ -46,53 +51,37 @@ EFFECTS_TIP = (
 class ShapeTab(ExplorerTab):
     """Measures cells, and compares those of a high score with the others."""
 
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
-        super().__init__(context, parent)
-        self._create()
-        self._lay_out()
-        self._connect()
-
     def _create(self) -> None:
         self._runner = TaskRunner(self)
         self._measure = primary_button(
-            "Measure shapes", "Find every cell inside its box, and measure size and form."
+            "Measure shapes",
+            "Find the outline of every cell in its box, and measure size and form.",
+            self.measure,
         )
         self._score = ColumnCombo("Cells that are high in this are compared with the others.")
         self._score.setMinimumContentsLength(22)
-        self._compare = QPushButton("Compare")
-        self._compare.setToolTip(
+        self._compare = push_button(
+            "Compare",
             "Compare the tenth of cells with the highest score with the others, patient by "
-            "patient; with a contribution, also count the cells that speak for its class."
+            "patient; with a contribution, also count the cells that speak for its class.",
+            self.compare,
         )
-        self._progress = ProgressRow("Stop", "Stop measuring; what is measured so far stays.")
+        self._progress = ProgressRow(self._runner, "Stop", "Stop; cells measured so far are kept.")
         self._words = hint_label(NOT_MEASURED, "words")
-        self._effects, self._severity = (
-            FigureView("effects", EFFECTS_TIP),
-            FigureView("severity", SEVERITY_TIP),
-        )
+        self._effects = FigureView("effects", EFFECTS_TIP)
+        self._severity = FigureView("severity", SEVERITY_TIP)
 
     def _lay_out(self) -> None:
-        top = QHBoxLayout()
-        for widget in (self._measure, self._score, self._compare):
-            top.addWidget(widget)
-        top.addWidget(self._words, 1)
-        figures = QHBoxLayout()
-        figures.addWidget(self._effects, 1)
-        figures.addWidget(self._severity, 1)
-        layout = QVBoxLayout(self)
-        layout.addLayout(top)
-        layout.addWidget(self._progress)
-        layout.addLayout(figures, 1)
+        top = row(self._measure, self._score, self._compare, (self._words, 1))
+        figures = row((self._effects, 1), (self._severity, 1))
+        column(top, self._progress, (figures, 1), within=self)
 
     def _connect(self) -> None:
-        self._measure.clicked.connect(self.measure)
-        self._compare.clicked.connect(self.compare)
-        self._progress.stop_clicked.connect(self._runner.stop)
         self._runner.busy_changed.connect(self.invalidate)
         self.listen(self._context.exploration.table_changed, self.invalidate)
 
     def refresh(self) -> None:
-        """Show what can be compared; what was compared before is of other cells."""
+        """Show what can be compared; earlier comparisons were of other cells."""
         table = self._context.exploration.table
         scores = [name for name in map(str, table) if name.startswith(("attention", CONTRIBUTION))]
         self._score.setColumns(scores)
@@ -112,18 +101,17 @@ class ShapeTab(ExplorerTab):
         if not samples:
             return
         cohort = self._context.session.cohort
-        self._progress.begin("Measuring the cells")
-        self._runner.start(
+        self._progress.start(
+            "Measuring the cells",
             workflows.measure_cells,
             samples,
             () if cohort is None else cohort.samples,
             on_done=lambda _: None,
-            on_progress=self._on_progress,
-            on_end=self._progress.hide,
+            on_progress=self._add_measured,
         )
 
     def compare(self) -> None:
-        """Compare cells of a high score with the others, and count those that speak for a class."""
+        """Compare cells of a high score with the others, and count those typical of a class."""
         from napari_attmil.explore import forest_plot
 
         table, score = self._context.exploration.table, self._score.currentData()
@@ -143,7 +131,7 @@ class ShapeTab(ExplorerTab):
         self._words.setToolTip("\n".join(findings_in_words(effects, title)))
 
     def _healthy(self, score: str) -> pd.DataFrame | None:
-        """Return measured cells of healthy samples, which those of a class are compared with."""
+        """Return the measured cells of healthy samples, the reference for those of a class."""
         exploration = self._context.exploration
         table = exploration.cohort_table()
         if exploration.scope in ("", WHOLE_COHORT) or "class" not in table:
@@ -164,8 +152,7 @@ class ShapeTab(ExplorerTab):
         self._severity.setDrawing(severity_plot(severity, name), severity)
         self._severity.setToolTip(f"Share of a sample's cells {words}. {SEVERITY_TIP}")
 
-    def _on_progress(self, progress: Progress) -> None:
-        self._progress.setValue(progress)
+    def _add_measured(self, progress: Progress) -> None:
         if progress.detail is not None:
             cells = progress.detail.cells
             self._context.exploration.add_measured(cells.key, cells.boxes, progress.detail.columns)

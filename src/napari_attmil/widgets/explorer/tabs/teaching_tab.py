@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLineEdit
 
-from napari_attmil.core import CAUTION, UserError, counted
+from napari_attmil.core import CAUTION, counted
 from napari_attmil.explore import (
     FILE_NAME,
     Agreement,
@@ -18,75 +19,69 @@ from napari_attmil.explore import (
     read_rounds,
     top_cells,
 )
-from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.parts import hint_label, primary_button, tell_error
+from napari_attmil.widgets.parts import (
+    STRETCH,
+    column,
+    errors_shown,
+    hint_label,
+    primary_button,
+    push_button,
+    row,
+)
 from napari_attmil.workflows import own_folder
 
 HOW = (
     "1. Start: colours, attention and the cells that counted most are hidden. 2. Look through the "
     "images and select the cells that matter: click a box, hold Shift for more. 3. Finish: see the "
-    "model's and the expert's cells beside yours. How far you agree is kept beside the study."
+    "model's and the expert's cells beside yours. How far you agree is saved beside the study."
 )
 
 
 class TeachingTab(ExplorerTab):
     """A round of marking cells without the model's colours."""
 
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
-        super().__init__(context, parent)
-        self._finished: TeachingRound | None = None
-        self._create()
-        self._lay_out()
-        self._connect()
-
     def _create(self) -> None:
+        self._finished: TeachingRound | None = None
         self._person = QLineEdit()
         self._person.setPlaceholderText("your name")
-        self._person.setToolTip("Under which name the round is kept.")
+        self._person.setToolTip("The name under which the round is saved.")
         self._is_expert = QCheckBox("I am the expert")
         self._is_expert.setToolTip(
-            "What you mark in this sample is kept as the expert's choice, by which students are "
-            "measured."
+            "The cells you mark in this sample are saved as the expert's choice; students are "
+            "compared with it."
         )
-        self._start = QPushButton("Start: hide the colours")
-        self._start.setToolTip("Hide whatever the model says, so that nothing tells.")
+        self._start = push_button(
+            "Start: hide the colours",
+            "Hide everything that the model says, so that nothing gives the answer away.",
+            self.start,
+        )
         self._finish = primary_button(
-            "Finish and compare", "Show the model's and the expert's cells, and keep the round."
+            "Finish and compare",
+            "Show the model's and the expert's cells, and save the round.",
+            self.finish,
         )
         self._count = hint_label(name="count")
         self._outcome = hint_label(CAUTION, "outcome")
         self._choices = {
-            "marked": _choice("Select mine", "The cells that you marked."),
-            "model": _choice("Select the model's", "As many cells of the highest attention."),
-            "expert": _choice("Select the expert's", "The cells that the expert marked."),
+            name: push_button(text, tip, partial(self._select, name))
+            for name, text, tip in (
+                ("marked", "Select mine", "Select the cells that you marked."),
+                ("model", "Select the model's", "Select as many cells of the highest attention."),
+                ("expert", "Select the expert's", "Select the cells that the expert marked."),
+            )
         }
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        for widget in (self._person, self._is_expert, self._start):
-            row.addWidget(widget)
-        row.addWidget(self._count, 1)
-        row.addWidget(self._finish)
-        below = QHBoxLayout()
-        for button in self._choices.values():
-            below.addWidget(button)
-        below.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.addWidget(hint_label(HOW))
-        layout.addLayout(row)
-        layout.addWidget(self._outcome)
-        layout.addLayout(below)
-        layout.addStretch(1)
+        beginning = (self._person, self._is_expert, self._start)
+        top = row(*beginning, (self._count, 1), self._finish)
+        below = row(*self._choices.values(), STRETCH)
+        column(hint_label(HOW), top, self._outcome, below, STRETCH, within=self)
 
     def _connect(self) -> None:
         session, exploration = self._context.session, self._context.exploration
         # When the panel is closed, boxes get their colours back.
         self.at_end(exploration.set_blind, False)
-        self._start.clicked.connect(self.start)
-        self._finish.clicked.connect(self.finish)
-        for name, button in self._choices.items():
-            button.clicked.connect(lambda _=False, name=name: self._select(name))
         self.listen(session.selection_changed, self.invalidate)
         self.listen(session.prediction_changed, self.invalidate)
         self.listen(session.sample_changed, self._leave_round)
@@ -105,7 +100,7 @@ class TeachingTab(ExplorerTab):
             button.setVisible(has_cells and not is_blind)
 
     def start(self) -> None:
-        """Hide what the model says and let go of all cells."""
+        """Hide what the model says and clear the selection."""
         self._finished = None
         self._context.exploration.set_blind(True)
         self._context.exploration.select([])
@@ -113,20 +108,18 @@ class TeachingTab(ExplorerTab):
         self._outcome.setText(CAUTION)
 
     def finish(self) -> None:
-        """Show the others' cells, say how far the student agrees, and keep it."""
+        """Show the others' cells and how far the student agrees, and save the round."""
         session = self._context.session
         if session.state.prediction is None or session.sample is None or not session.selection:
             return
-        try:
+        # After an error the cells stay marked, so that the user can try again.
+        with errors_shown():
             finished = self._round(session.selection)
             keep_round(self._file(), finished)
-        except UserError as error:
-            tell_error(error)  # the cells stay marked, so that it can be tried again
-            return
-        self._finished = finished
-        self._context.exploration.set_blind(False)
-        self._outcome.setText(outcome_in_words(finished))
-        self.invalidate()
+            self._finished = finished
+            self._context.exploration.set_blind(False)
+            self._outcome.setText(outcome_in_words(finished))
+            self.invalidate()
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -134,7 +127,7 @@ class TeachingTab(ExplorerTab):
         session = self._context.session
         prediction, sample = session.state.prediction, session.sample
         assert prediction is not None and sample is not None
-        # As many of the model's as of the student's: neither is favoured.
+        # As many of the model's cells as of the student's, so that neither is favoured.
         rows = top_cells(prediction.attention, len(marked))
         is_expert = self._is_expert.isChecked()
         expert = None if is_expert else expert_of(read_rounds(self._file())[0], sample.name)
@@ -150,13 +143,13 @@ class TeachingTab(ExplorerTab):
         )
 
     def _leave_round(self) -> None:
-        """Another sample is shown: the round was about the former one."""
+        """End the round: it was about the sample shown before."""
         self._finished = None
         self._context.exploration.set_blind(False)
         self._outcome.setText(CAUTION)
         self.invalidate()
 
-    def _select(self, name: str) -> None:
+    def _select(self, name: str, _: bool = False) -> None:
         if self._finished is not None:
             cells: Sequence[int] = getattr(self._finished, name)
             self._context.exploration.select((self._finished.sample, cell) for cell in cells)
@@ -169,7 +162,7 @@ class TeachingTab(ExplorerTab):
 
 
 def outcome_in_words(finished: TeachingRound) -> str:
-    """Return how a round agrees with the others, as a person says it."""
+    """Return in words how far a round agrees with the model and the expert."""
     model, expert = finished.with_model, finished.with_expert
     marked = model.both + model.only_marked
     words = [
@@ -189,9 +182,3 @@ def outcome_in_words(finished: TeachingRound) -> str:
 
 def _beyond_chance(agreement: Agreement) -> str:
     return "" if agreement.kappa is None else f" (beyond chance, kappa: {agreement.kappa:.2f})"
-
-
-def _choice(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(f"Select {tip[0].lower()}{tip[1:]}")
-    return button

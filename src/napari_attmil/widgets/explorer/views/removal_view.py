@@ -1,4 +1,4 @@
-"""What if: the curve of probabilities while cells are taken away, and where on it one stands."""
+"""The curve of class probabilities as cells are removed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent, Qt, Signal
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 
 from napari_attmil.explore import class_colour
-from napari_attmil.widgets.parts import colour_plot
+from napari_attmil.widgets.parts import ThemedPlot
 
 if TYPE_CHECKING:
     from napari_attmil.bags.attribution import RemovalCurve
@@ -20,8 +18,8 @@ SHADE_ALPHA = 40
 """Of 255."""
 
 
-class RemovalPlot(QWidget):
-    """Class probabilities against the number of cells taken away.
+class RemovalPlot(ThemedPlot):
+    """Class probabilities against the number of removed cells.
 
     Signals
     -------
@@ -31,34 +29,27 @@ class RemovalPlot(QWidget):
 
     count_chosen = Signal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._plot = pg.PlotWidget()
+    def __init__(self) -> None:
+        super().__init__()
         self._legend = self._plot.addLegend(
             offset=(-8, 14), labelTextSize="8pt", colCount=2, verSpacing=-6
         )
         self._line = pg.InfiniteLine(0, movable=True, pen=pg.mkPen("#888888", width=2))
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._plot)
-
-        self._line.sigPositionChanged.connect(self._on_line)
-
-        self._plot.setMouseEnabled(False, False)
-        self._plot.hideButtons()
-        self._plot.setMenuEnabled(False)
+        self._line.sigPositionChanged.connect(
+            lambda line: self.count_chosen.emit(round(line.value()))
+        )
         self._plot.setYRange(0, 1)
-        self._plot.setLabel("bottom", "cells taken away")
+        self._plot.setLabel("bottom", "cells removed")
         self._plot.setLabel("left", "probability")
         self._plot.setMinimumHeight(90)
         self.setToolTip(
-            "How the probabilities move as the cells that count most are taken away; dashed, when "
-            "as many random cells go (shaded: nine in ten random choices). Drag the line."
+            "How the probabilities change as the cells with the highest attention are removed; "
+            "dashed, as many random cells (shaded: nine in ten random choices). Drag the line."
         )
 
     def setCurve(self, classes: Sequence[str], curve: RemovalCurve) -> None:
-        """Draw a `RemovalCurve`: a line a class, dashed and shaded what random cells do instead."""
+        """Draw a solid line for each class, and dashed with shading the curve of random cells."""
         self._plot.clear()
         for place, name in enumerate(classes):
             colour = class_colour(place)
@@ -79,24 +70,6 @@ class RemovalPlot(QWidget):
         self._plot.clear()
 
     def setCount(self, count: int) -> None:
-        """Move the line without telling of it."""
-        self._line.blockSignals(True)
-        self._line.setValue(count)
-        self._line.blockSignals(False)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Take the theme's colours."""
-        super().showEvent(event)
-        self._apply_palette()
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
-            self._apply_palette()
-
-    def _on_line(self) -> None:
-        self.count_chosen.emit(round(self._line.value()))
-
-    def _apply_palette(self) -> None:
-        colour_plot(self._plot, self, self._legend)
+        """Move the line without emitting `count_chosen`."""
+        with QSignalBlocker(self._line):
+            self._line.setValue(count)

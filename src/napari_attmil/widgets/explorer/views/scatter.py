@@ -7,27 +7,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent, QPointF, Qt, Signal
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QPointF, Qt, Signal
 
 from napari_attmil.core import Float64Array
 from napari_attmil.widgets.explorer.views.dots_item import DotsItem
-from napari_attmil.widgets.parts import colour_plot
+from napari_attmil.widgets.parts import ThemedPlot
 
 REACH_PX = 12
-"""Farther from the mouse a point is not meant."""
+"""Points farther from the mouse do not count as hit."""
 SIZE_PX = 6
 
 
-class Scatter(QWidget):
+class Scatter(ThemedPlot):
     """Points of which some are selected.
 
     Signals
     -------
     chosen(object, bool)
         (m,) positions of points that were clicked or lassoed, and whether they are added to
-        those selected before.
+        the selection.
     hovered(int)
         The position of the point under the mouse, -1 for none.
     entered(int)
@@ -38,32 +36,23 @@ class Scatter(QWidget):
     hovered = Signal(int)
     entered = Signal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.points: Float64Array = np.zeros((0, 2))
+    def __init__(self) -> None:
         self._box = _LassoBox(self._on_lasso, self._on_click)
-        self._plot = pg.PlotWidget(viewBox=self._box)
+        super().__init__(self._box)
+        self.points: Float64Array = np.zeros((0, 2))
         self._dots = DotsItem(SIZE_PX)
         self._rings = pg.ScatterPlotItem(pxMode=True, size=SIZE_PX + 5, brush=None)
-
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._plot)
-
-        self._plot.scene().sigMouseMoved.connect(self._on_moved)
-
         self._plot.addItem(self._dots)
         self._plot.addItem(self._rings)
-        self._plot.hideButtons()
-        self._plot.setMenuEnabled(False)
+        self._plot.scene().sigMouseMoved.connect(self._on_moved)
 
     def setPoints(
         self, points: Float64Array, colours: Float64Array, titles: tuple[str, str] = ("", "")
     ) -> None:
         """Show (n, 2) points in (n, 3) RGB colours from 0 to 1; those that are NaN are left out."""
         self.points = points
-        known = np.isfinite(points).all(axis=1)
-        self._dots.setData(points[known], colours[known])
+        is_given = np.isfinite(points).all(axis=1)
+        self._dots.setData(points[is_given], colours[is_given])
         self._plot.setLabel("bottom", titles[0])
         self._plot.setLabel("left", titles[1])
         self._rings.clear()
@@ -73,24 +62,12 @@ class Scatter(QWidget):
         text = self.palette().color(self.palette().ColorRole.WindowText)
         self._rings.setData(pos=self.points[positions], pen=pg.mkPen(text, width=2))
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Take the theme's colours."""
-        super().showEvent(event)
-        colour_plot(self._plot, self)
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
-            colour_plot(self._plot, self)
-
     def nearest(self, scene_place: QPointF) -> int:
         """Return the position of the point at a place of the scene, -1 if there is none."""
         if not len(self.points):
             return -1
         centre = self._box.mapSceneToView(scene_place)
-        pixel = self._box.viewPixelSize()
-        away = (self.points - (centre.x(), centre.y())) / pixel
+        away = (self.points - (centre.x(), centre.y())) / self._box.viewPixelSize()
         distance = np.hypot(*away.T)
         if not np.isfinite(distance).any():
             return -1
@@ -116,7 +93,7 @@ class Scatter(QWidget):
 
 
 class _LassoBox(pg.ViewBox):
-    """A view whose left button draws a lasso; wheel and right button zoom as ever."""
+    """A view whose left button draws a lasso; wheel and right button zoom as usual."""
 
     def __init__(self, on_lasso: Any, on_click: Any) -> None:
         super().__init__(enableMenu=False)
