@@ -108,7 +108,7 @@ def run_demo(data: Path | None, out: Path, device_name: str) -> Stage[DemoResult
 
 def _notes(sentences: Iterable[str]) -> Stage[None]:
     for sentence in sentences:
-        yield Progress(0, 0, sentence, note=sentence)
+        yield Progress(0, 0, "", note=sentence)
 
 
 def _simulated(folder: Path) -> Stage[Cohort]:
