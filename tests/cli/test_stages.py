@@ -19,7 +19,7 @@ from napari_attmil.cells.annotations.annotation_file import AnnotationFile, Anno
 from napari_attmil.cells.annotations.corrections import with_corrections
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.settings import DetectionSettings
-from napari_attmil.cli.options import detection_settings
+from napari_attmil.cli.options import DetectionOptions
 from napari_attmil.cli.terminal import say_healthy_class
 from napari_attmil.images.reading import open_cohort
 
@@ -166,7 +166,8 @@ def test_a_classification_uses_the_boxes_that_a_person_left(
 def test_a_cell_diameter_is_in_pixels_or_micrometres(
     text: str | None, settings: dict[str, float]
 ) -> None:
-    assert detection_settings(0.4, text) == DetectionSettings(min_score=0.4, **settings)
+    options = DetectionOptions(min_score=0.4, cell_diameter=text)
+    assert options.settings == DetectionSettings(min_score=0.4, **settings)
 
 
 @pytest.mark.parametrize(

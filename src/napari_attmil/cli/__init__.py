@@ -17,6 +17,7 @@ from napari_attmil.cli.boxes import agreement, check, export_boxes, import_files
 from napari_attmil.cli.detector import finetune, queue
 from napari_attmil.cli.exploring import report
 from napari_attmil.cli.merging import merge
+from napari_attmil.cli.options import with_grouped_options
 from napari_attmil.cli.shapes import shapes
 from napari_attmil.cli.stages import classify, demo, detect, evaluate, simulate, train
 from napari_attmil.cli.terminal import say
@@ -51,7 +52,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
 }
 """The commands as a study needs them, one after the other; help lists them so."""
 for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name)(with_grouped_options(_command))
 
 _STOPPED: Final = 130
 """What a program returns that Ctrl+C ended; typer catches the key and returns it without a word."""

@@ -1,4 +1,4 @@
-"""A project's boxes: out to other programs and in from them, compared, and checked."""
+"""Commands that export, import, compare and check a project's boxes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ if TYPE_CHECKING:
 
 def export_boxes(
     project: CohortPath,
-    out: Annotated[
-        Path, typer.Option(help="File (coco, csv) or folder (voc, yolo).", show_default=False)
-    ],
+    out: Annotated[Path, typer.Option(help="File (coco, csv) or folder (voc, yolo).")],
     format_name: Annotated[str, typer.Option("--format", help="coco, csv, voc or yolo.")] = "coco",
 ) -> None:
     """Write a project's boxes for other programs, and say what the format cannot hold."""
     from napari_attmil.cells.exchange import listed_images, write_boxes
 
     check_outputs([out], [project])
-    cohort, kept = opened_project(project)
+    cohort, kept = _open_project(project)
     images = listed_images(cohort.samples, kept, cohort.folder)
     if not images:
         raise UserError(
@@ -47,19 +45,18 @@ def import_files(
         list[Path],
         typer.Argument(
             help="COCO, YOLO, Pascal VOC, CSV, CVAT or Label Studio files, folders of them, masks "
-            "or label images.",
-            show_default=False,
+            "or label images."
         ),
     ],
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Classes that are red cells, separated by commas; by default what is called so.",
-            show_default=False,
+            help="Classes that are red cells, separated by commas.",
+            show_default="those named like red cells",
         ),
     ] = None,
 ) -> None:
-    """Merge other programs' boxes into a project; no person's box is changed or lost."""
+    """Merge other programs' boxes into a project; no box drawn by a person is changed or lost."""
     from napari_attmil.cells.annotations import AnnotationFile
     from napari_attmil.cells.exchange import import_boxes, only_cells, read_annotations
 
@@ -83,22 +80,22 @@ def import_files(
 
 def agreement(
     first: CohortPath,
-    second: Annotated[Path, typer.Argument(help="The other annotator's copy.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="The other annotator's copy.")],
 ) -> None:
-    """Compare two annotators' boxes of the same images, per image and in all."""
+    """Compare two annotators' boxes of the same images, image by image and overall."""
     from napari_attmil.cells.annotations import agreement_in_words, compare_annotators
 
-    mine, theirs = opened_project(first), opened_project(second)
+    mine, theirs = _open_project(first), _open_project(second)
     for line in agreement_in_words(compare_annotators(mine[0], mine[1], theirs[0], theirs[1])):
         print(line)
 
 
 def check(project: CohortPath) -> None:
-    """List boxes that are probably mistakes: tiny, huge, twice the same, outside of the image."""
+    """List boxes that are probably mistakes: tiny, huge, duplicate, or outside the image."""
     from napari_attmil.cells.annotations import odd_boxes
     from napari_attmil.cells.exchange import size_of
 
-    cohort, kept = opened_project(project)
+    cohort, kept = _open_project(project)
     odd = 0
     for sample in cohort.samples:
         if sample.name not in kept:
@@ -110,8 +107,8 @@ def check(project: CohortPath) -> None:
     say(f"{counted(odd, 'odd box', 'odd boxes')} in {counted(len(kept), 'sample')} with boxes.")
 
 
-def opened_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
-    """Return a cohort and what is known of its samples' boxes, by name."""
+def _open_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
+    """Return a cohort and the annotations of its samples, by the samples' names."""
     from napari_attmil.cells.annotations import AnnotationFile
 
     cohort = open_labelled_cohort(path)
@@ -120,9 +117,9 @@ def opened_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
 
 def _summary(format_name: str, outcome: ImportOutcome) -> str:
     counts = outcome.counts
+    added = f"{counted(counts.added, 'box', 'boxes')} added in {counted(outcome.images, 'image')}"
     return (
-        f"{format_name}: {counted(counts.added, 'box', 'boxes')} added in "
-        f"{counted(outcome.images, 'image')}; "
-        f"{counts.already_there} were there already or had been deleted, {counts.overlapping} "
-        f"overlap with a person's box (both are kept), {counts.replaced} of the detector's gave way"
+        f"{format_name}: {added}; {counts.already_there} were there already or had been deleted, "
+        f"{counts.overlapping} overlap with a person's box (both are kept), "
+        f"{counts.replaced} of the detector's were replaced"
     )

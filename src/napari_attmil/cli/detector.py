@@ -1,15 +1,14 @@
-"""Commands about the detector: fit it to one's own images, and which of them to look at next."""
+"""Commands about the detector: fit it to your own images, and which of them to review next."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from napari_attmil.cells import FinetuneSettings
-from napari_attmil.cli.options import DeviceName, Seed, Weights
+from napari_attmil.cli.options import DeviceName, ModelOut, Weights, option
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import open_labelled_cohort, say, say_device, shown
 from napari_attmil.core import check_writable
@@ -30,15 +29,14 @@ def finetune(
         Path,
         typer.Argument(
             metavar="PROJECT|COCO.JSON",
-            help="A cohort with reviewed images, or a COCO file, of which all images count.",
-            show_default=False,
+            help="A cohort with reviewed images, or a COCO file, all images of which are used.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Model file to write.", show_default=False)],
+    out: ModelOut,
     weights: Weights = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps at most.")] = DEFAULTS.steps,
-    minutes: Annotated[float, typer.Option(help="Minutes at most.")] = DEFAULTS.minutes,
-    seed: Seed = 0,
+    steps: Annotated[int, option(FinetuneSettings, "steps")] = DEFAULTS.steps,
+    minutes: Annotated[float, option(FinetuneSettings, "minutes")] = DEFAULTS.minutes,
+    seed: Annotated[int, option(FinetuneSettings, "seed")] = DEFAULTS.seed,
     device: DeviceName = "auto",
 ) -> None:
     """Fit the detector to reviewed images; Ctrl+C keeps the best weights so far."""
@@ -55,16 +53,16 @@ def finetune(
 
 
 def queue(
-    project: Annotated[
-        Path, typer.Argument(help="A cohort whose cells were detected.", show_default=False)
-    ],
-    limit: Annotated[int, typer.Option(min=1, help="Images to name.")] = 20,
+    project: Annotated[Path, typer.Argument(help="A cohort whose cells were detected.")],
+    limit: Annotated[int, typer.Option(min=1, help="Most images to name.")] = 20,
 ) -> None:
-    """Name the images to review next, the one that the detector is least sure of first.
+    """Name the images to review next, beginning with the one the detector is least sure of.
 
-    A line has the doubt, the file, and the page within it, from 1. Images that nobody has
-    searched for cells are not named.
+    Each line has the doubt, the file, and the page within it, counted from 1. Images in which
+    nobody has looked for cells are not named.
     """
+    import numpy as np
+
     from napari_attmil.cells.annotations import AnnotationFile, uncertainties
     from napari_attmil.session import OPEN_STATES, SampleState, entries_of
 

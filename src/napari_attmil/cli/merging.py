@@ -1,4 +1,4 @@
-"""The command that joins what two people annotated."""
+"""The command that joins two people's annotations."""
 
 from __future__ import annotations
 
@@ -18,23 +18,17 @@ COLUMNS = ("sample", "image", "page", "reason", "cell_ids")
 
 
 def merge(
-    mine: Annotated[
-        Path, typer.Argument(help="Folder of the project, with its images.", show_default=False)
-    ],
+    mine: Annotated[Path, typer.Argument(help="Folder of the project, with its images.")],
     theirs: Annotated[
         Path,
-        typer.Argument(
-            help="Folder of another person's copy; no images needed in it.", show_default=False
-        ),
+        typer.Argument(help="Folder of another person's copy; it need not contain the images."),
     ],
-    out: Annotated[
-        Path, typer.Option(help="New folder for the joined annotations.", show_default=False)
-    ],
+    out: Annotated[Path, typer.Option(help="New folder for the joined annotations.")],
 ) -> None:
     """Join two people's annotations of one project; neither copy is changed.
 
-    What both did is there once. Where they disagree, both boxes are kept, the image is open for
-    review again, and the conflict is listed, here and in conflicts.csv.
+    Edits made in both copies appear once. Where the two disagree, both boxes are kept, the image is
+    open for review again, and the conflict is listed here and in conflicts.csv.
     """
     from napari_attmil.cells.annotations import FILE_NAME, merge_files
 
@@ -48,8 +42,8 @@ def merge(
     ):
         csv.writer(file).writerows([COLUMNS, *rows])
     taken_over = sum(sample.taken_over for sample in merged)
-    told = f"{counted(taken_over, 'edit')} taken over, {counted(len(rows), 'conflict')}"
-    print(f"{told}; written to {out / FILE_NAME}")
+    edits, conflicts = counted(taken_over, "edit"), counted(len(rows), "conflict")
+    print(f"{edits} taken over, {conflicts}; written to {out / FILE_NAME}")
     for sample in merged:
         titles = sample.sample.image_titles()
         for conflict in sample.conflicts:
@@ -59,12 +53,10 @@ def merge(
 
 
 def _conflict_rows(merged: SampleMerged) -> list[tuple[str, str, int, str, str]]:
-    rows = []
+    sample, rows = merged.sample, []
     for conflict in merged.conflicts:
-        frame = merged.sample.frames[conflict.image_index]
-        rows.append(
-            (merged.sample.name, str(frame.path), frame.page + 1, conflict.reason, _ids(conflict))
-        )
+        frame = sample.frames[conflict.image_index]
+        rows.append((sample.name, str(frame.path), frame.page + 1, conflict.reason, _ids(conflict)))
     return rows
 
 

@@ -1,16 +1,53 @@
-"""The arguments that several commands share."""
+"""The arguments and options that several commands share, and options made from settings."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final, get_args
 
 import typer
 
-from napari_attmil.bags import Preset
+from napari_attmil.bags import EnsembleSettings, MILSettings, Preset, ensemble_preset, mil_preset
 from napari_attmil.cells import DetectionSettings
-from napari_attmil.core import LARGEST_SEED, UserError
+from napari_attmil.core import FieldSpec, Settings, UserError
+
+DETECTION: Final = DetectionSettings()
+
+
+def option(model: type[Settings], name: str, *flags: str, default: str | bool = True) -> Any:
+    """Return the option that sets a field of some settings; help text and bounds are the field's.
+
+    Parameters
+    ----------
+    model, name
+        The settings and the field.
+    *flags
+        How the option is written, if not as the command's parameter is called.
+    default
+        What holds where the option is not given, in words; the parameter's default if True.
+    """
+    spec = FieldSpec.of(model, name)
+    return typer.Option(
+        *flags,
+        help=spec.description,
+        min=None if spec.low_open else spec.low,
+        max=None if spec.high_open else spec.high,
+        show_default=default,
+    )
+
+
+def preset_option(model: type[MILSettings | EnsembleSettings], name: str) -> Any:
+    """Return the option that changes a field of a preset; its help text has each preset's value."""
+    preset_of = mil_preset if model is MILSettings else ensemble_preset
+    values = {preset: getattr(preset_of(preset), name) for preset in get_args(Preset)}
+    words = {True: "yes", False: "no"} if isinstance(values["default"], bool) else {}
+    told = ", ".join(f"{preset} {words.get(value, value)}" for preset, value in values.items())
+    return option(model, name, default=told)
 
 
 def _not_a_model(paths: list[Path]) -> list[Path]:
@@ -26,77 +63,110 @@ def _not_a_model(paths: list[Path]) -> list[Path]:
 
 Inputs = Annotated[
     list[Path],
-    typer.Argument(
-        help="Image files, stacks, or folders of images.",
-        show_default=False,
-        callback=_not_a_model,
-    ),
+    typer.Argument(help="Image files, stacks, or folders of images.", callback=_not_a_model),
 ]
 CohortPath = Annotated[
     Path,
     typer.Argument(
         help="A folder tree class/patient/sample/images, or a cohort.csv with the columns image, "
-        "sample, patient, label.",
-        show_default=False,
+        "sample, patient, label."
     ),
 ]
-ModelFile = Annotated[
-    Path, typer.Argument(help="Model file that `attmil train` wrote.", show_default=False)
-]
+ModelFile = Annotated[Path, typer.Argument(help="Model file written by `attmil train`.")]
+ModelOut = Annotated[Path, typer.Option(help="Model file to write.")]
+TableOut = Annotated[Path, typer.Option(help="CSV or Parquet file for the cells.")]
 Weights = Annotated[
     Path | None,
     typer.Option(
-        help="Model file of the detector; the shipped one by default.", show_default=False
-    ),
-]
-DETECTION = DetectionSettings()
-"""Has the defaults of the options about detection."""
-MinScore = Annotated[
-    float, typer.Option(min=0, max=1, help="Leave out cells that the detector is less sure of.")
-]
-CellDiameter = Annotated[
-    str | None,
-    typer.Option(
-        metavar="50|7.5um",
-        help="Typical cell diameter in pixels, or in micrometres where the images tell the size of "
-        "their pixels; measured by default.",
-        show_default=False,
+        help="Model file of the detector.",
+        show_default="the one accepted for the study, otherwise the shipped one",
     ),
 ]
 DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")]
-PresetName = Annotated[Preset, typer.Option(help="Architecture and training.")]
-Epochs = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Passes over the cohort; the preset's by default.", show_default=False
-    ),
-]
-HealthyClass = Annotated[
-    str,
-    typer.Option(
-        help="Class of the healthy samples; by default found by its name (healthy, control, ...).",
-        show_default=False,
-    ),
-]
-Seed = Annotated[
-    int, typer.Option(min=0, max=LARGEST_SEED, help="The same seed gives the same result.")
-]
 
 
-def detection_settings(min_score: float, cell_diameter: str | None) -> DetectionSettings:
-    """Return how to detect, from what the options say.
+@dataclass(frozen=True)
+class DetectionOptions:
+    """The options of every command that finds cells."""
 
-    Raises
-    ------
-    UserError
-        If the diameter is no number of pixels or micrometres, or a value is out of range.
-    """
-    if cell_diameter is None:
-        return DetectionSettings.checked(min_score=min_score)
-    number = re.fullmatch(r"\s*([0-9.]+)\s*(px|um|[µμ]m)?\s*", cell_diameter)
-    if number is None:
-        raise UserError(
-            f"--cell-diameter was given {cell_diameter!r}; give pixels (50) or micrometres (7.5um)."
+    weights: Weights = None
+    min_score: Annotated[float, option(DetectionSettings, "min_score")] = DETECTION.min_score
+    cell_diameter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="50|7.5um",
+            help="Typical cell diameter in pixels, or in micrometres if the images record the size "
+            "of their pixels.",
+            show_default="measured",
+        ),
+    ] = None
+    device: DeviceName = "auto"
+
+    @property
+    def settings(self) -> DetectionSettings:
+        """How to detect.
+
+        Raises
+        ------
+        UserError
+            If the diameter is not a number of pixels or micrometres, or out of range.
+        """
+        if self.cell_diameter is None:
+            return DetectionSettings.checked(min_score=self.min_score)
+        number = re.fullmatch(r"\s*([0-9.]+)\s*(px|um|[µμ]m)?\s*", self.cell_diameter)
+        if number is None:
+            raise UserError(
+                f"--cell-diameter was given {self.cell_diameter!r}; give pixels (50) or "
+                "micrometres (7.5um)."
+            )
+        name = "cell_diameter_px" if number[2] in (None, "px") else "cell_diameter_um"
+        return DetectionSettings.checked(min_score=self.min_score, **{name: number[1]})
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The options of every command that trains classifiers."""
+
+    preset: Annotated[Preset, typer.Option(help="Architecture and training.")] = "default"
+    healthy_class: Annotated[
+        str, option(MILSettings, "reference_class", default="found by its name")
+    ] = ""
+    epochs: Annotated[int | None, preset_option(MILSettings, "epochs")] = None
+    seed: Annotated[int, option(MILSettings, "seed")] = 0
+
+    @property
+    def settings(self) -> MILSettings:
+        """The preset's settings with what the options change."""
+        changes = {} if self.epochs is None else {"epochs": self.epochs}
+        return mil_preset(
+            self.preset, seed=self.seed, reference_class=self.healthy_class, **changes
         )
-    name = "cell_diameter_px" if number[2] in (None, "px") else "cell_diameter_um"
-    return DetectionSettings.checked(min_score=min_score, **{name: number[1]})
+
+
+def with_grouped_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of its parameters that are dataclasses, which typer cannot read.
+
+    The command is called with the dataclasses; typer and `--help` see their fields one by one.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    groups: dict[str, type] = {}
+    flat: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        kind = parameter.annotation
+        if isinstance(kind, type) and is_dataclass(kind):
+            groups[name] = kind
+            flat += inspect.signature(kind, eval_str=True).parameters.values()
+        else:
+            flat.append(parameter)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        for name, group in groups.items():
+            own = inspect.signature(group).parameters
+            given[name] = group(**{field: given.pop(field) for field in own})
+        command(**given)
+
+    keyword_only = [parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in flat]
+    vars(run)["__signature__"] = signature.replace(parameters=keyword_only)
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in flat}
+    return run

@@ -1,27 +1,22 @@
-"""What a command never writes over: what it reads, images, and what a study keeps by name."""
+"""What a command never overwrites: what it reads, images, and a study's own files."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from napari_attmil.cells.annotations import FILE_NAME
 from napari_attmil.core import UserError
-from napari_attmil.images import COHORT_CSV
-from napari_attmil.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_STUDY_FILES: Final = (COHORT_CSV, FILE_NAME)
-
 
 def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
-    """Refuse to write over what cannot be made again: before anything else is done.
+    """Refuse to overwrite what cannot be made again, before anything else is done.
 
-    Links and relative paths are followed. Images are known by their suffix, as in folders, so that
-    no cohort has to be opened for it.
+    Links and relative paths are followed. Images are recognised by their suffix, as in folders, so
+    that no cohort has to be opened for it.
 
     Parameters
     ----------
@@ -42,10 +37,15 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | None])
 
 
 def _check(out: Path, inputs: Iterable[Path]) -> None:
+    from napari_attmil.cells.annotations import FILE_NAME
+    from napari_attmil.images import COHORT_CSV
+    from napari_attmil.images.formats import IMAGE_SUFFIXES
+
+    study_files = (COHORT_CSV, FILE_NAME)
     names = {out.name.casefold(), out.resolve().name.casefold()}
-    if names & set(_STUDY_FILES):
+    if names & set(study_files):
         raise UserError(
-            f"{out} would be taken for a study's own {' or '.join(_STUDY_FILES)}, or replace it; "
+            f"{out} would be taken for a study's own {' or '.join(study_files)}, or replace it; "
             "give the output another name."
         )
     if not os.path.isfile(out):

@@ -1,26 +1,15 @@
-"""The command that measures cells and asks whether those that decided look different."""
+"""The command that measures cells and compares those with high attention with the others."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_attmil.cli.options import (
-    DETECTION,
-    CellDiameter,
-    CohortPath,
-    DeviceName,
-    MinScore,
-    ModelFile,
-    Seed,
-    Weights,
-    detection_settings,
-)
+from napari_attmil.cli.options import CohortPath, DetectionOptions, ModelFile, TableOut
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import load_classifier, open_labelled_cohort, shown, study_of
-from napari_attmil.core import counted
+from napari_attmil.core import LARGEST_SEED, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,30 +21,28 @@ if TYPE_CHECKING:
 def shapes(
     model: ModelFile,
     cohort: CohortPath,
-    out: Annotated[
-        Path, typer.Option(help="CSV or Parquet file for the cells.", show_default=False)
-    ],
-    seed: Seed = 0,
-    weights: Weights = None,
-    min_score: MinScore = DETECTION.min_score,
-    cell_diameter: CellDiameter = None,
-    device: DeviceName = "auto",
+    out: TableOut,
+    *,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="The same seed gives the same result.")
+    ] = 0,
+    detection: DetectionOptions,
 ) -> None:
-    """Measure all cells, and say class by class whether those with high attention differ."""
+    """Measure all cells and say, class by class, whether those with high attention differ."""
     from napari_attmil.explore import check_table_file, write_cells
     from napari_attmil.workflows import prepare_bags
 
-    check_outputs([out], [model, cohort, weights])
+    check_outputs([out], [model, cohort, detection.weights])
     check_table_file(out)
-    detection = detection_settings(min_score, cell_diameter)
+    settings = detection.settings
     opened = open_labelled_cohort(cohort)
-    classifier = load_classifier(model, device)
-    study = study_of(opened, weights, classifier.feature_settings)
-    detector = study.detector(device)
-    bags = shown(prepare_bags(study, detector, detection, classifier.feature_settings))
+    classifier = load_classifier(model, detection.device)
+    study = study_of(opened, detection.weights, classifier.feature_settings)
+    detector = study.detector(detection.device)
+    bags = shown(prepare_bags(study, detector, settings, classifier.feature_settings))
     tables = [_cells_of(opened, bag, classifier) for bag in bags]
     write_cells(out, tables)
-    _tell(tables, classifier.healthy_class, seed)
+    _print_findings(tables, classifier.healthy_class, seed)
     print(f"{counted(sum(map(len, tables)), 'cell')} written to {out}")
 
 
@@ -72,8 +59,8 @@ def _cells_of(cohort: Cohort, bag: Bag, classifier: Classifier) -> pd.DataFrame:
     return study_table(sample, boxes, classifier.classify(bag), measured.columns)
 
 
-def _tell(tables: list[pd.DataFrame], healthy_class: str | None, seed: int) -> None:
-    """Print what differs, for each class of the cohort."""
+def _print_findings(tables: list[pd.DataFrame], healthy_class: str | None, seed: int) -> None:
+    """Print what differs, class by class."""
     import pandas as pd
 
     from napari_attmil.explore.shapes import (

@@ -3,95 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_attmil.bags import (
-    METHODS,
-    TABLE_1,
-    Method,
-    Preset,
-    ensemble_preset,
-    features_for,
-    mil_preset,
-)
+from napari_attmil.bags import METHODS, TABLE_1, EnsembleSettings, Method, ensemble_preset
 from napari_attmil.cli.options import (
-    DETECTION,
-    CellDiameter,
     CohortPath,
+    DetectionOptions,
     DeviceName,
-    Epochs,
-    HealthyClass,
     Inputs,
-    MinScore,
     ModelFile,
-    PresetName,
-    Seed,
-    Weights,
-    detection_settings,
+    ModelOut,
+    TableOut,
+    TrainingOptions,
+    option,
+    preset_option,
 )
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import (
     classified,
     load_classifier,
-    open_trainable_cohort,
     say,
     say_device,
     shown,
-    study_of,
+    trainable_study,
 )
 from napari_attmil.core import CAUTION, UserError, check_writable, counted, write_json
 from napari_attmil.evaluation import EvaluationSettings
+from napari_attmil.simulation import SimulationSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_attmil.bags import MILSettings, Prediction
+    from napari_attmil.bags import Prediction
 
 EVALUATION = EvaluationSettings()
-"""Has the defaults of the options about cross-validation."""
+SIMULATION = SimulationSettings()
 
 
 def simulate(
-    out: Annotated[Path, typer.Option(help="Folder for the cohort.", show_default=False)],
-    patients: Annotated[int, typer.Option(min=1, help="Patients of each class.")] = 6,
-    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the cohort.")],
+    patients: Annotated[
+        int, option(SimulationSettings, "patients_per_class")
+    ] = SIMULATION.patients_per_class,
+    seed: Annotated[int, option(SimulationSettings, "seed")] = SIMULATION.seed,
 ) -> None:
     """Write a simulated cohort of five classes, with the truth about every cell."""
-    from napari_attmil.simulation import SimulationSettings, simulate_cohort
+    from napari_attmil.simulation import simulate_cohort
 
     settings = SimulationSettings.checked(patients_per_class=patients, seed=seed)
     shown(simulate_cohort(out, settings), "Simulating images")
     print(out / "cohort.csv")
 
 
-def detect(
-    inputs: Inputs,
-    out: Annotated[
-        Path, typer.Option(help="CSV or Parquet file for the cells.", show_default=False)
-    ],
-    weights: Weights = None,
-    min_score: MinScore = DETECTION.min_score,
-    cell_diameter: CellDiameter = None,
-    device: DeviceName = "auto",
-) -> None:
-    """Find the cells of images and write one row a cell."""
+def detect(inputs: Inputs, out: TableOut, detection: DetectionOptions) -> None:
+    """Find the cells in images and write a table with one row per cell."""
     from napari_attmil.explore import cell_table, check_table_file, write_cells
     from napari_attmil.images import open_stacks, read_images
     from napari_attmil.workflows import Study, detect_cells
 
-    check_outputs([out], [*inputs, weights])
+    check_outputs([out], [*inputs, detection.weights])
     check_table_file(out)
-    settings = detection_settings(min_score, cell_diameter)
+    settings = detection.settings
     stacks = open_stacks(inputs)
-    say_device(device)
+    say_device(detection.device)
     tables: list[pd.DataFrame] = []
-    for study in Study.around(stacks, weights):
+    for study in Study.around(stacks, detection.weights):
         for stack in study.cohort.samples:
             in_pixels = settings.in_pixels(stack.pixel_size_um)
             images, path = read_images(stack), study.detector_path
-            steps = detect_cells(images, range(len(stack)), in_pixels, device, path)
+            steps = detect_cells(images, range(len(stack)), in_pixels, detection.device, path)
             label = f"Detecting cells: {stack.name} ({len(tables) + 1} of {len(stacks)})"
             tables.append(cell_table(stack, shown(steps, label).boxes))
     write_cells(out, tables)
@@ -101,143 +83,94 @@ def detect(
 
 def train(
     cohort: CohortPath,
-    out: Annotated[Path, typer.Option(help="Model file to write.", show_default=False)],
-    preset: PresetName = "default",
-    members: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Models of different seeds that classify together; by default 20, or 1 with the "
-            "presets paper and marrlab-code.",
-            show_default=False,
-        ),
-    ] = None,
-    calibrate: Annotated[
-        bool | None,
-        typer.Option(
-            help="Also learn from held-out patients how sure the models may be, which nearly "
-            "doubles the time; by default with the preset default only.",
-            show_default=False,
-        ),
-    ] = None,
-    composition: Annotated[
-        bool | None,
-        typer.Option(
-            help="Calibrated, also ask a model that knows only the shares of cell types in a "
-            "sample, and let held-out patients say how much it counts; by default with the preset "
-            "default only.",
-            show_default=False,
-        ),
-    ] = None,
-    healthy_class: HealthyClass = "",
-    epochs: Epochs = None,
-    seed: Seed = 0,
-    weights: Weights = None,
-    min_score: MinScore = DETECTION.min_score,
-    cell_diameter: CellDiameter = None,
-    device: DeviceName = "auto",
+    out: ModelOut,
+    training: TrainingOptions,
+    *,
+    members: Annotated[int | None, preset_option(EnsembleSettings, "members")] = None,
+    calibrate: Annotated[bool | None, preset_option(EnsembleSettings, "calibrate")] = None,
+    composition: Annotated[bool | None, preset_option(EnsembleSettings, "composition")] = None,
+    detection: DetectionOptions,
 ) -> None:
-    """Train a classifier on all samples of a cohort; stopped, it goes on where it stood.
+    """Train a classifier on all samples of a cohort; a stopped training goes on where it stood.
 
-    Ctrl+C also writes the models that are there by then.
+    Ctrl+C stops it and writes the models that are finished by then.
     """
-    check_outputs([out], [cohort, weights])
-    check_writable(out)
-    settings = preset_settings(preset, epochs, seed, healthy_class)
-    chosen = {"members": members, "calibrate": calibrate, "composition": composition}
-    ensemble = ensemble_preset(preset, **{k: v for k, v in chosen.items() if v is not None})
-    detection = detection_settings(min_score, cell_diameter)
-    opened = open_trainable_cohort(cohort, healthy_class)
-    say_device(device)
-    study = study_of(opened, weights, features_for(settings))
     from napari_attmil.workflows import train_classifier
 
-    training = shown(train_classifier(study, settings, ensemble, detection, device, out))
-    if training is None:
+    check_outputs([out], [cohort, detection.weights])
+    check_writable(out)
+    chosen = {"members": members, "calibrate": calibrate, "composition": composition}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    ensemble = ensemble_preset(training.preset, **given)
+    settings, finding = training.settings, detection.settings
+    study = trainable_study(cohort, settings, detection)
+    trained = shown(train_classifier(study, settings, ensemble, finding, detection.device, out))
+    if trained is None:
         raise UserError(
-            "Stopped before the first model was there, so none is written; the same command goes "
-            "on from there."
+            "Stopped before the first model was there, so nothing is written; the same command "
+            "goes on from there."
         )
-    if not training.is_finished:
+    if not trained.is_finished:
         say("Stopped; the models so far are written, and the same command goes on from there.")
-    classifier = training.classifier.model
+    classifier = trained.classifier.model
     print(f"Classifier of {', '.join(classifier.classes)} written to {out}")
     print(classifier.description)
 
 
 def evaluate(
     cohort: CohortPath,
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder for report.html, report.md and report.json.", show_default=False),
-    ],
-    folds: Annotated[
-        int, typer.Option(min=2, help="Parts the patients are split into.")
-    ] = EVALUATION.folds,
-    runs: Annotated[
-        int, typer.Option(min=1, help="Repetitions with other splits.")
-    ] = EVALUATION.runs,
+    out: Annotated[Path, typer.Option(help="Folder for report.html, report.md and report.json.")],
+    *,
+    folds: Annotated[int, option(EvaluationSettings, "folds")] = EVALUATION.folds,
+    runs: Annotated[int, option(EvaluationSettings, "runs")] = EVALUATION.runs,
     methods: Annotated[
         str, typer.Option(help="table-1, all, or names of methods separated by commas.")
     ] = "table-1",
-    ensemble: Annotated[
-        bool,
-        typer.Option(
-            help="Also what `attmil train` makes for people to use: several models, calibrated; "
-            "not with the presets paper and marrlab-code, where that is a single model."
-        ),
-    ] = True,
+    ensemble: Annotated[bool, option(EvaluationSettings, "ensemble")] = EVALUATION.ensemble,
     controls: Annotated[
-        bool, typer.Option("--controls", help="Also what must give chance.")
-    ] = False,
-    preset: PresetName = "default",
-    healthy_class: HealthyClass = "",
-    epochs: Epochs = None,
-    seed: Seed = 0,
-    weights: Weights = None,
-    min_score: MinScore = DETECTION.min_score,
-    cell_diameter: CellDiameter = None,
-    device: DeviceName = "auto",
+        bool, option(EvaluationSettings, "controls", "--controls")
+    ] = EVALUATION.controls,
+    training: TrainingOptions,
+    detection: DetectionOptions,
 ) -> None:
-    """Cross-validate by patient and write a report; stopped, it goes on where it stood."""
-    check_outputs([out / "report.json"], [cohort, weights])
-    check_writable(out / "report.json")
-    settings = preset_settings(preset, epochs, seed, healthy_class)
-    compared = {"methods": method_names(methods), "ensemble": ensemble, "controls": controls}
-    plan = EvaluationSettings.checked(folds=folds, runs=runs, seed=seed, **compared)
-    detection = detection_settings(min_score, cell_diameter)
-    opened = open_trainable_cohort(cohort, healthy_class)
-    say_device(device)
-    study = study_of(opened, weights, features_for(settings))
-    from napari_attmil.evaluation import markdown
+    """Cross-validate by patient and write a report; a stopped evaluation goes on where it stood."""
     from napari_attmil.workflows import evaluate_study
 
-    ensembles = ensemble_preset(preset)
-    steps = evaluate_study(study, settings, plan, ensembles, detection, device, out)
+    check_outputs([out / "report.json"], [cohort, detection.weights])
+    check_writable(out / "report.json")
+    plan = EvaluationSettings.checked(
+        folds=folds,
+        runs=runs,
+        seed=training.seed,
+        methods=method_names(methods),
+        ensemble=ensemble,
+        controls=controls,
+    )
+    settings, finding = training.settings, detection.settings
+    study = trainable_study(cohort, settings, detection)
+    ensembles = ensemble_preset(training.preset)
     try:
-        report = shown(steps)
+        report = shown(
+            evaluate_study(study, settings, plan, ensembles, finding, detection.device, out)
+        )
     except KeyboardInterrupt:
         raise UserError(
             f"Stopped; finished trainings are kept in {out / 'trials'}, and the same command goes "
             "on from there."
         ) from None
     assert report is not None  # nobody has stopped it
+    from napari_attmil.evaluation import markdown
+
     print(markdown(report))
 
 
 def classify(
     model: ModelFile,
     inputs: Inputs,
-    out: Annotated[
-        Path, typer.Option(help="CSV or Parquet file for the cells.", show_default=False)
-    ],
-    report: Annotated[
-        Path | None, typer.Option(help="JSON file for the result.", show_default=False)
-    ] = None,
-    weights: Weights = None,
-    min_score: MinScore = DETECTION.min_score,
-    cell_diameter: CellDiameter = None,
-    device: DeviceName = "auto",
+    out: TableOut,
+    *,
+    report: Annotated[Path | None, typer.Option(help="JSON file for the result.")] = None,
+    detection: DetectionOptions,
 ) -> None:
     """Classify samples; each image file, stack or folder of images is one sample."""
     from napari_attmil.explore import (
@@ -250,14 +183,14 @@ def classify(
     from napari_attmil.images import open_samples
     from napari_attmil.workflows import Study
 
-    check_outputs([out, report], [model, *inputs, weights])
+    check_outputs([out, report], [model, *inputs, detection.weights])
     check_table_file(out)
     if report is not None:
         check_writable(report)
-    detection = detection_settings(min_score, cell_diameter)
-    samples = open_samples(inputs)
-    classifier = load_classifier(model, device)
-    found = classified(Study.around(samples, weights), classifier, detection, device)
+    settings = detection.settings
+    studies = Study.around(open_samples(inputs), detection.weights)
+    classifier = load_classifier(model, detection.device)
+    found = classified(studies, classifier, settings, detection.device)
     write_cells(out, [cell_table(one.sample, one.boxes, one.prediction) for one in found])
     predictions = [one.prediction for one in found]
     if report is not None:
@@ -273,7 +206,7 @@ def classify(
 def demo(
     data: Annotated[
         Path | None,
-        typer.Option(help="Your own images (class/patient/sample/images) instead of simulated."),
+        typer.Option(help="Your own images (class/patient/sample/images); simulated if not given."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo-output"),
     headless: Annotated[
@@ -294,7 +227,7 @@ def demo(
 
 
 def _print_prediction(prediction: Prediction) -> None:
-    """Print the probabilities, the highest first, and what is to know about them."""
+    """Print the probabilities, the highest first, and how certain they are."""
     from napari_attmil.explore import in_words
 
     shares = zip(prediction.classes, prediction.probabilities, strict=True)
@@ -302,14 +235,6 @@ def _print_prediction(prediction: Prediction) -> None:
     print(f"{prediction.sample}: " + ", ".join(f"{name} {p:.0%}" for name, p in ranked))
     if in_words(prediction):
         print(f"    {in_words(prediction)}")
-
-
-def preset_settings(
-    preset: Preset, epochs: int | None, seed: int, healthy_class: str = ""
-) -> MILSettings:
-    """Return the settings of a preset with what the command line changes."""
-    changes: dict[str, Any] = {"seed": seed, "reference_class": healthy_class}
-    return mil_preset(preset, **(changes if epochs is None else changes | {"epochs": epochs}))
 
 
 def method_names(text: str) -> tuple[Method, ...]:

@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
-    from napari_attmil.bags import Classifier
+    from napari_attmil.bags import Classifier, MILSettings
     from napari_attmil.cells import DetectionSettings, FeatureSettings
+    from napari_attmil.cli.options import DetectionOptions
     from napari_attmil.images import Cohort
     from napari_attmil.workflows import ClassifiedSample, Study
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
-"""Prints names of files as they are, whatever rich would take for markup or emoji in them."""
+"""Prints file names as they are, even where rich would read markup or emoji in them."""
 
 Result = TypeVar("Result")
 
 
 def say(sentence: str) -> None:
-    """Print a sentence to stderr; only the terminal breaks its lines, so that paths stay whole."""
+    """Print a sentence to stderr, leaving line breaks to the terminal so that paths stay whole."""
     stderr.print(sentence, soft_wrap=True)
 
 
@@ -44,7 +45,7 @@ def shown(steps: Generator[Any, None, Result], label: str = "") -> Result:
     Parameters
     ----------
     steps
-        Yields values with `done` and `total`, and mostly `text` and `note`.
+        Yields values with `done` and `total`, and most stages' also with `text` and `note`.
     label
         What to write beside the bar; the stage's own text if empty.
     """
@@ -95,7 +96,7 @@ def say_device(name: str) -> None:
 
 
 def open_labelled_cohort(path: Path) -> Cohort:
-    """Return the cohort, having said what was assumed about it, and which boxes it loses."""
+    """Return the cohort, having said what is assumed about it and which boxes have no image."""
     from napari_attmil.workflows import open_cohort
 
     cohort = open_cohort(path)
@@ -104,24 +105,8 @@ def open_labelled_cohort(path: Path) -> Cohort:
     return cohort
 
 
-def open_trainable_cohort(path: Path, healthy_class: str) -> Cohort:
-    """Return the cohort, having said also which class is taken for that of healthy samples.
-
-    Raises
-    ------
-    UserError
-        If it cannot be trained on, or the class asked for is not there.
-    """
-    from napari_attmil.images import check_trainable
-
-    cohort = open_labelled_cohort(path)
-    check_trainable(cohort)
-    say_healthy_class(cohort, healthy_class)
-    return cohort
-
-
 def say_healthy_class(cohort: Cohort, healthy_class: str) -> None:
-    """Say which class is taken for that of the healthy samples.
+    """Say which class is taken to be that of the healthy samples.
 
     Raises
     ------
@@ -133,14 +118,14 @@ def say_healthy_class(cohort: Cohort, healthy_class: str) -> None:
     healthy = reference_class(cohort.classes, healthy_class)
     say(
         "No class is plainly called healthy or control; if there is one of healthy samples, name "
-        "it by --healthy-class: the classifier learns better when it knows what is normal."
+        "it with --healthy-class: the classifier learns better when it knows what is normal."
         if healthy is None
         else f"Healthy class: {healthy}"
     )
 
 
 def load_classifier(path: Path, device_name: str) -> Classifier:
-    """Return the classifier of a model file, having said where is computed."""
+    """Return the classifier of a model file, having said on which device it computes."""
     from napari_attmil.bags import Classifier
     from napari_attmil.core import choose_device
 
@@ -149,13 +134,31 @@ def load_classifier(path: Path, device_name: str) -> Classifier:
 
 
 def study_of(cohort: Cohort, weights: Path | None, features: FeatureSettings) -> Study:
-    """Return the cohort's study, having said what belongs to it."""
+    """Return the cohort's study, having said which boxes and detector are used."""
     from napari_attmil.workflows import Study
 
     study = Study.of(cohort, weights)
     for sentence in study.in_words(features):
         say(sentence)
     return study
+
+
+def trainable_study(path: Path, settings: MILSettings, detection: DetectionOptions) -> Study:
+    """Return the study of a cohort to train on, having said what is assumed and used.
+
+    Raises
+    ------
+    UserError
+        If it cannot be trained on, or the class asked for is not there.
+    """
+    from napari_attmil.bags import features_for
+    from napari_attmil.images import check_trainable
+
+    cohort = open_labelled_cohort(path)
+    check_trainable(cohort)
+    say_healthy_class(cohort, settings.reference_class)
+    say_device(detection.device)
+    return study_of(cohort, detection.weights, features_for(settings))
 
 
 def classified(

@@ -19,7 +19,8 @@ class EvaluationSettings(Settings):
     methods: tuple[Method, ...] = Field(TABLE_1, title="Methods")
     """Methods compared as single models, on the same folds and seeds."""
     ensemble: bool = Field(True, title="Ensemble")
-    """Also evaluate what people use: several models, calibrated on held-out training patients."""
+    """Also evaluate what `attmil train` makes: several models, calibrated on held-out training
+    patients. Left out if the preset trains a single model."""
     controls: bool = Field(False, title="Controls")
     """Also evaluate what must perform at chance: training labels shuffled between patients, and an
     untrained model."""
