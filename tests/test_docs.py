@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 FILE = re.compile(r"[\w./-]+\.(?:py|pyi|jinja|toml|yaml)\b|(?:[\w.-]+/)+[\w.-]+\.md\b")
 NAME = re.compile(rf"(?:napari_attmil\.)?((?:{'|'.join(sorted(ROOMS))})(?:\.[A-Za-z_]\w*)+)")
+WORD = re.compile(r"_?[A-Za-z][A-Za-z0-9]*_\w+|[A-Z]+[a-z0-9]+[A-Z]\w*")
 DATA_FILES = (".csv", ".json")
 OPTION = re.compile(r"(?<!\S)--[a-z][\w-]*")
 COMMAND = re.compile(r"(?:^|\s)attmil ([a-z][\w-]*)(.*)")
@@ -91,6 +93,16 @@ def anchors_of(page: Path) -> set[str]:
     return {heading.strip().replace(" ", "-") for heading in kept}
 
 
+@cache
+def words_in_code() -> frozenset[str]:
+    """Return every name that occurs in the code, its tests, the scripts and the benchmarks."""
+    folders = (ROOT / name for name in ("src", "tests", "scripts", "benchmarks"))
+    files = chain.from_iterable(folder.rglob("*.py") for folder in folders)
+    own = Path(__file__)
+    texts = (path.read_text(encoding="utf-8") for path in files if path != own)
+    return frozenset(chain.from_iterable(re.findall(r"\w+", text) for text in texts))
+
+
 def complaint(page: Path, what: str, wrong: list[str]) -> str:
     return (
         f"{page.relative_to(ROOT)} names {what} that are not there: {', '.join(wrong)}. Renamed or "
@@ -111,6 +123,13 @@ def test_names_in_code_that_a_page_gives_exist(page: Path) -> None:
     names = {match[1] for match in found if not match[1].endswith(DATA_FILES)}
     wrong = sorted(name for name in names if not is_there(name))
     assert not wrong, complaint(page, "functions or classes", wrong)
+
+
+@pages
+def test_words_of_the_code_that_a_page_uses_occur_there(page: Path) -> None:
+    words = {code for code in code_of(page) if WORD.fullmatch(code)}
+    wrong = sorted(words - words_in_code())
+    assert not wrong, complaint(page, "words of the code", wrong)
 
 
 @pages
