@@ -24,11 +24,11 @@ def export_boxes(
     format_name: Annotated[str, typer.Option("--format", help="coco, csv, voc or yolo.")] = "coco",
 ) -> None:
     """Write a project's boxes for other programs, and say what the format cannot hold."""
-    from napari_attmil.cells.exchange import listed_images, write_boxes
+    from napari_attmil.cells.exchange import annotated_images, write_boxes
 
     check_outputs([out], [project])
     cohort, kept = _open_project(project)
-    images = listed_images(cohort.samples, kept, cohort.folder)
+    images = annotated_images(cohort.samples, kept, cohort.folder)
     if not images:
         raise UserError(
             f"There are no boxes yet in {cohort.folder}; draw some, detect cells, or import them."
@@ -61,10 +61,10 @@ def import_files(
     from napari_attmil.cells.exchange import import_boxes, only_cells, read_annotations
 
     cohort = open_labelled_cohort(project)
-    listing = read_annotations(files)
+    found = read_annotations(files)
     names = [name.strip() for name in (classes or "").split(",") if name.strip()]
-    images, others = only_cells(listing.images, names)
-    for note in listing.notes:
+    images, others = only_cells(found.images, names)
+    for note in found.notes:
         say(note)
     if others:
         counts = ", ".join(f"{count} of {name or 'no class'}" for name, count in others.items())
@@ -75,7 +75,7 @@ def import_files(
     outcome = shown(steps, "Importing")
     for note in outcome.notes:
         say(note)
-    print(_summary(listing.format_name, outcome))
+    print(_summary(found.format_name, outcome))
 
 
 def agreement(

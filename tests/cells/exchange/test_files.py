@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
 from napari_attmil.cells.exchange.files import FORMATS, read_boxes, write_boxes
-from napari_attmil.cells.exchange.listing import ListedBox, ListedImage
 from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,23 +24,23 @@ scores = st.integers(0, 1000).map(lambda n: n / 1000)
 
 
 @st.composite
-def boxes(draw: st.DrawFn) -> ListedBox:
+def boxes(draw: st.DrawFn) -> AnnotatedBox:
     # Halves of pixels and finer, as a person's mouse and a detector give them.
     x0, x1 = sorted(draw(st.tuples(*[st.integers(0, 640 * 64)] * 2)))
     y0, y1 = sorted(draw(st.tuples(*[st.integers(0, 480 * 64)] * 2)))
     corners = (x0 / 64, y0 / 64, x1 / 64, y1 / 64)
     source = draw(st.sampled_from(Source))
-    return ListedBox(corners, cell_id=draw(ids), source=source, score=draw(scores))
+    return AnnotatedBox(corners, cell_id=draw(ids), source=source, score=draw(scores))
 
 
 @st.composite
-def listed(draw: st.DrawFn) -> list[ListedImage]:
+def listed(draw: st.DrawFn) -> list[AnnotatedImage]:
     word = st.text("abcÄß &<>'\".,;-_19", min_size=1, max_size=8).map(lambda s: f"i{s.strip()}i")
     names = draw(
         st.lists(st.tuples(word, word), max_size=4, unique_by=lambda n: "/".join(n).lower())
     )
     return [
-        ListedImage(
+        AnnotatedImage(
             f"{folder}/{name}.png",
             tuple(draw(st.lists(boxes(), max_size=5))),
             size_px=SIZE,
@@ -50,7 +50,7 @@ def listed(draw: st.DrawFn) -> list[ListedImage]:
     ]
 
 
-def by_name(images: tuple[ListedImage, ...]) -> list[ListedImage]:
+def by_name(images: tuple[AnnotatedImage, ...]) -> list[AnnotatedImage]:
     return sorted(images, key=lambda image: image.name)
 
 
@@ -58,7 +58,7 @@ def by_name(images: tuple[ListedImage, ...]) -> list[ListedImage]:
 @settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 @given(images=listed())
 def test_round_trip_loses_nothing(
-    tmp_path_factory: pytest.TempPathFactory, format_name: str, images: list[ListedImage]
+    tmp_path_factory: pytest.TempPathFactory, format_name: str, images: list[AnnotatedImage]
 ) -> None:
     out = tmp_path_factory.mktemp("out") / "boxes.out"
     if format_name == "voc":
@@ -71,7 +71,7 @@ def test_round_trip_loses_nothing(
 @settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 @given(images=listed())
 def test_yolo_is_a_fixed_point_of_export_import_export(
-    tmp_path_factory: pytest.TempPathFactory, images: list[ListedImage]
+    tmp_path_factory: pytest.TempPathFactory, images: list[AnnotatedImage]
 ) -> None:
     first, second = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
     write_boxes(first, images, "yolo")
@@ -126,9 +126,9 @@ def test_cvat_coco_gives_boxes_and_those_of_polygons(tmp_path: Path) -> None:
     }
     reading = read_boxes([written(tmp_path, "instances_default.json", json.dumps(content))])
     assert reading.images == (
-        ListedImage(
+        AnnotatedImage(
             "s1/a.png",
-            (ListedBox((10.5, 20, 30.5, 30), "RBC"), ListedBox((5, 6, 15, 26), "RBC")),
+            (AnnotatedBox((10.5, 20, 30.5, 30), "RBC"), AnnotatedBox((5, 6, 15, 26), "RBC")),
             size_px=(100, 80),
         ),
     )
@@ -144,7 +144,7 @@ def test_cvat_for_images_gives_its_boxes(tmp_path: Path) -> None:
     )
     reading = read_boxes([written(tmp_path, "annotations.xml", text)])
     (image,) = reading.images
-    assert image.boxes == (ListedBox((1.5, 2, 11, 12.25), "RBC"),)
+    assert image.boxes == (AnnotatedBox((1.5, 2, 11, 12.25), "RBC"),)
     assert reading.notes == ("1 shapes that are no boxes were left out.",)
 
 
@@ -157,8 +157,8 @@ def test_labelimg_voc_gives_its_boxes_and_the_suffix_of_its_path(tmp_path: Path)
         "<xmin>1</xmin><ymin>2</ymin><xmax>11</xmax><ymax>12</ymax></bndbox></object></annotation>"
     )
     (image,) = read_boxes([written(tmp_path, "a.xml", text)]).images
-    assert image == ListedImage(
-        "C:\\data\\s1\\a.png", (ListedBox((1, 2, 11, 12), "RBC"),), size_px=(100, 80)
+    assert image == AnnotatedImage(
+        "C:\\data\\s1\\a.png", (AnnotatedBox((1, 2, 11, 12), "RBC"),), size_px=(100, 80)
     )
 
 
@@ -178,7 +178,7 @@ def test_yolo_classes_are_found_where_the_programs_write_them(
     written(tmp_path, class_file, content)
     written(tmp_path, f"{folder}/a.txt", "1 0.5 0.5 0.2 0.25\n")
     (image,) = read_boxes([tmp_path]).images
-    assert image.in_pixels((100, 80)).boxes == (ListedBox((40, 30, 60, 50), "RBC"),)
+    assert image.in_pixels((100, 80)).boxes == (AnnotatedBox((40, 30, 60, 50), "RBC"),)
 
 
 def test_label_studio_rectangles_count_in_hundredths_and_predictions_as_the_model_s(
@@ -216,7 +216,9 @@ def test_label_studio_rectangle_turned_by_a_quarter_gets_the_box_around_it(tmp_p
 def test_csv_of_other_names_and_separators_is_read(tmp_path: Path) -> None:
     text = "filename;width;height;class;xmin;ymin;xmax;ymax\na.jpg;100;80;RBC;1;2;11;12\n"
     (image,) = read_boxes([written(tmp_path, "a.csv", text)]).images
-    assert image == ListedImage("a.jpg", (ListedBox((1, 2, 11, 12), "RBC"),), size_px=(100, 80))
+    assert image == AnnotatedImage(
+        "a.jpg", (AnnotatedBox((1, 2, 11, 12), "RBC"),), size_px=(100, 80)
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_a_table_of_boxes_is_understood_as_a_table_of_a_cohort_is(
     text = change("image,x_min,y_min,x_max,y_max\na.png,1,2,11,12\n")
     (tmp_path / "a.csv").write_bytes(text.encode())
     (image,) = read_boxes([tmp_path / "a.csv"]).images
-    assert image == ListedImage("a.png", (ListedBox((1, 2, 11, 12), ""),))
+    assert image == AnnotatedImage("a.png", (AnnotatedBox((1, 2, 11, 12), ""),))
 
 
 def coco_of(annotation: dict[str, object]) -> str:
@@ -257,9 +259,9 @@ def test_coco_of_programs_that_write_null_for_what_they_lack_is_read(tmp_path: P
             {"image_id": 1, "bbox": None, "segmentation": [[]]},
         ],
     }
-    listing = read_boxes([written(tmp_path, "a.json", json.dumps(content))])
-    assert listing.images[0].boxes == (ListedBox((1, 2, 4, 6), ""),)
-    assert listing.notes == ("1 crowds or masks without a box were left out.",)
+    found = read_boxes([written(tmp_path, "a.json", json.dumps(content))])
+    assert found.images[0].boxes == (AnnotatedBox((1, 2, 4, 6), ""),)
+    assert found.notes == ("1 crowds or masks without a box were left out.",)
 
 
 LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotation>&b;</annotation>'
@@ -301,14 +303,14 @@ def test_broken_and_hostile_files_give_one_sentence(
 
 
 def test_every_format_says_what_it_cannot_hold(tmp_path: Path) -> None:
-    image = ListedImage("a.png", (), size_px=SIZE)
+    image = AnnotatedImage("a.png", (), size_px=SIZE)
     for name, each in FORMATS.items():
         assert write_boxes(tmp_path / name, [image], name) == each.cannot_hold != ""
 
 
 def test_yolo_refuses_stacks_and_images_that_differ_in_their_suffix_only(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="stack"):
-        write_boxes(tmp_path, [ListedImage("a.tif", (), page=1, size_px=SIZE)], "yolo")
-    twins = [ListedImage(name, (), size_px=SIZE) for name in ("a.tif", "a.png")]
+        write_boxes(tmp_path, [AnnotatedImage("a.tif", (), page=1, size_px=SIZE)], "yolo")
+    twins = [AnnotatedImage(name, (), size_px=SIZE) for name in ("a.tif", "a.png")]
     with pytest.raises(UserError, match="one file"):
         write_boxes(tmp_path, twins, "yolo")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
 from napari_attmil.cells.exchange.coco import write_coco
 from napari_attmil.cells.exchange.csv_tables import write_csv
 from napari_attmil.cells.exchange.files import read_boxes
-from napari_attmil.cells.exchange.listing import ListedBox, ListedImage
-from napari_attmil.cells.exchange.project_boxes import only_cells
+from napari_attmil.cells.exchange.study_boxes import only_cells
 from napari_attmil.cells.exchange.xml import write_voc
 from napari_attmil.cells.exchange.yolo import write_yolo
 from napari_attmil.core.errors import UserError
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 CASES = int(os.environ.get("NAPARI_ATTMIL_FUZZ_CASES", "200"))
 
-_BOXES = (ListedBox((1.5, 2, 11, 12), cell_id=3), ListedBox((20, 2, 30.25, 12), score=0.5))
-_IMAGE = ListedImage("s1/a.png", _BOXES, size_px=(100, 80), reviewed=True)
+_BOXES = (AnnotatedBox((1.5, 2, 11, 12), cell_id=3), AnnotatedBox((20, 2, 30.25, 12), score=0.5))
+_IMAGE = AnnotatedImage("s1/a.png", _BOXES, size_px=(100, 80), reviewed=True)
 SOUND = {
     "a.json": write_coco([_IMAGE]),
     "tasks.json": '[{"id": 1, "data": {"image": "/data/upload/1/a.png"}, "annotations": [{"result":'

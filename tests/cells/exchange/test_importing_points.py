@@ -11,7 +11,7 @@ import tifffile
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.boxes import Source
 from napari_attmil.cells.exchange.importing import POINT_SCORE, import_boxes, read_annotations
-from napari_attmil.cells.exchange.project_boxes import only_cells
+from napari_attmil.cells.exchange.study_boxes import only_cells
 from napari_attmil.core import finished
 from napari_attmil.images.cohort import Frame, Sample
 
@@ -32,8 +32,8 @@ def test_boxes_are_found_around_centre_points_and_what_fits_no_cell_is_told(
         "image,x,y,cell_type\n001.tif,41,42,normal\n001.tif,108,49,burr\n001.tif,5,110,normal\n"
     )
     sample = Sample("s", "p", None, (Frame(tmp_path / "001.tif"),))
-    listing = read_annotations([table])
-    images, others = only_cells(listing.images)
+    found = read_annotations([table])
+    images, others = only_cells(found.images)
     assert not others
     file = AnnotationFile(tmp_path / "annotations.sqlite")
     outcome = finished(import_boxes([sample], file, images, "cells.csv"))

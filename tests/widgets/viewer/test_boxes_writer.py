@@ -83,9 +83,9 @@ def test_each_format_is_told_by_the_suffix_and_read_again(
     name: str, suffix: str, saved: Callable[..., None], tmp_path: Path
 ) -> None:
     saved(f"a.{suffix}", 0)
-    listing = read_boxes([tmp_path / f"a.{suffix}"])
-    assert listing.format_name == name
-    (image,) = listing.images
+    found = read_boxes([tmp_path / f"a.{suffix}"])
+    assert found.format_name == name
+    (image,) = found.images
     (box,) = image.in_pixels((60, 40)).boxes
     np.testing.assert_allclose(box.xyxy, [1, 2, 9, 8], atol=1e-3)
 

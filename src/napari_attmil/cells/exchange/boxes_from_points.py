@@ -1,7 +1,8 @@
-"""Boxes of cells of which only the centre points are labelled, by classical segmentation.
+"""Boxes for cells of which only the centres are labelled, by classical segmentation.
 
-Cells are what lies on the points' side of a threshold; touching ones are parted by a watershed
-that starts from the points, and from the middles of cells that nobody labelled.
+A threshold separates cells from the background; cells lie on the side where the points are. A
+watershed separates touching cells; it starts from the points and from the centres of cells that
+nobody labelled.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ LEAST_FILLED: Final = 0.5
 
 @dataclass(frozen=True, eq=False)
 class PointBoxes:
-    """What was made of labelled points.
+    """The boxes found around labelled points.
 
     Attributes
     ----------
     xyxy
         (n, 4) float32, one box a point, in pixels; zeros where no cell lies under the point.
     plausible
-        (n,) bool, whether size and shape are those of a single cell.
+        (n,) bool, whether size and shape can be those of a single cell.
     """
 
     xyxy: Float32Array
@@ -58,7 +59,7 @@ def boxes_from_points(image: npt.NDArray[Any], points: npt.ArrayLike) -> PointBo
     image
         (Y, X) or (Y, X, 3), cells darker or brighter than the background.
     points
-        (n, 2) x, y in pixels; one outside of the image is moved to its edge.
+        (n, 2) x, y in pixels; a point outside the image is moved to its edge.
     """
     grey = np.asarray(image, dtype=np.float32)
     grey = grey[..., :3].mean(axis=-1) if grey.ndim == 3 else grey

@@ -1,19 +1,19 @@
-"""COCO's JSON, as CVAT, Label Studio, Roboflow and this program write it."""
+"""COCO JSON, as written by CVAT, Label Studio, Roboflow and this program."""
 
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from napari_attmil.cells.boxes import SOURCE_NAMES
-from napari_attmil.cells.exchange.listing import (
+from napari_attmil.cells.exchange.annotation_set import (
     CELL_LABEL,
+    AnnotatedBox,
+    AnnotatedImage,
+    AnnotationSet,
     Corners,
-    ListedBox,
-    ListedImage,
-    Listing,
     bounds,
-    corners_of,
     source_of,
 )
 
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 
 def is_coco(content: Any) -> bool:
-    """Return whether parsed JSON is a COCO data set."""
+    """Tell whether parsed JSON is a COCO data set."""
     return isinstance(content, dict) and {"images", "annotations"} <= content.keys()
 
 
-def read_coco(content: dict[str, Any]) -> Listing:
+def read_coco(content: dict[str, Any]) -> AnnotationSet:
     """Return the boxes of a COCO data set.
 
-    An annotation without a box gets that of its polygons; crowds, and masks alone, are left out.
+    An annotation without a box gets the box around its polygons. Crowds, and annotations that have
+    a mask only, are left out.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def read_coco(content: dict[str, Any]) -> Listing:
     """
     names = {each["id"]: str(each["name"]) for each in content.get("categories") or []}
     images = {each["id"]: each for each in content["images"]}
-    boxes: dict[Any, list[ListedBox]] = {key: [] for key in images}
+    boxes: dict[Any, list[AnnotatedBox]] = {key: [] for key in images}
     left_out = 0
     for annotation in content["annotations"]:
         if annotation["image_id"] not in boxes:
@@ -52,30 +53,33 @@ def read_coco(content: dict[str, Any]) -> Listing:
             boxes[annotation["image_id"]].append(_box(annotation, corners, names))
     notes = [f"{left_out} crowds or masks without a box were left out."] if left_out else []
     read = tuple(_image(image, boxes[key]) for key, image in images.items())
-    return Listing("COCO", read, tuple(notes))
+    return AnnotationSet("COCO", read, tuple(notes))
 
 
-def write_coco(images: Sequence[ListedImage]) -> str:
-    """Return images as the text of a COCO file; ids and sources stand among the attributes."""
+def write_coco(images: Sequence[AnnotatedImage]) -> str:
+    """Return images as the text of a COCO file; cell ids and sources are attributes."""
+    entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    listed = []
     for image_id, image in enumerate(images, start=1):
         width, height = image.size_px or (0, 0)
         entry = {"id": image_id, "file_name": image.name, "width": width, "height": height}
-        listed.append(entry | {"page": image.page, "reviewed": image.reviewed})
-        annotations += [
-            {"id": len(annotations) + place, "image_id": image_id, **_annotation(box)}
-            for place, box in enumerate(image.boxes, start=1)
-        ]
-    categories = [{"id": 1, "name": CELL_LABEL, "supercategory": ""}]
-    info = {"description": "Cell boxes written by napari-attmil", "version": "1.0"}
-    whole = {"info": info, "licenses": [], "categories": categories}
-    return json.dumps(whole | {"images": listed, "annotations": annotations}, indent=1) + "\n"
+        entries.append(entry | {"page": image.page, "reviewed": image.reviewed})
+        for box in image.boxes:
+            ids = {"id": len(annotations) + 1, "image_id": image_id}
+            annotations.append(ids | _annotation(box))
+    content = {
+        "info": {"description": "Cell boxes written by napari-attmil", "version": "1.0"},
+        "licenses": [],
+        "categories": [{"id": 1, "name": CELL_LABEL, "supercategory": ""}],
+        "images": entries,
+        "annotations": annotations,
+    }
+    return json.dumps(content, indent=1) + "\n"
 
 
-def _image(image: dict[str, Any], boxes: list[ListedBox]) -> ListedImage:
+def _image(image: dict[str, Any], boxes: list[AnnotatedBox]) -> AnnotatedImage:
     width, height = int(image.get("width") or 0), int(image.get("height") or 0)
-    return ListedImage(
+    return AnnotatedImage(
         str(image["file_name"]),
         tuple(boxes),
         int(image.get("page", 0)),
@@ -84,9 +88,9 @@ def _image(image: dict[str, Any], boxes: list[ListedBox]) -> ListedImage:
     )
 
 
-def _box(annotation: dict[str, Any], corners: Corners, names: dict[Any, str]) -> ListedBox:
+def _box(annotation: dict[str, Any], corners: Corners, names: dict[Any, str]) -> AnnotatedBox:
     attributes = annotation.get("attributes") or {}
-    return ListedBox(
+    return AnnotatedBox(
         corners,
         names.get(annotation.get("category_id"), ""),
         int(attributes.get("cell_id", 0)),
@@ -96,24 +100,23 @@ def _box(annotation: dict[str, Any], corners: Corners, names: dict[Any, str]) ->
 
 
 def _score(annotation: dict[str, Any], attributes: dict[str, Any]) -> float:
-    """Return the score, 1 where none is given: some programs write null for a person's box."""
+    """Return the score; 1 if there is none, as some programs write null for a person's box."""
     found = (each.get("score") for each in (annotation, attributes))
     return float(next((score for score in found if score is not None), 1))
 
 
 def _corners(annotation: dict[str, Any]) -> Corners | None:
     if len(annotation.get("bbox") or ()) == 4:
-        return corners_of(*map(float, annotation["bbox"]))
+        x, y, width, height = map(float, annotation["bbox"])
+        if min(width, height) < 0:
+            raise ValueError(f"a box is {width} wide and {height} high")
+        return (x, y, x + width, y + height)
     polygons = annotation.get("segmentation")
-    if not isinstance(polygons, list) or not polygons:
-        return None
-    numbers = [[float(value) for value in polygon] for polygon in polygons]
-    x = [value for polygon in numbers for value in polygon[0::2]]
-    y = [value for polygon in numbers for value in polygon[1::2]]
-    return bounds(x, y) if x and y else None
+    points = list(chain.from_iterable(polygons)) if isinstance(polygons, list) else []
+    return bounds(points) if len(points) > 1 else None
 
 
-def _annotation(box: ListedBox) -> dict[str, Any]:
+def _annotation(box: AnnotatedBox) -> dict[str, Any]:
     x_min, y_min, x_max, y_max = box.xyxy
     width, height = x_max - x_min, y_max - y_min
     return {

@@ -1,18 +1,19 @@
-"""CSV: one row a box, as this program writes it and as data sets come."""
+"""CSV: one row per box, as written by this program and as found with public data sets."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_attmil.cells.boxes import SOURCE_NAMES
-from napari_attmil.cells.exchange.listing import (
+from napari_attmil.cells.exchange.annotation_set import (
     CELL_LABEL,
-    ListedBox,
-    ListedImage,
-    Listing,
+    AnnotatedBox,
+    AnnotatedImage,
+    AnnotationSet,
     bounds,
     source_of,
 )
@@ -21,9 +22,10 @@ from napari_attmil.images import rows_of_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_CORNERS = ("x_min", "y_min", "x_max", "y_max")
 COLUMNS = (
-    *("image", "frame", "cell_id", "x_min", "y_min", "x_max", "y_max", "score"),
-    *("source", "reviewed", "width", "height", "cell_type"),
+    *("image", "frame", "cell_id", *_CORNERS, "score", "source"),
+    *("reviewed", "width", "height", "cell_type"),
 )
 _OTHER_NAMES = {
     "filename": "image",
@@ -36,11 +38,11 @@ _OTHER_NAMES = {
     "class": "cell_type",
     "label": "cell_type",
 }
-"""How TensorFlow's and Roboflow's CSV call the columns."""
+"""Column names of TensorFlow's and Roboflow's tables."""
 
 
-def read_csv(text: str) -> Listing:
-    """Return the boxes or centre points of a table; each image's rows are joined.
+def read_csv(text: str) -> AnnotationSet:
+    """Return the boxes or centre points of a table, by image.
 
     Raises
     ------
@@ -50,27 +52,27 @@ def read_csv(text: str) -> Listing:
     (_, header), *rows = rows_of_table(text) or [(1, [])]
     names = [_OTHER_NAMES.get(name.lower(), name.lower()) for name in header]
     has_points = _check_columns(names)
-    images: dict[tuple[str, int], ListedImage] = {}
-    boxes: dict[tuple[str, int], list[ListedBox]] = {}
+    images: dict[tuple[str, int], AnnotatedImage] = {}
+    boxes: dict[tuple[str, int], list[AnnotatedBox]] = defaultdict(list)
     for number, cells in rows:
         row = {name: cell for name, cell in zip(names, cells, strict=False) if cell}
         try:
             key = (row["image"], int(row.get("frame", 0)))
             images.setdefault(key, _image(key, row))
-            boxes.setdefault(key, []).extend(_point(row) if has_points else _boxes(row))
+            boxes[key] += _boxes(row, has_points)
         except KeyError as error:
             raise ValueError(f"row {number}: {error} is empty") from None
         except ValueError as error:
             raise ValueError(f"row {number}: {error}") from None
-    found = tuple(
+    found = (
         replace(image, boxes=tuple(boxes[key]), has_points=has_points)
         for key, image in images.items()
     )
-    return Listing("CSV", found)
+    return AnnotationSet("CSV", tuple(found))
 
 
-def write_csv(images: Sequence[ListedImage]) -> str:
-    """Return images as a table; one without boxes has a row without corners."""
+def write_csv(images: Sequence[AnnotatedImage]) -> str:
+    """Return images as the text of a table; an image without boxes has one row without corners."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -85,34 +87,30 @@ def write_csv(images: Sequence[ListedImage]) -> str:
 
 
 def _check_columns(names: list[str]) -> bool:
-    """Refuse a table without what is needed; return whether it has points instead of boxes."""
+    """Check that all columns are there; return whether the table has points instead of boxes."""
     has_points = {"x", "y"} <= set(names) and "x_min" not in names
-    corners = ("x", "y") if has_points else ("x_min", "y_min", "x_max", "y_max")
-    for needed in ("image", *corners):
+    for needed in ("image", *(("x", "y") if has_points else _CORNERS)):
         if names.count(needed) != 1:
             raise ValueError(f"it needs one column {needed!r}")
     return has_points
 
 
-def _image(key: tuple[str, int], row: dict[str, str]) -> ListedImage:
+def _image(key: tuple[str, int], row: dict[str, str]) -> AnnotatedImage:
     size = (int(float(row.get("width", 0))), int(float(row.get("height", 0))))
     reviewed = row.get("reviewed", "0").lower() in ("1", "true", "yes")
-    return ListedImage(key[0], (), key[1], size if min(size) > 0 else None, reviewed)
+    return AnnotatedImage(key[0], (), key[1], size if min(size) > 0 else None, reviewed)
 
 
-def _point(row: dict[str, str]) -> list[ListedBox]:
-    x, y = float(row["x"]), float(row["y"])
-    return [ListedBox((x, y, x, y), row.get("cell_type", ""))]
-
-
-def _boxes(row: dict[str, str]) -> list[ListedBox]:
-    corners = [row.get(side) for side in ("x_min", "y_min", "x_max", "y_max")]
+def _boxes(row: dict[str, str], has_points: bool) -> list[AnnotatedBox]:
+    """Return a row's box as a list; empty if the row has no corners, as the image has no boxes."""
+    if has_points:
+        return [AnnotatedBox(bounds([row["x"], row["y"]]), row.get("cell_type", ""))]
+    corners = [row.get(side, "") for side in _CORNERS]
     if not any(corners):
         return []
-    x0, y0, x1, y1 = (float(value or "") for value in corners)
     return [
-        ListedBox(
-            bounds((x0, x1), (y0, y1)),
+        AnnotatedBox(
+            bounds(corners),
             row.get("cell_type", ""),
             int(row.get("cell_id", 0)),
             source_of(row.get("source", "")),

@@ -1,4 +1,4 @@
-"""Boxes out to and in from the files of other programs; the format is told by the content."""
+"""Boxes written for and read from other programs; formats are recognised by their content."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from napari_attmil.cells.exchange.annotation_set import AnnotatedImage, AnnotationSet
 from napari_attmil.cells.exchange.coco import is_coco, read_coco, write_coco
 from napari_attmil.cells.exchange.csv_tables import read_csv, write_csv
 from napari_attmil.cells.exchange.label_studio import is_label_studio, read_label_studio
-from napari_attmil.cells.exchange.listing import ListedImage, Listing
 from napari_attmil.cells.exchange.xml import read_xml, write_voc
 from napari_attmil.cells.exchange.yolo import (
     CLASS_FILES,
@@ -28,36 +28,33 @@ if TYPE_CHECKING:
 
 READ = "COCO, YOLO, Pascal VOC, CSV, CVAT for images, Label Studio's JSON"
 _SUFFIXES = (".json", ".xml", ".csv", ".txt")
-_PASSED_OVER = {*CLASS_FILES, "notes.json", "cohort.csv", "train.txt", "valid.txt", "val.txt"}
-_PASSED_OVER |= {"test.txt", "readme.txt", "readme.dataset.txt", "readme.roboflow.txt"}
+_NO_BOXES = {*CLASS_FILES, "notes.json", "cohort.csv", "train.txt", "valid.txt", "val.txt"}
+_NO_BOXES |= {"test.txt", "readme.txt", "readme.dataset.txt", "readme.roboflow.txt"}
 
 
 class ExportFormat(NamedTuple):
-    """A format that boxes are written in: its name, and what it cannot hold, in a sentence."""
+    """A format for export: its name, a sentence on what it cannot hold, and its writer."""
 
     title: str
     cannot_hold: str
-    write: Callable[[Path, Sequence[ListedImage]], None]
+    write: Callable[[Path, Sequence[AnnotatedImage]], None]
 
 
-def read_boxes(paths: Sequence[Path]) -> Listing:
-    """Return the boxes of files and folders, whatever formats they are in.
+def read_boxes(paths: Sequence[Path]) -> AnnotationSet:
+    """Return the boxes in files and folders, in any of the formats.
 
     Raises
     ------
     UserError
-        If a file cannot be read, or there is none.
+        If a file cannot be read, or none is found.
     """
     files = [file for path in paths for file in _files(Path(path))]
     if not files:
         raise UserError(f"No annotation files were found in '{paths[0]}'; {READ} are read.")
-    parts = [_read_file(file, folder) for file, folder in files]
-    names = ", ".join(dict.fromkeys(part.format_name for part in parts))
-    images = tuple(image for part in parts for image in part.images)
-    return Listing(names, images, tuple(note for part in parts for note in part.notes))
+    return AnnotationSet.joined([_read_file(file, folder) for file, folder in files])
 
 
-def write_boxes(path: Path, images: Sequence[ListedImage], format_name: str) -> str:
+def write_boxes(path: Path, images: Sequence[AnnotatedImage], format_name: str) -> str:
     """Write images and their boxes; COCO and CSV are one file, VOC and YOLO a folder.
 
     Returns
@@ -76,17 +73,17 @@ def write_boxes(path: Path, images: Sequence[ListedImage], format_name: str) -> 
     return FORMATS[format_name].cannot_hold
 
 
-def write_by_suffix(path: Path, images: Sequence[ListedImage]) -> None:
-    """Write one file: .json is COCO, .xml Pascal VOC and .txt YOLO of a single image.
+def write_by_suffix(path: Path, images: Sequence[AnnotatedImage]) -> None:
+    """Write one file: .json is COCO, .xml is Pascal VOC and .txt is YOLO of a single image.
 
     Raises
     ------
     UserError
-        If the suffix is another one, or the format cannot hold the images.
+        If the suffix is none of these, or the format cannot hold the images.
     """
     suffix = path.suffix.lower()
     if suffix == ".json":
-        write_boxes(path, images, "coco")
+        _write_text(path, write_coco(images))
         return
     if suffix not in _OF_ONE_IMAGE:
         raise UserError(f"{path.name} names no format of boxes; end it in .json, .csv, .xml, .txt.")
@@ -97,29 +94,29 @@ def write_by_suffix(path: Path, images: Sequence[ListedImage]) -> None:
         )
     if suffix == ".txt" and images[0].size_px is None:
         raise UserError(
-            f"YOLO counts in parts of the image, but the size of {images[0].name} is not known; "
+            f"YOLO needs it, but the size of {images[0].name} is not known; "
             "save as .json, .csv or .xml."
         )
     _write_text(path, _OF_ONE_IMAGE[suffix](images[0]))
 
 
 def _files(path: Path) -> list[tuple[Path, Path]]:
-    """Return annotation files, each with the folder that names of images count from."""
+    """Return annotation files, each with the folder to which names of images are relative."""
     if not path.exists():
         raise UserError(f"'{path}' does not exist; check the path.")
     if path.is_file():
         return [(path, path.parent)]
     files = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in _SUFFIXES)
-    return [(f, path) for f in files if f.is_file() and f.name.lower() not in _PASSED_OVER]
+    return [(f, path) for f in files if f.is_file() and f.name.lower() not in _NO_BOXES]
 
 
-def _read_file(path: Path, folder: Path) -> Listing:
+def _read_file(path: Path, folder: Path) -> AnnotationSet:
     text = read_text(path)
     with _explained(path):
         start = text.lstrip()[:1]
         if path.suffix.lower() == ".txt" and start not in ("<", "{", "["):
             name = image_name(path.relative_to(folder))
-            return Listing("YOLO", (read_yolo_image(text, name, class_names(path)),))
+            return AnnotationSet("YOLO", (read_yolo_image(text, name, class_names(path)),))
         if start == "<":
             return read_xml(text)
         if start in ("{", "["):
@@ -127,7 +124,7 @@ def _read_file(path: Path, folder: Path) -> Listing:
         return read_csv(text)
 
 
-def _read_json(text: str) -> Listing:
+def _read_json(text: str) -> AnnotationSet:
     content = json.loads(text)
     if is_coco(content):
         return read_coco(content)
@@ -138,27 +135,28 @@ def _read_json(text: str) -> Listing:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn whatever is wrong with a file's content into one sentence."""
+    """Turn any error in a file's content into one sentence."""
     try:
         yield
     except UserError:
         raise
-    except KeyError as error:
-        raise _refused(path, f"{error} is missing") from None
-    except (TypeError, AttributeError, IndexError) as error:
-        raise _refused(path, f"a value is of another kind than needed ({error})") from None
-    except (OverflowError, RecursionError):
-        raise _refused(path, "its numbers or its nesting are out of bounds") from None
-    except Exception as error:  # ValueError, csv.Error and what else a hostile file may raise
-        raise _refused(path, str(error)) from None
+    except Exception as error:  # ValueError, csv.Error and whatever else a hostile file may raise
+        why = " ".join(_reason(error).split())[:200]
+        raise UserError(
+            f"{path.name} cannot be read as boxes: {why}; export it again ({READ} are read), or "
+            "leave it out."
+        ) from None
 
 
-def _refused(path: Path, reason: str) -> UserError:
-    why = " ".join(reason.split())[:200]
-    return UserError(
-        f"{path.name} cannot be read as boxes: {why}; export it again ({READ} are read), or "
-        "leave it out."
-    )
+def _reason(error: Exception) -> str:
+    match error:
+        case KeyError():
+            return f"{error} is missing"
+        case TypeError() | AttributeError() | IndexError():
+            return f"a value is of another kind than needed ({error})"
+        case OverflowError() | RecursionError():
+            return "its numbers or its nesting are out of bounds"
+    return str(error)
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -166,44 +164,44 @@ def _write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _write_voc(folder: Path, images: Sequence[ListedImage]) -> None:
-    for path, image in _file_per_image(folder, ".xml", images):
+def _write_voc(folder: Path, images: Sequence[AnnotatedImage]) -> None:
+    for path, image in _file_per_image(folder, ".xml", images).items():
         _write_text(path, write_voc(image))
 
 
-def _write_yolo(folder: Path, images: Sequence[ListedImage]) -> None:
+def _write_yolo(folder: Path, images: Sequence[AnnotatedImage]) -> None:
     stacks = [image.name for image in images if image.page]
     if stacks:
         raise UserError(
             f"YOLO has one image a file, but {stacks[0]} is a stack; export as COCO, VOC or CSV."
         )
-    for path, image in _file_per_image(folder / "labels", ".txt", images):
+    for path, image in _file_per_image(folder / "labels", ".txt", images).items():
         _write_text(path, write_yolo(image))
     _write_text(folder / "data.yaml", class_file_text())
 
 
 def _file_per_image(
-    folder: Path, suffix: str, images: Sequence[ListedImage]
-) -> Iterator[tuple[Path, ListedImage]]:
-    """Yield where each image's file goes: in folders as the images are, so that names stay apart.
+    folder: Path, suffix: str, images: Sequence[AnnotatedImage]
+) -> dict[Path, AnnotatedImage]:
+    """Return a path per image, in subfolders like those of the images, so that names stay unique.
 
     Raises
     ------
     UserError
         If two images differ in their suffix only.
     """
-    taken: dict[Path, str] = {}
+    taken: dict[Path, AnnotatedImage] = {}
     for image in images:
-        way = PurePosixPath(image.name)
-        parts = [part for part in way.parts if part not in ("/", "..") and ":" not in part]
+        name = PurePosixPath(image.name)
+        parts = [part for part in name.parts if part not in ("/", "..") and ":" not in part]
         page = f".page{image.page}" if image.page else ""
-        path = folder.joinpath(*parts[:-1], way.stem + page + suffix)
-        if path in taken:
+        path = folder.joinpath(*parts[:-1], name.stem + page + suffix)
+        if taken.setdefault(path, image) is not image:
             raise UserError(
-                f"{taken[path]} and {image.name} would go into one file; export as COCO or CSV."
+                f"{taken[path].name} and {image.name} would go into one file; export as COCO or "
+                "CSV."
             )
-        taken[path] = image.name
-    yield from zip(taken, images, strict=True)
+    return taken
 
 
 _OF_ONE_IMAGE: Final = {".xml": write_voc, ".txt": write_yolo}
@@ -220,8 +218,8 @@ FORMATS: Final = {
     ),
     "voc": ExportFormat(
         "Pascal VOC",
-        "Pascal VOC has no place for cell ids, scores and who made a box: they stand in elements "
-        "of their own, which other programs drop; deleted boxes and the history stay behind.",
+        "Pascal VOC has no place for cell ids, scores and who made a box: they are written to "
+        "extra elements, which other programs drop; deleted boxes and the history are not written.",
         _write_voc,
     ),
     "yolo": ExportFormat(

@@ -1,21 +1,23 @@
-"""Files of boxes merged into a project, sample by sample; what did not fit is told."""
+"""Annotation files imported into a study, sample by sample, with notes on what did not fit."""
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from napari_attmil.cells.annotations import Annotations
 from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.exchange.annotation_set import (
+    AnnotatedBox,
+    AnnotatedImage,
+    AnnotationSet,
+    bounds,
+)
 from napari_attmil.cells.exchange.boxes_from_points import boxes_from_points
 from napari_attmil.cells.exchange.files import read_boxes
 from napari_attmil.cells.exchange.label_images import read_label_image
-from napari_attmil.cells.exchange.listing import ListedBox, ListedImage, Listing
-from napari_attmil.cells.exchange.project_boxes import (
+from napari_attmil.cells.exchange.study_boxes import (
     FrameFinder,
     MergeCounts,
     merged,
@@ -32,11 +34,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_attmil.cells.annotations import AnnotationFile
-    from napari_attmil.images import Sample
+    from napari_attmil.images import Frame, Sample
 
+_MISSING: Final = "are not in the study"
+_AMBIGUOUS: Final = "fit several images of the study"
+_MISFIT: Final = "do not fit the study's image"
 POINT_SCORE: Final = 0.5
-"""Of a box that was found around a centre point."""
-_Placed = list[tuple[int, ListedImage]]
+"""Score of a box that was found around a centre point."""
+_Placed = dict[str, list[tuple[int, AnnotatedImage]]]
+"""By the sample's name: the images that files have of it, with their positions in the sample."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class ImportProgress:
     Attributes
     ----------
     done, total
-        Samples that were merged, and samples that the files have boxes of.
+        Samples imported so far, and samples for which the files have boxes.
     """
 
     done: int
@@ -55,14 +61,14 @@ class ImportProgress:
 
 @dataclass(frozen=True)
 class ImportOutcome:
-    """What an import has brought.
+    """The result of an import.
 
     Attributes
     ----------
     counts
-        What became of the boxes.
+        How the boxes were merged.
     images
-        Images of the study that the files list.
+        Number of the study's images that occur in the files.
     notes
         Sentences about images that did not fit.
     """
@@ -72,8 +78,8 @@ class ImportOutcome:
     notes: tuple[str, ...]
 
 
-def read_annotations(paths: Sequence[Path]) -> Listing:
-    """Return what files and folders list; image files are taken as masks or label images.
+def read_annotations(paths: Sequence[Path]) -> AnnotationSet:
+    """Read annotation files and folders of them; image files are read as masks or label images.
 
     Raises
     ------
@@ -84,113 +90,99 @@ def read_annotations(paths: Sequence[Path]) -> Listing:
     others = [path for path in paths if path not in masks]
     parts = [read_label_image(path) for path in masks]
     parts += [read_boxes(others)] if others else []
-    return Listing(
-        ", ".join(dict.fromkeys(part.format_name for part in parts)),
-        tuple(image for part in parts for image in part.images),
-        tuple(note for part in parts for note in part.notes),
-    )
+    return AnnotationSet.joined(parts)
 
 
 def import_boxes(
     samples: Sequence[Sample],
     annotations: AnnotationFile,
-    images: Sequence[ListedImage],
+    images: Sequence[AnnotatedImage],
     made_by: str,
 ) -> Generator[ImportProgress, None, ImportOutcome]:
-    """Merge listed images into a project, one transaction a sample; see `exchange.merged`.
+    """Merge the images of annotation files into a study, one transaction per sample; see `merged`.
 
     Parameters
     ----------
     samples
-        The project's samples.
+        The study's samples.
     annotations
-        Where its boxes are kept.
+        The study's annotation file, which is changed.
     images
-        What the files list.
+        The images to import, with their boxes.
     made_by
-        Whence they come, for the journal.
+        Where the boxes come from, for the journal.
 
     Raises
     ------
     UserError
-        If the project's file cannot be read or written.
+        If the study's annotation file cannot be read or written.
     """
     placed, notes = _place(samples, images)
-    known = {sample.name: sample for sample in samples}
-    kept = annotations.read_all(samples)
-    counts = MergeCounts()
-    found = sum(len(each) for each in placed.values())
-    for done, (name, listed) in enumerate(placed.items(), start=1):
-        now = kept.get(name, Annotations())
+    by_name = {sample.name: sample for sample in samples}
+    before = annotations.read_all(samples)
+    counts = [MergeCounts()]
+    for done, (name, of_sample) in enumerate(placed.items(), start=1):
+        now = before.get(name, Annotations())
         floor_id = now.next_id
-        for index, image in listed:
-            now, more = merged(now, index, image, floor_id)
-            counts += more
-        annotations.write(known[name], now, "Import", made_by)
+        for index, image in of_sample:
+            now, of_image = merged(now, index, image, floor_id)
+            counts.append(of_image)
+        annotations.write(by_name[name], now, "Import", made_by)
         yield ImportProgress(done, len(placed))
-    return ImportOutcome(counts, found, notes)
+    total = MergeCounts(*map(sum, zip(*counts, strict=True)))
+    return ImportOutcome(total, sum(map(len, placed.values())), notes)
 
 
 def _place(
-    samples: Sequence[Sample], images: Sequence[ListedImage]
-) -> tuple[dict[str, _Placed], tuple[str, ...]]:
-    """Return the listed images by sample and position, and what is to be said of the others."""
+    samples: Sequence[Sample], images: Sequence[AnnotatedImage]
+) -> tuple[_Placed, tuple[str, ...]]:
+    """Return the images by sample and position, and sentences about those that do not fit."""
     finder = FrameFinder(samples)
-    placed: dict[str, _Placed] = defaultdict(list)
-    missing, unclear, misfit, lost, points = [], [], [], 0, 0
+    placed: _Placed = defaultdict(list)
+    misfits: dict[str, list[str]] = {_MISSING: [], _AMBIGUOUS: [], _MISFIT: []}
+    points = boxes = 0
     for image in images:
         places = finder.find(image)
-        if not places:
-            missing.append(image.name)
-        elif len(places) > 1:
-            unclear.append(image.name)
-        else:
-            sample, index = places[0]
-            reason = why_not(image, sample.frames[index])
-            if reason:
-                misfit.append(f"{image.name} ({reason})")
-            else:
-                found = _in_pixels(image, sample, index)
-                placed[sample.name].append((index, found))
-                points += len(image.boxes) if image.has_points else 0
-                lost += len(image.boxes) - len(found.boxes)
-    notes = [
-        _note("are not in the project and were left out", missing),
-        _note("fit several images of the project and were left out", unclear),
-        _note("do not fit their image and were left out", misfit),
-        f"Boxes were found around {points - lost} of {points} centre points; review them."
-        if points
-        else "",
-    ]
-    return dict(placed), tuple(note for note in notes if note)
+        if len(places) != 1:
+            misfits[_AMBIGUOUS if places else _MISSING].append(image.name)
+            continue
+        sample, index = places[0]
+        if reason := why_not(image, sample.frames[index]):
+            misfits[_MISFIT].append(f"{image.name} ({reason})")
+            continue
+        found = _in_pixels(image, sample.frames[index])
+        placed[sample.name].append((index, found))
+        if image.has_points:
+            points, boxes = points + len(image.boxes), boxes + len(found.boxes)
+    notes = [_note(reason, names) for reason, names in misfits.items() if names]
+    if points:
+        notes.append(f"Boxes were found around {boxes} of {points} centre points; review them.")
+    return placed, tuple(notes)
 
 
-def _in_pixels(image: ListedImage, sample: Sample, index: int) -> ListedImage:
-    frame = sample.frames[index]
+def _in_pixels(image: AnnotatedImage, frame: Frame) -> AnnotatedImage:
     size = size_of(frame)
     if image.has_points:
         image = _around_points(image, read_frame(frame))
     return replace(image.in_pixels(size), size_px=size)
 
 
-def _around_points(image: ListedImage, pixels: npt.NDArray[Any]) -> ListedImage:
-    """Return an image with the boxes of its centre points; those that no cell fits are left out.
+def _around_points(image: AnnotatedImage, pixels: npt.NDArray[Any]) -> AnnotatedImage:
+    """Return an image with boxes around its centre points; points without a cell are left out.
 
-    They count as the detector's, and as doubtful: nobody has looked at them.
+    Nobody has looked at these boxes, so they count as the detector's, with a low score.
     """
-    centres = np.array([box.xyxy[:2] for box in image.boxes])
-    found = boxes_from_points(pixels, centres)
-    corners = found.xyxy[found.plausible].astype(np.float64).tolist()
-    labels = itertools.compress((box.label for box in image.boxes), found.plausible)
+    found = boxes_from_points(pixels, [box.xyxy[:2] for box in image.boxes])
     boxes = tuple(
-        ListedBox((x0, y0, x1, y1), label, source=Source.MODEL, score=POINT_SCORE)
-        for (x0, y0, x1, y1), label in zip(corners, labels, strict=True)
+        AnnotatedBox(bounds(xyxy), point.label, source=Source.MODEL, score=POINT_SCORE)
+        for point, xyxy, plausible in zip(
+            image.boxes, found.xyxy.tolist(), found.plausible, strict=True
+        )
+        if plausible
     )
     return replace(image, boxes=boxes, has_points=False)
 
 
-def _note(trouble: str, names: Sequence[str]) -> str:
-    if not names:
-        return ""
+def _note(reason: str, names: Sequence[str]) -> str:
     more = f", and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"Listed images that {trouble}: {', '.join(names[:3])}{more}."
+    return f"Images in the files that {reason} were left out: {', '.join(names[:3])}{more}."

@@ -1,4 +1,4 @@
-"""Masks and label images, as segmentation programs write them: the boxes of their labels."""
+"""Boxes of the objects in masks and label images, as segmentation programs write them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import numpy as np
 from skimage.measure import label, regionprops_table
 
 from napari_attmil.cells.boxes import MIN_SIDE_PX
-from napari_attmil.cells.exchange.listing import ListedBox, ListedImage, Listing
+from napari_attmil.cells.exchange.annotation_set import (
+    AnnotatedBox,
+    AnnotatedImage,
+    AnnotationSet,
+    bounds,
+)
 from napari_attmil.core import UserError
 from napari_attmil.images import open_frames, read_frame
 
@@ -19,10 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_attmil.core import Float32Array
-    from napari_attmil.images import Frame
 
 _ENDINGS = re.compile(r"[-_. ]?(cp_masks?|masks?|labels?|seg|segmentation)$", re.IGNORECASE)
-"""What Cellpose, StarDist and others add to the image's name."""
+"""Endings that Cellpose, StarDist and others add to the image's name."""
 
 
 def boxes_of_labels(labels: NDArray[Any]) -> Float32Array:
@@ -57,8 +61,8 @@ def boxes_of_labels(labels: NDArray[Any]) -> Float32Array:
     return xyxy[np.all(xyxy[:, 2:] - xyxy[:, :2] >= MIN_SIDE_PX, axis=1)]
 
 
-def read_label_image(path: Path) -> Listing:
-    """Return the boxes of a label image; its name without "_mask" or the like is the image's.
+def read_label_image(path: Path) -> AnnotationSet:
+    """Return the boxes of a label image, for the image of its name without "_mask" or the like.
 
     Raises
     ------
@@ -66,12 +70,9 @@ def read_label_image(path: Path) -> Listing:
         If it cannot be read, or is a colour image.
     """
     name = _ENDINGS.sub("", path.stem)
-    images = tuple(_listed(frame, name) for frame in open_frames(path))
-    return Listing("label images", images)
-
-
-def _listed(frame: Frame, name: str) -> ListedImage:
-    labels = read_frame(frame)
-    found = boxes_of_labels(labels).tolist()
-    boxes = tuple(ListedBox((x0, y0, x1, y1), label="") for x0, y0, x1, y1 in found)
-    return ListedImage(name, boxes, frame.page, (labels.shape[1], labels.shape[0]))
+    images = []
+    for frame in open_frames(path):
+        labels = read_frame(frame)
+        boxes = tuple(AnnotatedBox(bounds(box), "") for box in boxes_of_labels(labels).tolist())
+        images.append(AnnotatedImage(name, boxes, frame.page, (labels.shape[1], labels.shape[0])))
+    return AnnotationSet("label images", tuple(images))

@@ -1,30 +1,29 @@
-"""Label Studio's own JSON, in its full and its short form; read only."""
+"""Label Studio's own JSON, in its full and its short form; reading only."""
 
 from __future__ import annotations
 
-import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import numpy as np
+
 from napari_attmil.cells.boxes import Source
-from napari_attmil.cells.exchange.listing import (
+from napari_attmil.cells.exchange.annotation_set import (
+    AnnotatedBox,
+    AnnotatedImage,
+    AnnotationSet,
     Corners,
-    ListedBox,
-    ListedImage,
-    Listing,
     bounds,
     near_image,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _RECTANGLE = ("rectanglelabels", "rectangle")
+_PERCENTAGES = ("x", "y", "width", "height")
 
 
 def is_label_studio(content: Any) -> bool:
-    """Return whether parsed JSON is a list of Label Studio's tasks."""
+    """Tell whether parsed JSON is a list of Label Studio tasks."""
     return (
         isinstance(content, list)
         and bool(content)
@@ -33,8 +32,8 @@ def is_label_studio(content: Any) -> bool:
     )
 
 
-def read_label_studio(content: list[dict[str, Any]]) -> Listing:
-    """Return the boxes of tasks; a task's predictions count where nobody has annotated it.
+def read_label_studio(content: list[dict[str, Any]]) -> AnnotationSet:
+    """Return the boxes of tasks; predictions are used for tasks that nobody has annotated.
 
     Raises
     ------
@@ -43,35 +42,33 @@ def read_label_studio(content: list[dict[str, Any]]) -> Listing:
     """
     images, others = [], 0
     for task in content:
-        regions = list(_regions(task))
+        regions = _regions(task)
         found = [(region, source) for region, source in regions if _is_rectangle(region)]
         others += len(regions) - len(found)
         size = next((_size(region) for region, _ in found if _size(region)), None)
         boxes = tuple(_box(region, source) for region, source in found)
         name = _image_name(task.get("data", task))
-        images.append(ListedImage(name, boxes, size_px=size, is_relative=True))
+        images.append(AnnotatedImage(name, boxes, size_px=size, is_relative=True))
     notes = [f"{others} regions that are no rectangles were left out."] if others else []
-    return Listing("Label Studio", tuple(images), tuple(notes))
+    return AnnotationSet("Label Studio", tuple(images), tuple(notes))
 
 
-def _regions(task: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Source]]:
+def _regions(task: dict[str, Any]) -> list[tuple[dict[str, Any], Source]]:
     if "data" not in task:  # the short form has the values of the regions only
-        yield from ((region, Source.PERSON) for region in task.get("label") or ())
-        return
+        return [(region, Source.PERSON) for region in task.get("label") or ()]
     annotated = [a for a in task.get("annotations") or () if not a.get("was_cancelled")]
+    source = Source.PERSON if annotated else Source.MODEL
     # Several people's annotations of one task would give every cell twice: the first is taken.
-    for part in annotated[:1]:
-        yield from ((region, Source.PERSON) for region in part["result"])
-    if not annotated:
-        for part in (task.get("predictions") or ())[:1]:
-            yield from ((region, Source.MODEL) for region in part["result"])
+    return [
+        (region, source)
+        for part in (annotated or task.get("predictions") or [])[:1]
+        for region in part["result"]
+    ]
 
 
 def _is_rectangle(region: dict[str, Any]) -> bool:
-    value = region.get("value", region)
-    return region.get("type", "rectangle") in _RECTANGLE and {"x", "y", "width", "height"} <= set(
-        value
-    )
+    is_complete = set(_PERCENTAGES) <= set(region.get("value", region))
+    return is_complete and region.get("type", "rectangle") in _RECTANGLE
 
 
 def _size(region: dict[str, Any]) -> tuple[int, int] | None:
@@ -79,31 +76,26 @@ def _size(region: dict[str, Any]) -> tuple[int, int] | None:
     return (int(width), int(height)) if width and height else None
 
 
-def _box(region: dict[str, Any], source: Source) -> ListedBox:
+def _box(region: dict[str, Any], source: Source) -> AnnotatedBox:
     value = region.get("value", region)
     labels = value.get("rectanglelabels") or [""]
     score = float(region.get("score", 1)) if source == Source.MODEL else 1.0
-    return ListedBox(_corners(value, _size(region)), str(labels[0]), 0, source, score)
+    return AnnotatedBox(_corners(value, _size(region)), str(labels[0]), 0, source, score)
 
 
 def _corners(value: dict[str, Any], size: tuple[int, int] | None) -> Corners:
-    """Return parts of width and height; a turned rectangle gets the box around it."""
-    x, y, width, height = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
-    angle = math.radians(float(value.get("rotation") or 0))
-    across, down = size or (1, 1)
-    cos, sin = math.cos(angle), math.sin(angle)
+    """Return fractions of width and height; a turned rectangle gets the box around it."""
+    x, y, width, height = (float(value[key]) / 100 for key in _PERCENTAGES)
+    angle = np.radians(float(value.get("rotation") or 0))
     # It turns about its upper left corner, in pixels: the axes have different scales.
-    places = [
-        (x + (u * cos - v * sin) / across, y + (u * sin + v * cos) / down)
-        for u in (0, width * across)
-        for v in (0, height * down)
-    ]
-    xs, ys = zip(*places, strict=True)
-    return near_image(bounds(xs, ys))
+    size_px = np.array(size or (1, 1), dtype=float)
+    corners_px = np.array([(0, 0), (width, 0), (0, height), (width, height)]) * size_px
+    turn = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+    return near_image(bounds((corners_px @ turn / size_px + (x, y)).ravel().tolist()))
 
 
 def _image_name(data: dict[str, Any]) -> str:
-    """Return the image's name out of an address such as /data/local-files/?d=folder/a.png."""
+    """Return the image's name from an address such as /data/local-files/?d=folder/a.png."""
     for key in ("image", "img", *data):
         address = data.get(key)
         if isinstance(address, str) and re.search(r"\.\w{2,5}($|[?&])", address):

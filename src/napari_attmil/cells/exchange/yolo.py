@@ -1,7 +1,7 @@
-"""YOLO: a text file an image, whose lines are class, middle and size in parts of the image.
+"""YOLO: one text file per image; a line has class, centre and size as fractions of the image.
 
-The classes stand in classes.txt (LabelImg, Label Studio), obj.names (CVAT) or data.yaml (Roboflow,
-Ultralytics) beside the files or in a folder above.
+The classes are listed in classes.txt (LabelImg, Label Studio), obj.names (CVAT) or data.yaml
+(Roboflow, Ultralytics), beside the files or in a folder above them.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from napari_attmil.cells.exchange.listing import (
+from napari_attmil.cells.exchange.annotation_set import (
     CELL_LABEL,
-    ListedBox,
-    ListedImage,
+    AnnotatedBox,
+    AnnotatedImage,
     bounds,
     near_image,
 )
@@ -25,28 +25,26 @@ CLASS_FILES = ("classes.txt", "obj.names", "data.yaml", "data.yml")
 _FOLDERS_ABOVE = 3
 
 
-def read_yolo_image(text: str, name: str, classes: list[str]) -> ListedImage:
-    """Return the boxes of one label file; `name` is the image's, without its suffix.
+def read_yolo_image(text: str, name: str, classes: list[str]) -> AnnotatedImage:
+    """Return the boxes of one label file; `name` is the image's name without its suffix.
 
-    A line with more than five numbers is a polygon, or has a confidence as its sixth.
+    A line with six numbers has a confidence at its end; one with more is a polygon.
 
     Raises
     ------
     ValueError
-        If a line is none of these.
+        If a line is neither a box nor a polygon.
     """
     boxes = []
     for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        if words:
-            try:
-                boxes.append(_box(words, classes))
-            except (ValueError, IndexError) as error:
-                raise ValueError(f"line {number}: {error}") from None
-    return ListedImage(name, tuple(boxes), is_relative=True)
+        try:
+            boxes += [_box(words, classes)] if (words := line.split()) else []
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
+    return AnnotatedImage(name, tuple(boxes), is_relative=True)
 
 
-def write_yolo(image: ListedImage) -> str:
+def write_yolo(image: AnnotatedImage) -> str:
     """Return the lines of a label file.
 
     Raises
@@ -57,16 +55,16 @@ def write_yolo(image: ListedImage) -> str:
     if image.size_px is None:
         raise ValueError(f"the size of {image.name} is not known")
     width, height = image.size_px
-    lines = []
+    text = ""
     for box in image.boxes:
         x0, y0, x1, y1 = box.xyxy
-        middle = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height)
-        lines.append(f"0 {middle[0]!r} {middle[1]!r} {(x1 - x0) / width!r} {(y1 - y0) / height!r}")
-    return "".join(f"{line}\n" for line in lines)
+        x, y = (x0 + x1) / 2 / width, (y0 + y1) / 2 / height
+        text += f"0 {x!r} {y!r} {(x1 - x0) / width!r} {(y1 - y0) / height!r}\n"
+    return text
 
 
 def class_names(file: Path) -> list[str]:
-    """Return the classes that hold for a label file; empty if there is no list of them."""
+    """Return the classes of a label file; empty if no list of classes is found."""
     for folder in list(file.absolute().parents)[:_FOLDERS_ABOVE]:
         for name in CLASS_FILES:
             if (folder / name).is_file():
@@ -75,17 +73,17 @@ def class_names(file: Path) -> list[str]:
     return []
 
 
-def image_name(way: PurePath) -> str:
-    """Return the image's name, without its suffix, for a label file's way from the folder read.
+def image_name(path: PurePath) -> str:
+    """Return the image's name without its suffix, from a label file's path below the folder read.
 
-    The folders that only hold the labels (labels, obj_train_data) have no images' counterpart.
+    Folders that hold labels only (labels, obj_train_data) do not occur in the paths of images.
     """
-    folders = [p for p in way.parts[:-1] if p != "labels" and not re.fullmatch("obj_.*_data", p)]
-    return "/".join([*folders, way.stem])
+    folders = [p for p in path.parts[:-1] if not re.fullmatch("labels|obj_.*_data", p)]
+    return "/".join([*folders, path.stem])
 
 
 def class_file_text() -> str:
-    """Return the data.yaml that belongs to what is written."""
+    """Return the text of the data.yaml that goes with the label files."""
     return f"path: .\nnc: 1\nnames:\n  0: {CELL_LABEL}\n"
 
 
@@ -99,9 +97,8 @@ def _yaml_names(text: str) -> list[str]:
     return [re.sub(r"^\s*(-|\d+:)?\s*", "", part).strip(" '\"\t\n") for part in parts]
 
 
-def _box(words: list[str], classes: list[str]) -> ListedBox:
-    number = int(words[0])
-    values = [float(word) for word in words[1:]]
+def _box(words: list[str], classes: list[str]) -> AnnotatedBox:
+    number, values = int(words[0]), list(map(float, words[1:]))
     if number < 0 or (classes and number >= len(classes)):
         raise ValueError(f"there is no class {number}")
     if len(values) in (4, 5):
@@ -110,8 +107,7 @@ def _box(words: list[str], classes: list[str]) -> ListedBox:
             raise ValueError("a box has a negative size")
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     elif len(values) >= 6 and len(values) % 2 == 0:
-        xs, ys = values[0::2], values[1::2]
-        corners = bounds(xs, ys)
+        corners = bounds(values)
     else:
         raise ValueError(f"{len(words)} numbers, but class, x, y, width, height are needed")
-    return ListedBox(near_image(corners), classes[number] if classes else str(number))
+    return AnnotatedBox(near_image(corners), classes[number] if classes else str(number))

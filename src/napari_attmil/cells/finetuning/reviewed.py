@@ -75,14 +75,14 @@ def read_labelled_images(path: Path) -> list[LabelledImage]:
         If it is no COCO file, has no red cells among several classes, or an image cannot be read.
     """
     try:
-        listing = read_coco(json.loads(read_text(path)))
+        found = read_coco(json.loads(read_text(path)))
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is no COCO file that can be read ({error!r}); export it again as COCO JSON."
         ) from error
-    images, _ = only_cells(listing.images)
+    images, _ = only_cells(found.images)
     return [
         _labelled(
             Frame(path.parent / image.name.replace("\\", "/"), image.page),

@@ -11,9 +11,9 @@ import numpy as np
 from napari_attmil.cells import SOURCE_NAMES, Boxes, Source
 from napari_attmil.cells.annotations import Annotations
 from napari_attmil.cells.exchange import (
-    ListedImage,
-    listed_image,
-    listed_images,
+    AnnotatedImage,
+    annotated_image,
+    annotated_images,
     source_of,
     write_by_suffix,
 )
@@ -56,12 +56,12 @@ def write_boxes(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     return [path]
 
 
-def _listed(sample: Sample, boxes: Boxes, folder: Path) -> list[ListedImage]:
+def _listed(sample: Sample, boxes: Boxes, folder: Path) -> list[AnnotatedImage]:
     """Return the images that have boxes, named from the folder where they are files."""
     if all(frame.path.is_file() for frame in sample.frames):
-        return listed_images([sample], {sample.name: Annotations(boxes)}, folder)
+        return annotated_images([sample], {sample.name: Annotations(boxes)}, folder)
     indices = np.unique(boxes.image_index).tolist()
-    return [listed_image(sample.name, boxes.of_image(index), index) for index in indices]
+    return [annotated_image(sample.name, boxes.of_image(index), index) for index in indices]
 
 
 def _sample(meta: Mapping[str, Any], image_count: int) -> Sample:

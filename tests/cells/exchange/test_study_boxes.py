@@ -13,13 +13,13 @@ from PIL import Image
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
 from napari_attmil.cells.exchange.importing import import_boxes
 from napari_attmil.cells.exchange.label_images import boxes_of_labels
-from napari_attmil.cells.exchange.listing import ListedBox, ListedImage
-from napari_attmil.cells.exchange.project_boxes import (
+from napari_attmil.cells.exchange.study_boxes import (
     FrameFinder,
     MergeCounts,
-    listed_images,
+    annotated_images,
     merged,
     only_cells,
 )
@@ -30,7 +30,7 @@ from napari_attmil.images.cohort import Frame, Sample
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_attmil.cells.exchange.listing import Corners
+    from napari_attmil.cells.exchange.annotation_set import Corners
 
 
 def sample_of(folder: Path, *names: str) -> Sample:
@@ -63,7 +63,7 @@ def test_images_are_found_by_what_files_call_them(
     tmp_path: Path, name: str, found: list[str]
 ) -> None:
     sample = sample_of(tmp_path, "one/a.png", "two/a.png", "b.v2.png")
-    places = FrameFinder([sample]).find(ListedImage(name, ()))
+    places = FrameFinder([sample]).find(AnnotatedImage(name, ()))
     paths = [sample.frames[index].path.relative_to(tmp_path).as_posix() for _, index in places]
     assert paths == found
 
@@ -77,14 +77,14 @@ def test_merging_keeps_a_person_s_boxes_and_lets_the_detector_s_give_way() -> No
     )
     gone = boxes_of((5, (80, 0, 90, 10), Source.MODEL))
     file = [
-        ListedBox((0, 0, 10, 10)),  # the same as 1
-        ListedBox((22, 0, 32, 10)),  # overlaps with 2 by 2 / 3
-        ListedBox((41, 0, 51, 10)),  # of the same cell as 3
-        ListedBox((80, 0, 90, 10)),  # deleted by a person
-        ListedBox((61, 0, 71, 10), source=Source.MODEL),  # says nothing new about 4
+        AnnotatedBox((0, 0, 10, 10)),  # the same as 1
+        AnnotatedBox((22, 0, 32, 10)),  # overlaps with 2 by 2 / 3
+        AnnotatedBox((41, 0, 51, 10)),  # of the same cell as 3
+        AnnotatedBox((80, 0, 90, 10)),  # deleted by a person
+        AnnotatedBox((61, 0, 71, 10), source=Source.MODEL),  # says nothing new about 4
     ]
     now = Annotations(here, gone, next_id=6)
-    after, counts = merged(now, 0, ListedImage("a.png", tuple(file), reviewed=True), 6)
+    after, counts = merged(now, 0, AnnotatedImage("a.png", tuple(file), reviewed=True), 6)
     assert after.boxes.cell_id.tolist() == [1, 2, 4, 6, 7]
     assert after.boxes.xyxy[[3, 4], 0].tolist() == [22, 41]
     assert after.reviewed == {0}
@@ -94,16 +94,19 @@ def test_merging_keeps_a_person_s_boxes_and_lets_the_detector_s_give_way() -> No
 
 def test_export_into_a_new_project_and_out_again_is_the_same(tmp_path: Path) -> None:
     sample = sample_of(tmp_path, "one/a.png", "two/a.png")
-    first = (ListedBox((1, 2, 11, 12), cell_id=9), ListedBox((50, 2, 61, 12), cell_id=4, score=0.5))
-    second = (ListedBox((3, 2, 13, 12.5), cell_id=2, source=Source.ACCEPTED),)
+    first = (
+        AnnotatedBox((1, 2, 11, 12), cell_id=9),
+        AnnotatedBox((50, 2, 61, 12), cell_id=4, score=0.5),
+    )
+    second = (AnnotatedBox((3, 2, 13, 12.5), cell_id=2, source=Source.ACCEPTED),)
     images = [
-        ListedImage("one/a.png", first, size_px=(100, 80), reviewed=True),
-        ListedImage("two/a.png", second, size_px=(100, 80)),
+        AnnotatedImage("one/a.png", first, size_px=(100, 80), reviewed=True),
+        AnnotatedImage("two/a.png", second, size_px=(100, 80)),
     ]
     file = AnnotationFile(tmp_path / "annotations.sqlite")
     outcome = finished(import_boxes([sample], file, images, "test"))
     kept = file.read_all([sample])
-    out = listed_images([sample], kept, tmp_path)
+    out = annotated_images([sample], kept, tmp_path)
     assert [set(image.boxes) for image in out] == [set(first), set(second)]
     assert [image.reviewed for image in out] == [True, False]
     assert (outcome.counts.added, outcome.images, outcome.notes) == (3, 2, ())
@@ -114,10 +117,10 @@ def test_what_does_not_fit_is_left_out_and_told(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
     Image.new("L", (100, 80)).save(tmp_path / "turned.jpg", exif=exif)
-    box = (ListedBox((1, 2, 11, 12)),)
+    box = (AnnotatedBox((1, 2, 11, 12)),)
     names = ["a.png", "none.png", "turned.jpg"]
-    images = [ListedImage(name, box) for name in names]
-    images.append(ListedImage("b.png", box, size_px=(50, 40)))
+    images = [AnnotatedImage(name, box) for name in names]
+    images.append(AnnotatedImage("b.png", box, size_px=(50, 40)))
     file = AnnotationFile(tmp_path / "annotations.sqlite")
     outcome = finished(import_boxes([sample], file, images, "test"))
     missing, unclear, misfit = outcome.notes
@@ -132,7 +135,7 @@ def test_an_image_too_large_for_pillow_takes_boxes_all_the_same(tmp_path: Path) 
     header = struct.pack(">8sI4sIIBB3x", b"\x89PNG\r\n\x1a\n", 13, b"IHDR", 20_000, 20_000, 8, 0)
     (tmp_path / "large.png").write_bytes(header + struct.pack(">I", zlib.crc32(header[12:])))
     sample = Sample("s", "p", None, (Frame(tmp_path / "large.png"),))
-    listed = [ListedImage("large.png", (ListedBox((1, 2, 11, 12)),))]
+    listed = [AnnotatedImage("large.png", (AnnotatedBox((1, 2, 11, 12)),))]
     outcome = finished(
         import_boxes([sample], AnnotationFile(tmp_path / "annotations.sqlite"), listed, "test")
     )
@@ -141,7 +144,7 @@ def test_an_image_too_large_for_pillow_takes_boxes_all_the_same(tmp_path: Path) 
 
 def test_only_red_cells_are_taken_by_what_they_are_called() -> None:
     labels = ["RBC", "WBC", "Platelets", "red blood cell"]
-    image = ListedImage("a", tuple(ListedBox((0, 0, 9, 9), label) for label in labels))
+    image = AnnotatedImage("a", tuple(AnnotatedBox((0, 0, 9, 9), label) for label in labels))
     (kept,), others = only_cells([image])
     assert [box.label for box in kept.boxes] == ["RBC", "red blood cell"]
     assert others == {"WBC": 1, "Platelets": 1}

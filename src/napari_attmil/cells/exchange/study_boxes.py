@@ -1,0 +1,261 @@
+"""A study's boxes for export, and boxes from annotation files merged into those of a study."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from dataclasses import replace
+from itertools import compress, takewhile
+from operator import eq
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from napari_attmil.cells.boxes import SAME_BOX_IOU, SAME_CELL_IOU, Boxes, Source, iou_matrix
+from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
+from napari_attmil.core import UserError
+from napari_attmil.images import name_within
+from napari_attmil.images.formats import file_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from napari_attmil.cells.annotations import Annotations
+    from napari_attmil.core import Float32Array
+    from napari_attmil.images import Frame, Sample
+
+    Place = tuple[Sample, int]
+
+_RED_CELL = re.compile(r"red.?(blood.?)?cell|\brbcs?\b|erythrocyte|^cells?$|^$", re.IGNORECASE)
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio's prefix of an uploaded file's name
+_ROBOFLOW = re.compile(r"^(.+)_(jpe?g|png|bmp|tiff?)\.rf\.[^.]+$", re.IGNORECASE)
+
+
+class MergeCounts(NamedTuple):
+    """How many of a file's boxes were merged, and how.
+
+    Attributes
+    ----------
+    added
+        New boxes.
+    already_there
+        Boxes that the study has already, or that a person had deleted.
+    overlapping
+        Added boxes that overlap with a person's box; both remain.
+    replaced
+        Boxes of the detector that were replaced by a person's.
+    """
+
+    added: int = 0
+    already_there: int = 0
+    overlapping: int = 0
+    replaced: int = 0
+
+
+def annotated_images(
+    samples: Sequence[Sample], annotations: Mapping[str, Annotations], folder: Path
+) -> list[AnnotatedImage]:
+    """Return the images that have boxes or are reviewed, named relative to the study's folder."""
+    images = []
+    for sample in samples:
+        if sample.name not in annotations:
+            continue
+        boxes, reviewed = annotations[sample.name].boxes, annotations[sample.name].reviewed
+        for index in sorted(reviewed.union(boxes.image_index.tolist())):
+            frame, own = sample.frames[index], boxes.of_image(index)
+            name = name_within(folder, frame.path)
+            images.append(annotated_image(name, own, frame.page, size_of(frame), index in reviewed))
+    return images
+
+
+def annotated_image(
+    name: str,
+    boxes: Boxes,
+    page: int = 0,
+    size_px: tuple[int, int] | None = None,
+    reviewed: bool = False,
+) -> AnnotatedImage:
+    """Return one image with its boxes for export; see `AnnotatedImage`."""
+    columns = (boxes.xyxy, boxes.cell_id, boxes.source, boxes.score)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    exported = tuple(
+        AnnotatedBox((*xyxy,), cell_id=cell_id, source=Source(source), score=score)
+        for xyxy, cell_id, source, score in rows
+    )
+    return AnnotatedImage(name, exported, page, size_px, reviewed)
+
+
+def only_cells(
+    images: Sequence[AnnotatedImage], classes: Sequence[str] = ()
+) -> tuple[list[AnnotatedImage], Counter[str]]:
+    """Return the images with red cells only, and the number of boxes left out by class.
+
+    Parameters
+    ----------
+    images
+        The images of an annotation file.
+    classes
+        The classes to use. By default those whose name says red cell; if there is none, the file's
+        only class, or all classes of centre points, which are then types of cells.
+
+    Raises
+    ------
+    UserError
+        If there are several classes and none of them is to be used.
+    """
+    counts = Counter(box.label for image in images for box in image.boxes)
+    wanted = set(classes) or {name for name in counts if _RED_CELL.search(name)}
+    if not wanted and (len(counts) == 1 or all(image.has_points for image in images)):
+        wanted = set(counts)
+    if counts and not wanted & counts.keys():
+        raise UserError(
+            f"The boxes are of the classes {', '.join(sorted(counts))[:300]}, and no name says "
+            "which are red cells; give their names with --classes."
+        )
+    cells = [
+        replace(image, boxes=tuple(box for box in image.boxes if box.label in wanted))
+        for image in images
+    ]
+    return cells, Counter({name: n for name, n in counts.items() if name not in wanted})
+
+
+class FrameFinder:
+    """Finds a study's images by the names that they have in annotation files.
+
+    Parameters
+    ----------
+    samples
+        The study's samples.
+    """
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._places: dict[tuple[str, int], list[Place]] = defaultdict(list)
+        for sample in samples:
+            for index, frame in enumerate(sample.frames):
+                key = (frame.path.stem.casefold(), frame.page)
+                self._places[key].append((sample, index))
+
+    def find(self, image: AnnotatedImage) -> list[Place]:
+        """Return every sample and position that fits an image's name; ideally exactly one."""
+        for name in _possible_names(image.name.replace("\\", "/")):
+            file = name.rpartition("/")[2].casefold()
+            # A name without its suffix may have a dot in it.
+            for key in (os.path.splitext(file)[0], file):
+                if (key, image.page) in self._places:
+                    return _closest(self._places[key, image.page], name)
+        return []
+
+
+def merged(
+    now: Annotations, index: int, image: AnnotatedImage, floor_id: int
+) -> tuple[Annotations, MergeCounts]:
+    """Return a sample's annotations with the boxes that a file has for one of its images.
+
+    No person's box is changed or lost. A box is not added if the sample has it already, or if a
+    person deleted it; a person's box replaces the detector's box of the same cell.
+
+    Parameters
+    ----------
+    now
+        The sample's annotations.
+    index
+        The image within the sample.
+    image
+        Its boxes in the file, in pixels.
+    floor_id
+        A cell id from the file is used if it is not less than this and not taken.
+    """
+    here = now.boxes.of_image(index)
+    persons = here[here.source != Source.MODEL]
+    deleted = now.deleted.of_image(index)
+    corners = np.array([box.xyxy for box in image.boxes], dtype=np.float32).reshape(-1, 4)
+    drawn = np.array([box.source != Source.MODEL for box in image.boxes], dtype=bool)
+    twice = _overlap(corners, np.concatenate([persons.xyxy, deleted.xyxy])) >= SAME_BOX_IOU
+    # A detector's box says nothing about a cell that has a box already.
+    twice |= ~drawn & (_overlap(corners, here.xyxy) >= SAME_CELL_IOU)
+    overlapping = ~twice & (_overlap(corners, persons.xyxy) >= SAME_CELL_IOU)
+    replaced = here.source == Source.MODEL
+    replaced &= _overlap(here.xyxy, corners[drawn & ~twice]) >= SAME_CELL_IOU
+    remaining = now.boxes[~np.isin(now.boxes.cell_id, here.cell_id[replaced])]
+    new = list(compress(image.boxes, ~twice))
+    added = _numbered(new, index, now, floor_id)
+    boxes = Boxes.concatenate([remaining, added]).sorted_by_image()
+    counts = MergeCounts(len(new), int(twice.sum()), int(overlapping.sum()), int(replaced.sum()))
+    reviewed = now.reviewed | ({index} if image.reviewed else set())
+    next_id = max(now.next_id, boxes.next_id)
+    return replace(now, boxes=boxes, next_id=next_id, reviewed=reviewed), counts
+
+
+def size_of(frame: Frame) -> tuple[int, int]:
+    """Return the (width, height) of an image in pixels; see `file_header` for errors."""
+    height, width = file_header(frame.path).pages[frame.page].shape[:2]
+    return (width, height)
+
+
+def why_not(image: AnnotatedImage, frame: Frame) -> str:
+    """Say why an image's boxes in a file do not fit the image; empty if they do."""
+    size = size_of(frame)
+    if image.size_px not in (None, size):
+        stated, actual = ("{} x {}".format(*each) for each in (image.size_px or (), size))
+        return f"the file states {stated} pixels, but it has {actual}"
+    is_own = any(box.cell_id for box in image.boxes)
+    if image.boxes and not is_own and _is_turned(frame.path):
+        return "it is to be shown rotated (EXIF), so its boxes may start from another corner"
+    return ""
+
+
+def _possible_names(name: str) -> Iterator[str]:
+    """Yield a name, and what it was if Label Studio or Roboflow renamed the image."""
+    yield name
+    folder, slash, file = name.rpartition("/")
+    yield folder + slash + _UPLOADED.sub("", file)
+    if found := _ROBOFLOW.match(os.path.splitext(file)[0]):
+        yield f"{found[1]}.{found[2]}"
+
+
+def _closest(places: Sequence[Place], name: str) -> list[Place]:
+    """Return the places whose paths share most folders, and the suffix, with a name."""
+    wanted = PurePosixPath(name.casefold())
+
+    def likeness(place: Place) -> tuple[int, bool]:
+        path = PurePosixPath(place[0].frames[place[1]].path.as_posix().casefold())
+        shared = takewhile(bool, map(eq, path.parts[-2::-1], wanted.parts[-2::-1]))
+        return len(list(shared)), path.suffix == wanted.suffix
+
+    best = max(map(likeness, places))
+    return [place for place in places if likeness(place) == best]
+
+
+def _overlap(boxes: Float32Array, others: Float32Array) -> Float32Array:
+    """Return (n,) the largest intersection over union of each box with one of the others."""
+    overlap: Float32Array = iou_matrix(boxes, others).max(axis=1, initial=0)
+    return overlap
+
+
+def _numbered(new: Sequence[AnnotatedBox], index: int, now: Annotations, floor_id: int) -> Boxes:
+    taken = {*now.boxes.cell_id.tolist(), *now.deleted.cell_id.tolist()}
+    free = max(now.next_id, max((box.cell_id for box in new), default=0) + 1)
+    ids: list[int] = []
+    for box in new:
+        usable = box.cell_id >= floor_id and box.cell_id not in taken
+        ids.append(box.cell_id if usable else free)
+        free += not usable
+        taken.add(ids[-1])
+    scores, corners = [box.score for box in new], [box.xyxy for box in new]
+    boxes = Boxes.from_detections(np.full(len(new), index), corners, scores)
+    sources = np.array([box.source for box in new], dtype=np.uint8)
+    return replace(boxes, cell_id=np.array(ids, dtype=np.int64), source=sources)
+
+
+def _is_turned(path: Path) -> bool:
+    if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".tif", ".tiff"):
+        return False
+    try:
+        with Image.open(path) as picture:
+            return picture.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # a format without such a tag, or an image that is too large for Pillow
