@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from detection_quality import NOTHING, scored_images, usual_settings
 from reporting import parser, report
+from rough_looks import ROUGH_RANGES
 
 from napari_attmil.cells.detection import Detector, average_precision
 from napari_attmil.core import choose_device
 from napari_attmil.simulation import simulate_image
-from napari_attmil.simulation.appearance import ROUGH_RANGES, Appearance
+from napari_attmil.simulation.appearance import Appearance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,23 +12,28 @@ edge without a point is neither right nor wrong.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from reporting import parser, report
+from scipy.optimize import linear_sum_assignment
 from skimage import io
 
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.detection import Detector, ScoredImage, average_precision
-from napari_attmil.cells.detection.scoring import match_points
 from napari_attmil.core import choose_device
 from napari_attmil.simulation import SimulationSettings, simulate_image
-from napari_attmil.simulation.appearance import draw_rough_appearance
+
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+from rough_looks import draw_rough_appearance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
 
 ANY_SCORE = DetectionSettings(min_score=0.05)
 NOTHING = np.empty((0, 4), dtype=np.float32)
@@ -101,6 +106,36 @@ def precision_row(name: str, detector: Detector, images: Iterator[Any]) -> dict[
         "recall": "",
         "precision": "",
     }
+
+
+def match_points(xyxy: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Pair boxes one to one with labelled centre points that lie inside them.
+
+    Parameters
+    ----------
+    xyxy
+        (n, 4) boxes.
+    points
+        (m, 2) x, y.
+
+    Returns
+    -------
+    (n,) int64
+        For each box its row in `points`, or -1; the pairing with the smallest summed distance
+        between point and box centre, relative to the box's size.
+    """
+    boxes = np.asarray(xyxy, dtype=np.float64).reshape(-1, 1, 4)
+    places = np.asarray(points, dtype=np.float64).reshape(1, -1, 2)
+    half = np.maximum((boxes[..., 2:] - boxes[..., :2]) / 2, 1e-6)
+    offset = np.abs(places - (boxes[..., :2] + boxes[..., 2:]) / 2) / half
+    inside = np.all(offset <= 1, axis=-1)
+    far = 1e3
+    cost = np.where(inside, offset.max(axis=-1, initial=0), far)
+    rows, columns = linear_sum_assignment(cost)
+    pairs = np.full(len(boxes), -1, dtype=np.int64)
+    good = np.asarray(inside)[rows, columns]
+    pairs[rows[good]] = columns[good]
+    return pairs
 
 
 def at_edge(xyxy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import torch
+from rough_looks import draw_rough_appearance
 from skimage import io
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -37,7 +38,6 @@ from napari_attmil.core import (
     save_checkpoint,
 )
 from napari_attmil.simulation import SimulationSettings, simulate_image
-from napari_attmil.simulation.appearance import draw_rough_appearance
 from napari_attmil.simulation.cell_shapes import CELL_TYPES
 
 if TYPE_CHECKING:

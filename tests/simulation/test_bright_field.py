@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rough_looks import draw_rough_appearance
 
-from napari_attmil.simulation.appearance import Appearance, draw_appearance, draw_rough_appearance
+from napari_attmil.simulation.appearance import Appearance, draw_appearance
 from napari_attmil.simulation.bright_field import expose
 
 NOISE_FREE = Appearance(defocus_um=0.0, contrast=0.0, blur_px=0.3, brightness=200.0)

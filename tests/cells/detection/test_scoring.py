@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from detection_quality import match_points
 
-from napari_attmil.cells.detection.scoring import ScoredImage, average_precision, match_points
+from napari_attmil.cells.detection.scoring import ScoredImage, average_precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

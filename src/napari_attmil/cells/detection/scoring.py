@@ -1,4 +1,4 @@
-"""How good detections are: average precision as COCO defines it, and recall of centre points."""
+"""How good detections are: average precision as COCO defines it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,33 +91,3 @@ def average_precision(images: Sequence[ScoredImage]) -> DetectionScore:
         )
     values = metric.compute()
     return DetectionScore(float(values["map_50"]), float(values["map_75"]), float(values["map"]))
-
-
-def match_points(xyxy: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Pair boxes one to one with labelled centre points that lie inside them.
-
-    Parameters
-    ----------
-    xyxy
-        (n, 4) boxes.
-    points
-        (m, 2) x, y.
-
-    Returns
-    -------
-    (n,) int64
-        For each box its row in `points`, or -1; the pairing with the smallest summed distance
-        between point and box centre, relative to the box's size.
-    """
-    boxes = np.asarray(xyxy, dtype=np.float64).reshape(-1, 1, 4)
-    places = np.asarray(points, dtype=np.float64).reshape(1, -1, 2)
-    half = np.maximum((boxes[..., 2:] - boxes[..., :2]) / 2, 1e-6)
-    offset = np.abs(places - (boxes[..., :2] + boxes[..., 2:]) / 2) / half
-    inside = np.all(offset <= 1, axis=-1)
-    far = 1e3
-    cost = np.where(inside, offset.max(axis=-1, initial=0), far)
-    rows, columns = linear_sum_assignment(cost)
-    pairs = np.full(len(boxes), -1, dtype=np.int64)
-    good = np.asarray(inside)[rows, columns]
-    pairs[rows[good]] = columns[good]
-    return pairs
