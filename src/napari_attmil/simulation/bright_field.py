@@ -1,4 +1,4 @@
-"""How a bright-field microscope shows a thin, nearly transparent specimen.
+"""How a bright-field microscope images a thin, nearly transparent specimen.
 
 A red cell without stain hardly absorbs: it delays light. In focus it is all but invisible; out of
 focus the delay turns into rims, dark and bright, whose order swaps with the sign of the defocus and
@@ -39,8 +39,8 @@ def expose(
     Parameters
     ----------
     thickness_um : (layers, Y + 2 margin, X + 2 margin) float32
-        Optical thickness, with a margin around the image for what reaches into it; the layers lie
-        from `-appearance.height_spread_um` to the same above.
+        Optical thickness, with a margin around the image, as what lies there affects the image too.
+        Layers are evenly spaced between `-appearance.height_spread_um` and plus the same.
     pixel_size_um
         Edge of a pixel.
     margin_px
@@ -48,7 +48,7 @@ def expose(
     appearance
         Focus, light, noise.
     rng
-        Places the dust, the unevenness of the focus and the noise.
+        Decides on dust, unevenness of the focus and noise.
 
     Returns
     -------
@@ -62,9 +62,8 @@ def expose(
     _add_dust(light, appearance.dust, rng)
     if appearance.mottle > 0:
         light = light * (1 + appearance.mottle * _film(light.shape, 1 / pixel_size_um, rng))
-    deviation = np.sqrt(
-        appearance.read_noise**2 + appearance.shot_noise**2 * np.maximum(light, 0) / 255
-    ).astype(np.float32)
+    shot_variance = appearance.shot_noise**2 * np.maximum(light, 0) / 255
+    deviation = np.sqrt(appearance.read_noise**2 + shot_variance).astype(np.float32)
     light = light + deviation * rng.standard_normal(light.shape, dtype=np.float32)
     if appearance.sharpening > 0:
         blurred = ndimage.gaussian_filter(light, _SHARPENED_PX)
@@ -99,9 +98,8 @@ def _defocused(
         for stray_um in (-appearance.defocus_spread_um, appearance.defocus_spread_um)
     )
     share = rng.uniform(0, 1, (4, 4)).astype(np.float32)
-    share = ndimage.zoom(
-        share, (shape[0] / 4, shape[1] / 4), order=1, grid_mode=True, mode="nearest"
-    )
+    factors = (shape[0] / 4, shape[1] / 4)
+    share = ndimage.zoom(share, factors, order=1, grid_mode=True, mode="nearest")
     return np.asarray((near + (far - near) * share)[:height, :width], dtype=np.float32)
 
 
@@ -119,39 +117,29 @@ def _propagated(
     frequency_x = fft.fftfreq(spectra[0].shape[1], pixel_size_um).astype(np.float32)[None, :]
     cutoff = _NUMERICAL_APERTURE / _WAVELENGTH_UM
     squared = frequency_x**2 + frequency_y**2
-    oblique = 1 + (appearance.tilt_x * frequency_x + appearance.tilt_y * frequency_y) / np.float32(
-        cutoff
-    )
-    pupil = oblique * np.exp(-((squared / np.float32(cutoff**2)) ** 2))
+    tilt = appearance.tilt_x * frequency_x + appearance.tilt_y * frequency_y
+    pupil = (1 + tilt / np.float32(cutoff)) * np.exp(-((squared / np.float32(cutoff**2)) ** 2))
     wave = np.complex64(1)
-    for spectrum, height_um in zip(spectra, _heights_um(len(spectra), appearance), strict=True):
+    spread_um = appearance.height_spread_um
+    heights_um = np.linspace(-spread_um, spread_um, len(spectra)).tolist()
+    for spectrum, height_um in zip(spectra, heights_um, strict=True):
         path_um = defocus_um + height_um
         fresnel = np.exp(np.complex64(-1j * np.pi * _WAVELENGTH_UM * path_um) * squared)
         wave = wave + fft.ifft2(spectrum * (pupil * fresnel))
     intensity = (wave.real**2 + wave.imag**2).astype(np.float32)
     coherence_px = appearance.condenser_angle_rad * defocus_um / pixel_size_um
-    return np.asarray(
-        ndimage.gaussian_filter(intensity, np.hypot(coherence_px, appearance.blur_px)),
-        dtype=np.float32,
-    )
-
-
-def _heights_um(layers: int, appearance: Appearance) -> list[float]:
-    if layers == 1:
-        return [0.0]
-    spread_um = appearance.height_spread_um
-    return [float(height) for height in np.linspace(-spread_um, spread_um, layers)]
+    blur_px = np.hypot(coherence_px, appearance.blur_px)
+    return np.asarray(ndimage.gaussian_filter(intensity, blur_px), dtype=np.float32)
 
 
 def _film(
     shape: tuple[int, ...], px_per_um: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Uneven transmission of mean 0 and standard deviation 1, blotches of 0.5 to 3 um."""
+    """Uneven transmission of mean 0 and standard deviation 1, in blotches of 0.5 to 3 um."""
     film = np.zeros(shape, dtype=np.float32)
     for size_um in (0.5, 1.2, 3.0):
-        blotches = ndimage.gaussian_filter(
-            rng.standard_normal(shape, dtype=np.float32), size_um * px_per_um, mode="wrap"
-        )
+        grain = rng.standard_normal(shape, dtype=np.float32)
+        blotches = ndimage.gaussian_filter(grain, size_um * px_per_um, mode="wrap")
         film += rng.uniform(0.2, 1) * blotches / blotches.std()
     return np.asarray(film / film.std(), dtype=np.float32)
 
@@ -170,7 +158,7 @@ def _debris(
 
 
 def _add_dust(light: NDArray[np.float32], count: int, rng: np.random.Generator) -> None:
-    """Lay `count` soft blots over the image, in place: most dark, some bright, some rings."""
+    """Add `count` soft spots to the image, in place: most dark, some bright, some rings."""
     for _ in range(count):
         radius_px = rng.uniform(0.008, 0.06) * min(light.shape)
         window, squared = _window(light, radius_px, 2.0, rng)
@@ -182,7 +170,7 @@ def _add_dust(light: NDArray[np.float32], count: int, rng: np.random.Generator) 
 def _window(
     image: NDArray[np.float32], radius_px: float, reach: float, rng: np.random.Generator
 ) -> tuple[tuple[slice, slice], NDArray[np.float64]]:
-    """Draw a place: the part of the image within `reach` radii, (distance / radius)^2 there."""
+    """Draw a place; return the window within `reach` radii of it and (distance / radius)^2."""
     centre_y, centre_x = rng.uniform(0, image.shape[0]), rng.uniform(0, image.shape[1])
     half_px = int(np.ceil(reach * radius_px))
     rows = slice(max(0, int(centre_y) - half_px), int(centre_y) + half_px + 2)

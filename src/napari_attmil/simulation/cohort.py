@@ -10,16 +10,17 @@ not placed, so every cell in an image has a box.
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pandas as pd
 import tifffile
 
-from napari_attmil.core import UserError, write_atomically
+from napari_attmil.core import UserError, write_atomically, write_json
 from napari_attmil.simulation.appearance import Appearance, draw_appearance
 from napari_attmil.simulation.bright_field import expose
 from napari_attmil.simulation.cell_shapes import CELL_TYPES, NORMAL_DIAMETER_UM, draw_cell
@@ -45,6 +46,8 @@ MIXED_TYPES: Final[Mapping[str, float]] = {
 HEIGHTS: Final = 3
 """At how many heights the cells of one image lie where they do not lie at the same."""
 
+_COHORT_COLUMNS: Final = ["image", "sample", "patient", "label"]
+_SIDES: Final = ["x_min", "y_min", "x_max", "y_max"]
 _FORMAT: Final = "napari-attmil simulation/1"
 _MARKER: Final = "simulation.json"
 
@@ -110,10 +113,8 @@ def simulate_image(
         If a cell type is unknown.
     """
     if cell_types is None:
-        shares = np.array(list(MIXED_TYPES.values()))
-        cell_types = rng.choice(
-            list(MIXED_TYPES), settings.cells_per_image, p=shares / shares.sum()
-        ).tolist()
+        names, shares = list(MIXED_TYPES), np.array(list(MIXED_TYPES.values()))
+        cell_types = rng.choice(names, settings.cells_per_image, p=shares / shares.sum()).tolist()
     unknown = sorted(set(cell_types) - set(CELL_TYPES))
     if unknown:
         raise UserError(
@@ -175,48 +176,42 @@ def simulate_cohort(
             "close what uses its files, or choose a new or an empty folder."
         ) from error
     planned = _plan(settings)
-    images: list[tuple[str, ...]] = []
-    cells: list[tuple[Any, ...]] = []
+    truth: list[pd.DataFrame] = []
     for done, plan in enumerate(planned, start=1):
         simulated = _simulate_planned(settings, plan)
         _write_image(folder / plan.path, simulated)
-        images.append((plan.path, plan.sample, plan.patient, plan.label))
-        altered = np.isin(simulated.cell_type, CLASSES[plan.label]).astype(int)
-        cells += [
-            (plan.path, *box, cell_type, known)
-            for box, cell_type, known in zip(
-                simulated.xyxy.astype(int), simulated.cell_type, altered, strict=True
-            )
-        ]
+        cells = pd.DataFrame(simulated.xyxy.astype(int), columns=_SIDES)
+        cells["cell_type"] = simulated.cell_type
+        cells["altered"] = np.isin(simulated.cell_type, CLASSES[plan.label]).astype(int)
+        cells.insert(0, "image", plan.path)
+        truth.append(cells)
         yield SimulationProgress(done, len(planned), folder / plan.path, len(simulated.xyxy))
-    _write_csv(folder / "cohort.csv", ("image", "sample", "patient", "label"), images)
-    header = ("image", "x_min", "y_min", "x_max", "y_max", "cell_type", "altered")
-    _write_csv(folder / "truth.csv", header, cells)
+    images = [(plan.path, plan.sample, plan.patient, plan.label) for plan in planned]
+    _write_csv(folder / "cohort.csv", pd.DataFrame(images, columns=_COHORT_COLUMNS))
+    _write_csv(folder / "truth.csv", pd.concat(truth))
 
 
 @dataclass(frozen=True)
 class _PlannedImage:
-    """An image of a cohort before it is drawn; `key` tells it from all others of the same seed."""
+    """An image of a cohort before it is drawn; `key` is unique among those of one seed."""
 
     label: ClassName
     patient: str
     sample: str
     path: str
-    key: tuple[int, int, int, int]  # class, patient, sample, image
+    key: tuple[int, ...]  # class, patient, sample, image
 
 
 def _plan(settings: SimulationSettings) -> list[_PlannedImage]:
     """List the images of a cohort in the order in which they are written."""
+    counts = (settings.patients_per_class, settings.samples_per_patient, settings.images_per_sample)
     planned = []
-    for label in settings.classes:
-        for patient in range(1, settings.patients_per_class + 1):
-            for sample in range(1, settings.samples_per_patient + 1):
-                for image in range(1, settings.images_per_sample + 1):
-                    person = f"{label}-{patient:02d}"
-                    taken = f"{person}-{sample}"
-                    path = f"{label}/{person}/{taken}/image_{image:02d}.tif"
-                    key = (list(CLASSES).index(label), patient, sample, image)
-                    planned.append(_PlannedImage(label, person, taken, path, key))
+    for label, *numbers in product(settings.classes, *(range(1, count + 1) for count in counts)):
+        patient, sample, image = numbers
+        person = f"{label}-{patient:02d}"
+        path = f"{label}/{person}/{person}-{sample}/image_{image:02d}.tif"
+        key = (list(CLASSES).index(label), *numbers)
+        planned.append(_PlannedImage(label, person, f"{person}-{sample}", path, key))
     return planned
 
 
@@ -285,9 +280,7 @@ def _make_room(folder: Path, settings: SimulationSettings) -> None:
         )
     for name in ("cohort.csv", "truth.csv"):
         (folder / name).unlink(missing_ok=True)
-    with write_atomically(marker) as temporary:
-        content = {"format": _FORMAT, "settings": settings.model_dump()}
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    write_json(marker, {"format": _FORMAT, "settings": settings.model_dump()})
 
 
 def _read_marker(marker: Path) -> SimulationSettings:
@@ -318,11 +311,6 @@ def _write_image(path: Path, simulated: SimulatedImage) -> None:
         )
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    with (
-        write_atomically(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    with write_atomically(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
