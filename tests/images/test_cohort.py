@@ -96,7 +96,7 @@ def test_no_patient_is_in_train_and_test_of_a_fold(
     case: tuple[list[str], list[str], int, int],
 ) -> None:
     patients, labels, folds, seed = case
-    for train, test in patient_folds((patients, labels), folds, seed):
+    for train, test in patient_folds(patients, labels, folds, seed):
         assert not {patients[i] for i in train} & {patients[i] for i in test}
 
 
@@ -105,7 +105,7 @@ def test_every_sample_is_tested_exactly_once_and_trained_on_otherwise(
     case: tuple[list[str], list[str], int, int],
 ) -> None:
     patients, labels, folds, seed = case
-    split = patient_folds((patients, labels), folds, seed)
+    split = patient_folds(patients, labels, folds, seed)
     assert sorted(i for _, test in split for i in test) == list(range(len(patients)))
     for train, test in split:
         assert sorted([*train, *test]) == list(range(len(patients)))
@@ -114,7 +114,7 @@ def test_every_sample_is_tested_exactly_once_and_trained_on_otherwise(
 @given(splittable())
 def test_every_class_is_tested_in_every_fold(case: tuple[list[str], list[str], int, int]) -> None:
     patients, labels, folds, seed = case
-    for _, test in patient_folds((patients, labels), folds, seed):
+    for _, test in patient_folds(patients, labels, folds, seed):
         assert {labels[i] for i in test} == set(labels)
 
 
@@ -123,7 +123,7 @@ def test_folds_of_a_class_differ_by_no_more_than_its_largest_patient(
     case: tuple[list[str], list[str], int, int],
 ) -> None:
     patients, labels, folds, seed = case
-    split = patient_folds((patients, labels), folds, seed)
+    split = patient_folds(patients, labels, folds, seed)
     for label in set(labels):
         counts = [sum(labels[i] == label for i in test) for _, test in split]
         largest = max(
@@ -139,10 +139,8 @@ def test_folds_do_not_depend_on_the_order_of_samples(
     patients, labels, folds, seed = case
     order = list(range(len(patients)))
     random.shuffle(order)
-    split = patient_folds((patients, labels), folds, seed)
-    shuffled = patient_folds(
-        ([patients[i] for i in order], [labels[i] for i in order]), folds, seed
-    )
+    split = patient_folds(patients, labels, folds, seed)
+    shuffled = patient_folds([patients[i] for i in order], [labels[i] for i in order], folds, seed)
     assert [{patients[i] for i in test} for _, test in split] == [
         {patients[order[i]] for i in test} for _, test in shuffled
     ]
@@ -153,7 +151,7 @@ def test_folds_of_one_seed_are_equal_and_other_seeds_differ() -> None:
     labels = ["a"] * 12 + ["b"] * 12
 
     def tested(seed: int) -> list[list[int]]:
-        return [list(test) for _, test in patient_folds((patients, labels), 3, seed)]
+        return [list(test) for _, test in patient_folds(patients, labels, 3, seed)]
 
     assert tested(1) == tested(1)
     assert len({str(tested(seed)) for seed in range(10)}) == 10
@@ -165,7 +163,7 @@ def test_seeds_part_patients_differently_even_where_all_have_different_numbers_o
     partitions = {
         frozenset(
             frozenset(patients[i] for i in test)
-            for _, test in patient_folds((patients, labels), 3, s)
+            for _, test in patient_folds(patients, labels, 3, s)
         )
         for s in range(10)
     }
@@ -175,14 +173,14 @@ def test_seeds_part_patients_differently_even_where_all_have_different_numbers_o
 def test_twelve_equal_patients_make_equal_folds() -> None:
     patients = [f"p{i}" for i in range(12) for _ in range(2)]
     labels = ["a" if int(patient[1:]) < 6 else "b" for patient in patients]
-    for _, test in patient_folds((patients, labels), 3, 0):
+    for _, test in patient_folds(patients, labels, 3, 0):
         assert Counter(labels[i] for i in test) == {"a": 4, "b": 4}
 
 
 def test_left_over_patients_of_the_classes_go_to_different_folds() -> None:
     # Four patients a class in three folds leave one over a class: 3 classes, one to each fold.
     patients = [f"{label}{i}" for label in "abc" for i in range(4)]
-    sizes = [len(test) for _, test in patient_folds((patients, [p[0] for p in patients]), 3, 5)]
+    sizes = [len(test) for _, test in patient_folds(patients, [p[0] for p in patients], 3, 5)]
     assert sizes == [4, 4, 4]
 
 
@@ -201,7 +199,7 @@ def test_cohort_of_the_paper_is_split_with_every_class_in_every_fold() -> None:
         for i in range(samples)
     ]
     study = cohort(*triples)
-    for _, test in patient_folds(study, 3, 0):
+    for _, test in patient_folds([s.patient for s in study.samples], study.labels(), 3, 0):
         counts = Counter(study.samples[i].label for i in test)
         for label, (patients, samples) in table.items():
             assert abs(counts[label] - samples / 3) < samples / patients
@@ -209,33 +207,33 @@ def test_cohort_of_the_paper_is_split_with_every_class_in_every_fold() -> None:
 
 def test_class_with_fewer_patients_than_folds_is_named() -> None:
     with pytest.raises(UserError, match=r"'rare' has 2 patients, but 3 folds.*choose 2 folds"):
-        patient_folds((["a", "b", "c", "d", "e"], ["common"] * 3 + ["rare"] * 2), 3, 0)
+        patient_folds(["a", "b", "c", "d", "e"], ["common"] * 3 + ["rare"] * 2, 3, 0)
 
 
 def test_class_with_one_patient_is_not_told_to_choose_one_fold() -> None:
     with pytest.raises(UserError, match=r"'rare' has 1 patient,(?!.*choose)"):
-        patient_folds((["a", "b", "c"], ["common", "common", "rare"]), 2, 0)
+        patient_folds(["a", "b", "c"], ["common", "common", "rare"], 2, 0)
 
 
 def test_patient_in_two_classes_is_refused_by_name() -> None:
     with pytest.raises(UserError, match="Patient 'a' has samples of two classes, 'x' and 'y'"):
-        patient_folds((["a", "b", "a"], ["x", "y", "y"]), 2, 0)
+        patient_folds(["a", "b", "a"], ["x", "y", "y"], 2, 0)
 
 
 def test_sample_without_label_cannot_be_split() -> None:
     with pytest.raises(UserError, match="patient 'p1' has no label"):
-        patient_folds(cohort(("s1", "p1", None), ("s2", "p2", "a")), 2, 0)
+        patient_folds(["p1", "p2"], [None, "a"], 2, 0)
 
 
 @pytest.mark.parametrize("folds", [1, 0, -2])
 def test_fewer_than_two_folds_are_refused(folds: int) -> None:
     with pytest.raises(UserError, match="2 or more"):
-        patient_folds((["a", "b"], ["x", "x"]), folds, 0)
+        patient_folds(["a", "b"], ["x", "x"], folds, 0)
 
 
 def test_cohort_without_samples_cannot_be_split() -> None:
     with pytest.raises(UserError, match="no samples"):
-        patient_folds(cohort(), 2, 0)
+        patient_folds([], [], 2, 0)
 
 
 @pytest.mark.parametrize(

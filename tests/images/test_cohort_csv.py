@@ -91,12 +91,12 @@ def test_table_in_a_folder_is_believed_rather_than_the_folders(
 def test_image_listed_twice_is_counted_once_and_it_is_said(write_table: Callable[..., Any]) -> None:
     path = write_table(TABLE + "./a.png,s1,p1,x\n")
     assert as_read(path) == EXPECTED
-    assert open_cohort(path).notes == ("Rows that list an image once more were left out: 1.",)
+    assert open_cohort(path).notes == ("Rows that repeat an image were left out: 1.",)
 
 
 def test_labels_that_differ_in_case_only_are_pointed_out(write_table: Callable[..., Any]) -> None:
     notes = open_cohort(write_table(TABLE.replace(",y", ",X"))).notes
-    assert notes == ("Labels 'x' and 'X' differ in case only and were taken as two.",)
+    assert notes == ("Labels 'x' and 'X' differ in case only; they are two classes.",)
 
 
 @pytest.mark.parametrize(

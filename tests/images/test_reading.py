@@ -14,6 +14,7 @@ from PIL import Image
 
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
+from napari_attmil.images.formats import file_header
 from napari_attmil.images.reading import (
     frame_digest,
     open_cohort,
@@ -21,7 +22,6 @@ from napari_attmil.images.reading import (
     open_sample,
     open_samples,
     open_stacks,
-    pixel_size_um,
     read_frame,
     read_images,
 )
@@ -127,7 +127,7 @@ def test_folder_without_images_is_named_with_what_is_looked_for(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["gone", "gone.tif", "gone.csv"])
 def test_path_that_does_not_exist_is_named(tmp_path: Path, name: str) -> None:
-    openers: list[Callable[[Path], object]] = [open_frames, open_sample, open_cohort, pixel_size_um]
+    openers: list[Callable[[Path], object]] = [open_frames, open_sample, open_cohort, file_header]
     for opener in openers:
         with pytest.raises(UserError, match=f"{name}'"):
             opener(tmp_path / name)
@@ -217,7 +217,7 @@ def test_a_name_that_is_no_text_is_refused_when_it_is_opened(
         with pytest.raises(UserError, match=r"caf\\udce9.*rename the file or folder"):
             opener([folder])
     with pytest.raises(UserError, match="rename"):
-        pixel_size_um(folder / "a.png")
+        file_header(folder / "a.png")
 
 
 def test_stacks_part_a_folder_by_image_size_and_lose_no_image(

@@ -95,7 +95,7 @@ def folds_of_runs(
         return np.tile(_checked_folds(np.asarray(given), patients, labels), (evaluation.runs, 1))
     fold = np.zeros((evaluation.runs, len(bags)), dtype=np.int64)
     for run in range(evaluation.runs):
-        splits = patient_folds((patients, labels), evaluation.folds, evaluation.seed + run)
+        splits = patient_folds(patients, labels, evaluation.folds, evaluation.seed + run)
         for number, (_, test) in enumerate(splits):
             fold[run, test] = number
     return fold

@@ -1,4 +1,4 @@
-"""Samples, the cohort they form, and folds that never part a patient.
+"""Samples and the cohort that they form.
 
 Nothing here touches a file: `napari_attmil.images.reading` makes these values from files.
 """

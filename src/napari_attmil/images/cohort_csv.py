@@ -1,15 +1,15 @@
-"""A cohort from a table: one row an image, with columns image, sample, patient, label."""
+"""A cohort from a table: one row per image, with the columns image, sample, patient, label."""
 
 from __future__ import annotations
 
 import csv
 import os
-from dataclasses import dataclass
+from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_attmil.core import UserError
-from napari_attmil.images.cohort import Cohort, Sample
+from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.folders import make_sample
 from napari_attmil.images.text_tables import read_text, rows_of_table
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = ("image", "sample", "patient", "label")
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     number: int
     image: str
     sample: str
@@ -31,10 +30,10 @@ class _Row:
 def open_csv(path: Path) -> Cohort:
     """Open the cohort that a CSV file describes.
 
-    The columns image, sample, patient and label may stand in any order, in upper or lower case,
-    beside others; they are separated by commas, semicolons (Excel in much of Europe) or tabs.
-    Paths are relative to the file, with forward or backward slashes. Text is UTF-8, or UTF-16
-    or Windows-1252 as Excel writes them. All images of a stack belong to the row's sample.
+    The columns image, sample, patient and label may be in any order, in upper or lower case, and
+    among others; they are separated by commas, semicolons (Excel in much of Europe) or tabs. Paths
+    are relative to the file, with forward or backward slashes. The encoding is UTF-8, or UTF-16 or
+    Windows-1252 as Excel writes them. All images of a stack belong to the row's sample.
 
     Raises
     ------
@@ -47,24 +46,25 @@ def open_csv(path: Path) -> Cohort:
     _check_one(rows, path, "patient", "label")
     files, repeated = _files_by_sample(rows, path)
     first = {row.sample: row for row in reversed(rows)}
-    samples: list[Sample] = []
-    for name, images in files.items():
-        samples.append(make_sample(name, first[name].patient, first[name].label, images))
-    return Cohort(tuple(samples), path.parent, tuple(_notes(rows, repeated)))
+    samples = tuple(
+        make_sample(name, first[name].patient, first[name].label, images)
+        for name, images in files.items()
+    )
+    return Cohort(samples, path.parent, tuple(_notes(rows, repeated)))
 
 
 def _notes(rows: list[_Row], repeated: int) -> Iterator[str]:
     if repeated:
-        yield f"Rows that list an image once more were left out: {repeated}."
+        yield f"Rows that repeat an image were left out: {repeated}."
     by_lower_case: dict[str, str] = {}
     for label in dict.fromkeys(row.label for row in rows):
         other = by_lower_case.setdefault(label.casefold(), label)
         if other != label:
-            yield f"Labels {other!r} and {label!r} differ in case only and were taken as two."
+            yield f"Labels {other!r} and {label!r} differ in case only; they are two classes."
 
 
 def _read_rows(path: Path) -> list[_Row]:
-    """Read and check the table row by row; blank rows are passed over."""
+    """Read and check the table row by row; blank rows are ignored."""
     try:
         table = rows_of_table(read_text(path))
     except csv.Error as error:
@@ -73,7 +73,7 @@ def _read_rows(path: Path) -> list[_Row]:
         ) from None
     if not table:
         raise UserError(
-            f"{path.name} is empty; it needs columns {', '.join(COLUMNS)} and a row an image."
+            f"{path.name} is empty; it needs columns {', '.join(COLUMNS)} and a row per image."
         )
     positions = _column_positions(table[0][1], path)
     rows = [_row(number, cells, positions, path) for number, cells in table[1:]]
@@ -95,10 +95,7 @@ def _column_positions(header: list[str], path: Path) -> dict[str, int]:
 
 
 def _row(number: int, cells: list[str], positions: dict[str, int], path: Path) -> _Row:
-    values = {
-        column: cells[position] if position < len(cells) else ""
-        for column, position in positions.items()
-    }
+    values = {name: "".join(cells[place : place + 1]) for name, place in positions.items()}
     for column, value in values.items():
         if not value:
             raise UserError(
@@ -124,20 +121,19 @@ def _check_one(rows: list[_Row], path: Path, thing: str, attribute: str) -> None
 
 def _files_by_sample(rows: list[_Row], path: Path) -> tuple[dict[str, list[Path]], int]:
     """Return the image files of every sample, and how many rows repeat an image."""
-    files: dict[str, list[Path]] = {}
+    files: dict[str, list[Path]] = defaultdict(list)
     seen: dict[Path, _Row] = {}
-    repeated = 0
     for row in rows:
-        image = _image_path(row.image, path)
+        # Wherever the table was written: Windows separates folders by backslashes.
+        image = Path(os.path.normpath(path.parent / row.image.replace("\\", "/")))
         before = seen.setdefault(image, row)
         if before.sample != row.sample:
             raise UserError(
                 f"{path.name}, row {row.number}: image {row.image!r} is in sample {row.sample!r}, "
                 f"but row {before.number} has it in {before.sample!r}; an image belongs to one."
             )
-        repeated += before is not row
         if before is row:
-            files.setdefault(row.sample, []).append(image)
+            files[row.sample].append(image)
     missing = [row for image, row in seen.items() if not os.path.isfile(image)]
     if missing:
         raise UserError(
@@ -145,9 +141,4 @@ def _files_by_sample(rows: list[_Row], path: Path) -> tuple[dict[str, list[Path]
             f"'{path.parent}' ({len(missing)} of {len(seen)} images are missing); paths are "
             "relative to the CSV file."
         )
-    return files, repeated
-
-
-def _image_path(text: str, path: Path) -> Path:
-    """Return where an image lies, whichever system the table was written on."""
-    return Path(os.path.normpath(path.parent / text.replace("\\", "/")))
+    return files, len(rows) - len(seen)

@@ -43,20 +43,20 @@ def crop_cell(
 
 
 def _window(centre: float, side: int, length: int) -> npt.NDArray[np.intp]:
-    """Return the `side` pixel positions around `centre`, kept inside of 0..length - 1."""
+    """Return the `side` pixel positions around `centre`, limited to 0..length - 1."""
     start = round(centre - side / 2)
     return np.clip(np.arange(start, start + side), 0, length - 1)
 
 
 def shrink(image: npt.NDArray[Any], height_px: int, width_px: int) -> npt.NDArray[np.uint8]:
-    """Return an image's middle at (height_px, width_px, 3) uint8, its grey levels spread.
+    """Return the middle of an image as (height_px, width_px, 3) uint8, with stretched contrast.
 
     Parameters
     ----------
     image
-        (Y, X) or (Y, X, 3); values of 8 bit are stretched too.
+        (Y, X) or (Y, X, 3); 8-bit values are stretched too.
     height_px, width_px
-        Size of the picture; of a smaller image it has what there is.
+        Size of the picture; it is smaller if the image is.
     """
     height, width = image.shape[:2]
     step = max(1, min(height // height_px, width // width_px))

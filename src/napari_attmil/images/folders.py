@@ -1,10 +1,11 @@
-"""Folders of images: what of them is an image, in which order, and how a tree is a cohort."""
+"""Folders of images: which files are images, their order, and folder trees as cohorts."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from napari_attmil.core import UserError
@@ -15,21 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-# Thumbnails and copies which macOS, Synology and Windows leave beside images.
 _IGNORED_PREFIXES = (".", "@", "$", "__MACOSX")
+"""Of thumbnails and copies that macOS, Synology and Windows leave beside images."""
 
 FORMATS = "TIFF, PNG, JPEG, BMP, CZI or another microscope's format"
 _LAYOUT = "class/patient/sample/images, class/patient/images or class/images"
 
 _OWN_FOLDERS = ("features", "models", "reports")
-"""What this project writes beside the class folders."""
+"""Folders that this program writes beside the class folders."""
 
 _NO_IMAGES = "Folders without images were left out"
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """A sample found in a tree, before its names are made unique."""
+    """A sample found in a folder tree, before its name is made unique."""
 
     label: str
     patient: str
@@ -47,7 +48,7 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
 def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return a folder's image files and its subfolders, each in natural order.
 
-    Hidden files, system files and whatever is no image are passed over.
+    Hidden files, system files and files that are not images are ignored.
 
     Raises
     ------
@@ -57,14 +58,14 @@ def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     try:
         entries = [e for e in folder.iterdir() if not e.name.startswith(_IGNORED_PREFIXES)]
         entries.sort(key=lambda entry: natural_key(entry.name))
-        subfolders = {entry: None for entry in entries if entry.is_dir()}
+        subfolders = [entry for entry in entries if entry.is_dir()]
     except OSError as error:
         raise UserError(
             f"Folder '{folder}' may not be read ({error.strerror}); ask for access, or copy it "
             "elsewhere."
         ) from None
-    images = [e for e in entries if e.suffix.lower() in IMAGE_SUFFIXES and e not in subfolders]
-    return images, list(subfolders)
+    files = set(entries) - set(subfolders)
+    return [e for e in entries if e in files and e.suffix.lower() in IMAGE_SUFFIXES], subfolders
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -83,23 +84,23 @@ def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
 
 
 def name_within(folder: Path, path: Path) -> str:
-    """Return a file's way from a folder, with forward slashes: its name wherever that is moved.
+    """Return a file's path relative to a folder, with forward slashes; it survives a move of both.
 
-    A file that lies elsewhere is named by its whole path.
+    A file outside the folder is named by its full path.
     """
     path, folder = path.resolve(), folder.resolve()
     return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
 
 def frames_of(files: Iterable[Path]) -> tuple[Frame, ...]:
-    """Return every field of view of the files, in order; a stack gives one per page."""
+    """Return every field of view of the files, in order; a stack gives one frame per page."""
     return tuple(
         Frame(path, page) for path in files for page in range(len(file_header(path).pages))
     )
 
 
 def make_sample(name: str, patient: str, label: str | None, files: Sequence[Path]) -> Sample:
-    """Make a sample of image files; its pixel size is known if all files agree on it."""
+    """Make a sample of image files; it has a pixel size if all files agree on one."""
     sizes = [file_header(path).pixel_size_um for path in files]
     known = [size for size in sizes if size is not None]
     agreed = len(known) == len(sizes) and max(known) <= 1.01 * min(known)
@@ -109,10 +110,11 @@ def make_sample(name: str, patient: str, label: str | None, files: Sequence[Path
 def open_tree(folder: Path) -> Cohort:
     """Open a folder tree class/patient/sample/images as a cohort.
 
-    Fewer levels are taken sensibly, and `Cohort.notes` says how: class/patient/images is one
-    sample per patient, class/images makes every image a sample and a patient of its own. Folders
-    below a sample's are part of it. Folders of one name in two classes are different patients,
-    as people are often numbered anew within each class; they are then named class/patient.
+    Fewer levels are accepted, and `Cohort.notes` says how they were understood:
+    class/patient/images is one sample per patient, class/images makes every image a sample and a
+    patient of its own. Folders below a sample's folder belong to the sample. Folders of the same
+    name in two classes are different patients, as each class is often numbered from 1; they are
+    then named class/patient.
 
     Raises
     ------
@@ -145,23 +147,22 @@ def _refuse(folder: Path, loose: Sequence[Path], subfolders: Sequence[Path]) -> 
         )
     inside = f" in its {len(subfolders)} folders" if subfolders else ""
     raise UserError(
-        f"Folder '{folder}' holds no images{inside} ({FORMATS}); choose a folder sorted_entries as "
+        f"Folder '{folder}' holds no images{inside} ({FORMATS}); choose a folder arranged as "
         f"{_LAYOUT}."
     )
 
 
 class _Notes:
-    """Collects what was assumed, one sentence a kind, with the places it holds for."""
+    """Collects what was assumed: sentences, and the places to which each applies."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._places: dict[str, list[str]] = {}
+        self._places: dict[str, list[str]] = defaultdict(list)
 
     def add(self, sentence: str, places: Iterable[Path | str]) -> None:
-        """Note that `sentence` holds for some files, folders or names."""
-        names = [place if isinstance(place, str) else self.place(place) for place in places]
-        if names:
-            self._places.setdefault(sentence, []).extend(names)
+        """Note that `sentence` applies to some files, folders or names."""
+        for place in places:
+            self._places[sentence].append(place if isinstance(place, str) else self.place(place))
 
     def place(self, path: Path) -> str:
         """Return a path below the cohort's folder, with forward slashes."""
@@ -188,13 +189,10 @@ def _class_drafts(folder: Path, notes: _Notes) -> Iterator[_Draft]:
             "they are",
             [folder],
         )
-    found = [list(_patient_drafts(folder.name, patient, notes)) for patient in patients]
-    yield from (draft for drafts in found for draft in drafts)
-    empty = [patient for patient, drafts in zip(patients, found, strict=True) if not drafts]
-    if images or any(found):
-        notes.add(_NO_IMAGES, empty)
-    else:
-        notes.add(_NO_IMAGES, [folder])
+    found = {patient: list(_patient_drafts(folder.name, patient, notes)) for patient in patients}
+    yield from chain.from_iterable(found.values())
+    empty = [patient for patient, drafts in found.items() if not drafts]
+    notes.add(_NO_IMAGES, empty if images or any(found.values()) else [folder])
 
 
 def _patient_drafts(label: str, folder: Path, notes: _Notes) -> Iterator[_Draft]:
@@ -213,7 +211,8 @@ def _patient_drafts(label: str, folder: Path, notes: _Notes) -> Iterator[_Draft]
 
 def _named_samples(drafts: Sequence[_Draft], notes: _Notes) -> tuple[Sample, ...]:
     """Make samples with names that are unique in the cohort, as short as that allows."""
-    shared = _names_in_two_classes(drafts)
+    classes = Counter(patient for _, patient in {(d.label, d.patient) for d in drafts})
+    shared = sorted((name for name, count in classes.items() if count > 1), key=natural_key)
     notes.add(
         "Patients of the same name in two classes were taken as different people; if they are "
         "the same, put their samples into one class folder, as a patient has one class",
@@ -234,8 +233,3 @@ def _named_samples(drafts: Sequence[_Draft], notes: _Notes) -> tuple[Sample, ...
         )
         for name, draft in zip(names, drafts, strict=True)
     )
-
-
-def _names_in_two_classes(drafts: Sequence[_Draft]) -> list[str]:
-    classes = Counter(patient for _, patient in {(d.label, d.patient) for d in drafts})
-    return sorted((name for name, count in classes.items() if count > 1), key=natural_key)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_attmil.core import UserError, counted
-from napari_attmil.images.cohort import Cohort
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,24 +16,23 @@ if TYPE_CHECKING:
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows of the samples to train on and to test on."""
 
-# Of so many random partitions the most even one is taken: enough to spread the samples well, few
-# enough that another seed still gives other folds.
 _PARTITIONS_TRIED = 8
+"""Enough for evenly filled folds, and few enough that another seed still gives other folds."""
 
 
 def patient_folds(
-    samples: Cohort | tuple[Sequence[str], Sequence[str | None]], folds: int, seed: int
+    patients: Sequence[str], labels: Sequence[str | None], folds: int, seed: int
 ) -> list[Fold]:
     """Split samples for cross-validation, stratified by class and grouped by patient.
 
-    A patient's samples are never parted. Within a class the samples are spread over the folds
-    as evenly as whole patients allow: of a few random partitions the most even one is taken. The
+    A patient's samples stay together. Within a class the samples are distributed over the folds as
+    evenly as whole patients allow: of a few random partitions the most even one is used. The
     result depends on names, `folds` and `seed`, not on the order of the samples.
 
     Parameters
     ----------
-    samples : Cohort or (patients, labels)
-        Of two sequences each has one entry per sample.
+    patients, labels : sequence of str
+        Patient and class of each sample.
     folds : int
         Number of parts, at least 2.
     seed : int
@@ -52,7 +50,6 @@ def patient_folds(
         If a class has fewer patients than folds, a sample has no label, a patient has two
         labels, there are no samples, or `folds` is less than 2.
     """
-    patients, labels = _patients_and_labels(samples)
     class_of = _class_of_each_patient(patients, labels)
     _check_folds(class_of, folds)
     sizes = Counter(patients)
@@ -69,28 +66,14 @@ def patient_folds(
     return [(np.flatnonzero(tested_in != k), np.flatnonzero(tested_in == k)) for k in range(folds)]
 
 
-def _patients_and_labels(
-    samples: Cohort | tuple[Sequence[str], Sequence[str | None]],
-) -> tuple[list[str], list[str]]:
-    if isinstance(samples, Cohort):
-        patients = [sample.patient for sample in samples.samples]
-        labels: Sequence[str | None] = samples.labels()
-    else:
-        patients, labels = list(samples[0]), samples[1]
-    if len(patients) != len(labels):
-        raise ValueError(f"got {len(patients)} patients but {len(labels)} labels")
+def _class_of_each_patient(patients: Sequence[str], labels: Sequence[str | None]) -> dict[str, str]:
+    class_of: dict[str, str] = {}
     for patient, label in zip(patients, labels, strict=True):
         if label is None:
             raise UserError(
                 f"A sample of patient {patient!r} has no label; folds need one for every sample: "
                 "give it one, or leave the sample out."
             )
-    return patients, [label for label in labels if label is not None]
-
-
-def _class_of_each_patient(patients: list[str], labels: list[str]) -> dict[str, str]:
-    class_of: dict[str, str] = {}
-    for patient, label in zip(patients, labels, strict=True):
         if class_of.setdefault(patient, label) != label:
             raise UserError(
                 f"Patient {patient!r} has samples of two classes, {class_of[patient]!r} and "
@@ -107,7 +90,7 @@ def _check_folds(class_of: Mapping[str, str], folds: int) -> None:
         raise UserError("There are no samples to split into folds; open a cohort with images.")
     for label, count in sorted(Counter(class_of.values()).items()):
         if count < folds:
-            # With one patient the class cannot be both learnt and tested, in however few folds.
+            # With one patient, a class cannot be both learnt and tested, whatever the folds.
             remedy = f"choose {count} folds, or add" if count > 1 else "add"
             raise UserError(
                 f"Class {label!r} has {counted(count, 'patient')}, but {folds} folds "
@@ -118,29 +101,27 @@ def _check_folds(class_of: Mapping[str, str], folds: int) -> None:
 def _most_even_partition(
     sizes: Mapping[str, int], load: NDArray[np.int64], rng: np.random.Generator
 ) -> dict[str, int]:
-    """Spread a class's patients over folds; `sizes` are their samples, `load` what folds hold."""
-    best: dict[str, int] = {}
-    best_spread = (np.inf, np.inf)
-    for _ in range(_PARTITIONS_TRIED):
-        part, own = _random_partition(sizes, load, rng)
-        spread = (float(np.ptp(own)), float(np.ptp(own + load)))
-        if spread < best_spread:
-            best, best_spread = part, spread
+    """Distribute a class's patients over folds.
+
+    `sizes` is each patient's number of samples, `load` the number that each fold holds already.
+    """
+    tried = [_random_partition(sizes, load, rng) for _ in range(_PARTITIONS_TRIED)]
+    best, _ = min(tried, key=lambda each: (np.ptp(each[1]), np.ptp(each[1] + load)))
     return best
 
 
 def _random_partition(
     sizes: Mapping[str, int], load: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[dict[str, int], NDArray[np.int64]]:
-    """Give patients in random order each to the fold with the fewest samples of their class.
+    """Assign patients, in random order, to the fold with the fewest samples of their class.
 
-    An empty fold is always preferred, so every fold gets a patient when there are enough, and
-    two folds never differ by more samples than one patient has (list scheduling, Graham 1966).
+    Empty folds come first, so every fold gets a patient if there are enough, and two folds never
+    differ by more samples than one patient has (list scheduling, Graham 1966).
     """
     own = np.zeros_like(load)
     part: dict[str, int] = {}
     for patient in rng.permutation(np.array(list(sizes), dtype=object)):
-        # Ties go to the fold that holds least of the other classes, then to chance.
+        # Ties go to the fold with the fewest samples of other classes, then to chance.
         fold = int(np.lexsort((rng.random(len(own)), load + own, own))[0])
         part[patient] = fold
         own[fold] += sizes[patient]

@@ -1,7 +1,7 @@
-"""Which of a cohort's classes is that of the healthy samples, told by its name.
+"""Which of a cohort's classes is that of the healthy samples, by its name.
 
-A wrong guess turns a comparison round, so that none is made where names leave a doubt: a name has
-to say healthy, and nothing in it the opposite ("positive control", "not normal", "Rh negative").
+A wrong guess would reverse a comparison, so there is none if names leave a doubt: a name has to say
+healthy, and must not say the opposite ("positive control", "not normal", "Rh negative").
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REFERENCE_NAMES: Final = (
     *("healthy", "control", "controls", "normal", "reference", "negative", "uninfected"),
     *("unaffected", "untreated", "ctrl", "kontrolle", "gesund"),
 )
-"""What the class of healthy samples is called, in this order; compared without case."""
+"""Names for the class of healthy samples, in order of preference; case is ignored."""
 
 _HEALTHY: Final = rf"(?:{'|'.join(REFERENCE_NAMES)})"
 _NOTHING_ELSE: Final = re.compile(
@@ -37,10 +37,10 @@ _OPPOSITE: Final = re.compile(
 
 
 def healthy_name(classes: Sequence[str]) -> str | None:
-    """Return the class whose name says that its samples are healthy, None where that is unclear.
+    """Return the class whose name says that its samples are healthy; None if that is unclear.
 
-    Of several names one that says nothing else is taken ("healthy donors" beside "normal, aged"),
-    and of several such the first in the order of `REFERENCE_NAMES`.
+    Of several such names, one that says nothing else is preferred ("healthy donors" to "normal,
+    aged"); of several of these, the first in the order of `REFERENCE_NAMES`.
     """
     ranks = {name: _rank(text) for name, text in zip(classes, map(_plain, classes), strict=True)}
     fitting = [name for name, rank in ranks.items() if rank < len(REFERENCE_NAMES)]

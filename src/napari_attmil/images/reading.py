@@ -1,7 +1,6 @@
-"""The way in for images: files, stacks and folders become frames, samples and cohorts.
+"""Opens image files, stacks and folders as frames, samples and cohorts.
 
-Nothing is decoded before it is asked for, only the field of view that is asked for is decoded,
-and nothing is ever written.
+A field of view is decoded only when it is needed, and alone. Nothing is ever written.
 """
 
 from __future__ import annotations
@@ -9,10 +8,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -29,40 +30,26 @@ if TYPE_CHECKING:
     from napari_attmil.images.cohort import Cohort, Frame, Sample
     from napari_attmil.images.formats import PageHeader
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "ImageSequence",
-    "frame_digest",
-    "open_cohort",
-    "open_frames",
-    "open_sample",
-    "open_samples",
-    "open_stacks",
-    "pixel_size_um",
-    "read_frame",
-    "read_images",
-]
-
 COHORT_CSV = "cohort.csv"
-"""A file of this name in a cohort's folder is believed rather than the folders."""
+"""A file of this name in a cohort's folder describes the cohort; the folders are then ignored."""
 
 _DIGESTED_BYTES = 64 * 1024
 
 
 class ImageSequence(Sequence["NDArray[Any]"]):
-    """The images of a sample, decoded one at a time when they are taken.
+    """The images of a sample, decoded one at a time when they are used.
 
     `images[2]` is an array, `images[2:5]` a shorter sequence; `shape`, `dtype` and `ndim` are those
-    of the stack which `np.asarray(images)` would decode. All images have one shape and type:
-    beside colour images grey ones are given three equal channels, beside 16-bit images 8-bit ones
-    are scaled by 257.
+    of the stack that `np.asarray(images)` decodes. All images have the same shape and type: if some
+    are in colour, grey ones get three equal channels; if some have 16 bit, 8-bit ones are scaled by
+    257.
 
     Parameters
     ----------
     frames : sequence of Frame
         At least one.
     name : str
-        Whose images they are, for messages.
+        The sample's name, for messages.
 
     Raises
     ------
@@ -77,7 +64,7 @@ class ImageSequence(Sequence["NDArray[Any]"]):
         self.name = name
         headers = [_page_header(frame) for frame in frames]
         _check_same_size(self.frames, headers, name)
-        # With colour images, the three channels; 16 bit wins over 8 bit.
+        # The shape with channels, if there is one, and the larger of the types.
         self.image_shape = max((header.shape for header in headers), key=len)
         self.dtype: np.dtype[Any] = np.result_type(*{header.dtype for header in headers})
 
@@ -109,7 +96,7 @@ class ImageSequence(Sequence["NDArray[Any]"]):
     @overload
     def __getitem__(self, index: slice) -> ImageSequence: ...
     def __getitem__(self, index: Any) -> Any:
-        """Decode one image, or take a part of the sequence."""
+        """Decode one image, or return a part of the sequence."""
         if isinstance(index, slice):
             part = copy.copy(self)
             part.frames = self.frames[index]
@@ -125,11 +112,11 @@ class ImageSequence(Sequence["NDArray[Any]"]):
 
 
 def read_frame(frame: Frame) -> NDArray[Any]:
-    """Decode one field of view, and no other of its file.
+    """Decode one field of view, and no other in its file.
 
-    1-bit images become 0 and 255. Whole numbers that fit into 8 or 16 bit keep their values;
-    floats and others are stretched over 16 bit, each image from its own least to its greatest
-    value. Palettes become RGB, alpha is dropped, and white-is-zero TIFFs are turned over.
+    1-bit images become 0 and 255. Integers that fit into 8 or 16 bit keep their values; others and
+    floats are stretched to 16 bit, each image from its own smallest to its own largest value.
+    Palettes become RGB, alpha is dropped, and white-is-zero TIFFs are inverted.
 
     Returns
     -------
@@ -144,7 +131,7 @@ def read_frame(frame: Frame) -> NDArray[Any]:
 
 
 def read_images(sample: Sample) -> ImageSequence:
-    """Return a sample's images as a lazy sequence; only file headers are read at once.
+    """Return a sample's images as a lazy sequence; only file headers are read now.
 
     Raises
     ------
@@ -158,7 +145,7 @@ def open_frames(path: str | Path) -> list[Frame]:
     """List the fields of view of an image file, a stack, or a folder and the folders below it.
 
     Every time point, position and focal plane (z) is a field of view. Files come in natural
-    order (image2 before image10); hidden files and files that are no images are passed over.
+    order (image2 before image10); hidden files and files that are not images are ignored.
 
     Raises
     ------
@@ -172,15 +159,15 @@ def open_sample(
     paths: str | Path | Iterable[str | Path],
     name: str | None = None,
 ) -> Sample:
-    """Open image files, stacks or folders as one sample, its patient named like itself.
+    """Open image files, stacks or folders as one sample; its patient gets the same name.
 
     Parameters
     ----------
     paths : path or iterable of paths
         What `open_frames` opens.
     name : str, optional
-        The sample's name; by default the file's or folder's own, or that of the folder in which
-        the first of several lies.
+        The sample's name; by default that of the file or folder, or of the folder that holds the
+        first of several.
 
     Raises
     ------
@@ -198,10 +185,10 @@ def open_sample(
 
 
 def open_samples(paths: Iterable[str | Path]) -> list[Sample]:
-    """Open several samples: each image file or stack, and each folder that itself holds images.
+    """Open several samples: each image file or stack, and each folder that directly holds images.
 
-    Folders below a folder are samples of their own, named by their way from it. Samples that would
-    have one name are named by their paths instead.
+    A folder below one of `paths` is a sample of its own, named by its relative path. Samples that
+    would have the same name are named by their full paths instead.
 
     Raises
     ------
@@ -210,10 +197,8 @@ def open_samples(paths: Iterable[str | Path]) -> list[Sample]:
     """
     named: list[tuple[str, Path, list[Path]]] = []
     for path in map(Path, paths):
-        by_folder: dict[Path, list[Path]] = {}
-        for file in _image_files(path):
-            by_folder.setdefault(file.parent, []).append(file)
-        for folder, files in by_folder.items():
+        for folder, together in groupby(_image_files(path), attrgetter("parent")):
+            files = list(together)
             below = folder.relative_to(path).as_posix() if folder.is_relative_to(path) else "."
             place = folder if os.path.isdir(path) else path
             named.append((_own_name(path) if below == "." else below, place, files))
@@ -227,7 +212,7 @@ def open_samples(paths: Iterable[str | Path]) -> list[Sample]:
 
 
 def open_stacks(paths: Iterable[str | Path]) -> list[Sample]:
-    """Open images as `open_samples` does, and part each sample's images by their size.
+    """Open images as `open_samples` does, and split each sample by the size of its images.
 
     Raises
     ------
@@ -236,9 +221,9 @@ def open_stacks(paths: Iterable[str | Path]) -> list[Sample]:
     """
     stacks = []
     for sample in open_samples(paths):
-        by_size: dict[tuple[int, ...], list[Frame]] = {}
+        by_size: dict[tuple[int, ...], list[Frame]] = defaultdict(list)
         for frame in sample.frames:
-            by_size.setdefault(_page_header(frame).shape[:2], []).append(frame)
+            by_size[_page_header(frame).shape[:2]].append(frame)
         stacks += [replace(sample, frames=tuple(frames)) for frames in by_size.values()]
     return stacks
 
@@ -246,14 +231,14 @@ def open_stacks(paths: Iterable[str | Path]) -> list[Sample]:
 def open_cohort(path: str | Path) -> Cohort:
     """Open all samples of a study, from a folder tree or a CSV file.
 
-    A folder is sorted_entries as class/patient/sample/images, class/patient/images or class/images,
-    unless it has a cohort.csv, which is then believed. `Cohort.notes` says what was assumed.
+    A folder has the layout class/patient/sample/images, class/patient/images or class/images,
+    unless a cohort.csv in it describes the cohort. `Cohort.notes` says what was assumed.
     See `napari_attmil.images.folders.open_tree` and `napari_attmil.images.cohort_csv.open_csv`.
 
     Raises
     ------
     UserError
-        If the path does not exist or is no cohort, or something in it cannot be used.
+        If the path does not exist or is not a cohort, or something in it cannot be used.
     """
     path = Path(path)
     if os.path.isdir(path):
@@ -268,10 +253,10 @@ def open_cohort(path: str | Path) -> Cohort:
 
 
 def frame_digest(frame: Frame) -> str:
-    """Return a cheap fingerprint of a field of view, 32 hexadecimal digits.
+    """Return a fingerprint of a field of view, quickly computed, as 32 hexadecimal digits.
 
-    It is made of the file's name, size, time of change, first and last 64 KiB, and the page. It
-    stays when the folder is moved and changes when the image does.
+    It covers the file's name, size, time of change, first and last 64 KiB, and the page. It stays
+    the same if the folder is moved, and changes if the image does.
 
     Raises
     ------
@@ -287,20 +272,6 @@ def frame_digest(frame: Frame) -> str:
         ) from None
     text = f"{frame.path.name}\0{status.st_size}\0{status.st_mtime_ns}\0{content}\0{frame.page}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def pixel_size_um(path: str | Path) -> float | None:
-    """Return the side of a pixel in micrometres, None if the file does not tell.
-
-    It is taken from OME-XML, ImageJ's unit, TIFF's resolution tags, CZI's scaling, or bioio.
-    Values outside 0.01 to 5 um, such as a printer's 72 dpi, are not believed.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read.
-    """
-    return file_header(Path(path)).pixel_size_um
 
 
 def _image_files(path: Path) -> list[Path]:
@@ -319,7 +290,7 @@ def _own_name(path: Path) -> str:
 
 
 def _absolute(path: Path) -> Path:
-    """Return a path in which "." and ".." have names; links keep those that a person gave them."""
+    """Return a path without "." and ".."; links are not resolved, as the user named them."""
     return Path(os.path.abspath(path))
 
 
@@ -346,7 +317,7 @@ def _check_same_size(frames: Sequence[Frame], headers: Sequence[PageHeader], nam
 
 @lru_cache(maxsize=4096)
 def _file_digest(path: Path, size_bytes: int, mtime_ns: int) -> str:
-    """Digest both ends of a file: the header, and where formats keep what was added last."""
+    """Return a digest of both ends of a file: the header, and what was appended last."""
     del mtime_ns
     with path.open("rb") as file:
         content = file.read(_DIGESTED_BYTES)

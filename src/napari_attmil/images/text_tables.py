@@ -40,13 +40,13 @@ def read_text(path: Path) -> str:
 def rows_of_table(text: str) -> list[tuple[int, list[str]]]:
     """Return the rows of a table with their numbers, blank ones left out.
 
-    Cells are separated by commas, semicolons or tabs, whichever the header has most of, and
-    stripped of spaces. Lines may end as on any system.
+    The separator is a comma, semicolon or tab, whichever is most frequent in the header. Spaces
+    around cells are removed. Lines may end as on any system.
 
     Returns
     -------
     list of (int, list of str)
-        The number is the one that a spreadsheet shows beside the row, so that it can be found.
+        The number is the one that a spreadsheet shows beside the row.
 
     Raises
     ------

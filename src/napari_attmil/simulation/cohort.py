@@ -199,18 +199,22 @@ class _PlannedImage:
     patient: str
     sample: str
     path: str
-    key: tuple[int, ...]  # class, patient, sample, image
+    key: tuple[int, int, int, int]  # class, patient, sample, image
 
 
 def _plan(settings: SimulationSettings) -> list[_PlannedImage]:
     """List the images of a cohort in the order in which they are written."""
-    counts = (settings.patients_per_class, settings.samples_per_patient, settings.images_per_sample)
+    numbered = product(
+        settings.classes,
+        range(1, settings.patients_per_class + 1),
+        range(1, settings.samples_per_patient + 1),
+        range(1, settings.images_per_sample + 1),
+    )
     planned = []
-    for label, *numbers in product(settings.classes, *(range(1, count + 1) for count in counts)):
-        patient, sample, image = numbers
+    for label, patient, sample, image in numbered:
         person = f"{label}-{patient:02d}"
         path = f"{label}/{person}/{person}-{sample}/image_{image:02d}.tif"
-        key = (list(CLASSES).index(label), *numbers)
+        key = (list(CLASSES).index(label), patient, sample, image)
         planned.append(_PlannedImage(label, person, f"{person}-{sample}", path, key))
     return planned
 

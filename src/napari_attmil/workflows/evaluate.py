@@ -59,7 +59,9 @@ def evaluate_study(
         What `report.json` holds.
     """
     cohort = labelled_part(study.cohort)
-    patient_folds(cohort, plan.folds, plan.seed)  # Refuses before the long work, not after it.
+    patients = [sample.patient for sample in cohort.samples]
+    # Refuses before the long work, not after it.
+    patient_folds(patients, cohort.labels(), plan.folds, plan.seed)
     study = replace(study, cohort=cohort)
     yield Progress(0, len(cohort), "Loading the detector")
     detector = study.detector(device_name)

@@ -13,10 +13,10 @@ from numpy.testing import assert_array_equal
 
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame
+from napari_attmil.images.formats import file_header
 from napari_attmil.images.reading import (
     open_frames,
     open_sample,
-    pixel_size_um,
     read_frame,
     read_images,
 )
@@ -346,7 +346,7 @@ def test_pixel_size_is_read_where_it_is_plausible(
 ) -> None:
     path = tmp_path / "x.tif"
     tifffile.imwrite(path, noise(20, 30), **options)
-    found = pixel_size_um(path)
+    found = file_header(path).pixel_size_um
     assert found == (None if expected is None else pytest.approx(expected, rel=1e-4))
 
 
@@ -401,5 +401,5 @@ def test_a_resolution_that_breaks_the_rules_does_not_cost_the_image(
     content = bytearray(path.read_bytes())
     content[place + 2 : place + 12] = struct.pack("<HII", kind, count, value)
     path.write_bytes(content)
-    assert pixel_size_um(path) is None
+    assert file_header(path).pixel_size_um is None
     assert_array_equal(read_frame(Frame(path)), image)

@@ -28,6 +28,6 @@ def inner_folds(bags: Sequence[Bag], most: int) -> tuple[list[Fold], str]:
         return [], f"class {smallest!r} has a single patient, so none could be held out."
     try:
         folds = min(most, len(of_class[smallest]))
-        return patient_folds((patients, labels), folds, seed=0), ""
+        return patient_folds(patients, labels, folds, seed=0), ""
     except UserError as error:
         return [], str(error)  # A patient of two classes can be learnt from, but not held out.

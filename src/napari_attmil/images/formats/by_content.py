@@ -1,6 +1,6 @@
-"""One image file, whatever its format: what it holds, and one decoded field of view.
+"""One image file of any format: its header, and one decoded field of view.
 
-The format is told by the file's content, so a JPEG named .png is read all the same.
+The format is recognised by the file's content, so a JPEG named .png is read as well.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ if TYPE_CHECKING:
     from napari_attmil.images.formats.header import FileHeader, PageHeader
 
 COMMON_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".stk", ".png", ".jpg", ".jpeg", ".bmp")
-"""Formats that are read without extras."""
+"""Formats that need no extra."""
 
 BIOIO_SUFFIXES = (".nd2", ".lif", ".zvi", ".vsi", ".oib", ".oif", ".dv", ".ims")
-"""Formats of microscope makers that need the extra bioio."""
+"""Formats of microscope makers, which need the extra bioio."""
 
 IMAGE_SUFFIXES = (*COMMON_SUFFIXES, ".czi", *BIOIO_SUFFIXES)
-"""Which files of a folder are taken as images (lower case)."""
-
+"""Suffixes of the files in a folder that are read as images (lower case)."""
 
 _NO_IMAGES = (
     *(".csv", ".txt", ".json", ".xml", ".xlsx", ".html", ".pdf"),
     *(".sqlite", ".parquet", ".safetensors"),
 )
-"""Files that lie beside images, and that no extra would make one of."""
+"""Files that lie beside images, and that no extra could read as an image."""
 
 
 class _Format(NamedTuple):
@@ -64,13 +63,13 @@ _BY_SIGNATURE = {
 
 
 def file_header(path: Path) -> FileHeader:
-    """Return what an image file holds, without decoding pixels; remembered until it changes.
+    """Return the header of an image file without decoding pixels; cached until the file changes.
 
     Raises
     ------
     UserError
-        If the file is missing, forbidden, empty, damaged, or of a format that is not read, or its
-        name is no text.
+        If the file is missing, forbidden, empty, damaged, or of a format that cannot be read, or
+        its name is not valid text.
     """
     _check_name(path)
     with _explained(path):
@@ -108,7 +107,7 @@ def decode_page(path: Path, page: int) -> NDArray[Any]:
 
 
 def _check_name(path: Path) -> None:
-    """Refuse a name that is no text: tables, reports and the boxes' file could not hold it."""
+    """Refuse a name that is not text: tables, reports and annotation files could not hold it."""
     try:
         str(path.absolute()).encode()
     except UnicodeEncodeError:
@@ -148,7 +147,7 @@ def _format_of(path: Path) -> _Format:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong with a file into one sentence for the user."""
+    """Turn any error in reading a file into one sentence for the user."""
     try:
         yield
     except (UserError, MemoryError):

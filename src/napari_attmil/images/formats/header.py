@@ -1,6 +1,6 @@
-"""What every file format has in common: a header per field of view, and one form of pixels.
+"""What all file formats have in common: a header per field of view, and one form of pixels.
 
-Whatever a file holds, the rest of the program meets (Y, X) or (Y, X, 3) arrays of uint8 or uint16.
+Whatever the format, the program gets (Y, X) or (Y, X, 3) arrays of uint8 or uint16.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-# Outside of this range a "pixel size" is a printing resolution (72 dpi is 353 um) or a placeholder.
 _PLAUSIBLE_UM = (0.01, 5.0)
+"""Outside this range, a pixel size is a printing resolution (72 dpi is 353 um) or a placeholder."""
 
 _MOST_PIXELS = 10**10
-"""Of one field of view: the largest scan of a slide has as many, and no memory more."""
+"""Of one field of view: as in the largest scan of a slide; no memory would hold more."""
 
 _MICROMETRES_PER_UNIT = {
     "m": 1e6,
@@ -46,7 +46,7 @@ class PageHeader:
     dtype : numpy.dtype
         uint8 or uint16, as `read_frame` will return it.
     place : Any
-        Where the page lies in the file; only its format's own module looks at it.
+        Where the page lies in the file; used by the module of its format only.
     """
 
     shape: tuple[int, ...]
@@ -56,7 +56,7 @@ class PageHeader:
 
 @dataclass(frozen=True)
 class FileHeader:
-    """What is known of an image file without decoding pixels.
+    """The content of an image file, as far as it is known without decoding pixels.
 
     Attributes
     ----------
@@ -71,13 +71,13 @@ class FileHeader:
 
 
 def page_header(plane: tuple[int, int], samples: int, dtype: DTypeLike, place: Any) -> PageHeader:
-    """Describe a page of `samples` numbers per pixel as it will look after `to_image`.
+    """Return the header of a page with `samples` numbers per pixel, as `to_image` will return it.
 
     Raises
     ------
     ValueError
         If a pixel is neither grey nor RGB, with or without alpha, or its numbers are complex; or
-        if the size is none that an image has, as in a damaged header.
+        if no image has this size, as in a damaged header.
     """
     if not 0 < plane[0] * plane[1] <= _MOST_PIXELS:
         raise ValueError(f"it states a size of {plane[1]} x {plane[0]} pixels")
@@ -88,7 +88,7 @@ def page_header(plane: tuple[int, int], samples: int, dtype: DTypeLike, place: A
 
 
 def to_image(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Bring decoded pixels into the one form the program works on.
+    """Convert decoded pixels to the form that the program works with.
 
     Parameters
     ----------
@@ -105,12 +105,12 @@ def to_image(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def unsigned_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return the type that pixels of `dtype` are brought to: uint8 for 1 and 8 bit, else uint16.
+    """Return the type to which pixels of `dtype` are converted: uint8 for 1 and 8 bit, else uint16.
 
     Raises
     ------
     ValueError
-        If the numbers are complex or no numbers at all.
+        If the values are complex or not numbers.
     """
     dtype = np.dtype(dtype)
     if dtype.kind not in "buif":
@@ -119,10 +119,10 @@ def unsigned_dtype(dtype: DTypeLike) -> np.dtype[Any]:
 
 
 def _to_unsigned(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Keep 8 and 16 bit as they are; bring 1 bit to 0 and 255, and the rest to 16 bit.
+    """Leave 8 and 16 bit unchanged; convert 1 bit to 0 and 255, and the rest to 16 bit.
 
-    Whole numbers that fit are kept. Others, and floats, mean nothing absolute, so that each image
-    is stretched from its own least to its greatest finite value; what is not finite becomes 0.
+    Integers that fit into 16 bit are unchanged. Others, and floats, have no absolute meaning, so
+    each image is stretched from its smallest to its largest finite value; the others become 0.
     """
     if pixels.dtype.kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255)
@@ -142,15 +142,18 @@ def _to_unsigned(pixels: NDArray[Any]) -> NDArray[Any]:
     return np.rint(values).astype(wanted)
 
 
-def plausible_um(length: float, unit: str) -> float | None:
-    """Convert a pixel's side to micrometres; None if the unit or the size makes no sense.
+def plausible_um(length: float | str, unit: str) -> float | None:
+    """Convert a pixel's side to micrometres; None if the number, unit or size makes no sense.
 
-    `unit` is written in any of the ways files have it: um, micron, mm, inch, a micro sign as a
-    letter or spelt out as an escape (ImageJ).
+    `unit` is written as in files: um, micron, mm, inch, with a micro sign as a letter or as an
+    escape sequence (ImageJ).
     """
     name = unit.strip().lower().replace("\\u00b5", "u").replace("\\xb5", "u")
     for micro in "\u00b5\u03bc":  # the micro sign, and the Greek letter that looks like it
         name = name.replace(micro, "u")
-    size_um = length * _MICROMETRES_PER_UNIT.get(name, float("nan"))
+    try:
+        size_um = float(length) * _MICROMETRES_PER_UNIT[name]
+    except (ValueError, KeyError):
+        return None
     low, high = _PLAUSIBLE_UM
-    return float(size_um) if low <= size_um <= high else None
+    return size_um if low <= size_um <= high else None

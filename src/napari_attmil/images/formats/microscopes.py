@@ -1,6 +1,6 @@
 """Microscope makers' own formats: CZI through czifile, all others through bioio.
 
-Both libraries are extras, imported when the first such file is met.
+Both libraries are extras, imported when the first such file is read.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def read_czi_header(path: Path) -> FileHeader:
     ValueError
         If the file has several channels, or holds no images.
     """
-    czifile = _czifile(path)
+    czifile = _extra("czifile", "czi", path)
     with czifile.CziFile(str(path)) as czi:
         entries = [
             entry
             for entry in czi.subblock_directory
-            # What is stored smaller than it is, is a level of the zoom pyramid.
+            # An image stored at a smaller size than its own is a level of the zoom pyramid.
             if entry.pyramid_type == 0 and entry.stored_shape == entry.shape
         ]
         metadata = czi.metadata() or ""
@@ -64,7 +64,7 @@ def read_czi_header(path: Path) -> FileHeader:
 
 def decode_czi(path: Path, page: PageHeader) -> NDArray[Any]:
     """Decode one field of view of a CZI file to (Y, X) or (Y, X, 3) uint8 or uint16."""
-    czifile = _czifile(path)
+    czifile = _extra("czifile", "czi", path)
     with FileHandle(str(path)) as file:
         block = czifile.Segment(file, page.place).data()
         entry = block.directory_entry
@@ -111,25 +111,19 @@ def decode_bioio(path: Path, page: PageHeader) -> NDArray[Any]:
     return to_image(np.asarray(image.get_image_dask_data(axes, T=time, Z=z).compute()))
 
 
-def _czifile(path: Path) -> ModuleType:
+def _extra(package: str, extra: str, path: Path) -> ModuleType:
     try:
-        return import_module("czifile")
+        return import_module(package)
     except ImportError:
         raise UserError(
-            f"Reading '{path.name}' (CZI) needs the package czifile: "
-            "pip install 'napari-attmil[czi]', or export the images as TIFF."
+            f"Reading '{path.name}' needs the package {package}: "
+            f"pip install 'napari-attmil[{extra}]', or export the images as TIFF."
         ) from None
 
 
 def _bioio_image(path: Path) -> Any:
-    try:
-        bioio = import_module("bioio")
-        errors = import_module("bioio_base.exceptions")
-    except ImportError:
-        raise UserError(
-            f"Reading '{path.name}' needs the package bioio: "
-            "pip install 'napari-attmil[bioio]', or export the images as TIFF."
-        ) from None
+    bioio = _extra("bioio", "bioio", path)
+    errors = _extra("bioio_base.exceptions", "bioio", path)
     try:
         return bioio.BioImage(path)
     except errors.UnsupportedFileFormatError:
@@ -153,8 +147,8 @@ def _czi_page_header(entry: Any) -> PageHeader:
 def _unpack_czi(packed: bytes, entry: Any) -> NDArray[Any]:
     """Decompress what czifile cannot, or no longer can: Zstandard (the default of ZEN 3) and LZW.
 
-    Zstd1 has a header: its length, then, if there is more, a flag that says whether the low
-    bytes of all 16-bit values come before all high bytes (CZI specification, "Zstd1").
+    Zstd1 has a header: its length, and optionally a flag that says whether the low bytes of all
+    16-bit values come before all high bytes (CZI specification, "Zstd1").
     """
     dtype = np.dtype(entry.dtype)
     if entry.compression == _CZI_LZW:
@@ -175,7 +169,4 @@ def _unpack_czi(packed: bytes, entry: Any) -> NDArray[Any]:
 def _czi_pixel_size_um(xml: str) -> float | None:
     """Read the scaling along X, which CZI gives in metres."""
     found = re.search(r'<Distance Id="X">\s*<Value>([^<]+)</Value>', xml)
-    try:
-        return plausible_um(float(found[1]), "m") if found else None
-    except ValueError:
-        return None
+    return plausible_um(found[1], "m") if found else None

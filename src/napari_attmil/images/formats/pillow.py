@@ -1,9 +1,9 @@
 """PNG, JPEG and BMP files: one field of view each.
 
-PNG goes through imagecodecs, because Pillow cuts 16-bit colour down to 8; JPEG and BMP go
-through Pillow, because imagecodecs fills a truncated JPEG up with grey and says nothing. These
-formats tell a printing resolution at best, so the pixel size is not known. Pixels are taken as
-stored: an EXIF rotation is not applied.
+PNG is read by imagecodecs, as Pillow reduces 16-bit colour to 8 bit; JPEG and BMP are read by
+Pillow, as imagecodecs fills up a truncated JPEG with grey without an error. These formats state a
+printing resolution at best, so the pixel size is unknown. Pixels are used as stored: a rotation
+given by EXIF is not applied.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""TIFF files: which fields of view they hold, and how one of them is decoded alone.
+"""TIFF files: the fields of view that they hold, and how one of them is decoded alone.
 
-A header pass notes where in the file each field of view lies, so that image 1,999 of a stack is
-read without touching the others. LSM and MetaMorph's STK are TIFF as well.
+The header says where in the file each field of view lies, so that image 1,999 of a stack is read
+without the others. LSM and MetaMorph's STK are TIFF as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _UNIT_OF_TAG = {None: "inch", 2: "inch", 3: "cm"}
-"""What ResolutionUnit means; without it the rules want inches."""
+"""The unit of ResolutionUnit; without the tag it is inches, by the specification."""
 _GREY_OR_RGB = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE")
 
 
@@ -57,24 +57,24 @@ def read_header(path: Path) -> FileHeader:
     """Find every field of view in a TIFF file without decoding any.
 
     Time points, positions and focal planes (z) are all fields of view, each a page of its own.
-    Channels are not: three grey channels are taken as red, green and blue, other numbers are
-    refused, because which of them is the bright-field one cannot be known. Reduced copies
-    (pyramid levels, thumbnails) are passed over.
+    Channels are not: three grey channels are read as red, green and blue; other numbers are
+    refused, as nothing says which channel is the bright-field one. Reduced copies (pyramid levels,
+    thumbnails) are ignored.
 
     Raises
     ------
     ValueError
-        If the file is cut short, or its content cannot be taken as bright-field images.
+        If the file is cut short, or its content cannot be read as bright-field images.
     tifffile.TiffFileError, OSError
-        If it is no TIFF, or damaged.
+        If it is not a TIFF, or damaged.
     """
     with _quiet(), tifffile.TiffFile(path) as tif:
         _check_complete(tif)
         if all(_lies_in_this_file(series, tif) for series in tif.series):
             pages = [page for series in tif.series for page in _series_pages(series, tif)]
         else:
-            # A set of OME-TIFF files: each file answers only for what lies in it, or a folder of
-            # them would give every image as often as there are files.
+            # A set of OME-TIFF files: only the images in this file count, or a folder of such files
+            # would give every image as often as there are files.
             pages = list(_own_pages(tif))
         if not pages:
             raise ValueError("it holds nothing but reduced copies of images")
@@ -100,7 +100,7 @@ def decode(path: Path, page: PageHeader) -> NDArray[Any]:
 
 
 def _check_complete(tif: tifffile.TiffFile) -> None:
-    """Refuse a file that ends before its list of pages does; tifffile would drop the rest."""
+    """Refuse a file that ends before its list of pages; tifffile would drop the rest."""
     if not len(tif.pages):
         raise ValueError("it is cut short before its first image")
     form = tif.tiff
@@ -116,7 +116,7 @@ def _check_complete(tif: tifffile.TiffFile) -> None:
 
 
 def _check_data(page: Any, tif: tifffile.TiffFile) -> None:
-    """Refuse pixels that reach beyond the end of the file; JPEG would be filled up with grey."""
+    """Refuse pixels beyond the end of the file; JPEG would be filled up with grey."""
     if not page.dataoffsets:
         raise ValueError("it holds a page without pixels")
     if page.is_contiguous:
@@ -158,7 +158,7 @@ def _series_pages(series: tifffile.TiffPageSeries, tif: tifffile.TiffFile) -> li
 def _series_planes(
     series: tifffile.TiffPageSeries, count: int, tif: tifffile.TiffFile
 ) -> list[Plane]:
-    """Locate every plane of a series, whether or not it has a directory of its own."""
+    """Return where every plane of a series lies, whether or not it has its own directory."""
     if len(series) == count:
         return [Plane(page.offset) for page in series if page is not None]
     keyframe, start = series.keyframe, series.dataoffset
@@ -172,7 +172,7 @@ def _series_planes(
 def _channel_axis(series: tifffile.TiffPageSeries, tif: tifffile.TiffFile) -> int | None:
     """Return which axis of a series holds red, green and blue; None if none does.
 
-    In ImageJ's grey stacks "C" is what writers put when nobody told them what the images are.
+    In ImageJ's grey stacks, writers use "C" when they do not know what the images are.
     """
     if "C" not in series.axes or "S" in series.axes:
         return None
@@ -232,7 +232,7 @@ def _decode_plane(tif: tifffile.TiffFile, plane: Plane) -> NDArray[Any]:
 
 def _apply_palette(indices: NDArray[Any], palette: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """Turn palette indices into RGB; `palette` is (3, entries)."""
-    shift = 8 if palette.max() > 255 else 0  # the rules want 16 bit, some writers leave 8
+    shift = 8 if palette.max() > 255 else 0  # 16 bit by the specification, but some write 8 bit
     colours: NDArray[np.uint8] = (palette >> shift).astype(np.uint8).T
     return colours[indices.astype(np.intp)]
 
@@ -251,7 +251,7 @@ def _pixel_size_um(tif: tifffile.TiffFile) -> float | None:
         return size
     tags = tif.pages.first.tags
     resolution = tags.valueof("XResolution")
-    # A fraction by the rules. What else a writer may leave there is no reason to refuse the image.
+    # By the specification a fraction. Anything else is no reason to refuse the image.
     if not isinstance(resolution, tuple) or len(resolution) != 2 or not all(resolution):
         return None
     pixels, units = resolution
@@ -264,17 +264,14 @@ def _pixel_size_um(tif: tifffile.TiffFile) -> float | None:
 def _ome_pixel_size_um(xml: str) -> float | None:
     size = re.search(r'\bPhysicalSizeX\s*=\s*["\']([^"\']+)', xml)
     unit = re.search(r'\bPhysicalSizeXUnit\s*=\s*["\']([^"\']+)', xml)
-    try:
-        return plausible_um(float(size[1]), unit[1] if unit else "um") if size else None
-    except ValueError:
-        return None
+    return plausible_um(size[1], unit[1] if unit else "um") if size else None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep tifffile from writing to the terminal, in this thread and while a file is open.
 
-    It warns of whatever is odd in a file and goes on; what matters is checked here and raised.
+    It warns of anything unusual in a file and goes on; what matters is checked here and raised.
     """
     thread = threading.get_ident()
 
