@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QApplication, QWidget
 
     from napari_attmil.bags import EnsembleSettings, MILSettings
-    from napari_attmil.images import Sample
 
 
 def fake_detect(
@@ -81,16 +80,14 @@ def fake_train(
 
 def fake_classify(
     study: workflows.Study,
-    sample: Sample,
-    images: workflows.Images,
-    boxes: Boxes,
+    cells: workflows.CellsAtHand,
     classifier: FakeClassifier,
     device_name: str,
     stop: Event,
 ) -> Stage[workflows.ClassifiedSample]:
     yield Progress(1, 1, "Classifying")
-    prediction = classifier.predict(sample.name, boxes.cell_id)
-    return workflows.ClassifiedSample(sample, boxes, prediction)
+    prediction = classifier.predict(cells.sample.name, cells.boxes.cell_id)
+    return workflows.ClassifiedSample(cells.sample, cells.boxes, prediction)
 
 
 def fake_load(path: Path, device_name: str, stop: Event) -> Stage[LoadedClassifier]:

@@ -1,4 +1,4 @@
-"""The line charts of an evaluation's page, whose axes all run from 0 to 1."""
+"""The line charts of an evaluation's page; all axes run from 0 to 1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TICKS: Final = (0, 0.25, 0.5, 0.75, 1)
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart and what stands above it."""
+    """A chart and its title."""
 
     title: str
     svg: str
@@ -42,10 +42,10 @@ def line_chart(
     labels
         Of the x and the y axis.
     lines
-        What is shown when the pointer rests on a line, and its points; the later lines lie on top.
-        They have the colours of `LINE_COLOURS` in order, and again dashed.
+        The tooltip and the points of each line; later lines lie on top. Lines take the colours of
+        `LINE_COLOURS` in order, then again dashed.
     diagonal
-        Whether lines are held against the diagonal; their points are then marked.
+        Whether to draw the diagonal and mark the points, for comparison.
     """
 
     def draw(figure: Figure, _: str) -> None:
@@ -66,7 +66,7 @@ def line_chart(
 
 
 def precision_recall_chart(report: Report, label: str, title: str) -> Chart:
-    """Return a line a row of the precision and recall of a class, as in the paper's Fig. 3."""
+    """Return the precision-recall curves of all rows for a class, as in the paper's Fig. 3."""
     lines = [
         (
             f"{row['title']}: {row['auprc'][label]['mean']:.2f}",
@@ -79,7 +79,7 @@ def precision_recall_chart(report: Report, label: str, title: str) -> Chart:
 
 
 def row_charts(row: Report) -> list[Chart]:
-    """Return the reliability of a row, and how its scores fare as cells are deleted and added."""
+    """Return the charts of a row: reliability, deletion and insertion of cells."""
     bins, steps = row["reliability"], np.linspace(0, 1, CURVE_STEPS + 1).tolist()
     deleted, added = (
         [(score, steps, row["attribution"][score][curve]) for score in scores_with_curves(row)]
@@ -100,6 +100,6 @@ def row_charts(row: Report) -> list[Chart]:
 
 
 def scores_with_curves(row: Report) -> list[str]:
-    """Return by what cells were deleted and added."""
+    """Return the scores by which cells were deleted and added."""
     scores = row["attribution"].items()
     return [score for score, figures in scores if figures["deletion"] is not None]

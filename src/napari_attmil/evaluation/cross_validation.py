@@ -1,10 +1,10 @@
-"""Patient-wise cross-validation of all that is compared, on the same folds and seeds."""
+"""Patient-wise cross-validation of several methods on the same folds and seeds."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Evaluation:
     classes
         Names of the K classes, sorted.
     reference
-        The class of healthy samples; None if no name tells.
+        The class of healthy samples; None if no name is recognised as such.
     samples, patients, labels, cells
         Of the n samples: name, patient, class, number of cells.
     fold
@@ -53,13 +53,13 @@ class Evaluation:
     rows
         What was compared.
     outcomes
-        By name of a row, its predictions and measures, of (runs, n) samples.
+        Predictions and measures of (runs, n) samples, by the row's name.
     settings, evaluation, ensemble
-        What was asked for; `settings.method` is the method of the ensemble and of the controls.
+        All settings; `settings.method` is the method of the ensemble and of the controls.
     detector_digest, feature_settings
         What the cells' features were computed with.
     device
-        Where, as a person calls it.
+        Description of the device.
     """
 
     classes: tuple[str, ...]
@@ -81,18 +81,18 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationProgress:
-    """How far a cross-validation has come.
+    """The progress of a cross-validation.
 
     Attributes
     ----------
     done, total
-        Epochs of all trainings; a training that stops early makes `done` jump.
+        Epochs of all trainings; `done` jumps when a training stops early.
     row, run, fold
-        The training at work, runs and folds counted from 0.
+        The current training, runs and folds counted from 0.
     epoch
-        How that training stands; None once it is finished.
+        The progress of that training; None once it is finished.
     note
-        What the person should know, for instance what an earlier evaluation had done; else empty.
+        Information for the user, for instance about results of an earlier run; often empty.
     """
 
     done: int
@@ -126,24 +126,24 @@ def cross_validate(
         Architecture and fitting; the seed is set by `evaluation`, and so are the methods of
         single models.
     evaluation
-        Folds, runs, what is compared, and the first run's seed.
+        Folds, runs, methods, and the first run's seed.
     device
         Where to compute; the fastest device of this machine if None.
     folds
-        (n,) the fold of every sample, for a cohort that must be split in a way of its own; runs
-        then differ by their seed only. None splits by patient, anew for every run.
+        (n,) the fold of every sample, for a cohort with a predefined split; runs then differ only
+        by their seed. None splits by patient, differently in every run.
     resume_in
-        A folder in which finished trainings are kept, so that an evaluation that was stopped
-        goes on where it stood; None keeps nothing.
+        A folder where the results of finished trainings are stored, so that an interrupted
+        evaluation resumes from there; None stores nothing.
     ensemble
-        How many models are trained for people to use, and how they are calibrated.
+        The number of models of the ensemble, and their calibration.
 
     Raises
     ------
     UserError
         If a class has fewer patients than folds, or the bags cannot be trained on.
     """
-    work = _Work.of(
+    work = _Work(
         bags,
         settings or MILSettings(),
         evaluation or EvaluationSettings(),
@@ -151,11 +151,14 @@ def cross_validate(
         device or choose_device(),
         folds,
     )
-    folder = None if resume_in is None else work.trial_folder(resume_in)
-    outcomes = {} if folder is None else work.kept(folder)
+    folder, outcomes = None, {}
+    if resume_in is not None:
+        folder = TrialFolder(resume_in, work.settings_of, work.ensemble, work.bags, work.device)
+        read = ((number, folder.read(trial)) for number, trial in enumerate(work.trials))
+        outcomes = {number: outcome for number, outcome in read if outcome is not None}
     if outcomes:
         found = f"{len(outcomes)} of {len(work.trials)} trainings"
-        yield work.progress(0, 0, note=f"{found} were already done and are kept in {resume_in}.")
+        yield work.progress(0, 0, note=f"{found} were already done; see {resume_in}.")
     for number, trial in enumerate(work.trials):
         if number not in outcomes:
             outcomes[number] = yield from work.outcome(number)
@@ -165,60 +168,30 @@ def cross_validate(
     return work.evaluation(outcomes)
 
 
-@dataclass(frozen=True, eq=False)
 class _Work:
-    """What is to be done."""
+    """A planned evaluation; a UserError if it is not possible."""
 
-    bags: Sequence[Bag]
-    settings: MILSettings
-    evaluation_settings: EvaluationSettings
-    ensemble: EnsembleSettings
-    device: Device
-    classes: tuple[str, ...]
-    reference: str | None
-    fold: npt.NDArray[np.int64]
-    rows: tuple[Row, ...]
-    trials: list[Trial]
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         bags: Sequence[Bag],
         settings: MILSettings,
         evaluation: EvaluationSettings,
         ensemble: EnsembleSettings,
         device: Device,
         folds: npt.ArrayLike | None,
-    ) -> Self:
-        """Plan an evaluation, refusing what cannot be done."""
-        rows = evaluation_rows(settings, evaluation, ensemble)
-        fold = folds_of_runs(bags, evaluation, folds)
-        classes = tuple(sorted({bag.label for bag in bags if bag.label is not None}))
-        return cls(
-            # Once for all trainings: their epochs then read features from memory.
-            loaded_bags(bags, settings),
-            settings,
-            evaluation.replace(folds=int(fold.max()) + 1),
-            ensemble,
-            device,
-            classes,
-            reference_class(classes, settings.reference_class),
-            fold,
-            rows,
-            trials_of(fold, rows),
-        )
-
-    def trial_folder(self, folder: Path) -> TrialFolder:
-        """Return where finished trainings are kept."""
-        return TrialFolder(folder, self.settings_of, self.ensemble, self.bags, self.device)
-
-    def kept(self, folder: TrialFolder) -> dict[int, Outcome]:
-        """Return what is already there, by number of the trial."""
-        read = ((number, folder.read(trial)) for number, trial in enumerate(self.trials))
-        return {number: outcome for number, outcome in read if outcome is not None}
+    ) -> None:
+        self.settings, self.ensemble, self.device = settings, ensemble, device
+        self.rows = evaluation_rows(settings, evaluation, ensemble)
+        self.fold = folds_of_runs(bags, evaluation, folds)
+        self.trials = trials_of(self.fold, self.rows)
+        self.evaluation_settings = evaluation.replace(folds=int(self.fold.max()) + 1)
+        self.classes = tuple(sorted({bag.label for bag in bags if bag.label is not None}))
+        self.reference = reference_class(self.classes, settings.reference_class)
+        # Once for all trainings: their epochs then read features from memory.
+        self.bags = loaded_bags(bags, settings)
 
     def settings_of(self, trial: Trial) -> MILSettings:
-        """Return what a trial is trained with."""
+        """Return the settings of a trial's training."""
         seed = later_seed(self.evaluation_settings.seed, trial.run)
         return self.settings.replace(method=trial.row.method, seed=seed)
 
@@ -246,20 +219,16 @@ class _Work:
         )
 
     def progress(
-        self,
-        number: int,
-        share: float,
-        epoch: EpochProgress | None = None,
-        note: str = "",
+        self, number: int, share: float, epoch: EpochProgress | None = None, note: str = ""
     ) -> EvaluationProgress:
-        """Return how far the work has come when a share of a trial is done."""
+        """Return the overall progress when a share of a trial is done."""
         trial = self.trials[number]
         epochs = [epochs_of(trial.row, self.settings, self.ensemble) for trial in self.trials]
         done = sum(epochs[:number]) + round(share * epochs[number])
         return EvaluationProgress(done, sum(epochs), trial.row, trial.run, trial.fold, epoch, note)
 
     def evaluation(self, outcomes: Mapping[int, Outcome]) -> Evaluation:
-        """Return the result, once every trial has its outcome."""
+        """Return the result from the outcomes of all trials."""
         cells = tuple(len(bag) for bag in self.bags)
         found = [(self.trials[number], outcome) for number, outcome in outcomes.items()]
         return Evaluation(

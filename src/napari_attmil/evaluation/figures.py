@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     Metrics = dict[str, Array]
 
 SAMPLE_METRICS: Final = ("accuracy", "f1_weighted", "f1_macro", "auroc", "nll", "brier")
-"""Figures of a row that rest on its predictions alone."""
+"""Figures that depend only on a row's predictions."""
 COMPARED: Final = ("accuracy", "auroc")
-"""Figures whose differences between rows are given."""
+"""Figures whose differences between rows are reported."""
 RECALLS: Final = tuple(round(0.02 * step, 2) for step in range(51))
-"""Where precision-recall curves are read off."""
+"""Recalls at which precision-recall curves are evaluated."""
 
 
 def figure(values: Array) -> dict[str, Any] | None:
-    """Return mean, deviation and interval of a figure; None where a run does not define it.
+    """Return mean, deviation and interval of a figure; None if it is undefined in a run.
 
     Parameters
     ----------
     values
-        (runs, 1 + replicates); the first column is the figure itself, the others the bootstrap's.
-        A replicate that does not define it says nothing of it.
+        (runs, 1 + replicates); the first column is the figure itself, the others its bootstrap
+        replicates. Undefined replicates are ignored.
     """
     of_runs, replicates = values[:, 0], values[:, 1:].mean(axis=0)
     replicates = replicates[~np.isnan(replicates)]
@@ -60,12 +60,12 @@ def figure(values: Array) -> dict[str, Any] | None:
 
 
 def mean_over_samples(values: Array, weights: Array) -> dict[str, Any] | None:
-    """Return the figure of a mean over the samples where all runs define the value.
+    """Return the mean over the samples whose value is defined in all runs, as a figure.
 
     Parameters
     ----------
     values
-        (runs, n), NaN where not defined.
+        (runs, n), NaN where undefined.
     weights
         (1 + replicates, n).
     """
@@ -79,7 +79,7 @@ def mean_over_samples(values: Array, weights: Array) -> dict[str, Any] | None:
 
 
 class RowFigures:
-    """Works out all figures of one row.
+    """Computes all figures of one row.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class RowFigures:
     name
         Of the row.
     weights
-        (1 + replicates, n) how often each sample counts; the first row counts each once.
+        (1 + replicates, n) weights of the samples; all 1 in the first row.
     """
 
     def __init__(self, evaluation: Evaluation, name: str, weights: Array) -> None:
@@ -137,13 +137,13 @@ class RowFigures:
     def _calibration_error(self) -> dict[str, Any] | None:
         """Return the expected calibration error without an interval.
 
-        Samples drawn twice are never right on average, so every replicate would lie above it.
+        Repeated samples increase the error, so every replicate would lie above the figure.
         """
         error = figure(self.metrics["ece"])
         return None if error is None else error | {"interval": None}
 
     def _certainty(self) -> dict[str, Any] | None:
-        """Return what calibration changed and how prediction sets fare; None without both."""
+        """Return the effect of calibration and the quality of prediction sets; None without it."""
         possible = self._outcome.possible
         if np.isnan(possible).any():
             return None
@@ -176,7 +176,7 @@ class RowFigures:
         }
 
     def _of_runs(self, place: int, agreement: Any) -> Array:
-        """Return (1, n) how well the runs agree about the cells of each sample."""
+        """Return (1, n) the agreement of the runs on the cells of each sample."""
         ends = np.cumsum(self._evaluation.cells)[:-1]
         samples = np.split(self._outcome.cell_scores[..., place].astype(np.float64), ends, axis=1)
         return np.array([[agreement(scores) for scores in samples]])
@@ -185,9 +185,9 @@ class RowFigures:
         return mean_over_samples(values, self._weights)
 
     def _stands_apart(self) -> dict[str, Any] | None:
-        """Return how well healthy samples are told from the others by how their cells are scored.
+        """Return how well scores of cells separate healthy samples from the others.
 
-        In a healthy sample many cells share the attention and none pulls to another class.
+        In a healthy sample, many cells should share the attention and none pull to another class.
         """
         reference = self._evaluation.reference
         if reference is None:
@@ -213,20 +213,20 @@ class RowFigures:
 def paired_differences(
     metrics: dict[str, Metrics], references: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return by how much the project's own rows are better than every other.
+    """Return the differences between the project's own rows and all other rows.
 
     Parameters
     ----------
     metrics
-        By name of the row, its `RowFigures.metrics`; all of the same bootstrap draw.
+        `RowFigures.metrics` by name of the row; all from the same bootstrap draw.
     references
         Names of the project's own rows.
 
     Returns
     -------
     list
-        One entry a pair: ``reference``, ``other`` and a figure of each of `COMPARED`, that of the
-        reference less that of the other: same runs, same patients drawn.
+        One entry per pair: ``reference``, ``other`` and, for each of `COMPARED`, the figure of the
+        reference minus that of the other, paired by run and bootstrap replicate.
     """
     return [
         {

@@ -1,4 +1,4 @@
-"""What an evaluation keeps of every classified sample."""
+"""The results of an evaluation for each classified sample."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.bags import Bag, Certainty, Classifier, Prediction
+    from napari_attmil.bags import Bag, Classifier
     from napari_attmil.bags.attribution import ScoreName
 
     Array = npt.NDArray[np.float64]
@@ -34,15 +34,15 @@ MEASURES: Final = (
     "necessity",
     "sufficiency",
 )
-"""What `Outcome.measures` holds of each score."""
+"""The measures of each score in `Outcome.measures`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What was found of samples, each classified by a model that never saw its patient.
+    """Results for samples, each classified by a model that never saw its patient.
 
-    The leading axes `...` are (t,), the tested samples of one training, or (runs, n), all of an
-    evaluation. Scores are in the order of `SCORES`, of which there are S.
+    The leading axes `...` are (t,) for the test samples of one training, or (runs, n) for all
+    samples of an evaluation. The S scores are in the order of `SCORES`.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Outcome:
     uncalibrated
         (..., K), the same before calibration.
     possible
-        (..., K) 1 for classes that cannot be ruled out; NaN where nothing was calibrated.
+        (..., K) 1 for classes that cannot be ruled out; NaN without calibration.
     measures
         (..., S, M) in the order of `MEASURES`; NaN where a measure is not defined.
     deletion, insertion
@@ -83,14 +83,13 @@ class Outcome:
 
     def measure(self, score: ScoreName, name: str) -> Array:
         """Return (...,) one of `MEASURES` of one of `SCORES`."""
-        values: Array = self.measures[..., SCORES.index(score), MEASURES.index(name)]
-        return values
+        return np.asarray(self.measures[..., SCORES.index(score), MEASURES.index(name)])
 
 
 def tested(
     classifier: Classifier, bags: Sequence[Bag], reference: int | None, seeds: Sequence[int]
 ) -> Outcome:
-    """Classify samples and measure how their cells are scored.
+    """Classify samples and measure the scores of their cells.
 
     Parameters
     ----------
@@ -99,9 +98,9 @@ def tested(
     bags
         (t,) samples.
     reference
-        Index of the class of healthy samples, if there is one.
+        Index of the class of healthy samples, if any.
     seeds
-        Of the random scores, together with the sample's position.
+        Seeds of the random scores, combined with the sample's position.
     """
     subset_classifier = SubsetClassifier(classifier)
     samples = [
@@ -128,10 +127,13 @@ def _tested(
     removals = [removal(subsets, scores[name], predicted) for name in SCORES]
     left = [(r.area_between, r.necessity, r.sufficiency) for r in removals]
     found = [instance_ranking(scores[name], bag.altered) for name in SCORES]
+    shares, possible = prediction.probabilities, prediction.prediction_set
+    logarithms = np.log(shares.clip(min=np.finfo(np.float32).tiny))
+    in_set = [np.nan if possible is None else name in possible for name in prediction.classes]
     return {
-        "probabilities": prediction.probabilities.astype(np.float64),
-        "uncalibrated": _uncalibrated(prediction, classifier.certainty),
-        "possible": _possible(prediction),
+        "probabilities": shares.astype(np.float64),
+        "uncalibrated": np.exp(classifier.certainty.log_probabilities_before(logarithms)),
+        "possible": np.array(in_set, dtype=np.float64),
         "measures": np.hstack([found, left]),
         "deletion": np.stack([r.deletion for r in removals]),
         "insertion": np.stack([r.insertion for r in removals]),
@@ -141,16 +143,3 @@ def _tested(
         else top_contribution(prediction.contribution, reference),
         "cell_scores": np.stack([scores[name] for name in SCORES], axis=1).astype(np.float32),
     }
-
-
-def _uncalibrated(prediction: Prediction, certainty: Certainty) -> Array:
-    """Return (K,) the probabilities as the models gave them."""
-    shares = prediction.probabilities.clip(min=np.finfo(np.float32).tiny)
-    before: Array = np.exp(certainty.log_probabilities_before(np.log(shares)))
-    return before
-
-
-def _possible(prediction: Prediction) -> Array:
-    if prediction.prediction_set is None:
-        return np.full(len(prediction.classes), np.nan)
-    return np.array([1.0 * (name in prediction.prediction_set) for name in prediction.classes])

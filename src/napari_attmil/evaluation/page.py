@@ -1,4 +1,4 @@
-"""The report of an evaluation for people: as Markdown, and as a page with charts."""
+"""The report of an evaluation for people: as Markdown, and as an HTML page with charts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOW_FIGURES_ARE_MADE: Final = (
     "come from inner folds of the training patients. No test fold is looked at.",
 )
 RECIPE: Final = ("created", "made_with", "evaluation", "settings", "ensemble", "features")
-"""What is needed to run the evaluation again."""
+"""Entries of the report that are needed to repeat the evaluation."""
 
 
 def markdown(report: Report) -> str:
@@ -33,7 +33,7 @@ def markdown(report: Report) -> str:
 
 
 def page(report: Report) -> str:
-    """Return a report as HTML that needs no other file: Markdown's text, and charts."""
+    """Return a report as a self-contained HTML page: the text of the Markdown, and charts."""
     classes = marked_classes(report)
     rows = [
         {
@@ -57,7 +57,7 @@ def page(report: Report) -> str:
 
 
 def _text(report: Report) -> dict[str, Any]:
-    """Return what Markdown and page have in common."""
+    """Return the values that both templates need."""
     return {
         "title": "Cross-validation",
         "caution": report["caution"],
@@ -70,7 +70,7 @@ def _text(report: Report) -> dict[str, Any]:
 
 
 def _cohort_sentence(report: Report) -> str:
-    """Return who was classified, and how the cohort was split."""
+    """Describe the cohort and how it was split."""
     cohort, plan = report["cohort"], report["evaluation"]
     sizes = zip(marked_classes(report).values(), cohort["classes"].values(), strict=True)
     classes = ", ".join(

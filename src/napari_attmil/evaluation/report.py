@@ -1,16 +1,16 @@
-"""A cross-validation as figures: for programs as JSON, for people as Markdown and as a page."""
+"""The report of a cross-validation: for programs as JSON, for people as Markdown and HTML."""
 
 from __future__ import annotations
 
 import json
 import platform
-from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from napari_attmil.bags import bootstrap_weights, patients_needed
 from napari_attmil.bags.attribution import MOST_CELLS_LEFT_OUT
@@ -40,18 +40,23 @@ def evaluation_report(
     evaluation
         The predictions.
     notes
-        Sentences that readers should know, such as samples that were left out.
+        Sentences that readers should know, for instance about samples that were left out.
     replicates
-        Resamplings of the bootstrap.
+        Number of bootstrap replicates.
     """
-    # One draw of patients for all rows, so that they can be compared pairwise. The first weighting
-    # counts every sample once: the figure itself.
+    # All rows share one draw of patients, so that they can be compared pairwise. The first
+    # weighting counts every sample once and gives the figure itself.
     drawn = bootstrap_weights(
         evaluation.patients, evaluation.labels, replicates, evaluation.evaluation.seed
     )
     weights = np.concatenate([np.ones((1, len(evaluation.samples))), drawn])
     of_rows = {row.name: RowFigures(evaluation, row.name, weights) for row in evaluation.rows}
-    own = _own_rows(evaluation)
+    # The rows of the settings' own method; the last of them is the one for routine use.
+    own = [
+        row.name
+        for row in evaluation.rows
+        if row.method == evaluation.settings.method and not row.is_control
+    ]
     return {
         "format": FORMAT,
         "caution": CAUTION,
@@ -102,15 +107,6 @@ def write_report(evaluation: Evaluation, folder: Path, notes: Sequence[str] = ()
     return report
 
 
-def _own_rows(evaluation: Evaluation) -> list[str]:
-    """Return the names of the rows of the settings' own method, what people use last."""
-    return [
-        row.name
-        for row in evaluation.rows
-        if row.method == evaluation.settings.method and not row.is_control
-    ]
-
-
 def _made_with(evaluation: Evaluation) -> dict[str, str]:
     packages = ("torch", "numpy", "scipy", "scikit-learn")
     return {
@@ -140,10 +136,7 @@ def _cohort(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _folds_of_one(evaluation: Evaluation, name: str) -> str:
-    """Return which folds test a single patient of a class, of those that test any; empty if none.
-
-    That patient then speaks for the class.
-    """
+    """Return which folds test a single patient of a class; empty if there are none."""
     patients = _patients_tested(evaluation, name)
     if min(patients) > 1:
         return ""
@@ -151,28 +144,23 @@ def _folds_of_one(evaluation: Evaluation, name: str) -> str:
 
 
 def _patients_tested(evaluation: Evaluation, name: str) -> list[int]:
-    """Return how many patients of a class each fold of each run tests, of those that test any."""
-    tested = {
-        (run, fold, patient)
-        for run, split in enumerate(evaluation.fold.tolist())
-        for fold, patient, label in zip(split, evaluation.patients, evaluation.labels, strict=True)
-        if label == name
-    }
-    return list(Counter((run, fold) for run, fold, _ in tested).values())
+    """Return how many patients of a class each fold of each run tests, without folds of none."""
+    is_class = np.array(evaluation.labels) == name
+    patients = pd.Series(evaluation.patients)[is_class]
+    of_runs = (patients.groupby(fold[is_class]).nunique() for fold in evaluation.fold)
+    return [int(count) for counts in of_runs for count in counts]
 
 
 def _patients_of(evaluation: Evaluation) -> dict[str, int]:
-    pairs = set(zip(evaluation.patients, evaluation.labels, strict=True))
-    counts = Counter(label for _, label in pairs)
-    return {name: counts[name] for name in evaluation.classes}
+    counts = pd.Series(evaluation.patients).groupby(list(evaluation.labels)).nunique()
+    return {name: int(counts.get(name, 0)) for name in evaluation.classes}
 
 
 def _predictions(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [
         _prediction(evaluation, row.name, run, sample)
         for row in evaluation.rows
-        for run in range(len(evaluation.fold))
-        for sample in range(len(evaluation.samples))
+        for run, sample in np.ndindex(*evaluation.fold.shape)
     ]
 
 
@@ -199,22 +187,14 @@ def _prediction(evaluation: Evaluation, row: str, run: int, sample: int) -> dict
 
 
 def _notes(evaluation: Evaluation) -> list[str]:
-    """Return what a reader of these figures, of all figures, must know."""
-    return [
-        *_notes_on_few_patients(evaluation),
-        *_notes_on_certainty(evaluation),
-        *_notes_on_cells(evaluation),
-        CAUTION,
-    ]
-
-
-def _notes_on_few_patients(evaluation: Evaluation) -> list[str]:
-    return [
+    """Return what readers of the figures must know."""
+    few = [
         f"† Class {name!r} has {count} patients: {folds} a single one of them, so its figures rest "
         "on single patients."
         for name, count in _patients_of(evaluation).items()
         if (folds := _folds_of_one(evaluation, name))
     ]
+    return [*few, *_notes_on_certainty(evaluation), *_notes_on_cells(evaluation), CAUTION]
 
 
 def _notes_on_certainty(evaluation: Evaluation) -> list[str]:

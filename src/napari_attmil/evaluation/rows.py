@@ -1,4 +1,4 @@
-"""What an evaluation compares: single models, the ensemble that people use, and controls."""
+"""The rows of an evaluation: single models, the ensemble for routine use, and controls."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Row:
     Attributes
     ----------
     name
-        Unique in an evaluation; of a single model it is the method's.
+        Unique in an evaluation; for a single model, the method's name.
     title
-        As tables write it.
+        As in tables.
     method
         How cells are pooled.
     kind
-        ``"single"``: one model, as in the paper. ``"ensemble"``: what people use, several seeds
-        calibrated on training patients that were held out. ``"shuffled-labels"``: one model that
-        learnt from the training patients' labels in random order. ``"untrained"``: one model
-        with random weights.
+        ``"single"``: one model, as in the paper. ``"ensemble"``: the classifier for routine use,
+        several seeds calibrated on held-out training patients. ``"shuffled-labels"``: one model
+        trained with the patients' labels in random order. ``"untrained"``: one model with random
+        weights.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Row:
 
     @property
     def is_control(self) -> bool:
-        """Whether it must give chance."""
+        """Whether it must perform at chance."""
         return self.kind in ("shuffled-labels", "untrained")
 
 
@@ -64,9 +64,9 @@ ONE_MODEL: Final = EnsembleSettings(members=1, calibrate=False)
 def evaluation_rows(
     settings: MILSettings, evaluation: EvaluationSettings, ensemble: EnsembleSettings
 ) -> tuple[Row, ...]:
-    """Return what is to be compared, single models first.
+    """Return the rows to compare, single models first.
 
-    An ensemble of one model that is not calibrated is the single model of its method, and no row.
+    An ensemble of one model without calibration equals the single model and gets no row.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def evaluation_rows(
 
 
 def epochs_of(row: Row, settings: MILSettings, ensemble: EnsembleSettings) -> int:
-    """Return for how many epochs a row is trained in each fold, at most."""
+    """Return the maximum number of epochs of a row's training in each fold."""
     if row.kind == "untrained":
         return 0
     return most_epochs(settings, ensemble if row.kind == "ensemble" else ONE_MODEL)
@@ -110,23 +110,23 @@ def trained(
     row
         What is to be trained.
     bags
-        Of the training patients only.
+        Only those of training patients.
     settings
         With the seed of the run; the method is set here.
     ensemble
-        Of the row "ensemble".
+        Settings of the row "ensemble".
     device, classes
         As for `Trainer`.
 
     Yields
     ------
     share, epoch
-        How much of the work is done, 0 to 1, and how the training under way stands.
+        Share of the work that is done, 0 to 1, and the progress of the current training.
 
     Returns
     -------
     Classifier
-        That of the row "untrained" is prepared as the others are, but its weights are random.
+        For the row "untrained" it is prepared like the others, but its weights are random.
     """
     settings = with_method(settings, row.method)
     if row.kind == "untrained":

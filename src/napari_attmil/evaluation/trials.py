@@ -1,4 +1,4 @@
-"""The trainings of an evaluation, and the files that let a stopped one go on where it stood."""
+"""The trainings of an evaluation, and the files from which an interrupted evaluation resumes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     Folds = npt.NDArray[np.int64]
 
 PER_CELL = "cell_scores"
-"""The array of `Outcome` that has one entry a cell, not one a sample."""
+"""The array of `Outcome` with one entry per cell instead of one per sample."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One training: what is learnt from and what is tested.
+    """One training and its test.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Trial:
 
 
 def trials_of(fold: Folds, rows: Sequence[Row]) -> list[Trial]:
-    """Return all trainings; within a run every row meets the same folds.
+    """Return all trainings; within a run, all rows have the same folds.
 
     Parameters
     ----------
@@ -102,24 +102,24 @@ def folds_of_runs(
 
 
 class TrialFolder:
-    """Keeps the outcome of every finished training in a file of its own.
+    """Stores the outcome of every finished training in a separate file.
 
-    A file's name holds a digest of all that its outcome depends on, so that one of another
-    cohort, of other settings or another training version is never taken for it; one more method or
-    run leaves the others as they are.
+    A file's name contains a digest of everything on which its outcome depends, so outcomes of other
+    cohorts, settings or training versions are never mixed up; further methods or runs do not affect
+    existing files.
 
     Parameters
     ----------
     folder
-        Where; made when the first file is written.
+        Created when the first file is written.
     settings_of
-        What a trial is trained with.
+        Returns the settings of a trial's training.
     ensemble
-        Of the row "ensemble".
+        Settings of the row "ensemble".
     bags
         (n,) all samples, prepared.
     device
-        Its precision changes the figures a little.
+        Its precision slightly changes the figures.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class TrialFolder:
         self._common = digest(TRAINING_VERSION, device.precision, *map(bag_digest, bags))
 
     def read(self, trial: Trial) -> Outcome | None:
-        """Return what was kept of a training; None if there is nothing, or it is damaged."""
+        """Return the stored outcome of a training; None if it is missing or damaged."""
         try:
             with np.load(self.path(trial), allow_pickle=False) as arrays:
                 return Outcome(**{field.name: arrays[field.name] for field in fields(Outcome)})
@@ -143,7 +143,7 @@ class TrialFolder:
             return None
 
     def write(self, trial: Trial, outcome: Outcome) -> None:
-        """Keep the outcome of a training, whole or not at all.
+        """Store the outcome of a training, whole or not at all.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class TrialFolder:
             If the folder cannot be written or the disk is full.
         """
         arrays = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
-        # An open file, because savez adds an ending to a name that has none.
+        # An open file, because savez adds a suffix to a name without one.
         with write_atomically(self.path(trial)) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
 
@@ -167,7 +167,7 @@ class TrialFolder:
 def joined_outcomes(
     outcomes: Iterable[tuple[Trial, Outcome]], fold: Folds, cells: Sequence[int]
 ) -> Outcome:
-    """Return the outcome of all samples from those of one row's trainings.
+    """Join the outcomes of one row's trainings into that of all samples.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def joined_outcomes(
 
 
 def bag_digest(bag: Bag) -> str:
-    """Return a digest of all that a training and its test take from a sample."""
+    """Return a digest of everything that a training or test uses of a sample."""
     names = (bag.sample, bag.patient, bag.label, bag.detector_digest, bag.feature_settings)
     altered = None if bag.altered is None else bag.altered.tolist()
     sha = hashlib.sha256(digest(*names, altered).encode())
@@ -209,7 +209,7 @@ def digest(*values: str | int | list[Any] | Settings | None) -> str:
 
 
 def _checked_folds(fold: Folds, patients: Sequence[str], labels: Sequence[str | None]) -> Folds:
-    """Return folds counted from 0 without gaps, or say why they cannot be used."""
+    """Return folds numbered from 0 without gaps; a UserError if they cannot be used."""
     if fold.shape != (len(patients),):
         raise ValueError(f"folds has shape {fold.shape}, but {len(patients)} samples need one each")
     numbers, counted = np.unique(fold, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Which rows of a table of cells are shown, and in which order."""
+"""Filters and orders the rows of a table of cells."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EXAMPLE: Final = "attention > 0.01 and class = sickle"
 
 @dataclass(frozen=True)
 class Condition:
-    """One comparison that a cell has to meet.
+    """One condition of a filter.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Condition:
     symbol
         Of `_OPERATORS`.
     value
-        What is compared with: a number, or a text.
+        The number or text to compare with.
     """
 
     column: str
@@ -51,7 +51,7 @@ class Condition:
     value: float | str
 
     def is_met(self, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """Return (n,) which rows meet it; none where the column is missing or a value unknown."""
+        """Return (n,) which rows meet it; not those without a value."""
         if self.column not in table:
             return np.zeros(len(table), dtype=bool)
         values = table[self.column]
@@ -62,19 +62,19 @@ class Condition:
 
 
 def parse_conditions(text: str, table: pd.DataFrame) -> tuple[Condition, ...]:
-    """Return the conditions of a filter as a person types it, joined by "and".
+    """Return the conditions of a filter as typed by the user, joined by "and".
 
     Parameters
     ----------
     text
         For instance ``attention > 0.01 and class = sickle``; empty for no condition.
     table
-        Says which columns there are, and which hold numbers.
+        Its columns can be used, and its types decide which are numbers.
 
     Raises
     ------
     UserError
-        If the text is no comparison, or names a column that the table does not have.
+        If the text is not a comparison, or names a column that the table does not have.
     """
     if not text.strip():
         return ()
@@ -90,30 +90,28 @@ def rows_that_meet(table: pd.DataFrame, conditions: tuple[Condition, ...]) -> Ro
 
 
 def ordered(table: pd.DataFrame, rows: Rows, column: str, descending: bool = True) -> Rows:
-    """Return rows ordered by a column; unknown values come last, equal ones keep their order."""
+    """Return rows ordered by a column; missing values come last, ties keep their order."""
     if column not in table:
         return rows
     values = table[column].iloc[rows].reset_index(drop=True)
     ranked = values.sort_values(ascending=not descending, kind="stable", na_position="last")
-    in_order: Rows = rows[ranked.index.to_numpy(np.intp)]
-    return in_order
+    return np.asarray(rows[ranked.index.to_numpy(np.intp)])
 
 
 def highest_of_each(
     table: pd.DataFrame, rows: Rows, column: str, group: str, count: int = 8
 ) -> Rows:
-    """Return for each value of `group` the rows of the highest values of a column.
+    """Return for each value of `group` the rows with the highest values of a column.
 
-    As Fig. 5 of Sadafi et al. 2020 shows the cells of each class: groups in alphabetical order,
-    in each the highest first; rows without a value are left out.
+    Groups are in alphabetical order, as the classes in Fig. 5 of Sadafi et al. 2020, each with its
+    highest row first; rows without a value are left out.
     """
     if column not in table or group not in table:
         return rows[:0]
-    known = rows[table[column].iloc[rows].notna().to_numpy()]
-    best = ordered(table, known, column)
-    groups = table[group].astype(str).to_numpy()[best]
-    parts = [best[groups == name][:count] for name in np.unique(groups)]
-    return np.concatenate(parts) if parts else rows[:0]
+    best = ordered(table, rows[table[column].iloc[rows].notna().to_numpy()], column)
+    groups = table[group].astype(str).iloc[best].reset_index(drop=True)
+    highest = groups[groups.groupby(groups).cumcount() < count].sort_values(kind="stable")
+    return np.asarray(best[highest.index.to_numpy(np.intp)])
 
 
 def _condition(text: str, table: pd.DataFrame) -> Condition:
@@ -134,10 +132,10 @@ def _condition(text: str, table: pd.DataFrame) -> Condition:
 
 
 def _column(name: str, table: pd.DataFrame) -> str:
-    """Return the column that a person means, whose case and spaces may differ."""
+    """Return the column of a name, whose case and spaces may differ."""
     wanted = name.strip("'\"").lower().replace(" ", "_")
     for column in map(str, table.columns):
-        if wanted in (column.lower(), column.lower().replace(" ", "_")):
+        if wanted == column.lower().replace(" ", "_"):
             return column
-    known = ", ".join(map(str, table.columns))
-    raise UserError(f"There is no column {name!r}; there are {known}.")
+    existing = ", ".join(map(str, table.columns))
+    raise UserError(f"There is no column {name!r}; there are {existing}.")

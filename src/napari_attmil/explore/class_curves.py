@@ -1,4 +1,4 @@
-"""How well the probability of each class tells its samples from all others."""
+"""ROC and precision-recall curves of each class against the rest."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def class_curves_of(table: pd.DataFrame) -> list[ClassCurve]:
     ----------
     table
         Columns class and probability_<class>; see `napari_attmil.explore.cohort_table`. Samples
-        whose class or prediction is not known are left out.
+        without a class or a prediction are left out.
     """
     names = [name for name in map(str, table) if name.startswith(PROBABILITY)]
     if not names:
@@ -60,14 +60,11 @@ def class_curves_of(table: pd.DataFrame) -> list[ClassCurve]:
 
 
 def curve_points(curves: Sequence[ClassCurve]) -> pd.DataFrame:
-    """Return the points of curves, one a row: class, curve, x, y, area."""
+    """Return the points of the curves, one per row: class, curve, x, y, area."""
     parts = [
         pd.DataFrame({"class": curve.name, "curve": kind, "x": x, "y": y, "area": area})
         for curve in curves
-        for kind, (x, y, area) in (
-            ("roc", curve.roc),
-            ("precision_recall", curve.precision_recall),
-        )
+        for kind, (x, y, area) in (("roc", curve.roc), ("precision_recall", curve.precision_recall))
     ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 

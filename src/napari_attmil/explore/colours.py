@@ -20,7 +20,7 @@ COLOUR_MAPS: Final[dict[ColourMap, str]] = {
     "magma": "magma",
     "diverging": "blue below 0, red above",
 }
-"""The maps and what they are called."""
+"""The colour maps and their titles."""
 _DIVERGING: Final = "coolwarm"
 """Matplotlib's name of the map of Moreland (2009), which colour-blind readers can tell apart."""
 
@@ -48,7 +48,7 @@ ACCEPTED_COLOUR: Final[Rgba] = (0.0, 0.75, 0.55, 1.0)
 """A box of the detector that a person confirmed; the palette's bluish green, made lighter."""
 
 UNSCORED_COLOUR: Final[Rgba] = (0.90, 0.45, 0.0, 1.0)
-"""A box that has no attention, because it is newer than the classification; orange."""
+"""A box without attention, because it is newer than the classification; orange."""
 
 _CLASS_COLOURS: Final = (
     "#E69F00",
@@ -59,7 +59,7 @@ _CLASS_COLOURS: Final = (
     "#0072B2",
     "#F0E442",
 )
-"""Okabe and Ito's palette; they stand out on dark and on light ground."""
+"""The palette of Okabe and Ito, visible on dark and on light backgrounds."""
 
 
 def source_colours(source: npt.NDArray[np.uint8]) -> Float64Array:
@@ -68,7 +68,7 @@ def source_colours(source: npt.NDArray[np.uint8]) -> Float64Array:
 
 
 def class_colour(place: int) -> str:
-    """Return the colour of the class at a place of the alphabetical order; they recur."""
+    """Return the colour of the class at a position in alphabetical order; colours repeat."""
     return _CLASS_COLOURS[place % len(_CLASS_COLOURS)]
 
 
@@ -81,7 +81,7 @@ def map_colours(relative: npt.ArrayLike, colour_map: ColourMap = "paper") -> Flo
     known = np.isfinite(values)
     colours = np.tile(np.array(UNSCORED_COLOUR), (len(values), 1))
     if colour_map != "paper":
-        from matplotlib import colormaps  # only who wants its maps waits for it
+        from matplotlib import colormaps  # slow to import, so only when needed
 
         name = _DIVERGING if colour_map == "diverging" else colour_map
         colours[known] = colormaps[name](values[known])

@@ -14,14 +14,17 @@ from .finetune import (
     finetune_study as finetune_study,
 )
 from .measure import (
-    CellsAtHand as CellsAtHand,
     Measured as Measured,
     Removal as Removal,
     map_cells as map_cells,
     measure_cells as measure_cells,
     prepare_removal as prepare_removal,
 )
-from .prepare import bag_of_sample as bag_of_sample, prepare_bags as prepare_bags
+from .prepare import (
+    CellsAtHand as CellsAtHand,
+    bag_of_sample as bag_of_sample,
+    prepare_bags as prepare_bags,
+)
 from .report import report_samples as report_samples
 from .steps import NEVER as NEVER, Progress as Progress, Stage as Stage
 from .study import (

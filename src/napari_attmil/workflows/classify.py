@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_attmil.workflows.prepare import bag_of_sample, each_bag
-from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
+from napari_attmil.workflows.prepare import bag_at_hand, each_bag
+from napari_attmil.workflows.steps import NEVER, Progress, Stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from napari_attmil.cells import Boxes, DetectionSettings
     from napari_attmil.images import Sample
     from napari_attmil.session import ClassifierLike, LoadedClassifier
-    from napari_attmil.workflows.detect import Images
+    from napari_attmil.workflows.prepare import CellsAtHand
     from napari_attmil.workflows.study import Study
 
 
 @dataclass(frozen=True, eq=False)
 class ClassifiedSample:
-    """A sample, its cells, and what the classifier says about them."""
+    """A sample, its cells, and its prediction."""
 
     sample: Sample
     boxes: Boxes
@@ -42,22 +42,17 @@ def load_classifier(path: Path, device_name: str, stop: Event = NEVER) -> Stage[
 
 def classify_sample(
     study: Study,
-    sample: Sample,
-    images: Images,
-    boxes: Boxes,
+    cells: CellsAtHand,
     classifier: ClassifierLike,
     device_name: str,
     stop: Event = NEVER,
 ) -> Stage[ClassifiedSample | None]:
-    """Say which class a sample belongs to; stopped early, return None."""
-    yield Progress(0, len(boxes), "Loading the detector")
-    detector = study.detector(device_name)
-    steps = bag_of_sample(study, sample, boxes, detector, classifier.feature_settings, images)
-    bag = yield from until(steps, stop)
+    """Classify one sample; stopped early, return None."""
+    bag = yield from bag_at_hand(study, cells, classifier, device_name, stop)
     if bag is None:
         return None
     yield Progress(0, 0, "Classifying")
-    return ClassifiedSample(sample, boxes, classifier.classify(bag))
+    return ClassifiedSample(cells.sample, cells.boxes, classifier.classify(bag))
 
 
 def classify_study(
@@ -72,7 +67,7 @@ def classify_study(
     Yields
     ------
     Progress
-        `detail` is the sample that has just been classified, else None.
+        `detail` is a sample when it has been classified, otherwise None.
     """
     yield Progress(0, len(study.cohort), "Loading the detector")
     detector = study.detector(device_name)

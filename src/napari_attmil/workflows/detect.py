@@ -1,4 +1,4 @@
-"""Finding cells in images, where a person has not seen to them."""
+"""Detection of cells in some images of a stack."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Images = Sequence[npt.NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """What the detector found, and in which images; fewer than asked for if it was stopped."""
+    """The detected cells and the images that were searched; not all images if stopped early."""
 
     boxes: Boxes
     images: tuple[int, ...]
@@ -37,16 +37,16 @@ def detect_cells(
     weights: Path | None = None,
     stop: Event = NEVER,
 ) -> Stage[Detection]:
-    """Find the cells in some images of a stack; stopped early, return those found so far.
+    """Detect the cells in some images of a stack; stopped early, return those found so far.
 
     Parameters
     ----------
     images
-        (Y, X) or (Y, X, 3) each; read when their turn comes.
+        (Y, X) or (Y, X, 3) each; read one after the other.
     places
-        Which of them, counted from 0.
+        Indices of the images to search.
     settings
-        With the diameter in pixels, if it is given; see `DetectionSettings.in_pixels`.
+        With any diameter in pixels; see `DetectionSettings.in_pixels`.
     device_name
         As for `choose_device`.
     weights
@@ -72,7 +72,7 @@ def detect_cells(
 
 
 class _Chosen(Sequence[npt.NDArray[Any]]):
-    """Some images of a stack, still read when they are asked for."""
+    """Some images of a stack, read lazily."""
 
     def __init__(self, images: Images, places: Sequence[int]) -> None:
         self._images, self._places = images, places

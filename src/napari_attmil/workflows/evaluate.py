@@ -36,7 +36,7 @@ def evaluate_study(
 ) -> Stage[dict[str, Any] | None]:
     """Cross-validate on the study's labelled samples and write the report into a folder.
 
-    Stopped early it returns None; the same call goes on from there.
+    Stopped early it returns None; the same call resumes from there.
 
     Parameters
     ----------
@@ -45,22 +45,22 @@ def evaluate_study(
     settings, plan, ensemble
         Architecture and fitting; folds, runs and what is compared; the row "ensemble".
     detection
-        How cells are found in images that nobody has looked at.
+        How cells are detected in samples without detections.
     device_name
         As for `choose_device`.
     out
-        Folder for the report, and for the finished trainings.
+        Folder for the report, and for the results of finished trainings.
     stop
         Set to end early.
 
     Returns
     -------
     dict or None
-        What `report.json` holds.
+        The content of `report.json`.
     """
     cohort = labelled_part(study.cohort)
     patients = [sample.patient for sample in cohort.samples]
-    # Refuses before the long work, not after it.
+    # Raises errors before the long work.
     patient_folds(patients, cohort.labels(), plan.folds, plan.seed)
     study = replace(study, cohort=cohort)
     yield Progress(0, len(cohort), "Loading the detector")
@@ -89,9 +89,8 @@ def evaluate_bags(
     """Cross-validate on some bags and write the report into a folder; return its content."""
     from napari_attmil.evaluation import cross_validate, write_report
 
-    steps = cross_validate(
-        bags, settings, plan, device, resume_in=out / "trials", ensemble=ensemble
-    )
+    trials = out / "trials"
+    steps = cross_validate(bags, settings, plan, device, resume_in=trials, ensemble=ensemble)
     evaluation = yield from retold(steps, _told)
     return write_report(evaluation, out, notes)
 

@@ -1,4 +1,4 @@
-"""Fitting the detector to a study's reviewed images, and comparing two detectors."""
+"""Fine-tuning of the detector on a study's reviewed images, and comparison of two detectors."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def finetune_study(
     left_out: frozenset[tuple[str, int]] = frozenset(),
     stop: Event = NEVER,
 ) -> Stage[FinetuneProgress | None]:
-    """Fit the detector in use to the study's reviewed images; return where it ended.
+    """Fine-tune the detector in use on the study's reviewed images; return the last progress.
 
-    Stopped early, or by Ctrl+C, it keeps the best weights so far, and the same call goes on from
+    Stopped early, or by Ctrl+C, it saves the best weights so far, and the same call resumes from
     there.
 
     Parameters
@@ -49,9 +49,9 @@ def finetune_study(
     device_name
         As for `choose_device`.
     out
-        Model file; None for the study's candidate, which a person accepts or discards.
+        Model file; None for the study's candidate, which the user accepts or discards.
     left_out
-        Reviewed images that are not learnt from: the sample's name and the image's number.
+        Reviewed images to exclude from the training: the sample's name and the image's index.
     stop
         Set to end early.
     """
@@ -75,10 +75,10 @@ def finetune_images(
     folder: Path,
     stop: Event = NEVER,
 ) -> Stage[FinetuneProgress | None]:
-    """Fit a detector to some images; see `finetune_study`.
+    """Fine-tune a detector on some images; see `finetune_study`.
 
-    `weights` is the model file to begin with, the shipped one if None; `folder` keeps which images
-    are held out, and the state to go on from.
+    `weights` is the initial model file, the shipped one if None; `folder` holds the hold-out images
+    and the state to resume from.
     """
     yield Progress(0, 0, "Measuring the detector as it is")
     from napari_attmil.cells.finetuning import finetune
@@ -97,14 +97,14 @@ def finetune_images(
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """What two detectors find differently in one image.
+    """Differences between the detections of two detectors in one image.
 
     Attributes
     ----------
     found, lost
-        (n, 4) boxes that only the later, and (m, 4) that only the earlier one finds; pixels.
+        (n, 4) boxes of the later, and (m, 4) of the earlier detector only; pixels.
     same
-        How many cells both find.
+        The number of cells that both find.
     """
 
     found: Float32Array
@@ -120,7 +120,7 @@ def compare_detectors(
     device_name: str,
     stop: Event = NEVER,
 ) -> Stage[Differences]:
-    """Find the cells of one image with two detectors and return what differs."""
+    """Detect the cells of one image with two detectors and return the differences."""
     del stop  # It takes seconds.
     found = []
     for number, path in enumerate((earlier, later)):

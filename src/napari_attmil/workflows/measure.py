@@ -1,4 +1,4 @@
-"""What the explorer asks about cells: their shapes, a map of them, a sample without some."""
+"""The explorer's computations on cells: their shapes, a map, and removal from a sample."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from napari_attmil.explore import map_of_cells
 from napari_attmil.images import common_pixel_size_um
 from napari_attmil.session import MAP_COLUMNS
-from napari_attmil.workflows.prepare import bag_of_sample
+from napari_attmil.workflows.prepare import CellsAtHand, bag_at_hand
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
 
 if TYPE_CHECKING:
@@ -22,38 +22,14 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags import Classifier
     from napari_attmil.bags.attribution import RemovalCurve, WhatIf
-    from napari_attmil.cells import Boxes
     from napari_attmil.explore import MapMethod
     from napari_attmil.images import Sample
-    from napari_attmil.workflows.detect import Images
     from napari_attmil.workflows.study import Study
 
 
 @dataclass(frozen=True, eq=False)
-class CellsAtHand:
-    """The cells of one sample, as a snapshot for a worker.
-
-    Attributes
-    ----------
-    sample
-        Names and files.
-    boxes
-        Its cells.
-    images
-        What the viewer shows; None reads the sample's files.
-    key
-        The session's of the sample; None outside of a session.
-    """
-
-    sample: Sample
-    boxes: Boxes
-    images: Images | None = None
-    key: Any = None
-
-
-@dataclass(frozen=True, eq=False)
 class Measured:
-    """New columns of one sample's cells, one row a box."""
+    """New columns of one sample's cells, one row per box."""
 
     cells: CellsAtHand
     columns: pd.DataFrame
@@ -61,7 +37,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Removal:
-    """What is asked about a sample without some of its cells, and the first answer."""
+    """Predictions for a sample without some of its cells, and the first curve of removals."""
 
     what_if: WhatIf
     curve: RemovalCurve
@@ -73,12 +49,12 @@ def measure_cells(
 ) -> Stage[list[Measured]]:
     """Measure the shapes of cells, sample by sample; stopped early, return those so far.
 
-    Lengths are such that the whole study's can be compared, whichever of its samples are measured.
+    The unit of length is the same for all samples of the study, whichever of them are measured.
 
     Yields
     ------
     Progress
-        `detail` is what has just been measured, else None.
+        `detail` is a sample's `Measured` when it is finished, otherwise None.
     """
     from napari_attmil.explore.shapes import measure_shapes
     from napari_attmil.images import read_images
@@ -106,17 +82,13 @@ def map_cells(
     device_name: str,
     stop: Event = NEVER,
 ) -> Stage[list[Measured]]:
-    """Lay cells out so that like lies by like; stopped early, return nothing."""
+    """Compute a map on which similar cells are close; stopped early, return nothing."""
     yield Progress(0, len(samples), "Loading the detector")
     from napari_attmil.bags.attribution import cell_embeddings
 
-    detector = study.detector(device_name)
     embedded = []
     for cells in samples:
-        steps = bag_of_sample(
-            study, cells.sample, cells.boxes, detector, classifier.feature_settings, cells.images
-        )
-        bag = yield from until(steps, stop)
+        bag = yield from bag_at_hand(study, cells, classifier, device_name, stop)
         if bag is None:
             return []
         embedded.append(cell_embeddings(classifier, bag))
@@ -131,19 +103,14 @@ def map_cells(
 
 def prepare_removal(
     study: Study,
-    sample: Sample,
-    images: Images,
-    boxes: Boxes,
+    cells: CellsAtHand,
     classifier: Classifier,
     score: npt.NDArray[Any],
     device_name: str,
     stop: Event = NEVER,
 ) -> Stage[Removal | None]:
-    """Read a sample's cells and take those of the highest score away one by one."""
-    yield Progress(0, len(boxes), "Loading the detector")
-    detector = study.detector(device_name)
-    steps = bag_of_sample(study, sample, boxes, detector, classifier.feature_settings, images)
-    bag = yield from until(steps, stop)
+    """Read a sample's cells and remove those of the highest score one by one."""
+    bag = yield from bag_at_hand(study, cells, classifier, device_name, stop)
     if bag is None:
         return None
     yield Progress(0, 0, "Taking cells away")

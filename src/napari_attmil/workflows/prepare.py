@@ -1,12 +1,12 @@
-"""From a study's images to bags: kept or detected boxes, and the features of their cells."""
+"""From a study's images to bags: reviewed or detected boxes, and the features of their cells."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from napari_attmil.core import UserError
-from napari_attmil.workflows.steps import NEVER, Progress, Stage, retold, within
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, retold, until, within
 
 if TYPE_CHECKING:
     from threading import Event
@@ -15,8 +15,31 @@ if TYPE_CHECKING:
     from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
     from napari_attmil.cells.detection import DetectorLike
     from napari_attmil.images import Sample
+    from napari_attmil.session import ClassifierLike
     from napari_attmil.workflows.detect import Images
     from napari_attmil.workflows.study import Study
+
+
+@dataclass(frozen=True, eq=False)
+class CellsAtHand:
+    """The cells of one sample, as a snapshot for a worker.
+
+    Attributes
+    ----------
+    sample
+        Names and files.
+    boxes
+        Its cells.
+    images
+        The images in the viewer; the sample's files are read if None.
+    key
+        The session's key of the sample; None outside of a session.
+    """
+
+    sample: Sample
+    boxes: Boxes
+    images: Images | None = None
+    key: Any = None
 
 
 def prepare_bags(
@@ -31,7 +54,7 @@ def prepare_bags(
     Yields
     ------
     Progress
-        `detail` is the bag of a sample that has just been finished, else None; `note` says that a
+        `detail` is the bag of a sample when it is finished, otherwise None; `note` says that a
         sample was left out.
 
     Raises
@@ -59,7 +82,7 @@ def each_bag(
     features: FeatureSettings,
     stop: Event = NEVER,
 ) -> Stage[None]:
-    """Prepare one bag after the other and keep none: a whole cohort may not fit into memory.
+    """Prepare one bag after the other without holding them: a cohort may not fit into memory.
 
     See `prepare_bags` for what is yielded.
     """
@@ -86,7 +109,7 @@ def each_bag(
 def boxes_of_sample(
     study: Study, sample: Sample, detector: DetectorLike, settings: DetectionSettings
 ) -> Stage[Boxes]:
-    """Return a sample's boxes as a person left them; cells nobody has looked for are detected."""
+    """Return a sample's corrected boxes, or detect its cells if that has not been done."""
     from napari_attmil.cells.annotations import with_corrections
     from napari_attmil.cells.detection import boxes_of_frames
     from napari_attmil.images import read_images
@@ -116,15 +139,24 @@ def bag_of_sample(
     settings: FeatureSettings,
     images: Images | None = None,
 ) -> Stage[Bag]:
-    """Return the bag of a sample's boxes; only those that are new are computed.
+    """Return the bag of a sample's boxes; only features of new boxes are computed.
 
-    `images` are those of the sample that are in memory; they are read if None.
+    `images` are the sample's images in memory; its files are read if None.
     """
     from napari_attmil.bags import bag_of
 
     def told(step: BagProgress) -> Progress:
-        done, total = step.done, step.total
-        return Progress(done, total, f"Looking at cell {done} of {total}")
+        return Progress(step.done, step.total, f"Looking at cell {step.done} of {step.total}")
 
     steps = bag_of(sample, boxes, detector, settings, images=images, store=study.store)
     return (yield from retold(steps, told))
+
+
+def bag_at_hand(
+    study: Study, cells: CellsAtHand, classifier: ClassifierLike, device_name: str, stop: Event
+) -> Stage[Bag | None]:
+    """Return the bag of a snapshot of cells, as a classifier needs it; stopped early, None."""
+    yield Progress(0, len(cells.boxes), "Loading the detector")
+    detector, settings = study.detector(device_name), classifier.feature_settings
+    steps = bag_of_sample(study, cells.sample, cells.boxes, detector, settings, cells.images)
+    return (yield from until(steps, stop))

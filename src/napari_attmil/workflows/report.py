@@ -33,9 +33,9 @@ def report_samples(
     findings
         The samples.
     classifier, name
-        What they were classified with, and what the person calls it.
+        The classifier of the samples, and its name in the report.
     made_with
-        What else the report says of how it was made.
+        Further entries about how the report was made.
     stop
         Set to end early.
     """

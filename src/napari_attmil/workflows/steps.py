@@ -1,4 +1,4 @@
-"""What every stage yields, and how it is asked to end early."""
+"""The progress of stages, and how to run and stop them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ Step = TypeVar("Step")
 Result = TypeVar("Result")
 
 NEVER: Final = Event()
-"""The `stop` of a stage that nobody wants to end early."""
+"""The `stop` of a stage that is never stopped early."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage is.
+    """The progress of a stage.
 
     Attributes
     ----------
     done, total
-        Units of work; a total of 0 says that it is not known yet.
+        Units of work; a total of 0 means that it is unknown.
     text
-        What is being done, in the person's words.
+        The current activity, for the user.
     detail
-        Anything the listener wants beyond that, for instance the losses of an epoch.
+        Further information, for instance the losses of an epoch or a finished bag.
     note
-        What the person should still read when the stage has ended, as a sentence; mostly empty.
+        A sentence that the user should still see after the stage has ended; mostly empty.
     """
 
     done: int
@@ -44,7 +44,7 @@ Stage = Generator[Progress, None, Result]
 
 
 def until(steps: Stage[Result], stop: Event) -> Stage[Result | None]:
-    """Run a stage that has no result before its end; return None if it is stopped early."""
+    """Run a stage that gives its result only at the end; stopped early, return None."""
     run = StageRun(steps)
     for step in run:
         yield step
@@ -54,7 +54,7 @@ def until(steps: Stage[Result], stop: Event) -> Stage[Result | None]:
 
 
 def retold(steps: Generator[Step, None, Result], tell: Callable[[Step], Progress]) -> Stage[Result]:
-    """Run a generator with progress values of its own as a stage."""
+    """Run a generator as a stage, converting its progress values."""
     run = StageRun(steps)
     for step in run:
         yield tell(step)
@@ -62,5 +62,5 @@ def retold(steps: Generator[Step, None, Result], tell: Callable[[Step], Progress
 
 
 def within(steps: Generator[Any, None, Result], here: Progress) -> Stage[Result]:
-    """Run a small part of a stage, whose progress stands still meanwhile."""
+    """Run a small part of a stage, during which the progress does not change."""
     return (yield from retold(steps, lambda _: here))

@@ -1,4 +1,4 @@
-"""A study: the samples, and all that belongs to them on the disk."""
+"""A study: its samples, and the files that belong to them."""
 
 from __future__ import annotations
 
@@ -28,21 +28,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A cohort with what belongs to it: corrected boxes, the detector in use, stored features.
+    """A cohort with its corrected boxes, its detector and its stored features.
 
     Attributes
     ----------
     cohort
         The samples.
     annotations
-        By the sample's name, what a person did to its boxes; samples that nobody has looked at
-        are not there.
+        The annotations of samples, by name; samples without any are missing.
     detector_path
         Model file of the detector; None for the shipped one.
     stores_features
-        Whether features are stored, so that they need not be computed again.
+        Whether features are stored for later use.
     store_folder
-        Where; with the cohort if None.
+        Folder of the stored features; beside the cohort if None.
     """
 
     cohort: Cohort
@@ -63,11 +62,11 @@ class Study:
         Parameters
         ----------
         cohort
-            Its folder holds what belongs to it.
+            Its folder contains the study's files.
         weights
-            Model file of another detector than the one in use.
+            Model file of a detector to use instead of the one in use.
         annotations
-            Of an open session, which is ahead of the disk; read from the disk if None.
+            Those of an open session, which may be newer than the disk; read from the disk if None.
 
         Raises
         ------
@@ -80,15 +79,15 @@ class Study:
 
     @classmethod
     def without_folder(cls, samples: Sequence[Sample], weights: Path | None = None) -> Self:
-        """Return samples that belong to no study: without corrections, nothing is stored."""
+        """Return samples outside of any study: without corrections and stored features."""
         return cls(Cohort(tuple(samples), Path()), {}, weights, stores_features=False)
 
     @classmethod
     def around(cls, samples: Sequence[Sample], weights: Path | None = None) -> list[Self]:
-        """Return the studies that some samples lie in, in the order of the samples.
+        """Return the studies that contain some samples, in the order of the samples.
 
-        Neighbours of one study are one; their features are not stored, since nobody said that the
-        study may be written to.
+        Consecutive samples of one study are grouped. Features are not stored, since the user has
+        not allowed writing to the study.
         """
 
         def folder_of(sample: Sample) -> Path | None:
@@ -106,7 +105,7 @@ class Study:
 
     @property
     def store(self) -> FeatureStore | None:
-        """The stored features, if any are."""
+        """The store of features; None if features are not stored."""
         if not self.stores_features:
             return None
         from napari_attmil.bags import FeatureStore, default_store_folder
@@ -114,11 +113,11 @@ class Study:
         return FeatureStore(self.store_folder or default_store_folder(self.cohort))
 
     def detector(self, device_name: str) -> Detector:
-        """Return the study's detector, loaded once until its file changes."""
+        """Return the study's detector, loaded anew only if its file has changed."""
         return loaded_detector(device_name, self.detector_path)
 
     def in_words(self, features: FeatureSettings) -> list[str]:
-        """Return which boxes and which detector are used, and what the features will take."""
+        """Return sentences on the boxes and the detector in use, and the size of features."""
         from napari_attmil.bags import expected_size
 
         sentences = []
@@ -133,7 +132,7 @@ class Study:
 
 
 def open_cohort(path: Path) -> Cohort:
-    """Return the samples of a folder or a cohort.csv; its notes name boxes without an image.
+    """Return the cohort of a folder or a cohort.csv, with a note on boxes without an image.
 
     Raises
     ------
@@ -143,18 +142,18 @@ def open_cohort(path: Path) -> Cohort:
     from napari_attmil.images import open_cohort as read_cohort
 
     cohort, lost = read_cohort(path), ""
-    with contextlib.suppress(UserError):  # It is raised where the boxes themselves are read.
+    with contextlib.suppress(UserError):  # Raised again where the boxes are read.
         lost = orphaned_boxes_in_words(cohort)
     return replace(cohort, notes=(*cohort.notes, lost)) if lost else cohort
 
 
 def own_folder(name: str) -> Path:
-    """Return a folder among the person's own data, for models or simulated images."""
+    """Return a folder in the user's data folder, for models or simulated images."""
     return Path(platformdirs.user_data_path("napari-attmil")) / name
 
 
 def loaded_detector(device_name: str, weights: Path | None = None) -> Detector:
-    """Return the detector of a model file, or the shipped one; loaded once until it changes."""
+    """Return the detector of a model file or the shipped one, loaded anew only if it changes."""
     if weights is None or not weights.is_file():
         return _loaded_detector(device_name, weights, 0, 0)
     status = weights.stat()
@@ -165,7 +164,7 @@ def loaded_detector(device_name: str, weights: Path | None = None) -> Detector:
 def _loaded_detector(
     device_name: str, weights: Path | None, size_bytes: int, mtime_ns: int
 ) -> Detector:
-    """Load a detector; each training writes its candidate to the same path as the one before."""
+    """Load a detector; size and time tell new candidates apart, which all have the same path."""
     del size_bytes, mtime_ns
     from napari_attmil.cells.detection import Detector
     from napari_attmil.core import choose_device

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """A training's classifier, and whether it was trained to the end."""
+    """The classifier of a training, and whether the training was finished."""
 
     classifier: LoadedClassifier
     is_finished: bool
@@ -48,28 +48,28 @@ def train_classifier(
 ) -> Stage[Training | None]:
     """Train on the study's labelled samples and save the classifier.
 
-    Stopped early, or by Ctrl+C, it saves the models so far; the next training of the same samples
-    and settings goes on from there.
+    Stopped early, or by Ctrl+C, it saves the models trained so far; the next training of the same
+    samples and settings resumes from there.
 
     Parameters
     ----------
     study
-        What is learnt from; samples without a label are left out.
+        Samples without a label are left out.
     settings, ensemble
-        Architecture and fitting; how many models, and how they are calibrated.
+        Architecture and fitting; the number of models, and their calibration.
     detection
-        How cells are found in images that nobody has looked at.
+        How cells are detected in samples without detections.
     device_name
         As for `choose_device`.
     out
-        Model file; None for one with the study, named by the time.
+        Model file; None for a file in the study's folder, named by the time.
     stop
         Set to end early.
 
     Returns
     -------
     Training or None
-        None if it was stopped before the first model was there.
+        None if it was stopped before there was a model.
 
     Raises
     ------
@@ -83,14 +83,14 @@ def train_classifier(
     if stop.is_set():
         return None
     yield Progress(0, 0, "Preparing the training")
-    unfinished = _unfinished_folder(study.cohort) if out is None else _beside(out)
+    unfinished = _unfinished_folder(study.cohort, out)
     trained = yield from train_on_bags(bags, settings, ensemble, detector.device, unfinished, stop)
     if trained is None:
         return None
     classifier, is_finished = trained
     path = _saved(classifier, study.cohort, out)
     if is_finished:
-        # Not before the model is saved: what was trained must outlast a disk that is full by then.
+        # Only once the model is saved: the training must not be lost if the disk is full.
         shutil.rmtree(unfinished, ignore_errors=True)
     return Training(LoadedClassifier(classifier, path.name, path), is_finished)
 
@@ -103,10 +103,10 @@ def train_on_bags(
     unfinished: Path | None = None,
     stop: Event = NEVER,
 ) -> Stage[tuple[Classifier, bool] | None]:
-    """Return the classifier of some bags, and whether it was trained to the end.
+    """Return the classifier of some bags, and whether its training was finished.
 
-    None if it was stopped before the first model was there. `unfinished` is the folder where
-    trainings are kept until the end.
+    None if it was stopped before there was a model. `unfinished` is the folder for the states of
+    unfinished trainings.
     """
     from napari_attmil.bags.training import EnsembleTrainer
 
@@ -137,7 +137,7 @@ def labelled_part(cohort: Cohort) -> Cohort:
 
 
 def _saved(classifier: Classifier, cohort: Cohort, out: Path | None) -> Path:
-    """Save a classifier and return where; a study that cannot be written must not cost hours."""
+    """Save a classifier and return the path: outside the study if that cannot be written."""
     if out is not None:
         classifier.save(out)
         return out
@@ -151,12 +151,10 @@ def _saved(classifier: Classifier, cohort: Cohort, out: Path | None) -> Path:
     return path
 
 
-def _beside(out: Path) -> Path:
-    return out.with_name(f"{out.name}.unfinished")
-
-
-def _unfinished_folder(cohort: Cohort) -> Path:
-    """Return where a training is kept until it ends: with its cohort, if that can be written."""
+def _unfinished_folder(cohort: Cohort, out: Path | None) -> Path:
+    """Return the folder for an unfinished training: beside the model, if that can be written."""
+    if out is not None:
+        return out.with_name(f"{out.name}.unfinished")
     folder = cohort.folder / "models" / "unfinished"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from pytestqt.qtbot import QtBot
 
-    from napari_attmil.cells import Boxes
     from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
     from napari_attmil.widgets.explorer.panel import ExploreWidget
 
@@ -310,14 +309,7 @@ def test_points_of_the_map_have_their_colours_in_whatever_view(qtbot: QtBot) -> 
 
 
 def fake_removal(
-    study: Any,
-    sample: Any,
-    images: Any,
-    boxes: Boxes,
-    classifier: Any,
-    score: Any,
-    device_name: str,
-    stop: Event,
+    study: Any, cells: Any, classifier: Any, score: Any, device_name: str, stop: Event
 ) -> Stage[Removal]:
     yield Progress(0, 0, "Reading")
     left = np.array([[0.1, 0.7, 0.2], [0.3, 0.5, 0.2], [0.6, 0.2, 0.2]])
