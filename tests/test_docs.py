@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(napari_attmil.__file__).parent
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+MODEL_CARD = PACKAGE / "weights" / "README.md"
+PAGES = [
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md", MODEL_CARD),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 ROOMS = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
 COMMANDS: Any = vars(typer.main.get_command(app))["commands"]
 
