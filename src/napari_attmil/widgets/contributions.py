@@ -1,4 +1,4 @@
-"""What napari calls directly: sample data and the reader of folders."""
+"""The functions of napari's manifest: sample data and the reader of folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""napari, opened on what the demo found."""
+"""napari, opened on the result of the demo."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def show_demo(result: DemoResult, screenshot: Path | None = None) -> None:
     Parameters
     ----------
     result
-        What the demo found.
+        The result of the demo.
     screenshot
         Save a picture of the window here and close it instead.
     """

@@ -1,4 +1,4 @@
-"""Small work off the main thread that only panels ask for."""
+"""Short tasks off the main thread for panels only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIMULATION = SimulationSettings(
 
 
 def open_cohort(path: Path, stop: Event) -> Stage[Cohort]:
-    """Read which samples a folder or cohort.csv holds, and whose boxes it does not."""
+    """Read the samples that a folder or cohort.csv lists."""
     del stop
     yield Progress(0, 0, "Looking for images")
     return workflows.open_cohort(path)
@@ -36,7 +36,7 @@ def simulate_cohort(folder: Path, stop: Event) -> Stage[Cohort | None]:
 
 
 def list_devices(stop: Event) -> Stage[list[Device]]:
-    """Find out what this computer can compute on."""
+    """Return the devices of this computer."""
     del stop
     from napari_attmil.core import available_devices
 

@@ -1,10 +1,11 @@
-"""Thumbnails for a gallery of any length: cut when they are seen, off the main thread, and kept."""
+"""Thumbnails for a gallery of any length: cut off the main thread when needed, and cached."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -20,12 +21,12 @@ from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
 from napari_attmil.workflows import Progress, Stage
 
-KEPT = 3000
-"""Thumbnails that are kept: some 100 MB of 96 px ones."""
+CACHED = 3000
+"""Thumbnails in the cache: some 100 MB at 96 px."""
 WANTED_AT_MOST = 400
-"""More are not waited for: what was scrolled past is asked for again when it is seen again."""
+"""The queue drops what was scrolled past; it is asked for again when it is in sight again."""
 BATCH = 24
-IMAGES_KEPT = 8
+IMAGES_DECODED = 8
 
 Images = Sequence[npt.NDArray[Any]]
 
@@ -68,7 +69,7 @@ class Cutout:
 
 
 class ImageShelf:
-    """Images of several samples; the last few are kept decoded. Used by one thread at a time."""
+    """Images of several samples, the last few decoded. Used by one thread at a time."""
 
     def __init__(self) -> None:
         self._opened: dict[str, Images] = {}
@@ -82,26 +83,26 @@ class ImageShelf:
                 self._opened[cutout.sample] = _images(source)
             self._decoded[place] = np.asarray(self._opened[cutout.sample][cutout.image_index])
         self._decoded.move_to_end(place)
-        while len(self._decoded) > IMAGES_KEPT:
+        while len(self._decoded) > IMAGES_DECODED:
             self._decoded.popitem(last=False)
         return self._decoded[place]
 
 
 class Thumbnails(Listening, QObject):
-    """Gives thumbnails that are there, and fetches those that are not.
+    """Returns thumbnails from a cache, and cuts those that are missing.
 
     Signals
     -------
     loaded()
-        Some that were asked for are there now.
+        Some of the missing ones are ready.
     """
 
     loaded = Signal()
 
-    def __init__(self, context: PanelContext, parent: QObject | None = None) -> None:
+    def __init__(self, context: PanelContext, parent: QObject) -> None:
         super().__init__(parent)
         self._context = context
-        self._kept: OrderedDict[Cutout, tuple[Cutout, QPixmap | None]] = OrderedDict()
+        self._cache: OrderedDict[Cutout, tuple[Cutout, QPixmap | None]] = OrderedDict()
         self._wanted: OrderedDict[Cutout, None] = OrderedDict()
         self._shelf = ImageShelf()
         self._runner = TaskRunner(self)
@@ -110,10 +111,10 @@ class Thumbnails(Listening, QObject):
         context.images_changed.connect(self.forget)
 
     def pixmap(self, cutout: Cutout) -> QPixmap | None:
-        """Return a thumbnail, or None: then it is fetched, the last one asked for first."""
-        if cutout in self._kept:
-            self._kept.move_to_end(cutout)
-            cut, pixmap = self._kept[cutout]
+        """Return a thumbnail, or None if it has yet to be cut; the latest request comes first."""
+        if cutout in self._cache:
+            self._cache.move_to_end(cutout)
+            cut, pixmap = self._cache[cutout]
             if not cutout.has_moved(since=cut):
                 return pixmap
         self._wanted.pop(cutout, None)
@@ -125,13 +126,13 @@ class Thumbnails(Listening, QObject):
         return None
 
     def forget(self) -> None:
-        """Start over: other images are chosen."""
-        self._kept.clear()
+        """Empty the cache: other images are chosen."""
+        self._cache.clear()
         self._wanted.clear()
         self._shelf = ImageShelf()
 
     def source(self, sample: str) -> Images | Sample | None:
-        """Return where the images of a sample come from; None if they are not known."""
+        """Return the source of a sample's images; None if it is neither shown nor in the cohort."""
         session = self._context.session
         if session.sample is not None and session.sample.name == sample:
             return self._context.images
@@ -141,24 +142,18 @@ class Thumbnails(Listening, QObject):
     def _fetch(self) -> None:
         batch = [self._wanted.popitem()[0] for _ in range(min(BATCH, len(self._wanted)))]
         sources = {cutout.sample: self.source(cutout.sample) for cutout in batch}
-        known = [cutout for cutout in batch if sources[cutout.sample] is not None]
-        if known:
-            shelf = self._shelf
-            self._runner.start(
-                cut_all,
-                known,
-                sources,
-                shelf,
-                on_done=lambda cut: self._keep(cut, shelf),
-            )
+        cutouts, shelf = [cut for cut in batch if sources[cut.sample] is not None], self._shelf
+        if cutouts:
+            on_done = partial(self._keep, shelf=shelf)
+            self._runner.start(cut_all, cutouts, sources, shelf, on_done=on_done)
 
     def _keep(self, cut: Mapping[Cutout, npt.NDArray[np.uint8] | None], shelf: ImageShelf) -> None:
         if shelf is not self._shelf:
             return
         for cutout, image in cut.items():
-            self._kept[cutout] = cutout, None if image is None else pixmap_of(image)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+            self._cache[cutout] = cutout, None if image is None else pixmap_of(image)
+        while len(self._cache) > CACHED:
+            self._cache.popitem(last=False)
         self.loaded.emit()
 
     def _on_busy(self, busy: bool) -> None:
@@ -172,7 +167,7 @@ def cut_all(
     shelf: ImageShelf,
     stop: Event,
 ) -> Stage[dict[Cutout, npt.NDArray[np.uint8] | None]]:
-    """Cut thumbnails, those of one image together; None for those of an image nobody can read."""
+    """Cut thumbnails, those of one image together; None if the image cannot be read."""
     cut: dict[Cutout, npt.NDArray[np.uint8] | None] = {}
     for cutout in sorted(cutouts, key=lambda each: (each.sample, each.image_index)):
         yield Progress(len(cut), len(cutouts), "Cutting out cells")
@@ -200,8 +195,6 @@ def qimage_of(image: npt.NDArray[np.uint8]) -> QImage:
 
 
 def _images(source: Images | Sample) -> Images:
-    if not isinstance(source, Sample):
-        return source
     from napari_attmil.images import read_images
 
-    return read_images(source)
+    return read_images(source) if isinstance(source, Sample) else source

@@ -1,18 +1,18 @@
-"""The boxes of the image shown: how many of which kind, and the tools for them."""
+"""The boxes of the image shown: counts by origin, and the tools for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from napari_attmil.cells import Boxes, Source
 from napari_attmil.core import counted
 from napari_attmil.session import DOUBTFUL_SCORE
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import Listening, hint_label, wrapping_label
+from napari_attmil.widgets.parts import Listening, column, hint_label, wrapping_label
 from napari_attmil.widgets.viewer import ActionButton
 
 BUTTONS = (
@@ -34,13 +34,8 @@ class BoxPanel(Listening, QWidget):
         What the buttons do, by the name of the action.
     """
 
-    def __init__(
-        self,
-        context: PanelContext,
-        functions: Mapping[str, Callable[[], None]],
-        parent: QWidget | None = None,
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, context: PanelContext, functions: Mapping[str, Callable[[], None]]) -> None:
+        super().__init__()
         self._context = context
         self._counts = wrapping_label(name="counts")
         self._looks = hint_label("Thin: the detector's. Medium: accepted. Bold: yours.")
@@ -49,18 +44,13 @@ class BoxPanel(Listening, QWidget):
 
         grid = QGridLayout()
         grid.setSpacing(4)
-        for row, names in enumerate(BUTTONS):
-            for column, name in enumerate(names):
+        for line, names in enumerate(BUTTONS):
+            for place, name in enumerate(names):
                 self._buttons[name] = ActionButton(context.keys, name, TEXTS.get(name, ""))
-                grid.addWidget(self._buttons[name], row, column)
+                grid.addWidget(self._buttons[name], line, place)
                 self._buttons[name].clicked.connect(functions[name])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self._counts)
-        layout.addWidget(self._looks)
-        layout.addLayout(grid)
-        layout.addWidget(self._cut)
+        parts = (self._counts, self._looks, grid, self._cut)
+        column(*parts, within=self, margin_px=0, spacing_px=4)
 
         session = context.session
         self.listen(session.boxes_changed, self._synchronise)
@@ -83,13 +73,13 @@ class BoxPanel(Listening, QWidget):
         editor = session.editor
         for name, title in (("undo", editor.undo_title), ("redo", editor.redo_title)):
             self._buttons[name].setEnabled(bool(title))
-            what = f"{title}: " if title else ""
-            self._buttons[name].setToolTip(f"{what}{context.keys.tip(name)}")
+            tip = context.keys.tip(name)
+            self._buttons[name].setToolTip(f"{title}: {tip}" if title else tip)
         self._cut.synchronise()
 
 
 def _counts(boxes: Boxes) -> str:
-    """Return how many boxes an image has, and whose they are."""
+    """Return how many boxes an image has, and where they come from."""
     if not len(boxes):
         return "No boxes in this image."
     made = np.bincount(boxes.source, minlength=len(Source))

@@ -1,4 +1,4 @@
-"""What a hand does to boxes besides dragging them: propose, nudge, snap, accept, delete."""
+"""The tools for boxes besides dragging: propose, nudge, snap, accept, delete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject
 
-from napari_attmil.cells import MIN_SIDE_PX, Boxes, Source, median_diameter_px
+from napari_attmil.cells import MIN_SIDE_PX, Boxes, median_diameter_px
 from napari_attmil.cells.detection import candidate_around, candidate_at, propose_box, snap_box
 from napari_attmil.session import doubtful_cells
 from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
@@ -25,7 +25,7 @@ FAR_STEP_PX = 10
 STILL_PX = 3
 """A press that moves less on the screen is a click."""
 CELLS_ACROSS = (12, 6, 24)
-"""Without any box, so many cells may fit along an image's shorter side; the likeliest first."""
+"""How many cells fit along the shorter side of an image without boxes, most likely first."""
 
 
 class BoxTools(Listening, QObject):
@@ -47,16 +47,16 @@ class BoxTools(Listening, QObject):
         self.at_end(context.viewer.mouse_drag_callbacks.remove, self._on_press)
 
     def functions(self) -> dict[str, Callable[[], None]]:
-        """Return what the keys do, by the action's name."""
+        """Return the function of each action, by its name."""
         named: dict[str, Callable[[], None]] = {
             "draw": self.start_drawing,
             "select": self._context.cells.start_selecting,
             "box_here": lambda: self.add_at(self._context.viewer.cursor.position),
             "box_in_middle": self.add_in_middle,
-            "delete_here": self.delete_here,
-            "delete_selected": self.delete_selected,
-            "accept_here": self.accept_here,
-            "accept_selected": self.accept_selected,
+            "delete_here": lambda: self._delete(self._pointed_at()),
+            "delete_selected": lambda: self._delete(self._selected()),
+            "accept_here": lambda: self._accept(self._pointed_at()),
+            "accept_selected": lambda: self._accept(self._selected()),
             "snap": self.snap,
             "next_box": lambda: self.select_neighbour(1),
             "previous_box": lambda: self.select_neighbour(-1),
@@ -73,12 +73,12 @@ class BoxTools(Listening, QObject):
     # --- new boxes --------------------------------------------------------------------------
 
     def start_drawing(self) -> None:
-        """Take up the tool that draws boxes."""
+        """Switch to the tool that draws boxes."""
         self._candidates.prepare()
         self._context.cells.start_drawing()
 
     def add_at(self, world: npt.ArrayLike) -> None:
-        """Add the box of the cell at a place of the viewer, if it is obvious."""
+        """Add a box for the cell at a place of the viewer, if there clearly is one."""
         place = self._place(world)
         image = self._image()
         if place is None or image is None:
@@ -109,7 +109,7 @@ class BoxTools(Listening, QObject):
     # --- boxes that are there ---------------------------------------------------------------
 
     def nudge(self, way: Way, step_px: int) -> None:
-        """Move the selected boxes; without any, turn to the image before or after."""
+        """Move the selected boxes; without any, show the previous or next image."""
         if not self._selected():
             self._turn(way)
             return
@@ -126,7 +126,7 @@ class BoxTools(Listening, QObject):
         self._snap(self._pointed_at() or self._selected())
 
     def snap_selected(self) -> None:
-        """Pull the selected boxes onto their cells, wherever the pointer was left."""
+        """Pull the selected boxes onto their cells, wherever the pointer is."""
         self._snap(self._selected())
 
     def _snap(self, ids: list[int]) -> None:
@@ -141,25 +141,13 @@ class BoxTools(Listening, QObject):
             xyxy[row] = snap_box(image, xyxy[row]) if meant is None else meant
         self._replace_corners(xyxy)
 
-    def delete_here(self) -> None:
-        """Delete the box under the pointer; if it is one of the selected, all of these."""
-        if self._pointed_at():
-            self._context.session.editor.delete(self._pointed_at())
+    def _delete(self, ids: list[int]) -> None:
+        if ids:
+            self._context.session.editor.delete(ids)
 
-    def delete_selected(self) -> None:
-        """Delete the selected boxes."""
-        if self._selected():
-            self._context.session.editor.delete(self._selected())
-
-    def accept_here(self) -> None:
-        """Confirm the box under the pointer; if it is one of the selected, all of these."""
-        if self._pointed_at():
-            self._context.session.editor.accept(self._pointed_at())
-
-    def accept_selected(self) -> None:
-        """Confirm the selected boxes."""
-        if self._selected():
-            self._context.session.editor.accept(self._selected())
+    def _accept(self, ids: list[int]) -> None:
+        if ids:
+            self._context.session.editor.accept(ids)
 
     def select_neighbour(self, step: int) -> None:
         """Select the next or previous box of the image, in reading order."""
@@ -173,7 +161,7 @@ class BoxTools(Listening, QObject):
         self._context.session.select([ids[(at + step) % len(ids)]])
 
     def show_next_doubtful(self) -> None:
-        """Go to the next box of the sample that the detector doubts."""
+        """Go to the next box of the sample with a low score."""
         session = self._context.session
         doubtful = doubtful_cells(session.boxes)
         if not doubtful:
@@ -192,7 +180,7 @@ class BoxTools(Listening, QObject):
     # --- inside -----------------------------------------------------------------------------
 
     def _on_press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
-        """With the drawing tool, a click that does not drag finds the cell's box."""
+        """With the drawing tool, a click without a drag adds the box of the cell."""
         layer = self._context.cells.layer
         if layer is None or viewer.layers.selection.active != layer or event.button != 1:
             return
@@ -205,7 +193,7 @@ class BoxTools(Listening, QObject):
             still &= bool(np.abs(np.array(event.pos) - start).max() < STILL_PX)
             yield
         if still:
-            # Not within napari's own event, which still has to finish its drawing.
+            # After napari's own event, which still has to finish its drawing.
             self._clicked = world
             self._click_timer.start()
 
@@ -242,7 +230,7 @@ class BoxTools(Listening, QObject):
         return self._context.session.boxes.of_image(self._context.cells.camera.image_index())
 
     def _selected(self) -> list[int]:
-        """Return the selected boxes of the image shown: nobody moves what cannot be seen."""
+        """Return the selected boxes of the image shown; others cannot be seen and stay."""
         here = self._boxes().cell_id
         return [cell for cell in self._context.session.selection if cell in here]
 
@@ -258,7 +246,7 @@ class BoxTools(Listening, QObject):
         return [int(over.cell_id[np.argmin(over.diameter_px)])] if len(over) else []
 
     def _pointed_at(self) -> list[int]:
-        """Return what a key means that is pressed over a box."""
+        """Return the boxes that a key applies to when it is pressed over one of them."""
         here, selected = self._under_pointer(), self._selected()
         return selected if here and here[0] in selected else here
 
@@ -267,8 +255,3 @@ class BoxTools(Listening, QObject):
         if len(boxes):
             return (median_diameter_px(boxes.xyxy),)
         return tuple(min(image.shape[:2]) / count for count in CELLS_ACROSS)
-
-
-def unconfirmed(boxes: Boxes) -> Boxes:
-    """Return the boxes that only the detector vouches for."""
-    return boxes[boxes.source == Source.MODEL]

@@ -1,4 +1,4 @@
-"""What the detector thinks possible in the image shown, found once a person has a use for it."""
+"""Candidates for cells in the image shown, detected only when they are needed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
 
 KEPT_IMAGES = 16
 PAUSE_MS = 150
-"""An image that is only passed over is not searched."""
+"""An image that is shown only briefly is not searched."""
 
 
 class CellCandidates(Listening, QObject):
-    """Keeps the candidates of the images shown last; none are searched before they are wanted.
+    """Caches the candidates of the images shown last; nothing is searched before `prepare`.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ class CellCandidates(Listening, QObject):
         self.listen(context.viewer.dims.events.current_step, self._soon)
 
     def of_image_shown(self) -> Boxes:
-        """Return the candidates of the image shown; none as long as they are searched for."""
+        """Return the candidates of the image shown; none while the search runs."""
         self.prepare()
         return self._found.get(self._what(), Boxes.empty())
 
     def prepare(self) -> None:
-        """Search from now on in each image that a person stays at."""
+        """Search this image, and from now on every image that stays in view."""
         self._is_wanted = True
         self._search()
 
@@ -53,7 +53,7 @@ class CellCandidates(Listening, QObject):
             self._timer.start()
 
     def _what(self) -> Hashable:
-        """Return what the candidates depend on."""
+        """Return everything that the candidates depend on."""
         context = self._context
         image = context.session.key, context.cells.camera.image_index()
         return image, context.detector_path, context.detection_settings
@@ -70,7 +70,7 @@ class CellCandidates(Listening, QObject):
             settings = candidate_settings(self._context.detection_settings)
             settings = settings.in_pixels(sample.pixel_size_um)
         except UserError:
-            return  # What the person is told when cells are detected; a box is drawn without.
+            return  # Detect cells shows this error; boxes can be drawn without candidates.
         self._runner.start(
             workflows.detect_cells,
             images,

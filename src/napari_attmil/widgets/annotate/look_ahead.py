@@ -1,4 +1,4 @@
-"""Finds the cells of the next images while a person looks at this one."""
+"""Detects the cells of the next images while the user works on this one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LookAhead(Listening, QObject):
     Signals
     -------
     working_on(text)
-        Which image is searched; empty when none is.
+        The image that is searched; empty when none is.
     """
 
     working_on = Signal(str)
@@ -86,7 +86,7 @@ class LookAhead(Listening, QObject):
         )
 
     def next_place(self) -> Place | None:
-        """Return the nearest new image from the one shown on."""
+        """Return the next new image, beginning with the one shown."""
         queue, here = self._reviewing.queue, self._reviewing.place
         start = next((row for row, entry in enumerate(queue) if entry.place == here), 0)
         samples = {sample.name: sample for sample in self._reviewing.samples}
@@ -102,7 +102,7 @@ class LookAhead(Listening, QObject):
         keys = {sample.name: self._reviewing.key_of(sample) for sample in self._reviewing.samples}
         is_open = keys.get(place[0]) == key
         entry = self._reviewing.entry_at(place) if is_open else None
-        # Whoever has begun to draw meanwhile is not disturbed.
+        # If the user has begun to draw meanwhile, their boxes stay alone.
         if detection.images and entry is not None and entry.state == ReviewState.NEW:
             self._context.session.editor.merge(detection.boxes, detection.images, key)
             self._reviewing.refresh_sample(place[0])
@@ -118,7 +118,7 @@ def _detect_one(
     weights: Path | None,
     stop: Event,
 ) -> workflows.Stage[workflows.Detection]:
-    """Find the cells of one image; `images` are the sample's if it is shown, None else."""
+    """Find the cells of one image; `images` is None if the sample is not shown."""
     from napari_attmil.images import read_images
 
     images = read_images(sample) if images is None else images

@@ -1,4 +1,4 @@
-"""The dock widget "Annotate": go through the images of a study and set their boxes right."""
+"""The dock widget "Annotate": go through the images of a study and correct their boxes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import QSize
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_attmil.widgets.annotate.box_panel import BoxPanel
 from napari_attmil.widgets.annotate.box_tools import BoxTools
@@ -16,7 +16,7 @@ from napari_attmil.widgets.annotate.look_ahead import LookAhead
 from napari_attmil.widgets.annotate.review_panel import QueuePanel, ReviewBar
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.dock_panel import DockPanel
-from napari_attmil.widgets.parts import hint_label
+from napari_attmil.widgets.parts import column, hint_label
 from napari_attmil.widgets.viewer import KeepingNote, KeyBindings
 
 WIDTH_PX = 380
@@ -49,7 +49,7 @@ class AnnotateWidget(DockPanel):
             "keys": self.show_keys,
         }
         self.bindings = KeyBindings(context.viewer, context.keys, functions, self)
-        # To press a button, the pointer has to leave the boxes: it means none of them.
+        # Pressing a button moves the pointer off the boxes, so it points at none.
         buttons = {"snap": self.tools.snap_selected}
         buttons |= {"undo": context.session.editor.undo, "redo": context.session.editor.redo}
         self.keeping_note = KeepingNote(context.keeping)
@@ -58,21 +58,16 @@ class AnnotateWidget(DockPanel):
         self.queue_panel = QueuePanel(self.reviewing)
         self._ahead = QCheckBox("Detect cells ahead, image by image")
         self._ahead.setToolTip(
-            "Find the cells of this image and of the next three while you work. "
-            "Only images without boxes are searched."
+            "Find the cells of this image and the next three while you work. Only images without "
+            "boxes are searched."
         )
         self._working_on = hint_label(name="working_on")
 
     def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(6)
-        layout.addWidget(self.keeping_note)
-        layout.addWidget(self.review_bar)
-        layout.addWidget(self.box_panel)
-        layout.addWidget(self._ahead)
-        layout.addWidget(self._working_on)
-        layout.addWidget(self.queue_panel, 1)
+        above = (self.keeping_note, self.review_bar, self.box_panel)
+        ahead = (self._ahead, self._working_on)
+        parts = (*above, *ahead, (self.queue_panel, 1))
+        column(*parts, within=self, margin_px=6, spacing_px=6)
         self.setMinimumWidth(WIDTH_PX - 30)
 
     def _connect(self) -> None:

@@ -1,4 +1,4 @@
-"""The list of images to review: picture, state by word and shape, boxes, doubt."""
+"""The list of images to review: picture, state in words and as a shape, boxes, doubts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qtpy.QtCore import (
     Signal,
 )
 from qtpy.QtGui import QColor, QKeyEvent, QPainter, QPen, QPixmap, QPolygonF
-from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from napari_attmil.core import counted
 from napari_attmil.images import Sample
@@ -25,6 +25,11 @@ from napari_attmil.session import QueueEntry, ReviewState
 from napari_attmil.widgets.viewer import HEIGHT_PX, WIDTH_PX, ImagePictures, Place
 
 ENTRY_ROLE = Qt.ItemDataRole.UserRole
+TEXT_ROLES = (
+    Qt.ItemDataRole.DisplayRole,
+    Qt.ItemDataRole.ToolTipRole,
+    Qt.ItemDataRole.AccessibleTextRole,
+)
 
 
 class QueueModel(QAbstractListModel):
@@ -79,7 +84,7 @@ class QueueModel(QAbstractListModel):
         return 0 if parent is not None and parent.isValid() else len(self._entries)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return what views, tooltips and screen readers need."""
+        """Return picture, entry or text of an image."""
         if not index.isValid():
             return None
         entry = self._entries[index.row()]
@@ -87,11 +92,7 @@ class QueueModel(QAbstractListModel):
             return self._pictures.picture(self._samples[entry.sample], entry.image_index)
         if role == ENTRY_ROLE:
             return entry
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return describe(entry)
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            return describe(entry)
-        return None
+        return describe(entry) if role in TEXT_ROLES else None
 
     def _on_picture(self, place: Place) -> None:
         row = self.row_of(place)
@@ -117,8 +118,7 @@ class QueueDelegate(QStyledItemDelegate):
         text = palette.color(palette.ColorRole.Text)
         place = QRect(area.left() + 3, area.top() + 3, WIDTH_PX, HEIGHT_PX)
         self._draw_picture(painter, place, index.data(Qt.ItemDataRole.DecorationRole), text)
-        lines = area.adjusted(WIDTH_PX + 12, 4, -6, -4)
-        self._draw_lines(painter, option, lines, entry, text)
+        self._draw_lines(painter, area.adjusted(WIDTH_PX + 12, 4, -6, -4), entry, text)
         painter.restore()
 
     def _draw_picture(
@@ -130,20 +130,14 @@ class QueueDelegate(QStyledItemDelegate):
             painter.setPen(QPen(text, 0.5))
             painter.drawRect(place)
 
-    def _draw_lines(
-        self,
-        painter: QPainter,
-        option: QStyleOptionViewItem,
-        area: QRect,
-        entry: QueueEntry,
-        text: QColor,
-    ) -> None:
-        height = option.fontMetrics.height()
+    def _draw_lines(self, painter: QPainter, area: QRect, entry: QueueEntry, text: QColor) -> None:
+        metrics = painter.fontMetrics()
+        height = metrics.height()
         middle = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         painter.setPen(text)
         first = QRect(area.left(), area.top(), area.width(), height)
         names = f"{entry.sample}  ·  {entry.title}"
-        shown = option.fontMetrics.elidedText(names, Qt.TextElideMode.ElideMiddle, area.width())
+        shown = metrics.elidedText(names, Qt.TextElideMode.ElideMiddle, area.width())
         painter.drawText(first, middle, shown)
         second = QRect(area.left(), area.bottom() - height, area.width(), height)
         side = height - 5
@@ -159,13 +153,13 @@ class QueueView(QListView):
     Signals
     -------
     place_chosen(sample, image_index)
-        The person wants to see an image.
+        The user has chosen an image.
     """
 
     place_chosen = Signal(str, int)
 
-    def __init__(self, model: QueueModel, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, model: QueueModel) -> None:
+        super().__init__()
         self._model = model
         self.setModel(model)
         self.setItemDelegate(QueueDelegate(self))
@@ -185,7 +179,7 @@ class QueueView(QListView):
             self.scrollTo(self._model.index(row), QListView.ScrollHint.EnsureVisible)
 
     def dataChanged(self, first: QModelIndex, last: QModelIndex, roles: Sequence[int] = ()) -> None:
-        """Draw what is in sight anew; Qt would lay out every row, though all are equally high."""
+        """Redraw only what is in sight; Qt would lay out every row, though all have one height."""
         self.viewport().update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -1,13 +1,13 @@
-"""How far the review is, and the buttons that go through it."""
+"""The progress of the review, its buttons, and the list of images."""
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QWidget
 
 from napari_attmil.session import QueueOrder, ReviewState
 from napari_attmil.widgets.annotate.queue_view import QueueModel, QueueView
 from napari_attmil.widgets.annotate.reviewing import Reviewing
-from napari_attmil.widgets.parts import in_words, narrow_combo, set_primary
+from napari_attmil.widgets.parts import column, in_words, narrow_combo, row, set_primary
 from napari_attmil.widgets.viewer import ActionButton, ImagePictures, KeyRegistry
 
 SHOWN = {
@@ -28,25 +28,17 @@ class ReviewBar(QWidget):
         Which key does what.
     """
 
-    def __init__(
-        self, reviewing: Reviewing, keys: KeyRegistry, parent: QWidget | None = None
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, reviewing: Reviewing, keys: KeyRegistry) -> None:
+        super().__init__()
         self._reviewing = reviewing
         self._bar = QProgressBar()
         self._text = QLabel()
-        self._buttons = {
-            name: ActionButton(keys, name) for name in ("previous", "skip", "reviewed_next")
-        }
+        names = ("previous", "skip", "reviewed_next")
+        self._buttons = {name: ActionButton(keys, name) for name in names}
 
-        row = QHBoxLayout()
-        for button in self._buttons.values():
-            row.addWidget(button, 2 if button is self._buttons["reviewed_next"] else 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._text)
-        layout.addWidget(self._bar)
-        layout.addLayout(row)
+        previous, skip, reviewed = self._buttons.values()
+        buttons = row((previous, 1), (skip, 1), (reviewed, 2))
+        column(self._text, self._bar, buttons, within=self, margin_px=0)
 
         for name, function in reviewing.functions().items():
             self._buttons[name].clicked.connect(function)
@@ -54,7 +46,7 @@ class ReviewBar(QWidget):
         reviewing.entries_changed.connect(self._synchronise)
         reviewing.place_changed.connect(self._synchronise)
 
-        set_primary(self._buttons["reviewed_next"], True)
+        set_primary(reviewed, True)
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(10)
         self._bar.setToolTip("How many images of the study are reviewed.")
@@ -62,7 +54,7 @@ class ReviewBar(QWidget):
         self._synchronise()
 
     def text(self) -> str:
-        """Return what is said about the progress."""
+        """Return the progress in words."""
         return self._text.text()
 
     def _synchronise(self) -> None:
@@ -85,22 +77,21 @@ class QueuePanel(QWidget):
         The queue.
     """
 
-    def __init__(self, reviewing: Reviewing, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, reviewing: Reviewing) -> None:
+        super().__init__()
         self._reviewing = reviewing
         self.pictures = ImagePictures(self)
         self.model = QueueModel(self.pictures, self)
         self.view = QueueView(self.model)
-        self._shown = _combo("Which images the list shows.", list(SHOWN))
-        self._order = _combo("In which order images come up.", list(QueueOrder))
+        self._shown = narrow_combo("Which images the list shows.", SHOWN)
+        self._order = narrow_combo(
+            "The order of the images.", {order.value: order for order in QueueOrder}
+        )
+        for combo in (self._shown, self._order):
+            combo.setAccessibleName(combo.toolTip())
 
-        row = QHBoxLayout()
-        row.addWidget(self._shown, 1)
-        row.addWidget(self._order, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(row)
-        layout.addWidget(self.view, 1)
+        choices = row((self._shown, 1), (self._order, 1))
+        column(choices, (self.view, 1), within=self, margin_px=0)
 
         self._shown.activated.connect(self._arrange)
         self._order.activated.connect(self._arrange)
@@ -112,8 +103,7 @@ class QueuePanel(QWidget):
         self._fill()
 
     def _arrange(self) -> None:
-        order = list(QueueOrder)[self._order.currentIndex()]
-        self._reviewing.arrange(order, SHOWN[self._shown.currentText()])
+        self._reviewing.arrange(QueueOrder(self._order.currentData()), self._shown.currentData())
 
     def _fill(self) -> None:
         if tuple(self._reviewing.samples) != tuple(self.model.samples):
@@ -123,10 +113,3 @@ class QueuePanel(QWidget):
 
     def _mark(self) -> None:
         self.view.show_place(self._reviewing.place)
-
-
-def _combo(tip: str, texts: list[str]) -> QComboBox:
-    combo = narrow_combo(tip)
-    combo.addItems([str(text) for text in texts])
-    combo.setAccessibleName(tip)
-    return combo

@@ -1,8 +1,9 @@
-"""Goes through the images of a study: which there are, which is shown, which comes next."""
+"""The queue of images to review: its order, the image shown, and the next one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from napari.utils.notifications import show_info
@@ -25,8 +26,6 @@ from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import Listening
 from napari_attmil.widgets.viewer import Place
 
-"""Of a sample that nobody has worked on."""
-
 
 class Reviewing(Listening, QObject):
     """The queue of one viewer, as one panel goes through it.
@@ -41,7 +40,7 @@ class Reviewing(Listening, QObject):
     queue_changed()
         Other images are in the queue, or in another order.
     entries_changed(entries)
-        Images of the queue stand differently.
+        Images of the queue have another state.
     place_changed()
         Another image is shown.
     """
@@ -57,26 +56,23 @@ class Reviewing(Listening, QObject):
         self._queue: list[QueueEntry] = []
         self._rows: dict[Place, int] = {}
         self._unreadable: set[str] = set()
-        """Samples that could not be shown: the keys pass over them."""
+        """Samples that could not be shown; the keys skip them."""
         self._order, self._states = QueueOrder.STUDY, frozenset(ReviewState)
         self.samples: Sequence[Sample] = ()
         self.pace = ReviewPace()
-        self._connect()
-        self.refresh()
-
-    def _connect(self) -> None:
-        session = self._context.session
+        session = context.session
         self.listen(session.cohort_changed, self.refresh)
         self.listen(session.sample_changed, self._on_sample)
         self.listen(session.boxes_changed, self._on_edit)
         self.listen(session.reviewed_changed, self._on_edit)
-        self.listen(self._context.viewer.dims.events.current_step, self._tell_place)
+        self.listen(context.viewer.dims.events.current_step, self._tell_place)
+        self.refresh()
 
     # --- what there is ----------------------------------------------------------------------
 
     @property
     def queue(self) -> Sequence[QueueEntry]:
-        """The images that are asked for, in the order asked for."""
+        """The images to go through, in the chosen order."""
         return self._queue
 
     @property
@@ -89,7 +85,7 @@ class Reviewing(Listening, QObject):
 
     @property
     def entry(self) -> QueueEntry | None:
-        """What is known of the image shown."""
+        """The state of the image shown."""
         place = self.place
         entries = self._entries.get(place[0], []) if place else []
         return entries[place[1]] if place and place[1] < len(entries) else None
@@ -101,23 +97,23 @@ class Reviewing(Listening, QObject):
 
     def counts(self) -> tuple[int, int]:
         """Return how many images are reviewed, and how many there are."""
-        entries = [entry for part in self._entries.values() for entry in part]
+        entries = list(chain.from_iterable(self._entries.values()))
         return reviewed_count(entries), len(entries)
 
     def entry_at(self, place: Place) -> QueueEntry | None:
-        """Return how an image stands now."""
+        """Return the state of an image."""
         return self._entries[place[0]][place[1]] if place[0] in self._entries else None
 
     def arrange(self, order: QueueOrder, states: frozenset[ReviewState]) -> None:
         """Put the queue in another order, with images of some states only."""
         self._order, self._states = order, states
-        entries = [entry for part in self._entries.values() for entry in part]
+        entries = chain.from_iterable(self._entries.values())
         self._queue = sorted_entries([entry for entry in entries if entry.state in states], order)
         self._rows = {entry.place: row for row, entry in enumerate(self._queue)}
         self.queue_changed.emit()
 
     def refresh(self) -> None:
-        """Read anew which images there are and how they stand."""
+        """Read again which images there are, and their states."""
         session, cohort = self._context.session, self._context.session.cohort
         own = () if session.sample is None else (session.sample,)
         of_cohort = cohort is not None and (not own or self._is_of_cohort(own[0]))
@@ -134,7 +130,7 @@ class Reviewing(Listening, QObject):
         self.place_changed.emit()
 
     def refresh_sample(self, name: str) -> None:
-        """Read anew how the images of one sample stand; they keep their place in the queue."""
+        """Read again the states of one sample's images; they keep their place in the queue."""
         sample = next((sample for sample in self.samples if sample.name == name), None)
         if sample is None:
             return
@@ -166,7 +162,7 @@ class Reviewing(Listening, QObject):
         }
 
     def mark_and_go_on(self) -> None:
-        """Confirm the image shown, if any, and show the next one that is not reviewed."""
+        """Mark the image shown, if any, as reviewed, and show the next one that is not."""
         place = self.place
         if place is not None:
             self._context.session.editor.set_reviewed(place[1])
@@ -180,7 +176,7 @@ class Reviewing(Listening, QObject):
         self.show(following.place)
 
     def step(self, by: int) -> None:
-        """Show the image after (1) or before (-1) this one, and leave it as it is."""
+        """Show the image after (1) or before (-1) this one without marking any."""
         following = neighbour(self._readable(), self.place, by)
         if following is None:
             show_info(f"This is the {'last' if by > 0 else 'first'} image{self._limit()}.")
@@ -188,7 +184,7 @@ class Reviewing(Listening, QObject):
         self.show(following.place)
 
     def show(self, place: Place) -> None:
-        """Show an image of the queue; if it cannot be read, the one shown stays."""
+        """Show an image of the queue; if it cannot be read, the present one stays."""
         name, index = place
         tool = self._context.cells.layer
         is_in_hand = tool is not None and self._context.viewer.layers.selection.active == tool
@@ -212,7 +208,7 @@ class Reviewing(Listening, QObject):
         return " that can be read" if self._unreadable else ""
 
     def _keep_tool(self, layer: Any) -> None:
-        """Leave the tool for boxes in the person's hand; another image's layer took its place."""
+        """Keep the tool for boxes active; the layer of the new image took its place."""
         layers = self._context.viewer.layers
         if layer is not None and layer in layers:
             layers.selection.active = layer

@@ -1,14 +1,14 @@
-"""Accepts or deletes the detector's boxes in bulk, by how sure it is."""
+"""Accepts or deletes many boxes of the detector at once, by their score."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSlider, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QSlider, QWidget
 
-from napari_attmil.cells import Boxes
+from napari_attmil.cells import Boxes, Source
 from napari_attmil.core import counted
-from napari_attmil.widgets.annotate.box_tools import unconfirmed
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.parts import push_button
 
 START = 80
 
@@ -22,13 +22,18 @@ class ScoreCut(QWidget):
         The panel's.
     """
 
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, context: PanelContext) -> None:
+        super().__init__()
         self._context = context
         self._slider = QSlider(Qt.Orientation.Horizontal)
         self._label = QLabel()
-        self._accept = QPushButton()
-        self._delete = QPushButton()
+        editor, tip = context.session.editor, "these boxes of this image; one undo reverts it."
+        self._accept = push_button(
+            "", f"Confirm {tip}", lambda: editor.accept(self._split()[1].cell_id)
+        )
+        self._delete = push_button(
+            "", f"Delete {tip}", lambda: editor.delete(self._split()[0].cell_id)
+        )
 
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -39,23 +44,19 @@ class ScoreCut(QWidget):
 
         self._slider.valueChanged.connect(self.synchronise)
         self._slider.sliderReleased.connect(self._show_weak)
-        editor = context.session.editor
-        self._accept.clicked.connect(lambda: editor.accept(self._split()[1].cell_id))
-        self._delete.clicked.connect(lambda: editor.delete(self._split()[0].cell_id))
 
         self._slider.setRange(0, 100)
         self._slider.setValue(START)
-        self._slider.setAccessibleName("Score that parts the detector's boxes")
+        self._slider.setAccessibleName("Score that divides the detector's boxes")
         self._slider.setToolTip(
-            "Where to part the detector's boxes of this image; those below are selected."
+            "Divides the detector's boxes of this image by score; those below are selected."
         )
-        for button, what in ((self._accept, "Confirm"), (self._delete, "Delete")):
+        for button in (self._accept, self._delete):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.setToolTip(f"{what} these boxes of this image at once; one undo takes it back.")
         self.synchronise()
 
     def synchronise(self) -> None:
-        """Count anew."""
+        """Update counts and buttons."""
         weak, sure = self._split()
         self._label.setText(f"Score {self._slider.value() / 100:.2f}")
         self._delete.setText(f"Delete {counted(len(weak), 'box', 'boxes')} below")
@@ -66,7 +67,7 @@ class ScoreCut(QWidget):
     def _split(self) -> tuple[Boxes, Boxes]:
         """Return the unconfirmed boxes of the image below and above the cut."""
         shown = self._context.session.boxes.of_image(self._context.cells.camera.image_index())
-        boxes = unconfirmed(shown)
+        boxes = shown[shown.source == Source.MODEL]
         is_weak = boxes.score < self._slider.value() / 100
         return boxes[is_weak], boxes[~is_weak]
 

@@ -1,4 +1,4 @@
-"""Where a panel goes that needs width: below the images, as high as the window allows."""
+"""Places a panel that needs width below the images, as high as the window allows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CORNER = Qt.Corner.BottomLeftCorner
 
 
 class BelowImages(Listening, QObject):
-    """Puts a dock below the images, and fits its height to the window until a person drags it.
+    """Puts a dock below the images, and fits its height to the window until the user drags it.
 
     The dock is as wide as the window; where the layers' controls, which do not shrink, would
     leave it too low, it stands beside them.
@@ -28,9 +28,9 @@ class BelowImages(Listening, QObject):
     Parameters
     ----------
     dock
-        What is put there.
+        The dock to place.
     window
-        Where.
+        The window that holds it.
     """
 
     def __init__(self, dock: QDockWidget, window: QMainWindow, parent: QObject | None = None):
@@ -38,7 +38,7 @@ class BelowImages(Listening, QObject):
         self._dock, self._window = dock, window
         self._height_at_press = 0
         self._fit_timer = pause_timer(self._fit, parent=self)
-        window.setCorner(CORNER, LEFT)  # else a low window grows at once
+        window.setCorner(CORNER, LEFT)  # otherwise a low window would grow at once
         window.addDockWidget(BOTTOM, dock)
         window.installEventFilter(self)
         self.at_end(self._let_go)
@@ -53,16 +53,14 @@ class BelowImages(Listening, QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the size of the window; the edges between docks are the window's own."""
+        was_dragged = self._dock.height() != self._height_at_press
         if event.type() == QEvent.Type.Resize:
             self._fit_timer.start()
         elif event.type() == QEvent.Type.MouseButtonPress:
             self._height_at_press = self._dock.height()
-        elif event.type() == QEvent.Type.MouseButtonRelease and self._is_dragged():
+        elif event.type() == QEvent.Type.MouseButtonRelease and was_dragged:
             self._window.removeEventFilter(self)
         return False
-
-    def _is_dragged(self) -> bool:
-        return self._dock.height() != self._height_at_press
 
     def _fit(self) -> None:
         dock, window = self._dock, self._window

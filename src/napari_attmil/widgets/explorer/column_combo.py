@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QComboBox
 
 from napari_attmil.session import MAKER, column_title
 from napari_attmil.widgets.parts import make_narrow
@@ -20,12 +20,12 @@ class ColumnCombo(QComboBox):
         What is chosen.
     """
 
-    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, tip: str) -> None:
+        super().__init__()
         make_narrow(self, tip)
 
     def columns(self) -> list[str]:
-        """Return the columns that there are to choose from."""
+        """Return the columns on offer."""
         return [str(self.itemData(place)) for place in range(self.count())]
 
     def setColumns(self, columns: Sequence[str], wanted: str = "") -> None:

@@ -10,13 +10,13 @@ from typing import Any
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QWidget
 
-from napari_attmil.core import CAUTION, UserError, counted
+from napari_attmil.core import CAUTION, counted
 from napari_attmil.widgets.explorer.views import FigureRow, GalleryFigure, GalleryView, save_figure
 from napari_attmil.widgets.parts import (
     FIGURES,
     TaskRunner,
     ask_where_to_save,
-    tell_error,
+    errors_shown,
     with_ending,
 )
 from napari_attmil.widgets.thumbnails import Cutout, ImageShelf, Thumbnails, cut_all
@@ -30,9 +30,8 @@ IMAGE_PX = 240
 def ask_and_export(
     parent: QWidget, runner: TaskRunner, view: GalleryView, thumbnails: Thumbnails
 ) -> None:
-    """Ask where to, then write the cells that `rows_to_export` names."""
-    path = ask_where_to_save(parent, "Export the cells as a figure", "cells.png", FIGURES)
-    if path is not None:
+    """Ask for a file, then write the cells that `rows_to_export` returns."""
+    if path := ask_where_to_save(parent, "Export the cells as a figure", "cells.png", FIGURES):
         export(path, runner, view, thumbnails)
 
 
@@ -45,19 +44,15 @@ def export(path: Path, runner: TaskRunner, view: GalleryView, thumbnails: Thumbn
     look = view.look
     caption = f"{look.title}. All at one scale; bar: {look.scale.bar_text}. {CAUTION}"
     sources = {cutout.sample: thumbnails.source(cutout.sample) for cutout in cutouts}
-    known = [cutout for cutout in cutouts if sources[cutout.sample] is not None]
+    available = [cutout for cutout in cutouts if sources[cutout.sample] is not None]
 
     def write(cut: dict[Cutout, Any]) -> None:
         shown = [(group, cut[c], text) for group, c, text in wanted if cut.get(c) is not None]
-        figure = GalleryFigure(_figure_rows(shown), look.scale, caption)
-        try:
-            save_figure(path, figure)
-        except UserError as error:
-            tell_error(error)
-            return
-        show_info(f"{counted(len(rows), 'cell')} written to {path}.")
+        with errors_shown():
+            save_figure(path, GalleryFigure(_figure_rows(shown), look.scale, caption))
+            show_info(f"{counted(len(rows), 'cell')} written to {path}.")
 
-    runner.start(cut_all, known, sources, ImageShelf(), on_done=write)
+    runner.start(cut_all, available, sources, ImageShelf(), on_done=write)
 
 
 def rows_to_export(view: GalleryView) -> list[int]:

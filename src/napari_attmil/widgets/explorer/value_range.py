@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QWidget
 from superqt import QRangeSlider
+
+from napari_attmil.widgets.parts import column
 
 STEPS = 1000
 FADED = 0.25
@@ -19,8 +21,8 @@ FADED = 0.25
 class Histogram(QWidget):
     """Bars, each in a colour of its own, over an axis with a few numbers."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._heights: npt.NDArray[Any] = np.zeros(0)
         self._colours: npt.NDArray[Any] = np.zeros((0, 4))
         self._ticks: Sequence[str] = ()
@@ -92,30 +94,26 @@ class ValueRange(QWidget):
     Signals
     -------
     range_changed(float, float)
-        The person wants another range; 0 is the left end, 1 the right one.
+        The user has moved an end of the range; 0 is the left end, 1 the right one.
     """
 
     range_changed = Signal(float, float)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.histogram = Histogram()
         self._slider = QRangeSlider(Qt.Orientation.Horizontal)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.histogram, 1)
-        layout.addWidget(self._slider)
+        column((self.histogram, 1), self._slider, within=self, margin_px=0, spacing_px=2)
 
         self._slider.valueChanged.connect(self._on_slider)
 
         self._slider.setRange(0, STEPS)
         self._slider.setValue((0, STEPS))
-        self._slider.setToolTip("Drag either end: cells outside of the range fade or hide.")
+        self._slider.setToolTip("Drag either end: cells outside the range fade or hide.")
 
     def setRange(self, low: float, high: float) -> None:
-        """Show a range, 0 to 1, without telling of it."""
+        """Show a range, 0 to 1, without emitting `range_changed`."""
         self.histogram.setRange(low, high)
         wanted = (round(STEPS * low), round(STEPS * high))
         if wanted != tuple(self._slider.value()):

@@ -1,33 +1,32 @@
-"""How many samples of each class were taken for which."""
+"""The confusion matrix: how many samples of each class got which prediction."""
 
 from __future__ import annotations
 
 import pandas as pd
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPalette
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtWidgets import QWidget
 
 WIDTH_PX, HEIGHT_PX = 44, 26
 
 
 class ConfusionView(QWidget):
-    """A matrix of counts: true classes downwards, named ones across.
+    """A matrix of counts: true classes downwards, predicted ones across.
 
     Signals
     -------
     cell_clicked(str, str)
-        A true class and the one that was named.
+        A true class and a predicted one.
     """
 
     cell_clicked = Signal(str, str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.counts = pd.DataFrame()
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self.setToolTip(
-            "Rows: the samples' own classes; columns: what the classifier named. Click a number "
-            "to select its samples in the list."
+            "Rows: the samples' own classes; columns: the predicted ones. Click a number to select "
+            "its samples in the list."
         )
 
     def setValue(self, counts: pd.DataFrame) -> None:
@@ -41,12 +40,10 @@ class ConfusionView(QWidget):
         count, line = len(self.counts), QFontMetrics(self.font()).height()
         return QSize(self._left() + count * WIDTH_PX + 4, count * HEIGHT_PX + 2 * line + 8)
 
-    def minimumSizeHint(self) -> QSize:
-        """Return the room of all numbers and names."""
-        return self.sizeHint()
+    minimumSizeHint = sizeHint
 
     def cell_at(self, place: QPointF) -> tuple[str, str] | None:
-        """Return the classes of a number, None beside all of them."""
+        """Return the classes of the number at a place, None if there is none."""
         for row, name in enumerate(self.counts.index):
             for column, named in enumerate(self.counts.columns):
                 if self._square(row, column).contains(place):
@@ -54,13 +51,13 @@ class ConfusionView(QWidget):
         return None
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Tell which number was clicked."""
+        """Emit the classes of the number that was clicked."""
         cell = self.cell_at(event.position())
         if cell is not None:
             self.cell_clicked.emit(*cell)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw numbers on squares that are the fuller the more samples they stand for."""
+        """Draw numbers on squares, whose shade is the share of their class."""
         painter, palette = QPainter(self), self.palette()
         text = palette.color(QPalette.ColorRole.WindowText)
         fill = QColor(palette.color(QPalette.ColorRole.Highlight))
@@ -82,7 +79,7 @@ class ConfusionView(QWidget):
             short = metrics.elidedText(name, Qt.TextElideMode.ElideRight, WIDTH_PX)
             painter.drawText(above, Qt.AlignmentFlag.AlignCenter, short)
         if len(self.counts):
-            painter.drawText(QPointF(self._left(), metrics.ascent()), "named by the classifier")
+            painter.drawText(QPointF(self._left(), metrics.ascent()), "predicted by the classifier")
 
     def _left(self) -> int:
         metrics = QFontMetrics(self.font())

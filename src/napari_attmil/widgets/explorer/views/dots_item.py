@@ -1,4 +1,4 @@
-"""Very many points in a plot of pyqtgraph, drawn at once and kept as a picture."""
+"""Very many points in a plot of pyqtgraph, drawn together and cached as a picture."""
 
 from __future__ import annotations
 

@@ -11,14 +11,13 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QContextMenuEvent, QImage, QPainter, QPaintEvent, QPalette, QResizeEvent
 from qtpy.QtWidgets import QMenu, QWidget
 
-from napari_attmil.core import UserError
 from napari_attmil.explore import write_cells
 from napari_attmil.widgets.parts import (
     FIGURES,
     TABLES,
     ask_where_to_save,
     endings_of,
-    tell_error,
+    errors_shown,
     with_ending,
 )
 
@@ -30,18 +29,18 @@ KINDS = f"{FIGURES};;{TABLES}"
 
 
 class FigureView(QWidget):
-    """Shows a drawing; nothing is drawn before it is looked at. A right click saves it.
+    """Shows a drawing, drawn only when it is visible. A right click saves it.
 
     Parameters
     ----------
     name
-        Its own, and that of the file that is proposed.
+        Of the widget, and of the file that is proposed.
     tip
         What is drawn.
     """
 
-    def __init__(self, name: str, tip: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, name: str, tip: str) -> None:
+        super().__init__()
         self.setObjectName(name)
         self._drawing: Drawing | None = None
         self.numbers = pd.DataFrame()
@@ -50,7 +49,7 @@ class FigureView(QWidget):
         self.setToolTip(tip)
 
     def setToolTip(self, tip: str) -> None:
-        """Say what is drawn, and how it is saved."""
+        """Describe the drawing, and how to save it."""
         super().setToolTip(f"{tip} Right-click to save the figure or its numbers.")
 
     def setDrawing(self, drawing: Drawing, numbers: pd.DataFrame) -> None:
@@ -70,15 +69,12 @@ class FigureView(QWidget):
         if self._drawing is None:
             return
         path = with_ending(path, KINDS)
-        try:
+        with errors_shown():
             if path.suffix.lower() in endings_of(TABLES):
                 write_cells(path, [self.numbers])
             else:
                 save_figure(path, self._drawing, (self.width(), self.height()))
-        except UserError as error:
-            tell_error(error)
-            return
-        show_info(f"Written to {path}.")
+            show_info(f"Written to {path}.")
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Offer to save."""
@@ -114,14 +110,12 @@ class FigureView(QWidget):
         ratio = self.devicePixelRatioF()
         pixels = rendered(drawing, (self.width(), self.height()), ink, ratio)
         height, width = pixels.shape[:2]
-        image = QImage(
-            pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888
-        ).copy()
+        form = QImage.Format.Format_RGBA8888
+        image = QImage(pixels.tobytes(), width, height, 4 * width, form).copy()
         image.setDevicePixelRatio(ratio)
         return image
 
     def _ask_where_to_save(self) -> None:
-        title = "Save the figure or its numbers"
-        path = ask_where_to_save(self, title, f"{self.objectName()}.png", KINDS)
-        if path is not None:
+        title, proposed = "Save the figure or its numbers", f"{self.objectName()}.png"
+        if path := ask_where_to_save(self, title, proposed, KINDS):
             self.save(path)

@@ -115,7 +115,7 @@ def save_figure(path: Path, figure: GalleryFigure) -> None:
             f"A figure cannot be saved as {suffix or 'a file without suffix'!r}; choose a name "
             f"that ends in {', '.join(SUFFIXES)}."
         )
-    # Qt would not tell that a disk is full.
+    # Qt would not report a full disk.
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     {".png": _write_png, ".svg": _write_svg, ".pdf": _write_pdf}[suffix](buffer, figure)

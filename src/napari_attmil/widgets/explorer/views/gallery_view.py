@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QModelIndex, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPalette, QPen
-from qtpy.QtWidgets import QAbstractItemView, QListView, QStyledItemDelegate, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QListView, QStyledItemDelegate
 
 from napari_attmil.explore import CORNERS
 from napari_attmil.reports import GalleryScale
@@ -55,10 +55,8 @@ class GalleryView(QListView):
         Where their pictures come from.
     """
 
-    def __init__(
-        self, model: CellModel, thumbnails: Thumbnails, parent: QWidget | None = None
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, model: CellModel, thumbnails: Thumbnails) -> None:
+        super().__init__()
         self._cells, self._thumbnails = model, thumbnails
         self._look = GalleryLook()
         self.setModel(model)
@@ -93,7 +91,7 @@ class GalleryView(QListView):
         return cutout_of(self._cells, row, self._look.scale, self._look.size_px)
 
     def caption(self, row: int) -> str:
-        """Return what stands below a row's thumbnail."""
+        """Return the text below a row's thumbnail."""
         cells, columns = self._cells, (self._look.group, self._look.column)
         shown = [name for name in columns if name in cells.table]
         return " ".join(in_words(cells.value(row, name), digits=3) for name in shown)
@@ -104,7 +102,7 @@ class GalleryView(QListView):
         return in_words(cells.value(row, group)) if group in cells.table else ""
 
     def tip(self, row: int) -> str:
-        """Return what is said on hovering over a row's thumbnail."""
+        """Return the tooltip of a row's thumbnail."""
         sample, cell = self._cells.key(row)
         image = self._cells.value(row, "image")
         return f"Cell {cell} in image {image} of {sample}. Double-click to go there."

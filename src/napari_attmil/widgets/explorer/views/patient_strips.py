@@ -37,8 +37,8 @@ class PatientStrips(QWidget):
 
     sample_clicked = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._table = pd.DataFrame()
         self._bars: dict[str, QRectF] = {}
         self.classes: list[tuple[str, float]] = []
@@ -55,7 +55,7 @@ class PatientStrips(QWidget):
         self.update()
 
     def bars(self) -> Mapping[str, QRectF]:
-        """Return where each sample's bar lies."""
+        """Return the place of each sample's bar."""
         return self._bars
 
     def sizeHint(self) -> QSize:
@@ -66,13 +66,13 @@ class PatientStrips(QWidget):
         return QSize(int(right) + 1, int(bottom) + GAP_PX)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Tell which sample was pressed."""
+        """Emit the sample that was pressed."""
         sample = self._sample_at(event.position())
         if sample:
             self.sample_clicked.emit(sample)
 
     def event(self, event: QEvent) -> bool:
-        """Say what a bar is on hovering."""
+        """Show the tooltip of a bar."""
         if isinstance(event, QHelpEvent):
             sample = self._sample_at(QPointF(event.pos()))
             QToolTip.showText(event.globalPos(), self._tip(sample) if sample else "")
