@@ -44,9 +44,9 @@ class Example(Settings):
 def test_a_field_says_all_that_forms_and_options_need() -> None:
     rate, most, kind = (FieldSpec.of(Example, name) for name in Example.model_fields)
     assert (rate.title, rate.description) == ("Rate", "Per day.")
-    assert (rate.low, rate.low_open, rate.high, rate.high_open) == (0, True, 1, False)
+    assert (rate.ge, rate.gt, rate.le, rate.lt) == (None, 0, 1, None)
     assert (rate.kind, rate.decimals, rate.place) == (float, 3, FormPlace.RESEARCH)
-    assert (most.kind, most.optional, most.low, most.high) == (int, True, 2, None)
+    assert (most.kind, most.optional, most.ge, most.le) == (int, True, 2, None)
     assert (most.title, most.place) == ("most", FormPlace.MORE)
     assert (kind.kind, kind.choices, kind.place) == (str, ("a", "b"), FormPlace.FIRST)
 

@@ -1,7 +1,7 @@
-"""The command line `attmil`: the same stages as the panel's, without a screen.
+"""The command line `attmil`: the same stages as in the panels, without a screen.
 
-Progress goes to stderr, results to stdout or into files. A mistake of the person's ends with exit
-code 1 and one line that says what to do; Ctrl+C with 130 and such a line.
+Progress goes to stderr, results to stdout or into files. After a mistake by the user the exit code
+is 1 and one line says what to do; after Ctrl+C it is 130, also with one line.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -50,48 +50,54 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "agreement": agreement,
     "check": check,
 }
-"""The commands as a study needs them, one after the other; help lists them so."""
+"""The commands in the order in which a study needs them, which is also that of the help."""
 for _name, _command in _COMMANDS.items():
     app.command(_name)(with_grouped_options(_command))
 
 _STOPPED: Final = 130
-"""What a program returns that Ctrl+C ended; typer catches the key and returns it without a word."""
+"""The exit code after Ctrl+C; typer catches the key itself and returns this code."""
 _STOPPED_SENTENCE: Final = "Stopped before the end; run the same command again to have it done."
 
 
 def main() -> None:
-    """Run the command line; the way in for the script `attmil`."""
+    """Run the command line; the entry point of the script `attmil`."""
     _print_any_name()
-    code = 1
-    try:
-        code = app(prog_name="attmil", standalone_mode=False) or 0
-        if code != _STOPPED:
-            sys.exit(code)
-        sentence = _STOPPED_SENTENCE
-    except UserError as error:
-        sentence = str(error)
-    except (typer.Abort, KeyboardInterrupt):
-        code, sentence = _STOPPED, _STOPPED_SENTENCE
-    except Exception as error:
-        # Typer and Click, whichever typer is built on, tell of a mistyped command line this way.
-        if not hasattr(error, "format_message"):
-            raise
-        reason = error.format_message().rstrip(".")
-        if not reason:
-            sys.exit(1)  # `attmil` alone has printed its help
-        context = getattr(error, "ctx", None)
-        command = "attmil" if context is None else context.command_path
-        stop = "" if reason.endswith("?") else "."
-        sentence = f"{reason}{stop} See `{command} --help`."
-    say(f"attmil: {sentence}")
+    code, sentence = _run()
+    if sentence:
+        say(f"attmil: {sentence}")
     sys.exit(code)
 
 
-def _print_any_name() -> None:
-    """Make characters that the output's encoding lacks no error: they are written as escapes.
+def _run() -> tuple[int, str]:
+    """Run the command that was typed; return its exit code, and what to say at the end."""
+    try:
+        code = app(prog_name="attmil", standalone_mode=False) or 0
+    except UserError as error:
+        return 1, str(error)
+    except (typer.Abort, KeyboardInterrupt):
+        code = _STOPPED
+    except Exception as error:
+        # Errors in what was typed are recognised by this method: which package their class is in
+        # depends on the version of typer.
+        if not hasattr(error, "format_message"):
+            raise
+        return 1, _mistyped(error.format_message().rstrip("."), getattr(error, "ctx", None))
+    return code, _STOPPED_SENTENCE if code == _STOPPED else ""
 
-    On Windows output that goes into a file or a pipe has an encoding of western Europe; a sample
-    named "β-thalassemia" must not end a classification just when its result is printed.
+
+def _mistyped(reason: str, context: Any) -> str:
+    """Return what is wrong with the command line, and where to read about the command."""
+    if not reason:
+        return ""  # `attmil` alone has printed its help
+    command = "attmil" if context is None else context.command_path
+    return f"{reason}{'' if reason.endswith('?') else '.'} See `{command} --help`."
+
+
+def _print_any_name() -> None:
+    """Write characters that the output's encoding lacks as escapes instead of failing.
+
+    On Windows, output to a file or a pipe is often encoded for western Europe; a sample named
+    "β-thalassemia" must not end a classification just when its result is printed.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,10 +12,6 @@ from napari_attmil.cli.options import DeviceName, ModelOut, Weights, option
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import open_labelled_cohort, say, say_device, shown
 from napari_attmil.core import check_writable
-
-if TYPE_CHECKING:
-    from napari_attmil.cells.finetuning import FinetuneProgress
-    from napari_attmil.workflows import Stage
 
 DEFAULTS = FinetuneSettings()
 NO_BOXES = (
@@ -40,12 +36,21 @@ def finetune(
     device: DeviceName = "auto",
 ) -> None:
     """Fit the detector to reviewed images; Ctrl+C keeps the best weights so far."""
+    from napari_attmil.workflows import Study, finetune_images, finetune_study
+
     check_outputs([out], [source, weights])
     check_writable(out)
     settings = FinetuneSettings.checked(steps=steps, minutes=minutes, seed=seed)
     say_device(device)
-    steps_of = _of_coco if source.suffix.lower() == ".json" else _of_study
-    last = shown(steps_of(source, settings, device, out, weights))
+    if source.suffix.lower() == ".json":
+        from napari_attmil.cells.finetuning import read_labelled_images
+
+        images = read_labelled_images(source)
+        stage = finetune_images(images, settings, device, out, weights, source.parent)
+    else:
+        study = Study.of(open_labelled_cohort(source), weights)
+        stage = finetune_study(study, settings, device, out)
+    last = shown(stage)
     if last is None or (last.done < last.total and not last.note):
         say("Stopped; the best weights so far are kept, and the same command goes on from there.")
     if last is not None and last.written:
@@ -82,22 +87,3 @@ def queue(
         entry = waiting[place]
         frame = samples[entry.sample].frames[entry.image_index]
         print(f"{doubt[place]:.3f}\t{frame.path}\t{frame.page + 1}")
-
-
-def _of_study(
-    source: Path, settings: FinetuneSettings, device: str, out: Path, weights: Path | None
-) -> Stage[FinetuneProgress | None]:
-    from napari_attmil.workflows import Study, finetune_study
-
-    study = Study.of(open_labelled_cohort(source), weights)
-    return finetune_study(study, settings, device, out)
-
-
-def _of_coco(
-    source: Path, settings: FinetuneSettings, device: str, out: Path, weights: Path | None
-) -> Stage[FinetuneProgress | None]:
-    from napari_attmil.cells.finetuning import read_labelled_images
-    from napari_attmil.workflows import finetune_images
-
-    images = read_labelled_images(source)
-    return finetune_images(images, settings, device, out, weights, source.parent)

@@ -33,11 +33,7 @@ def option(model: type[Settings], name: str, *flags: str, default: str | bool = 
     """
     spec = FieldSpec.of(model, name)
     return typer.Option(
-        *flags,
-        help=spec.description,
-        min=None if spec.low_open else spec.low,
-        max=None if spec.high_open else spec.high,
-        show_default=default,
+        *flags, help=spec.description, min=spec.ge, max=spec.le, show_default=default
     )
 
 

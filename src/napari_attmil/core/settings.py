@@ -6,9 +6,9 @@ them, so that a control in a form and an option of a command say and accept the 
 
 from __future__ import annotations
 
-import types
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum, auto
+from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -22,7 +22,7 @@ from typing import (
     get_origin,
 )
 
-import annotated_types
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_attmil.core.errors import UserError
@@ -91,7 +91,7 @@ class Settings(BaseModel):
             ) from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FieldSpec:
     """What a form and the command line need to know about one field of some settings.
 
@@ -105,14 +105,12 @@ class FieldSpec:
         Whether it may be None.
     choices
         The values of a field that has only some; empty if it may have any.
-    low, high
-        Bounds, if there are any.
-    low_open, high_open
-        Whether a bound itself is out of range.
     decimals
         How many decimals of a number are shown.
     place
         Where a form shows it.
+    ge, gt, le, lt
+        Bounds of a number, as pydantic names them; None where there is no such bound.
     """
 
     title: str
@@ -120,51 +118,36 @@ class FieldSpec:
     kind: Any
     optional: bool
     choices: tuple[str, ...]
-    low: float | None
-    high: float | None
-    low_open: bool
-    high_open: bool
     decimals: int
     place: FormPlace
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
 
     @classmethod
     def of(cls, model: type[Settings], name: str) -> FieldSpec:
         """Read the field of a model."""
         info = model.model_fields[name]
-        kind, optional = _without_none(info.annotation)
+        is_union = get_origin(info.annotation) in (Union, UnionType)
+        parts = get_args(info.annotation) if is_union else (info.annotation,)
+        kind = next(part for part in parts if part is not NoneType)
         is_literal = get_origin(kind) is Literal
-        bounds = {type(rule): rule for rule in info.metadata}
-        low, low_open = _bound(bounds, annotated_types.Ge, annotated_types.Gt)
-        high, high_open = _bound(bounds, annotated_types.Le, annotated_types.Lt)
+        bounds: dict[str, Any] = {}
+        for rule in info.metadata:
+            if isinstance(rule, Ge | Gt | Le | Lt):
+                bounds |= asdict(rule)
+        places = (rule for rule in info.metadata if isinstance(rule, FormPlace))
         return cls(
             title=info.title or name,
             description=info.description or "",
             kind=str if is_literal else kind,
-            optional=optional,
+            optional=NoneType in parts,
             choices=get_args(kind) if is_literal else (),
-            low=low,
-            high=high,
-            low_open=low_open,
-            high_open=high_open,
             decimals=_decimals(info),
-            place=bounds.get(FormPlace, FormPlace.MORE),
+            place=next(places, FormPlace.MORE),
+            **bounds,
         )
-
-
-def _without_none(annotation: Any) -> tuple[Any, bool]:
-    """Return the type of a field without None, and whether None is allowed."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        parts = [part for part in get_args(annotation) if part is not type(None)]
-        return parts[0], len(parts) < len(get_args(annotation))
-    return annotation, False
-
-
-def _bound(rules: dict[type, Any], closed: type, open_: type) -> tuple[float | None, bool]:
-    """Return a bound, and whether it is itself out of range."""
-    for kind in (closed, open_):
-        if kind in rules:
-            return getattr(rules[kind], kind.__name__.lower()), kind is open_
-    return None, False
 
 
 def _decimals(info: FieldInfo) -> int:

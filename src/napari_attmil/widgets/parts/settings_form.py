@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QMetaProperty, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -139,9 +139,9 @@ def _make_field(spec: FieldSpec) -> Field:
 def _range(spec: FieldSpec) -> tuple[float, float]:
     """Return the lowest and the highest value that a control lets through."""
     inside = 10**-spec.decimals
-    low = 0 if spec.low is None else spec.low + inside * spec.low_open
-    high = UNBOUNDED if spec.high is None else spec.high - inside * spec.high_open
-    return low, high
+    low = spec.ge if spec.gt is None else spec.gt + inside
+    high = spec.le if spec.lt is None else spec.lt - inside
+    return low or 0, UNBOUNDED if high is None else high
 
 
 def _set_range(field: QDoubleSpinBox, spec: FieldSpec) -> None:
@@ -155,36 +155,21 @@ def _set_range(field: QDoubleSpinBox, spec: FieldSpec) -> None:
         field.setSpecialValueText(EMPTY_TEXT)
 
 
+def _value_of(field: Field) -> QMetaProperty:
+    """Return the property that a person edits: text, value, or whether it is ticked."""
+    return field.metaObject().userProperty()
+
+
 def _changed(field: Field) -> Any:
-    if isinstance(field, QCheckBox):
-        return field.toggled
-    if isinstance(field, QComboBox):
-        return field.currentIndexChanged
-    if isinstance(field, QLineEdit):
-        return field.textChanged
-    return field.valueChanged
+    return getattr(field, _value_of(field).notifySignal().name().data().decode())
 
 
 def _read(field: Field) -> Any:
-    if isinstance(field, QCheckBox):
-        return field.isChecked()
-    if isinstance(field, QComboBox):
-        return field.currentText()
-    if isinstance(field, QLineEdit):
-        return field.text().strip()
-    if field.property("optional") and field.value() == field.minimum():
-        return None
-    return field.value()
+    value = _value_of(field).read(field)
+    if isinstance(value, str):
+        return value.strip()
+    return None if field.property("optional") and value == field.minimum() else value
 
 
 def _write(field: Field, value: Any) -> None:
-    if isinstance(field, QCheckBox):
-        field.setChecked(value)
-    elif isinstance(field, QComboBox):
-        field.setCurrentText(str(value))
-    elif isinstance(field, QLineEdit):
-        field.setText(value)
-    elif isinstance(field, QSpinBox):
-        field.setValue(int(value))
-    else:
-        field.setValue(field.minimum() if value is None else float(value))
+    _value_of(field).write(field, field.minimum() if value is None else value)
