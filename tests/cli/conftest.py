@@ -83,7 +83,7 @@ class Project:
     Parameters
     ----------
     folder
-        Where it lies; its images are made if it is missing.
+        Its folder; the images are made if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -107,7 +107,7 @@ class Project:
         file.close()
 
     def kept(self) -> Annotations:
-        """Return what is kept of the sample."""
+        """Return the annotations of the sample on the disk."""
         return AnnotationFile.beside(self.folder).read(self._sample()) or Annotations()
 
     def copied_to(self, folder: Path) -> Project:
@@ -120,7 +120,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Return a project of three images: one sure, one unsure, one seen by a person."""
+    """Return a project of three images with boxes: confident, doubtful, and drawn by a person."""
     project = Project(tmp_path / "study")
     boxes = Boxes.from_detections([0, 1, 2], [[1, 2, 9, 8]] * 3, [0.9, 0.6, 0.55])
     seen = np.array([Source.MODEL, Source.MODEL, Source.PERSON])

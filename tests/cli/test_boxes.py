@@ -71,7 +71,7 @@ def test_an_import_takes_the_red_cells_and_says_what_it_left_out(
     outcome = attmil("import", project.folder, tmp_path / "theirs.json")
     assert "1 box added in 1 image" in outcome.out
     assert "no red cells: 1 of WBC." in outcome.err
-    assert "not in the project and were left out: elsewhere.tif." in outcome.err
+    assert "not in the study were left out: elsewhere.tif." in outcome.err
     here = project.kept().boxes.of_image(0)
     assert here.xyxy.tolist() == [[1, 2, 9, 8], [20, 10, 32, 22]]
     assert here.source.tolist() == [Source.MODEL, Source.PERSON]

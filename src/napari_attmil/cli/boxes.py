@@ -27,8 +27,8 @@ def export_boxes(
     from napari_attmil.cells.exchange import annotated_images, write_boxes
 
     check_outputs([out], [project])
-    cohort, kept = _open_project(project)
-    images = annotated_images(cohort.samples, kept, cohort.folder)
+    cohort, annotated = _open_project(project)
+    images = annotated_images(cohort.samples, annotated, cohort.folder)
     if not images:
         raise UserError(
             f"There are no boxes yet in {cohort.folder}; draw some, detect cells, or import them."
@@ -95,16 +95,18 @@ def check(project: CohortPath) -> None:
     from napari_attmil.cells.annotations import odd_boxes
     from napari_attmil.cells.exchange import size_of
 
-    cohort, kept = _open_project(project)
+    cohort, annotated = _open_project(project)
     odd = 0
     for sample in cohort.samples:
-        if sample.name not in kept:
+        if sample.name not in annotated:
             continue
         sizes, titles = [size_of(frame) for frame in sample.frames], sample.image_titles()
-        for box in odd_boxes(kept[sample.name].boxes, sizes):
+        for box in odd_boxes(annotated[sample.name].boxes, sizes):
             print(f"{sample.name}, {titles[box.image_index]}: box {box.cell_id} {box.reason}")
             odd += 1
-    say(f"{counted(odd, 'odd box', 'odd boxes')} in {counted(len(kept), 'sample')} with boxes.")
+    say(
+        f"{counted(odd, 'odd box', 'odd boxes')} in {counted(len(annotated), 'sample')} with boxes."
+    )
 
 
 def _open_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:

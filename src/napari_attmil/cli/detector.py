@@ -72,16 +72,16 @@ def queue(
     from napari_attmil.session import OPEN_STATES, SampleState, entries_of
 
     cohort = open_labelled_cohort(project)
-    kept = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
-    samples = {sample.name: sample for sample in cohort.samples if sample.name in kept}
+    annotated = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
+    samples = {sample.name: sample for sample in cohort.samples if sample.name in annotated}
     waiting = [
         entry
         for name, sample in samples.items()
-        for entry in entries_of(sample, SampleState.of(kept[name]))
+        for entry in entries_of(sample, SampleState.of(annotated[name]))
         if entry.state in OPEN_STATES
     ]
     if not waiting:
-        say("No image is waiting: all with boxes are reviewed." if kept else NO_BOXES)
+        say("No image is waiting: all with boxes are reviewed." if annotated else NO_BOXES)
     doubt = uncertainties([entry.scores for entry in waiting])
     for place in np.argsort(-doubt, kind="stable")[:limit]:
         entry = waiting[place]

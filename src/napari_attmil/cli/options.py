@@ -42,8 +42,8 @@ def preset_option(model: type[MILSettings | EnsembleSettings], name: str) -> Any
     preset_of = mil_preset if model is MILSettings else ensemble_preset
     values = {preset: getattr(preset_of(preset), name) for preset in get_args(Preset)}
     words = {True: "yes", False: "no"} if isinstance(values["default"], bool) else {}
-    told = ", ".join(f"{preset} {words.get(value, value)}" for preset, value in values.items())
-    return option(model, name, default=told)
+    defaults = ", ".join(f"{preset} {words.get(value, value)}" for preset, value in values.items())
+    return option(model, name, default=defaults)
 
 
 def _not_a_model(paths: list[Path]) -> list[Path]:

@@ -49,7 +49,7 @@ def simulate(
     ] = SIMULATION.patients_per_class,
     seed: Annotated[int, option(SimulationSettings, "seed")] = SIMULATION.seed,
 ) -> None:
-    """Write a simulated cohort of five classes, with the truth about every cell."""
+    """Write a simulated cohort of five classes, with the true box and type of every cell."""
     from napari_attmil.simulation import simulate_cohort
 
     settings = SimulationSettings.checked(patients_per_class=patients, seed=seed)
@@ -245,13 +245,12 @@ def method_names(text: str) -> tuple[Method, ...]:
     UserError
         If one is unknown.
     """
-    known = tuple(METHODS)
-    several = {"table-1": TABLE_1, "all": known}
+    several = {"table-1": TABLE_1, "all": tuple(METHODS)}
     words = [word.strip() for word in text.split(",") if word.strip()]
     chosen = [name for word in words for name in several.get(word, (word,))]
     for name in chosen:
-        if name not in known:
+        if name not in METHODS:
             raise UserError(
-                f"There is no method {name!r}; choose from {', '.join([*several, *known])}."
+                f"There is no method {name!r}; choose from {', '.join([*several, *METHODS])}."
             )
-    return tuple(name for name in known if name in chosen)
+    return tuple(name for name in METHODS if name in chosen)
