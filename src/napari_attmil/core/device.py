@@ -1,4 +1,4 @@
-"""Which device computes, in which precision, and what happens when its memory is full."""
+"""Devices, their precision, and recovery when their memory is full."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Device:
     precision
         Type of convolutions and matrix products under `autocast`.
     description
-        What a person calls it, for instance "NVIDIA H200".
+        Its name for people, for instance "NVIDIA H200".
     """
 
     name: str
@@ -55,7 +55,7 @@ class Device:
     def for_training(self) -> Device:
         """Return the same device in a precision in which gradients do not underflow.
 
-        float16 does that on GPUs before Ampere; float32 is slower there, but right.
+        They do in float16, which is used on GPUs before Ampere; float32 is slower, but correct.
         """
         return replace(self, precision="float32") if self.precision == "float16" else self
 
@@ -96,7 +96,7 @@ def choose_device(name: str = "auto") -> Device:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether `error` says that a device's memory is full."""
+    """Return whether `error` means that a device's memory is full."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -109,16 +109,16 @@ def in_batches(
     batch_size: int,
     compute: Callable[[Sequence[Item]], Sequence[Result]],
 ) -> Iterator[Result]:
-    """Yield one result an item, computed in batches that shrink when memory is full.
+    """Yield one result per item, computed in batches that shrink when memory is full.
 
     Parameters
     ----------
     items
-        What to compute; sliced, so that a lazy sequence is read a batch at a time.
+        The items; sliced, so that a lazy sequence is read one batch at a time.
     batch_size
-        Items of the first batch; halved, for good, whenever the device's memory is full.
+        Size of the first batch; halved permanently whenever the device's memory is full.
     compute
-        Gives one result an item of a batch.
+        Returns one result per item of a batch.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def _attempt(
 def _cpu() -> Device:
     import torch
 
-    # Emulated bfloat16 is slower than float32, so it is used only where the processor has it.
+    # Emulated bfloat16 is slower than float32, so it is used only if the processor supports it.
     mkldnn = getattr(torch.ops, "mkldnn", None)
     has_bfloat16 = torch.backends.mkldnn.is_available() and bool(
         mkldnn is not None and mkldnn._is_mkldnn_bf16_supported()

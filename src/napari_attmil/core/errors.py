@@ -1,10 +1,10 @@
-"""The error that a person can mend."""
+"""The error for mistakes that users can correct."""
 
 from __future__ import annotations
 
 
 class UserError(ValueError):
-    """A mistake that the person in front of the program can mend.
+    """A mistake that the user can correct.
 
-    Its message is one sentence or two: what was received, what is needed, what to do next.
+    Its message has one or two sentences: what was received, what is needed, and what to do next.
     """

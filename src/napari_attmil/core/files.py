@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, as far as that shows beforehand.
+    """Raise an error if a file can evidently not be written.
 
-    For work that takes long: it should not be begun if its result could not be kept.
+    Long work should not start if its result cannot be saved.
 
     Raises
     ------
@@ -43,9 +43,9 @@ def check_writable(path: Path) -> None:
 
 @contextlib.contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` that takes its place once it is written whole.
+    """Yield a temporary path that replaces `path` once it is completely written.
 
-    Whatever stood at `path` stays untouched if anything fails.
+    An existing file at `path` is unchanged if anything fails.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not tempfile's own 0600: the file should be as readable as any other of the person's.
+        # tempfile's own mode is 0600, but the file should be as readable as the user's others.
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -78,7 +78,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 @functools.cache
 def _umask() -> int:
-    """Return which permissions new files lack; read once, as reading it changes it for a moment."""
+    """Return the process's umask; read once, as reading it changes it for a moment."""
     current = os.umask(0)
     os.umask(current)
     return current

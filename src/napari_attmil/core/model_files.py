@@ -1,4 +1,4 @@
-"""Model files: weights, settings and provenance in one safetensors file; nothing is unpickled."""
+"""Model files: weights, settings and provenance in one safetensors file, without pickles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMAT = "napari-attmil/1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a model file holds.
+    """The content of a model file.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class Checkpoint:
     weights
         Tensors by name.
     settings
-        What is needed to build the model again, as plain JSON values.
+        The settings from which the model is built, as plain JSON values.
     provenance
-        Where it comes from: data, parent model, date, scores; plain JSON values.
+        Its origin: data, parent model, date, scores; plain JSON values.
     """
 
     kind: str
@@ -63,7 +63,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "provenance": json.dumps(dated),
     }
     with write_atomically(path) as temporary:
-        # Not safetensors' own save_file: of a full disk it raises an error of its own, no OSError.
+        # safetensors' save_file does not raise an OSError if the disk is full.
         temporary.write_bytes(save(weights, metadata))
 
 
@@ -76,13 +76,13 @@ def load_checkpoint(path: Path, kind: str) -> Checkpoint:
         If the file is missing, damaged, not of this program or of another kind.
     """
     with _opened(path, kind, "pt") as (file, settings, provenance):
-        # Copies, as the tensors lie on the file itself and Windows replaces no file that is in use.
+        # Copies, as the tensors map the file, and Windows cannot replace a file that is in use.
         weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     return Checkpoint(kind, weights, settings, provenance)
 
 
 def read_provenance(path: Path, kind: str) -> dict[str, Any]:
-    """Read where a model file comes from, without its weights; errors as `load_checkpoint`."""
+    """Read the provenance of a model file without its weights; errors as in `load_checkpoint`."""
     with _opened(path, kind, "np") as (_, _, provenance):
         return provenance
 
@@ -91,7 +91,7 @@ def read_provenance(path: Path, kind: str) -> dict[str, Any]:
 def _opened(
     path: Path, kind: str, framework: str
 ) -> Iterator[tuple[Any, dict[str, Any], dict[str, Any]]]:
-    """Give an open model file of the given kind, its settings and its provenance."""
+    """Yield an open model file of the given kind, its settings and its provenance."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -124,7 +124,7 @@ def _check(metadata: Mapping[str, str], kind: str, path: Path) -> None:
 
 
 def _values(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
-    """Return the plain values that stand under a name; a ValueError if it holds anything else."""
+    """Return the dictionary under a name; a ValueError if it is anything else."""
     values = json.loads(metadata.get(name, "{}"))
     if not isinstance(values, dict):
         raise ValueError(f"its {name} are no table of names and values")
@@ -132,7 +132,7 @@ def _values(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
 
 
 def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Return what an optimiser remembers of its parameters, named `<parameter>.<name>`."""
+    """Return the state tensors of an optimiser, named `<parameter>.<name>`."""
     return {
         f"{number}.{name}": tensor
         for number, moments in optimiser.state_dict()["state"].items()
@@ -141,7 +141,7 @@ def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
 
 
 def set_moments(optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tensor]) -> None:
-    """Make an optimiser remember what another one did."""
+    """Set the state tensors of an optimiser; see `moments_of`."""
     import torch
 
     state = optimiser.state_dict()
@@ -150,7 +150,7 @@ def set_moments(optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tenso
     for key, tensor in moments.items():
         number, _, name = key.partition(".")
         if name != "step":
-            # Laid out in memory as its parameter is: files know only one layout.
+            # In the memory layout of its parameter, which files do not store.
             tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
         state["state"].setdefault(int(number), {})[name] = tensor
     optimiser.load_state_dict(state)

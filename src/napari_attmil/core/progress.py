@@ -1,4 +1,4 @@
-"""Long stages are generators: they yield how far they have come and return what they made."""
+"""Tools for long stages, which are generators that yield progress and return a result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 class StageRun(Generic[Step, Result]):
-    """A stage for a ``for`` loop, which would lose what the generator returns.
+    """Runs a stage in a ``for`` loop and holds its result.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class StageRun(Generic[Step, Result]):
     Attributes
     ----------
     result
-        What the stage has returned; there once the loop has come to its end.
+        What the stage has returned; available once the loop has ended.
     """
 
     result: Result

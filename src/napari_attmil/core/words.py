@@ -1,4 +1,4 @@
-"""How numbers are said, wherever a person reads them."""
+"""Numbers in words, and the caution, for all texts that people read."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ def with_interval(value: float, low: float, high: float, signed: bool = False) -
 
 
 CAUTION: Final = "Decision support for research, not a diagnosis."
-"""Stands wherever a prediction is shown."""
+"""Shown with every prediction."""

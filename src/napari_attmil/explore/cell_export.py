@@ -1,4 +1,4 @@
-"""One row a cell: what is exported, and what other programs read."""
+"""Tables with one row per cell, for export to other programs."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def cell_table(
     boxes
         Its cells.
     prediction
-        What the classifier said about them, if it was asked; matched by cell_id.
+        Its prediction, if any; matched by cell_id.
     classified
-        The boxes it was said about; by default the same.
+        The boxes of the prediction; `boxes` by default.
 
     Returns
     -------
     DataFrame
         Columns image (path as given), frame (page within that file, from 0), cell_id, x_min,
         y_min, x_max, y_max (pixels), score (0 to 1), source (who made the box: model, person,
-        accepted; without it a project that the table is imported into takes all for a person's);
-        with a prediction also attention and one contribution_<class> a class, empty for cells that
-        were drawn or moved since. Ordered by image.
+        accepted; on import, all boxes count as a person's without it); with a prediction also
+        attention and a contribution_<class> for each class, empty for cells that were drawn or
+        moved since. Ordered by image.
     """
     boxes = boxes.sorted_by_image()
     frames = [sample.frames[index] for index in boxes.image_index]
@@ -100,7 +100,7 @@ def study_table(
     shapes: pd.DataFrame,
     classified: Boxes | None = None,
 ) -> pd.DataFrame:
-    """Return the cells of one sample of a study, as cells of several are compared.
+    """Return the cells of one sample of a study, for comparison with other samples.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def study_table(
     Returns
     -------
     DataFrame
-        Columns sample, patient, class (empty where not known), those of `cell_table` and `shapes`.
+        Columns sample, patient, class (empty if unknown), those of `cell_table` and `shapes`.
     """
     table = cell_table(sample, boxes, prediction, classified).join(shapes)
     table.insert(0, "sample", sample.name)
@@ -161,11 +161,11 @@ def check_table_file(path: Path) -> None:
 def _said_of(
     boxes: Boxes, prediction: Prediction, values: npt.NDArray[Any], classified: Boxes | None
 ) -> npt.NDArray[np.float64]:
-    """Return the rows of a prediction's `values` that hold for the boxes, NaN where none does."""
+    """Return a prediction's `values` in the order of the boxes, NaN where they do not apply."""
     known = np.asarray(values, dtype=np.float64)
     places = positions_of(boxes.cell_id, np.asarray(prediction.cell_id))
     if classified is not None:
-        # A moved box keeps its id, but what was said is of another place.
+        # A moved box keeps its id, but its prediction is no longer valid.
         places[boxes.rows_in(classified) < 0] = -1
     rows = np.full((len(boxes), *known.shape[1:]), np.nan)
     rows[places >= 0] = known[places[places >= 0]]

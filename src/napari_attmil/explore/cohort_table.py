@@ -1,4 +1,4 @@
-"""One row a sample: what the classifier said, beside what is known."""
+"""Tables with one row per sample: predictions beside the true classes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sample_table(samples: Iterable[tuple[Sample, int, Prediction | None]]) -> pd
     Parameters
     ----------
     samples
-        Each with its number of cells and what the classifier said of it, if it was asked.
+        Each with its number of cells and its prediction, if any.
 
     Returns
     -------
@@ -42,9 +42,9 @@ def sample_table(samples: Iterable[tuple[Sample, int, Prediction | None]]) -> pd
 
 
 def confusion(table: pd.DataFrame) -> pd.DataFrame:
-    """Return how many samples of each class (rows) were taken for which (columns).
+    """Return how many samples of each class (rows) were assigned to each (columns).
 
-    Only samples whose class and prediction are known; classes in alphabetical order.
+    Only samples with a class and a prediction count; classes are in alphabetical order.
     """
     known = table[(table["class"] != "") & (table["predicted"] != "")]
     names = sorted({*known["class"], *known["predicted"]})
@@ -53,9 +53,9 @@ def confusion(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def confusion_in_words(table: pd.DataFrame) -> str:
-    """Return how many samples `confusion` counts as taken for another class and for the right one.
+    """Return how many samples were assigned to a wrong and to the right class, as a sentence.
 
-    Undecided samples count as their most probable class and are named; empty if none is known.
+    Undecided samples count as their most probable class and are mentioned; empty without samples.
     """
     known = table[table["result"] != ""]
     if not len(known):

@@ -1,4 +1,4 @@
-"""Very many points as one picture."""
+"""Draws very many points into one picture."""
 
 from __future__ import annotations
 

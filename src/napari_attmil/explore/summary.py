@@ -1,4 +1,4 @@
-"""What was found in samples, as plain values for a JSON file."""
+"""Predictions of samples in words, and as plain values for a JSON file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def classification_report(
     predictions: Sequence[Prediction], model: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what a classifier said of samples.
+    """Return the predictions of samples as plain values.
 
     Parameters
     ----------
     predictions
-        One a sample.
+        One per sample.
     model
-        Where the classifier comes from; see `model_origin`.
+        The origin of the classifier; see `model_origin`.
     """
     return {
         "caution": CAUTION,
@@ -36,10 +36,10 @@ def classification_report(
 
 
 def in_words(prediction: Prediction) -> str:
-    """Return how sure the classifier is of a sample, as a person says it.
+    """Describe the certainty of a prediction.
 
     "5 of 5 models agree · all but sickle ruled out at 90%", "Undecided: sickle and healthy cannot
-    be ruled out at 90% · 3 of 5 models favour sickle"; empty for one model that was not calibrated.
+    be ruled out at 90% · 3 of 5 models favour sickle"; empty for one model without calibration.
     """
     kept, models = prediction.prediction_set, len(prediction.member_probabilities)
     agreeing = f"{prediction.agreeing} of {models} models"
@@ -59,7 +59,7 @@ def in_words(prediction: Prediction) -> str:
 
 
 def model_origin(classifier: Classifier, file: str, detector_digest: str) -> dict[str, Any]:
-    """Return what a report says of the classifier: where it comes from and how it was made."""
+    """Return a report's entries on the classifier: its origin and how it was trained."""
     return {
         "file": file,
         "detector": detector_digest,

@@ -1,4 +1,4 @@
-"""What a student marks without seeing the model's colours, and how far that agrees with others."""
+"""Teaching rounds: cells marked by students, and their agreement with a model or an expert."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_NAME: Final = "teaching.jsonl"
-"""Lies beside the cohort, as the annotations do."""
+"""Name of the file beside the cohort."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two choices among the same cells agree; the second is the one to be met.
+    """The agreement of a student's choice of cells with a reference.
 
     Attributes
     ----------
     both, only_marked, only_reference, neither
-        Cells that both chose, only the student, only the reference, and neither.
+        Numbers of cells chosen by both, by the student only, by the reference only, and by neither.
     """
 
     both: int
@@ -35,7 +35,7 @@ class Agreement:
 
     @property
     def precision(self) -> float | None:
-        """Share of the student's cells that the reference has too; None if none was marked."""
+        """Share of the student's cells that the reference contains; None if none was marked."""
         marked = self.both + self.only_marked
         return self.both / marked if marked else None
 
@@ -49,11 +49,11 @@ class Agreement:
     def kappa(self) -> float | None:
         """Agreement beyond chance (Cohen 1960): 1 is perfect, 0 is chance.
 
-        None where chance alone agrees on everything: both chose all cells, or both none.
+        None if both chose all cells or both none.
         """
         cells = self.both + self.only_marked + self.only_reference + self.neither
         marked, wanted = self.both + self.only_marked, self.both + self.only_reference
-        # Counts instead of shares, so that perfect agreement by chance is exactly told.
+        # Counts instead of shares, so that perfect agreement by chance is recognised exactly.
         chance = marked * wanted + (cells - marked) * (cells - wanted)
         if chance == cells**2:
             return None
@@ -68,8 +68,7 @@ def agreement(shown: Iterable[int], marked: Iterable[int], reference: Iterable[i
     shown
         cell_id of all cells that could be chosen.
     marked, reference
-        cell_id of those that were. Cells that were not shown are ignored: nobody can be
-        blamed for not having marked them.
+        cell_id of the chosen cells. Cells that were not shown are ignored.
     """
     cells = set(shown)
     chosen, wanted = cells & set(marked), cells & set(reference)
@@ -81,7 +80,7 @@ def agreement(shown: Iterable[int], marked: Iterable[int], reference: Iterable[i
 
 @dataclass(frozen=True)
 class TeachingRound:
-    """What one person marked in one sample.
+    """The cells that one person marked in one sample.
 
     Attributes
     ----------
@@ -90,13 +89,13 @@ class TeachingRound:
     shown, marked
         cell_id of the cells that could be chosen, and of those that were.
     model
-        cell_id of the model's highest cells at that time; the model may be another one later.
+        cell_id of the model's highest cells at that time.
     expert
-        cell_id of an expert's choice at that time; None where no expert had looked.
+        cell_id of an expert's choice at that time; None if there was none.
     time
-        When, in ISO 8601 and UTC; see `now`.
+        ISO 8601 in UTC; see `now`.
     is_expert
-        Whether this round's marks are what later students are measured by.
+        Whether this round is the reference for later students.
     """
 
     person: str
@@ -120,12 +119,12 @@ class TeachingRound:
 
 
 def now() -> str:
-    """Return the time as a round keeps it."""
+    """Return the current time in the format of a round."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def keep_round(path: Path, teaching_round: TeachingRound) -> None:
-    """Add a round to a file of JSON lines; what stands there is never touched.
+    """Append a round to a file of JSON lines.
 
     Raises
     ------
@@ -135,7 +134,7 @@ def keep_round(path: Path, teaching_round: TeachingRound) -> None:
     line = json.dumps(asdict(teaching_round), ensure_ascii=False).encode() + b"\n"
     try:
         with path.open("a+b") as file:
-            # A line that a power cut left unfinished must not swallow this one.
+            # The last line may be incomplete, for instance after a power cut.
             if file.tell() and not _ends_a_line(file):
                 line = b"\n" + line
             file.write(line)
@@ -151,12 +150,12 @@ def keep_round(path: Path, teaching_round: TeachingRound) -> None:
 def read_rounds(path: Path) -> tuple[list[TeachingRound], int]:
     """Return the rounds of a file, oldest first, and how many of its lines cannot be read.
 
-    A file that is not there has none.
+    A missing file has none.
 
     Raises
     ------
     UserError
-        If the file is there and cannot be read.
+        If the file exists but cannot be read.
     """
     if not path.is_file():
         return [], 0
@@ -173,7 +172,7 @@ def read_rounds(path: Path) -> tuple[list[TeachingRound], int]:
 
 
 def expert_of(rounds: Iterable[TeachingRound], sample: str) -> TeachingRound | None:
-    """Return the round whose marks are the expert's of a sample: the latest, None without any."""
+    """Return the latest round of an expert for a sample, or None."""
     experts = [each for each in rounds if each.is_expert and each.sample == sample]
     return experts[-1] if experts else None
 
@@ -184,7 +183,7 @@ def _ends_a_line(file: Any) -> bool:
 
 
 def _round(line: bytes) -> TeachingRound | None:
-    """Return what a line says, None if it was cut off or is of another kind."""
+    """Return the round of a line; None if the line is incomplete or of another kind."""
     try:
         values = json.loads(line)
         for name in ("shown", "marked", "model", "expert"):

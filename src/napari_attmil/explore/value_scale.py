@@ -1,4 +1,4 @@
-"""Where the values of cells stand between the lowest and the highest, for colours and legend."""
+"""Scales from values of cells to the range 0 to 1, for colours and their legend."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ Scale = Literal["rank", "linear", "log"]
 
 SCALES: Final[tuple[Scale, ...]] = ("rank", "linear", "log")
 DECADES: Final = 6
-"""A logarithmic scale ends this far below the highest value: a vanishing weight is as good as 0."""
+"""Extent of a logarithmic scale below the highest value; lower values are treated as 0."""
 HISTOGRAM_BINS: Final = 48
 TICKS: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
 class ValueScale:
-    """A monotonic way from values to shares: 0 is the lowest, 1 the highest of the cells.
+    """A monotonic scale from values to shares: 0 for the lowest cell, 1 for the highest.
 
-    Between the anchors it is linear, in the value or in its logarithm.
+    Between the anchors it is linear in the value or in its logarithm.
 
     Attributes
     ----------
     anchors
         (m,) ascending values, of a signed scale their magnitudes; logarithms where `is_log`.
     positions
-        (m,) ascending, from 0 to 1: where the anchors stand.
+        (m,) ascending, from 0 to 1: the shares of the anchors.
     is_log
         Whether the anchors are decimal logarithms.
     is_signed
-        Whether 0 stands in the middle, and as far from it on both sides is as much.
+        Whether 0 lies in the middle and both sides have the same scale.
     """
 
     anchors: Float64Array
@@ -50,11 +50,11 @@ class ValueScale:
         Parameters
         ----------
         values
-            (n,) what the scale spans; values that are not finite are passed over.
+            (n,) values that the scale spans; values that are not finite are ignored.
         scale
             ``"rank"`` spreads the cells evenly, whatever their values; ``"linear"`` keeps the
-            proportions between the lowest and the highest; ``"log"`` those of their logarithms,
-            over `DECADES` at most: what is lower, and 0, stands at the low end.
+            proportions between the lowest and the highest; ``"log"`` those of their logarithms
+            over at most `DECADES`, with lower values and 0 at the low end.
         is_signed
             Whether values of both signs are compared with 0, as contributions are.
         """
@@ -76,7 +76,7 @@ class ValueScale:
         return cls(anchors, shares, is_log, is_signed)
 
     def shares(self, values: npt.ArrayLike) -> Float64Array:
-        """Return (n,) from 0 to 1 where values stand; NaN stays, what lies outside is clipped."""
+        """Return (n,) the shares of values, 0 to 1; NaN is kept, values outside are clipped."""
         wanted = np.asarray(values, dtype=np.float64)
         magnitude = np.abs(wanted) if self.is_signed else wanted
         if self.is_log:
@@ -87,7 +87,7 @@ class ValueScale:
         return np.where(np.isnan(wanted), np.nan, place)
 
     def values(self, shares: npt.ArrayLike) -> Float64Array:
-        """Return (n,) the values that stand at places from 0 to 1: the way back."""
+        """Return (n,) the values at shares from 0 to 1: the inverse of `shares`."""
         wanted = np.asarray(shares, dtype=np.float64)
         place = np.abs(2 * wanted - 1) if self.is_signed else wanted
         magnitude = np.interp(place, self.positions, self.anchors)
@@ -96,15 +96,15 @@ class ValueScale:
         return np.asarray(np.sign(2 * wanted - 1) * magnitude if self.is_signed else magnitude)
 
     def histogram(self, values: npt.ArrayLike, bins: int = HISTOGRAM_BINS) -> npt.NDArray[np.int64]:
-        """Return (bins,) how many cells stand in equal parts of the way from 0 to 1."""
+        """Return (bins,) the number of cells in equal parts of the range 0 to 1."""
         shares = self.shares(values)
         counts, _ = np.histogram(shares[np.isfinite(shares)], bins=bins, range=(0, 1))
         return counts.astype(np.int64)
 
     def ticks(self, count: int = TICKS) -> tuple[Float64Array, tuple[str, ...]]:
-        """Return evenly spaced places from 0 to 1 for a legend, and the values there as text."""
+        """Return evenly spaced shares from 0 to 1 for a legend, and their values as text."""
         places = np.linspace(0, 1, count)
-        # Adding 0 makes 0 of -0, which nobody wants to read.
+        # Adding 0 turns -0 into 0.
         return places, tuple(f"{value:.2g}" for value in self.values(places) + 0.0)
 
 

@@ -1,4 +1,4 @@
-"""What a report is made of, whatever file it is written to."""
+"""The blocks of a report, independent of the file format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Plain text that stands out ("caution"), steps back ("note"), or does neither."""
+    """Plain text, optionally emphasised ("caution") or subdued ("note")."""
 
     text: str
     kind: Literal["plain", "caution", "note"] = "plain"
@@ -41,7 +41,7 @@ class TextTable:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as the bytes of a file: decoded ones of a large cohort would fill the memory.
+    """An encoded picture, since decoded pictures of a large cohort would fill the memory.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class CellPictures:
 
 @dataclass(frozen=True)
 class Listing:
-    """Text whose line breaks count; where a page can fold, it is folded behind its title."""
+    """Preformatted text; in HTML it is folded under its title."""
 
     title: str
     text: str

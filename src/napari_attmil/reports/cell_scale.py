@@ -1,4 +1,4 @@
-"""One scale for all thumbnails of a gallery, and the bar that tells it."""
+"""One scale for all thumbnails of a gallery, and its scale bar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_attmil.images import Sample
 
 LARGEST_SHOWN: Final = 0.98
-"""Share of the cells that fit into a thumbnail; for a few giants all others would be tiny."""
+"""Share of the cells that fit into a thumbnail; a few very large cells are cut off."""
 BAR_SHARE: Final = 0.4
 NICE: Final = (1.0, 2.0, 5.0)
 
@@ -29,7 +29,7 @@ class GalleryScale:
     side
         Side of the square that is shown.
     unit
-        "µm" where all samples tell the size of their pixels, else "px".
+        "µm" if the pixel size of all samples is known, otherwise "px".
     pixel_size_um
         By sample; empty for "px".
     """
@@ -51,12 +51,12 @@ class GalleryScale:
 
     @property
     def bar_text(self) -> str:
-        """The length of the bar as it is written beside it."""
+        """The label of the bar."""
         return f"{self.bar:g} {self.unit}"
 
     @property
     def note(self) -> str:
-        """What stands beside the bar of some cells."""
+        """The note beside the bar."""
         return f"{self.bar_text}; every picture shows {self.side:g} {self.unit}"
 
 
@@ -72,7 +72,7 @@ def gallery_scale(
     samples
         Those of the table.
     margin
-        By how much more than the cells is shown, at least 1.
+        Ratio of the side to the cells, at least 1.
     """
     if not len(table):
         return GalleryScale()

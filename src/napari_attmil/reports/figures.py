@@ -1,4 +1,4 @@
-"""How figures of matplotlib's come to the screen, into files and into reports."""
+"""Matplotlib figures for the screen, for files and for reports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Drawing = Callable[["Figure", str], None]
 SUFFIXES: Final = (".png", ".svg", ".pdf")
 DPI: Final = 100
 _SHARPER: Final = 2
-"""Pixels of a report's figure over those on a screen: print needs more."""
+"""Resolution of figures in reports relative to the screen, for printing."""
 _HINT: Final = "hint: "
 
 
@@ -61,7 +61,7 @@ def rendered(
     ink
         Colour of text and axes.
     ground
-        Colour of what is behind; transparent if none is given.
+        Colour of the background; transparent by default.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -71,7 +71,7 @@ def rendered(
 
 
 def figure_picture(drawing: Drawing, size_px: tuple[int, int], caption: str) -> Picture:
-    """Return a drawing, black on white, as a report holds it."""
+    """Return a drawing, black on white, as a picture for a report."""
     pixels = rendered(drawing, size_px, "black", _SHARPER, "white")
     picture = encoded(Image.fromarray(pixels).convert("RGB"), "PNG", caption)
     return replace(picture, size_px=size_px)
@@ -108,12 +108,12 @@ def inline_svg(drawing: Drawing, size_px: tuple[int, int], title: str) -> str:
 
 
 def hint_id(text: str) -> str:
-    """Return the gid of a line whose text is shown when the pointer rests on it."""
+    """Return the gid of a line that gives it a tooltip."""
     return _HINT + text
 
 
 def save_figure(path: Path, drawing: Drawing, size_px: tuple[int, int]) -> None:
-    """Write a drawing, black on white, whole or not at all; the suffix of the path says how.
+    """Write a drawing, black on white, in the format of the path's suffix, whole or not at all.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def _drawn(
 
 
 def _fit_into_page(element: ElementTree.Element) -> None:
-    """Take away what only a file of its own needs, and put in hints and the page's colours."""
+    """Remove what only separate files need, and insert tooltips and the page's colours."""
     element.tag = _without_namespace(element.tag)
     element.attrib = {_without_namespace(name): text for name, text in element.items()}
     style = element.get("style", "")
@@ -151,7 +151,7 @@ def _fit_into_page(element: ElementTree.Element) -> None:
         style = style.replace(colour, f"var(--{name})")
     if style:
         element.set("style", style)
-    # Of the names only those count that are referred to, and they are of no groups.
+    # Names of groups are not referenced, unlike those of other elements.
     name = element.attrib.pop("id", "") if element.tag == "g" else ""
     if name.startswith(_HINT):
         hint = ElementTree.Element("title")

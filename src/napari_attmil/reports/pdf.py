@@ -47,7 +47,7 @@ WIDTH: Final = A4[0] - 2 * MARGIN
 CELLS_PER_ROW: Final = 4
 CELL_SIDE: Final = 32 * mm
 TALLEST: Final = 190 * mm
-"""So tall may a picture be that its caption still stands on the same page."""
+"""Maximum height of a picture, so that its caption fits on the same page."""
 CHARACTERS_PER_LINE: Final = 104
 _INK, _FAINT, _RULE, _WARN = (HexColor(LIGHT[name]) for name in ("ink", "faint", "rule", "warn"))
 _TOP: Final = ("VALIGN", (0, 0), (-1, -1), "TOP")
@@ -157,7 +157,7 @@ def _number_page(canvas: Any, document: Any) -> None:
 
 
 def _register_fonts() -> None:
-    """Make matplotlib's own fonts known: PDF's built-in ones lack most names' letters."""
+    """Register matplotlib's fonts, as the built-in fonts of PDF lack many letters."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     for name in (_FONT, f"{_FONT}-Bold"):
         pdfmetrics.registerFont(TTFont(name, folder / f"{name}.ttf"))

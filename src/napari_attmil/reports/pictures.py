@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PICTURE_PX: Final = 1000
-"""Width of a picture at most: boxes are seen and the page can still be sent by mail."""
+"""Maximum width of a picture: boxes are visible, and the page is small enough for e-mail."""
 THUMBNAIL_PX: Final = 128
 _HALO: Final = (20, 24, 32)
-"""Stands around every box: white is not seen on bright fields."""
+"""Outline around every box: white is invisible on bright-field images."""
 
 
 def boxed_picture(

@@ -1,4 +1,4 @@
-"""How the boxes of a session's samples are corrected: each change is one step of undo."""
+"""Corrections of the boxes of a session's samples; each change is one undo step."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 class BoxEditor:
-    """Corrects the boxes of the shown sample, and takes detections over into any.
+    """Corrects the boxes of the shown sample, and merges detections into any sample.
 
     Parameters
     ----------
     records
-        The session's.
+        The session's records.
     """
 
     def __init__(self, records: SampleRecords) -> None:
@@ -77,9 +77,9 @@ class BoxEditor:
         )
 
     def set_reviewed(self, image_index: int, reviewed: bool = True) -> None:
-        """Confirm that an image's boxes are right and complete, or take that back.
+        """Mark an image's boxes as right and complete, or remove that mark.
 
-        The detector's boxes in it are accepted with it, as one step of undo.
+        The detector's boxes in the image are accepted in the same undo step.
         """
         marks, boxes = self._state.reviewed - {image_index}, self._state.boxes
         if reviewed:
@@ -95,17 +95,17 @@ class BoxEditor:
         key: SessionKey | None = None,
         made_by: str = "",
     ) -> None:
-        """Take over a detection; a person's boxes and deletions, and reviewed images, stay.
+        """Merge a detection; a person's boxes and deletions, and reviewed images, do not change.
 
         Parameters
         ----------
         detected
-            What the detector found.
+            The boxes of the detector.
         images
-            The images it has seen; all by default. Boxes of the others stay as they are.
+            The images that were searched; all by default. Boxes of other images do not change.
         key
-            The sample it belongs to; the shown one by default. Nothing happens if it belongs to
-            a study that is no longer open.
+            The sample; the shown one by default. Nothing happens if it belongs to a study that is
+            no longer open.
         made_by
             The detector's digest.
         """
@@ -128,7 +128,7 @@ class BoxEditor:
         xyxy: npt.ArrayLike,
         images: npt.ArrayLike | None = None,
     ) -> Int64Array:
-        """Make the boxes what a person sees, as one step of undo; see `edits_in_layer`.
+        """Update the boxes to those of a layer, as one undo step; see `edits_in_layer`.
 
         Returns
         -------
@@ -144,22 +144,22 @@ class BoxEditor:
 
     @property
     def undo_title(self) -> str:
-        """What `undo` would take back ("Delete 3 boxes"); empty if there is nothing."""
+        """The change that `undo` would revert ("Delete 3 boxes"); empty if there is none."""
         return self._titles()[0]
 
     @property
     def redo_title(self) -> str:
-        """What `redo` would make again; empty if there is nothing."""
+        """The change that `redo` would repeat; empty if there is none."""
         return self._titles()[1]
 
     def undo(self) -> None:
-        """Take back the last change of the boxes, also one of an earlier day."""
+        """Revert the last change of the boxes, including those of earlier sessions."""
         if self.undo_title:
             key, record = self._to_edit()
             self._records.change(key, record.undo)
 
     def redo(self) -> None:
-        """Make the change again that was taken back last."""
+        """Repeat the change that was reverted last."""
         if self.redo_title:
             key, record = self._to_edit()
             self._records.change(key, record.redo)
@@ -171,7 +171,7 @@ class BoxEditor:
         return self._records.state(self._records.shown)
 
     def _titles(self) -> tuple[str, str]:
-        """Return what can be undone and redone; it is said if earlier edits cannot be read."""
+        """Return what can be undone and redone; report it if earlier edits cannot be read."""
         record = self._records.get(self._records.shown)
         if record is None:
             return "", ""

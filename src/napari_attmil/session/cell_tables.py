@@ -1,4 +1,4 @@
-"""The tables of samples' cells: their boxes, predictions and measurements side by side."""
+"""Tables of samples' cells, with boxes, predictions and measurements."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from napari_attmil.session.session import Session
 
 MAP_COLUMNS: Final = ("map_1", "map_2")
-"""Where a cell lies on a map in which like cells lie together."""
+"""Position of a cell on a map on which similar cells are close."""
 MAKER: Final = "source"
-"""The column that says who made a box; colours by it have no scale."""
+"""The column with the source of a box; it has colours but no scale."""
 _MAKERS: Final = pd.Index(sorted(SOURCE_NAMES))
-"""Categories: as texts, 100,000 of them take longer to make than all other columns together."""
+"""Categories: as strings, 100,000 of them would take longer than all other columns together."""
 _CODE_OF_SOURCE: Final = _MAKERS.get_indexer(pd.Index(SOURCE_NAMES))
 
 
 def column_title(column: str) -> str:
-    """Return a column's name as a person reads it: "contribution_a" as "contribution to a"."""
+    """Return the title of a column: "contribution to a" for "contribution_a"."""
     if column.startswith(CONTRIBUTION):
         return f"contribution to {column.removeprefix(CONTRIBUTION)}"
     return {"cell_id": "cell", MAKER: "made by"}.get(column, feature_title(column))
 
 
 def numeric_columns(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the columns that cells can be ordered and coloured by, the telling ones first."""
+    """Return the columns to order and colour cells by, attention and contributions first."""
     names = map(str, table.select_dtypes("number"))
     numeric = [name for name in names if name not in ("cell_id", "image", *CORNERS)]
     telling = [n for n in numeric if n == "attention" or n.startswith(CONTRIBUTION)]
@@ -47,7 +47,7 @@ def numeric_columns(table: pd.DataFrame) -> tuple[str, ...]:
 
 
 class CellTables:
-    """One table a sample, made anew only if something that it is made of has changed.
+    """One table per sample, rebuilt only if one of its sources has changed.
 
     Attributes
     ----------
@@ -60,15 +60,15 @@ class CellTables:
         self.is_blind = False
         self._measured: dict[SessionKey | None, tuple[Boxes, pd.DataFrame]] = {}
         self._made: dict[SessionKey | None, tuple[tuple[Any, ...], pd.DataFrame]] = {}
-        """What a sample's table was made of, and the table."""
+        """The sources of a sample's table, and the table."""
 
     def of_shown(self) -> pd.DataFrame:
-        """Return one row a cell of the shown sample, in the order of the session's boxes."""
+        """Return one row per cell of the shown sample, in the order of the session's boxes."""
         session = self._session
         return self._table_of(session.key, session.sample, session.state)
 
     def of_samples(self, samples: Iterable[Sample]) -> pd.DataFrame:
-        """Return one row a cell of samples of the cohort."""
+        """Return one row per cell of samples of the cohort."""
         states = self._session.states_of_samples()
         parts = [
             self._table_of(self._session.key_of(sample.name), sample, states[sample.name])
@@ -87,7 +87,7 @@ class CellTables:
         self._measured[key] = (boxes, columns)
 
     def forget_samples(self) -> None:
-        """Forget what was measured of the samples of the former cohort."""
+        """Forget the measurements of the samples of the former cohort."""
         measured = self._measured.items()
         self._measured = {k: v for k, v in measured if not isinstance(k, SampleKey)}
         self._made.clear()

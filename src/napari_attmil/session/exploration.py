@@ -1,4 +1,4 @@
-"""What one viewer looks at: the cells in question, their columns, colours and selection.
+"""The exploration of cells in one viewer: scope, tables, colours and selection.
 
 It complements the `Session`, and depends on neither Qt nor napari. A `CellKey` identifies a cell
 across samples.
@@ -44,18 +44,18 @@ WHOLE_COHORT: Final = "*"
 
 
 class Exploration:
-    """What one viewer looks at.
+    """The cells in scope in one viewer, with their tables, colours and selection.
 
     Signals
     -------
     table_changed
-        The rows or columns of the table.
+        The rows or columns of the table have changed.
     boxes_changed
-        The cells of the shown sample; tables and colours are those of the new ones by then.
+        The cells of the shown sample have changed; tables and colours are already up to date.
     colouring_changed
-        How boxes are coloured, or the values that colour them.
+        The colouring of boxes has changed, or the values that colour them.
     selection_changed
-        Which cells are selected, in any sample.
+        The selected cells have changed, in any sample.
     """
 
     table_changed = Signal()
@@ -83,11 +83,11 @@ class Exploration:
 
     @property
     def scope(self) -> str:
-        """Whose cells: empty for the shown sample, `WHOLE_COHORT`, or a class of the cohort."""
+        """The samples in scope: empty for the shown one, `WHOLE_COHORT`, or a class."""
         return self._scope
 
     def set_scope(self, scope: str) -> None:
-        """Look at the cells of the shown sample, the whole cohort, or a class of it."""
+        """Set the scope: the shown sample, the whole cohort, or a class."""
         if scope != self._scope:
             self._scope = scope
             self._table = None
@@ -95,7 +95,7 @@ class Exploration:
 
     @property
     def scope_in_words(self) -> str:
-        """Whose cells, as a person says it."""
+        """The scope in words."""
         sample = self._session.sample
         shown = "no sample" if sample is None else f"sample {sample.name}"
         return {"": shown, WHOLE_COHORT: "the whole cohort"}.get(
@@ -104,12 +104,12 @@ class Exploration:
 
     @property
     def sample_table(self) -> pd.DataFrame:
-        """One row a cell of the shown sample, in the order of the session's boxes."""
+        """One row per cell of the shown sample, in the order of the session's boxes."""
         return self._tables.of_shown()
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a cell in question: `sample_table`, or those of the samples in scope."""
+        """One row per cell in scope."""
         if not self._scope:
             return self.sample_table
         if self._table is None:
@@ -117,13 +117,13 @@ class Exploration:
         return self._table
 
     def cohort_table(self) -> pd.DataFrame:
-        """Return one row a cell of the cohort, whatever the scope; without one, as `table`."""
+        """Return one row per cell of the cohort, for any scope; without a cohort, as `table`."""
         cohort = self._session.cohort
         return self.table if cohort is None else self._tables.of_samples(cohort.samples)
 
     @property
     def healthy_class(self) -> str | None:
-        """The class of healthy samples, as the classifier has it; None if nothing says."""
+        """The class of healthy samples according to the classifier, or None."""
         states = self._session.states_of_samples().values()
         classes = (state.prediction.healthy_class for state in states if state.prediction)
         return next(filter(None, classes), None)
@@ -143,7 +143,7 @@ class Exploration:
         return rows_that_meet(self.table, self._conditions)
 
     def set_filter(self, text: str) -> None:
-        """Look only at cells that meet conditions; see `parse_conditions`.
+        """Restrict the rows to cells that meet conditions; see `parse_conditions`.
 
         Raises
         ------
@@ -165,7 +165,7 @@ class Exploration:
         boxes
             The cells that were measured; one that has moved since gets no values.
         columns
-            One row a box, in their order.
+            One row per box, in their order.
         """
         self._tables.add_measured(key, boxes, columns)
         self._on_values()
@@ -193,11 +193,11 @@ class Exploration:
 
     @property
     def is_blind(self) -> bool:
-        """Whether cells keep to themselves what the classifier said, as in teaching."""
+        """Whether predictions are hidden, as in teaching."""
         return self._tables.is_blind
 
     def set_blind(self, is_blind: bool) -> None:
-        """Keep attention and contributions from boxes and tables, or show them again."""
+        """Hide attention and contributions in colours and tables, or show them again."""
         if is_blind != self._tables.is_blind:
             self._tables.is_blind = is_blind
             self._on_values()
@@ -217,7 +217,7 @@ class Exploration:
         return self._colouring.is_inside(self.relative())
 
     def distribution(self) -> Distribution:
-        """Return how the values that colour the shown sample's boxes are spread."""
+        """Return the distribution of the values that colour the shown sample's boxes."""
         is_known = self.coloured_column != MAKER
         return self._spread.distribution if is_known else Distribution()
 

@@ -1,4 +1,4 @@
-"""What the session tells samples and layers apart by."""
+"""Keys by which the session identifies samples and layers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class SampleKey:
     name
         The sample's.
     opening
-        How many studies the session has opened so far, this one included. Results that were begun
-        for one study so never reach a sample of the same name in the next.
+        The number of studies that the session has opened, including this one. It prevents results
+        for one study from reaching a sample of the same name in the next.
     """
 
     name: str
@@ -33,9 +33,9 @@ class LayerKey:
     Attributes
     ----------
     path
-        The file that they come from; empty for images that only the viewer has.
+        Their file; empty for images that exist only in the viewer.
     layer
-        Names a layer without a file of its own.
+        Identifies a layer without a file of its own.
     """
 
     path: str = ""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ClassifierLike(Protocol):
-    """What the session's users need of a classifier."""
+    """The part of a classifier that the session and panels use."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -25,14 +25,14 @@ class ClassifierLike(Protocol):
 
     @property
     def feature_settings(self) -> FeatureSettings:
-        """How the features it was trained on were read."""
+        """The settings of the features that it was trained on."""
 
     @property
     def description(self) -> str:
-        """How many models it asks, and what they were calibrated on."""
+        """The number of models, and what they were calibrated on."""
 
     def classify(self, bag: Bag) -> Prediction:
-        """Say which class a sample belongs to, and which cells decided."""
+        """Classify a sample and attribute the result to its cells."""
 
     def save(self, path: Path) -> None:
         """Write the model file."""
@@ -84,7 +84,7 @@ class Predictions:
         return self._classifier
 
     def use(self, classifier: LoadedClassifier | None) -> None:
-        """Use another classifier; predictions of the former one are forgotten."""
+        """Use another classifier; predictions of the former one are removed."""
         former, self._classifier = self._classifier, classifier
         if former is None or classifier is None or former.model is not classifier.model:
             for record in self._records.all():

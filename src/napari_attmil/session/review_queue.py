@@ -1,4 +1,4 @@
-"""Which images of a study still need a person, in which order, and how long that will take."""
+"""The queue of a study's images for review, its order, and the estimated time left."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from napari_attmil.session.sample_state import SampleState
 
 DOUBTFUL_SCORE: Final = 0.8
-"""A box of the detector that is less sure than this is worth a look of its own."""
+"""Boxes of the detector with a lower score are presented one by one."""
 RECENT_REVIEWS: Final = 15
 LONGEST_REVIEW_S: Final = 600.0
 """A longer pause between two reviews was a break."""
 
 
 class ReviewState(StrEnum):
-    """How far an image is."""
+    """The state of an image in the review."""
 
     NEW = "new"
     PREDICTED = "predicted"
@@ -41,7 +41,7 @@ OPEN_STATES: Final = (ReviewState.PREDICTED, ReviewState.IN_WORK)
 
 
 class QueueOrder(StrEnum):
-    """In which order images come up."""
+    """The order of the queue."""
 
     STUDY = "as in the study"
     DOUBT = "most doubtful boxes first"
@@ -56,17 +56,17 @@ class QueueEntry:
     Attributes
     ----------
     sample, image_index
-        Where it belongs; the index counts from 0 within the sample.
+        The sample's name and the image's index within it, from 0.
     title
         The name of its file, with the page if the file has several images.
     state
-        How far it is.
+        Its state in the review.
     box_count
-        How many boxes it has.
+        The number of boxes.
     doubtful_count
-        How many boxes of the detector, not yet confirmed, are below `DOUBTFUL_SCORE`.
+        The number of unconfirmed boxes of the detector with a score below `DOUBTFUL_SCORE`.
     scores
-        How sure the detector is of each box; 1 for those that a person has seen.
+        The detector's score of each box; 1 for boxes that a person has confirmed or drawn.
     """
 
     sample: str
@@ -79,14 +79,14 @@ class QueueEntry:
 
     @property
     def place(self) -> tuple[str, int]:
-        """Names the image within the study."""
+        """The key of the image within the study."""
         return self.sample, self.image_index
 
 
 def entries_of(sample: Sample, state: SampleState) -> list[QueueEntry]:
     """Return the images of one sample as entries of the queue, in their order."""
     boxes, per_image = state.boxes, partial(np.bincount, minlength=len(sample))
-    # Arrays, not Boxes: making Boxes checks them, which thousands of samples would wait for.
+    # Arrays, not Boxes, whose validation would be slow for thousands of samples.
     is_unsure = boxes.source == Source.MODEL
     total = per_image(boxes.image_index)
     order = np.argsort(boxes.image_index, kind="stable")
@@ -110,7 +110,7 @@ def entries_of(sample: Sample, state: SampleState) -> list[QueueEntry]:
 
 
 def sorted_entries(entries: Sequence[QueueEntry], order: QueueOrder) -> list[QueueEntry]:
-    """Return entries in an order; images that are alike in it stay as in the study."""
+    """Return entries in an order; ties keep the order of the study."""
     if order is QueueOrder.DOUBT:
         return _most_doubtful_first(entries)
     sign = {QueueOrder.STUDY: 0, QueueOrder.BOXES: -1, QueueOrder.FEWEST: 1}[order]
@@ -123,18 +123,18 @@ def neighbour(
     step: int,
     only_unreviewed: bool = False,
 ) -> QueueEntry | None:
-    """Return the image before or after one, None at the end of the queue.
+    """Return the image before or after another one, or None at the end of the queue.
 
     Parameters
     ----------
     entries
         In the queue's order.
     place
-        The image from which to go; None to begin at the start.
+        The key of the current image; None to begin at the start.
     step
-        1 to go on, -1 to go back.
+        1 for the next image, -1 for the previous one.
     only_unreviewed
-        Skip reviewed images, and begin again at the other end.
+        Skip reviewed images, and wrap around at the end.
     """
     places = [entry.place for entry in entries]
     at = places.index(place) if place in places else -1
@@ -154,12 +154,12 @@ def doubtful_cells(boxes: Boxes) -> list[int]:
 
 
 class ReviewPace:
-    """Estimates how long the remaining images take, from the latest reviews.
+    """Estimates the time for the remaining images from the latest reviews.
 
     Parameters
     ----------
     clock
-        Gives seconds.
+        Returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -179,14 +179,14 @@ class ReviewPace:
         self._last = now
 
     def seconds_left(self, image_count: int) -> float | None:
-        """Return the time for some more images; None while nothing can be said."""
+        """Return the estimated time for a number of images; None without any reviews."""
         if not self._seconds or not image_count:
             return None
         return float(np.median(self._seconds)) * image_count
 
 
 def reviewed_count(entries: Iterable[QueueEntry]) -> int:
-    """Return how many images are reviewed."""
+    """Return the number of reviewed images."""
     return sum(entry.state == ReviewState.REVIEWED for entry in entries)
 
 

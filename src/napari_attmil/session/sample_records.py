@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class SampleRecord:
-    """A sample's state, the edits that led to it, and the file that they are written to.
+    """A sample's state, its history of edits, and the file to which they are written.
 
-    The methods that change it may raise a UserError of the disk. The change is made all the same,
+    Methods that change it may raise a UserError if the disk fails. The change is made nevertheless,
     and written with the next one.
 
     Parameters
@@ -32,9 +32,9 @@ class SampleRecord:
     sample
         The sample.
     file
-        Where every edit is written to; None if edits stay in memory.
+        The file for every edit; None if edits stay in memory.
     saved
-        What the file holds of the sample.
+        The sample's annotations in the file.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class SampleRecord:
         self._history_is_read = file is None
 
     def edit(self, title: str, made_by: str = "", **changes: Any) -> None:
-        """Change boxes, deleted, searched or reviewed as one step of undo."""
-        # Edits of earlier days that cannot be read cannot be undone; this one is made all the same.
+        """Change boxes, deleted, searched or reviewed as one undo step."""
+        # Earlier edits that cannot be read cannot be undone, but this edit is still made.
         with contextlib.suppress(UserError):
             self.read_history()
         new = replace(self.state, **changes)
@@ -68,16 +68,16 @@ class SampleRecord:
 
     @property
     def undo_title(self) -> str:
-        """What would be undone; empty if there is nothing."""
+        """The title of the edit that would be undone; empty if there is none."""
         return self._undo[-1].title if self._undo else ""
 
     @property
     def redo_title(self) -> str:
-        """What would be made again; empty if there is nothing."""
+        """The title of the edit that would be redone; empty if there is none."""
         return self._redo[-1].title if self._redo else ""
 
     def undo(self) -> None:
-        """Take back the last edit, which `undo_title` names."""
+        """Revert the last edit, which `undo_title` names."""
         edit = self._undo.pop()
         self._redo.append(edit)
         self.state = edit.inverse.applied_to(self.state)
@@ -85,7 +85,7 @@ class SampleRecord:
             self.file.undo(self.sample, edit)
 
     def redo(self) -> None:
-        """Make the edit again that was taken back last, which `redo_title` names."""
+        """Repeat the edit that was reverted last, which `redo_title` names."""
         edit = self._redo.pop()
         self._undo.append(edit)
         self.state = edit.applied_to(self.state)
@@ -93,7 +93,7 @@ class SampleRecord:
             self.file.redo(self.sample, edit)
 
     def read_history(self) -> None:
-        """Read the edits of earlier days, once; a UserError if they cannot be read."""
+        """Read the edits of earlier sessions, once; a UserError if they cannot be read."""
         if not self._history_is_read and self.file is not None:
             self._history_is_read = True
             self._undo, self._redo = self.file.history(self.sample)
@@ -102,7 +102,7 @@ class SampleRecord:
 class SampleRecords:
     """The records of samples and layers, by key; `shown` is the key of those on the screen.
 
-    What could not be read from a file, or written to it, is tried again by `retry`.
+    `retry` repeats failed reads and writes.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class SampleRecords:
         self._unread: dict[SessionKey, AnnotationFile] = {}
 
     def get(self, key: SessionKey | None) -> SampleRecord | None:
-        """Return a sample's record; None if the session does not have it, or no longer."""
+        """Return a sample's record; None if the session does not have it."""
         return None if key is None else self._records.get(key)
 
     def all(self) -> Iterable[SampleRecord]:
@@ -132,7 +132,7 @@ class SampleRecords:
         return self._records.values()
 
     def begin(self, key: SessionKey, sample: Sample) -> None:
-        """Begin the record of a sample, unless there is one."""
+        """Create the record of a sample, unless it exists."""
         record = self._records.setdefault(key, SampleRecord(sample))
         if record.file is None:
             record.sample = sample  # A layer can be given other images.
@@ -151,7 +151,7 @@ class SampleRecords:
         }
 
     def is_searched(self, key: SessionKey | None) -> bool:
-        """Return whether the detector has seen all images of a sample."""
+        """Return whether all images of a sample have been searched by the detector."""
         record = self.get(key)
         return record is not None and record.state.is_searched(len(record.sample))
 
@@ -175,15 +175,15 @@ class SampleRecords:
     # --- files ------------------------------------------------------------------------------
 
     def attach(self, samples: Mapping[SessionKey, Sample], file: AnnotationFile) -> None:
-        """Read samples' annotations from a file, and write every change to it from now on.
+        """Read samples' annotations from a file, and write every further change to it.
 
-        What a person changed before the file could be read is not replaced by what it holds.
+        Changes that were made before the file could be read are not overwritten.
         """
         for key in self._attach(samples, file):
             self.changed.emit(key)
 
     def retry(self) -> None:
-        """Read and write what could not be; say what still cannot."""
+        """Repeat failed reads and writes, and report those that fail again."""
         read: list[SessionKey] = []
         for file in dict.fromkeys(self._unread.values()):
             keys = [key for key, of_key in self._unread.items() if of_key is file]
@@ -200,7 +200,7 @@ class SampleRecords:
 
     @property
     def has_pending(self) -> bool:
-        """Whether something could not be read or written yet."""
+        """Whether there are failed reads or writes to repeat."""
         return bool(self._unread) or any(file.has_pending for file in self._files(self._records))
 
     @property
@@ -237,7 +237,7 @@ class SampleRecords:
         return list(to_read)
 
     def _has_unsaved_work(self, key: SessionKey) -> bool:
-        """Return whether a person has changed a sample whose changes go to no file."""
+        """Return whether a person has changed a sample whose changes are not written to a file."""
         return self.state(key).is_by_hand and not self.is_saved(key)
 
     def _files(self, keys: Iterable[SessionKey]) -> list[AnnotationFile]:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SampleState(Annotations):
-    """The annotations of one sample, and how it was classified.
+    """The annotations of one sample, and its prediction.
 
     Attributes
     ----------
     prediction
         The latest prediction of the classifier.
     classified
-        The boxes that it was made from.
+        The boxes of the prediction.
     """
 
     prediction: Prediction | None = None
@@ -33,17 +33,17 @@ class SampleState(Annotations):
 
     @classmethod
     def of(cls, annotations: Annotations) -> Self:
-        """Return the state of a sample that was annotated, but not classified."""
+        """Return the state of a sample with annotations and without a prediction."""
         return cls(**vars(annotations))
 
     @property
     def is_worked_on(self) -> bool:
-        """Whether detector or person have done anything to it."""
+        """Whether the sample was searched or annotated."""
         return bool(self.searched or len(self.boxes)) or self.is_by_hand
 
     @property
     def is_by_hand(self) -> bool:
-        """Whether a person has done anything to it."""
+        """Whether a person has annotated the sample."""
         by_person = self.boxes.source != Source.MODEL
         return bool(by_person.any() or len(self.deleted) or self.reviewed)
 

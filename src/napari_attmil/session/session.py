@@ -1,4 +1,4 @@
-"""What one viewer works on: cohort, sample, boxes, classifier and its predictions.
+"""The state of one viewer: cohort, sample, boxes, classifier and predictions.
 
 Panels and layers share it: they change it through its methods and listen to its signals. It
 depends on neither Qt nor napari, and is changed on the main thread only.
@@ -34,16 +34,16 @@ NOT_SAVED = (
 
 
 class Session:
-    """What one viewer shows, with signals for each change.
+    """The state of one viewer, with a signal for each change.
 
     Attributes
     ----------
     records
-        The states of all samples, and the files that their boxes are saved in.
+        The states of all samples, and the files of their boxes.
     editor
-        Corrects the boxes, undoes and redoes.
+        Corrects the boxes, with undo and redo.
     predictions
-        The classifier, and what it says.
+        The classifier and its predictions.
 
     Signals
     -------
@@ -54,7 +54,7 @@ class Session:
     reviewed_changed
         Images of the shown sample were marked as reviewed, or no longer are.
     storage_failed(str)
-        Boxes could not be written to disk or read from it; they stay in memory. Says why.
+        Boxes could not be written to the disk or read from it, and stay in memory; with the reason.
     """
 
     cohort_changed = Signal()
@@ -73,7 +73,7 @@ class Session:
         self._selection: tuple[int, ...] = ()
         self._reviewed: frozenset[int] = frozenset()
         """Of the shown sample, when `reviewed_changed` was last emitted."""
-        # A signal holds its listeners weakly: sessions that nobody uses close their files at once.
+        # Signals hold listeners weakly, so files are closed as soon as a session is unused.
         self.records = SampleRecords(self.storage_failed.emit)
         self.records.changed.connect(self._on_boxes)
         self.editor = BoxEditor(self.records)
@@ -89,7 +89,7 @@ class Session:
     def open_cohort(
         self, cohort: Cohort, file: AnnotationFile | None = None, discard: bool = False
     ) -> None:
-        """Use another cohort; samples of the former one are forgotten, the shown one closed.
+        """Use another cohort; the samples of the former one are closed.
 
         Parameters
         ----------
@@ -98,12 +98,12 @@ class Session:
         file
             Where its boxes are read from, and written to with every change.
         discard
-            Whether changes of the former cohort that are not on the disk may be lost.
+            Whether unsaved changes of the former cohort may be lost.
 
         Raises
         ------
         UserError
-            If there are such changes and they may not; the former cohort stays open.
+            If there are such changes and `discard` is False; the former cohort stays open.
         """
         self.records.retry()
         if not discard and self.records.has_unsaved_samples:

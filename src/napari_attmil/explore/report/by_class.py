@@ -1,4 +1,4 @@
-"""What a report says of the classes of a cohort: mistakes, highest cells, shapes, severity."""
+"""The sections of a report on classes: errors, highest cells, shapes, severity."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from napari_attmil.core import finished
 from napari_attmil.explore.cell_export import CONTRIBUTION, study_table
 from napari_attmil.explore.class_curves import class_curves_of
 from napari_attmil.explore.cohort_table import confusion, sample_table
-from napari_attmil.explore.figures import (
-    class_curves_plot,
-    forest_plot,
-    severity_plot,
-)
+from napari_attmil.explore.figures import class_curves_plot, forest_plot, severity_plot
 from napari_attmil.explore.report.content import cell_pictures
 from napari_attmil.explore.shapes import (
     compare_high_cells,
@@ -40,7 +36,7 @@ FIGURE_PX: Final = (720, 280)
 
 
 def about_classes(findings: Sequence[Finding]) -> list[Block]:
-    """Return what samples were taken for, and how well each class is told from the rest."""
+    """Return the confusion table, and the curves of each class against the rest."""
     table = sample_table([(f.sample, len(f.boxes), f.prediction) for f in findings])
     counts = confusion(table)
     lines = tuple(
@@ -64,7 +60,7 @@ def about_classes(findings: Sequence[Finding]) -> list[Block]:
 
 
 def about_class(name: str, findings: Sequence[Finding], cells: pd.DataFrame) -> list[Block]:
-    """Return what the cells of one class look like that counted.
+    """Return the section on the highest cells of one class.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a report says of samples, as blocks; each figure can be traced to its pixels."""
+"""The sections of a report on samples, as blocks; every figure can be traced to its pixels."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Finding:
     boxes
         Its cells.
     prediction
-        What the classifier said about them.
+        The prediction for them.
     classified
-        The boxes it was said about; None if they are the same.
+        The boxes of the prediction; None if they are the same.
     """
 
     sample: Sample
@@ -93,7 +93,7 @@ def opening(findings: Sequence[Finding], caution: str) -> list[Block]:
 
 
 def about_sample(finding: Finding, level: Literal[2, 3]) -> list[Block]:
-    """Return what is said of one sample below a heading of that level: images, highest cells."""
+    """Return the section on one sample below a heading of that level: images, highest cells."""
     prediction, boxes = finding.prediction, finding.boxes.sorted_by_image()
     table = finding.cells()
     known = table[table["attention"].notna()]
@@ -136,7 +136,7 @@ def cell_pictures(cells: pd.DataFrame, samples: Sequence[Sample], name: str) -> 
 
 
 def closing(findings: Sequence[Finding], model: Mapping[str, Any]) -> list[Block]:
-    """Return all that is needed to come to the same report again."""
+    """Return everything that is needed to reproduce the report."""
     made = {"napari-attmil": __version__, "model": dict(model)}
     figures = classification_report([finding.prediction for finding in findings], model)
     return [

@@ -1,4 +1,4 @@
-"""A report written to a file, whose suffix says how."""
+"""Writes a report to a file, as HTML or PDF by its suffix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUFFIXES: Final = (".html", ".htm", ".pdf")
 
 @dataclass(frozen=True)
 class ReportProgress:
-    """How far a report has come: `done` of `total` samples; after the last one it is kept."""
+    """The progress of a report: `done` of `total` samples; the file exists after the last one."""
 
     done: int
     total: int
@@ -38,10 +38,10 @@ def write_report(
     path
         Ends in one of `SUFFIXES`.
     findings
-        The samples. Where their classes are known, they are grouped by them, and the report says
-        what sets each class's cells apart; else they keep their order.
+        The samples. If their classes are known, they are grouped by class, and the report compares
+        the cells of the classes; otherwise they keep their order.
     model
-        Where the classifier comes from; see `napari_attmil.explore.summary.model_origin`.
+        The origin of the classifier; see `napari_attmil.explore.summary.model_origin`.
 
     Yields
     ------
@@ -51,7 +51,7 @@ def write_report(
     Raises
     ------
     UserError
-        If the suffix is another, an image can no longer be read, or the file cannot be written.
+        If the suffix is not supported, or an image cannot be read or the file written.
     """
     check_suffix(path)
     blocks = opening(findings, CAUTION)

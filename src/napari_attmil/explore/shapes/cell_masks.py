@@ -1,9 +1,10 @@
-"""Which pixels a cell covers, found inside its box.
+"""Segmentation of cells within their boxes.
 
-Stained cells are darker than the ground all over; unstained ones show a dark or bright rim and may
-be as bright as the ground inside. Both stand out from the ground by their outline, so a cell is
-what stands out, with its holes filled; of several thresholds that one is taken whose outcome fits
-the box best. All cells of an image are cut to one grid and segmented together: one call a step.
+Stained cells are darker than the background throughout; unstained cells have a dark or bright rim
+and may be as bright as the background inside. In both cases the outline stands out from the
+background, so a cell is the region that stands out, with its holes filled. Of several thresholds,
+the one is used whose result fits the box best. All cells of an image are resampled to one grid and
+segmented together, with one call per step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How large and of what form every cell is, measured on the pixels it covers."""
+"""Size and shape of every cell, measured on the pixels that it covers."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ FEATURES: Final[Mapping[str, str]] = {
     "cell's does, likewise: paler where cells absorb light, else as most cells of the image do.",
     "spikiness": "How far the outline strays in short waves (over six around), over its radius.",
 }
-"""Names of the measures, without units, and what they mean."""
+"""Names of the measures, without units, and their definitions."""
 
 RIM_DEPTH, CENTRE_DEPTH = 0.3, 0.65
 """Shares of the way from the outline to the innermost point where rim ends and centre begins."""
 ABSORBING: Final = -0.8
-"""A `light_balance` below it is that of cells that absorb light: they are stained."""
+"""A `light_balance` below this means that cells absorb light: they are stained."""
 _UNIT: Final = re.compile("_(um|px)2?$")
 _OUTLINE_POINTS: Final = 128
 _SMOOTH_ORDERS: Final = 6
 """Waves around the outline that make ovals, bows and corners; spikes come in more."""
 _FINEST_ORDER: Final = 20
-"""More waves than this are the pixels' own steps."""
+"""Higher orders are caused by the steps between pixels."""
 _MIN_OUTLINE: Final = 8
 _OUTLINE_BLUR: Final = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class ShapeProgress:
-    """How far the measuring has come.
+    """The progress of measuring shapes.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class ShapeProgress:
 def measure_shapes(
     images: Sequence[npt.NDArray[Any]], boxes: Boxes, pixel_size_um: float | None = None
 ) -> Generator[ShapeProgress, None, pd.DataFrame]:
-    """Measure the form of every cell of a sample.
+    """Measure the shape of every cell of a sample.
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ def measure_shapes(
     pandas.DataFrame
         One row a box, in their order; columns as `FEATURES` names them, area and diameter with
         their units (area_um2 and equivalent_diameter_um, or area_px2 and
-        equivalent_diameter_px). NaN for a cell that the image's edge cuts, and where the cell
-        could not be told from the ground.
+        equivalent_diameter_px). NaN for a cell that is cut off by the image's edge or could not be
+        segmented.
     """
     values = np.full((len(boxes), len(FEATURES)), np.nan)
     total = len(images)
@@ -121,8 +121,8 @@ def shapes_of_image(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Array:
     rim, pallor = _grey_measures(windows, masks, kept)
     known = pallor[np.isfinite(pallor)]
     if len(known) and light_balance(windows) > ABSORBING:
-        # Light that is only bent goes to a biconcave cell's centre on one side of the focus, and
-        # away from it on the other; which side it was, most of the cells tell.
+        # Without absorption, the centre of a biconcave cell is bright on one side of the focus and
+        # dark on the other; the majority of cells decides which side it is.
         pallor *= np.copysign(1, np.median(known))
     values[kept] = np.column_stack(
         [
@@ -150,7 +150,7 @@ def without_unit(column: str) -> str:
 
 
 def feature_title(column: str) -> str:
-    """Return a measure as a person reads it: "area (µm²)" of "area_um2"."""
+    """Return the title of a measure: "area (µm²)" for "area_um2"."""
     match = _UNIT.search(column)
     name = without_unit(column).replace("_", " ")
     if match is None:

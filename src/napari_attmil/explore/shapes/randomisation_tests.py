@@ -1,9 +1,8 @@
 """Whether effects of few patients differ from 0, or from those of other patients.
 
-Nothing is assumed of the effects but that, if a score says nothing, each is as likely to be
-positive as negative; and that, if a group means nothing, any patient might have been in it. All
-measures of a patient go together, so that measures which say the same (area and diameter) are not
-paid for twice.
+The null hypotheses are only that an effect is as likely to be positive as negative, or that group
+membership is arbitrary. All measures of a patient are rearranged together, so that the correction
+for several measures accounts for their correlation (area and diameter).
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 EXACT_PATIENTS: Final = 12
-"""So many patients' signs are flipped in all ways; of more, `RANDOM_DRAWS` are drawn."""
+"""Up to this many patients all sign flips are tried; with more, `RANDOM_DRAWS` random ones."""
 EXACT_SPLITS: Final = 20_000
-"""So many ways of parting patients into two groups are all tried; of more, as many are drawn."""
+"""Up to this many splits into two groups all are tried; otherwise as many random ones."""
 RANDOM_DRAWS: Final = 20_000
 _ROUNDING: Final = 1e-9
 
@@ -30,13 +29,13 @@ _ROUNDING: Final = 1e-9
 def sign_flip_test(effects: npt.ArrayLike, seed: int = 0) -> tuple[Array, Array]:
     """Return two-sided p-values of the mean effects, alone and corrected for their number.
 
-    Fisher's randomisation test (1935), and Westfall and Young's single-step maximum (1993), which
-    holds the chance of any false finding at the level, whatever the measures' correlation.
+    Fisher's randomisation test (1935), and the single-step maximum of Westfall and Young (1993),
+    which controls the family-wise error rate for any correlation of the measures.
 
     Parameters
     ----------
     effects
-        (n, k) one row a patient, one column a measure; NaN where a patient has none.
+        (n, k) one row per patient, one column per measure; NaN where a patient has none.
 
     Returns
     -------
@@ -45,7 +44,7 @@ def sign_flip_test(effects: npt.ArrayLike, seed: int = 0) -> tuple[Array, Array]
     """
     values = np.asarray(effects, dtype=np.float64)
     known = np.nan_to_num(values)
-    # No flip changes the sum of squares, so this orders the flips as a t statistic would.
+    # Flips do not change the sum of squares, so this is equivalent to a t statistic.
     scale = np.sqrt((known**2).sum(axis=0))
     scaled = _divided(known, scale)
     signs = 1.0 - 2.0 * _subsets(len(values), seed)
@@ -60,7 +59,7 @@ def group_test(effects: npt.ArrayLike, others: npt.ArrayLike, seed: int = 0) -> 
     Parameters
     ----------
     effects, others
-        (n, k) and (m, k), one row a patient, one column a measure; NaN where a patient has none.
+        (n, k) and (m, k), one row per patient, one column per measure; NaN where there is none.
 
     Returns
     -------
@@ -77,8 +76,7 @@ def group_test(effects: npt.ArrayLike, others: npt.ArrayLike, seed: int = 0) -> 
 def _centred(values: Array) -> Array:
     """Return (n, k) values minus their mean, of length 1; 0 where NaN.
 
-    No split changes mean and length, so that differences of means order the splits as a t
-    statistic would.
+    Splits do not change mean and length, so differences of means are equivalent to a t statistic.
     """
     is_known = np.isfinite(values)
     known = np.where(is_known, values, 0)
@@ -91,7 +89,7 @@ def _centred(values: Array) -> Array:
 def _differences_of_means(
     centred: Array, is_known: npt.NDArray[np.bool_], splits: npt.NDArray[np.float64]
 ) -> Array:
-    """Return (r, k) by how much the first group's mean is above the other's in each of r splits."""
+    """Return (r, k) the first group's mean minus the other's in each of r splits."""
     sums, inside = splits @ centred, splits @ is_known.astype(np.float64)
     outside = is_known.sum(axis=0) - inside
     # All values sum to 0, those of the other group to -sums: sums / inside + sums / outside.
@@ -99,12 +97,12 @@ def _differences_of_means(
 
 
 def _divided(values: Array, by: Array) -> Array:
-    """Return values divided by what is not negative; 0 where that is 0."""
+    """Return values divided by a non-negative divisor, or 0 where that is 0."""
     return np.asarray(np.divide(values, by, out=np.zeros_like(values), where=by > 0))
 
 
 def _p_values(outcomes: Array, unknown: npt.ArrayLike) -> tuple[Array, Array]:
-    """Return p-values from (r, k) statistics of rearrangements, the first as it was seen."""
+    """Return p-values from (r, k) statistics of rearrangements; the first is the observed one."""
     extreme = np.abs(outcomes) + _ROUNDING
     seen = np.abs(outcomes[0])
     alone = np.mean(extreme >= seen, axis=0)
@@ -116,20 +114,20 @@ def _p_values(outcomes: Array, unknown: npt.ArrayLike) -> tuple[Array, Array]:
 def typical_interval(
     effects: npt.ArrayLike, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the interval of the mean effect that goes with the test: 0 lies outside if p is small.
+    """Return the confidence interval of the mean effect that corresponds to `sign_flip_test`.
 
-    The means of all subsets of the patients cut the line into parts that hold the truth equally
-    often (Hartigan 1969, typical values), whatever the effects' distribution, if symmetric.
+    The means of all subsets of the patients divide the line into parts that contain the true mean
+    with equal probability (Hartigan 1969, typical values), for any symmetric distribution.
 
     Parameters
     ----------
     effects
-        (n,) one a patient.
+        (n,) one per patient.
 
     Returns
     -------
     two floats
-        NaN with so few patients that no interval is that sure.
+        NaN if there are too few patients for this confidence.
     """
     values = np.asarray(effects, dtype=np.float64)
     chosen = _subsets(len(values), seed)[1:]
@@ -142,22 +140,22 @@ def typical_interval(
 
 
 def fewest_patients(significant: float) -> int:
-    """Return how many patients the test needs for the smallest p that it can give to count."""
-    # All of n patients on one side have p = 2 / 2^n.
+    """Return the fewest patients with which `sign_flip_test` can reach significance."""
+    # If all n patients have the same sign, p = 2 / 2^n.
     return int(np.floor(np.log2(2 / significant))) + 1
 
 
 def fewest_others(patients: int, significant: float) -> int:
-    """Return how many patients the other group needs for the smallest p that it can give to count.
+    """Return the fewest patients of the other group with which `group_test` can be significant.
 
     Parameters
     ----------
     patients
-        Of the group that is compared; one or more.
+        Number of patients in the first group; one or more.
     significant
         p must be below it.
     """
-    # Of groups of one size, the split the other way round is as extreme.
+    # With groups of equal size, the reversed split is as extreme.
     return next(
         others
         for others in itertools.count(1)
@@ -166,7 +164,7 @@ def fewest_others(patients: int, significant: float) -> int:
 
 
 def _splits(first: int, patients: int, seed: int) -> npt.NDArray[np.float64]:
-    """Return (m, patients) of 0 and 1: which patients may be the first group; it itself first."""
+    """Return (m, patients) of 0 and 1: possible first groups, starting with the observed one."""
     if comb(patients, first) <= EXACT_SPLITS:
         chosen = np.array(list(itertools.combinations(range(patients), first)), dtype=np.intp)
     else:

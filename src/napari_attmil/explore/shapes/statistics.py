@@ -1,7 +1,7 @@
-"""Whether the cells that count look different, and how many of a sample's cells do.
+"""Whether cells of high score look different, and how many cells of a sample support a class.
 
-Cells of a patient are alike, so they are no independent evidence: cells are compared within their
-sample, samples are averaged within their patient, and only patients are counted.
+The cells of a patient are not independent: cells are compared within their sample, samples are
+averaged within their patient, and statistics count patients.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 HIGH_SHARE: Final = 0.1
-"""Share of a sample's cells that count as its high ones."""
+"""Share of a sample's cells that count as high."""
 FEWEST_CELLS: Final = 3
-"""High cells, and others, with a measured shape that a sample needs to be compared."""
+"""Minimum number of measured high cells, and of measured other cells, to compare a sample."""
 SIGNIFICANT: Final = 0.05
 HEALTHY_ABOVE: Final = 0.05
-"""Share of healthy samples' cells that is taken for a class by chance: the severity of health."""
+"""Share of the cells of healthy samples above the severity threshold of a class."""
 CONFIDENCE: Final = 0.95
 
 
@@ -48,33 +48,33 @@ def compare_high_cells(
     healthy: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Compare the cells with the highest score to the others, feature by feature.
+    """Compare the cells with the highest score with the others, feature by feature.
 
-    A classifier looks at odd cells in healthy samples too. So what is found is also compared with
-    what is found there: only where it differs is it a sign of the disease.
+    A classifier also attends to odd cells in healthy samples. Effects are therefore compared with
+    those in healthy samples: only effects that differ are signs of the disease.
 
     Parameters
     ----------
     cells
-        One row a cell with the columns sample, patient, `score` and `features`.
+        One row per cell with the columns sample, patient, `score` and `features`.
     score
-        What tells high cells: attention, or the contribution to a class.
+        The score that defines high cells: attention, or the contribution to a class.
     features
-        Measures to compare; NaN where a cell has none.
+        Measures to compare; NaN where a cell was not measured.
     healthy
-        The same of healthy patients' cells, if there are any.
+        The cells of healthy patients in the same form, if there are any.
     seed
         Of the random draws, if there are too many patients for all rearrangements.
 
     Returns
     -------
     DataFrame
-        One row a feature, in order: feature; effect (-1 to 1, see `effects_by_patient`, the mean
-        over patients) with low and high (95 %, see `typical_interval`); p and p_corrected (for
-        the number of features; see `sign_flip_test`); patients; healthy (the effect in healthy
-        patients) and p_healthy (that it is another one, corrected; see `group_test`), NaN where
-        nothing is known of them; healthy_patients; is_found, whether the effect counts: it
-        differs from 0, and where healthy patients are known it goes beyond theirs.
+        One row per feature, in order: feature; effect (-1 to 1, see `effects_by_patient`, the mean
+        over patients) with low and high (95 %, see `typical_interval`); p and p_corrected (for the
+        number of features; see `sign_flip_test`); patients; healthy (the effect in healthy
+        patients) and p_healthy (for a difference from it, corrected; see `group_test`), NaN without
+        healthy patients; healthy_patients; is_found: whether the effect differs from 0 and, if
+        there are healthy patients, goes beyond theirs.
     """
     effects = effects_by_patient(cells, score, features)
     p, p_corrected = sign_flip_test(effects.to_numpy(), seed)
@@ -95,9 +95,9 @@ def healthy_class_of(cells: pd.DataFrame, known: str | None = None) -> str | Non
     Parameters
     ----------
     cells
-        One row a cell with the column class.
+        One row per cell with the column class.
     known
-        The class, where the classifier says; else its name tells.
+        The class, if the classifier defines it; otherwise it is recognised by its name.
     """
     return known or reference_class(sorted(map(str, cells["class"].unique())))
 
@@ -110,18 +110,18 @@ def healthy_cells(
     Parameters
     ----------
     cells
-        One row a cell of the whole cohort with the columns class and `score`.
+        One row per cell of the whole cohort with the columns class and `score`.
     name
-        The class that is asked about.
+        The class to compare.
     score
-        What cells are compared by; those without it are left out.
+        The score of the comparison; cells without it are left out.
     healthy_class
         As for `healthy_class_of`.
 
     Returns
     -------
     DataFrame or None
-        None if no class is known to be healthy, it is the one asked about, or it has no such cell.
+        None if no class is recognised as healthy, if it is `name`, or if it has no such cell.
     """
     reference = healthy_class_of(cells, healthy_class)
     if reference in (None, name) or score not in cells:
@@ -133,16 +133,16 @@ def healthy_cells(
 def effects_by_patient(cells: pd.DataFrame, score: str, features: Sequence[str]) -> pd.DataFrame:
     """Return how much higher each feature is in a patient's high cells.
 
-    The effect within a sample is Cliff's delta: how much more often a high cell exceeds another
-    one than the other way round; 1 if always, 0 if neither, -1 if never. High are the `HIGH_SHARE`
-    with the highest score, `FEWEST_CELLS` at least; cells of one score at the border share the
-    places that are left, so that the order of rows says nothing.
+    The effect within a sample is Cliff's delta: how much more often a high cell exceeds another one
+    than the reverse, from -1 (never) to 1 (always). High cells are the `HIGH_SHARE` with the
+    highest score, at least `FEWEST_CELLS`; tied cells at the border share the remaining places, so
+    that the order of rows does not matter.
 
     Returns
     -------
     DataFrame
-        One row a patient, one column a feature: the mean over the patient's samples, NaN where
-        none has enough cells of different scores.
+        One row per patient, one column per feature: the mean over the patient's samples, NaN if no
+        sample has enough cells of different scores.
 
     Raises
     ------
@@ -165,12 +165,12 @@ def effects_by_patient(cells: pd.DataFrame, score: str, features: Sequence[str])
 
 
 def severity_by_sample(cells: pd.DataFrame, contribution: str, threshold: float) -> pd.DataFrame:
-    """Return which share of each sample's cells speaks for a class.
+    """Return the share of each sample's cells that support a class.
 
     Parameters
     ----------
     cells
-        One row a cell with the columns sample, patient and `contribution`.
+        One row per cell with the columns sample, patient and `contribution`.
     contribution
         The signed share of a class's logit.
     threshold
@@ -179,9 +179,9 @@ def severity_by_sample(cells: pd.DataFrame, contribution: str, threshold: float)
     Returns
     -------
     DataFrame
-        One row a sample, those of a patient together and in their order: class (empty if not
-        known), patient, sample, number (1 for the patient's first), cells, share, low and high
-        (Wilson's 95 % interval; it takes the cells for a random draw from the sample).
+        One row per sample, those of a patient together and in their order: class (empty if
+        unknown), patient, sample, number (1 for the patient's first), cells, share, low and high
+        (Wilson's 95 % interval, for cells drawn at random from the sample).
     """
     known = cells[cells[contribution].notna()]
     marked = known.assign(is_above=known[contribution] > threshold)
@@ -199,15 +199,15 @@ def severity_by_sample(cells: pd.DataFrame, contribution: str, threshold: float)
 def severity_threshold(
     cells: pd.DataFrame, contribution: str, healthy_class: str | None = None
 ) -> tuple[float, str]:
-    """Return above which contribution a cell counts, and why in words.
+    """Return the contribution above which a cell supports a class, and its definition in words.
 
-    Only a `HEALTHY_ABOVE` of the cells of healthy samples exceed it; without such samples it is
-    0, where a cell begins to speak for the class.
+    A share `HEALTHY_ABOVE` of the cells of healthy samples exceeds it; without such samples it is
+    0.
 
     Parameters
     ----------
     cells
-        One row a cell with the columns class and `contribution`; the whole cohort's.
+        One row per cell of the whole cohort with the columns class and `contribution`.
     contribution
         The signed share of a class's logit.
     healthy_class
@@ -223,7 +223,7 @@ def severity_threshold(
 
 
 def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str]:
-    """Return what a comparison shows, one sentence a feature, or one that says it shows nothing."""
+    """Return the findings of a comparison, one sentence per feature, or one if there are none."""
     sentences = [_in_words(row, score) for row in table[table["is_found"]].to_dict("records")]
     unproven = table[(table["p_corrected"] < SIGNIFICANT) & ~table["is_found"]]
     is_beyond = _goes_beyond(unproven)
@@ -256,7 +256,7 @@ def findings_in_words(table: pd.DataFrame, score: str = "attention") -> list[str
 
 
 def findings_in_short(table: pd.DataFrame, score: str = "attention") -> str:
-    """Return what a comparison shows in short, without the numbers of each feature."""
+    """Return the findings of a comparison in short, without the numbers of each feature."""
     found = table[table["is_found"]]
     if found.empty:
         return " ".join(findings_in_words(table, score))
@@ -284,11 +284,7 @@ def wilson_interval(above: Iterable[int], cells: Iterable[int]) -> Array:
 
 
 def _beside_healthy(
-    table: pd.DataFrame,
-    effects: pd.DataFrame,
-    healthy: pd.DataFrame | None,
-    score: str,
-    seed: int,
+    table: pd.DataFrame, effects: pd.DataFrame, healthy: pd.DataFrame | None, score: str, seed: int
 ) -> pd.DataFrame:
     """Return a comparison with the columns on healthy patients, and is_found."""
     differs = table["p_corrected"] < SIGNIFICANT
@@ -325,7 +321,7 @@ def _in_words(row: Mapping[Any, Any], score: str) -> str:
 
 
 def _healthy_needed(unproven: pd.DataFrame) -> str:
-    """Return how many healthy patients could show what these cannot; empty if these could."""
+    """Return how many healthy patients are needed for significance; empty if there are enough."""
     needed = unproven["patients"].map(lambda patients: fewest_others(int(patients), SIGNIFICANT))
     lacking = needed[unproven["healthy_patients"] < needed]
     return "" if lacking.empty else f"; {lacking.max()} or more healthy patients are needed"
@@ -340,29 +336,28 @@ def _in_title(feature: object) -> str:
 
 
 def _high_shares(score: Array) -> Array:
-    """Return (n,) how far each cell of a sample is among its high ones: 1, 0, or a share if tied.
+    """Return (n,) 1 for high cells and 0 for others; for ties, the chance of being high.
 
-    The share is the chance to be among them if ties were broken at random.
+    Ties are thought to be broken at random.
     """
     count = min(max(FEWEST_CELLS, round(HIGH_SHARE * len(score))), len(score))
     border = np.sort(score)[-count]
     above, tied = score > border, score == border
     places_left = count - np.count_nonzero(above)
-    shares: Array = above + tied * (places_left / np.count_nonzero(tied))
-    return shares
+    return np.asarray(above + tied * (places_left / np.count_nonzero(tied)))
 
 
 def _cliffs_delta(values: Array, high_shares: Array) -> float:
-    """Return Cliff's delta, or what it is on average if ties of the score were broken at random.
+    """Return Cliff's delta, averaged over random orders of cells with tied scores.
 
-    NaN where too few cells were measured, or the score does not tell those apart that were.
+    NaN if too few cells were measured, or if the measured cells all have the same score.
     """
     known = np.isfinite(values)
     high = high_shares[known]
-    count = round(float(high.sum()), 6)  # shares add up to whole numbers but for rounding
+    count = round(float(high.sum()), 6)  # a whole number up to rounding
     others = len(high) - count
     if min(count, others) < FEWEST_CELLS or np.ptp(high) == 0:
         return np.nan
-    # A cell of rank r exceeds so many more than exceed it; between high cells that cancels out.
+    # By how many more cells a cell exceeds than exceed it; high cells cancel out among themselves.
     exceeds = 2 * rankdata(values[known]) - len(high) - 1
     return float((high * exceeds).sum() / (count * others))
