@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
@@ -47,9 +48,9 @@ class SampleState(Annotations):
         by_person = self.boxes.source != Source.MODEL
         return bool(by_person.any() or len(self.deleted) or self.reviewed)
 
-    @property
+    @cached_property
     def is_stale(self) -> bool:
-        """Whether boxes changed since the classification."""
+        """Whether boxes changed since the classification; panels ask whenever they are drawn."""
         return self.prediction is not None and not self.boxes.is_unchanged_since(self.classified)
 
     def attention(self) -> npt.NDArray[np.float64]:
