@@ -34,6 +34,18 @@ class DockPanel(Listening, QWidget):
         self.context = PanelContext(napari_viewer, self)
         self.listen(self._viewer.events.theme, self._apply_theme)
         self._apply_theme()
+        self._create()
+        self._lay_out()
+        self._connect()
+
+    def _create(self) -> None:
+        """Make the controls."""
+
+    def _lay_out(self) -> None:
+        """Arrange the controls."""
+
+    def _connect(self) -> None:
+        """Listen to controls, session and viewer."""
 
     def close_panel(self) -> None:
         """End the work, and leave the viewer as if the panel had never listened."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import QSize
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QCheckBox, QWidget
+from qtpy.QtWidgets import QCheckBox
 
 from napari_attmil.widgets.annotate.box_panel import BoxPanel
 from napari_attmil.widgets.annotate.box_tools import BoxTools
@@ -30,12 +28,6 @@ class AnnotateWidget(DockPanel):
     napari_viewer
         The viewer it works on.
     """
-
-    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(napari_viewer, parent)
-        self._create()
-        self._lay_out()
-        self._connect()
 
     def _create(self) -> None:
         context = self.context

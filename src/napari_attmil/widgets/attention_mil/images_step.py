@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QLabel, QMenu
+from qtpy.QtWidgets import QFileDialog, QMenu
 
 from napari_attmil import workflows
 from napari_attmil.core import counted
@@ -14,6 +14,7 @@ from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.parts import (
     ProgressRow,
     column,
+    form,
     hint_label,
     narrow_combo,
     push_button,
@@ -50,20 +51,16 @@ class ImagesStep(Step):
         simulated.setToolTip("Draw 15 small samples of five classes; takes a minute.")
         self._open.setMenu(menu)
         self._sample_combo = narrow_combo("The sample of the cohort that is shown.")
-        self._sample_label = QLabel("Sample")
-        self._sample_label.setBuddy(self._sample_combo)
         self._cohort_label = hint_label(name="cohort_label")
         self._notes = hint_label(name="notes")
         self._info = hint_label(name="info")
         self._progress = ProgressRow(self._context.runner, "Cancel", "Stop opening the cohort.")
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Image layer", self._layer_combo)
-        form.addRow(self._sample_label, self._sample_combo)
+        controls = form({"Image layer": self._layer_combo, "Sample": self._sample_combo})
+        self._sample_label = controls.labelForField(self._sample_combo)
         texts = (self._info, self._cohort_label, self._notes)
-        column(form, *texts, self._open, self._progress, within=self)
+        column(controls, *texts, self._open, self._progress, within=self)
 
     def _connect(self) -> None:
         session = self._context.session

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QWidget
 
 from napari_attmil.widgets.attention_mil.cells_step import CellsStep
 from napari_attmil.widgets.attention_mil.classifier_step import ClassifierStep
@@ -34,13 +31,6 @@ class AttentionMILWidget(DockPanel):
     napari_viewer
         The viewer it works on.
     """
-
-    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(napari_viewer, parent)
-        self._create()
-        self._lay_out()
-        self._connect()
-        self._synchronise()
 
     def _create(self) -> None:
         self._shown_next = "images"
@@ -79,8 +69,6 @@ class AttentionMILWidget(DockPanel):
         self.result_step.shown.connect(lambda: self.show_step("result"))
         self.listen(self.context.session.prediction_changed, self._on_prediction)
         self._scroll.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
-
-    def _synchronise(self) -> None:
         for step in self._steps.values():
             step.synchronise()
         self.frames["images"].setOpen(True)

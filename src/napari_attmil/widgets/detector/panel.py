@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pandas as pd
 from napari.utils.notifications import show_info
@@ -63,19 +62,12 @@ class DetectorPanel(DockPanel):
         The viewer it works on.
     """
 
-    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(napari_viewer, parent)
+    def _create(self) -> None:
         self._comparer = TaskRunner(self)
         self._differences = DifferenceLayers(self.context)
         self.at_end(self._differences.clear)
         self._next_held_out = 0
         self._note = ""
-        self._create()
-        self._lay_out()
-        self._connect()
-        self._synchronise()
-
-    def _create(self) -> None:
         self._hint = hint_label(name="hint")
         self._images = ReviewedList()
         self._form = SettingsForm(FinetuneSettings)
@@ -121,6 +113,7 @@ class DetectorPanel(DockPanel):
         self._comparer.busy_changed.connect(self._synchronise)
         self.listen(session.cohort_changed, self._synchronise)
         self.listen(session.reviewed_changed, self._synchronise)
+        self._synchronise()
 
     def sizeHint(self) -> QSize:
         """Return the preferred size of the panel."""

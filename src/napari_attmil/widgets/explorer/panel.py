@@ -39,7 +39,8 @@ class ExploreWidget(DockPanel):
         super().__init__(napari_viewer, parent)
         self._place_timer = pause_timer(self._go_below, parent=self)
         self._was_placed = False
-        self._create()
+
+    def _lay_out(self) -> None:
         column(self.scope_bar, (self.tabs, 1), within=self, margin_px=0, spacing_px=2)
 
     def _create(self) -> None:

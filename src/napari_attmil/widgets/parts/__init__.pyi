@@ -1,4 +1,4 @@
-from .layouts import STRETCH as STRETCH, column as column, row as row
+from .layouts import STRETCH as STRETCH, column as column, form as form, row as row
 from .listening import (
     Listening as Listening,
     stop_listening_within as stop_listening_within,

@@ -1,10 +1,11 @@
-"""Rows and columns of widgets."""
+"""Rows, columns and forms of widgets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias, TypeVar
 
-from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QBoxLayout, QFormLayout, QHBoxLayout, QLayout, QVBoxLayout, QWidget
 
 Part: TypeAlias = QWidget | QLayout | None
 Box = TypeVar("Box", bound=QBoxLayout)
@@ -41,6 +42,15 @@ def column(
 ) -> QVBoxLayout:
     """Return widgets and layouts one below the other; see `row`."""
     return _filled(QVBoxLayout(within), parts, margin_px, spacing_px)
+
+
+def form(controls: Mapping[str, QWidget]) -> QFormLayout:
+    """Return controls one below the other, each with its label."""
+    layout = QFormLayout()
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    for label, control in controls.items():
+        layout.addRow(label, control)
+    return layout
 
 
 def _filled(

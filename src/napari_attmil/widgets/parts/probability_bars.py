@@ -78,9 +78,7 @@ class ProbabilityBars(QWidget):
         """Return the height of all rows."""
         return QSize(240, max(len(self._rows), 1) * self._row_height())
 
-    def minimumSizeHint(self) -> QSize:
-        """Return the height of all rows."""
-        return self.sizeHint()
+    minimumSizeHint = sizeHint
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the bars in the theme's colours."""

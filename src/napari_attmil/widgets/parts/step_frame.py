@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QPen, QPolygonF
-from qtpy.QtWidgets import QAbstractButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QAbstractButton, QSizePolicy, QToolButton, QWidget
+
+from napari_attmil.widgets.parts.layouts import column
 
 
 class StepHeading(QAbstractButton):
@@ -59,15 +61,9 @@ class StepHeading(QAbstractButton):
         painter.setPen(QPen(text, 1.8))
         if self._done:
             x, y, unit = badge.center().x(), badge.center().y(), side / 10
-            painter.drawPolyline(
-                QPolygonF(
-                    [
-                        QPointF(x - 2.4 * unit, y + 0.1 * unit),
-                        QPointF(x - 0.6 * unit, y + 1.9 * unit),
-                        QPointF(x + 2.6 * unit, y - 1.8 * unit),
-                    ]
-                )
-            )
+            tick = [(-2.4, 0.1), (-0.6, 1.9), (2.6, -1.8)]
+            points = [QPointF(x + right * unit, y + down * unit) for right, down in tick]
+            painter.drawPolyline(QPolygonF(points))
         else:
             painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, str(self._number))
         return float(badge.right() + 8)
@@ -119,11 +115,7 @@ class StepFrame(QWidget):
         self._heading = StepHeading(number, title)
         self._content = content
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self._heading)
-        layout.addWidget(content)
+        column(self._heading, content, within=self, margin_px=0, spacing_px=0)
 
         self._heading.toggled.connect(self._on_toggled)
 
@@ -154,11 +146,7 @@ class Fold(QWidget):
         self._button = QToolButton()
         self._content = content
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(self._button)
-        layout.addWidget(content)
+        column(self._button, content, within=self, margin_px=0, spacing_px=3)
 
         self._button.toggled.connect(self._on_toggled)
 

@@ -6,17 +6,10 @@ from enum import Enum
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtWidgets import (
-    QApplication,
-    QHBoxLayout,
-    QMainWindow,
-    QMessageBox,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
 
 from napari_attmil.session import Session
-from napari_attmil.widgets.parts import Listening, set_warning, wrapping_label
+from napari_attmil.widgets.parts import Listening, push_button, row, set_warning, wrapping_label
 
 TRY_EVERY_MS = 15_000
 
@@ -124,16 +117,10 @@ class KeepingNote(Listening, QWidget):
     def __init__(self, keeping: Keeping, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._text = wrapping_label(name="text")
-        self._again = QPushButton("Save now")
-        self._again.setToolTip("Write the changes that could not be written yet.")
+        tip = "Write the changes that could not be written yet."
+        again = push_button("Save now", tip, keeping.try_again)
         set_warning(self._text, True)
-
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self._text, 1)
-        row.addWidget(self._again)
-
-        self._again.clicked.connect(keeping.try_again)
+        row((self._text, 1), again, within=self, margin_px=0)
         self.listen(keeping.reason_changed, self._show_reason)
 
         self._show_reason(keeping.reason)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QFormLayout
 
 from napari_attmil.core import CAUTION
 from napari_attmil.explore import COLOUR_MAPS, SCALES, colours_of_parts
@@ -17,6 +16,7 @@ from napari_attmil.widgets.parts import (
     STRETCH,
     ProgressRow,
     column,
+    form,
     hint_label,
     narrow_combo,
     pause_timer,
@@ -66,14 +66,15 @@ class ColoursTab(ExplorerTab):
         self._wanted_range = (0.0, 1.0)
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.addRow("Colour by", self._column)
-        form.addRow("Scale", self._scale)
-        form.addRow("Colours", self._map)
-        form.addRow("Outside", self._outside)
+        combos = {
+            "Colour by": self._column,
+            "Scale": self._scale,
+            "Colours": self._map,
+            "Outside": self._outside,
+        }
         below = (self._stale, self._update, self._progress, hint_label(CAUTION), STRETCH)
         right = column((self._range, 1), self._explanation)
-        row((column(form, *below), 2), (right, 3), within=self)
+        row((column(form(combos), *below), 2), (right, 3), within=self)
 
     def _connect(self) -> None:
         context = self._context

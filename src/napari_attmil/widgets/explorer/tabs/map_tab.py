@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtWidgets import QFormLayout, QLabel
+from qtpy.QtWidgets import QLabel
 
 from napari_attmil import workflows
 from napari_attmil.explore import MapMethod, map_colours
@@ -22,6 +22,7 @@ from napari_attmil.widgets.parts import (
     ProgressRow,
     TaskRunner,
     column,
+    form,
     hint_label,
     narrow_combo,
     push_button,
@@ -68,15 +69,11 @@ class MapTab(ExplorerTab):
         self._progress = ProgressRow(self._runner, "Stop", "Stop; the map stays as it is.")
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Across", self._across)
-        form.addRow("Up", self._up)
-        form.addRow("Colour", self._colour)
+        axes = form({"Across": self._across, "Up": self._up, "Colour": self._colour})
         computed = (self._method, self._compute, self._progress)
         lasso = hint_label("Draw a line around cells to select them; Shift adds.")
         pointed_at = (self._picture, self._about, STRETCH, lasso, self._clear)
-        side = scrolling_column(column(form, *computed, *pointed_at))
+        side = scrolling_column(column(axes, *computed, *pointed_at))
         row((self._scatter, 4), (side, 1), within=self)
 
     def _connect(self) -> None:
