@@ -22,11 +22,11 @@ from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.boxes import iou_matrix
 from napari_attmil.cells.detection import (
     Detector,
-    candidate_around,
-    candidate_at,
-    candidate_settings,
-    propose_box,
-    snap_box,
+    box_from_outline,
+    detection_around,
+    detection_at,
+    snap_to_outline,
+    unsure_detection_settings,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ CELLS_AN_IMAGE = 8
 def tried(images: Iterator[Any]) -> Iterator[dict[str, float]]:
     """Yield of each cell the overlaps (IoU) of boxes with the true one, then times in ms."""
     rng, detector = np.random.default_rng(5), Detector.load()
-    settings = candidate_settings(DetectionSettings())
+    settings = unsure_detection_settings(DetectionSettings())
     for image, xyxy, _ in images:
         if not len(xyxy):
             continue
@@ -54,10 +54,10 @@ def tried(images: Iterator[Any]) -> Iterator[dict[str, float]]:
             point = (box[:2] + box[2:]) / 2 + rng.uniform(-0.25, 0.25, 2) * side
             sloppy = box + rng.uniform(-JITTER, JITTER, 4) * np.tile(side, 2)
             start = time.process_time()
-            outline = propose_box(image, point, diameter)
+            outline = box_from_outline(image, point, diameter)
             outline_ms = 1e3 * (time.process_time() - start)
-            found = candidate_at(candidates, point)
-            snapped, meant = snap_box(image, sloppy), candidate_around(candidates, sloppy)
+            found = detection_at(candidates, point)
+            snapped, meant = snap_to_outline(image, sloppy), detection_around(candidates, sloppy)
             yield {
                 "outline": overlap(outline, box),
                 "click": overlap(outline if found is None else found, box),

@@ -51,6 +51,6 @@ def test_images_once_learnt_from_are_not_held_out_when_more_come(tmp_path: Path)
 
 def test_a_damaged_list_is_not_replaced_in_silence(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("{", "utf-8")
-    with pytest.raises(UserError, match="never learnt from"):
+    with pytest.raises(UserError, match="which images are held out"):
         held_out_names(NAMES, tmp_path)
     assert (tmp_path / FILE_NAME).read_text("utf-8") == "{"

@@ -352,7 +352,7 @@ def test_a_click_takes_the_box_that_the_detector_thinks_possible(
 def test_button_snaps_the_selected_box_and_the_key_the_one_pointed_at(
     bench: AnnotateWidget, viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(box_tools, "snap_box", lambda image, xyxy: xyxy + 1)
+    monkeypatch.setattr(box_tools, "snap_to_outline", lambda image, xyxy: xyxy + 1)
     session = bench.context.session
     session.select([1])
     point_at(bench, viewer, 60, 30)

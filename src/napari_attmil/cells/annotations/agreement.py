@@ -1,9 +1,9 @@
-"""How far two annotators agree: boxes matched one to one, per image and in all."""
+"""Agreement of two annotators: boxes matched one to one, per image and in total."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from napari_attmil.images import Cohort
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Of one image, or of several.
+class Agreement(NamedTuple):
+    """Agreement on one image, or on several.
 
     Attributes
     ----------
     matched, only_first, only_second
-        Cells that both have, and that one of them has.
+        Number of cells that both have, and that only one of them has.
     iou_sum
         Intersection over union, summed over the matched.
     """
@@ -58,27 +57,22 @@ def agreement_of(first: Float32Array, second: Float32Array) -> Agreement:
 
 
 def agreement_in_all(parts: Sequence[Agreement]) -> Agreement:
-    """Return the agreement over several images, every box counting alike."""
-    return Agreement(
-        sum(part.matched for part in parts),
-        sum(part.only_first for part in parts),
-        sum(part.only_second for part in parts),
-        sum(part.iou_sum for part in parts),
-    )
+    """Return the agreement over several images; all boxes have the same weight."""
+    return Agreement(*map(sum, zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two annotators' boxes of the images that both have boxes of, or have reviewed.
+    """Agreement on the images that both annotators have reviewed or have drawn boxes in.
 
     Attributes
     ----------
     images
         Agreement by sample and image, named "sample, file".
     ap50
-        Average precision at 0.5 of the second's boxes, the first's being the truth.
+        Average precision at 0.5 of the second annotator's boxes, with the first's as the truth.
     left_out
-        How many images only one of them has worked on.
+        Number of images that only one of them has worked on.
     """
 
     images: dict[str, Agreement]
@@ -92,12 +86,12 @@ def compare_annotators(
     second: Cohort,
     second_kept: Mapping[str, Annotations],
 ) -> Comparison:
-    """Compare two copies of a project; images are matched by their sample and their position in it.
+    """Compare two copies of a study; images are matched by sample and position in it.
 
     Raises
     ------
     UserError
-        If they have no image in common that both have worked on.
+        If there is no image that both have worked on.
     """
     mine, theirs = _worked_on(first, first_kept), _worked_on(second, second_kept)
     common = [name for name in mine if name in theirs]
@@ -106,9 +100,8 @@ def compare_annotators(
             f"{first.folder} and {second.folder} have no image that both have boxes of; compare "
             "two copies of one project."
         )
-    none = np.empty((0, 4), dtype=np.float32)
     scored = [
-        ScoredImage(theirs[name].xyxy, theirs[name].score, mine[name].xyxy, none) for name in common
+        ScoredImage(theirs[name].xyxy, theirs[name].score, mine[name].xyxy) for name in common
     ]
     parts = {name: agreement_of(mine[name].xyxy, theirs[name].xyxy) for name in common}
     left_out = len(mine.keys() ^ theirs.keys())
@@ -116,7 +109,7 @@ def compare_annotators(
 
 
 def agreement_in_words(comparison: Comparison) -> Iterator[str]:
-    """Yield a line an image, and one of all."""
+    """Yield one line per image, and one for all images."""
     for name, part in comparison.images.items():
         yield f"{name}: {_figures(part)}"
     parts = list(comparison.images.values())

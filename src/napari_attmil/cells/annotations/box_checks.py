@@ -1,4 +1,4 @@
-"""Boxes that are probably mistakes: tiny, huge, twice the same, or outside of their image."""
+"""Boxes that are probably mistakes: tiny, huge, duplicate, or outside their image."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 TINY, HUGE = 0.4, 2.5
 """A diameter below and above these shares of the image's median is odd."""
 _LEAST_BOXES = 5
-"""A median of fewer boxes says nothing."""
+"""With fewer boxes, the median is meaningless."""
 
 
 @dataclass(frozen=True)
 class OddBox:
-    """A box to look at again.
+    """A box to check.
 
     Attributes
     ----------
     cell_id, image_index
-        Which one, and where.
+        The box and its image.
     reason
-        Why, in words that follow "the box": "is 2.9 times as large as the image's median".
+        Words that follow "the box": "has 2.9 times the diameter of the image's median box".
     """
 
     cell_id: int
@@ -39,7 +39,7 @@ class OddBox:
 def odd_boxes(boxes: Boxes, sizes_px: Sequence[tuple[int, int]]) -> list[OddBox]:
     """Return the odd boxes of a sample, in the order of its images.
 
-    Touching the border is not odd: a cell is cut off there, and may be small.
+    Boxes at the border may be small, as cells are cut off there.
 
     Parameters
     ----------
@@ -63,11 +63,13 @@ def _reasons(boxes: Boxes, size_px: tuple[int, int]) -> Iterator[tuple[int, str]
     beyond = ~gone & (np.any(low < -1, axis=1) | np.any(high > (width + 1, height + 1), axis=1))
     at_border = np.any((low <= 1) | (high >= (width - 1, height - 1)), axis=1)
     thin = np.any(high - low < MIN_SIDE_PX, axis=1)
-    yield from ((row, "lies outside of the image") for row in np.flatnonzero(gone).tolist())
-    yield from ((row, "reaches out of the image") for row in np.flatnonzero(beyond).tolist())
-    yield from (
-        (row, f"has a side below {MIN_SIDE_PX:g} px") for row in np.flatnonzero(thin).tolist()
-    )
+    reasons = {
+        "lies outside of the image": gone,
+        "reaches out of the image": beyond,
+        f"has a side below {MIN_SIDE_PX:g} px": thin,
+    }
+    for reason, odd in reasons.items():
+        yield from ((row, reason) for row in np.flatnonzero(odd).tolist())
     yield from _odd_sizes(boxes, ~thin, at_border)
     yield from _duplicates(boxes)
 
@@ -84,7 +86,7 @@ def _odd_sizes(
 
 
 def _duplicates(boxes: Boxes) -> Iterator[tuple[int, str]]:
-    """Yield of each pair the later box."""
+    """Yield the later box of each pair."""
     pairs = np.argwhere(np.triu(iou_matrix(boxes.xyxy, boxes.xyxy) >= SAME_BOX_IOU, k=1))
     for first, second in pairs.tolist():
         yield second, f"shows the same as box {boxes.cell_id[first]}"

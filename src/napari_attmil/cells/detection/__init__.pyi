@@ -1,8 +1,4 @@
-from .candidates import (
-    candidate_around as candidate_around,
-    candidate_at as candidate_at,
-    candidate_settings as candidate_settings,
-)
+from .cell_outlines import box_from_outline as box_from_outline, snap_to_outline as snap_to_outline
 from .detector import (
     DetectionProgress as DetectionProgress,
     Detector as Detector,
@@ -15,13 +11,17 @@ from .network_file import (
     load_network as load_network,
     save_network as save_network,
 )
-from .proposals import propose_box as propose_box, snap_box as snap_box
 from .read_ahead import ReadAhead as ReadAhead
-from .rescaling import to_grey as to_grey
+from .rescaling import rescale as rescale, to_grey as to_grey
 from .scoring import (
     DetectionScore as DetectionScore,
     ScoredImage as ScoredImage,
     average_precision as average_precision,
+)
+from .unsure_detections import (
+    detection_around as detection_around,
+    detection_at as detection_at,
+    unsure_detection_settings as unsure_detection_settings,
 )
 from .winograd import (
     KERNEL_SIDE as KERNEL_SIDE,

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FRAMES_FOR_SCALE = 2
-"""Images that are looked at to measure the cell diameter of a stack."""
+"""Images in which the cell diameter of a stack is measured."""
 CPU_BATCH_PX = 2_000_000
-"""Working pixels that a processor computes together: some 900 MB of feature maps."""
+"""Working pixels computed together on a CPU: some 900 MB of feature maps."""
 PROPOSAL_SHARE = 0.3
 """A proposal needs this share of the minimum score, so that an empty field costs little."""
 PROPOSAL_OVERLAP, MEASURING_OVERLAP = 0.7, 0.5
-"""Of two proposals that overlap more, one is looked at again; sizes are measured well with a third
-of the proposals, while boxes would be worse."""
+"""Of two proposals that overlap more, one goes to the second stage. A third of the proposals is
+enough to measure sizes, but not for good boxes."""
 
 Found = tuple[Float32Array, Float32Array]
 """(n, 4) boxes and (n,) scores."""
@@ -71,7 +71,7 @@ class DetectionProgress:
 
 @dataclass(frozen=True, eq=False)
 class _Tiles(Sequence[Prepared]):
-    """The tiles of one image, cut, made grey and rescaled only when a batch asks for them."""
+    """The tiles of one image, each cut, converted to grey and rescaled only when it is needed."""
 
     image: npt.NDArray[Any]
     tiles: Sequence[Tile]
@@ -95,7 +95,7 @@ class _Tiles(Sequence[Prepared]):
 
 
 class DetectorLike(Protocol):
-    """What the users of a detector need of one; see `Detector`."""
+    """The part of a `Detector` that its callers use."""
 
     @property
     def digest(self) -> str:
@@ -268,18 +268,12 @@ class Detector:
     def _roi_features(
         self, prepared: Prepared, rois: Float32Array, size: int
     ) -> npt.NDArray[np.float16]:
-        with torch.inference_mode(), self.device.autocast():
-            pyramid = self._network.features(self._on_device([prepared]))
-        level = pyramid[ROI_LEVEL].float()
         with torch.inference_mode():
-            features = roi_align(
-                level,
-                [torch.from_numpy(rois).to(level.device)],
-                size,
-                ROI_STRIDE_PX,
-                sampling_ratio=2,
-                aligned=True,
-            )
+            with self.device.autocast():
+                pyramid = self._network.features(self._on_device([prepared]))
+            level = pyramid[ROI_LEVEL].float()
+            places = [torch.from_numpy(rois).to(level.device)]
+            features = roi_align(level, places, size, ROI_STRIDE_PX, sampling_ratio=2, aligned=True)
         return np.asarray(features.cpu().numpy(), dtype=np.float16)
 
     def _on_device(self, batch: Sequence[Prepared]) -> torch.Tensor:
@@ -292,7 +286,7 @@ class Detector:
             return 1
         if self.device.name != "cpu":
             return settings.batch_size
-        # Nobody tells a process in time that the computer's own memory is full.
+        # On a CPU there is no error in time when memory runs out.
         return max(1, min(settings.batch_size, CPU_BATCH_PX // first.grey.numel()))
 
     def _detect_one(
@@ -302,12 +296,10 @@ class Detector:
         if isinstance(item, Prepared):
             return self._detect_batch([item], settings)[0]
 
-        def compute(batch: Sequence[Prepared]) -> list[Found]:
-            return self._detect_batch(batch, settings)
-
+        of_tiles = in_batches(item, 1, lambda batch: self._detect_batch(batch, settings))
         found = [
             (xyxy + tile.offset, score)
-            for tile, (xyxy, score) in zip(item.tiles, in_batches(item, 1, compute), strict=True)
+            for tile, (xyxy, score) in zip(item.tiles, of_tiles, strict=True)
         ]
         return merge_tiles(item.tiles, found, diameter_px, settings.max_overlap)
 
@@ -319,7 +311,7 @@ class Detector:
     ) -> list[Found]:
         sizes = [(int(item.grey.shape[0]), int(item.grey.shape[1])) for item in batch]
         images = self._on_device(batch)
-        # Several panels detect at once with one detector, each by settings of its own.
+        # Several panels may detect at once with one detector, each with its own settings.
         with self._in_use, torch.inference_mode(), self.device.autocast():
             self._apply(settings, proposal_overlap)
             found = self._network.detect(images, sizes)
@@ -335,7 +327,7 @@ class Detector:
         """Let the network find cells by these settings."""
         proposals, heads = self._network.rpn, self._network.roi_heads
         proposals.nms_thresh = proposal_overlap
-        # What the first stage holds for far less likely than asked is not looked at again.
+        # The second stage skips proposals that are far less likely than required.
         proposals.score_thresh = PROPOSAL_SHARE * settings.min_score
         heads.score_thresh = settings.min_score
         heads.nms_thresh = settings.max_overlap

@@ -1,9 +1,9 @@
 """The R-CNN: torchvision's Faster R-CNN parts on a ResNet with a feature pyramid, one class.
 
-It differs from torchvision's default where red cells do: one grey channel (stain colour cannot
-be a crutch), no stage beyond stride 16 (cells are small at the working scale), proposals from
-strides 8 and 16 only (the stride-4 map is the dearest), and RoIs, the detector's own as well as
-the instances of the bag, from the stride-4 map, which keeps the cell's shape.
+It differs from torchvision's default to suit red cells: one grey channel (the network must not rely
+on stain colour), no stage beyond stride 16 (cells are small at the working scale), proposals from
+strides 8 and 16 only (the stride-4 map costs most). RoIs are read from the stride-4 map, which
+preserves the cell's shape, both for the detector's own boxes and for the instances of a bag.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Images made ready for the network: grey, of one brightness and contrast, at the working scale."""
+"""Images prepared for the network: grey, with equal brightness and contrast, at working scale."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class GreyLevels:
     Attributes
     ----------
     low, high
-        What lies outside is clipped: the 0.5th and the 99.5th percentile.
+        The 0.5th and the 99.5th percentile; values outside are clipped.
     middle
         The median, which becomes 0.
     spread
@@ -72,7 +72,7 @@ class GreyLevels:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A normalised image or tile at the working scale, and the way back to its own pixels.
+    """A normalised image or tile at the working scale, with the factors that lead there.
 
     Attributes
     ----------
@@ -107,10 +107,10 @@ def to_grey(image: npt.NDArray[Any]) -> Float32Array:
     return GreyLevels.of(array).normalise(array)
 
 
-def rescale(grey: Float32Array, scale: float) -> Prepared:
-    """Return a normalised image at the working scale, anti-aliased."""
+def rescale(grey: Float32Array, scale: float, least_side_px: int = 1) -> Prepared:
+    """Return an image at another scale, anti-aliased, no side shorter than `least_side_px`."""
     height, width = grey.shape
-    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    new_height, new_width = (max(least_side_px, round(side * scale)) for side in grey.shape)
     tensor = torch.from_numpy(np.ascontiguousarray(grey))
     if (new_height, new_width) != (height, width):
         tensor = functional.interpolate(
@@ -125,22 +125,17 @@ def rescale(grey: Float32Array, scale: float) -> Prepared:
 
 def stacked(batch: Sequence[Prepared]) -> torch.Tensor:
     """Return (b, 1, h, w), padded with zeros to a common multiple of the largest stride."""
-    height = _padded(max(item.grey.shape[0] for item in batch))
-    width = _padded(max(item.grey.shape[1] for item in batch))
-    stack = torch.zeros((len(batch), 1, height, width))
+    sides = torch.tensor([item.grey.shape for item in batch]).amax(dim=0)
+    stack = torch.zeros((len(batch), 1, *(-(-sides // STRIDE_PX) * STRIDE_PX).tolist()))
     for row, item in enumerate(batch):
         stack[row, 0, : item.grey.shape[0], : item.grey.shape[1]] = item.grey
     return stack
 
 
 def _grey(image: npt.NDArray[Any]) -> Float32Array:
-    """Return a copy of an image as (Y, X) float32 without what is not finite."""
+    """Return a copy of an image as (Y, X) float32, with 0 for NaN and finite values only."""
     array = np.asarray(image)
     if array.ndim == 3:
         array = array[..., :3].mean(axis=-1, dtype=np.float32)
     grey: Float32Array = array.astype(np.float32)
     return np.nan_to_num(grey, copy=False)
-
-
-def _padded(side: int) -> int:
-    return -(-side // STRIDE_PX) * STRIDE_PX

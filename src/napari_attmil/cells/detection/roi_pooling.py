@@ -7,6 +7,7 @@ the sum is what `torch.nn.functional.embedding_bag` computes, on all cores, and 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -91,21 +92,16 @@ class RoIAlign(nn.Module):
 
     def __init__(self, level: str, output_size: int, stride: int, sampling_ratio: int) -> None:
         super().__init__()
-        self.level, self.output_size, self.stride = level, output_size, stride
-        self.sampling_ratio = sampling_ratio
+        self.level = level
+        self.align = partial(
+            roi_align, output_size=output_size, stride=stride, sampling_ratio=sampling_ratio
+        )
 
     def forward(
         self, maps: Mapping[str, Tensor], rois: Sequence[Tensor], _sizes: Sequence[tuple[int, int]]
     ) -> Tensor:
         """Return (n, C, output_size, output_size) of boxes in pixels of their images."""
-        return roi_align(
-            maps[self.level],
-            rois,
-            self.output_size,
-            self.stride,
-            self.sampling_ratio,
-            aligned=False,
-        )
+        return self.align(maps[self.level], rois, aligned=False)
 
 
 def _neighbours(place: Tensor, length: int) -> tuple[Tensor, Tensor]:

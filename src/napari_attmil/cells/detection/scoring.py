@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from napari_attmil.core import Float32Array
 
 MAX_DETECTIONS = 1000
-"""COCO's usual 100 an image would leave out most cells of a dense field."""
+"""COCO's usual 100 per image would leave out most cells of a dense field."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredImage:
-    """What was found in one image and what is there.
+    """Detections and true cells of one image.
 
     Attributes
     ----------
@@ -27,13 +27,13 @@ class ScoredImage:
     truth
         (m, 4) float32.
     ignored
-        (k, 4) float32 of objects that are neither wanted nor penalised (white cells, say).
+        (k, 4) float32 of objects, such as white cells, that count neither as right nor as wrong.
     """
 
     found: Float32Array
     score: Float32Array
     truth: Float32Array
-    ignored: Float32Array
+    ignored: Float32Array = field(default_factory=lambda: np.empty((0, 4), dtype=np.float32))
 
 
 @dataclass(frozen=True)

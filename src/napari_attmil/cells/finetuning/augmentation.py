@@ -1,8 +1,8 @@
-"""How one labelled image becomes many: the looks of other microscopes, stains and foci.
+"""Augmentation: one labelled image with the looks of other microscopes, stains and foci.
 
-The free training data are stained, the images to work on are not. What carries over is a
-cell's outline, so brightness, contrast, sign and low frequencies are varied widely, and the
-cells' size about the detector's working scale.
+The free training data are stained, the images to be analysed are not. Both have the cells'
+outlines in common, so brightness, contrast, sign and low frequencies are varied widely, and the
+size of cells around the detector's working scale.
 """
 
 from __future__ import annotations
@@ -12,23 +12,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
-from torch.nn import functional
 
 from napari_attmil.cells.boxes import median_diameter_px
-from napari_attmil.cells.detection import to_grey
+from napari_attmil.cells.detection import rescale, to_grey
 
 if TYPE_CHECKING:
     from napari_attmil.core import Float32Array
 
-CROP_PX = 256
+CROP_PX, LEAST_IMAGE_PX = 256, 8
 DIAMETER_SPREAD_OCTAVES = 0.75
 """Cells are scaled to the working diameter times two to the power of plus or minus this."""
 MIN_VISIBLE_SHARE = 0.3
-"""A cell of which less than this lies in the crop is not to be found there."""
+"""A cell of which less than this lies in the crop is not labelled."""
 LEAST_SIDE_PX = 6.0
-"""A cell that shows less than this of a side is not to be found there either."""
+"""Nor is a cell with a shorter visible side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +42,7 @@ class LabelledImage:
     stained
         Whether cells differ from the background by absorption rather than by their rims.
     name
-        Tells the image from all others of its data set.
+        Unique in its data set.
     diameter_px
         Typical cell diameter; that of its own boxes if None.
     """
@@ -67,20 +65,20 @@ def random_crop(
     Parameters
     ----------
     image
-        What it is cut from.
+        The image to cut it from.
     working_diameter_px
-        About the size that its cells get.
+        Approximate size of its cells in the crop.
     rng
-        Draws size, orientation, place and look.
+        Decides on size, orientation, place and look.
     changed_looks
-        Chance of a random look in place of the image's own.
+        Probability of a random look instead of the image's own.
     """
     octaves = rng.uniform(-DIAMETER_SPREAD_OCTAVES, DIAMETER_SPREAD_OCTAVES)
     own = median_diameter_px(image.xyxy) if len(image.xyxy) else working_diameter_px
     diameter = image.diameter_px or own
     scale = working_diameter_px * 2.0**octaves / diameter
-    grey, xyxy = _resized(image.grey.astype(np.float32), image.xyxy, scale)
-    grey, xyxy = _turned(grey, xyxy, rng)
+    resized = rescale(image.grey.astype(np.float32), scale, LEAST_IMAGE_PX)
+    grey, xyxy = _turned(resized.grey.numpy(), image.xyxy * resized.scales, rng)
     if rng.random() < changed_looks:
         grey = random_look(grey, diameter * scale, image.stained, rng)
     grey = to_grey(grey)
@@ -90,15 +88,16 @@ def random_crop(
 def random_look(
     grey: Float32Array, diameter_px: float, stained: bool, rng: np.random.Generator
 ) -> Float32Array:
-    """Return a (Y, X) image as another microscope might have taken it.
+    """Return a (Y, X) image as another microscope might have recorded it.
 
     Lengths scale with `diameter_px`, the size of a cell.
     """
     grey = to_grey(grey)
     if rng.random() < 0.3:
-        grey = _gamma(grey, rng)
+        low, high = float(grey.min()), float(grey.max())
+        grey = ((grey - low) / max(high - low, 1e-6)) ** np.float32(2.0 ** rng.uniform(-1, 1))
     if rng.random() < (0.35 if stained else 0.1):
-        # Leaves outlines only, which is what an unstained cell shows.
+        # Outlines only, as in an unstained cell.
         wide = ndimage.gaussian_filter(grey, diameter_px * rng.uniform(0.06, 0.3))
         grey = grey * rng.uniform(0, 0.3) + (grey - wide)
     if rng.random() < (0.4 if stained else 0.3):
@@ -118,34 +117,12 @@ def random_look(
     return np.asarray(grey + grain, dtype=np.float32)
 
 
-def _gamma(grey: Float32Array, rng: np.random.Generator) -> Float32Array:
-    low, high = float(grey.min()), float(grey.max())
-    unit = (grey - low) / max(high - low, 1e-6)
-    curved: Float32Array = unit ** np.float32(2.0 ** rng.uniform(-1, 1))
-    return curved
-
-
 def _uneven_light(shape: tuple[int, ...], rng: np.random.Generator) -> Float32Array:
     """Return a smooth (Y, X) field of mean about 0 and size about 1."""
     y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, np.newaxis]
     x = np.linspace(-1, 1, shape[1], dtype=np.float32)[np.newaxis]
     a, b, c, d, e = rng.uniform(-1, 1, 5).astype(np.float32)
     return np.asarray(a * x + b * y + c * x * y + d * x**2 + e * y**2, dtype=np.float32)
-
-
-def _resized(
-    grey: Float32Array, xyxy: Float32Array, scale: float
-) -> tuple[Float32Array, Float32Array]:
-    height, width = (max(8, round(side * scale)) for side in grey.shape)
-    tensor = functional.interpolate(
-        torch.from_numpy(grey)[None, None],
-        size=(height, width),
-        mode="bilinear",
-        antialias=True,
-        align_corners=False,
-    )
-    factor = np.array([width / grey.shape[1], height / grey.shape[0]] * 2, dtype=np.float32)
-    return tensor[0, 0].numpy(), xyxy * factor
 
 
 def _turned(

@@ -1,8 +1,8 @@
-"""Fitting the detector to a person's own images: from some ten reviewed ones, in minutes.
+"""Fine-tuning of the detector on a user's own images: about ten reviewed ones, a few minutes.
 
-The best weights so far lie in the model file at any moment, so that stopping the generator, or
-killing the process, keeps them; the training's own state lies beside the project and a later call
-with the same images and settings goes on from there.
+The model file holds the best weights so far at any time, so nothing is lost if the generator is
+stopped or the process killed. The state of the training is written to the study's folder; a later
+call with the same images and settings resumes from it.
 """
 
 from __future__ import annotations
@@ -48,33 +48,33 @@ if TYPE_CHECKING:
     from napari_attmil.core import Float32Array
 
 TEST_EVERY_STEPS: Final = 20
-"""How often the held-out images are looked at, and the state is kept."""
+"""Interval at which the held-out images are scored and the state is saved."""
 WARM_UP_STEPS: Final = 10
 AVERAGE_DECAY: Final = 0.95
 CHANGED_LOOKS: Final = 0.4
-"""Share of crops in another look than their own: enough not to forget the others."""
+"""Share of crops with another look than their own: enough not to forget other looks."""
 STATE_NAME: Final = "finetuning.safetensors"
 ANY_SCORE: Final = 0.05
 
 
 @dataclass(frozen=True)
 class FinetuneProgress:
-    """How far a fine-tuning has come.
+    """The progress of a fine-tuning.
 
     Attributes
     ----------
     done, total
-        Steps; fewer than `total` are taken where it ends early.
+        Steps; fewer than `total` are taken if it ends early.
     loss
         Sum of the detector's four losses in this step; NaN before the first.
     score
-        On the held-out images, if they were looked at after this step.
+        On the held-out images, if they were scored after this step.
     before, best
-        The same before the first step and at its best so far; None without held-out images.
+        That score before the first step, and the best so far; None without held-out images.
     written
-        Whether the model file holds what was learnt.
+        Whether the model file holds fine-tuned weights.
     note
-        What a person should know, said once.
+        A message for the user, given once.
     """
 
     done: int
@@ -100,20 +100,20 @@ def finetune(
     Parameters
     ----------
     images
-        Reviewed images, each with a name of its own; those without cells are learnt from too.
-        From four images on, one in five is held out: the training ends when it no longer gets
-        better on those, and the weights that were best on them are kept.
+        Reviewed images with unique names; those without cells are used too. With four images or
+        more, one in five is held out: the training ends when the score on those no longer
+        improves, and the result is the weights with the best score.
     settings
-        How long and how fast.
+        Length and learning rate.
     out
-        Model file, written whenever the detector is better than ever before. Without held-out
-        images it is written as the training goes.
+        Model file, written whenever the score is better than before. Without held-out images it is
+        written at regular intervals.
     device
         Where to compute; the fastest device of this machine if None.
     weights
-        Model file to begin with; the shipped one if None.
+        Model file to start from; the shipped one if None.
     project
-        Folder that keeps which images are held out, and the state to go on from.
+        Folder for the list of held-out images and for the state to resume from.
 
     Yields
     ------
@@ -146,23 +146,21 @@ def finetune(
     yield from training.steps()
 
 
+@dataclass(eq=False)
 class _Finetuning:
     """One fine-tuning; see `finetune`."""
 
-    def __init__(
-        self,
-        images: Sequence[LabelledImage],
-        held_out: Sequence[LabelledImage],
-        settings: FinetuneSettings,
-        out: Path,
-        parent: SavedNetwork,
-        device: Device,
-        state_path: Path | None,
-    ) -> None:
-        self._images, self._held_out, self._settings = images, held_out, settings
-        self._out, self._parent, self._state_path = out, parent, state_path
-        self._learner = Learner.of(parent.network, device, frozen_statistics=True)
-        self._data_digest = _digest_of([*images, *held_out])
+    images: Sequence[LabelledImage]
+    held_out: Sequence[LabelledImage]
+    settings: FinetuneSettings
+    out: Path
+    parent: SavedNetwork
+    device: Device
+    state_path: Path | None
+
+    def __post_init__(self) -> None:
+        self._learner = Learner.of(self.parent.network, self.device, frozen_statistics=True)
+        self._data_digest = _digest_of([*self.images, *self.held_out])
         self._before: DetectionScore | None = None
         self._best: DetectionScore | None = None
         self._best_step, self._elapsed_s = 0, 0.0
@@ -171,10 +169,10 @@ class _Finetuning:
     def steps(self) -> Iterator[FinetuneProgress]:
         """Train to the end; see `finetune`."""
         self._resume()
-        if self._before is None and self._held_out:
+        if self._before is None and self.held_out:
             self._before = self._best = self._score()
         yield self._progress(float("nan"), self._before, self._opening_note())
-        with ReadAhead(self._crops, self._settings.steps) as crops:
+        with ReadAhead(self._crops, self.settings.steps) as crops:
             while not self._finished():
                 started = time.monotonic()
                 step = self._learner.step
@@ -185,63 +183,62 @@ class _Finetuning:
                 if due:
                     self._save_state()
                 yield self._progress(loss, score, self._closing_note() if self._finished() else "")
-        if self._state_path is not None:
-            self._state_path.unlink(missing_ok=True)
+        if self.state_path is not None:
+            self.state_path.unlink(missing_ok=True)
 
     def _finished(self) -> bool:
-        late = self._elapsed_s >= 60 * self._settings.minutes
+        late = self._elapsed_s >= 60 * self.settings.minutes
         waited = self._learner.step - self._best_step
-        hopeless = bool(self._held_out) and waited >= self._settings.patience * TEST_EVERY_STEPS
-        return late or hopeless or self._learner.step >= self._settings.steps
+        hopeless = bool(self.held_out) and waited >= self.settings.patience * TEST_EVERY_STEPS
+        return late or hopeless or self._learner.step >= self.settings.steps
 
     def _step(self, crops: Sequence[tuple[Float32Array, Float32Array]]) -> float:
-        settings, learner = self._settings, self._learner
+        settings, learner = self.settings, self._learner
         share = max(learner.step / settings.steps, self._elapsed_s / (60 * settings.minutes))
         rate = learning_rate(settings.learning_rate, WARM_UP_STEPS, learner.step, share)
         with _seeded(settings.seed + learner.step, learner.device):
             return sum(learner.learn(crops, rate, AVERAGE_DECAY).values())
 
     def _crops(self, step: int) -> list[tuple[Float32Array, Float32Array]]:
-        """Draw what a step learns from: only its number and the seed decide."""
-        rng = np.random.default_rng([self._settings.seed, step])
-        chosen = rng.integers(len(self._images), size=self._settings.crops_per_step)
-        size = self._parent.architecture.working_diameter_px
-        return [random_crop(self._images[place], size, rng, CHANGED_LOOKS) for place in chosen]
+        """Draw the crops of a step; they depend on its number and the seed only."""
+        rng = np.random.default_rng([self.settings.seed, step])
+        chosen = rng.integers(len(self.images), size=self.settings.crops_per_step)
+        size = self.parent.architecture.working_diameter_px
+        return [random_crop(self.images[place], size, rng, CHANGED_LOOKS) for place in chosen]
 
     def _keep_if_better(self) -> DetectionScore | None:
-        score = self._score() if self._held_out else None
+        score = self._score() if self.held_out else None
         if score is None or self._best is None or score.ap > self._best.ap:
             self._best, self._best_step = score, self._learner.step
             provenance = self._provenance()
-            save_network(self._out, self._learner.average, self._parent.architecture, provenance)
+            save_network(self.out, self._learner.average, self.parent.architecture, provenance)
         return score
 
     def _score(self) -> DetectionScore:
         """Return the averaged weights' score on the held-out images, cell sizes given."""
         learner, scored = self._learner, []
-        detector = Detector(learner.average, self._parent.architecture, learner.device, digest="")
-        for image in self._held_out:
+        detector = Detector(learner.average, self.parent.architecture, learner.device, digest="")
+        for image in self.held_out:
             settings = DetectionSettings(min_score=ANY_SCORE, cell_diameter_px=image.diameter_px)
             (found,) = detector.detect_frames([image.grey], settings)
-            nothing = np.empty((0, 4), dtype=np.float32)
-            scored.append(ScoredImage(found.xyxy, found.score, image.xyxy, nothing))
+            scored.append(ScoredImage(found.xyxy, found.score, image.xyxy))
         return average_precision(scored)
 
     def _provenance(self) -> dict[str, Any]:
         return {
-            "parent": self._parent.digest,
-            "parent_data": str(self._parent.provenance.get("data", "")),
-            "data": f"fine-tuned on {counted(len(self._images), 'reviewed image')}",
+            "parent": self.parent.digest,
+            "parent_data": str(self.parent.provenance.get("data", "")),
+            "data": f"fine-tuned on {counted(len(self.images), 'reviewed image')}",
             "data_digest": self._data_digest,
-            "held_out": sorted(image.name for image in self._held_out),
-            "settings": self._settings.model_dump(),
+            "held_out": sorted(image.name for image in self.held_out),
+            "settings": self.settings.model_dump(),
             "steps": self._learner.step,
-            "before": None if self._before is None else asdict(self._before),
-            "after": None if self._best is None else asdict(self._best),
+            "before": self._before and asdict(self._before),
+            "after": self._best and asdict(self._best),
         }
 
     def _progress(self, loss: float, score: DetectionScore | None, note: str) -> FinetuneProgress:
-        done, total = self._learner.step, self._settings.steps
+        done, total = self._learner.step, self.settings.steps
         written = self._best_step > 0
         return FinetuneProgress(done, total, loss, score, self._before, self._best, written, note)
 
@@ -249,10 +246,8 @@ class _Finetuning:
         if self._learner.step:
             return f"Going on after step {self._learner.step}."
         if self._lost_state:
-            return (
-                f"What an earlier training kept in {self._state_path} is damaged; it begins anew."
-            )
-        if not self._held_out:
+            return f"What an earlier training kept in {self.state_path} is damaged; it begins anew."
+        if not self.held_out:
             return (
                 "No image with cells is held out, so nothing tells how good the result is; that "
                 "takes four reviewed images or more."
@@ -273,49 +268,47 @@ class _Finetuning:
         )
 
     def _belongs_to(self) -> dict[str, Any]:
-        """Return what a state must agree in to be gone on from."""
+        """Return what must be the same for a saved state to be resumed."""
         return {
             "data": self._data_digest,
-            "parent": self._parent.digest,
-            "settings": self._settings.model_dump(),
-            "out": str(self._out.absolute()),
+            "parent": self.parent.digest,
+            "settings": self.settings.model_dump(),
+            "out": str(self.out.absolute()),
         }
 
     def _save_state(self) -> None:
-        if self._state_path is None:
+        if self.state_path is None:
             return
-        scores = {
-            name: None if score is None else asdict(score)
-            for name, score in (("before", self._before), ("best", self._best))
+        progress = {
+            "before": self._before and asdict(self._before),
+            "best": self._best and asdict(self._best),
+            "step": self._learner.step,
+            "best_step": self._best_step,
+            "elapsed_s": self._elapsed_s,
         }
-        settings = self._belongs_to() | scores
-        settings |= {"step": self._learner.step, "best_step": self._best_step}
-        settings["elapsed_s"] = self._elapsed_s
-        save_checkpoint(
-            self._state_path, Checkpoint("finetuning", self._learner.tensors(), settings)
-        )
+        state = Checkpoint("finetuning", self._learner.tensors(), self._belongs_to() | progress)
+        save_checkpoint(self.state_path, state)
 
     def _resume(self) -> None:
-        if self._state_path is None or not self._state_path.exists():
+        if self.state_path is None or not self.state_path.exists():
             return
         try:
-            state = load_checkpoint(self._state_path, "finetuning")
+            state = load_checkpoint(self.state_path, "finetuning")
         except UserError:
             self._lost_state = True
             return
-        kept, wanted = state.settings, self._belongs_to()
-        if any(kept.get(name) != value for name, value in wanted.items()):
-            return  # Of other images or settings: this is a training of its own.
-        self._learner.restore(state.weights, kept["step"])
+        saved = state.settings
+        if any(saved.get(name) != value for name, value in self._belongs_to().items()):
+            return  # It belongs to other images or settings.
+        self._learner.restore(state.weights, saved["step"])
         self._before, self._best = (
-            None if kept[name] is None else DetectionScore(**kept[name])
-            for name in ("before", "best")
+            saved[name] and DetectionScore(**saved[name]) for name in ("before", "best")
         )
-        self._best_step, self._elapsed_s = kept["best_step"], kept["elapsed_s"]
+        self._best_step, self._elapsed_s = saved["best_step"], saved["elapsed_s"]
 
 
 def _checked(images: Sequence[LabelledImage]) -> list[LabelledImage]:
-    """Return the images with the size of their cells, which empty ones take from the others."""
+    """Return the images with the size of their cells; that of the others if they have none."""
     names = [image.name for image in images]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -341,7 +334,7 @@ def _digest_of(images: Sequence[LabelledImage]) -> str:
 
 @contextlib.contextmanager
 def _seeded(seed: int, device: Device) -> Iterator[None]:
-    """Make torch's draws depend on the seed alone, and leave its own state as it was."""
+    """Seed torch's random numbers, and restore their state afterwards."""
     place = device.torch()
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(seed)

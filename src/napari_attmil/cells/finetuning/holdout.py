@@ -1,7 +1,7 @@
-"""Which images of a project are never learnt from, once and for all.
+"""The hold-out: images of a study that no training of a detector ever uses.
 
-A detector's score before and after a retraining means something only on images that no training
-has seen. So an image's place is decided by its name alone, and what was decided stays.
+A detector's scores before and after fine-tuning are comparable only on images that no training has
+used. Whether an image is held out depends on its name alone, and is decided once and for all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Final
 
-from napari_attmil.core import UserError, write_atomically
+from napari_attmil.core import UserError, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "holdout.json"
 FEWEST_IMAGES: Final = 4
-"""With fewer images all are learnt from, and there is no score."""
+"""With fewer images all are used for training, and there is no score."""
 HELD_OUT_SHARE: Final = 0.2
 
 
@@ -30,8 +30,8 @@ def held_out_names(names: Sequence[str], kept_in: Path | None = None) -> frozens
     names
         Names of all reviewed images, each once.
     kept_in
-        Folder of the project: what is decided is written to its ``holdout.json``, and what was
-        decided before is kept.
+        Folder whose ``holdout.json`` holds earlier decisions, which still apply; new ones are added
+        to it.
 
     Raises
     ------
@@ -44,16 +44,15 @@ def held_out_names(names: Sequence[str], kept_in: Path | None = None) -> frozens
     few = len(names) < FEWEST_IMAGES and not any(decided.get(name) for name in names)
     decided |= {name: not few and _chance(name) < HELD_OUT_SHARE for name in undecided}
     if not few and not any(decided[name] for name in names):
-        # Only an image that nothing was learnt from yet can still be held out.
+        # Only an image that no training has used can still be held out.
         decided |= dict.fromkeys(undecided[:1], True)
     if path is not None and undecided:
-        with write_atomically(path) as temporary:
-            temporary.write_text(json.dumps({"held_out": decided}, indent=1), "utf-8")
+        write_json(path, {"held_out": decided})
     return frozenset(name for name in names if decided[name])
 
 
 def _chance(name: str) -> float:
-    """Return a number from 0 to 1 that only the name decides."""
+    """Return a number from 0 to 1 that depends on the name only."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) / 2**64
 
 
@@ -62,6 +61,6 @@ def _read(path: Path) -> dict[str, bool]:
         return {str(k): bool(v) for k, v in json.loads(path.read_text("utf-8"))["held_out"].items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise UserError(
-            f"{path} is damaged ({error}); it says which images are never learnt from. Restore it, "
-            "or delete it to have them chosen anew."
+            f"{path} is damaged ({error}); it says which images are held out. Restore it, or "
+            "delete it to have them chosen anew."
         ) from error

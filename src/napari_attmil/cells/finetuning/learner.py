@@ -1,4 +1,4 @@
-"""What every training of the detector does: a step, averaged weights, and its state on disk."""
+"""A step of training a detector, the average of its weights, and its state for resuming."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Learner:
     network
         As it is after the last step.
     average
-        Exponential average over the steps, which is steadier and what is kept in the end.
+        Exponential average over the steps; it is steadier, and becomes the result.
     optimiser
         AdamW on the network.
     device
@@ -57,7 +57,7 @@ class Learner:
         device
             Where to compute.
         frozen_statistics
-            Keep the batch normalisation's means and variances: a few images cannot tell them.
+            Do not update the statistics of batch normalisation: a few images are not enough.
         """
         device = device.for_training()
         network = network.to(device.torch()).to(memory_format=torch.channels_last).train()
@@ -113,7 +113,7 @@ class Learner:
         return {f"{group}/{name}": t for group, part in groups.items() for name, t in part.items()}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], step: int) -> None:
-        """Go on where `tensors` and `step` were read off."""
+        """Return to the state that `tensors` described after `step` steps."""
         groups: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}, "moments": {}}
         for key, tensor in tensors.items():
             group, _, name = key.partition("/")

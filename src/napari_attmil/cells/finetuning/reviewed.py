@@ -1,4 +1,4 @@
-"""Images that a person has confirmed, read to be learnt from."""
+"""Reviewed images, read for training."""
 
 from __future__ import annotations
 
@@ -27,34 +27,29 @@ def reviewed_images(
     annotations: AnnotationFile,
     left_out: Collection[tuple[str, int]] = (),
 ) -> list[LabelledImage]:
-    """Return a project's reviewed images with their boxes, those without cells included.
+    """Return a study's reviewed images with their boxes, including those without cells.
 
     Parameters
     ----------
     samples
-        The project's samples.
+        The study's samples.
     annotations
-        Where their boxes are kept.
+        The study's annotation file.
     left_out
-        Reviewed images that are not wanted: the sample's name and the place in it.
+        Reviewed images that are not to be used: the sample's name and the position in it.
 
     Raises
     ------
     UserError
         If none is reviewed, or a file cannot be read.
     """
-    images = []
-    kept = annotations.read_all(samples)
-    for sample in samples:
-        if sample.name not in kept:
-            continue
-        boxes, reviewed = kept[sample.name].boxes, kept[sample.name].reviewed
-        for index in sorted(reviewed):
-            if (sample.name, index) in left_out:
-                continue
-            frame = sample.frames[index]
-            name = image_name(frame, annotations.path.parent)
-            images.append(_labelled(frame, boxes.of_image(index).xyxy, name))
+    images, study = [], annotations.read_all(samples)
+    for sample in (each for each in samples if each.name in study):
+        for index in sorted(study[sample.name].reviewed):
+            if (sample.name, index) not in left_out:
+                frame, boxes = sample.frames[index], study[sample.name].boxes.of_image(index)
+                name = image_name(frame, annotations.path.parent)
+                images.append(_labelled(frame, boxes.xyxy, name))
     if not images:
         raise UserError(
             f"No image of {annotations.path.parent} is marked as reviewed; correct the boxes of "
@@ -66,13 +61,13 @@ def reviewed_images(
 def read_labelled_images(path: Path) -> list[LabelledImage]:
     """Return all images of a COCO file with their red cells; each counts as reviewed.
 
-    Files are looked for beside the COCO file; the images of a stack are told apart by their page,
-    as this program writes it. Crowds and other classes are left out.
+    Paths of images are relative to the COCO file; an image of a stack is given by its page, as this
+    program writes it. Crowds and other classes are left out.
 
     Raises
     ------
     UserError
-        If it is no COCO file, has no red cells among several classes, or an image cannot be read.
+        If it is not a COCO file, has several classes and no red cells, or an image cannot be read.
     """
     try:
         found = read_coco(json.loads(read_text(path)))
@@ -87,7 +82,7 @@ def read_labelled_images(path: Path) -> list[LabelledImage]:
         _labelled(
             Frame(path.parent / image.name.replace("\\", "/"), image.page),
             np.array([box.xyxy for box in image.boxes], np.float32).reshape(-1, 4),
-            # Without a page where it is the first, as projects that hold images out know it.
+            # No page for the first image of a file: earlier lists of held-out images have it so.
             f"{image.name}#{image.page}" if image.page else image.name,
         )
         for image in images
@@ -101,5 +96,5 @@ def _labelled(frame: Frame, xyxy: npt.NDArray[np.float32], name: str) -> Labelle
 
 
 def image_name(frame: Frame, folder: Path) -> str:
-    """Name an image by its way from the project, which stays when the folder is moved."""
+    """Name an image by its path relative to the study's folder, so that this can be moved."""
     return f"{name_within(folder, frame.path)}#{frame.page}"

@@ -1,4 +1,4 @@
-"""The detectors of a project: those that were fitted to its images, and which one is in use."""
+"""The detectors fitted to a study's images, and which one is in use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_attmil.core import UserError, read_provenance, write_atomically
+from napari_attmil.core import UserError, read_provenance, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,21 +16,20 @@ if TYPE_CHECKING:
 KIND: Final = "detector"
 FOLDER: Final = "models"
 CANDIDATE: Final = "detector-candidate.safetensors"
-"""A fitted detector that nobody has accepted or discarded yet."""
+"""A fitted detector that has been neither accepted nor discarded."""
 CHOICE: Final = "detector-in-use.json"
 
 
 @dataclass(frozen=True)
 class DetectorModel:
-    """A detector that was fitted to reviewed images of a project.
+    """A detector that was fitted to reviewed images of a study.
 
     Attributes
     ----------
     path
         Its model file.
     provenance
-        What the fine-tuning wrote of it: created, parent, data, data_digest, held_out, before and
-        after.
+        Written by the fine-tuning: created, parent, data, data_digest, held_out, before and after.
     """
 
     path: Path
@@ -38,66 +37,66 @@ class DetectorModel:
 
     @property
     def name(self) -> str:
-        """What the person calls it."""
+        """Name shown to the user."""
         return self.path.stem
 
     @property
     def created(self) -> str:
-        """Day and time, as the model file says."""
+        """Date and time from the model file."""
         return str(self.provenance.get("created", ""))[:16].replace("T", " ")
 
     @property
     def held_out(self) -> tuple[str, ...]:
-        """Names of the images that it was measured on and has not learnt from."""
+        """Names of the held-out images, on which it was scored."""
         return tuple(self.provenance.get("held_out", ()))
 
     @property
     def scores(self) -> str:
-        """How it does on the held-out images: "AP50 0.843 → 0.931"; empty if not measured."""
+        """Scores on the held-out images: "AP50 0.843 → 0.931"; empty if there are none."""
         before, after = self.provenance.get("before"), self.provenance.get("after")
         if not before or not after:
             return ""
         return f"AP50 {before['ap50']:.3f} → {after['ap50']:.3f}"
 
 
-def fitted_detectors(project: Path) -> list[DetectorModel]:
-    """Return the accepted detectors of a project, the newest first; damaged ones are left out."""
+def fitted_detectors(study_folder: Path) -> list[DetectorModel]:
+    """Return a study's accepted detectors, the newest first, without damaged ones."""
     found = []
-    for path in sorted((project / FOLDER).glob("detector-*.safetensors"), reverse=True):
+    for path in sorted((study_folder / FOLDER).glob("detector-*.safetensors"), reverse=True):
         model = _read(path)
         if path.name != CANDIDATE and model is not None:
             found.append(model)
     return found
 
 
-def training_folder(project: Path) -> Path:
-    """Return where fine-tuning keeps its state, and which images it never learns from.
+def training_folder(study_folder: Path) -> Path:
+    """Return the folder with the state of fine-tuning and the list of held-out images.
 
-    One place for panel and command line: neither learns from what the other measures with.
+    Panel and command line share it: neither trains on an image that the other holds out.
     """
-    return project / FOLDER
+    return study_folder / FOLDER
 
 
-def candidate_path(project: Path) -> Path:
-    """Return where a training writes the detector that is to be accepted or discarded."""
-    return project / FOLDER / CANDIDATE
+def candidate_path(study_folder: Path) -> Path:
+    """Return the path of a fitted detector until it is accepted or discarded."""
+    return study_folder / FOLDER / CANDIDATE
 
 
-def candidate(project: Path) -> DetectorModel | None:
-    """Return the detector that waits to be accepted or discarded, if there is one."""
-    path = candidate_path(project)
+def candidate(study_folder: Path) -> DetectorModel | None:
+    """Return the fitted detector that is to be accepted or discarded, if there is one."""
+    path = candidate_path(study_folder)
     return _read(path) if path.exists() else None
 
 
-def accept_candidate(project: Path, now: datetime | None = None) -> DetectorModel:
-    """Give the candidate a name of its own and use it from now on.
+def accept_candidate(study_folder: Path, now: datetime | None = None) -> DetectorModel:
+    """Give the candidate its own name and use it from now on.
 
     Raises
     ------
     UserError
         If there is none, or the folder cannot be written.
     """
-    waiting = candidate(project)
+    waiting = candidate(study_folder)
     if waiting is None:
         raise UserError("There is no fitted detector to accept; train one on reviewed images.")
     path = waiting.path.with_name(f"detector-{now or datetime.now():%Y-%m-%d-%H%M%S}.safetensors")
@@ -105,19 +104,19 @@ def accept_candidate(project: Path, now: datetime | None = None) -> DetectorMode
         waiting.path.rename(path)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error}); free the folder.") from error
-    use_detector(project, path)
+    use_detector(study_folder, path)
     return DetectorModel(path, waiting.provenance)
 
 
-def discard_candidate(project: Path) -> None:
-    """Throw the candidate away.
+def discard_candidate(study_folder: Path) -> None:
+    """Delete the candidate.
 
     Raises
     ------
     UserError
         If its file cannot be deleted.
     """
-    path = candidate_path(project)
+    path = candidate_path(study_folder)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -127,25 +126,24 @@ def discard_candidate(project: Path) -> None:
         ) from error
 
 
-def use_detector(project: Path, path: Path | None) -> None:
-    """Use one of the project's detectors, or the shipped one if None, from now on.
+def use_detector(study_folder: Path, path: Path | None) -> None:
+    """Use one of the study's detectors, or the shipped one if None, from now on.
 
     Raises
     ------
     UserError
         If the folder cannot be written.
     """
-    with write_atomically(project / FOLDER / CHOICE) as temporary:
-        temporary.write_text(json.dumps({"file": None if path is None else path.name}), "utf-8")
+    write_json(study_folder / FOLDER / CHOICE, {"file": None if path is None else path.name})
 
 
-def detector_in_use(project: Path) -> Path | None:
+def detector_in_use(study_folder: Path) -> Path | None:
     """Return the model file of the detector in use; None for the shipped one."""
     try:
-        name = json.loads((project / FOLDER / CHOICE).read_text("utf-8"))["file"]
+        name = json.loads((study_folder / FOLDER / CHOICE).read_text("utf-8"))["file"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    path = project / FOLDER / str(name)
+    path = study_folder / FOLDER / str(name)
     return path if name and path.is_file() else None
 
 

@@ -12,7 +12,12 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject
 
 from napari_attmil.cells import MIN_SIDE_PX, Boxes, median_diameter_px
-from napari_attmil.cells.detection import candidate_around, candidate_at, propose_box, snap_box
+from napari_attmil.cells.detection import (
+    box_from_outline,
+    detection_around,
+    detection_at,
+    snap_to_outline,
+)
 from napari_attmil.session import doubtful_cells
 from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
 from napari_attmil.widgets.context import PanelContext
@@ -83,9 +88,11 @@ class BoxTools(Listening, QObject):
         image = self._image()
         if place is None or image is None:
             return
-        found = candidate_at(self._candidates.of_image_shown(), place, self._boxes().xyxy)
+        found = detection_at(self._candidates.of_image_shown(), place, self._boxes().xyxy)
         if found is None:
-            guesses = (propose_box(image, place, size) for size in self._likely_diameters_px(image))
+            guesses = (
+                box_from_outline(image, place, size) for size in self._likely_diameters_px(image)
+            )
             found = next((box for box in guesses if box is not None), None)
         if found is None:
             show_info("No clear cell here; drag a box around it instead.")
@@ -137,8 +144,8 @@ class BoxTools(Listening, QObject):
         boxes, candidates = self._context.session.boxes, self._candidates.of_image_shown()
         xyxy = boxes.xyxy.copy()
         for row in boxes.index_of(ids):
-            meant = candidate_around(candidates, xyxy[row])
-            xyxy[row] = snap_box(image, xyxy[row]) if meant is None else meant
+            meant = detection_around(candidates, xyxy[row])
+            xyxy[row] = snap_to_outline(image, xyxy[row]) if meant is None else meant
         self._replace_corners(xyxy)
 
     def _delete(self, ids: list[int]) -> None:

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject
 
 from napari_attmil import workflows
 from napari_attmil.cells import Boxes
-from napari_attmil.cells.detection import candidate_settings
+from napari_attmil.cells.detection import unsure_detection_settings
 from napari_attmil.core import UserError
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
@@ -67,7 +67,7 @@ class CellCandidates(Listening, QObject):
             self._soon()
             return
         try:
-            settings = candidate_settings(self._context.detection_settings)
+            settings = unsure_detection_settings(self._context.detection_settings)
             settings = settings.in_pixels(sample.pixel_size_um)
         except UserError:
             return  # Detect cells shows this error; boxes can be drawn without candidates.

@@ -1,9 +1,9 @@
-"""A cell's box from one click, and a sloppy box pulled onto its cell; without a detector.
+"""A cell's box from one click, and a roughly drawn box fitted to its cell, without a detector.
 
-The outline is searched for on rays from the middle of a guessed box: the closed curve, one radius
-a ray, along which the image falls back to the background most clearly (a best path through the
-polar image, found by dynamic programming). Closeness to the guess keeps it from leaping to a
-neighbour where two cells touch.
+The outline is searched for on rays from the centre of an initial box. It is the closed curve, one
+radius per ray, along which the image changes to the background most clearly: a best path through
+the polar image, found by dynamic programming. A preference for radii close to the initial box
+keeps it from jumping to a neighbouring cell.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 _ANGLES = np.linspace(0, 2 * np.pi, 48, endpoint=False)
 _RADII = np.linspace(0.25, 1.75, 61)
-"""Where the outline is looked for on each ray, in half sides of the guess."""
+"""Radii at which the outline is searched for, in half sides of the initial box."""
 
 _WORKING_DIAMETER_PX = 40
-"""Larger cells are looked at in steps of several pixels: as clear, and quicker."""
+"""Larger cells are sampled every few pixels: as clear, and faster."""
 _MARGIN_SIDES = 0.8
 _BLUR_DIAMETERS = 1 / 40
 _FALL_RADII = 3
@@ -35,14 +35,14 @@ _FALL_RADII = 3
 
 _FALL_WEIGHT = 8.0
 _STEP_COST = 0.15
-"""What a change of one radius from ray to ray costs, in units of the prior's exponent."""
+"""Cost of a change of one radius between rays, in units of the prior's exponent."""
 _CLICK_SPREAD, _DRAWN_SPREAD = 0.3, 0.12
-"""How far the outline lies from a click's guess and from a drawn box: SD of the log of radii."""
+"""Deviation of the outline from the initial box and from a drawn box: SD of the log of radii."""
 _CLICK_PASSES, _DRAWN_PASSES = 4, 2
 _BEYOND_IMAGE = 0.1
-"""The fall that is granted where the image ends: a cell at the border is cut off there."""
+"""Fall assumed at the border of the image, as a cell is cut off there."""
 _CLEAR_FALL, _CLEAR_SHARE = 0.05, 0.5
-"""A cell is obvious where so many of the rays fall by this share of the image's contrast."""
+"""An outline is clear if this share of rays falls by this share of the image's contrast."""
 
 
 class _Window(NamedTuple):
@@ -57,10 +57,10 @@ class _Window(NamedTuple):
     step: int
 
 
-def propose_box(
+def box_from_outline(
     image: npt.NDArray[Any], point: npt.ArrayLike, diameter_px: float
 ) -> Float32Array | None:
-    """Return the box of the cell under a click, where it is obvious.
+    """Return the box of the cell under a click, if its outline is clear.
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ def propose_box(
     point
         (2,) x, y in pixels, somewhere in the cell.
     diameter_px
-        Typical diameter of the image's cells; half or twice of it is found as well.
+        Typical diameter of the image's cells; cells of half or twice this size are found too.
 
     Returns
     -------
     (4,) float32 or None
-        x_min, y_min, x_max, y_max within the image; None where no outline is clear.
+        x_min, y_min, x_max, y_max within the image; None if no outline is clear.
     """
     x, y = (float(value) for value in np.asarray(point, dtype=np.float64))
     half = max(float(diameter_px), MIN_SIDE_PX) / 2
@@ -85,8 +85,8 @@ def propose_box(
     return found
 
 
-def snap_box(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Float32Array:
-    """Return a sloppily drawn box pulled onto its cell; as it is where no outline is clear.
+def snap_to_outline(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Float32Array:
+    """Return a roughly drawn box fitted to its cell; unchanged if no outline is clear.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def _window(image: npt.NDArray[Any], guess: Floats) -> _Window | None:
     part = image[low[1] : high[1] : step, low[0] : high[0] : step]
     if min(part.shape[:2]) < MIN_SIDE_PX:
         return None
-    # Layers of floats may have holes, which the rest of the program takes for 0 as well.
+    # Layers of floats may have NaN, which the rest of the program reads as 0 as well.
     colours = np.nan_to_num(np.atleast_3d(part).astype(np.float32), posinf=0, neginf=0)
     smooth = gaussian_filter(colours, (_BLUR_DIAMETERS * diameter / step,) * 2 + (0,))
     contrast = np.sqrt(np.mean((smooth - _background(smooth)) ** 2, axis=-1))
@@ -153,7 +153,7 @@ def _window(image: npt.NDArray[Any], guess: Floats) -> _Window | None:
 
 
 def _background(smooth: Floats) -> Floats:
-    """Return the (channels,) colour that most of the flat parts have."""
+    """Return the (channels,) most frequent colour of areas without edges."""
     grey = smooth.mean(axis=-1)
     slope = np.hypot(*np.gradient(grey))
     flat = slope <= np.median(slope)
@@ -167,7 +167,7 @@ def _background(smooth: Floats) -> Floats:
 
 
 def _falls(contrast: Floats, box: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Return (rays, radii) by how much the contrast falls outwards, and what is no more image."""
+    """Return (rays, radii) falls of the contrast outwards, and which points lie off the image."""
     middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
     # A pixel's value stands at its middle, half a pixel from the corner where boxes count from.
     x = middle[0] + half[0] * np.outer(np.cos(_ANGLES), _RADII) - 0.5
@@ -186,8 +186,8 @@ def _falls(contrast: Floats, box: Floats) -> tuple[Floats, npt.NDArray[np.bool_]
 def _closed_path(score: Floats) -> npt.NDArray[np.int64]:
     """Return for each ray the radius of the closed curve with the largest summed score.
 
-    Neighbouring rays differ by two radii at most. The rays are gone round twice, and the middle
-    of that way is taken, so that its ends meet.
+    Neighbouring rays differ by two radii at most. The path runs round the rays twice, and its
+    middle part is used, so that its ends meet.
     """
     count, radii = score.shape
     twice = np.concatenate([score, score])
