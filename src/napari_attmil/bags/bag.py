@@ -69,27 +69,6 @@ class Bag:
         if self.altered is not None and len(self.altered) != n:
             raise ValueError(f"altered is not as long as cell_id ({n}).")
 
-    @classmethod
-    def of_sample(
-        cls,
-        features: npt.NDArray[np.float16],
-        sample: Sample,
-        boxes: Boxes,
-        detector_digest: str,
-        feature_settings: FeatureSettings,
-    ) -> Self:
-        """Return the bag of a sample from its boxes and their features."""
-        return cls(
-            features=features,
-            cell_id=boxes.cell_id,
-            sample=sample.name,
-            patient=sample.patient,
-            label=sample.label,
-            boxes=boxes,
-            detector_digest=detector_digest,
-            feature_settings=feature_settings,
-        )
-
     def __len__(self) -> int:
         return len(self.cell_id)
 
@@ -164,21 +143,27 @@ def bag_of(
     if features is None:
         known = _known_features(sample, detector, settings, store, previous)
         images = read_images(sample) if images is None else images
-        with _destination(store, *key) as destination:
+        writing: contextlib.AbstractContextManager[FeatureRows | FeatureFile] = (
+            contextlib.nullcontext(FeatureRows(len(boxes)))
+            if store is None
+            else store.writing(*key)
+        )
+        with writing as destination:
             for step in extract_features(detector, images, boxes, settings, known):
                 destination.write(step.rows, step.features)
                 yield BagProgress(step.done, step.total)
         features = destination.features
     yield BagProgress(len(boxes), len(boxes))
-    return Bag.of_sample(features, *key)
-
-
-def _destination(
-    store: FeatureStore | None, sample: Sample, boxes: Boxes, digest: str, settings: FeatureSettings
-) -> contextlib.AbstractContextManager[FeatureRows | FeatureFile]:
-    if store is None:
-        return contextlib.nullcontext(FeatureRows(len(boxes)))
-    return store.writing(sample, boxes, digest, settings)
+    return Bag(
+        features,
+        boxes.cell_id,
+        sample.name,
+        sample.patient,
+        sample.label,
+        boxes,
+        detector_digest=detector.digest,
+        feature_settings=settings,
+    )
 
 
 def _known_features(

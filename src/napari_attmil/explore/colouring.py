@@ -58,7 +58,7 @@ class Colouring:
         return np.asarray(~((shares < self.low) | (shares > self.high)))
 
     def spread(self, values: npt.ArrayLike) -> Spread:
-        """Return where cells of these (n,) values stand; NaN where there is none."""
+        """Return the positions of (n,) values on the scale; NaN for cells without a value."""
         return Spread(np.asarray(values, dtype=np.float64), self.scale, self.is_signed)
 
     def colours(self, spread: Spread, rows: Rows | slice = slice(None)) -> Float64Array:
@@ -71,12 +71,12 @@ class Colouring:
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """Where each of some cells stands among them all; found once, when it is first asked for.
+    """The positions of cells on a scale from lowest to highest, computed on first use.
 
     Attributes
     ----------
     values
-        (n,) what is known of each cell; NaN where nothing is.
+        (n,) the value of each cell; NaN without a value.
     scale, is_signed
         See `ValueScale.of`.
     """
@@ -87,7 +87,7 @@ class Spread:
 
     @cached_property
     def shares(self) -> Float64Array:
-        """(n,) from 0 to 1, the lowest to the highest; NaN where nothing is known; read-only."""
+        """(n,) from 0, the lowest, to 1, the highest; NaN without a value; read-only."""
         shares = self.shares_of(slice(None))
         shares.setflags(write=False)
         return shares
@@ -98,7 +98,7 @@ class Spread:
 
     @cached_property
     def distribution(self) -> Distribution:
-        """How the values are spread."""
+        """The distribution of the values."""
         if self.scale == "rank":
             heights = np.abs(self._scale.values(_MIDDLES))
         else:
@@ -112,32 +112,27 @@ class Spread:
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """How the values that colour the boxes are spread, from the lowest (left) to the highest.
+    """The distribution of the values that colour the boxes, from the lowest to the highest.
 
     Attributes
     ----------
     heights
-        (b,) cells in each of equal parts of the way; by rank, where all parts have as many, the
-        size of the value there.
+        (b,) the number of cells in equal parts of the scale; by rank, where that is constant, the
+        magnitude of the value.
     ticks
-        Values at even distances from the left end to the right one; empty where none is known.
+        Evenly spaced values from left to right; empty without values.
     """
 
     heights: Float64Array = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS))
     ticks: tuple[str, ...] = ()
 
 
-def attention_colours(attention: npt.ArrayLike, scale: Scale = "rank") -> Float64Array:
-    """Return the (n, 4) RGBA of cells: white for the highest attention, dark blue for the lowest.
+def attention_colours(attention: npt.ArrayLike) -> Float64Array:
+    """Return the (n, 4) RGBA of cells by the rank of their attention.
 
-    Parameters
-    ----------
-    attention
-        (n,) weights; a NaN gets `UNSCORED_COLOUR`.
-    scale
-        See `ValueScale.of`.
+    White is the highest, dark blue the lowest; NaN gets `UNSCORED_COLOUR`.
     """
-    colouring = Colouring(scale=scale)
+    colouring = Colouring()
     return colouring.colours(colouring.spread(attention))
 
 

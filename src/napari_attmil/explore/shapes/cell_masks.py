@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     Masks = npt.NDArray[np.bool_]
 
 GRID: Final = 48
-"""Pixels a side of a cell's window: some 38 across a cell, about as many as optics resolve."""
+"""Side of a cell's window in pixels: about 38 across a cell, close to the optical resolution."""
 MARGIN: Final = 1.25
-"""A window's side over the longer side of its box: the outline must close inside."""
+"""Ratio of a window's side to the longer side of its box, so that the outline closes inside."""
 BOX_SLACK: Final = 1.0
-"""Grid points by which a cell may reach out of its box; what lies beyond is a neighbour."""
+"""Grid points by which a cell may extend beyond its box; anything further is a neighbour."""
 HALO: Final = 4.0
-"""Grid points around the box where a wrong threshold's halo shows; further out are neighbours."""
+"""Grid points around the box that show the halo of a wrong threshold, without neighbours."""
 FULLNESS_WEIGHT: Final = 0.2
-"""How much a filled outline is preferred to an open ring, whose box fits as well."""
+"""Weight by which a filled outline is preferred to an open ring, whose box fits as well."""
 CLEARLY_BETTER: Final = 0.02
-"""By how much a lower threshold must fit better: it draws the outline a little too wide."""
+"""Required improvement for a lower threshold, which makes the outline slightly too wide."""
 FULLEST: Final = np.pi / 4
-"""Share of its box that an ellipse fills; more is not better."""
+"""Share of its box that an ellipse fills; higher shares are not better."""
 MIN_BOX_IOU: Final = 0.6
-"""A mask whose own box agrees less with the cell's is not believed."""
+"""Minimum agreement of a mask's own box with the cell's box."""
 NOISE_LEVELS: Final = 3.0
-"""What stands out by fewer standard deviations of the ground is noise."""
+"""Deviations below this many standard deviations of the background are noise."""
 
 # Sign (dark only, bright only, both) and share of the strongest deviation that is the threshold.
 # A stained edge lies at half; rims of unstained cells close only below.
@@ -52,7 +52,7 @@ class CellWindows:
     Attributes
     ----------
     grey
-        (n, GRID, GRID) float32, grey levels over those of the ground: 1 is empty.
+        (n, GRID, GRID) float32, grey levels divided by the background: 1 is empty.
     step_px
         (n,) image pixels from one grid point to the next.
     half_sides
@@ -75,7 +75,7 @@ def cell_windows(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> CellWindows:
     image
         (Y, X) or (Y, X, 3), any type.
     xyxy
-        (n, 4) all boxes of the image in pixels: the ground is what they leave.
+        (n, 4) all boxes of the image in pixels; the rest is the background.
     """
     boxes = np.asarray(xyxy, dtype=np.float64).reshape(-1, 4)
     grey = np.asarray(image, dtype=np.float32)
@@ -102,11 +102,8 @@ def cell_masks(windows: CellWindows) -> tuple[Masks, npt.NDArray[np.bool_]]:
     inside, around = _near_boxes(windows, 0), _near_boxes(windows, HALO)
     box_area = inside.sum(axis=(1, 2))
     strongest = _high_quantile(np.abs(deviation), inside)
-    best, best_iou, best_fit = (
-        np.zeros(deviation.shape, dtype=bool),
-        np.zeros(count),
-        np.zeros(count),
-    )
+    best = np.zeros(deviation.shape, dtype=bool)
+    best_iou, best_fit = np.zeros(count), np.zeros(count)
     for sign, share in _THRESHOLDS:
         level = np.maximum(share * strongest, NOISE_LEVELS * windows.noise)[:, None, None]
         signed = np.abs(deviation) if sign == 0 else sign * deviation
@@ -121,10 +118,10 @@ def cell_masks(windows: CellWindows) -> tuple[Masks, npt.NDArray[np.bool_]]:
 
 
 def light_balance(windows: CellWindows) -> float:
-    """Return what cells do to the light: -1 if they only absorb it, about 0 if they only bend it.
+    """Return the effect of cells on light: -1 for pure absorption, about 0 for pure refraction.
 
-    It is the sum of deviations from the ground in and around the box over the sum of their sizes,
-    the median over the cells.
+    It is the sum of deviations from the background in and around the box, divided by the sum of
+    their magnitudes; the median over the cells.
     """
     deviation = np.where(_near_boxes(windows, HALO), windows.grey - 1, 0)
     sizes = np.abs(deviation).sum(axis=(1, 2))
@@ -133,7 +130,7 @@ def light_balance(windows: CellWindows) -> float:
 
 
 def _over_ground(grey: Stack, boxes: npt.NDArray[np.float64]) -> tuple[Stack, float]:
-    """Return the image over its ground, and the noise of the ground in those units."""
+    """Return the image divided by its background, and the relative noise of the background."""
     is_ground = np.ones(grey.shape, dtype=bool)
     corners = np.clip(np.rint(boxes), 0, None).astype(int)
     for x_min, y_min, x_max, y_max in corners:
@@ -147,7 +144,7 @@ def _over_ground(grey: Stack, boxes: npt.NDArray[np.float64]) -> tuple[Stack, fl
 
 
 def _smooth_where(grey: Stack, is_ground: Masks, width_px: float) -> Stack:
-    """Return a slowly changing surface through the ground's pixels."""
+    """Return a smooth surface through the pixels of the background."""
     shrink = max(1, int(width_px // 8))  # A slow surface needs few points.
     weight = _block_sums(is_ground.astype(np.float32), shrink)
     total = _block_sums(np.where(is_ground, grey, 0), shrink)
@@ -187,7 +184,7 @@ def _closed(masks: Masks) -> Masks:
 
 
 def _grown(masks: Masks) -> Masks:
-    """Return masks and their four neighbours; many times faster than scipy's dilation."""
+    """Return masks dilated by their four neighbours; many times faster than scipy's dilation."""
     grown = masks.copy()
     grown[:, 1:] |= masks[:, :-1]
     grown[:, :-1] |= masks[:, 1:]
@@ -197,7 +194,7 @@ def _grown(masks: Masks) -> Masks:
 
 
 def _largest_part(masks: Masks) -> Masks:
-    """Return of each mask its largest connected part."""
+    """Return the largest connected part of each mask."""
     labels, count = ndimage.label(as_mosaic(masks))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
@@ -208,7 +205,7 @@ def _largest_part(masks: Masks) -> Masks:
 
 
 def _filled(masks: Masks) -> Masks:
-    """Return masks without holes: what no way leads to from the outside belongs to them."""
+    """Return masks with their holes filled."""
     labels, _ = ndimage.label(as_mosaic(~masks))
     if not labels.size:
         return masks
@@ -216,15 +213,15 @@ def _filled(masks: Masks) -> Masks:
 
 
 def as_mosaic(masks: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return (n * GRID, GRID) windows below each other: one call of scipy's for all cells.
+    """Return (n * GRID, GRID) windows below each other, for one call of scipy for all cells.
 
-    No mask reaches the edge of its window, so that masks do not touch, and all ground is one.
+    No mask reaches the edge of its window, so masks do not touch, and the background is connected.
     """
     return masks.reshape(-1, GRID)
 
 
 def _box_iou(masks: Masks, half_sides: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return (n,) how well the masks' own boxes agree with those of the cells, 0 to 1."""
+    """Return (n,) the agreement (IoU) of the masks' own boxes with those of the cells."""
     middle = (GRID - 1) / 2
     shared, own = np.ones(len(masks)), np.ones(len(masks))
     for axis, half in zip((2, 1), half_sides.T, strict=True):
