@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 CurveKind = Literal["roc", "precision_recall"]
 _NAME_INCHES: Final = 0.3
-"""Room that the slanted name of a patient needs below an axis."""
+"""Width that the slanted name of a patient needs below an axis."""
 _BETWEEN_PATIENTS, _BETWEEN_CLASSES = 1.0, 1.5
-"""Room, in samples."""
+"""Gaps, in units of the distance between samples."""
 
 
 def forest_plot(effects: pd.DataFrame, score: str) -> Drawing:
-    """Return a drawing of effects and their intervals; what counts is filled, health a bar.
+    """Return a drawing of effects and their intervals; findings are filled, healthy effects bars.
 
     Parameters
     ----------
     effects
         See `napari_attmil.explore.shapes.statistics.compare_high_cells`.
     score
-        What tells high cells, in words.
+        The score that defines high cells, in words.
     """
 
     def draw(figure: Figure, ink: str) -> None:
@@ -54,7 +54,7 @@ def forest_plot(effects: pd.DataFrame, score: str) -> Drawing:
 
 
 def severity_plot(table: pd.DataFrame, name: str) -> Drawing:
-    """Return a drawing of each sample's share of cells that speak for a class, by patient.
+    """Return a drawing of each sample's share of cells that support a class, by patient.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def severity_plot(table: pd.DataFrame, name: str) -> Drawing:
         Columns class, patient, share, low and high, samples of a patient in their order; see
         `napari_attmil.explore.shapes.statistics.severity_by_sample`.
     name
-        The class that cells speak for.
+        The class that cells support.
     """
     ordered = table.sort_values(["class", "patient"], kind="stable", ignore_index=True)
     places = _places_by_patient(ordered)
@@ -86,7 +86,7 @@ def severity_plot(table: pd.DataFrame, name: str) -> Drawing:
 
 
 def class_curves_plot(curves: Sequence[ClassCurve], kind: CurveKind) -> Drawing:
-    """Return a drawing of one curve a class against the rest."""
+    """Return a drawing of one curve per class against the rest."""
     is_roc = kind == "roc"
 
     def draw(figure: Figure, ink: str) -> None:
@@ -95,12 +95,12 @@ def class_curves_plot(curves: Sequence[ClassCurve], kind: CurveKind) -> Drawing:
             axes.plot([0, 1], [0, 1], color=ink, linewidth=0.8, alpha=0.5)
         for place, curve in enumerate(curves):
             x, y, area = curve.roc if is_roc else curve.precision_recall
-            # Several perfect curves lie on each other; dashes let all be seen.
+            # Perfect curves coincide; dashes keep all of them visible.
             style = (place * 3, (8, 3 * (len(curves) - 1) or 0.1)) if len(curves) > 1 else "-"
             axes.plot(x, y, color=class_colour(place), label=f"{curve.name} {area:.2f}", ls=style)
         labels = ("false positives", "found") if is_roc else ("found (recall)", "right (precision)")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=labels[0], ylabel=labels[1])
-        # Good curves leave this corner empty, and beside the axes there may be no room.
+        # Good curves leave this corner empty, and there may be no room beside the axes.
         title = "area below" if is_roc else "average precision"
         legend = axes.legend(
             loc="lower right" if is_roc else "lower left",
@@ -116,7 +116,7 @@ def class_curves_plot(curves: Sequence[ClassCurve], kind: CurveKind) -> Drawing:
 
 
 def _places_by_patient(table: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """Return (n,) where samples stand: those of a patient close together."""
+    """Return (n,) the positions of samples, those of a patient close together."""
     new_patient = table["patient"].ne(table["patient"].shift()).to_numpy()
     new_class = table["class"].ne(table["class"].shift()).to_numpy()
     steps = 1 + _BETWEEN_PATIENTS * new_patient + _BETWEEN_CLASSES * new_class

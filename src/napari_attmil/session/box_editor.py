@@ -93,7 +93,6 @@ class BoxEditor:
         detected: Boxes,
         images: npt.ArrayLike | None = None,
         key: SessionKey | None = None,
-        made_by: str = "",
     ) -> None:
         """Merge a detection; a person's boxes and deletions, and reviewed images, do not change.
 
@@ -106,8 +105,6 @@ class BoxEditor:
         key
             The sample; the shown one by default. Nothing happens if it belongs to a study that is
             no longer open.
-        made_by
-            The detector's digest.
         """
         if isinstance(key, SampleKey) and self._records.get(key) is None:
             return
@@ -116,7 +113,6 @@ class BoxEditor:
         self._edit(
             "Detect cells",
             key,
-            made_by,
             boxes=with_corrections(detected, record.state, images),
             searched=record.state.searched.union(seen),
         )
@@ -186,8 +182,6 @@ class BoxEditor:
             raise UserError("No images are chosen; choose an image layer or open a cohort first.")
         return key, record
 
-    def _edit(
-        self, title: str, key: SessionKey | None = None, made_by: str = "", **changes: Any
-    ) -> None:
+    def _edit(self, title: str, key: SessionKey | None = None, **changes: Any) -> None:
         key, record = self._to_edit(key)
-        self._records.change(key, lambda: record.edit(title, made_by, **changes))
+        self._records.change(key, lambda: record.edit(title, **changes))

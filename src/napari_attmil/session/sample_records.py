@@ -49,7 +49,7 @@ class SampleRecord:
         self._redo: list[Edit] = []
         self._history_is_read = file is None
 
-    def edit(self, title: str, made_by: str = "", **changes: Any) -> None:
+    def edit(self, title: str, **changes: Any) -> None:
         """Change boxes, deleted, searched or reviewed as one undo step."""
         # Earlier edits that cannot be read cannot be undone, but this edit is still made.
         with contextlib.suppress(UserError):
@@ -64,7 +64,7 @@ class SampleRecord:
         self._redo.clear()
         self.state = new
         if self.file is not None:
-            self.file.record(self.sample, edit, new.next_id, made_by)
+            self.file.record(self.sample, edit, new.next_id)
 
     @property
     def undo_title(self) -> str:

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 FOLDS = 3
 ENSEMBLE = EnsembleSettings(members=3, folds=2)
-"""Fewer than by default, for two fifths of the time, so that the demo stays short."""
+"""Smaller than the default, to shorten the demo to two fifths of the time."""
 SHOWN_CLASS = "sickle"
-"""The simulated class that is told apart at a glance, so that a newcomer sees what happened."""
+"""The simulated class that is easiest to recognise, so that newcomers see the result at once."""
 SIMULATION = SimulationSettings(
     patients_per_class=7,
     samples_per_patient=1,
@@ -47,7 +47,7 @@ MODEL_NAME = "classifier.safetensors"
 
 @dataclass(frozen=True, eq=False)
 class DemoResult:
-    """What the demo found, for a window to show.
+    """The result of the demo, for display in a window.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class DemoResult:
     sample, bag
         The sample that is shown, and its cells.
     prediction
-        What the classifier says about it; None where a cohort has no two classes.
+        Its prediction; None if the cohort has fewer than two classes.
     classifier, classifier_path
         The classifier and its file; None likewise.
     """
@@ -72,12 +72,12 @@ class DemoResult:
 def run_demo(data: Path | None, out: Path, device_name: str) -> Stage[DemoResult]:
     """Run all stages and write ``cells.csv``, the model, and a report as JSON, Markdown and HTML.
 
-    One patient is left out of everything that is learnt, and is the one that is shown.
+    One patient is excluded from all training, and is the one that is shown.
 
     Parameters
     ----------
     data
-        A cohort of the person's own, or a folder of images; None simulates one.
+        A cohort of the user's own, or a folder of images; None simulates one.
     out
         Folder for the results.
     device_name
@@ -120,7 +120,7 @@ def _simulated(folder: Path) -> Stage[Cohort]:
 
 
 def _opened(data: Path) -> Cohort:
-    """Return the person's cohort; images without classes make one of unlabelled samples."""
+    """Return the user's cohort; images without classes become unlabelled samples."""
     try:
         return open_cohort(data)
     except UserError as error:
@@ -130,7 +130,7 @@ def _opened(data: Path) -> Cohort:
 
 
 def _with_one_patient_left_out(bags: Sequence[Bag]) -> tuple[Bag, list[Bag], str]:
-    """Return the bag to show, those to learn from, which are of other patients, and a note."""
+    """Return the bag to show, the training bags, which are of other patients, and a note."""
     patients = _patients_by_class(bags)
     spare = [label for label, names in patients.items() if len(names) > 1]
     if not spare:
@@ -152,7 +152,7 @@ def _patients_by_class(bags: Sequence[Bag]) -> dict[str, set[str]]:
 
 
 def _trained(bags: Sequence[Bag], device: Device, out: Path) -> Stage[Classifier | None]:
-    """Cross-validate where there are patients enough, then train on all, and save the model."""
+    """Cross-validate if there are enough patients, then train on all bags and save the model."""
     from napari_attmil.evaluation import markdown
 
     patients = _patients_by_class(bags)
@@ -181,7 +181,7 @@ def _write_results(
     prediction: Prediction | None,
     out: Path,
 ) -> list[str]:
-    """Write the shown sample's cells, add its classification to the report, and say what it is."""
+    """Write the shown sample's cells, add its prediction to the report, and return notes on it."""
     from napari_attmil.explore import (
         cell_table,
         classification_report,
