@@ -1,4 +1,4 @@
-"""The cells of a sample as immutable arrays, and how boxes are compared."""
+"""The cells of a sample as immutable arrays, and comparison of boxes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from napari_attmil.core import Float32Array, Int64Array
 
 SAME_PLACE_PX = 0.01
-"""A corner further away than this has moved; layers store float64, boxes float32."""
+"""Tolerance for an unmoved corner; layers store float64, boxes float32."""
 MIN_SIDE_PX = 3.0
 """A shorter box is a stray click, not a cell (napari leaves one of 2.5 px)."""
 
 SAME_CELL_IOU = 0.5
 """Boxes that overlap by this much or more show the same cell."""
 SAME_BOX_IOU = 0.9
-"""Boxes that overlap by this much or more are one box."""
+"""Boxes that overlap by this much or more count as the same box."""
 
 
 class Source(IntEnum):
-    """Who made a box, or answers for it."""
+    """Who made or confirmed a box."""
 
     MODEL = 0
     """The detector; nobody has looked at it."""
@@ -40,7 +40,7 @@ class Source(IntEnum):
 
 
 SOURCE_NAMES = ("model", "person", "accepted")
-"""As tables and files name them, by value."""
+"""Their names in tables and files, by value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Boxes:
     source: npt.NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        """Bring the arrays to their types, make them read-only, and check that they agree."""
+        """Convert the arrays to their types, make them read-only, and check that they agree."""
         types = {
             "cell_id": np.int64,
             "image_index": np.int32,
@@ -84,7 +84,7 @@ class Boxes:
         for field in fields(self):
             if len(getattr(self, field.name)) != n:
                 raise ValueError(f"{field.name} is not as long as cell_id ({n}).")
-        # Far quicker than np.unique where ids nearly ascend, and each correction comes by here.
+        # Far faster than np.unique if ids nearly ascend, and run for every correction.
         ascending = np.sort(self.cell_id, kind="stable")
         if np.any(ascending[1:] == ascending[:-1]):
             raise ValueError("Two cells share one cell_id.")
@@ -114,7 +114,7 @@ class Boxes:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Boxes]) -> Self:
-        """Return the cells of several parts in their order; ids must not repeat."""
+        """Return the cells of several parts, in order; ids must be unique."""
         if not parts:
             return cls.empty()
         return cls(
@@ -146,7 +146,7 @@ class Boxes:
         return self[np.lexsort((self.cell_id, self.image_index))]
 
     def index_of(self, cell_ids: npt.ArrayLike) -> Int64Array:
-        """Return the positions of cells, in the order asked for.
+        """Return the positions of cells, in the order of `cell_ids`.
 
         Raises
         ------
@@ -209,9 +209,9 @@ def has_moved(before: npt.ArrayLike, after: npt.ArrayLike) -> npt.NDArray[np.boo
 
 
 def positions_of(wanted: Int64Array, ids: Int64Array) -> Int64Array:
-    """Return (n,) where each of the wanted ids stands among (m,) others; -1 for one that does not.
+    """Return (n,) the position of each wanted id among (m,) others; -1 if it is not there.
 
-    Of an id that is there several times the first is meant.
+    For an id that occurs several times it is the first position.
     """
     order = np.argsort(ids, kind="stable")
     places = np.searchsorted(ids, wanted, sorter=order)
@@ -221,16 +221,17 @@ def positions_of(wanted: Int64Array, ids: Int64Array) -> Int64Array:
 
 
 def _sealed(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return a read-only array that nobody else can change: the same one if it is such already."""
-    if isinstance(values, np.ndarray) and values.dtype == dtype and _is_sealed(values):
+    """Return a read-only array that nothing else can change; the same one if it already is so."""
+    if (
+        isinstance(values, np.ndarray)
+        and values.dtype == dtype
+        and values.flags.owndata
+        and not values.flags.writeable
+    ):
         return values
     array = np.array(values, dtype=dtype)
     array.setflags(write=False)
     return array
-
-
-def _is_sealed(array: npt.NDArray[Any]) -> bool:
-    return array.flags.owndata and not array.flags.writeable
 
 
 def median_diameter_px(xyxy: Float32Array) -> float:

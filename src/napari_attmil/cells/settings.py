@@ -1,4 +1,4 @@
-"""Settings of finding cells, of reading their features, and of fitting the detector."""
+"""Settings for finding cells, reading their features, and fine-tuning the detector."""
 
 from __future__ import annotations
 

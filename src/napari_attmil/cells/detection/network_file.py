@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     import torch
 
 
+_COUNTER = "num_batches_tracked"
+
+
 @dataclass(frozen=True, eq=False)
 class SavedNetwork:
-    """What a detector's model file holds; see `Detector`."""
+    """The content of a detector's model file; see `Detector`."""
 
     network: CellRCNN
     architecture: DetectorArchitecture
@@ -39,9 +42,12 @@ def load_network(path: Path | None = None) -> SavedNetwork:
     checkpoint = load_checkpoint(path, "detector")
     architecture = DetectorArchitecture.checked(**checkpoint.settings)
     network = CellRCNN(architecture)
+    # Counters of batch normalisation are not shipped: only training would need them.
+    counters = {k: t for k, t in network.state_dict().items() if k.endswith(_COUNTER)}
+    weights = {name: tensor.float() for name, tensor in checkpoint.weights.items()}
     try:
-        _load_weights(network, checkpoint.weights)
-    except (RuntimeError, KeyError) as error:
+        network.load_state_dict(counters | weights)
+    except RuntimeError as error:
         raise UserError(f"{path} does not fit its own settings; it is damaged.") from error
     return SavedNetwork(network, architecture, _digest(checkpoint.weights), checkpoint.provenance)
 
@@ -62,34 +68,16 @@ def save_network(
     weights = {
         name: tensor.half() if tensor.dtype.is_floating_point else tensor
         for name, tensor in network.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        if not name.endswith(_COUNTER)
     }
-    save_checkpoint(
-        path, Checkpoint("detector", weights, architecture.model_dump(mode="json"), provenance)
-    )
+    settings = architecture.model_dump(mode="json")
+    save_checkpoint(path, Checkpoint("detector", weights, settings, provenance))
 
 
 def shipped_weights() -> Path:
     """Return the model file of the detector that comes with the package."""
     folder = importlib.resources.files("napari_attmil") / "weights"
     return Path(str(folder / "detector.safetensors"))
-
-
-def _load_weights(network: CellRCNN, weights: Mapping[str, torch.Tensor]) -> None:
-    """Give a network the weights of a model file.
-
-    Raises
-    ------
-    KeyError, RuntimeError
-        If they do not fit.
-    """
-    # Counters of batch normalisation are not shipped: only training would need them.
-    counters = {k for k in network.state_dict() if k.endswith("num_batches_tracked")}
-    missing, unexpected = network.load_state_dict(
-        {name: tensor.float() for name, tensor in weights.items()}, strict=False
-    )
-    if unexpected or set(missing) - counters:
-        raise KeyError("weights and architecture differ")
 
 
 def _digest(weights: Mapping[str, torch.Tensor]) -> str:

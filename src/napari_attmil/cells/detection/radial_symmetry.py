@@ -1,4 +1,4 @@
-"""A first guess of how large the cells of an image are, without a network.
+"""A first estimate of how large the cells of an image are, without a network.
 
 Every edge votes for the two places that lie one radius away from it, along and against its slope
 (radial symmetry, Loy and Zelinsky 2003). At the radius of the cells the votes of an outline meet in
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 RADII_PX: Final = tuple(6 * 2 ** (step / 4) for step in range(4))
 """In pixels of the halved image; smaller circles are too coarse, larger ones show their rims."""
 LARGEST_SIDE_PX: Final = 384
-"""So much of the middle of each halved image is looked at: twenty cells a side."""
+"""Side of the part that is used, from the middle of each halved image: twenty cells."""
 SMALLEST_SIDE_PX: Final = 24
 EDGE_SHARE: Final = 0.25
 """The steepest pixels, which vote."""
 STEEPEST: Final = 2.0
-"""No pixel votes more than so many times the mean: dirt has steeper edges than cells."""
+"""Limit of a pixel's weight, in means: dirt has steeper edges than cells."""
 PLACES_PER_RADIUS: Final = 3.0
 """Votes are counted on a grid this fine, and are summed over two by two of its places."""
 
 
 def guess_diameter_px(images: Sequence[Float32Array]) -> float | None:
-    """Return the diameter of what is round in some images of one kind.
+    """Return the diameter of round objects in images of one kind.
 
     Most guesses are within a third of the cells' diameter, hardly any is off by a factor of two.
 
@@ -64,7 +64,7 @@ def guess_diameter_px(images: Sequence[Float32Array]) -> float | None:
 
 
 def _roundness(image: Float32Array) -> list[float]:
-    """Return for each of `RADII_PX` how much of an image is filled with circles of that radius."""
+    """Return for each of `RADII_PX` how much of an image circles of that radius fill."""
     slope_y, slope_x = np.gradient(gaussian_filter(image, 1.0, truncate=2))
     steepness = np.sqrt(slope_y**2 + slope_x**2)
     # Every third pixel is enough to know which ones are steep.

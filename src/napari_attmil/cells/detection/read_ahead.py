@@ -1,4 +1,4 @@
-"""The next image is read and prepared on another thread while the present one is computed."""
+"""Reads and prepares the next image on another thread during the computation for this one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Item = TypeVar("Item")
 
 
 class ReadAhead(Sequence[Item], Generic[Item]):
-    """A lazy sequence that is read in its order, and makes one item more than was asked for.
+    """A lazy sequence, read in order, that prepares one item more than was requested.
 
     Parameters
     ----------
     make
-        Gives the item of a place; called on a thread of its own, one call at a time.
+        Returns the item at a position; called on a separate thread, one call at a time.
     length
         Items in all.
     """
@@ -35,7 +35,7 @@ class ReadAhead(Sequence[Item], Generic[Item]):
         return self._length
 
     def __getitem__(self, place: Any) -> Any:
-        """Return one item, which is kept, or a list of several, which are not."""
+        """Return one item, which stays in memory, or a list of several, which do not."""
         if not isinstance(place, slice):
             return self._begun(place).result()
         places = range(*place.indices(len(self)))

@@ -1,6 +1,6 @@
-"""Large images as overlapping tiles: memory is bounded, and seams give no double boxes.
+"""Large images as overlapping tiles: memory is limited, and seams give no duplicate boxes.
 
-Lengths are counted in cell diameters, so that every magnification gives the same work.
+Lengths are in cell diameters, so that the work does not depend on the magnification.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from napari_attmil.core import Float32Array
 
 TILE_DIAMETERS = 32.0
-"""Images up to this edge are computed in one piece, larger ones in tiles of it."""
+"""Images up to this side are processed in one piece, larger ones in tiles of this side."""
 OVERLAP_DIAMETERS = 3.2
 """Every cell lies whole in some tile, with more than a cell's width around it."""
 SEAM_DIAMETERS = 0.2
-"""How far apart two tiles may see the centre of the same cell."""
+"""Largest distance between the centres of one cell as found in two tiles."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Tile:
     Attributes
     ----------
     window
-        top, left, bottom, right: what is looked at.
+        top, left, bottom, right of the part in which cells are searched for.
     core
-        The same for the part that this tile answers for; the cores tile the image.
+        The same for the part whose cells are taken from this tile; cores do not overlap.
     """
 
     window: tuple[int, int, int, int]
@@ -51,7 +51,7 @@ class Tile:
 
     @property
     def offset(self) -> Float32Array:
-        """(4,) what a box's coordinates in the window lack to those in the image."""
+        """(4,) difference between a box's coordinates in the image and in the window."""
         return np.array([self.window[1], self.window[0]] * 2, dtype=np.float32)
 
     def holds(self, xyxy: Float32Array, margin_px: float = 0.0) -> npt.NDArray[np.bool_]:
@@ -79,7 +79,7 @@ def merge_tiles(
     cell_diameter_px: float,
     max_overlap: float,
 ) -> tuple[Float32Array, Float32Array]:
-    """Put the boxes of all tiles together, each cell once.
+    """Join the boxes of all tiles, with each cell once.
 
     Parameters
     ----------

@@ -23,11 +23,11 @@ POINTS = (0, 1, -1, 2, -2, 1 / 2, -1 / 2)
 TILES_AT_ONCE = 512
 """Some 100 MB are needed for so many tiles of 256 channels, whatever the size of the maps."""
 FEWEST_CHANNELS = 128
-"""With fewer, transforming tiles takes as long as is saved."""
+"""With fewer, the transforms take as long as they save."""
 
 
 class WinogradConv2d(nn.Conv2d):
-    """A 3x3 convolution of stride 1 that knows the transforms of its tiles.
+    """A 3x3 convolution of stride 1, with the transforms of its tiles.
 
     Its parameters are those of `torch.nn.Conv2d`; the transforms are not saved with them.
     """
@@ -80,9 +80,9 @@ class WinogradConv2d(nn.Conv2d):
 
 
 class PaddedConv2d(WinogradConv2d):
-    """A 3x3 convolution whose maps keep their size, and which is quick where nothing is learnt.
+    """A 3x3 convolution that preserves the size of maps, and is fast for inference on a CPU.
 
-    While gradients are asked for, on a GPU and in bfloat16, it is `torch.nn.Conv2d`.
+    With gradients, on a GPU or in bfloat16, it is the same as `torch.nn.Conv2d`.
     """
 
     _kept_kernels: tuple[tuple[int, int], Tensor] | None = None
@@ -124,7 +124,7 @@ class PaddedConv2d(WinogradConv2d):
 
 
 def with_quick_convolutions(network: nn.Module) -> None:
-    """Let those layers of a network that it is worth it for be `PaddedConv2d`."""
+    """Replace the layers of a network that gain from it by `PaddedConv2d`."""
     for name, layer in network.named_children():
         if isinstance(layer, nn.Conv2d) and _gains(layer):
             setattr(network, name, PaddedConv2d.like(layer))

@@ -1,4 +1,4 @@
-"""How large the cells of an image are, so that any magnification can be brought to one scale."""
+"""Measures how large the cells of an image are, so that it can be rescaled to the working scale."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ LADDER = 2.0
 SMALLEST_DIAMETER_PX, LARGEST_DIAMETER_PX = 10.0, 400.0
 LARGEST_SHARE = 0.3
 SEARCH_SHARE = 0.7
-"""Cells are looked at this much smaller than they are detected: as clear, at half the work."""
+"""For measuring, cells are shown this much smaller than for detection: half the work."""
 WINDOW_DIAMETERS = 9.0
-"""Only a window of so many cells a side is looked at, whatever the image's size."""
+"""Side in cells of the window that is searched, whatever the image's size."""
 FEW_CELLS = 3.0
-"""With so many sure cells, a scale's evidence counts half."""
+"""With this many confident detections, a scale's evidence counts half."""
 SMALLER, LARGER = 0.87, 1.41
 """Cells confirm a guess of which they are no less and no more than so many times in diameter: the
 detector measures those well that it sees larger than expected, and misses many of the others."""
 LOOKS = 3
-"""How often a guess is looked at and mended before all scales are tried."""
+"""How often an estimate is checked and corrected before all scales are tried."""
 LARGE_IMAGE_PX = 4096
-"""An image with a longer side is looked at in three places: its middle alone may be empty."""
+"""An image with a longer side is searched in three places, as its middle may be empty."""
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What the detector finds at one scale.
+    """The detections at one scale.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class _Look:
     diameter_px
         Median of the cells found; the guess where there are none.
     crowd
-        How many sure cells there are.
+        Number of confident detections.
     coverage
-        Share of the image that cells cover, each weighed by score and by fitting the guess.
+        Share of the image that cells cover, weighted by score and by closeness to the guess.
     """
 
     guess_px: float
@@ -57,13 +57,13 @@ class _Look:
 
     @property
     def evidence(self) -> float:
-        """How much speaks for this scale."""
+        """Evidence for this scale."""
         # A few clumps that pass for large cells must not outweigh the many cells they consist of.
         return self.coverage * self.crowd / (self.crowd + FEW_CELLS)
 
     @property
     def confirms(self) -> bool:
-        """Whether there are enough sure cells, and of the size guessed."""
+        """Whether there are enough confident detections, of about the guessed size."""
         ratio = self.diameter_px / self.guess_px
         return self.crowd >= FEW_CELLS and SMALLER <= ratio <= LARGER
 
@@ -73,11 +73,11 @@ def estimate_diameter_px(
 ) -> float:
     """Return the typical diameter of the cells in pixels.
 
-    What is round in the images gives a first guess. The detector looks at a window of each image
-    at that scale; the size of what it finds is the next guess, until both agree. Where
-    they do not, it looks at a ladder of scales. At the right one it finds many cells that it is
-    sure of, of about its working diameter, which cover the field: the scale with the largest
-    summed evidence wins, and the median size found there is the answer.
+    The size of round objects in the images is the first guess. The detector searches a window of
+    each image at that scale, and the size of the cells found is the next guess, until both agree.
+    If they do not, it tries a ladder of scales. At the right one it finds many cells with high
+    confidence, of about its working diameter, which cover the field. The scale with the largest
+    evidence is chosen, and the result is the median size found there.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def estimate_diameter_px(
     detect_at
         The detector.
     working_diameter_px
-        The diameter at which the detector is at its best.
+        The diameter at which the detector works best.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def _confirmed(look: Callable[[float], _Look], guess_px: float | None) -> float 
 
 
 def scale_windows(image: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """Return what of an image is looked at: the image, or three windows of a large one."""
+    """Return the parts of an image to search: all of it, or three windows of a large one."""
     height, width = np.shape(image)[:2]
     if max(height, width) <= LARGE_IMAGE_PX:
         return [image]
@@ -147,7 +147,7 @@ def _look(
         window = middle(image, side)
         xyxy, score = detect_at(window, shown_px / guess_px)
         area = np.prod(np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0), axis=1)
-        # Far too small a scale shows the whole field as one blob: no cell fills its image.
+        # At far too small a scale, the whole field looks like one cell; no cell is that large.
         cells = area < LARGEST_SHARE * window.size
         area, score = area[cells], score[cells]
         diameter = np.sqrt(area)
