@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from napari_attmil.cells.finetuning.study_detectors import training_folder
+from napari_attmil.cells.detection.network_file import load_network, save_network
+from napari_attmil.cells.finetuning.study_detectors import (
+    accept_candidate,
+    candidate_path,
+    detector_in_use,
+    training_folder,
+)
 from napari_attmil.cells.settings import FinetuneSettings
 from napari_attmil.core import finished
 from napari_attmil.core.model_files import load_checkpoint
@@ -105,3 +111,15 @@ def test_the_queue_is_in_the_panel_s_order(attmil: Any, project: Any) -> None:
     named = [line.split("\t")[1] for line in attmil("queue", project.folder).out.splitlines()]
     assert shown == ["b.tif", "a.tif", "c.tif"]
     assert [Path(path).name for path in named] == shown[:2]  # nobody has searched the last one
+
+
+def test_the_detector_in_use_is_not_written_over(attmil: Any, project: Any) -> None:
+    project.keep(project.kept().boxes, reviewed=frozenset({0}))
+    shipped = load_network()
+    candidate = candidate_path(project.folder)
+    candidate.parent.mkdir(exist_ok=True)
+    save_network(candidate, shipped.network, shipped.architecture, {"data": "other images"})
+    accept_candidate(project.folder)
+    in_use = detector_in_use(project.folder)
+    outcome = attmil("finetune", project.folder, "--out", in_use)
+    assert outcome.code == 1 and "is what the command reads" in outcome.err

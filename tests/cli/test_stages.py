@@ -186,3 +186,15 @@ def test_the_cells_of_a_real_smear_are_found(attmil: Any, real_data: Path, tmp_p
     image = real_data / "chula" / "smears" / "hs" / "1.jpg"
     attmil("detect", image, "--out", tmp_path / "c.csv")
     assert 55 <= len(pd.read_csv(tmp_path / "c.csv")) <= 110
+
+
+def test_images_of_different_sizes_in_one_folder_are_searched(
+    attmil: Any, study: Path, tmp_path: Path
+) -> None:
+    image = tifffile.imread(next(study.rglob("*.tif")))
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", image)
+    tifffile.imwrite(folder / "b.tif", image[:200, :180])
+    outcome = attmil("detect", folder, "--out", tmp_path / "c.csv", "--device", "cpu")
+    assert outcome.code == 0 and "in 2 images" in outcome.out

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,10 @@ import tifffile
 from napari_attmil.core import StageRun
 from napari_attmil.simulation.cohort import simulate_cohort
 from napari_attmil.simulation.settings import SimulationSettings
-from napari_attmil.workflows import demo
+from napari_attmil.workflows import Progress, demo
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 
@@ -89,3 +91,15 @@ def test_images_without_classes_still_show_their_cells(tmp_path: Path) -> None:
     assert result.prediction is None
     assert len(pd.read_csv(tmp_path / "out" / "cells.csv")) >= 2
     assert any("nothing is classified" in sentence for sentence in said)
+
+
+def test_a_demo_that_is_stopped_keeps_no_half_trained_classifier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> Generator[Progress, None, None]:
+        yield Progress(0, 1, "training")
+
+    monkeypatch.setattr(demo, "train_on_bags", stopped)
+    bags = [SimpleNamespace(label=label, patient=label) for label in ("healthy", "sickle")]
+    with pytest.raises(KeyboardInterrupt):
+        [*demo._trained(bags, None, tmp_path)]  # type: ignore[arg-type]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from napari_attmil.cells.annotations import Annotations
 from napari_attmil.cells.annotations.corrections import add_box
 from napari_attmil.core import StageRun, UserError, finished
 from napari_attmil.workflows import Study, prepare_bags
+from napari_attmil.workflows.prepare import each_bag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,3 +121,24 @@ def test_a_truth_table_without_its_columns_is_refused(cohort: Cohort, detector: 
     (cohort.folder / "truth.csv").write_text("image,altered\none/0.tif,1\n")
     with pytest.raises(UserError, match=r"truth\.csv is not a table with the columns image"):
         prepared(cohort, detector)
+
+
+def test_stop_ends_the_detection_of_a_sample_between_two_images(
+    cohort: Cohort, detector: Any
+) -> None:
+    stop = Event()
+    run = StageRun(prepare_bags(Study.of(cohort), detector, DETECTION, FEATURES, stop))
+    for step in run:
+        stop.set()
+        assert step.detail is None
+    assert run.result == [] and detector.detected <= 1
+
+
+def test_a_table_of_that_name_matters_only_to_a_study(
+    cohort: Cohort, detector: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("truth.csv").write_text("patient,diagnosis\n")
+    loose = Study.without_folder(cohort.samples)
+    bags = [step.detail for step in each_bag(loose, detector, DETECTION, FEATURES) if step.detail]
+    assert [bag.sample for bag in bags] == ["one", "two"]

@@ -15,7 +15,7 @@ from napari_attmil.cells.finetuning import accept_candidate, candidate_path
 from napari_attmil.core import StageRun
 from napari_attmil.core.model_files import Checkpoint, save_checkpoint
 from napari_attmil.images import Cohort, Sample
-from napari_attmil.workflows import Progress, Stage, Study
+from napari_attmil.workflows import Progress, Stage, Study, detector_around
 from napari_attmil.workflows.steps import until
 
 
@@ -112,3 +112,16 @@ def test_arrays_of_a_study_stay_with_its_samples(cohort: Cohort) -> None:
     kept = annotated(cohort, cohort.samples[0])
     (read,) = Study.of(cohort).annotations.values()
     np.testing.assert_array_equal(read.boxes.xyxy, kept.boxes.xyxy)
+
+
+def test_a_sample_that_was_given_twice_is_there_once(cohort: Cohort) -> None:
+    one, _, two = cohort.samples
+    (study,) = Study.around([one, two, one])
+    assert study.cohort.samples == (one, two)
+
+
+def test_detector_of_the_study_around_a_sample_needs_no_readable_boxes(cohort: Cohort) -> None:
+    path = accepted_detector(cohort.folder)
+    assert detector_around(cohort.samples[0]) is None  # a study is where annotations are kept
+    (cohort.folder / "annotations.sqlite").write_text("garbage")
+    assert detector_around(cohort.samples[0]) == path

@@ -10,7 +10,7 @@ import typer
 from napari_attmil.cells import FinetuneSettings
 from napari_attmil.cli.options import DeviceName, ModelOut, Weights, option
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.cli.terminal import open_labelled_cohort, say, say_device, shown
+from napari_attmil.cli.terminal import open_labelled_cohort, say, say_device, say_study, shown
 from napari_attmil.core import check_writable
 
 DEFAULTS = FinetuneSettings()
@@ -49,11 +49,13 @@ def finetune(
         stage = finetune_images(images, settings, device, out, weights, source.parent)
     else:
         study = Study.of(open_labelled_cohort(source), weights)
+        check_outputs([out], [study.detector_path])
+        say_study(study)
         stage = finetune_study(study, settings, device, out)
-    last = shown(stage)
-    if last is None or (last.done < last.total and not last.note):
+    tuning = shown(stage)
+    if not tuning.is_finished:
         say("Stopped; the best weights so far are kept, and the same command goes on from there.")
-    if last is not None and last.written:
+    if tuning.last is not None and tuning.last.written:
         print(f"Detector written to {out}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,7 +43,9 @@ def report(
     check_writable(out)
     settings = detection.settings
     if by_class:
-        studies = [Study.of(_cohort_of(inputs), detection.weights)]
+        # A report writes nothing but itself.
+        study = Study.of(_cohort_of(inputs), detection.weights)
+        studies = [replace(study, stores_features=False)]
     else:
         studies = Study.around(open_samples(inputs), detection.weights)
     classifier = load_classifier(model, detection.device)

@@ -61,7 +61,7 @@ def detect(inputs: Inputs, out: TableOut, detection: DetectionOptions) -> None:
     """Find the cells in images and write a table with one row per cell."""
     from napari_attmil.explore import cell_table, check_table_file, write_cells
     from napari_attmil.images import open_stacks, read_images
-    from napari_attmil.workflows import Study, detect_cells
+    from napari_attmil.workflows import detect_cells, detector_around
 
     check_outputs([out], [*inputs, detection.weights])
     check_table_file(out)
@@ -69,13 +69,14 @@ def detect(inputs: Inputs, out: TableOut, detection: DetectionOptions) -> None:
     stacks = open_stacks(inputs)
     say_device(detection.device)
     tables: list[pd.DataFrame] = []
-    for study in Study.around(stacks, detection.weights):
-        for stack in study.cohort.samples:
-            in_pixels = settings.in_pixels(stack.pixel_size_um)
-            images, path = read_images(stack), study.detector_path
-            steps = detect_cells(images, range(len(stack)), in_pixels, detection.device, path)
-            label = f"Detecting cells: {stack.name} ({len(tables) + 1} of {len(stacks)})"
-            tables.append(cell_table(stack, shown(steps, label).boxes))
+    for number, stack in enumerate(stacks, start=1):
+        weights = detection.weights or detector_around(stack)
+        if weights is not None:
+            say(f"{stack.name}: detector {weights.name}")
+        in_pixels, places = settings.in_pixels(stack.pixel_size_um), range(len(stack))
+        steps = detect_cells(read_images(stack), places, in_pixels, detection.device, weights)
+        label = f"Detecting cells: {stack.name} ({number} of {len(stacks)})"
+        tables.append(cell_table(stack, shown(steps, label).boxes))
     write_cells(out, tables)
     cells, images_in_all = sum(map(len, tables)), sum(map(len, stacks))
     print(f"{counted(cells, 'cell')} in {counted(images_in_all, 'image')} written to {out}")
@@ -93,7 +94,7 @@ def train(
 ) -> None:
     """Train a classifier on all samples of a cohort; a stopped training goes on where it stood.
 
-    Ctrl+C stops it and writes the models that are finished by then.
+    Ctrl+C stops it and writes the models that are there by then.
     """
     from napari_attmil.workflows import train_classifier
 
@@ -154,6 +155,8 @@ def evaluate(
             evaluate_study(study, settings, plan, ensembles, finding, detection.device, out)
         )
     except KeyboardInterrupt:
+        if not (out / "trials").is_dir():
+            raise
         raise UserError(
             f"Stopped; finished trainings are kept in {out / 'trials'}, and the same command goes "
             "on from there."

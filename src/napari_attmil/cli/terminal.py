@@ -138,8 +138,7 @@ def study_of(cohort: Cohort, weights: Path | None, features: FeatureSettings) ->
     from napari_attmil.workflows import Study
 
     study = Study.of(cohort, weights)
-    for sentence in study.in_words(features):
-        say(sentence)
+    say_study(study, features)
     return study
 
 
@@ -161,6 +160,12 @@ def trainable_study(path: Path, settings: MILSettings, detection: DetectionOptio
     return study_of(cohort, detection.weights, features_for(settings))
 
 
+def say_study(study: Study, features: FeatureSettings | None = None) -> None:
+    """Say which boxes and which detector a study brings, and how large features will be."""
+    for sentence in study.in_words(features):
+        say(sentence)
+
+
 def classified(
     studies: Sequence[Study], classifier: Classifier, detection: DetectionSettings, device: str
 ) -> list[ClassifiedSample]:
@@ -175,6 +180,7 @@ def classified(
 
     found: list[ClassifiedSample] = []
     for study in studies:
+        say_study(study)
         found += shown(classify_study(study, classifier, detection, device))
     if not found:
         raise UserError(

@@ -125,6 +125,10 @@ class Thumbnails(Listening, QObject):
             self._timer.start()
         return None
 
+    def is_cut(self, cutout: Cutout) -> bool:
+        """Whether it was tried to cut a thumbnail; without a pixmap its image is unreadable."""
+        return cutout in self._cache and not cutout.has_moved(since=self._cache[cutout][0])
+
     def forget(self) -> None:
         """Empty the cache: other images are chosen."""
         self._cache.clear()

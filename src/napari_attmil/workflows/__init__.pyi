@@ -29,6 +29,7 @@ from .report import report_samples as report_samples
 from .steps import NEVER as NEVER, Progress as Progress, Stage as Stage
 from .study import (
     Study as Study,
+    detector_around as detector_around,
     loaded_detector as loaded_detector,
     open_cohort as open_cohort,
     own_folder as own_folder,

@@ -168,7 +168,8 @@ def _trained(bags: Sequence[Bag], device: Device, out: Path) -> Stage[Classifier
         few = f"Cross-validation needs {FOLDS} patients of each class, so it was left out."
         yield from _notes([few])
     trained = yield from train_on_bags(bags, settings, ENSEMBLE, device)
-    assert trained is not None  # nobody stops the demo
+    if trained is None or not trained[1]:
+        raise KeyboardInterrupt  # The demo shows no half-trained classifier.
     classifier, _ = trained
     classifier.save(out / MODEL_NAME)
     return classifier

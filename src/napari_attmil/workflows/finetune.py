@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from napari_attmil.workflows.study import Study
 
 
+@dataclass(frozen=True)
+class Finetuning:
+    """The last progress of a fine-tuning, None before the first, and whether it came to its end."""
+
+    last: FinetuneProgress | None
+    is_finished: bool
+
+
 def finetune_study(
     study: Study,
     settings: FinetuneSettings,
@@ -34,8 +42,8 @@ def finetune_study(
     out: Path | None = None,
     left_out: frozenset[tuple[str, int]] = frozenset(),
     stop: Event = NEVER,
-) -> Stage[FinetuneProgress | None]:
-    """Fine-tune the detector in use on the study's reviewed images; return the last progress.
+) -> Stage[Finetuning]:
+    """Fine-tune the detector in use on the study's reviewed images.
 
     Stopped early, or by Ctrl+C, it saves the best weights so far, and the same call resumes from
     there.
@@ -74,7 +82,7 @@ def finetune_images(
     weights: Path | None,
     folder: Path,
     stop: Event = NEVER,
-) -> Stage[FinetuneProgress | None]:
+) -> Stage[Finetuning]:
     """Fine-tune a detector on some images; see `finetune_study`.
 
     `weights` is the initial model file, the shipped one if None; `folder` holds the hold-out images
@@ -84,7 +92,7 @@ def finetune_images(
     from napari_attmil.cells.finetuning import finetune
     from napari_attmil.core import choose_device
 
-    last = None
+    last, is_finished = None, False
     with contextlib.suppress(KeyboardInterrupt):  # as if `stop` had been set
         for last in finetune(images, settings, out, choose_device(device_name), weights, folder):
             best = "" if last.best is None else f", best AP {last.best.ap:.3f}"
@@ -92,7 +100,9 @@ def finetune_images(
             yield Progress(last.done, last.total, text, last, last.note)
             if stop.is_set():
                 break
-    return last
+        else:
+            is_finished = True
+    return Finetuning(last, is_finished)
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,10 +62,17 @@ def prepare_bags(
     UserError
         If no sample has a cell, or an image cannot be read.
     """
-    bags: list[Bag] = []
+    from napari_attmil.bags import read_truth
+
+    truth, bags = read_truth(study.cohort.folder), []
+    samples = {sample.name: sample for sample in study.cohort.samples}
     for step in each_bag(study, detector, detection, features, stop):
-        if step.detail is not None:
-            bags.append(step.detail)
+        bag: Bag | None = step.detail
+        if bag is not None:
+            assert bag.boxes is not None  # bags of images always have them
+            altered = None if truth is None else truth.altered(samples[bag.sample], bag.boxes)
+            bags.append(replace(bag, altered=altered))
+            step = replace(step, detail=bags[-1])
         yield step
     if not bags and not stop.is_set():
         raise UserError(
@@ -86,19 +93,20 @@ def each_bag(
 
     See `prepare_bags` for what is yielded.
     """
-    from napari_attmil.bags import read_truth
-
-    truth, total = read_truth(study.cohort.folder), len(study.cohort)
+    total = len(study.cohort)
     for done, sample in enumerate(study.cohort.samples):
         here = Progress(done, total, f"Reading the cells of sample {done + 1} of {total}")
         yield here
-        boxes = yield from within(boxes_of_sample(study, sample, detector, detection), here)
-        if stop.is_set():
+        finding = within(boxes_of_sample(study, sample, detector, detection), here)
+        boxes = yield from until(finding, stop)
+        if boxes is None or stop.is_set():
             return
         if len(boxes):
-            bag = yield from within(bag_of_sample(study, sample, boxes, detector, features), here)
-            altered = None if truth is None else truth.altered(sample, boxes)
-            yield replace(here, done=done + 1, detail=replace(bag, altered=altered))
+            reading = within(bag_of_sample(study, sample, boxes, detector, features), here)
+            bag = yield from until(reading, stop)
+            if bag is None:
+                return
+            yield replace(here, done=done + 1, detail=bag)
         else:
             note = f"Sample {sample.name!r} has no cells and was left out."
             yield replace(here, done=done + 1, note=note)

@@ -86,16 +86,11 @@ class Study:
     def around(cls, samples: Sequence[Sample], weights: Path | None = None) -> list[Self]:
         """Return the studies that contain some samples, in the order of the samples.
 
-        Consecutive samples of one study are grouped. Features are not stored, since the user has
-        not allowed writing to the study.
+        Consecutive samples of one study are grouped; a sample that was given twice is there
+        once. Features are not stored, since the user has not allowed writing to the study.
         """
-
-        def folder_of(sample: Sample) -> Path | None:
-            file = AnnotationFile.above(sample.frames[0].path)
-            return None if file is None else file.path.parent
-
         studies = []
-        for folder, members in groupby(samples, folder_of):
+        for folder, members in groupby(dict.fromkeys(samples), study_folder):
             if folder is None:
                 studies.append(cls.without_folder([*members], weights))
             else:
@@ -116,19 +111,31 @@ class Study:
         """Return the study's detector, loaded anew only if its file has changed."""
         return loaded_detector(device_name, self.detector_path)
 
-    def in_words(self, features: FeatureSettings) -> list[str]:
+    def in_words(self, features: FeatureSettings | None = None) -> list[str]:
         """Return sentences on the boxes and the detector in use, and the size of features."""
-        from napari_attmil.bags import expected_size
-
         sentences = []
         if self.annotations:
             samples = counted(len(self.annotations), "sample")
             sentences.append(f"The boxes kept in the study are used in {samples}.")
         if self.detector_path is not None:
             sentences.append(f"Detector: {self.detector_path.name}")
-        if (store := self.store) is not None:
+        if features is not None and (store := self.store) is not None:
+            from napari_attmil.bags import expected_size
+
             sentences.append(expected_size(self.cohort, features, store.folder))
         return sentences
+
+
+def study_folder(sample: Sample) -> Path | None:
+    """Return the folder of the study that a sample lies in; None if it lies in none."""
+    file = AnnotationFile.above(sample.frames[0].path)
+    return None if file is None else file.path.parent
+
+
+def detector_around(sample: Sample) -> Path | None:
+    """Return the detector in use in the study a sample lies in; None for the shipped one."""
+    folder = study_folder(sample)
+    return None if folder is None else detector_in_use(folder)
 
 
 def open_cohort(path: Path) -> Cohort:

@@ -117,7 +117,7 @@ def test_single_instances_vote() -> None:
         output = model.pool(h, [0, 4])
         shares = model.log_probabilities(output, [0, 4]).exp()
     assert shares[0].tolist() == pytest.approx([0.25, 0.5, 0.25])
-    of_class_1 = np.exp([0, 1, 2, 0]) / [np.exp(9) + 2, np.e + 2, np.exp(2) + 2, np.exp(3) + 2]
+    of_class_1 = np.exp([0, 1, 2, 0]) / [np.exp(9) + 2, np.exp(1) + 2, np.exp(2) + 2, np.exp(3) + 2]
     expected = of_class_1 / of_class_1.sum()
     np.testing.assert_allclose(output.attention.numpy(), expected, rtol=1e-5)
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from napari_attmil.cells.boxes import Source
 from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
+from napari_attmil.cells.exchange.coco import read_coco
 from napari_attmil.cells.exchange.files import FORMATS, read_boxes, write_boxes
 from napari_attmil.core.errors import UserError
 
@@ -314,3 +315,10 @@ def test_yolo_refuses_stacks_and_images_that_differ_in_their_suffix_only(tmp_pat
     twins = [AnnotatedImage(name, (), size_px=SIZE) for name in ("a.tif", "a.png")]
     with pytest.raises(UserError, match="one file"):
         write_boxes(tmp_path, twins, "yolo")
+
+
+def test_a_polygon_of_an_odd_number_of_values_does_not_turn_the_next_one() -> None:
+    annotation = {"image_id": 1, "segmentation": [[1, 2, 3], [50, 20, 70, 80]]}
+    content = {"images": [{"id": 1, "file_name": "a.tif"}], "annotations": [annotation]}
+    (image,) = read_coco(content).images
+    assert image.boxes[0].xyxy == (1, 2, 70, 80)

@@ -31,11 +31,13 @@ from support.pages.page import entries
 
 from napari_attmil import workflows
 from napari_attmil.bags.presets import ensemble_preset
+from napari_attmil.core import UserError
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 from napari_attmil.widgets.context import session_of
+from napari_attmil.widgets.thumbnails import Cutout, ImageShelf
 from napari_attmil.workflows import Progress
 
 if TYPE_CHECKING:
@@ -85,6 +87,28 @@ def test_from_image_to_the_cells_that_decided(
     assert layer.edge_color[ids == 9].tolist() == [[1, 1, 1, 1]]
     page.result.press_top_cell(0)
     assert window_viewer.dims.current_step[0] == 2 and session.selection == (9,)
+
+
+def test_an_image_that_cannot_be_read_costs_its_own_thumbnails_only_and_is_named(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    notifications: list[tuple[str, str]],
+) -> None:
+    read = ImageShelf.image
+
+    def damaged(shelf: ImageShelf, cutout: Cutout, source: Any) -> Any:
+        if cutout.image_index == 2:
+            raise UserError("The file is damaged.")
+        return read(shelf, cutout, source)
+
+    monkeypatch.setattr(ImageShelf, "image", damaged)
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    assert AttentionMILPage(panel).result.top_cells() == (6, 5, 4, 3, 2)
+    (warning,) = [text for severity, text in notifications if severity == "warning"]
+    assert warning == "The thumbnails of cells in image 3 are missing: it cannot be read."
 
 
 def test_next_step_opens_when_one_is_done(

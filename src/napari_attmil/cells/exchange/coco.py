@@ -112,8 +112,11 @@ def _corners(annotation: dict[str, Any]) -> Corners | None:
             raise ValueError(f"a box is {width} wide and {height} high")
         return (x, y, x + width, y + height)
     polygons = annotation.get("segmentation")
-    points = list(chain.from_iterable(polygons)) if isinstance(polygons, list) else []
-    return bounds(points) if len(points) > 1 else None
+    if not isinstance(polygons, list):
+        return None
+    # Of an odd number of values the last is no point; the next polygon begins with an x again.
+    points = list(chain.from_iterable(each[: len(each) // 2 * 2] for each in polygons))
+    return bounds(points) if points else None
 
 
 def _annotation(box: AnnotatedBox) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.utils.notifications import show_info
+from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QLabel, QSlider, QWidget
 
@@ -139,10 +139,11 @@ class ResultStep(Step):
         session, prediction = self._context.session, self._context.session.state.prediction
         self._awaited = {}
         self._prediction.setValue(prediction)
-        if prediction is None or session.sample is None or self._context.images is None:
-            self._top_cells.setValue(())
-        else:
-            self._await_top_cells(prediction, session.sample.name)
+        # Those of another sample must not be left standing, or be pressed.
+        self._top_cells.setValue(())
+        sample, images = session.sample, self._context.images
+        if prediction is not None and sample is not None and images is not None:
+            self._await_top_cells(prediction, sample.name)
         self.synchronise()
 
     def _await_top_cells(self, prediction: Prediction, sample: str) -> None:
@@ -161,19 +162,24 @@ class ResultStep(Step):
         self._show_top_cells()
 
     def _show_top_cells(self) -> None:
-        """Show the top cells as soon as all of their thumbnails are there."""
-        pictures = [self._thumbnails.pixmap(cutout) for cutout in self._awaited]
+        """Show the top cells as soon as all of their thumbnails were cut."""
+        pictures = {cutout: self._thumbnails.pixmap(cutout) for cutout in self._awaited}
+        if not pictures or not all(map(self._thumbnails.is_cut, pictures)):
+            return
         thumbnails = [
-            CellThumbnail(cutout.cell_id, picture, f"{rank}", tip)
-            for rank, (picture, (cutout, tip)) in enumerate(
-                zip(pictures, self._awaited.items(), strict=True), start=1
-            )
+            CellThumbnail(cutout.cell_id, picture, f"{rank}", self._awaited[cutout])
+            for rank, (cutout, picture) in enumerate(pictures.items(), start=1)
             if picture is not None
         ]
-        if thumbnails and len(thumbnails) == len(pictures):
-            self._awaited = {}
-            self._top_cells.setValue(thumbnails)
-            self.shown.emit()
+        unreadable = {cutout.image_index for cutout, picture in pictures.items() if not picture}
+        self._awaited = {}
+        self._top_cells.setValue(thumbnails)
+        if unreadable:
+            numbers = ", ".join(str(index + 1) for index in sorted(unreadable))
+            show_warning(
+                f"The thumbnails of cells in image {numbers} are missing: it cannot be read."
+            )
+        self.shown.emit()
 
     def _open_explorer(self) -> None:
         # Through napari, as the menu does: panels do not import each other.
