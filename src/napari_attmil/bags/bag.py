@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_attmil.bags.features import FeatureRows, KnownFeatures, extract_features
-from napari_attmil.cells import FeatureSettings
-from napari_attmil.core import UserError
-from napari_attmil.images import read_images
+from napari_attmil.cells import Boxes, FeatureSettings
+from napari_attmil.core import Int64Array, UserError
+from napari_attmil.images import Sample, read_images
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
     import numpy as np
     import numpy.typing as npt
 
     from napari_attmil.bags.feature_store import FeatureFile, FeatureStore
-    from napari_attmil.cells import Boxes
     from napari_attmil.cells.detection import DetectorLike
-    from napari_attmil.core import Int64Array
-    from napari_attmil.images import Sample
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from napari_attmil.cells import FeatureSettings
 from napari_attmil.core import (
     Checkpoint,
     Device,
+    Float32Array,
     UserError,
     choose_device,
     counted,
@@ -30,10 +32,7 @@ from napari_attmil.core import (
 from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.core import Float32Array
 
 KIND = "classifier"
 BEFORE_THEY_EXISTED: Final = {"batch_penalty": 0, "guidance": 0, "healthy_is_the_rest": False}

@@ -19,27 +19,20 @@ import shutil
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import platformdirs
 
-from napari_attmil.bags.features import KnownFeatures
+from napari_attmil.bags.features import Features, KnownFeatures
 from napari_attmil.bags.network import PROFILE_LENGTH
-from napari_attmil.cells import Boxes
+from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
 from napari_attmil.cells.detection import FEATURE_CHANNELS
-from napari_attmil.core import write_atomically
-from napari_attmil.images import frame_digest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from napari_attmil.bags.features import Features
-    from napari_attmil.cells import DetectionSettings, FeatureSettings
-    from napari_attmil.core import Int64Array
-    from napari_attmil.images import Cohort, Sample
+from napari_attmil.core import Int64Array, write_atomically
+from napari_attmil.images import Cohort, Sample, frame_digest
 
 CELLS_PER_IMAGE = 30
 """Typical for fields at 100x (paper, section 3); used only to estimate the size of features."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
-from napari_attmil.cells import has_moved
+from napari_attmil.cells import Boxes, FeatureSettings, has_moved
+from napari_attmil.core import Int64Array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from napari_attmil.cells import Boxes, FeatureSettings
     from napari_attmil.cells.detection import DetectorLike
-    from napari_attmil.core import Int64Array
 
 Features = npt.NDArray[np.float16]
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari_attmil.core import Float32Array, Int64Array
+from napari_attmil.core import Float32Array, Int64Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_attmil.cells import match_boxes
+from napari_attmil.cells import Boxes, match_boxes
 from napari_attmil.core import UserError
-from napari_attmil.images import name_within
-
-if TYPE_CHECKING:
-    from napari_attmil.cells import Boxes
-    from napari_attmil.images import Sample
+from napari_attmil.images import Sample, name_within
 
 SIDES = ["x_min", "y_min", "x_max", "y_max"]
 

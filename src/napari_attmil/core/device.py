@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     import torch
 
 Item = TypeVar("Item")

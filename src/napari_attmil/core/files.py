@@ -8,13 +8,11 @@ import functools
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_attmil.core.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def check_writable(path: Path) -> None:

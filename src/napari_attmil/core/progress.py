@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator
+from typing import Any, Generic, TypeVar
 
 Step = TypeVar("Step")
 Result = TypeVar("Result")

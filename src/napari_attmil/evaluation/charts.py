@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,8 +12,6 @@ from napari_attmil.bags.attribution import CURVE_STEPS
 from napari_attmil.reports import LIGHT, LINE_COLOURS, hint_id, inline_svg, plain_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from matplotlib.figure import Figure
 
     Report = Mapping[str, Any]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from napari_attmil.bags import EnsembleSettings, MILSettings
-from napari_attmil.bags.training import loaded_bags
+from napari_attmil.bags import Bag, EnsembleSettings, MILSettings
+from napari_attmil.bags.training import EpochProgress, loaded_bags
 from napari_attmil.core import Device, StageRun, choose_device, later_seed
 from napari_attmil.evaluation.outcome import Outcome, tested
 from napari_attmil.evaluation.rows import Row, epochs_of, evaluation_rows, trained
@@ -24,13 +27,6 @@ from napari_attmil.evaluation.trials import (
 from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-    from pathlib import Path
-
-    import numpy.typing as npt
-
-    from napari_attmil.bags import Bag
-    from napari_attmil.bags.training import EpochProgress
     from napari_attmil.cells import FeatureSettings
 
 

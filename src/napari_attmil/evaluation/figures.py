@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_attmil.bags import (
     confusion_matrix,
@@ -15,17 +17,11 @@ from napari_attmil.bags import (
     surprise,
     weighted_metrics,
 )
-from napari_attmil.bags.attribution import SCORES, rank_agreement, top_overlap
-from napari_attmil.evaluation.outcome import MEASURES
+from napari_attmil.bags.attribution import SCORES, ScoreName, rank_agreement, top_overlap
+from napari_attmil.evaluation.outcome import MEASURES, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
-
-    from napari_attmil.bags.attribution import ScoreName
     from napari_attmil.evaluation.cross_validation import Evaluation
-    from napari_attmil.evaluation.outcome import Outcome
 
     Array = npt.NDArray[np.float64]
     Metrics = dict[str, Array]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_attmil.bags.attribution import (
     SCORES,
+    ScoreName,
     SubsetClassifier,
     cell_scores,
     instance_ranking,
@@ -17,12 +20,7 @@ from napari_attmil.bags.attribution import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
-
     from napari_attmil.bags import Bag, Classifier
-    from napari_attmil.bags.attribution import ScoreName
 
     Array = npt.NDArray[np.float64]
 

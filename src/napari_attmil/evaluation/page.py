@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from napari_attmil.evaluation.charts import precision_recall_chart, row_charts, scores_with_curves
 from napari_attmil.evaluation.tables import marked_classes, tables
 from napari_attmil.reports import from_template
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    Report = Mapping[str, Any]
+Report = Mapping[str, Any]
 
 HOW_FIGURES_ARE_MADE: Final = (
     "Every figure is computed over all samples of a run, each classified by a model that never saw "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,8 +20,6 @@ from napari_attmil.evaluation.figures import RECALLS, RowFigures, paired_differe
 from napari_attmil.evaluation.page import markdown, page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_attmil.evaluation.cross_validation import Evaluation
 
 FORMAT = "napari-attmil evaluation/2"

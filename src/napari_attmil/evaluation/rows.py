@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from napari_attmil.bags import METHODS, EnsembleSettings, with_method
+from napari_attmil.bags import (
+    METHODS,
+    Bag,
+    Classifier,
+    EnsembleSettings,
+    Method,
+    MILSettings,
+    with_method,
+)
 from napari_attmil.bags.training import (
     EnsembleTrainer,
     EpochProgress,
@@ -15,13 +24,9 @@ from napari_attmil.bags.training import (
     asks_composition,
     most_epochs,
 )
-from napari_attmil.core import UserError
+from napari_attmil.core import Device, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from napari_attmil.bags import Bag, Classifier, Method, MILSettings
-    from napari_attmil.core import Device
     from napari_attmil.evaluation.settings import EvaluationSettings
 
 RowKind = Literal["single", "ensemble", "shuffled-labels", "untrained"]

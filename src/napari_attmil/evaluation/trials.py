@@ -5,24 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_attmil.bags.training import TRAINING_VERSION
-from napari_attmil.core import Settings, UserError, write_atomically
+from napari_attmil.core import Device, Settings, UserError, write_atomically
 from napari_attmil.evaluation.outcome import Outcome
 from napari_attmil.images import patient_folds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
-
-    import numpy.typing as npt
-
     from napari_attmil.bags import Bag, EnsembleSettings, MILSettings
-    from napari_attmil.core import Device
     from napari_attmil.evaluation.rows import Row
     from napari_attmil.evaluation.settings import EvaluationSettings
 

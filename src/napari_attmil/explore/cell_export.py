@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,14 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_attmil.cells import SOURCE_NAMES, positions_of
+from napari_attmil.cells import SOURCE_NAMES, Boxes, positions_of
 from napari_attmil.core import UserError, check_writable, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_attmil.bags import Prediction
-    from napari_attmil.cells import Boxes
     from napari_attmil.images import Sample
 
 CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")

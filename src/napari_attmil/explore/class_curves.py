@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.explore.cohort_table import PROBABILITY
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy.typing as npt
-
-    Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]
+Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]
 
 
 @dataclass(frozen=True, eq=False)

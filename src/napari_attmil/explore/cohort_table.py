@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,8 +11,6 @@ import pandas as pd
 from napari_attmil.core import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from napari_attmil.bags import Prediction
     from napari_attmil.images import Sample
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.explore.colours import map_colours
+from napari_attmil.core import Float64Array
+from napari_attmil.explore.colours import ColourMap, map_colours
 from napari_attmil.explore.value_scale import HISTOGRAM_BINS, Scale, ValueScale
 
 if TYPE_CHECKING:
-    from napari_attmil.core import Float64Array
     from napari_attmil.explore.cell_rows import Rows
-    from napari_attmil.explore.colours import ColourMap
 
 FADED_ALPHA: Final = 0.12
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from napari_attmil.core import Float64Array
+from napari_attmil.core import Float64Array
 
 Rgba = tuple[float, float, float, float]
 ColourMap = Literal["paper", "viridis", "cividis", "magma", "diverging"]

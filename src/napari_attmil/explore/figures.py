@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -9,16 +10,13 @@ import pandas as pd
 
 from napari_attmil.explore.colours import class_colour
 from napari_attmil.explore.shapes import feature_title
-from napari_attmil.reports import plain_axes
+from napari_attmil.reports import Drawing, plain_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from napari_attmil.explore.class_curves import ClassCurve
-    from napari_attmil.reports import Drawing
 
 CurveKind = Literal["roc", "precision_recall"]
 _NAME_INCHES: Final = 0.3

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.core import UserError
-
-if TYPE_CHECKING:
-    from napari_attmil.core import Float32Array
+from napari_attmil.core import Float32Array, UserError
 
 MapMethod = Literal["pca", "umap"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,6 @@ from napari_attmil.bags.attribution import TOP_CELLS
 from napari_attmil.core import CAUTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from napari_attmil.bags import Classifier, Prediction
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from napari_attmil.core import Float64Array
+from napari_attmil.core import Float64Array
 
 Scale = Literal["rank", "linear", "log"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,6 @@ from napari_attmil.reports.palette import LIGHT
 from napari_attmil.reports.pictures import THUMBNAIL_PX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from jinja2 import Environment
 
     from napari_attmil.reports.blocks import Block

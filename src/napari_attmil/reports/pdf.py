@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator  # `singledispatch` reads the annotations
+from collections.abc import (
+    Iterable,
+    Iterator,  # `singledispatch` reads the annotations
+)
 from functools import singledispatch
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from xml.sax.saxutils import escape
 
 import matplotlib
@@ -38,9 +41,6 @@ from napari_attmil.reports.blocks import (
     TextTable,
 )
 from napari_attmil.reports.palette import LIGHT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MARGIN: Final = 18 * mm
 WIDTH: Final = A4[0] - 2 * MARGIN

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from napari_attmil.images import crop_cell, to_uint8
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PICTURE_PX: Final = 1000
 """Maximum width of a picture: boxes are visible, and the page is small enough for e-mail."""

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from napari_attmil.cells import SOURCE_NAMES
+from napari_attmil.cells import SOURCE_NAMES, Boxes
 from napari_attmil.explore import CONTRIBUTION, CORNERS, contribution_of
 from napari_attmil.explore.shapes import feature_title
-from napari_attmil.session.keys import SampleKey
+from napari_attmil.session.keys import SampleKey, SessionKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from napari_attmil.cells import Boxes
     from napari_attmil.images import Sample
-    from napari_attmil.session.keys import SessionKey
     from napari_attmil.session.sample_state import SampleState
     from napari_attmil.session.session import Session
 

@@ -9,16 +9,14 @@ finite aperture does; then the illumination, dust, and a camera's shot and read 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
     from napari_attmil.simulation.appearance import Appearance
 
 _WAVELENGTH_UM: Final = 0.55

@@ -12,18 +12,15 @@ erythrocyte geometry", Microvascular Research 4, 335-347: a mean diameter of 7.8
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    Grid = NDArray[np.float64]
-    Thickness = Callable[[Grid, Grid, np.random.Generator], Grid]
+Grid = NDArray[np.float64]
+Thickness = Callable[[Grid, Grid, np.random.Generator], Grid]
 
 NORMAL_DIAMETER_UM: Final = 7.82
 _NORMAL_RADIUS_UM: Final = NORMAL_DIAMETER_UM / 2

@@ -11,28 +11,23 @@ not placed, so every cell in an image has a box.
 from __future__ import annotations
 
 import json
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 import tifffile
+from numpy.typing import NDArray
 
 from napari_attmil.core import UserError, write_atomically, write_json
 from napari_attmil.simulation.appearance import Appearance, draw_appearance
 from napari_attmil.simulation.bright_field import expose
 from napari_attmil.simulation.cell_shapes import CELL_TYPES, NORMAL_DIAMETER_UM, draw_cell
 from napari_attmil.simulation.field import FieldOfView
-from napari_attmil.simulation.settings import CLASSES, SimulationSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_attmil.simulation.settings import ClassName
+from napari_attmil.simulation.settings import CLASSES, ClassName, SimulationSettings
 
 ODD_TYPES: Final = ("echinocyte", "fragment")
 """Abnormal cells that every class has, the healthy one too, in the same share."""

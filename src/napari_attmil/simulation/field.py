@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_attmil.simulation.cell_shapes import CellPatch
 
 _LEAST_VISIBLE: Final = 0.25  # share of a cell's area that must lie inside of the image

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
 from napari_attmil.core import Seed, Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Look = Literal["unstained", "stained"]
 ClassName = Literal["healthy", "spherocytosis", "sickle", "thalassemia", "xerocytosis"]

@@ -11,14 +11,13 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from scipy.integrate import trapezoid
 from scipy.stats import rankdata
 
 from napari_attmil.bags.metrics import ranking_metrics
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from napari_attmil.bags.attribution.subsets import Rows, Subsets
 
     Array = npt.NDArray[np.float64]

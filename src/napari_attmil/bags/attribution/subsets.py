@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.special import logsumexp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import numpy.typing as npt
-
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.bags.network import AttentionMIL
     from napari_attmil.bags.prediction import Prediction
 
-    Array = npt.NDArray[np.float64]
-    Rows = npt.NDArray[np.intp]
-
+Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 ScoreName = Literal["attention", "contribution", "leave-one-out", "random"]
 
 SCORES: Final[tuple[ScoreName, ...]] = ("attention", "contribution", "leave-one-out", "random")

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_attmil.core import Float32Array
+
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
-    from napari_attmil.core import Float32Array
 
 MOST_MODELS = 5
 """More models hardly change a map, but take memory: 26 MB per model for 100,000 cells."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from napari_attmil.bags.attribution.subsets import SubsetClassifier
+from napari_attmil.bags.attribution.subsets import Rows, SubsetClassifier
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import numpy.typing as npt
-
-    from napari_attmil.bags.attribution.subsets import Rows
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
 

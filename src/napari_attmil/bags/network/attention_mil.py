@@ -7,6 +7,7 @@ runs in float32 over contiguous ranges, so packed bags give the same results as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -33,8 +34,6 @@ from napari_attmil.bags.network.prepared_features import FeatureKind, PreparedFe
 from napari_attmil.core import Device, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_attmil.bags.settings import MILSettings
 
 CHANNELS = 256

@@ -11,13 +11,12 @@ are halved, and those of 80 samples of 80 cells are reduced to five sixths.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
 LEAST_VARIANCE: Final = 1e-4

@@ -7,16 +7,14 @@ among the best methods of multiple instance learning for global information, Amo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from napari_attmil.bags.network.components import MOST_CELLS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 DIRECTIONS: Final = 32
 """Main directions along which cells are compared; 8 to 64 do about as well."""

@@ -5,22 +5,18 @@ Each embedding has a part without parameters, computed once before a training, a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from napari_attmil.bags.network.convolution import MapDropout, TiledConv2d
-from napari_attmil.bags.network.prepared_features import PROFILE_LENGTH, RINGS
+from napari_attmil.bags.network.prepared_features import PROFILE_LENGTH, RINGS, PreparedFeatures
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from torch import Tensor
-
     from napari_attmil.bags.methods import EmbeddingName
-    from napari_attmil.bags.network.prepared_features import PreparedFeatures
 
 MAP_SIDE = 14
 """Rows and columns of the maps that the published convolutions take."""

@@ -8,6 +8,7 @@ contribution is never an approximation.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -15,12 +16,9 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor, nn
 
-from napari_attmil.bags.methods import METHODS
+from napari_attmil.bags.methods import METHODS, Method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from napari_attmil.bags.methods import Method
     from napari_attmil.bags.settings import MILSettings
 
 TOP_SHARE = 1 / 12

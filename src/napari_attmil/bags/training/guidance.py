@@ -10,20 +10,18 @@ distance to one Gaussian instead, which is less good at finding parasites painte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
 
 from napari_attmil.bags.methods import METHODS
-from napari_attmil.bags.network import CELLS_AT_ONCE, MOST_CELLS, judges_cells
+from napari_attmil.bags.network import CELLS_AT_ONCE, MOST_CELLS, PreparedFeatures, judges_cells
 from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.network import PreparedFeatures
     from napari_attmil.bags.settings import MILSettings
 
 DIRECTIONS: Final = 32

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from napari_attmil.core import UserError
-from napari_attmil.images import patient_folds
+from napari_attmil.images import Fold, patient_folds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.images import Fold
 
 
 def inner_folds(bags: Sequence[Bag], most: int) -> tuple[list[Fold], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -11,12 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_attmil.bags.methods import METHODS
-from napari_attmil.bags.network import bag_lengths
+from napari_attmil.bags.network import MILOutput, bag_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari_attmil.bags.network import MILOutput
     from napari_attmil.bags.settings import MILSettings
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING
 
 import torch
 
-from napari_attmil.bags.network import MOST_CELLS, PreparedFeatures, batch_damping
+from napari_attmil.bags.network import (
+    MOST_CELLS,
+    AttentionMIL,
+    Components,
+    PreparedFeatures,
+    batch_damping,
+)
 from napari_attmil.bags.training.guidance import healthy_guides, oddness, weights_by_rank
 from napari_attmil.bags.training.resident_features import (
     feature_statistics,
@@ -19,12 +26,9 @@ from napari_attmil.core import UserError
 from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.network import AttentionMIL, Components
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from napari_attmil.bags.network import EMBEDDINGS, PreparedFeatures, maps_bytes, packed, tiles_bytes
+from napari_attmil.bags.network import (
+    EMBEDDINGS,
+    AttentionMIL,
+    Embedding,
+    PreparedFeatures,
+    maps_bytes,
+    packed,
+    tiles_bytes,
+)
+from napari_attmil.core import Device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     import numpy.typing as npt
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.network import AttentionMIL, Embedding
     from napari_attmil.bags.settings import MILSettings
-    from napari_attmil.core import Device
 
 RESIDENT_BYTES = 4 << 30
 """Features of up to this size are held in memory; larger cohorts are streamed from disk."""

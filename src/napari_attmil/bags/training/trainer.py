@@ -7,7 +7,9 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 
 from napari_attmil.bags.classifier import Classifier, names_learnt, new_model
-from napari_attmil.bags.network import packed
+from napari_attmil.bags.network import PreparedFeatures, packed
 from napari_attmil.bags.settings import MILSettings
 from napari_attmil.bags.training.losses import (
     bag_losses,
@@ -44,11 +46,7 @@ from napari_attmil.core import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.bags.network import PreparedFeatures
 
 SAVE_EVERY_S = 60.0
 """An interrupted training loses at most this much, or one epoch."""

@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from napari_attmil.core import Checkpoint, UserError, load_checkpoint, save_checkpoint
+from napari_attmil.core import Checkpoint, Device, UserError, load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     from torch import Tensor
 
     from napari_attmil.bags.bag import Bag
-    from napari_attmil.core import Device
 
 KIND = "training"
 TRAINING_VERSION: Final = 2

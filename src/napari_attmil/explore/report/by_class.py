@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from napari_attmil.explore.cell_export import CONTRIBUTION, study_table
 from napari_attmil.explore.class_curves import class_curves_of
 from napari_attmil.explore.cohort_table import confusion, sample_table
 from napari_attmil.explore.figures import class_curves_plot, forest_plot, severity_plot
-from napari_attmil.explore.report.content import cell_pictures
+from napari_attmil.explore.report.content import Finding, cell_pictures
 from napari_attmil.explore.shapes import (
     compare_high_cells,
     findings_in_words,
@@ -24,13 +25,15 @@ from napari_attmil.explore.shapes import (
     shape_columns,
 )
 from napari_attmil.images import common_pixel_size_um, read_images
-from napari_attmil.reports import Block, Heading, Paragraph, Pictures, TextTable, figure_picture
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari_attmil.explore.report.content import Finding
-    from napari_attmil.reports import Drawing
+from napari_attmil.reports import (
+    Block,
+    Drawing,
+    Heading,
+    Paragraph,
+    Pictures,
+    TextTable,
+    figure_picture,
+)
 
 FIGURE_PX: Final = (720, 280)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -13,7 +14,7 @@ from napari_attmil.core import __version__
 from napari_attmil.explore.cell_export import CONTRIBUTION, CORNERS, cell_table
 from napari_attmil.explore.colouring import attention_colours
 from napari_attmil.explore.summary import classification_report, in_words, top_cells
-from napari_attmil.images import Frame, frame_digest, read_frame
+from napari_attmil.images import Frame, Sample, frame_digest, read_frame
 from napari_attmil.reports import (
     Block,
     CellPictures,
@@ -29,13 +30,10 @@ from napari_attmil.reports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pandas as pd
 
     from napari_attmil.bags import Prediction
     from napari_attmil.cells import Boxes
-    from napari_attmil.images import Sample
 
 TITLE: Final = "What the classifier saw"
 PICTURES: Final = 3

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from napari_attmil.core import CAUTION, UserError, write_atomically
 from napari_attmil.explore.report.by_class import about_class, about_classes, measured_cells
-from napari_attmil.explore.report.content import TITLE, about_sample, closing, opening
-from napari_attmil.reports import Heading, html_page
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from napari_attmil.explore.report.content import Finding
-    from napari_attmil.reports import Block
+from napari_attmil.explore.report.content import TITLE, Finding, about_sample, closing, opening
+from napari_attmil.reports import Block, Heading, html_page
 
 SUFFIXES: Final = (".html", ".htm", ".pdf")
 

@@ -10,16 +10,14 @@ segmented together, with one call per step.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Stack = npt.NDArray[np.float32]
-    Masks = npt.NDArray[np.bool_]
+Stack = npt.NDArray[np.float32]
+Masks = npt.NDArray[np.bool_]
 
 GRID: Final = 48
 """Side of a cell's window in pixels: about 38 across a cell, close to the optical resolution."""

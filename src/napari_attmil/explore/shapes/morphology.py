@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from contourpy import contour_generator
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from napari_attmil.explore.shapes.cell_masks import (
+    CellWindows,
     as_mosaic,
     cell_masks,
     cell_windows,
@@ -20,12 +23,7 @@ from napari_attmil.explore.shapes.cell_masks import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-
-    import numpy.typing as npt
-
     from napari_attmil.cells import Boxes
-    from napari_attmil.explore.shapes.cell_masks import CellWindows
 
     Array = npt.NDArray[np.float64]
     Masks = npt.NDArray[np.bool_]

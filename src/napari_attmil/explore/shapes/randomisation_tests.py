@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import itertools
 from math import comb
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.float64]
 
 EXACT_PATIENTS: Final = 12
 """Up to this many patients all sign flips are tried; with more, `RANDOM_DRAWS` random ones."""

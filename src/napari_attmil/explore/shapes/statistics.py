@@ -6,9 +6,11 @@ averaged within their patient, and statistics count patients.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.stats import binomtest, rankdata
 
@@ -24,12 +26,7 @@ from napari_attmil.explore.shapes.randomisation_tests import (
 )
 from napari_attmil.images import reference_class
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    import numpy.typing as npt
-
-    Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.float64]
 
 HIGH_SHARE: Final = 0.1
 """Share of a sample's cells that count as high."""

@@ -6,17 +6,16 @@ The format is recognised by the file's content, so a JPEG named .png is read as 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_attmil.core import UserError, counted
 from napari_attmil.images.formats import microscopes as microscope, pillow as pictures, tiff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from napari_attmil.images.formats.header import FileHeader, PageHeader

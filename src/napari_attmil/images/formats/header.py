@@ -6,12 +6,10 @@ Whatever the format, the program gets (Y, X) or (Y, X, 3) arrays of uint8 or uin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
 _PLAUSIBLE_UM = (0.01, 5.0)
 """Outside this range, a pixel size is a printing resolution (72 dpi is 353 um) or a placeholder."""

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from tifffile import FileHandle
 
 from napari_attmil.core import UserError
@@ -21,12 +24,6 @@ from napari_attmil.images.formats.header import (
     plausible_um,
     to_image,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from types import ModuleType
-
-    from numpy.typing import NDArray
 
 _CZI_LZW, _CZI_ZSTD0, _CZI_ZSTD1 = 2, 5, 6  # DirectoryEntryDV, "Compression"
 

@@ -9,18 +9,15 @@ given by EXIF is not applied.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from napari_attmil.images.formats.header import FileHeader, PageHeader, page_header, to_image
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
 
 # PNG's colour types: grey, RGB, palette, grey with alpha, RGB with alpha.
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}

@@ -10,12 +10,15 @@ import logging
 import re
 import struct
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
 from napari_attmil.images.formats.header import (
     FileHeader,
@@ -24,12 +27,6 @@ from napari_attmil.images.formats.header import (
     plausible_um,
     to_image,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from numpy.typing import NDArray
 
 _UNIT_OF_TAG = {None: "inch", 2: "inch", 3: "cm"}
 """The unit of ResolutionUnit; without the tag it is inches, by the specification."""
