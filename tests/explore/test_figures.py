@@ -100,5 +100,7 @@ def test_figure_is_saved_as_its_name_says(tmp_path: Path, suffix: str, start: by
 
 
 def test_other_suffixes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"ends in \.png, \.svg, \.pdf"):
+    with pytest.raises(
+        UserError, match=r"cannot be saved as 'figure\.bmp'.* ends in \.png, \.svg, \.pdf"
+    ):
         figures.save_figure(tmp_path / "figure.bmp", forest_plot(EFFECTS, "x"), (300, 200))

@@ -48,6 +48,7 @@ from .figures import (
     forest_plot as forest_plot,
     severity_plot as severity_plot,
 )
+from .gallery import gallery_plot as gallery_plot
 from .projection import MapMethod as MapMethod, map_of_cells as map_of_cells
 from .summary import (
     classification_report as classification_report,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree
 
@@ -12,16 +13,13 @@ import numpy as np
 from PIL import Image
 
 from napari_attmil.core import UserError, write_atomically
-from napari_attmil.reports.blocks import encoded
+from napari_attmil.reports.blocks import Picture, encoded
 from napari_attmil.reports.palette import LIGHT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from napari_attmil.reports.blocks import Picture
 
 Drawing = Callable[["Figure", str], None]
 """Draws into an empty figure, text and axes in the given colour."""
@@ -126,9 +124,18 @@ def save_figure(path: Path, drawing: Drawing, size_px: tuple[int, int]) -> None:
             f"A figure cannot be saved as '{path.name}'; choose a name that ends in "
             f"{', '.join(SUFFIXES)}."
         )
-    figure = _drawn(drawing, size_px, "black", _SHARPER, "white")
-    with write_atomically(path) as temporary:
-        figure.savefig(temporary, format=suffix[1:])
+    from matplotlib import rc_context
+
+    # In SVG, text stays text and pictures stay apart, so that the figure can be edited.
+    with rc_context({"svg.fonttype": "none", "image.composite_image": False}):
+        try:
+            figure = _drawn(drawing, size_px, "black", _SHARPER, "white")
+            with write_atomically(path) as temporary:
+                figure.savefig(temporary, format=suffix[1:])
+        except MemoryError as error:
+            raise UserError(
+                f"{path} could not be drawn; export fewer cells, or close other programs."
+            ) from error
 
 
 def _drawn(

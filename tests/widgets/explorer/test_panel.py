@@ -27,9 +27,7 @@ from napari_attmil import workflows
 from napari_attmil.bags.attribution.what_if import RemovalCurve, WhatIf
 from napari_attmil.core.errors import UserError
 from napari_attmil.explore.colouring import FADED_ALPHA
-from napari_attmil.reports.cell_scale import GalleryScale
 from napari_attmil.session.cell_tables import MAKER
-from napari_attmil.widgets.explorer.views.gallery_figure import GalleryFigure, save_figure
 from napari_attmil.widgets.explorer.views.scatter import Scatter
 from napari_attmil.workflows import Progress, Removal, Stage
 
@@ -209,11 +207,6 @@ def test_gallery_is_exported_as_a_figure(
     if suffix == "svg":
         text = path.read_text(encoding="utf-8")
         assert "not a diagnosis" in text and text.count("<image") == 9
-
-
-def test_figure_of_another_kind_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"cannot be saved as '\.bmp'"):
-        save_figure(tmp_path / "cells.bmp", GalleryFigure((), GalleryScale(), ""))
 
 
 @pytest.fixture

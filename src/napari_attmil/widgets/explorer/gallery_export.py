@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,9 @@ from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QWidget
 
 from napari_attmil.core import CAUTION, counted
-from napari_attmil.widgets.explorer.views import FigureRow, GalleryFigure, GalleryView, save_figure
+from napari_attmil.explore import gallery_plot
+from napari_attmil.reports import save_figure
+from napari_attmil.widgets.explorer.views import GalleryView
 from napari_attmil.widgets.parts import (
     FIGURES,
     TaskRunner,
@@ -21,7 +22,6 @@ from napari_attmil.widgets.parts import (
 )
 from napari_attmil.widgets.thumbnails import Cutout, ImageShelf, Thumbnails, cut_all
 
-PER_ROW = 8
 CELLS_AT_MOST = 96
 IMAGE_PX = 240
 """Thumbnails of a figure have more pixels than those on the screen."""
@@ -49,7 +49,7 @@ def export(path: Path, runner: TaskRunner, view: GalleryView, thumbnails: Thumbn
     def write(cut: dict[Cutout, Any]) -> None:
         shown = [(group, cut[c], text) for group, c, text in wanted if cut.get(c) is not None]
         with errors_shown():
-            save_figure(path, GalleryFigure(_figure_rows(shown), look.scale, caption))
+            save_figure(path, *gallery_plot(shown, look.scale, caption))
             show_info(f"{counted(len(rows), 'cell')} written to {path}.")
 
     runner.start(cut_all, available, sources, ImageShelf(), on_done=write)
@@ -60,14 +60,3 @@ def rows_to_export(view: GalleryView) -> list[int]:
     selected = sorted({index.row() for index in view.selectionModel().selectedIndexes()})
     rows = selected if len(selected) > 1 else list(range(view.model().rowCount()))
     return rows[:CELLS_AT_MOST]
-
-
-def _figure_rows(cells: list[tuple[str, Any, str]]) -> list[FigureRow]:
-    """Return cells (group, image, caption) in rows of eight; every group begins one."""
-    rows = []
-    for group, members in groupby(cells, key=lambda cell: cell[0]):
-        images_and_captions = [(image, caption) for _, image, caption in members]
-        for at in range(0, len(images_and_captions), PER_ROW):
-            images, captions = zip(*images_and_captions[at : at + PER_ROW], strict=True)
-            rows.append(FigureRow(group if at == 0 else "", images, captions))
-    return rows

@@ -1,11 +1,6 @@
 from .confusion_view import ConfusionView as ConfusionView
 from .figure_view import FigureView as FigureView
 from .flight import fly_to as fly_to
-from .gallery_figure import (
-    FigureRow as FigureRow,
-    GalleryFigure as GalleryFigure,
-    save_figure as save_figure,
-)
 from .gallery_view import (
     GalleryLook as GalleryLook,
     GalleryView as GalleryView,
