@@ -99,6 +99,15 @@ def test_labels_that_differ_in_case_only_are_pointed_out(write_table: Callable[.
     assert notes == ("Labels 'x' and 'X' differ in case only; they are two classes.",)
 
 
+def test_samples_whose_class_is_not_known_may_have_no_label(
+    write_table: Callable[..., Any],
+) -> None:
+    study = open_cohort(write_table(TABLE + "b.png,s9,p9,\n"))
+    assert study.samples[-1].label is None
+    assert study.classes == ("x", "y")
+    assert study.notes == ()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

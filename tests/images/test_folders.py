@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from napari_attmil.core.errors import UserError
+from napari_attmil.images.folders import natural_key
 from napari_attmil.images.reading import (
     frame_digest,
     open_cohort,
@@ -184,12 +185,125 @@ def test_picture_among_the_reports_of_a_study_is_no_class(
     )
 
 
-def test_flat_folder_is_no_cohort_and_the_layout_is_said(
+def test_each_image_of_a_flat_folder_is_a_sample_without_a_class(
+    tmp_path: Path, noise: Callable[..., Any], write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "x.png", "y.png")
+    Image.fromarray(noise(9, 12)).save(tmp_path / "x.bmp")
+    study = open_cohort(tmp_path)
+    assert [(s.name, s.patient, s.label) for s in study.samples] == [
+        ("x.bmp", "x.bmp", None),
+        ("x.png", "x.png", None),
+        ("y", "y", None),
+    ]
+    assert (study.folder, study.classes, study.notes) == (tmp_path, (), ())
+
+
+def test_a_folder_of_images_in_the_folder_opened_is_no_class(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "images/x.png", "images/y.png")
+    study = open_cohort(tmp_path)
+    assert [(s.name, s.label) for s in study.samples] == [("x", None), ("y", None)]
+
+
+def test_day_folders_are_samples_and_loose_images_samples_of_their_own(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "day1/x.png", "day1/y.png", "day2/x.png", "day2/late/z.png", "loose.png")
+    study = open_cohort(tmp_path)
+    assert [(s.name, s.patient, s.label, len(s)) for s in study.samples] == [
+        ("loose", "loose", None, 1),
+        ("day1", "day1", None, 2),
+        ("day2", "day2", None, 1),
+        ("late", "day2", None, 1),
+    ]
+    assert len(study.notes) == 1
+    assert study.notes[0].startswith("The folders are not named like classes, so each folder")
+    assert study.notes[0].endswith(": day1, day2.")
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes"),
+    [
+        (("P1", "P2", "P10"), ()),
+        (("2024-01-05", "2024-01-06"), ()),
+        (("2023", "2024"), ()),
+        (("sickle1", "sickle2", "control1"), ()),
+        (("sickle1", "control1"), ("control1", "sickle1")),
+        (("class 1", "class 2"), ("class 1", "class 2")),
+        (("0", "1"), ("0", "1")),
+        (("healthy", "HbS"), ("HbS", "healthy")),
+    ],
+    ids=str,
+)
+def test_numbered_and_dated_folders_are_patients_rather_than_classes(
+    tmp_path: Path,
+    write_tree: Callable[..., Any],
+    folders: tuple[str, ...],
+    classes: tuple[str, ...],
+) -> None:
+    write_tree(tmp_path, *(f"{folder}/{image}.png" for folder in folders for image in "ab"))
+    study = open_cohort(tmp_path)
+    assert study.classes == classes
+    if not classes:
+        assert study.patients == tuple(sorted(folders, key=natural_key))
+
+
+def test_loose_images_beside_folders_of_images_are_samples_without_a_class(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "healthy/x.png", "sickle/y.png", "x.png")
+    study = open_cohort(tmp_path)
+    assert [(s.name, s.patient, s.label) for s in study.samples] == [
+        ("healthy/x.png", "healthy/x", "healthy"),
+        ("sickle/y.png", "y", "sickle"),
+        ("x.png", "x", None),
+    ]
+
+
+def test_files_that_cannot_be_read_are_left_out_and_named(
     tmp_path: Path, write_tree: Callable[..., Any]
 ) -> None:
     write_tree(tmp_path, "x.png", "y.png")
-    with pytest.raises(UserError, match=r"2 images but no class folders.*class/patient/sample"):
+    (tmp_path / "y.png").write_bytes(b"")
+    (tmp_path / "z.gif").write_bytes(b"GIF89a")
+    (tmp_path / "notes.txt").write_text("x")
+    study = open_cohort(tmp_path)
+    assert [s.name for s in study.samples] == ["x"]
+    assert study.notes == (
+        "Files that cannot be read were left out: y.png (is empty (0 bytes)).",
+        "Files of formats that are not read were left out (read are TIFF, PNG, JPEG, BMP, CZI or "
+        "another microscope's format): z.gif.",
+    )
+    (tmp_path / "x.png").unlink()
+    with pytest.raises(UserError, match=r"y\.png' is empty"):
         open_cohort(tmp_path)
+
+
+def test_files_and_folders_chosen_together_are_one_study(
+    tmp_path: Path, noise: Callable[..., Any], write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/x.png", "b/c/y.png", "b/z.png", "b/other.png")
+    tifffile.imwrite(tmp_path / "stack.tif", noise(3, 6, 8), photometric="minisblack")
+    chosen = [tmp_path / "a" / "x.png", tmp_path / "stack.tif", tmp_path / "b" / "c"]
+    study = open_cohort([*chosen, tmp_path / "b" / "c" / "y.png"])
+    assert [(s.name, len(s), s.label) for s in study.samples] == [
+        ("x", 1, None),
+        ("stack", 3, None),
+        ("y", 1, None),
+    ]
+    assert study.folder == tmp_path
+    assert open_cohort([tmp_path / "b" / "z.png"]).folder == tmp_path / "b"
+
+
+def test_class_folders_chosen_together_stay_classes(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "healthy/P1/x.png", "sickle/P2/y.png", "other/P3/z.png")
+    study = open_cohort([tmp_path / "healthy", tmp_path / "sickle"])
+    assert study.classes == ("healthy", "sickle")
+    assert study.patients == ("P1", "P2")
 
 
 def test_folder_with_empty_folders_is_no_cohort(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from napari_attmil.images.reading import (
     open_frames,
     open_sample,
     open_samples,
-    open_stacks,
     read_frame,
     read_images,
 )
@@ -74,14 +73,22 @@ def test_grey_beside_colour_and_eight_beside_sixteen_bit_are_brought_to_one_form
     assert_array_equal(images[1], colour)
 
 
-def test_images_of_different_sizes_in_a_sample_are_refused_with_both_sizes(
+def test_images_of_different_sizes_in_a_sample_keep_their_own(
     tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Any]
 ) -> None:
-    write_png(tmp_path / "a.png", noise(48, 64))
-    write_png(tmp_path / "b.png", noise(96, 128))
-    sample = open_sample(tmp_path, name="P07")
-    with pytest.raises(UserError, match=r"'P07'.*64 x 48 pixels \('a.png'\) and 128 x 96"):
-        read_images(sample)
+    small, large = noise(48, 128), noise(96, 64, 3)
+    write_png(tmp_path / "a.png", small)
+    write_png(tmp_path / "b.png", large)
+    images = read_images(open_sample(tmp_path, name="P07"))
+    assert images.sizes == ((48, 128), (96, 64))
+    assert_array_equal(images[0], np.repeat(small[..., np.newaxis], 3, axis=-1))
+    assert_array_equal(images[1], large)
+    assert images[1:].sizes == ((96, 64),)
+    padded = np.asarray(images)
+    assert padded.shape == images.shape == (2, 96, 128, 3)
+    assert_array_equal(padded[1, :, :64], large)
+    assert not padded[1, :, 64:].any()
+    assert not padded[0, 48:].any()
 
 
 def test_sample_without_images_is_refused_when_read() -> None:
@@ -135,17 +142,20 @@ def test_path_that_does_not_exist_is_named(tmp_path: Path, name: str) -> None:
         frame_digest(Frame(tmp_path / name))
 
 
-def test_image_is_no_cohort(
+def test_one_image_is_a_study_of_one_sample(
     tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Any]
 ) -> None:
     path = write_png(tmp_path / "x.png", noise(6, 8))
-    with pytest.raises(UserError, match="is an image; a cohort is"):
-        open_cohort(path)
+    study = open_cohort(path)
+    assert [(s.name, s.patient, s.label, len(s)) for s in study.samples] == [("x", "x", None, 1)]
+    assert study.folder == tmp_path
 
 
 def test_nothing_to_open_is_said() -> None:
     with pytest.raises(UserError, match="No images were given"):
         open_sample([])
+    with pytest.raises(UserError, match="No images were given"):
+        open_cohort([])
 
 
 @pytest.mark.real_data
@@ -185,6 +195,19 @@ def test_each_file_and_each_folder_with_images_is_a_sample(
         open_samples([])
 
 
+def test_samples_of_a_table_are_opened_with_others(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    write_tree(tmp_path, "a/1.png", "a/2.png", "b/3.png")
+    table = tmp_path / "some.csv"
+    table.write_text("image,sample,patient,label\na/1.png,s1,p1,x\na/2.png,s1,p1,x\n")
+    samples = open_samples([table, tmp_path / "b"])
+    assert [(sample.name, len(sample), sample.label) for sample in samples] == [
+        ("s1", 2, "x"),
+        ("b", 1, None),
+    ]
+
+
 def test_samples_of_one_name_are_told_apart_by_their_paths(
     tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Path]
 ) -> None:
@@ -213,21 +236,7 @@ def test_a_name_that_is_no_text_is_refused_when_it_is_opened(
 ) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     write_png(folder / "a.png", noise(8, 9))
-    for opener in (open_samples, open_stacks):
-        with pytest.raises(UserError, match=r"caf\\udce9.*rename the file or folder"):
-            opener([folder])
+    with pytest.raises(UserError, match=r"caf\\udce9.*rename the file or folder"):
+        open_samples([folder])
     with pytest.raises(UserError, match="rename"):
         file_header(folder / "a.png")
-
-
-def test_stacks_part_a_folder_by_image_size_and_lose_no_image(
-    tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Path]
-) -> None:
-    sizes = {"1.png": (8, 9), "2.png": (20, 9), "3.png": (8, 9, 3)}
-    for name, shape in sizes.items():
-        write_png(tmp_path / name, noise(*shape))
-    stacks = open_stacks([tmp_path])
-    assert [[frame.path.name for frame in stack.frames] for stack in stacks] == [
-        ["1.png", "3.png"],
-        ["2.png"],
-    ]

@@ -59,13 +59,15 @@ def _not_a_model(paths: list[Path]) -> list[Path]:
 
 Inputs = Annotated[
     list[Path],
-    typer.Argument(help="Image files, stacks, or folders of images.", callback=_not_a_model),
+    typer.Argument(
+        help="Image files, stacks, folders of images, or a cohort.csv.", callback=_not_a_model
+    ),
 ]
 CohortPath = Annotated[
     Path,
     typer.Argument(
-        help="A folder tree class/patient/sample/images, or a cohort.csv with the columns image, "
-        "sample, patient, label."
+        help="A folder of images, an image or stack, or a cohort.csv with the columns image, "
+        "sample, patient, label. Classes are those of a folder tree class/patient/sample/images."
     ),
 ]
 ModelFile = Annotated[Path, typer.Argument(help="Model file written by `attmil train`.")]

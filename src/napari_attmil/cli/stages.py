@@ -60,25 +60,25 @@ def simulate(
 def detect(inputs: Inputs, out: TableOut, detection: DetectionOptions) -> None:
     """Find the cells in images and write a table with one row per cell."""
     from napari_attmil.explore import cell_table, check_table_file, write_cells
-    from napari_attmil.images import open_stacks, read_images
+    from napari_attmil.images import open_samples, read_images
     from napari_attmil.workflows import detect_cells, detector_around
 
     check_outputs([out], [*inputs, detection.weights])
     check_table_file(out)
     settings = detection.settings
-    stacks = open_stacks(inputs)
+    samples = open_samples(inputs)
     say_device(detection.device)
     tables: list[pd.DataFrame] = []
-    for number, stack in enumerate(stacks, start=1):
-        weights = detection.weights or detector_around(stack)
+    for number, sample in enumerate(samples, start=1):
+        weights = detection.weights or detector_around(sample)
         if weights is not None:
-            say(f"{stack.name}: detector {weights.name}")
-        in_pixels, places = settings.in_pixels(stack.pixel_size_um), range(len(stack))
-        steps = detect_cells(read_images(stack), places, in_pixels, detection.device, weights)
-        label = f"Detecting cells: {stack.name} ({number} of {len(stacks)})"
-        tables.append(cell_table(stack, shown(steps, label).boxes))
+            say(f"{sample.name}: detector {weights.name}")
+        in_pixels, places = settings.in_pixels(sample.pixel_size_um), range(len(sample))
+        steps = detect_cells(read_images(sample), places, in_pixels, detection.device, weights)
+        label = f"Detecting cells: {sample.name} ({number} of {len(samples)})"
+        tables.append(cell_table(sample, shown(steps, label).boxes))
     write_cells(out, tables)
-    cells, images_in_all = sum(map(len, tables)), sum(map(len, stacks))
+    cells, images_in_all = sum(map(len, tables)), sum(map(len, samples))
     print(f"{counted(cells, 'cell')} in {counted(images_in_all, 'image')} written to {out}")
 
 

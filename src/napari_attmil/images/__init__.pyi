@@ -11,12 +11,12 @@ from .folders import name_within as name_within
 from .folds import Fold as Fold, patient_folds as patient_folds
 from .reading import (
     COHORT_CSV as COHORT_CSV,
+    ImageSequence as ImageSequence,
     frame_digest as frame_digest,
     open_cohort as open_cohort,
     open_frames as open_frames,
     open_sample as open_sample,
     open_samples as open_samples,
-    open_stacks as open_stacks,
     read_frame as read_frame,
     read_images as read_images,
 )

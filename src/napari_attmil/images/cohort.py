@@ -136,8 +136,8 @@ def check_trainable(cohort: Cohort) -> None:
     if len(cohort.classes) < 2:
         raise UserError(
             f"The cohort has {counted(len(cohort.classes), 'labelled class', 'labelled classes')}, "
-            "but training needs two; open a folder with one sub-folder a class, or a cohort.csv "
-            "with a label column."
+            "but training needs two; give the samples classes in a cohort.csv (image, sample, "
+            "patient, label), or put them into one folder a class (class/patient/images)."
         )
 
 

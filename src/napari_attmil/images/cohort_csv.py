@@ -33,13 +33,14 @@ def open_csv(path: Path) -> Cohort:
     The columns image, sample, patient and label may be in any order, in upper or lower case, and
     among others; they are separated by commas, semicolons (Excel in much of Europe) or tabs. Paths
     are relative to the file, with forward or backward slashes. The encoding is UTF-8, or UTF-16 or
-    Windows-1252 as Excel writes them. All images of a stack belong to the row's sample.
+    Windows-1252 as Excel writes them. All images of a stack belong to the row's sample. A label may
+    be empty: that of a patient whose class is not known.
 
     Raises
     ------
     UserError
-        If a column, a value or an image is missing, a patient has two labels, a sample has two
-        patients, an image is in two samples, or the file cannot be read as a table.
+        If a column, another value or an image is missing, a patient has two labels, a sample has
+        two patients, an image is in two samples, or the file cannot be read as a table.
     """
     rows = _read_rows(path)
     _check_one(rows, path, "sample", "patient")
@@ -47,7 +48,7 @@ def open_csv(path: Path) -> Cohort:
     files, repeated = _files_by_sample(rows, path)
     first = {row.sample: row for row in reversed(rows)}
     samples = tuple(
-        make_sample(name, first[name].patient, first[name].label, images)
+        make_sample(name, first[name].patient, first[name].label or None, images)
         for name, images in files.items()
     )
     return Cohort(samples, path.parent, tuple(_notes(rows, repeated)))
@@ -57,7 +58,7 @@ def _notes(rows: list[_Row], repeated: int) -> Iterator[str]:
     if repeated:
         yield f"Rows that repeat an image were left out: {repeated}."
     by_lower_case: dict[str, str] = {}
-    for label in dict.fromkeys(row.label for row in rows):
+    for label in dict.fromkeys(row.label for row in rows if row.label):
         other = by_lower_case.setdefault(label.casefold(), label)
         if other != label:
             yield f"Labels {other!r} and {label!r} differ in case only; they are two classes."
@@ -97,7 +98,7 @@ def _column_positions(header: list[str], path: Path) -> dict[str, int]:
 def _row(number: int, cells: list[str], positions: dict[str, int], path: Path) -> _Row:
     values = {name: "".join(cells[place : place + 1]) for name, place in positions.items()}
     for column, value in values.items():
-        if not value:
+        if not value and column != "label":
             raise UserError(
                 f"{path.name}, row {number}: the column '{column}' is empty; fill it in or delete "
                 "the row."
@@ -111,6 +112,11 @@ def _check_one(rows: list[_Row], path: Path, thing: str, attribute: str) -> None
     for row in rows:
         name, value = getattr(row, thing), getattr(row, attribute)
         before = first.setdefault(name, row)
+        if not value and getattr(before, attribute):
+            raise UserError(
+                f"{path.name}, row {row.number}: the column '{attribute}' is empty, but {thing} "
+                f"{name!r} has {getattr(before, attribute)!r} in row {before.number}; fill it in."
+            )
         if getattr(before, attribute) != value:
             raise UserError(
                 f"{path.name}, row {row.number}: {thing} {name!r} has {attribute} {value!r}, but "

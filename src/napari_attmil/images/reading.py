@@ -8,9 +8,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
@@ -21,8 +20,9 @@ import numpy as np
 
 from napari_attmil.core import UserError, counted
 from napari_attmil.images.cohort_csv import open_csv
-from napari_attmil.images.folders import FORMATS, find_images, frames_of, make_sample, open_tree
-from napari_attmil.images.formats import IMAGE_SUFFIXES, decode_page, file_header
+from napari_attmil.images.folders import FORMATS, find_images, frames_of, make_sample
+from napari_attmil.images.formats import decode_page, file_header
+from napari_attmil.images.trees import open_together, open_tree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,16 +33,17 @@ if TYPE_CHECKING:
 COHORT_CSV = "cohort.csv"
 """A file of this name in a cohort's folder describes the cohort; the folders are then ignored."""
 
+_TABLES = (".csv", ".tsv", ".txt")
 _DIGESTED_BYTES = 64 * 1024
 
 
 class ImageSequence(Sequence["NDArray[Any]"]):
     """The images of a sample, decoded one at a time when they are used.
 
-    `images[2]` is an array, `images[2:5]` a shorter sequence; `shape`, `dtype` and `ndim` are those
-    of the stack that `np.asarray(images)` decodes. All images have the same shape and type: if some
-    are in colour, grey ones get three equal channels; if some have 16 bit, 8-bit ones are scaled by
-    257.
+    `images[2]` is an array of that image's own size, `images[2:5]` a shorter sequence. If some are
+    in colour, grey ones get three equal channels; if some have 16 bit, 8-bit ones are scaled by
+    257. `shape`, `dtype` and `ndim` are those of the stack that `np.asarray(images)` decodes: it is
+    as large as the largest image, and smaller ones end in zeros on the right and below.
 
     Parameters
     ----------
@@ -51,10 +52,17 @@ class ImageSequence(Sequence["NDArray[Any]"]):
     name : str
         The sample's name, for messages.
 
+    Attributes
+    ----------
+    sizes : tuple of (int, int)
+        Each image's own height and width in pixels.
+    image_shape : tuple of int
+        (Y, X) or (Y, X, 3): as large as the largest image.
+
     Raises
     ------
     UserError
-        If the images are of different sizes, or a file cannot be read.
+        If there are none, or a file cannot be read.
     """
 
     def __init__(self, frames: Sequence[Frame], name: str) -> None:
@@ -63,9 +71,10 @@ class ImageSequence(Sequence["NDArray[Any]"]):
         self.frames = tuple(frames)
         self.name = name
         headers = [_page_header(frame) for frame in frames]
-        _check_same_size(self.frames, headers, name)
-        # The shape with channels, if there is one, and the larger of the types.
-        self.image_shape = max((header.shape for header in headers), key=len)
+        self.sizes = tuple(header.shape[:2] for header in headers)
+        # With channels, if there is one that has them, and the larger of the types.
+        channels = max((header.shape[2:] for header in headers), key=len)
+        self.image_shape = (*map(max, zip(*self.sizes, strict=True)), *channels)
         self.dtype: np.dtype[Any] = np.result_type(*{header.dtype for header in headers})
 
     @property
@@ -87,9 +96,17 @@ class ImageSequence(Sequence["NDArray[Any]"]):
         if copy is False:
             raise ValueError("images are decoded from files, so an array of them is a copy")
         stack = np.empty(self.shape, dtype or self.dtype)
-        for number, image in enumerate(self):
-            stack[number] = image
+        for number in range(len(self)):
+            stack[number] = self.padded(number)
         return stack
+
+    def padded(self, index: int) -> NDArray[Any]:
+        """Decode one image, with zeros on the right and below up to the largest image's size."""
+        image = self[index]
+        missing = [
+            (0, int(full) - own) for full, own in zip(self.shape[1:], image.shape, strict=True)
+        ]
+        return np.pad(image, missing) if any(map(any, missing)) else image
 
     @overload
     def __getitem__(self, index: int) -> NDArray[Any]: ...
@@ -99,7 +116,7 @@ class ImageSequence(Sequence["NDArray[Any]"]):
         """Decode one image, or return a part of the sequence."""
         if isinstance(index, slice):
             part = copy.copy(self)
-            part.frames = self.frames[index]
+            part.frames, part.sizes = self.frames[index], self.sizes[index]
             return part
         return self._like_the_others(read_frame(self.frames[index]))
 
@@ -136,7 +153,7 @@ def read_images(sample: Sample) -> ImageSequence:
     Raises
     ------
     UserError
-        If the sample has no images, images of different sizes, or a file that cannot be read.
+        If the sample has no images, or a file that cannot be read.
     """
     return ImageSequence(sample.frames, sample.name)
 
@@ -185,7 +202,7 @@ def open_sample(
 
 
 def open_samples(paths: Iterable[str | Path]) -> list[Sample]:
-    """Open several samples: each image file or stack, and each folder that directly holds images.
+    """Open several samples: each image file or stack, each folder with images, those of a CSV file.
 
     A folder below one of `paths` is a sample of its own, named by its relative path. Samples that
     would have the same name are named by their full paths instead.
@@ -196,60 +213,53 @@ def open_samples(paths: Iterable[str | Path]) -> list[Sample]:
         If there is nothing to open, or something cannot be read.
     """
     named: list[tuple[str, Path, list[Path]]] = []
+    listed: list[Sample] = []
     for path in map(Path, paths):
+        if path.suffix.lower() in _TABLES and not os.path.isdir(path):
+            listed += open_csv(path).samples
+            continue
         for folder, together in groupby(_image_files(path), attrgetter("parent")):
             files = list(together)
             below = folder.relative_to(path).as_posix() if folder.is_relative_to(path) else "."
             place = folder if os.path.isdir(path) else path
             named.append((_own_name(path) if below == "." else below, place, files))
-    if not named:
+    if not named and not listed:
         raise UserError("No images were given; choose image files or a folder of images.")
-    uses = Counter(name for name, _, _ in named)
+    uses = Counter([*(name for name, _, _ in named), *(sample.name for sample in listed)])
     return [
-        open_sample(files, name if uses[name] == 1 else place.as_posix())
-        for name, place, files in named
+        *listed,
+        *(
+            open_sample(files, name if uses[name] == 1 else place.as_posix())
+            for name, place, files in named
+        ),
     ]
 
 
-def open_stacks(paths: Iterable[str | Path]) -> list[Sample]:
-    """Open images as `open_samples` does, and split each sample by the size of its images.
+def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
+    """Open any images as a study: a folder of any layout, a CSV file, or files and folders.
+
+    Classes are needed only to train a classifier. They are those of a folder class/patient/sample/
+    images, class/patient/images or class/images, or of the cohort.csv in a folder. Otherwise each
+    loose image (or stack) is a sample of its own without a label. `Cohort.notes` says what was
+    assumed and left out. See `napari_attmil.images.trees` and
+    `napari_attmil.images.cohort_csv.open_csv`.
 
     Raises
     ------
     UserError
-        If there is nothing to open, or something cannot be read.
+        If a path does not exist, there is no image that can be read, or a CSV file is faulty.
     """
-    stacks = []
-    for sample in open_samples(paths):
-        by_size: dict[tuple[int, ...], list[Frame]] = defaultdict(list)
-        for frame in sample.frames:
-            by_size[_page_header(frame).shape[:2]].append(frame)
-        stacks += [replace(sample, frames=tuple(frames)) for frames in by_size.values()]
-    return stacks
-
-
-def open_cohort(path: str | Path) -> Cohort:
-    """Open all samples of a study, from a folder tree or a CSV file.
-
-    A folder has the layout class/patient/sample/images, class/patient/images or class/images,
-    unless a cohort.csv in it describes the cohort. `Cohort.notes` says what was assumed.
-    See `napari_attmil.images.folders.open_tree` and `napari_attmil.images.cohort_csv.open_csv`.
-
-    Raises
-    ------
-    UserError
-        If the path does not exist or is not a cohort, or something in it cannot be used.
-    """
-    path = Path(path)
+    several = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+    if not several:
+        raise UserError("No images were given; choose image files or a folder of images.")
+    path = several[0]
+    if len(several) > 1:
+        return open_together(several)
+    # os.path, as Path.is_dir raises where a folder above is forbidden; reading then says so.
     if os.path.isdir(path):
         table = path / COHORT_CSV
         return open_csv(table) if os.path.isfile(table) else open_tree(path)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise UserError(
-            f"'{path}' is an image; a cohort is a folder of class folders, or a CSV file with "
-            "columns image, sample, patient, label."
-        )
-    return open_csv(path)
+    return open_csv(path) if path.suffix.lower() in _TABLES else open_together([path])
 
 
 def frame_digest(frame: Frame) -> str:
@@ -302,17 +312,6 @@ def _page_header(frame: Frame) -> PageHeader:
             "was listed when it was opened; open it again."
         )
     return pages[frame.page]
-
-
-def _check_same_size(frames: Sequence[Frame], headers: Sequence[PageHeader], name: str) -> None:
-    for frame, header in zip(frames, headers, strict=True):
-        if header.shape[:2] != headers[0].shape[:2]:
-            (h1, w1), (h2, w2) = headers[0].shape[:2], header.shape[:2]
-            raise UserError(
-                f"Sample {name!r} has images of different sizes, {w1} x {h1} pixels "
-                f"('{frames[0].path.name}') and {w2} x {h2} pixels ('{frame.path.name}'); export "
-                "them at one size, or make them two samples."
-            )
 
 
 @lru_cache(maxsize=4096)

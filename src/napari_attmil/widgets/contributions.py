@@ -93,4 +93,5 @@ def _read_folder(path: str | list[str]) -> list[LayerData]:
         raise UserError(f"{len(path)} paths were given; open one folder at a time.")
     sample = open_sample(path)
     data, settings = sample_layer_data(sample)
-    return [(data, {**settings, "metadata": {SAMPLE_OF_FILES: sample}}, "image")]
+    settings["metadata"][SAMPLE_OF_FILES] = sample
+    return [(data, settings, "image")]

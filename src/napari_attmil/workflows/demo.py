@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from napari_attmil.bags import EnsembleSettings, MILSettings, features_for
 from napari_attmil.cells import DetectionSettings
-from napari_attmil.core import CAUTION, UserError, check_writable, write_json
+from napari_attmil.core import CAUTION, check_writable, write_json
 from napari_attmil.evaluation import EvaluationSettings
-from napari_attmil.images import Cohort, open_cohort, open_samples
+from napari_attmil.images import Cohort, open_cohort
 from napari_attmil.simulation import SimulationSettings, simulate_cohort
 from napari_attmil.workflows.evaluate import evaluate_bags
 from napari_attmil.workflows.prepare import prepare_bags
@@ -89,7 +89,7 @@ def run_demo(data: Path | None, out: Path, device_name: str) -> Stage[DemoResult
         If the images cannot be used, or the folder cannot be written.
     """
     check_writable(out / "report.json")
-    cohort = _opened(data) if data is not None else (yield from _simulated(out / "cohort"))
+    cohort = open_cohort(data) if data is not None else (yield from _simulated(out / "cohort"))
     yield from _notes(cohort.notes)
     study = replace(Study.of(cohort), store_folder=out / "features")
     yield Progress(0, 0, "Loading the detector")
@@ -117,16 +117,6 @@ def _simulated(folder: Path) -> Stage[Cohort]:
 
     yield from retold(simulate_cohort(folder, SIMULATION), told)
     return open_cohort(folder)
-
-
-def _opened(data: Path) -> Cohort:
-    """Return the user's cohort; images without classes become unlabelled samples."""
-    try:
-        return open_cohort(data)
-    except UserError as error:
-        samples = open_samples([data])
-        note = f"{error} Without classes, cells are found and shown, but nothing is classified."
-        return Cohort(tuple(samples), data if data.is_dir() else data.parent, (note,))
 
 
 def _with_one_patient_left_out(bags: Sequence[Bag]) -> tuple[Bag, list[Bag], str]:
@@ -157,7 +147,8 @@ def _trained(bags: Sequence[Bag], device: Device, out: Path) -> Stage[Classifier
 
     patients = _patients_by_class(bags)
     if len(patients) < 2:
-        yield from _notes(["A classifier needs two classes of samples, so none was trained."])
+        none = "A classifier needs two classes of samples, so none was trained"
+        yield from _notes([f"{none}: cells are found and shown, but nothing is classified."])
         return None
     settings = MILSettings()
     if min(map(len, patients.values())) >= FOLDS:

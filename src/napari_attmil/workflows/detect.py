@@ -77,6 +77,12 @@ class _Chosen(Sequence[npt.NDArray[Any]]):
     def __init__(self, images: Images, places: Sequence[int]) -> None:
         self._images, self._places = images, places
 
+    @property
+    def sizes(self) -> list[tuple[int, int]] | None:
+        """Height and width of each image, None if they are not known without reading it."""
+        sizes = getattr(self._images, "sizes", None)
+        return None if sizes is None else [sizes[index] for index in self._places]
+
     def __len__(self) -> int:
         return len(self._places)
 

@@ -17,7 +17,7 @@ from napari_attmil.core import UserError, counted
 from napari_attmil.images import Cohort
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari_attmil.bags import FeatureStore
     from napari_attmil.cells import FeatureSettings
@@ -138,20 +138,32 @@ def detector_around(sample: Sample) -> Path | None:
     return None if folder is None else detector_in_use(folder)
 
 
-def open_cohort(path: Path) -> Cohort:
-    """Return the cohort of a folder or a cohort.csv, with a note on boxes without an image.
+def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
+    """Return the study of any images, with a note on boxes without an image.
+
+    Images that are part of a study, whose folder has their boxes, are opened as a part of it.
 
     Raises
     ------
     UserError
-        If there is no cohort.
+        If there are no images.
     """
     from napari_attmil.images import open_cohort as read_cohort
 
-    cohort, lost = read_cohort(path), ""
+    cohort, lost = read_cohort(paths), ""
+    with contextlib.suppress(UserError):  # As below.
+        cohort = replace(cohort, folder=_folder_with_boxes(cohort) or cohort.folder)
     with contextlib.suppress(UserError):  # Raised again where the boxes are read.
         lost = orphaned_boxes_in_words(cohort)
     return replace(cohort, notes=(*cohort.notes, lost)) if lost else cohort
+
+
+def _folder_with_boxes(cohort: Cohort) -> Path | None:
+    """Return the folder above a cohort's own whose study has boxes of its images, or None."""
+    file = AnnotationFile.above(cohort.folder / "image")
+    if file is None or file.path.parent == cohort.folder:
+        return None
+    return file.path.parent if file.read_all(cohort.samples) else None
 
 
 def own_folder(name: str) -> Path:

@@ -24,7 +24,11 @@ from napari_attmil.cells.detection.read_ahead import ReadAhead
 from napari_attmil.cells.detection.rescaling import GreyLevels, Prepared, rescale, stacked, to_grey
 from napari_attmil.cells.detection.roi_pooling import roi_align
 from napari_attmil.cells.detection.tiling import Tile, merge_tiles, tiles_of
-from napari_attmil.cells.detection.working_scale import estimate_diameter_px, scale_windows
+from napari_attmil.cells.detection.working_scale import (
+    alike_in_size,
+    estimate_diameter_px,
+    scale_windows,
+)
 from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 from napari_attmil.core import Device, Float32Array, choose_device, in_batches
 
@@ -76,13 +80,14 @@ class _Tiles(Sequence[Prepared]):
     image: npt.NDArray[Any]
     tiles: Sequence[Tile]
     levels: GreyLevels
+    diameter_px: float
     scale: float
 
     @classmethod
     def of(cls, image: npt.NDArray[Any], diameter_px: float, working_diameter_px: float) -> _Tiles:
         """Plan the tiles of an image whose cells have a diameter of `diameter_px`."""
         levels, tiles = GreyLevels.of(image), tiles_of(np.shape(image), diameter_px)
-        return cls(image, tiles, levels, working_diameter_px / diameter_px)
+        return cls(image, tiles, levels, diameter_px, working_diameter_px / diameter_px)
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -195,29 +200,51 @@ class Detector:
         """Find the cells of a stack, one image after the other; see `detect`."""
         if len(images) == 0:
             return
-        diameter = settings.cell_diameter_px or self.measure_diameter_px(images)
+        diameters = self._diameters_px(images, settings)
 
         def prepare(index: int) -> _Tiles | Prepared:
-            tiles = _Tiles.of(images[index], diameter, self.architecture.working_diameter_px)
+            working = self.architecture.working_diameter_px
+            tiles = _Tiles.of(images[index], diameters[index], working)
             return tiles if len(tiles) > 1 else tiles[0]
 
         def compute(batch: Sequence[_Tiles | Prepared]) -> list[Found]:
             small = [item for item in batch if isinstance(item, Prepared)]
             if len(small) == len(batch):
                 return self._detect_batch(small, settings)
-            return [self._detect_one(item, settings, diameter) for item in batch]
+            return [self._detect_one(item, settings) for item in batch]
 
         with ReadAhead(prepare, len(images)) as prepared:
             found = in_batches(prepared, self._batch_size(prepared[0], settings), compute)
             for index, (xyxy, score) in enumerate(found):
-                yield DetectionProgress(index + 1, len(images), index, xyxy, score, diameter)
+                yield DetectionProgress(
+                    index + 1, len(images), index, xyxy, score, diameters[index]
+                )
 
-    def measure_diameter_px(self, images: Sequence[npt.NDArray[Any]]) -> float:
-        """Return the typical cell diameter of a stack in pixels, measured on a few images."""
-        places = np.linspace(0, len(images) - 1, min(FRAMES_FOR_SCALE, len(images))).round()
-        greys = [
-            to_grey(window) for place in places for window in scale_windows(images[int(place)])
-        ]
+    def _diameters_px(
+        self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings
+    ) -> list[float]:
+        """Return each image's typical cell diameter, which images of like size share."""
+        if settings.cell_diameter_px:
+            return [settings.cell_diameter_px] * len(images)
+        sizes = getattr(images, "sizes", None) or [(1, 1)] * len(images)
+        diameters = [0.0] * len(images)
+        for places in alike_in_size(sizes):
+            diameter = self.measure_diameter_px(images, places)
+            for place in places:
+                diameters[place] = diameter
+        return diameters
+
+    def measure_diameter_px(
+        self, images: Sequence[npt.NDArray[Any]], among: Sequence[int] | None = None
+    ) -> float:
+        """Return the typical cell diameter in pixels, measured on a few images of a stack.
+
+        `among` are the indices of the images to choose these from; of all if None.
+        """
+        among = range(len(images)) if among is None else among
+        places = np.linspace(0, len(among) - 1, min(FRAMES_FOR_SCALE, len(among))).round()
+        chosen = [among[int(place)] for place in places]
+        greys = [to_grey(window) for place in chosen for window in scale_windows(images[place])]
         settings = DetectionSettings()
 
         def detect_at(grey: Float32Array, scale: float) -> Found:
@@ -289,9 +316,7 @@ class Detector:
         # On a CPU there is no error in time when memory runs out.
         return max(1, min(settings.batch_size, CPU_BATCH_PX // first.grey.numel()))
 
-    def _detect_one(
-        self, item: _Tiles | Prepared, settings: DetectionSettings, diameter_px: float
-    ) -> Found:
+    def _detect_one(self, item: _Tiles | Prepared, settings: DetectionSettings) -> Found:
         """Find the cells of one image, whatever its size."""
         if isinstance(item, Prepared):
             return self._detect_batch([item], settings)[0]
@@ -301,7 +326,7 @@ class Detector:
             (xyxy + tile.offset, score)
             for tile, (xyxy, score) in zip(item.tiles, of_tiles, strict=True)
         ]
-        return merge_tiles(item.tiles, found, diameter_px, settings.max_overlap)
+        return merge_tiles(item.tiles, found, item.diameter_px, settings.max_overlap)
 
     def _detect_batch(
         self,

@@ -30,6 +30,8 @@ SMALLER, LARGER = 0.87, 1.41
 detector measures those well that it sees larger than expected, and misses many of the others."""
 LOOKS = 3
 """How often an estimate is checked and corrected before all scales are tried."""
+LIKE_SIZE = 1.25
+"""Images whose longer sides differ by no more than this ratio are taken to be of one scale."""
 LARGE_IMAGE_PX = 4096
 """An image with a longer side is searched in three places, as its middle may be empty."""
 
@@ -66,6 +68,22 @@ class _Look:
         """Whether there are enough confident detections, of about the guessed size."""
         ratio = self.diameter_px / self.guess_px
         return self.crowd >= FEW_CELLS and SMALLER <= ratio <= LARGER
+
+
+def alike_in_size(sizes: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Return the indices of images in groups of like size, each in order.
+
+    The same view saved at half the size has cells of half the diameter; images that were cropped
+    by a few pixels are of one scale.
+    """
+    sides = [max(size) for size in sizes]
+    groups: list[list[int]] = []
+    for index in sorted(range(len(sides)), key=sides.__getitem__):
+        if groups and sides[index] <= LIKE_SIZE * sides[groups[-1][0]]:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return [sorted(group) for group in groups]
 
 
 def estimate_diameter_px(

@@ -153,14 +153,15 @@ class ImageChoice(Listening, QObject):
             # Far quicker than a new layer: a study's next image is shown with one key.
             self._refill(fitting[0], sample, data, settings)
         else:
-            self._replace(former, Image(data, metadata={SAMPLE_NAME: sample.name}, **settings))
+            settings["metadata"][SAMPLE_NAME] = sample.name
+            self._replace(former, Image(data, **settings))
         self._cells.camera.turn_to(image_index)
         self._viewer.reset_view()
         return True
 
     def _refill(self, layer: Any, sample: Sample, data: Any, settings: Mapping[str, Any]) -> None:
         """Let a sample's layer show another one."""
-        layer.metadata[SAMPLE_NAME] = sample.name
+        layer.metadata = {**layer.metadata, **settings["metadata"], SAMPLE_NAME: sample.name}
         layer.data = data
         scale = settings.get("scale", [1, 1, 1])
         if not np.array_equal(layer.scale, scale):  # each setting is drawn, changed or not

@@ -17,6 +17,8 @@ from napari_attmil.images import Frame, Sample
 AXIS_LABELS = ("image", "y", "x")
 SAMPLE_OF_FILES = "napari-attmil images"
 """Key of an image layer's metadata: the sample whose files it was made of."""
+IMAGE_SIZES = "napari-attmil image sizes"
+"""Key of an image layer's metadata: the height and width of each image before it was padded."""
 _HIDING = ("translucent", "translucent_no_depth", "opaque")
 """Ways of blending that leave nothing to be seen of what lies below."""
 
@@ -25,12 +27,17 @@ PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
 
 
 class LayerImages(Sequence[npt.NDArray[Any]]):
-    """The images of a layer, each computed when it is asked for.
+    """The images of a layer, each computed when it is asked for, and of its own size.
 
     Parameters
     ----------
     layer
         A napari image layer: (Y, X), (N, Y, X), or the same with a last colour axis.
+
+    Attributes
+    ----------
+    sizes
+        Each image's own height and width: a layer shows all as large as the largest.
 
     Raises
     ------
@@ -47,6 +54,8 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
         # A snapshot: the layer may get other data, or be removed, while a worker reads.
         self._data = layer.data[0] if layer.multiscale else layer.data
         self._is_stack = layer.ndim == 3
+        sizes = layer.metadata.get(IMAGE_SIZES, ())
+        self.sizes = tuple(sizes) if len(sizes) == len(self) else (self._shown_size(),) * len(self)
         self._is_rgb = bool(layer.rgb)
 
     def __len__(self) -> int:
@@ -59,13 +68,18 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
         if not -len(self) <= place < len(self):
             raise IndexError(place)
         image = np.asarray(self._data[place] if self._is_stack else self._data)
+        height, width = self.sizes[place]
+        image = image[:height, :width]
         return image[..., :3] if self._is_rgb else image
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Shape of one image, colours included."""
-        shape = tuple(int(length) for length in self._data.shape)
-        return shape[1:] if self._is_stack else shape
+    def is_rgb(self) -> bool:
+        """Whether the images are shown in colour."""
+        return self._is_rgb
+
+    def _shown_size(self) -> tuple[int, int]:
+        height, width = self._data.shape[1:3] if self._is_stack else self._data.shape[:2]
+        return int(height), int(width)
 
 
 def cover_of(layer: Any, layers: Iterable[Any]) -> Any:
@@ -134,7 +148,8 @@ def layer_pixel_size_um(layer: Any) -> float | None:
 def sample_layer_data(sample: Sample) -> tuple[Any, dict[str, Any]]:
     """Return a sample's images as lazy data of an image layer, and the layer's settings.
 
-    Only the first image is read now; the others when they are shown.
+    Only the first image is read now; the others when they are shown. All are shown as large as the
+    largest one; `LayerImages` has them at their own sizes.
     """
     import dask.array as da
     from dask import delayed
@@ -142,15 +157,16 @@ def sample_layer_data(sample: Sample) -> tuple[Any, dict[str, Any]]:
     from napari_attmil.images import read_images
 
     images = read_images(sample)
-    first = np.asarray(images[0])
+    first = images[0]
     planes = [
-        da.from_delayed(delayed(images.__getitem__)(index), first.shape, first.dtype)
+        da.from_delayed(delayed(images.padded)(index), images.image_shape, images.dtype)
         for index in range(len(images))
     ]
     settings: dict[str, Any] = {
         "name": sample.name,
         "rgb": first.ndim == 3,
         "axis_labels": AXIS_LABELS,
+        "metadata": {IMAGE_SIZES: images.sizes},
     }
     if sample.pixel_size_um is not None:
         settings["scale"] = [1.0, sample.pixel_size_um, sample.pixel_size_um]
@@ -168,7 +184,8 @@ def _contrast_limits(image: npt.NDArray[Any]) -> tuple[float, float]:
 
 def describe_images(images: LayerImages, pixel_size_um: float | None) -> str:
     """Return what a person wants to know: "12 images of 512 × 384 px, colour"."""
-    height, width = images.image_shape[:2]
-    kind = "colour" if len(images.image_shape) == 3 else "grey"
-    size = f", {pixel_size_um:.3g} µm/px" if pixel_size_um else ""
-    return f"{counted(len(images), 'image')} of {width} × {height} px, {kind}{size}"
+    sizes = [f"{width} × {height}" for height, width in sorted(set(images.sizes))]
+    of = sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    kind = "colour" if images.is_rgb else "grey"
+    scale = f", {pixel_size_um:.3g} µm/px" if pixel_size_um else ""
+    return f"{counted(len(images), 'image')} of {of} px, {kind}{scale}"
