@@ -44,6 +44,13 @@ def test_ctrl_c_keeps_the_models_that_are_there(
     five_models = r"^5 models( of single cells and one of .*)?, calibrated on"
     assert re.search(five_models, finished.out, re.M)
     assert not list(tmp_path.glob("*.unfinished"))
+    figure = r"^(\d+) of (\d+) held-out patients right; chance (\d+)\. Chance: always answering"
+    found = re.search(figure, finished.out, re.M)
+    assert found is not None
+    right, patients, chance = map(int, found.groups())
+    wrong = re.findall(r"^Wrong: patient (.+), (.+), was taken for (.+)$", finished.out, re.M)
+    assert len(wrong) == patients - right and patients >= chance
+    assert all(truth != named for _, truth, named in wrong)
 
 
 def test_ctrl_c_before_the_first_model_writes_nothing_and_says_so(
@@ -88,3 +95,5 @@ def test_published_preset_trains_one_model_unless_asked_otherwise(
     outcome = attmil(*options, "--epochs", 1)
     assert outcome.code == 0
     assert "1 model. Not calibrated" in outcome.out
+    assert "No patient was held out, so nothing is known" in outcome.out
+    assert "`attmil evaluate` measures it." in outcome.out

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,22 @@ def test_confusion_counts_samples_whose_class_and_prediction_are_known() -> None
     counts = confusion(sample_table(SAMPLES))
     assert counts.to_numpy().tolist() == [[1, 0], [1, 1]]
     assert list(counts.index) == list(counts.columns) == ["healthy", "sickle"]
+
+
+def test_samples_that_were_trained_on_are_counted_beside_what_was_said_without_them() -> None:
+    learnt = [
+        (sample, cells, replace(said(p), was_trained_on=True, held_out=np.array(without)))
+        for (sample, cells, _), p, without in zip(
+            SAMPLES[:3], (0.75, 0.25, 0.25), ([0.9, 0.1], [0.6, 0.4], [0.2, 0.8]), strict=True
+        )
+    ]
+    table = sample_table([*learnt, *SAMPLES[3:]])
+    assert table["trained_on"].tolist()[:4] == ["yes", "yes", "yes", ""]
+    assert table["held_out"].tolist()[:4] == ["healthy", "healthy", "sickle", ""]
+    assert confusion_in_words(table) == (
+        "0 of 3 samples taken for another class, 3 for the right one. The classifier was trained "
+        "on 3 of these; while they were held out, 2 of 3 were right."
+    )
 
 
 def test_no_samples_are_a_table_too() -> None:

@@ -79,6 +79,8 @@ def test_report_holds_all_that_is_known_of_a_classification() -> None:
         "abstains": False,
         "in_words": "1 of 2 models agree · all but sickle ruled out at 90%",
         "certainty_note": "Few patients.",
+        "was_trained_on": False,
+        "held_out_probabilities": None,
         "cells": 4,
         "effective_cells": 2.0,
     }

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_attmil.bags import Prediction
+from napari_attmil.bags import HeldOut, Prediction
+from napari_attmil.bags.name_digests import name_digest
 from napari_attmil.cells import FeatureSettings
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class FakeClassifier:
 
     feature_settings = FeatureSettings()
     description = "2 models. Not calibrated: the training was stopped early."
+    held_out: HeldOut | None = None
+    on_new_patients = "No figure for new patients: the training was stopped early."
 
     def __init__(self, classes: tuple[str, ...] = ("healthy", "sickle", "spherocytosis")) -> None:
         self.classes = classes
@@ -63,6 +66,23 @@ class FakeClassifier:
             prediction_set=("sickle",),
             coverage=0.9,
         )
+
+    def holding_out(self, *patients: tuple[str, str, int, float]) -> FakeClassifier:
+        """Say of (sample, patient, class) the probability of the next class, the rest its own."""
+        classes, shares = len(self.classes), []
+        for _, _, truth, wrong in patients:
+            row = [0.0] * classes
+            row[truth], row[(truth + 1) % classes] = 1 - wrong, wrong
+            shares.append(tuple(row))
+        digests = [(name_digest(sample), name_digest(patient)) for sample, patient, *_ in patients]
+        self.held_out = HeldOut(
+            tuple(sample for sample, _ in digests),
+            tuple(patient for _, patient in digests),
+            tuple(truth for _, _, truth, _ in patients),
+            tuple(shares),
+        )
+        self.on_new_patients = self.held_out.in_words()
+        return self
 
     def save(self, path: Path) -> None:
         path.write_bytes(b"fake")

@@ -7,6 +7,7 @@ from .feature_store import (
     expected_size as expected_size,
 )
 from .features import extract_features as extract_features
+from .held_out import HeldOut as HeldOut, NamedPatient as NamedPatient
 from .methods import METHODS as METHODS, TABLE_1 as TABLE_1, Method as Method
 from .metrics import (
     bootstrap_weights as bootstrap_weights,

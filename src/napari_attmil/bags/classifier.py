@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_attmil.bags.certainty import Certainty
+from napari_attmil.bags.certainty import NOT_CHECKED, Certainty
+from napari_attmil.bags.held_out import HeldOut
+from napari_attmil.bags.name_digests import digests_of
 from napari_attmil.bags.network import CHANNELS, AttentionMIL, PreparedFeatures
 from napari_attmil.bags.prediction import Prediction, agreed_attention
 from napari_attmil.bags.presets import with_method
@@ -51,6 +52,7 @@ LEARNT_FROM = (
     "The classifier was trained on a patient or sample of this name: if it is the same one, this "
     "shows what it has learnt, not how well it does on a new patient."
 )
+MEASURE_IT = "`attmil evaluate` measures it."
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,9 @@ class Classifier:
         Where it comes from, as plain JSON values.
     votes
         (M,) weight of each model; they sum to 1. Equal if empty.
+    held_out
+        What was said of the training samples while their patients were held out; None if none was,
+        or if an earlier version wrote the file.
     """
 
     models: tuple[AttentionMIL, ...]
@@ -81,6 +86,7 @@ class Classifier:
     certainty: Certainty = field(default_factory=Certainty)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     votes: tuple[float, ...] = ()
+    held_out: HeldOut | None = None
 
     @property
     def settings(self) -> MILSettings:
@@ -101,6 +107,20 @@ class Classifier:
         return f"{models}. {self.certainty.note(self.classes)}"
 
     @property
+    def on_new_patients(self) -> str:
+        """How it did on patients it was not trained on, or why that is not known."""
+        if self.held_out is not None:
+            return self.held_out.in_words()
+        if self.certainty.is_calibrated:
+            return f"An earlier version wrote this file without its held-out figure; {MEASURE_IT}"
+        if self.certainty.missing_because == NOT_CHECKED:
+            return (
+                "No patient was held out, so nothing is known about how well it does on new ones; "
+                f"{MEASURE_IT}"
+            )
+        return f"No figure for new patients: {self.certainty.missing_because}"
+
+    @property
     def composition_vote(self) -> float:
         """The vote of a model that sees only a sample's composition, 0 to 1."""
         pairs = zip(self.models, self.model_votes, strict=True)
@@ -113,8 +133,7 @@ class Classifier:
         nobody.
         """
         learnt = set(self.provenance.get("learnt_from", ()))
-        names = {ending for name in (bag.patient, bag.sample) for ending in _endings(name)}
-        return not learnt.isdisjoint(map(name_digest, names))
+        return not learnt.isdisjoint(digests_of(bag.patient, bag.sample))
 
     def classify(self, bag: Bag) -> Prediction:
         """Classify one sample and attribute the result to its cells.
@@ -145,6 +164,8 @@ class Classifier:
             None if possible is None else self.certainty.coverage,
             self._note(bag),
             self.healthy_class,
+            self.may_have_learnt_from(bag),
+            None if self.held_out is None else self.held_out.of_sample(bag.sample, bag.patient),
         )
 
     @property
@@ -193,6 +214,8 @@ class Classifier:
             "votes": self.model_votes.tolist(),
             "certainty": self.certainty.to_json(),
         }
+        if self.held_out is not None:
+            settings["held_out"] = self.held_out.to_json()
         weights = _weights_of(self.models)
         save_checkpoint(Path(path), Checkpoint(KIND, weights, settings, self.provenance))
 
@@ -219,6 +242,7 @@ class Classifier:
             mil = _settings_of(settings["mil"])
             features = FeatureSettings(**settings["features"])
             certainty = Certainty.from_json(settings["certainty"])
+            held_out = HeldOut.from_json(settings.get("held_out"), len(classes))
             models = []
             methods = settings.get("methods") or [mil.method] * int(settings["models"])
             for number, method in enumerate(methods):
@@ -235,7 +259,7 @@ class Classifier:
                 "classifier again."
             ) from error
         origin = checkpoint.provenance
-        return cls(tuple(models), classes, digest, features, certainty, origin, votes)
+        return cls(tuple(models), classes, digest, features, certainty, origin, votes, held_out)
 
     @property
     def model_votes(self) -> npt.NDArray[np.float64]:
@@ -341,20 +365,3 @@ def _load_member(
         kept[name] = weights[own if own in weights else f"0.{name}"]
     model.load_state_dict(kept)
     return model.eval()
-
-
-def _endings(name: str) -> list[str]:
-    """Return a name with fewer and fewer leading folders: "a/b/c", "b/c"."""
-    parts = name.split("/")
-    return ["/".join(parts[start:]) for start in range(max(1, len(parts) - 1))]
-
-
-def name_digest(name: str) -> str:
-    """Return the digest by which a model file recognises a patient's name."""
-    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
-
-
-def names_learnt(bags: Sequence[Bag]) -> list[str]:
-    """Return digests of the names of all patients and samples, sorted."""
-    names = {name for bag in bags for name in (bag.patient, bag.sample)}
-    return sorted(map(name_digest, names))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_attmil.core import Float32Array, Int64Array
 
@@ -41,6 +42,10 @@ class Prediction:
         What readers should know about the probabilities and the set; empty if nothing.
     healthy_class
         The class of healthy samples in the training; None if no class was recognised as such.
+    was_trained_on
+        Whether the classifier was trained on a sample or patient of this name.
+    held_out
+        (K,) the probabilities while this patient was held out from training; None if unknown.
     """
 
     sample: str
@@ -54,11 +59,18 @@ class Prediction:
     coverage: float | None = None
     note: str = ""
     healthy_class: str | None = None
+    was_trained_on: bool = False
+    held_out: npt.NDArray[np.float64] | None = None
 
     @property
     def predicted(self) -> str:
         """The most probable class; the first of several that are equally probable."""
         return self.classes[int(np.argmax(self.probabilities))]
+
+    @property
+    def predicted_held_out(self) -> str | None:
+        """The most probable class while this patient was held out; None if unknown."""
+        return None if self.held_out is None else self.classes[int(np.argmax(self.held_out))]
 
     @property
     def abstains(self) -> bool:

@@ -24,6 +24,7 @@ from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import (
     classified,
     load_classifier,
+    print_held_out,
     say,
     say_device,
     shown,
@@ -116,6 +117,7 @@ def train(
     classifier = trained.classifier.model
     print(f"Classifier of {', '.join(classifier.classes)} written to {out}")
     print(classifier.description)
+    print_held_out(classifier, study.cohort)
 
 
 def evaluate(

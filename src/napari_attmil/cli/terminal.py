@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_attmil.cells import DetectionSettings, FeatureSettings
     from napari_attmil.cli.options import DetectionOptions
     from napari_attmil.images import Cohort
+    from napari_attmil.session import ClassifierLike
     from napari_attmil.workflows import ClassifiedSample, Study
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -131,6 +132,20 @@ def load_classifier(path: Path, device_name: str) -> Classifier:
 
     say_device(device_name)
     return Classifier.load(path, choose_device(device_name))
+
+
+def print_held_out(classifier: ClassifierLike, cohort: Cohort) -> None:
+    """Print how a classifier did on patients it was not trained on, and who was wrong."""
+    from napari_attmil.explore import held_out_table
+
+    print(classifier.on_new_patients)
+    if classifier.held_out is None:
+        return
+    print("Held-out patients of each class (lines) by the class they were taken for (columns):")
+    print(held_out_table(classifier.held_out, classifier.classes).to_string())
+    for one in classifier.held_out.named(cohort.samples, classifier.classes):
+        if one.truth != one.predicted:
+            print(f"Wrong: patient {one.patient}, {one.truth}, was taken for {one.predicted}")
 
 
 def study_of(cohort: Cohort, weights: Path | None, features: FeatureSettings) -> Study:

@@ -52,6 +52,8 @@ from .gallery import gallery_plot as gallery_plot
 from .projection import MapMethod as MapMethod, map_of_cells as map_of_cells
 from .summary import (
     classification_report as classification_report,
+    held_out_in_words as held_out_in_words,
+    held_out_table as held_out_table,
     in_words as in_words,
     model_origin as model_origin,
     top_cells as top_cells,

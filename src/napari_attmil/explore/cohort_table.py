@@ -33,7 +33,9 @@ def sample_table(samples: Iterable[tuple[Sample, int, Prediction | None]]) -> pd
     DataFrame
         Columns sample, patient, class (empty where unknown), cells, predicted, probability (of
         the predicted class), result ("right", "wrong", "undecided", or empty where class or
-        prediction is unknown), models_agreeing, effective_cells, and probability_<class>.
+        prediction is unknown), trained_on ("yes" where the classifier learnt from it), held_out
+        (the class predicted while its patient was held out, empty where unknown), models_agreeing,
+        effective_cells, and probability_<class>.
     """
     rows = [_row(sample, cells, prediction) for sample, cells, prediction in samples]
     columns = ["sample", "patient", "class", "cells", "predicted", "probability", "result"]
@@ -54,7 +56,9 @@ def confusion(table: pd.DataFrame) -> pd.DataFrame:
 def confusion_in_words(table: pd.DataFrame) -> str:
     """Return how many samples were assigned to a wrong and to the right class, as a sentence.
 
-    Undecided samples count as their most probable class and are mentioned; empty without samples.
+    Undecided samples count as their most probable class and are mentioned. So are samples that the
+    classifier was trained on, as these show what it has learnt, not how well it does. Empty
+    without samples.
     """
     known = table[table["result"] != ""]
     if not len(known):
@@ -63,8 +67,19 @@ def confusion_in_words(table: pd.DataFrame) -> str:
     return (
         f"{np.count_nonzero(wrong)} of {counted(len(known), 'sample')} taken for another class"
         f"{_of_these(undecided & wrong)}, {np.count_nonzero(~wrong)} for the right one"
-        f"{_of_these(undecided & ~wrong)}."
+        f"{_of_these(undecided & ~wrong)}.{_learnt_from(known)}"
     )
+
+
+def _learnt_from(known: pd.DataFrame) -> str:
+    """Say how many samples the classifier was trained on, and how it did without them."""
+    trained_on = known[known["trained_on"] != ""]
+    if not len(trained_on):
+        return ""
+    said = trained_on[trained_on["held_out"] != ""]
+    right = np.count_nonzero(said["held_out"] == said["class"])
+    without = f"; while they were held out, {right} of {len(said)} were right" if len(said) else ""
+    return f" The classifier was trained on {len(trained_on)} of these{without}."
 
 
 def _of_these(undecided: pd.Series[bool]) -> str:
@@ -83,6 +98,8 @@ def _row(sample: Sample, cells: int, prediction: Prediction | None) -> dict[str,
         "result": _result(sample.label, prediction),
     }
     if prediction is not None:
+        row["trained_on"] = "yes" if prediction.was_trained_on else ""
+        row["held_out"] = prediction.predicted_held_out or ""
         row["models_agreeing"] = f"{prediction.agreeing} of {len(prediction.member_probabilities)}"
         row["effective_cells"] = prediction.effective_cells
         for name, probability in zip(prediction.classes, prediction.probabilities, strict=True):

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from napari_attmil.bags.attribution import TOP_CELLS
 from napari_attmil.core import CAUTION
 
 if TYPE_CHECKING:
-    from napari_attmil.bags import Classifier, Prediction
+    from napari_attmil.bags import Classifier, HeldOut, Prediction
 
 
 def classification_report(
@@ -57,15 +58,43 @@ def in_words(prediction: Prediction) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def held_out_in_words(prediction: Prediction) -> str:
+    """Say what was predicted while the patient was held out from training; empty if unknown."""
+    if prediction.held_out is None:
+        return ""
+    named, share = prediction.predicted_held_out, float(prediction.held_out.max())
+    return f"Without this patient in the training: {named} {share:.0%}."
+
+
 def model_origin(classifier: Classifier, file: str, detector_digest: str) -> dict[str, Any]:
     """Return a report's entries on the classifier: its origin and how it was trained."""
+    held_out = classifier.held_out
     return {
         "file": file,
         "detector": detector_digest,
         "models": len(classifier.models),
         "settings": classifier.settings.model_dump(),
         "certainty": classifier.certainty.to_json(),
+        "on_new_patients": classifier.on_new_patients,
+        "held_out": None if held_out is None else _held_out(held_out, classifier.classes),
         **classifier.provenance,
+    }
+
+
+def held_out_table(held_out: HeldOut, classes: Sequence[str]) -> pd.DataFrame:
+    """Return (K, K) how many held-out patients of each class (rows) were given each (columns)."""
+    return pd.DataFrame(held_out.confusion(), index=list(classes), columns=list(classes))
+
+
+def _held_out(held_out: HeldOut, classes: Sequence[str]) -> dict[str, Any]:
+    """Return the figures on held-out patients as plain values."""
+    return {
+        "patients": len(held_out.of_patients),
+        "right": held_out.right,
+        "chance": held_out.chance,
+        "interval": list(held_out.interval),
+        "classes": list(classes),
+        "confusion": held_out.confusion().tolist(),
     }
 
 
@@ -90,6 +119,10 @@ def _sample(prediction: Prediction) -> dict[str, Any]:
         "abstains": prediction.abstains,
         "in_words": in_words(prediction),
         "certainty_note": prediction.note,
+        "was_trained_on": prediction.was_trained_on,
+        "held_out_probabilities": None
+        if prediction.held_out is None
+        else _by_class(prediction, prediction.held_out),
         "cells": len(prediction.cell_id),
         "effective_cells": round(prediction.effective_cells, 2),
         "top_cells": [

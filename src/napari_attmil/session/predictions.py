@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from psygnal import SignalInstance
 
-    from napari_attmil.bags import Bag, Prediction
+    from napari_attmil.bags import Bag, HeldOut, Prediction
     from napari_attmil.cells import Boxes, FeatureSettings
     from napari_attmil.session.keys import SessionKey
     from napari_attmil.session.sample_records import SampleRecords
@@ -30,6 +30,14 @@ class ClassifierLike(Protocol):
     @property
     def description(self) -> str:
         """The number of models, and what they were calibrated on."""
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        """What was said of the training samples while their patients were held out."""
+
+    @property
+    def on_new_patients(self) -> str:
+        """How it did on patients it was not trained on, or why that is not known."""
 
     def classify(self, bag: Bag) -> Prediction:
         """Classify a sample and attribute the result to its cells."""

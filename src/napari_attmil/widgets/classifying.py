@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from napari_attmil import workflows
-from napari_attmil.explore import in_words
+from napari_attmil.explore import held_out_in_words, in_words
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import (
     ProbabilityBars,
@@ -29,12 +29,19 @@ class PredictionView(QWidget):
         super().__init__()
         self._bars = ProbabilityBars()
         self._certainty = wrapping_label(name="certainty")
+        self._held_out = wrapping_label(name="held_out")
+        self._held_out.setToolTip(
+            "What models said that were trained without this patient: compare this with the class, "
+            "not the bars above, which show what was learnt."
+        )
         self._note = hint_label(name="note")
-        column(self._bars, self._certainty, self._note, within=self, margin_px=0)
+        parts = (self._bars, self._certainty, self._held_out, self._note)
+        column(*parts, within=self, margin_px=0)
 
     def setValue(self, prediction: Prediction | None) -> None:
         """Show a prediction, or that there is none."""
         self._bars.setVisible(prediction is not None)
+        self._held_out.setVisible(prediction is not None and prediction.held_out is not None)
         if prediction is None:
             self._certainty.setText("This sample is not classified yet.")
             self._certainty.show()
@@ -46,6 +53,7 @@ class PredictionView(QWidget):
         self._certainty.setText(in_words(prediction))
         self._certainty.setVisible(bool(in_words(prediction)))
         set_warning(self._certainty, prediction.abstains)
+        self._held_out.setText(held_out_in_words(prediction))
         self._note.setText(prediction.note)
         self._note.setVisible(bool(prediction.note))
 

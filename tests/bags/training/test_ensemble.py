@@ -11,7 +11,8 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from napari_attmil.bags.classifier import KIND, Classifier, name_digest
+from napari_attmil.bags.classifier import KIND, Classifier
+from napari_attmil.bags.name_digests import name_digest
 from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.prediction import agreed_attention
 from napari_attmil.bags.settings import EnsembleSettings
@@ -170,6 +171,37 @@ def test_a_saved_ensemble_comes_back_bit_for_bit(
         before.coverage,
         before.note,
     )
+    assert classifier.held_out is not None and loaded.held_out is not None
+    assert loaded.held_out.to_json() == classifier.held_out.to_json()
+
+
+def test_held_out_patients_are_all_there_each_with_what_was_said_without_it(
+    planted_bags: list[Bag], classifier: Classifier, cpu: Device
+) -> None:
+    held_out = classifier.held_out
+    assert held_out is not None and len(held_out.of_patients) == 18
+    assert held_out.confusion().sum(1).tolist() == [6, 6, 6]
+    assert classifier.on_new_patients.startswith(f"{held_out.right} of 18 held-out patients right")
+    bag = planted_bags[0]
+    of_bag = held_out.of_sample(bag.sample, bag.patient)
+    prediction = classifier.classify(bag)
+    assert prediction.was_trained_on and of_bag is not None
+    np.testing.assert_array_equal(prediction.held_out, of_bag)
+    new = classifier.classify(replace(bag, sample="new", patient="new"))
+    assert not new.was_trained_on and new.held_out is None
+
+
+def test_a_file_of_before_held_out_figures_says_that_it_has_none(
+    classifier: Classifier, tmp_path: Path, cpu: Device
+) -> None:
+    replace(classifier, held_out=None).save(tmp_path / "old.safetensors")
+    assert "held_out" not in load_checkpoint(tmp_path / "old.safetensors", KIND).settings
+    old = Classifier.load(tmp_path / "old.safetensors", cpu)
+    assert old.held_out is None and old.certainty.is_calibrated
+    assert old.on_new_patients == (
+        "An earlier version wrote this file without its held-out figure; `attmil evaluate` "
+        "measures it."
+    )
 
 
 def test_same_seed_gives_the_same_ensemble_and_the_next_seed_shares_no_model(
@@ -206,6 +238,7 @@ def test_stopped_training_keeps_the_models_that_are_there_and_says_they_are_unca
     prediction = kept.classify(replace(planted_bags[0], sample="new", patient="new"))
     assert prediction.prediction_set is None and not prediction.abstains
     assert prediction.note == "Not calibrated: the training was stopped early."
+    assert kept.on_new_patients == "No figure for new patients: the training was stopped early."
 
 
 @pytest.mark.parametrize("killed_after", [1, 2, 7])

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QSlider
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QListWidget, QSlider
 
 from napari_attmil.bags import EnsembleSettings, MILSettings
 from napari_attmil.widgets.attention_mil.colour_map_button import ColourMapButton
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.attention_mil.top_cells import TopCells
-from napari_attmil.widgets.parts import LossCurve, ProbabilityBars, ProgressRow, SettingsForm
+from napari_attmil.widgets.parts import (
+    ConfusionView,
+    LossCurve,
+    ProbabilityBars,
+    ProgressRow,
+    SettingsForm,
+)
+from support.hand import MOUSE
 from support.pages.page import Page, choose
 
 if TYPE_CHECKING:
@@ -68,6 +76,22 @@ class ClassifierPage(Page):
 
     def choose_healthy(self, name: str) -> None:
         choose(self.part(HealthyClassCombo), name)
+
+    @property
+    def matrix(self) -> ConfusionView:
+        """The matrix of held-out patients."""
+        return self.part(ConfusionView)
+
+    def held_out_patients(self) -> list[str]:
+        """Return the patients that are listed."""
+        listed = self.part(QListWidget, "held_out_patients")
+        return [listed.item(row).text() for row in range(listed.count())]
+
+    def press_patient(self, place: int) -> None:
+        """Click a listed patient."""
+        listed = self.part(QListWidget, "held_out_patients")
+        middle = listed.visualItemRect(listed.item(place)).center()
+        MOUSE.mouseClick(listed.viewport(), Qt.MouseButton.LeftButton, pos=middle)
 
     def losses(self) -> list[float]:
         """Return the total losses that are drawn; none before a training."""

@@ -21,14 +21,13 @@ from superqt import QRangeSlider
 from napari_attmil.widgets.explorer.cell_model import CellModel, TableModel
 from napari_attmil.widgets.explorer.gallery_export import export
 from napari_attmil.widgets.explorer.views import (
-    ConfusionView,
     FigureView,
     GalleryView,
     PatientStrips,
     RemovalPlot,
     Scatter,
 )
-from napari_attmil.widgets.parts import ProbabilityBars, TaskRunner
+from napari_attmil.widgets.parts import ConfusionView, ProbabilityBars, TaskRunner
 from napari_attmil.widgets.thumbnails import Thumbnails
 from support.pages.page import Page
 

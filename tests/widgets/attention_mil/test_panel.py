@@ -28,12 +28,14 @@ from support.pages.attention_mil import (
     ResultPage,
 )
 from support.pages.page import entries
+from support.predictions import FakeClassifier
 
 from napari_attmil import workflows
 from napari_attmil.bags.presets import ensemble_preset
 from napari_attmil.core import UserError
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.session import LoadedClassifier
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 from napari_attmil.widgets.context import session_of
@@ -375,6 +377,65 @@ def test_training_draws_its_losses_and_gives_a_classifier(
     assert panel.context.session.predictions.classifier.name == "fake.safetensors"
     assert "healthy, sickle" in page.text("hint")
     assert "2 models. Not calibrated" in page.text("hint")
+
+
+def use(panel: AttentionMILWidget, classifier: FakeClassifier) -> ClassifierPage:
+    loaded = LoadedClassifier(classifier, "fake.safetensors")
+    panel.context.session.predictions.use(loaded)
+    return ClassifierPage(panel.classifier_step)
+
+
+def test_a_classifier_says_how_it_did_on_patients_it_had_not_seen(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    panel.show()
+    panel.show_step("classifier")
+    said = FakeClassifier().holding_out(
+        ("s1", "s1", 0, 0.2), ("s2", "s2", 1, 0.9), ("x", "of another study", 2, 0.8)
+    )
+    page = use(panel, said)
+    assert page.text("held_out") == "1 of 3 held-out patients right; chance 1."
+    assert page.text("reservation").startswith("That is few patients: of new ones, 6% to 79%")
+    assert page.matrix.counts.to_numpy().tolist() == [[1, 0, 0], [0, 0, 1], [1, 0, 0]]
+    assert page.held_out_patients() == ["s2: sickle, taken for spherocytosis (90%)"]
+    assert panel.context.session.sample.name == "s1"
+    page.press_patient(0)
+    assert panel.context.session.sample.name == "s2"
+    page.matrix.cell_clicked.emit("healthy", "healthy")
+    assert page.held_out_patients() == ["s1: healthy, taken for healthy (80%)"]
+    page = use(panel, FakeClassifier())
+    assert page.text("held_out") == FakeClassifier.on_new_patients and page.warns("held_out")
+    assert not page.shows("reservation") and not page.held_out_patients()
+
+
+def test_heading_of_the_step_says_how_many_held_out_patients_were_right(
+    panel: AttentionMILWidget,
+) -> None:
+    told: list[str] = []
+    panel.classifier_step.state_changed.connect(lambda summary, _: told.append(summary))
+    use(panel, FakeClassifier().holding_out(("s1", "s1", 0, 0.2), ("s2", "s2", 1, 0.9)))
+    assert told[-1] == "1 of 2 right, held out"
+    use(panel, FakeClassifier())
+    assert told[-1] == "fake.safetensors"
+
+
+def test_result_of_a_sample_that_was_trained_on_shows_what_was_said_without_it(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], tmp_path: Path
+) -> None:
+    detect(panel, wait_idle)
+    load_and_classify(panel, wait_idle, tmp_path)
+    session, page = panel.context.session, ResultPage(panel.result_step)
+    assert session.state.prediction is not None and not page.shows("held_out")
+    learnt = replace(
+        session.state.prediction, was_trained_on=True, held_out=np.array([0.6, 0.3, 0.1])
+    )
+    session.predictions.set(learnt, session.boxes)
+    assert page.text("held_out") == "Without this patient in the training: healthy 60%."
+    assert page.shows("held_out")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from napari_attmil.bags.certainty import NOT_CHECKED, STOPPED_EARLY, Certainty, calibrate, fit_votes
+from napari_attmil.bags.held_out import HeldOut, held_out_probabilities
 from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.presets import with_method
 from napari_attmil.bags.settings import EnsembleSettings, MILSettings
@@ -187,6 +188,7 @@ class EnsembleTrainer:
             coverage=self.ensemble.coverage, missing_because=why_none or STOPPED_EARLY
         )
         self._votes = np.ones(1)
+        self._held_out: HeldOut | None = None
         self._folds, self._state_folder = folds, state_folder
         self._plans = planned_trainings(self.settings, self.ensemble, len(bags), folds)
         self._trained: list[Classifier] = []
@@ -225,7 +227,7 @@ class EnsembleTrainer:
         if not self._trained:
             return replace(self._trainer.best, certainty=self._certainty)
         members, *composition = self._by_kind(self._plans[0].rows)
-        classifier = replace(members, certainty=self._certainty)
+        classifier = replace(members, certainty=self._certainty, held_out=self._held_out)
         if not composition or len(self._votes) == 1 or self._votes[1] == 0:
             return classifier
         of_members, of_composition = self._votes.tolist()
@@ -282,6 +284,8 @@ class EnsembleTrainer:
         self._votes = fit_votes(logits, truth, patients, balanced)
         voted = np.tensordot(self._votes, logits, axes=1)
         self._certainty = calibrate(voted, truth, patients, self.ensemble.coverage, balanced)
+        shares = held_out_probabilities(logits, truth, patients, self._folds, balanced)
+        self._held_out = HeldOut.of(self._bags, truth, shares)
 
     def _new_trainer(
         self, bags: Sequence[Bag], settings: MILSettings, alike: Trainer | None = None

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_attmil.bags.classifier import Classifier, names_learnt, new_model
+from napari_attmil.bags.classifier import Classifier, new_model
+from napari_attmil.bags.name_digests import names_learnt
 from napari_attmil.bags.network import PreparedFeatures, packed
 from napari_attmil.bags.settings import MILSettings
 from napari_attmil.bags.training.losses import (
@@ -200,7 +201,9 @@ class Trainer:
             "cells": sum(len(bag) for bag in self._bags),
             "epochs": len(self._fit_losses),
             "loss": min(self._fit_losses, default=None),
-            "learnt_from": names_learnt(self._bags),
+            "learnt_from": names_learnt(
+                name for bag in self._bags for name in (bag.patient, bag.sample)
+            ),
         }
         first = self._bags[0]
         return Classifier(

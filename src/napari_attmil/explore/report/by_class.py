@@ -11,7 +11,7 @@ from napari_attmil.bags.attribution import TOP_CELLS
 from napari_attmil.core import finished
 from napari_attmil.explore.cell_export import CONTRIBUTION, study_table
 from napari_attmil.explore.class_curves import class_curves_of
-from napari_attmil.explore.cohort_table import confusion, sample_table
+from napari_attmil.explore.cohort_table import confusion, confusion_in_words, sample_table
 from napari_attmil.explore.figures import class_curves_plot, forest_plot, severity_plot
 from napari_attmil.explore.report.content import Finding, cell_pictures
 from napari_attmil.explore.shapes import (
@@ -49,6 +49,7 @@ def about_classes(findings: Sequence[Finding]) -> list[Block]:
     blocks: list[Block] = [
         Heading("By class", 2),
         Paragraph("Samples of each class (lines) by the class they were taken for (columns)."),
+        Paragraph(confusion_in_words(table), "note"),
         TextTable(("", *map(str, counts.columns)), lines),
     ]
     curves = class_curves_of(table)

@@ -13,7 +13,12 @@ import numpy as np
 from napari_attmil.core import __version__
 from napari_attmil.explore.cell_export import CONTRIBUTION, CORNERS, cell_table
 from napari_attmil.explore.colouring import attention_colours
-from napari_attmil.explore.summary import classification_report, in_words, top_cells
+from napari_attmil.explore.summary import (
+    classification_report,
+    held_out_in_words,
+    in_words,
+    top_cells,
+)
 from napari_attmil.images import Frame, Sample, frame_digest, read_frame
 from napari_attmil.reports import (
     Block,
@@ -67,8 +72,8 @@ class Finding:
         return table.assign(sample=self.sample.name)
 
 
-def opening(findings: Sequence[Finding], caution: str) -> list[Block]:
-    """Return the title and one line a sample."""
+def opening(findings: Sequence[Finding], caution: str, on_new_patients: str = "") -> list[Block]:
+    """Return the title, how the classifier does on new patients, and one line a sample."""
     lines = tuple(
         (
             finding.sample.name,
@@ -85,6 +90,7 @@ def opening(findings: Sequence[Finding], caution: str) -> list[Block]:
     return [
         Heading(TITLE, 1),
         Paragraph(caution, "caution"),
+        *([Paragraph(f"The classifier: {on_new_patients}")] if on_new_patients else []),
         TextTable(head, lines),
         *(Paragraph(note, "note") for note in notes),
     ]
@@ -99,6 +105,7 @@ def about_sample(finding: Finding, level: Literal[2, 3]) -> list[Block]:
     return [
         Heading(finding.sample.name, level),
         *_probabilities(prediction),
+        *([Paragraph(without, "note")] if (without := held_out_in_words(prediction)) else []),
         Paragraph(
             f"The attention rests on {prediction.effective_cells:.1f} of {len(boxes)} cells "
             "(one over the sum of its squares). Boxes are coloured by the rank of their attention "

@@ -49,7 +49,7 @@ def write_report(
         If the suffix is not supported, or an image cannot be read or the file written.
     """
     check_suffix(path)
-    blocks = opening(findings, CAUTION)
+    blocks = opening(findings, CAUTION, model.get("on_new_patients", ""))
     is_grouped = any(finding.sample.label for finding in findings)
     ordered = _by_class(findings) if is_grouped else ((finding, []) for finding in findings)
     for done, (finding, of_class) in enumerate(ordered, start=1):

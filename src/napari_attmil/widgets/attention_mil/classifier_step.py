@@ -16,6 +16,7 @@ from napari_attmil.core import counted
 from napari_attmil.session import LoadedClassifier, SessionKey
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
+from napari_attmil.widgets.attention_mil.held_out_view import HeldOutView
 from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.parts import (
     ProgressRow,
@@ -84,13 +85,14 @@ class ClassifierStep(Step):
         )
         self._curve_place = column()
         self._curve: Any = None
+        self._held_out = HeldOutView()
         self._hint = hint_label(name="hint")
         self._notes: list[str] = []
         """Remarks on the latest training."""
 
     def _lay_out(self) -> None:
-        training = (self._form, self._train, self._progress, self._curve_place, self._hint)
-        column(row(self._load, self._save), *training, within=self)
+        training = (self._form, self._train, self._progress, self._curve_place)
+        column(row(self._load, self._save), *training, self._held_out, self._hint, within=self)
 
     def _connect(self) -> None:
         context = self._context
@@ -98,8 +100,12 @@ class ClassifierStep(Step):
         self._healthy.activated.connect(self.synchronise)
         self._device.valueChanged.connect(context.set_device_name)
         context.runner.busy_changed.connect(self.synchronise)
+        self._held_out.sample_clicked.connect(context.image_choice.show_sample)
         self.listen(context.session.cohort_changed, self.synchronise)
         self.listen(context.session.classifier_changed, self.synchronise)
+        for changed in (context.session.cohort_changed, context.session.classifier_changed):
+            self.listen(changed, self._show_held_out)
+        self._show_held_out()
 
     def on_opened(self, is_open: bool) -> None:
         """List the devices when the step is unfolded for the first time."""
@@ -223,8 +229,13 @@ class ClassifierStep(Step):
         classifier = session.predictions.classifier
         self._hint.setText("\n".join([self._in_use(), *self._remarks()]))
         self._hint.setToolTip("" if classifier is None else str(classifier.path or ""))
-        summary = classifier.name if classifier is not None else "none yet"
-        self.state_changed.emit(summary, classifier is not None)
+        self.state_changed.emit(_summary(classifier), classifier is not None)
+
+    def _show_held_out(self) -> None:
+        session = self._context.session
+        classifier = session.predictions.classifier
+        samples = () if session.cohort is None else session.cohort.samples
+        self._held_out.setValue(None if classifier is None else classifier.model, samples)
 
     def _in_use(self) -> str:
         """Return which classifier is in use, or how to get one."""
@@ -237,3 +248,13 @@ class ClassifierStep(Step):
             return "Load a model, or open a cohort (step 1) to train one."
         advice = f" {NO_HEALTHY_CLASS}" if self._healthy.is_missing() else ""
         return f"Train on the open cohort, or load a model.{advice}"
+
+
+def _summary(classifier: LoadedClassifier | None) -> str:
+    """Return what the heading of the step says: how the classifier does, else its name."""
+    if classifier is None:
+        return "none yet"
+    held_out = classifier.model.held_out
+    if held_out is None:
+        return classifier.name
+    return f"{held_out.right} of {len(held_out.of_patients)} right, held out"

@@ -1,3 +1,4 @@
+from .confusion_view import ConfusionView as ConfusionView
 from .layouts import STRETCH as STRETCH, column as column, form as form, row as row
 from .listening import (
     Listening as Listening,

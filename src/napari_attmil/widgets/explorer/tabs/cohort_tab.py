@@ -26,9 +26,10 @@ from napari_attmil.explore import (
 from napari_attmil.session import UNTOUCHED, WHOLE_COHORT, SessionKey
 from napari_attmil.widgets.explorer.cell_model import TableModel
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab, table_view
-from napari_attmil.widgets.explorer.views import ConfusionView, FigureView, PatientStrips
+from napari_attmil.widgets.explorer.views import FigureView, PatientStrips
 from napari_attmil.widgets.parts import (
     STRETCH,
+    ConfusionView,
     ProgressRow,
     TaskRunner,
     ask_where_to_save,
@@ -77,7 +78,10 @@ class CohortTab(ExplorerTab):
             "file: a page for the browser (HTML) or a document (PDF).",
             self._ask_where_to_report,
         )
-        self._confusion = ConfusionView()
+        self._confusion = ConfusionView(
+            "Rows: the samples' own classes; columns: the predicted ones. Click a number to select "
+            "its samples in the list."
+        )
         self._strips = PatientStrips()
         self._bars = scrolling(self._strips)
         self._curves: dict[CurveKind, FigureView] = {

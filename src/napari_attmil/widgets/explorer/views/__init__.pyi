@@ -1,4 +1,3 @@
-from .confusion_view import ConfusionView as ConfusionView
 from .figure_view import FigureView as FigureView
 from .flight import fly_to as fly_to
 from .gallery_view import (

@@ -1,4 +1,4 @@
-"""The confusion matrix: how many samples of each class got which prediction."""
+"""The confusion matrix: how many samples or patients of each class got which prediction."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from qtpy.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPaintEvent,
 from qtpy.QtWidgets import QWidget
 
 WIDTH_PX, HEIGHT_PX = 44, 26
+LEAST_WIDTH_PX = 24
+"""Of a number, where many classes share a narrow panel."""
+WIDEST_NAME_PX = 130
 
 
 class ConfusionView(QWidget):
@@ -21,26 +24,30 @@ class ConfusionView(QWidget):
 
     cell_clicked = Signal(str, str)
 
-    def __init__(self) -> None:
+    def __init__(self, tip: str) -> None:
         super().__init__()
         self.counts = pd.DataFrame()
-        self.setToolTip(
-            "Rows: the samples' own classes; columns: the predicted ones. Click a number to select "
-            "its samples in the list."
-        )
+        self.setToolTip(tip)
 
     def setValue(self, counts: pd.DataFrame) -> None:
         """Show (K, K) counts with the classes as index and columns."""
         self.counts = counts
+        self.setAccessibleDescription(
+            "; ".join(
+                f"{name}: " + ", ".join(f"{count} as {named}" for named, count in row.items())
+                for name, row in counts.iterrows()
+            )
+        )
         self.updateGeometry()
         self.update()
 
     def sizeHint(self) -> QSize:
         """Return the room of all numbers and names."""
-        count, line = len(self.counts), QFontMetrics(self.font()).height()
-        return QSize(self._left() + count * WIDTH_PX + 4, count * HEIGHT_PX + 2 * line + 8)
+        return self._room(WIDTH_PX)
 
-    minimumSizeHint = sizeHint
+    def minimumSizeHint(self) -> QSize:
+        """Return the room in which numbers and names can still be read."""
+        return self._room(LEAST_WIDTH_PX)
 
     def cell_at(self, place: QPointF) -> tuple[str, str] | None:
         """Return the classes of the number at a place, None if there is none."""
@@ -73,10 +80,11 @@ class ConfusionView(QWidget):
                 painter.drawText(square, Qt.AlignmentFlag.AlignCenter, str(count) if count else "")
             beside = QRectF(0, self._square(row, 0).top(), self._left() - 6, HEIGHT_PX)
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(beside, right, name)
-            above = self._square(0, row).adjusted(-2, -metrics.height() - 2, 2, 0)
+            beside_short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, WIDEST_NAME_PX)
+            painter.drawText(beside, right, beside_short)
+            above = self._square(0, row).adjusted(1, -metrics.height() - 2, -1, 0)
             above.setHeight(metrics.height())
-            short = metrics.elidedText(name, Qt.TextElideMode.ElideRight, WIDTH_PX)
+            short = metrics.elidedText(name, Qt.TextElideMode.ElideRight, int(above.width()))
             painter.drawText(above, Qt.AlignmentFlag.AlignCenter, short)
         if len(self.counts):
             painter.drawText(QPointF(self._left(), metrics.ascent()), "predicted by the classifier")
@@ -84,9 +92,14 @@ class ConfusionView(QWidget):
     def _left(self) -> int:
         metrics = QFontMetrics(self.font())
         widths = [metrics.horizontalAdvance(str(name)) for name in self.counts.index]
-        return max(widths, default=0) + 10
+        return min(max(widths, default=0), WIDEST_NAME_PX) + 10
+
+    def _room(self, width_px: int) -> QSize:
+        count, line = len(self.counts), QFontMetrics(self.font()).height()
+        return QSize(self._left() + count * width_px + 4, count * HEIGHT_PX + 2 * line + 8)
 
     def _square(self, row: int, column: int) -> QRectF:
         top = 2 * QFontMetrics(self.font()).height() + 6
-        left = self._left() + column * WIDTH_PX
-        return QRectF(left, top + row * HEIGHT_PX, WIDTH_PX, HEIGHT_PX)
+        room = (self.width() - self._left() - 4) / max(len(self.counts), 1)
+        width = min(WIDTH_PX, max(LEAST_WIDTH_PX, room))
+        return QRectF(self._left() + column * width, top + row * HEIGHT_PX, width, HEIGHT_PX)
