@@ -62,7 +62,7 @@ def report(
 def _cohort_of(inputs: list[Path]) -> Cohort:
     if len(inputs) != 1:
         raise UserError(
-            f"{len(inputs)} inputs were given, but --by-class needs one cohort: a folder "
+            f"{len(inputs)} inputs were given, but --by-class needs one cohort: give a folder "
             "class/patient/sample/images, or a cohort.csv."
         )
     return open_labelled_cohort(inputs[0])

@@ -51,8 +51,8 @@ def _not_a_model(paths: list[Path]) -> list[Path]:
     for path in paths:
         if path.suffix == ".safetensors":
             raise UserError(
-                f"{path} is a model file, not an image; a command that takes both takes the model "
-                "first."
+                f"{path} is a model file, not an image; give the model first "
+                "to a command that takes both."
             )
     return paths
 

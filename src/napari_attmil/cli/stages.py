@@ -109,8 +109,8 @@ def train(
     trained = shown(train_classifier(study, settings, ensemble, finding, detection.device, out))
     if trained is None:
         raise UserError(
-            "Stopped before the first model was there, so nothing is written; the same command "
-            "goes on from there."
+            "Stopped before the first model was there, so nothing is written; run the same "
+            "command again to go on from there."
         )
     if not trained.is_finished:
         say("Stopped; the models so far are written, and the same command goes on from there.")
@@ -160,8 +160,8 @@ def evaluate(
         if not (out / "trials").is_dir():
             raise
         raise UserError(
-            f"Stopped; finished trainings are kept in {out / 'trials'}, and the same command goes "
-            "on from there."
+            f"Stopped; finished trainings are kept in {out / 'trials'}, and the same command "
+            "goes on from there: run it again."
         ) from None
     assert report is not None  # nobody has stopped it
     from napari_attmil.evaluation import markdown

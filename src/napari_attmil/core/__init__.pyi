@@ -10,7 +10,7 @@ from .device import (
     in_batches as in_batches,
     is_out_of_memory as is_out_of_memory,
 )
-from .errors import UserError as UserError
+from .errors import Remedy as Remedy, UserError as UserError
 from .files import (
     check_writable as check_writable,
     write_atomically as write_atomically,

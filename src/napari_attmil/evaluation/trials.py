@@ -211,7 +211,7 @@ def _checked_folds(fold: Folds, patients: Sequence[str], labels: Sequence[str | 
         raise ValueError(f"folds has shape {fold.shape}, but {len(patients)} samples need one each")
     numbers, counted = np.unique(fold, return_inverse=True)
     if len(numbers) < 2:
-        raise UserError("All samples were given the same fold; cross-validation needs 2 or more.")
+        raise UserError("All samples were given the same fold; give 2 or more.")
     fold_of: dict[str, int] = {}
     for patient, number in zip(patients, counted.tolist(), strict=True):
         if fold_of.setdefault(patient, number) != number:

@@ -137,4 +137,4 @@ def _column(name: str, table: pd.DataFrame) -> str:
         if wanted == column.lower().replace(" ", "_"):
             return column
     existing = ", ".join(map(str, table.columns))
-    raise UserError(f"There is no column {name!r}; there are {existing}.")
+    raise UserError(f"There is no column {name!r}; there are {existing}: write one of these.")

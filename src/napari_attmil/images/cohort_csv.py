@@ -74,7 +74,7 @@ def _read_rows(path: Path) -> list[_Row]:
         ) from None
     if not table:
         raise UserError(
-            f"{path.name} is empty; it needs columns {', '.join(COLUMNS)} and a row per image."
+            f"{path.name} is empty; fill in the columns {', '.join(COLUMNS)} and a row per image."
         )
     positions = _column_positions(table[0][1], path)
     rows = [_row(number, cells, positions, path) for number, cells in table[1:]]
@@ -90,7 +90,7 @@ def _column_positions(header: list[str], path: Path) -> dict[str, int]:
             trouble = "no column" if column not in names else "more than one column"
             raise UserError(
                 f"{path.name} has {trouble} '{column}' (its columns: {', '.join(header)[:200]}); "
-                f"it needs one each of {', '.join(COLUMNS)}."
+                f"give it one each of {', '.join(COLUMNS)}."
             )
     return {column: names.index(column) for column in COLUMNS}
 
@@ -136,7 +136,7 @@ def _files_by_sample(rows: list[_Row], path: Path) -> tuple[dict[str, list[Path]
         if before.sample != row.sample:
             raise UserError(
                 f"{path.name}, row {row.number}: image {row.image!r} is in sample {row.sample!r}, "
-                f"but row {before.number} has it in {before.sample!r}; an image belongs to one."
+                f"but row {before.number} has it in {before.sample!r}; delete one."
             )
         if before is row:
             files[row.sample].append(image)
@@ -144,7 +144,7 @@ def _files_by_sample(rows: list[_Row], path: Path) -> tuple[dict[str, list[Path]
     if missing:
         raise UserError(
             f"{path.name}, row {missing[0].number}: there is no image file {missing[0].image!r} in "
-            f"'{path.parent}' ({len(missing)} of {len(seen)} images are missing); paths are "
-            "relative to the CSV file."
+            f"'{path.parent}' ({len(missing)} of {len(seen)} images are missing); correct "
+            "the path: paths are relative to the CSV file."
         )
     return files, len(rows) - len(seen)

@@ -85,7 +85,7 @@ def _class_of_each_patient(patients: Sequence[str], labels: Sequence[str | None]
 
 def _check_folds(class_of: Mapping[str, str], folds: int) -> None:
     if folds < 2:
-        raise UserError(f"Got {folds} folds; cross-validation needs 2 or more.")
+        raise UserError(f"Got {folds} folds; give 2 or more.")
     if not class_of:
         raise UserError("There are no samples to split into folds; open a cohort with images.")
     for label, count in sorted(Counter(class_of.values()).items()):

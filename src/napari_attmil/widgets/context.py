@@ -13,8 +13,14 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.finetuning import detector_in_use
+from napari_attmil.core import Remedy
 from napari_attmil.session import Exploration, Session
-from napari_attmil.widgets.parts import Listening, TaskRunner, stop_listening_within
+from napari_attmil.widgets.parts import (
+    Listening,
+    MessageBoard,
+    TaskRunner,
+    stop_listening_within,
+)
 from napari_attmil.widgets.viewer import (
     CellsLayer,
     ImageChoice,
@@ -29,6 +35,18 @@ _SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 _EXPLORATIONS: WeakKeyDictionary[Any, Exploration] = WeakKeyDictionary()
 _WORKSPACES: dict[int, Workspace] = {}
 """By the id of the viewer, for as long as it has a panel."""
+HOMES = {
+    Remedy.OPEN_IMAGES: "Attention MIL",
+    Remedy.GIVE_CLASSES: "Attention MIL",
+    Remedy.DETECT_CELLS: "Attention MIL",
+    Remedy.TRAIN_CLASSIFIER: "Attention MIL",
+    Remedy.LOAD_MODEL: "Attention MIL",
+    Remedy.CLASSIFY: "Attention MIL",
+    Remedy.USE_CPU: "Attention MIL",
+    Remedy.REVIEW_IMAGES: "Annotate",
+    Remedy.TRAIN_DETECTOR: "Train detector",
+}
+"""The panel that carries out a remedy; the others are where the mistake was made."""
 
 
 def session_of(viewer: Any) -> Session:
@@ -43,12 +61,24 @@ def exploration_of(viewer: Any) -> Exploration:
 
 
 class Workspace(Listening, QObject):
-    """Session, boxes and images of one viewer, shared by its panels while there are any."""
+    """Session, boxes and images of one viewer, shared by its panels while there are any.
+
+    Signals
+    -------
+    remedy_wanted(Remedy)
+        The panel that can carry it out is open and should.
+    """
+
+    remedy_wanted = Signal(object)
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self.viewer = viewer
         self.session = session_of(viewer)
+        self.message_board = MessageBoard(self)
+        """What all panels show; each has a board of its own beside it."""
+        self.message_board.remedy_wanted.connect(self.carry_out)
+        self.listen(self.session.cohort_changed, self.message_board.clear_all)
         self.keeping = Keeping(self.session, self)
         self.listen(viewer.layers.events.removing, make_canvas_current)
         self.exploration = exploration_of(viewer)
@@ -61,6 +91,12 @@ class Workspace(Listening, QObject):
         self.keys = KeyRegistry.of_user(self)
         functions = {"undo": self.session.editor.undo, "redo": self.session.editor.redo}
         KeyBindings(viewer, self.keys, functions, self)
+
+    def carry_out(self, remedy: Remedy) -> None:
+        """Let the panel that has a remedy carry it out; it is opened if need be."""
+        if hasattr(self.viewer, "window"):
+            self.viewer.window.add_plugin_dock_widget("napari-attmil", HOMES[remedy])
+        self.remedy_wanted.emit(remedy)
 
     @classmethod
     def enter(cls, viewer: Any) -> Workspace:
@@ -88,9 +124,12 @@ class PanelContext(Listening, QObject):
     -------
     images_changed()
         Other images are chosen, or those chosen have gone.
+    remedy_wanted(Remedy)
+        The panel that can carry it out should.
     """
 
     images_changed = Signal()
+    remedy_wanted = Signal(object)
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -102,9 +141,18 @@ class PanelContext(Listening, QObject):
         self.cells = self._workspace.cells
         self.image_choice = self._workspace.image_choice
         self.keys = self._workspace.keys
-        self.keeping = self._workspace.keeping
+        self.message_board = MessageBoard(self)
+        """What this panel tells."""
+        self.message_board.remedy_wanted.connect(self._workspace.carry_out)
+        self.listen(self.session.cohort_changed, self.message_board.clear_all)
+        self.listen(self._workspace.remedy_wanted, self.remedy_wanted.emit)
         self.runner = TaskRunner(self)
         self.listen(self.image_choice.images_changed, self.images_changed.emit)
+
+    @property
+    def shared_board(self) -> MessageBoard:
+        """What all panels of the viewer show."""
+        return self._workspace.message_board
 
     @property
     def images(self) -> Sequence[npt.NDArray[Any]] | None:

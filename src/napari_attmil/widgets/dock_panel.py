@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
+from napari_attmil.core import Remedy
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import (
     Listening,
+    MessageBar,
+    MessageBoard,
     pause_timer,
     stop_listening_within,
     style_sheet,
@@ -36,7 +40,28 @@ class DockPanel(Listening, QWidget):
         self._apply_theme()
         self._create()
         self._lay_out()
+        bar = MessageBar(self.message_board, self.context.shared_board)
+        cast("QVBoxLayout", self.layout()).insertWidget(0, bar)
         self._connect()
+        self.listen(self.context.remedy_wanted, self._carry_out)
+
+    @property
+    def message_board(self) -> MessageBoard:
+        """What this panel tells, see `parts.tell`."""
+        return self.context.message_board
+
+    def remedies(self) -> Mapping[Remedy, Callable[[], object]]:
+        """Return what this panel can do about mistakes, whichever panel tells of them."""
+        return {}
+
+    def _carry_out(self, remedy: Remedy) -> None:
+        action = self.remedies().get(remedy)
+        if action is None:
+            return
+        if (dock := self.dock()) is not None:
+            dock.show()
+            dock.raise_()
+        action()
 
     def _create(self) -> None:
         """Make the controls."""

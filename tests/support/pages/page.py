@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QWidget
 
-from napari_attmil.widgets.parts import TaskRunner
+from napari_attmil.widgets.parts import MessageBar, TaskRunner
 
 Part = TypeVar("Part", bound=QObject)
 
@@ -69,6 +69,11 @@ class Page:
     def choose(self, tip: str, value: Any) -> None:
         """Choose as a person does, which tells more than filling the choices in."""
         choose(self.combo(tip), value)
+
+    def messages(self) -> list[str]:
+        """Return what the bar of messages says, the newest first."""
+        bars = self.widget.findChildren(MessageBar)
+        return [message.text for bar in bars for message in bar.messages()]
 
     @property
     def busy(self) -> bool:

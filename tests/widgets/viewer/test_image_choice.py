@@ -13,6 +13,7 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 from skimage.io import imsave
 from support.pages.attention_mil import ImagesPage
+from support.pages.page import Page
 
 from napari_attmil.cells.annotations import connection
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
@@ -201,7 +202,8 @@ def unsaved(
     with monkeypatch.context() as patched:
         patched.setattr(connection, "open_for_writing", on_full_disk)
         panel.context.session.editor.add(0, [1, 2, 9, 8])
-        assert "disk is full" in panel.keeping_note.text() and not panel.keeping_note.isHidden()
+        (message,) = Page(panel).messages()
+        assert "disk is full" in message
         yield panel, cohorts, patched
 
 

@@ -48,7 +48,9 @@ def load_network(path: Path | None = None) -> SavedNetwork:
     try:
         network.load_state_dict(counters | weights)
     except RuntimeError as error:
-        raise UserError(f"{path} does not fit its own settings; it is damaged.") from error
+        raise UserError(
+            f"{path} does not fit its own settings and is damaged; choose another, or train it again."
+        ) from error
     return SavedNetwork(network, architecture, _digest(checkpoint.weights), checkpoint.provenance)
 
 

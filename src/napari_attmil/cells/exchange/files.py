@@ -50,7 +50,9 @@ def read_boxes(paths: Sequence[Path]) -> AnnotationSet:
     """
     files = [file for path in paths for file in _files(Path(path))]
     if not files:
-        raise UserError(f"No annotation files were found in '{paths[0]}'; {READ} are read.")
+        raise UserError(
+            f"No annotation files were found in '{paths[0]}'; choose others: {READ} are read."
+        )
     return AnnotationSet.joined([_read_file(file, folder) for file, folder in files])
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from qtpy.QtCore import QSize
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QCheckBox
 
+from napari_attmil.core import Remedy
 from napari_attmil.widgets.annotate.box_panel import BoxPanel
 from napari_attmil.widgets.annotate.box_tools import BoxTools
 from napari_attmil.widgets.annotate.brightness import brightness_functions
@@ -15,7 +18,7 @@ from napari_attmil.widgets.annotate.review_panel import QueuePanel, ReviewBar
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.parts import column, hint_label
-from napari_attmil.widgets.viewer import KeepingNote, KeyBindings
+from napari_attmil.widgets.viewer import KeyBindings
 
 WIDTH_PX = 380
 
@@ -44,7 +47,6 @@ class AnnotateWidget(DockPanel):
         # Pressing a button moves the pointer off the boxes, so it points at none.
         buttons = {"snap": self.tools.snap_selected}
         buttons |= {"undo": context.session.editor.undo, "redo": context.session.editor.redo}
-        self.keeping_note = KeepingNote(context.keeping)
         self.review_bar = ReviewBar(self.reviewing, context.keys)
         self.box_panel = BoxPanel(context, functions | buttons)
         self.queue_panel = QueuePanel(self.reviewing)
@@ -56,9 +58,8 @@ class AnnotateWidget(DockPanel):
         self._working_on = hint_label(name="working_on")
 
     def _lay_out(self) -> None:
-        above = (self.keeping_note, self.review_bar, self.box_panel)
         ahead = (self._ahead, self._working_on)
-        parts = (*above, *ahead, (self.queue_panel, 1))
+        parts = (self.review_bar, self.box_panel, *ahead, (self.queue_panel, 1))
         column(*parts, within=self, margin_px=6, spacing_px=6)
         self.setMinimumWidth(WIDTH_PX - 30)
 
@@ -66,6 +67,10 @@ class AnnotateWidget(DockPanel):
         self._ahead.toggled.connect(self.look_ahead.set_on)
         self.look_ahead.working_on.connect(self._tell_work)
         self._tell_work("")
+
+    def remedies(self) -> Mapping[Remedy, Callable[[], object]]:
+        """Return what is done here: images are reviewed."""
+        return {Remedy.REVIEW_IMAGES: self.setFocus}
 
     def sizeHint(self) -> QSize:
         """Return the width the panel is made for."""

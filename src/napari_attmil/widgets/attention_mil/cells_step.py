@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout
 
@@ -20,7 +19,11 @@ from napari_attmil.widgets.parts import (
     hint_label,
     primary_button,
     push_button,
+    tell,
+    warn,
 )
+
+NO_CELLS = "No cells were found. Try a lower minimum score, or give the cell diameter."
 
 
 class CellsStep(Step):
@@ -101,7 +104,7 @@ class CellsStep(Step):
             return
         shown = context.cells.camera.image_index()
         places = [shown] if self._only_shown.isChecked() else list(range(len(images)))
-        with errors_shown():
+        with errors_shown(self, "detect"):
             self._progress.start(
                 "Loading the detector",
                 workflows.detect_cells,
@@ -129,9 +132,10 @@ class CellsStep(Step):
         session.editor.merge(detection.boxes, detection.images, key)
         if key == session.key and (corrected or deleted):
             boxes = counted(corrected, "box", "boxes")
-            show_info(f"Your corrections stay: {boxes} drawn or moved, {deleted} deleted.")
+            kept = f"Your corrections stay: {boxes} drawn or moved, {deleted} deleted."
+            tell(self, kept, "detect")
         if not len(detection.boxes):
-            show_info("No cells were found. Try a lower minimum score, or give the cell diameter.")
+            warn(self, NO_CELLS, "detect")
         self.detected.emit()
 
     def synchronise(self) -> None:

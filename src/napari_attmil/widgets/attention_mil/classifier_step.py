@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
 
@@ -29,12 +28,15 @@ from napari_attmil.widgets.parts import (
     primary_button,
     push_button,
     row,
+    showing_folder,
+    tell,
     with_ending,
 )
 from napari_attmil.workflows import Progress
 
 MODEL_FILES = "Model files (*.safetensors)"
 NOTES_SHOWN = 3
+STOPPED_EARLY = "Stopped before the first model was trained; the next training continues from here."
 NO_HEALTHY_CLASS = (
     "No class is called healthy, control or the like: choose the healthy class above, if there is "
     "one. The classifier learns better when it knows what is normal."
@@ -62,7 +64,7 @@ class ClassifierStep(Step):
 
     def _create(self) -> None:
         self._load = push_button(
-            "Load model…", "Use a classifier that was trained before.", self._ask_for_model
+            "Load model…", "Use a classifier that was trained before.", self.ask_for_model
         )
         self._save = push_button(
             "Save model…", "Save a copy of the classifier.", self._ask_where_to_save
@@ -118,7 +120,7 @@ class ClassifierStep(Step):
         study = context.cohort_study()
         if study is None:
             return
-        with errors_shown():
+        with errors_shown(self, "train"):
             settings = self._form.value(MILSettings)
             settings = settings.replace(reference_class=self._healthy.value())
             ensemble = self._form.value(EnsembleSettings)
@@ -139,6 +141,11 @@ class ClassifierStep(Step):
             )
             self.started.emit()
 
+    def use_cpu(self) -> None:
+        """Let the processor compute from now on."""
+        self._device.setValue("cpu")
+        self._context.set_device_name("cpu")
+
     def load(self, path: Path) -> None:
         """Load a model file off the main thread."""
         self._notes.clear()
@@ -156,10 +163,10 @@ class ClassifierStep(Step):
         classifier, path = predictions.classifier, with_ending(path, MODEL_FILES)
         if classifier is None:
             return
-        with errors_shown():
+        with errors_shown(self, "save", self._ask_where_to_save):
             classifier.model.save(path)
             predictions.use(LoadedClassifier(classifier.model, path.name, path))
-            show_info(f"The classifier was saved as {path}.")
+            tell(self, f"The classifier was saved as {path}.", "save", showing_folder(path))
 
     def _show_curve(self) -> None:
         if self._curve is None:
@@ -183,12 +190,11 @@ class ClassifierStep(Step):
 
     def _take_over(self, training: workflows.Training | None) -> None:
         if training is None:
-            show_info(
-                "Stopped before the first model was trained; the next training continues from here."
-            )
+            tell(self, STOPPED_EARLY, "train")
             return
-        saved = f"The classifier was saved as {training.classifier.path}."
-        show_info(" ".join([saved, *self._remarks()]))
+        path = training.classifier.path
+        saved = " ".join([f"The classifier was saved as {path}.", *self._remarks()])
+        tell(self, saved, "train", *([] if path is None else [showing_folder(path)]))
         self._use(training.classifier)
 
     def _use(self, classifier: LoadedClassifier) -> None:
@@ -207,7 +213,8 @@ class ClassifierStep(Step):
         self._form.setValue(mil_preset(preset))
         self._form.setValue(ensemble_preset(preset))
 
-    def _ask_for_model(self) -> None:
+    def ask_for_model(self) -> None:
+        """Ask for a model file and load it."""
         path, _ = QFileDialog.getOpenFileName(self, "Load a classifier", "", MODEL_FILES)
         if path:
             self.load(Path(path))

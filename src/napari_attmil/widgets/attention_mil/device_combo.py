@@ -32,12 +32,19 @@ class DeviceCombo(QComboBox):
         super().__init__()
         make_narrow(self, "The device for detection, training and classification.")
         self._runner = TaskRunner(self)
+        self._wanted = ""
         self.addItem("automatic", AUTO)
         self.currentIndexChanged.connect(lambda _: self.valueChanged.emit(self.value()))
 
     def value(self) -> str:
         """Return the name of the device, or "auto"."""
         return str(self.currentData())
+
+    def setValue(self, name: str) -> None:
+        """Choose a device, as soon as it is listed."""
+        self._wanted = name
+        self.refresh()
+        self._choose_wanted()
 
     def refresh(self) -> None:
         """List the devices of this computer, the first time only."""
@@ -48,3 +55,9 @@ class DeviceCombo(QComboBox):
         self.setItemText(0, f"automatic ({devices[0].name})")
         for device in devices:
             self.addItem(f"{device.name}: {device.description}", device.name)
+        self._choose_wanted()
+
+    def _choose_wanted(self) -> None:
+        if (place := self.findData(self._wanted)) >= 0:
+            self.setCurrentIndex(place)
+            self._wanted = ""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from qtpy.QtCore import QSize
 
+from napari_attmil.core import Remedy
 from napari_attmil.widgets.attention_mil.cells_step import CellsStep
 from napari_attmil.widgets.attention_mil.classifier_step import ClassifierStep
 from napari_attmil.widgets.attention_mil.images_step import ImagesStep
@@ -17,7 +20,6 @@ from napari_attmil.widgets.parts import (
     pause_timer,
     scrolling_column,
 )
-from napari_attmil.widgets.viewer import KeepingNote
 
 WIDTH_PX = 380
 FOLLOW_SIZE_MS = 400
@@ -36,7 +38,6 @@ class AttentionMILWidget(DockPanel):
         self._shown_next = "images"
         # Qt lays the panel out little by little: for a while, every new size is followed.
         self._scroll_timer = pause_timer(self._scroll_to_next, FOLLOW_SIZE_MS, self)
-        self.keeping_note = KeepingNote(self.context.keeping)
         self.images_step = ImagesStep(self.context)
         self.cells_step = CellsStep(self.context)
         self.classifier_step = ClassifierStep(self.context)
@@ -55,8 +56,7 @@ class AttentionMILWidget(DockPanel):
     def _lay_out(self) -> None:
         steps = column(*self.frames.values(), STRETCH, margin_px=6, spacing_px=6)
         self._scroll = scrolling_column(steps)
-        self.keeping_note.setContentsMargins(6, 6, 6, 0)
-        column(self.keeping_note, self._scroll, within=self, margin_px=0)
+        column(self._scroll, within=self, margin_px=0)
         self.setMinimumWidth(WIDTH_PX - 30)
 
     def _connect(self) -> None:
@@ -74,9 +74,25 @@ class AttentionMILWidget(DockPanel):
         self.frames["images"].setOpen(True)
         self.frames["cells"].setOpen(True)
 
+    def remedies(self) -> Mapping[Remedy, Callable[[], object]]:
+        """Return what can be done in the four steps."""
+        return {
+            Remedy.OPEN_IMAGES: lambda: self.show_step("images"),
+            Remedy.GIVE_CLASSES: lambda: self.show_step("images"),
+            Remedy.DETECT_CELLS: lambda: self.show_step("cells"),
+            Remedy.TRAIN_CLASSIFIER: lambda: self.show_step("classifier"),
+            Remedy.LOAD_MODEL: self.classifier_step.ask_for_model,
+            Remedy.CLASSIFY: lambda: self.show_step("result"),
+            Remedy.USE_CPU: self._use_cpu,
+        }
+
     def sizeHint(self) -> QSize:
         """Return the width the panel is made for."""
         return QSize(WIDTH_PX, 700)
+
+    def _use_cpu(self) -> None:
+        self.show_step("classifier")
+        self.classifier_step.use_cpu()
 
     def _on_detected(self) -> None:
         has_classifier = self.context.session.predictions.classifier is not None

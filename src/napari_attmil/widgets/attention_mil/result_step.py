@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QLabel, QSlider, QWidget
 
@@ -29,6 +28,9 @@ from napari_attmil.widgets.parts import (
     primary_button,
     push_button,
     row,
+    showing_folder,
+    tell,
+    warn,
     with_ending,
     wrapping_label,
 )
@@ -130,10 +132,11 @@ class ResultStep(Step):
         if session.sample is None:
             return
         path, state = with_ending(path, TABLES), session.state
-        with errors_shown():
+        with errors_shown(self, "export", self._ask_where_to_export):
             table = cell_table(session.sample, state.boxes, state.prediction, state.classified)
             write_cells(path, [table])
-            show_info(f"{counted(len(session.boxes), 'cell')} written to {path}.")
+            written = f"{counted(len(session.boxes), 'cell')} written to {path}."
+            tell(self, written, "export", showing_folder(path))
 
     def _on_prediction(self) -> None:
         session, prediction = self._context.session, self._context.session.state.prediction
@@ -176,9 +179,8 @@ class ResultStep(Step):
         self._top_cells.setValue(thumbnails)
         if unreadable:
             numbers = ", ".join(str(index + 1) for index in sorted(unreadable))
-            show_warning(
-                f"The thumbnails of cells in image {numbers} are missing: it cannot be read."
-            )
+            missing = f"The thumbnails of cells in image {numbers} are missing: it cannot be read."
+            warn(self, missing, "thumbnails")
         self.shown.emit()
 
     def _open_explorer(self) -> None:

@@ -79,7 +79,7 @@ class DetectorList(QWidget):
         items = self._tree.selectedItems()
         if self._project is None or not items:
             return
-        with errors_shown():
+        with errors_shown(self, "use", self.use_selected):
             use_detector(self._project, items[0].data(0, Qt.ItemDataRole.UserRole))
             self.chosen.emit()
 

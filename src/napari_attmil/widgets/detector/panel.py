@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
-from napari.utils.notifications import show_info
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QLabel, QWidget
 
@@ -22,7 +21,7 @@ from napari_attmil.cells.finetuning import (
     candidate,
     discard_candidate,
 )
-from napari_attmil.core import counted
+from napari_attmil.core import Remedy, counted
 from napari_attmil.widgets.detector.detector_list import DetectorList
 from napari_attmil.widgets.detector.difference_layers import DifferenceLayers
 from napari_attmil.widgets.detector.reviewed_list import ReviewedList
@@ -40,6 +39,7 @@ from napari_attmil.widgets.parts import (
     row,
     scrolling_column,
     set_primary,
+    tell,
     wrapping_label,
 )
 from napari_attmil.widgets.viewer import Place
@@ -115,6 +115,10 @@ class DetectorPanel(DockPanel):
         self.listen(session.reviewed_changed, self._synchronise)
         self._synchronise()
 
+    def remedies(self) -> Mapping[Remedy, Callable[[], object]]:
+        """Return what is done here: a detector is trained."""
+        return {Remedy.TRAIN_DETECTOR: self._train.setFocus}
+
     def sizeHint(self) -> QSize:
         """Return the preferred size of the panel."""
         return QSize(380, 640)
@@ -125,7 +129,7 @@ class DetectorPanel(DockPanel):
         study = context.cohort_study()
         if study is None:
             return
-        with errors_shown():
+        with errors_shown(self, "train"):
             settings = self._form.value(FinetuneSettings)
             self._note = ""
             self._differences.clear()
@@ -154,7 +158,7 @@ class DetectorPanel(DockPanel):
         shown = context.session.sample
         if not is_shown or context.images is None or shown is None:
             return
-        with errors_shown():
+        with errors_shown(self, "compare"):
             self._comparer.start(
                 workflows.compare_detectors,
                 context.images[index],
@@ -168,7 +172,8 @@ class DetectorPanel(DockPanel):
     def accept(self) -> None:
         """Use the new detector from now on."""
         if self._decide(accept_candidate):
-            show_info("The new detector is now used for this study. Detect cells again to see it.")
+            accepted = "The new detector is now used for this study. Detect cells again to see it."
+            tell(self, accepted, "decide")
 
     def discard(self) -> None:
         """Delete the new detector."""
@@ -181,7 +186,7 @@ class DetectorPanel(DockPanel):
         cohort, has_worked = self.context.session.cohort, False
         if cohort is None:
             return False
-        with errors_shown():
+        with errors_shown(self, "decide"):
             decision(cohort.folder)
             has_worked = True
         self._differences.clear()
@@ -198,7 +203,7 @@ class DetectorPanel(DockPanel):
     def _on_trained(self, _: object) -> None:
         self._next_held_out = 0
         if self._note:
-            show_info(self._note)
+            tell(self, self._note, "train")
         self._synchronise()
 
     def _show_differences(self, found: workflows.Differences, index: int) -> None:
@@ -254,7 +259,7 @@ class DetectorPanel(DockPanel):
         titles: dict[Place, str] = {}
         count = 0
         if cohort is not None:
-            with errors_shown():
+            with errors_shown(self, "list"):
                 table = AnnotationFile.beside(cohort.folder).summaries(cohort.samples)
                 titles, count = _titles(table[table["reviewed"]]), len(table)
         self._images.setImages(titles)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QWidget
 
 from napari_attmil.core import CAUTION, counted
@@ -18,6 +17,8 @@ from napari_attmil.widgets.parts import (
     TaskRunner,
     ask_where_to_save,
     errors_shown,
+    showing_folder,
+    tell,
     with_ending,
 )
 from napari_attmil.widgets.thumbnails import Cutout, ImageShelf, Thumbnails, cut_all
@@ -46,11 +47,15 @@ def export(path: Path, runner: TaskRunner, view: GalleryView, thumbnails: Thumbn
     sources = {cutout.sample: thumbnails.source(cutout.sample) for cutout in cutouts}
     available = [cutout for cutout in cutouts if sources[cutout.sample] is not None]
 
+    def again() -> None:
+        ask_and_export(view, runner, view, thumbnails)
+
     def write(cut: dict[Cutout, Any]) -> None:
         shown = [(group, cut[c], text) for group, c, text in wanted if cut.get(c) is not None]
-        with errors_shown():
+        with errors_shown(view, "export", again):
             save_figure(path, *gallery_plot(shown, look.scale, caption))
-            show_info(f"{counted(len(rows), 'cell')} written to {path}.")
+            written = f"{counted(len(rows), 'cell')} written to {path}."
+            tell(view, written, "export", showing_folder(path))
 
     runner.start(cut_all, available, sources, ImageShelf(), on_done=write)
 

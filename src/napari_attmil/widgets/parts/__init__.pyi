@@ -5,6 +5,21 @@ from .listening import (
     stop_listening_within as stop_listening_within,
 )
 from .loss_curve import LossCurve as LossCurve
+from .message_bar import MessageBar as MessageBar
+from .messages import (
+    Action as Action,
+    Message as Message,
+    MessageBoard as MessageBoard,
+    Severity as Severity,
+    board_of as board_of,
+    copy_text as copy_text,
+    errors_shown as errors_shown,
+    showing_folder as showing_folder,
+    tell as tell,
+    tell_error as tell_error,
+    untell as untell,
+    warn as warn,
+)
 from .probability_bars import ProbabilityBars as ProbabilityBars
 from .progress_row import ProgressRow as ProgressRow, in_words as in_words
 from .saving import (
@@ -32,8 +47,4 @@ from .style import (
 )
 from .themed_plot import ThemedPlot as ThemedPlot
 from .timers import pause_timer as pause_timer
-from .workers import (
-    TaskRunner as TaskRunner,
-    errors_shown as errors_shown,
-    tell_error as tell_error,
-)
+from .workers import TaskRunner as TaskRunner

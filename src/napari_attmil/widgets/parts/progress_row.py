@@ -81,6 +81,7 @@ class ProgressRow(QWidget):
         *args: Any,
         on_done: Callable[[Any], None],
         on_progress: Callable[[Progress], None] | None = None,
+        again: Callable[[], object] | None = None,
     ) -> None:
         """Start a task, and show its progress until it ends; see `TaskRunner.start`.
 
@@ -98,7 +99,9 @@ class ProgressRow(QWidget):
                 on_progress(progress)
 
         self.begin(text)
-        self._runner.start(task, *args, on_done=on_done, on_progress=show, on_end=self.hide)
+        self._runner.start(
+            task, *args, on_done=on_done, on_progress=show, on_end=self.hide, again=again
+        )
 
     def begin(self, text: str) -> None:
         """Show that work has begun."""

@@ -21,6 +21,9 @@ TEMPLATE = """
 QLabel[hint="true"] {{ color: {faint}; background: transparent; }}
 QLabel[warning="true"] {{ color: {text}; background: {warning_area}; border-radius: 3px;
     padding: 5px; }}
+MessageEntry {{ background: {area}; border-radius: 3px; }}
+MessageEntry[message="Warning"], MessageEntry[message="Error"] {{ background: {warning_area}; }}
+MessageText {{ background: transparent; border: none; padding: 0px; }}
 QPushButton {{ padding: 4px 8px; min-height: 18px; }}
 QPushButton[primary="true"] {{ background-color: {accent}; font-weight: bold; padding: 7px; }}
 QPushButton[primary="true"]:hover {{ background-color: {hover}; }}

@@ -8,21 +8,18 @@ ends early and returns what it has.
 from __future__ import annotations
 
 import atexit
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
 from weakref import WeakSet
 
 from napari.qt.threading import GeneratorWorker, create_worker
-from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QObject, QThreadPool, Signal
 
-from napari_attmil.core import UserError
 from napari_attmil.widgets.parts.graphics_clash import keep_triton_out
 from napari_attmil.widgets.parts.listening import Listening
+from napari_attmil.widgets.parts.messages import tell_error, untell
 from napari_attmil.workflows import Progress, Stage
 
 _STOPS: WeakSet[Event] = WeakSet()
@@ -57,6 +54,11 @@ class TaskRunner(Listening, QObject):
         self._on_done: Callable[[Any], None] | None = None
         self._on_progress: Callable[[Progress], None] | None = None
         self._on_end: Callable[[], None] | None = None
+        self._again: Callable[[], object] | None = None
+
+    @property
+    def _topic(self) -> str:
+        return f"task {id(self)}"
 
     @property
     def busy(self) -> bool:
@@ -70,8 +72,9 @@ class TaskRunner(Listening, QObject):
         on_done: Callable[[Any], None],
         on_progress: Callable[[Progress], None] | None = None,
         on_end: Callable[[], None] | None = None,
+        again: Callable[[], object] | None = None,
     ) -> None:
-        """Start a task.
+        """Start a task; what the panel tells of an error of the last one goes.
 
         Parameters
         ----------
@@ -83,12 +86,16 @@ class TaskRunner(Listening, QObject):
             Gets every progress value.
         on_end
             Called however the task ends.
+        again
+            Starts such a task anew; offered beside an error that may pass.
         """
         if self.busy:
             return
         self._stop = Event()
         _STOPS.add(self._stop)
         self._on_done, self._on_progress, self._on_end = on_done, on_progress, on_end
+        self._again = again
+        untell(self, self._topic)
         self._worker = create_worker(_guarded, task, self._stop, args, _start_thread=False)
         self._worker.yielded.connect(self._tell_progress)
         self._worker.returned.connect(self._finish)
@@ -116,7 +123,7 @@ class TaskRunner(Listening, QObject):
     def _finish(self, outcome: Any) -> None:
         if self._worker is None:
             return
-        on_done, on_end = self._on_done, self._on_end
+        on_done, on_end, again = self._on_done, self._on_end, self._again
         self._worker = None
         self._on_done = self._on_progress = self._on_end = None
         try:
@@ -125,40 +132,9 @@ class TaskRunner(Listening, QObject):
         finally:
             self.busy_changed.emit(False)
         if isinstance(outcome, _Failure):
-            tell_error(outcome.error)
+            tell_error(self, outcome.error, self._topic, again)
         elif on_done is not None:
             on_done(outcome)
-
-
-def tell_error(error: Exception) -> None:
-    """Show an error as a notification: a sentence for a mistake, a way to the details else."""
-    if isinstance(error, UserError):
-        show_error(str(error))
-    elif "torch" in sys.modules and _is_out_of_memory(error):
-        show_error(
-            "The device's memory is full; close other programs that use it, or choose the "
-            "device cpu under Classifier."
-        )
-    else:
-        # napari's notification offers the traceback, but would not name the error's type.
-        fault = RuntimeError(f"A fault in napari-attmil, {type(error).__name__}: {error}")
-        fault.__cause__ = error
-        notification_manager.receive_error(RuntimeError, fault, error.__traceback__)
-
-
-@contextmanager
-def errors_shown() -> Iterator[None]:
-    """Show a user's mistake as a notification instead of raising it."""
-    try:
-        yield
-    except UserError as error:
-        tell_error(error)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    from napari_attmil.core import is_out_of_memory
-
-    return is_out_of_memory(error)
 
 
 def _guarded(task: Task, stop: Event, args: tuple[Any, ...]) -> Stage[Any | _Failure]:

@@ -14,7 +14,7 @@ from .image_pictures import (
     ImagePictures as ImagePictures,
     Place as Place,
 )
-from .keeping import Keeping as Keeping, KeepingNote as KeepingNote
+from .keeping import Keeping as Keeping
 from .key_registry import (
     ACTIONS as ACTIONS,
     ActionButton as ActionButton,

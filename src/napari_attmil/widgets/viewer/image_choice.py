@@ -95,7 +95,7 @@ class ImageChoice(Listening, QObject):
         try:
             images = LayerImages(layer)
         except UserError as error:
-            tell_error(error)
+            tell_error(self, error, "show")
             self.layers_changed.emit()
             return
         self._chosen = layer
@@ -140,7 +140,7 @@ class ImageChoice(Listening, QObject):
         try:
             data, settings = sample_layer_data(sample)
         except UserError as error:
-            tell_error(error)
+            tell_error(self, error, "show")
             if self._session.sample is None:
                 # What is on the screen is of a cohort that was open before.
                 self._chosen = None

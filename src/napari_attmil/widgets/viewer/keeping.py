@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from enum import Enum
 
-from napari.utils.notifications import show_warning
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
 
 from napari_attmil.session import Session
-from napari_attmil.widgets.parts import Listening, push_button, row, set_warning, wrapping_label
+from napari_attmil.widgets.parts import Listening, Message, Severity, board_of
 
 TRY_EVERY_MS = 15_000
+TOPIC = "keeping"
 
 
 class Answer(Enum):
@@ -46,14 +46,9 @@ class Keeping(Listening, QObject):
     ----------
     session
         The session of the viewer.
-
-    Signals
-    -------
-    reason_changed(reason)
-        Why they do not; empty when they do again.
+    parent
+        What has the board of messages of all panels.
     """
-
-    reason_changed = Signal(str)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -86,9 +81,7 @@ class Keeping(Listening, QObject):
 
     def _note_failure(self, reason: str) -> None:
         self._has_failed = True
-        if reason != self._reason:
-            show_warning(reason)
-            self._set_reason(reason)
+        self._set_reason(reason)
 
     def _on_edit(self) -> None:
         if self._reason and not self._session.records.has_pending:
@@ -98,37 +91,13 @@ class Keeping(Listening, QObject):
         if reason == self._reason:
             return
         self._reason = reason
-        if reason:
-            self._timer.start()
-        else:
+        board = board_of(self)
+        if board is not None:
+            board.clear(TOPIC)
+        if not reason:
             self._timer.stop()
-        self.reason_changed.emit(reason)
-
-
-class KeepingNote(Listening, QWidget):
-    """Says in a panel what is not on the disk; hidden while all is.
-
-    Parameters
-    ----------
-    keeping
-        What the viewer's panels know of it.
-    """
-
-    def __init__(self, keeping: Keeping, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._text = wrapping_label(name="text")
-        tip = "Write the changes that could not be written yet."
-        again = push_button("Save now", tip, keeping.try_again)
-        set_warning(self._text, True)
-        row((self._text, 1), again, within=self, margin_px=0)
-        self.listen(keeping.reason_changed, self._show_reason)
-
-        self._show_reason(keeping.reason)
-
-    def text(self) -> str:
-        """Return what is said."""
-        return self._text.text()
-
-    def _show_reason(self, reason: str) -> None:
-        self._text.setText(reason)
-        self.setVisible(bool(reason))
+            return
+        self._timer.start()
+        if board is not None:
+            again = ("Save now", self.try_again)
+            board.tell(Message(reason, Severity.WARNING, (again,), TOPIC, lasting=True))

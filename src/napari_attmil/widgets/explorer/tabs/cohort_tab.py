@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from napari.utils.notifications import show_info
 from qtpy.QtCore import QModelIndex
 from qtpy.QtWidgets import QAbstractItemView, QSizePolicy, QSplitter, QStackedWidget
 
@@ -40,6 +39,8 @@ from napari_attmil.widgets.parts import (
     push_button,
     row,
     scrolling,
+    showing_folder,
+    tell,
     with_ending,
 )
 from napari_attmil.workflows import Progress
@@ -178,7 +179,8 @@ class CohortTab(ExplorerTab):
             findings,
             session.predictions.classifier.model,
             session.predictions.classifier.name,
-            on_done=lambda done: show_info(f"The report was written to {done}.") if done else None,
+            on_done=self._on_report,
+            again=self._ask_where_to_report,
         )
 
     # --- inside -----------------------------------------------------------------------------
@@ -211,6 +213,10 @@ class CohortTab(ExplorerTab):
         self._report.setEnabled(bool(notes) and not self._runner.busy)
         summary = confusion_in_words(self._model.table)
         self._hint.setText(missing or " ".join(filter(None, [summary, CAUTION, *sorted(notes)])))
+
+    def _on_report(self, written: Path | None) -> None:
+        if written is not None:
+            tell(self, f"The report was written to {written}.", "report", showing_folder(written))
 
     def _ask_where_to_report(self) -> None:
         if path := ask_where_to_save(self, "Write a report", "report.html", REPORTS):

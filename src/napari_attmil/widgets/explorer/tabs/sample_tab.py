@@ -149,7 +149,7 @@ class SampleTab(ExplorerTab):
         selection = self._context.session.selection
         if self._removal is None:
             return
-        with errors_shown():
+        with errors_shown(self, "without"):
             self._show_without(self._removal.what_if.without(selection))
             self._without_label.setText(f"Without the {counted(len(selection), 'selected cell')}:")
 

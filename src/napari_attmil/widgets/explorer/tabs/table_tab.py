@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView
 
@@ -20,6 +19,8 @@ from napari_attmil.widgets.parts import (
     hint_label,
     push_button,
     row,
+    showing_folder,
+    tell,
     with_ending,
 )
 
@@ -56,9 +57,10 @@ class TableTab(CellsTab):
     def export(self, path: Path) -> None:
         """Write the rows shown, in their order."""
         path = with_ending(path, TABLES)
-        with errors_shown():
+        with errors_shown(self, "export", self._ask_where_to_export):
             write_cells(path, [self._model.table.iloc[self._model.rows]])
-            show_info(f"{counted(len(self._model.rows), 'cell')} written to {path}.")
+            written = f"{counted(len(self._model.rows), 'cell')} written to {path}."
+            tell(self, written, "export", showing_folder(path))
 
     def _ask_where_to_export(self) -> None:
         if path := ask_where_to_save(self, "Export the cells shown", "cells.csv", TABLES):

@@ -113,7 +113,7 @@ class TeachingTab(ExplorerTab):
         if session.state.prediction is None or session.sample is None or not session.selection:
             return
         # After an error the cells stay marked, so that the user can try again.
-        with errors_shown():
+        with errors_shown(self, "round"):
             finished = self._round(session.selection)
             keep_round(self._file(), finished)
             self._finished = finished

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from napari.utils.notifications import show_info
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QContextMenuEvent, QImage, QPainter, QPaintEvent, QPalette, QResizeEvent
 from qtpy.QtWidgets import QMenu, QWidget
@@ -18,6 +17,8 @@ from napari_attmil.widgets.parts import (
     ask_where_to_save,
     endings_of,
     errors_shown,
+    showing_folder,
+    tell,
     with_ending,
 )
 
@@ -69,12 +70,12 @@ class FigureView(QWidget):
         if self._drawing is None:
             return
         path = with_ending(path, KINDS)
-        with errors_shown():
+        with errors_shown(self, "save", self._ask_where_to_save):
             if path.suffix.lower() in endings_of(TABLES):
                 write_cells(path, [self.numbers])
             else:
                 save_figure(path, self._drawing, (self.width(), self.height()))
-            show_info(f"Written to {path}.")
+            tell(self, f"Written to {path}.", "save", showing_folder(path))
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Offer to save."""
