@@ -105,6 +105,6 @@ def test_images_and_model_the_wrong_way_round_are_told_of(
     outcome = attmil(command, "a.png", tmp_path / "m.safetensors", "--out", tmp_path / "out.csv")
     assert outcome.code == 1
     assert outcome.err.endswith(
-        "m.safetensors is a model file, not an image; a command that takes both takes the model "
-        "first."
+        "m.safetensors is a model file, not an image; give the model first to a command that "
+        "takes both."
     )

@@ -74,7 +74,8 @@ def _read_rows(path: Path) -> list[_Row]:
         ) from None
     if not table:
         raise UserError(
-            f"{path.name} is empty; fill in the columns {', '.join(COLUMNS)} and a row per image."
+            f"{path.name} is empty; it needs columns {', '.join(COLUMNS)} and a row per "
+            "image: add them."
         )
     positions = _column_positions(table[0][1], path)
     rows = [_row(number, cells, positions, path) for number, cells in table[1:]]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QWidget
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QToolButton, QWidget
 
 from napari_attmil.widgets.parts import MessageBar, TaskRunner
+from napari_attmil.widgets.parts.message_bar import MessageEntry
 
 Part = TypeVar("Part", bound=QObject)
 
@@ -74,6 +75,11 @@ class Page:
         """Return what the bar of messages says, the newest first."""
         bars = self.widget.findChildren(MessageBar)
         return [message.text for bar in bars for message in bar.messages()]
+
+    def close_messages(self) -> None:
+        for entry in self.widget.findChildren(MessageEntry):
+            (close,) = entry.findChildren(QToolButton)
+            close.click()
 
     @property
     def busy(self) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from support.pages.annotate import AnnotatePage
+from support.pages.page import Page
 
 from napari_attmil import workflows
 from napari_attmil.cells.boxes import Boxes, Source
@@ -145,22 +146,21 @@ def test_an_image_that_cannot_be_read_is_told_once_and_passed_over(
     notifications: list[tuple[str, str]],
     key: str,
 ) -> None:
-    places = []
+    page, places, told = Page(broken_study), [], []
     for _ in range(5):
         press(viewer, key)
         places.append(broken_study.reviewing.place)
+        told += page.messages()
+        page.close_messages()
     assert places == [("a", 1), ("a", 2), ("a", 2), ("c", 0), ("c", 0)]
-    errors = [message for severity, message in notifications if severity == "error"]
+    errors = [message for message in told if "b.tif" in message]
     assert len(errors) == 1 and "b.tif" in errors[0]
     assert "that can be read" in notifications[-1][1]
 
 
 @pytest.mark.parametrize("key", ["N", "PageDown"])
 def test_a_study_whose_first_image_cannot_be_read_is_gone_through(
-    broken_study: AnnotateWidget,
-    viewer: ViewerModel,
-    notifications: list[tuple[str, str]],
-    key: str,
+    broken_study: AnnotateWidget, viewer: ViewerModel, key: str
 ) -> None:
     cohort = broken_study.context.session.cohort
     assert cohort is not None
@@ -169,7 +169,7 @@ def test_a_study_whose_first_image_cannot_be_read_is_gone_through(
     press(viewer, key)
     press(viewer, key)
     assert broken_study.reviewing.place == ("c", 0)
-    assert all("b.tif" in message for _, message in notifications)
+    assert all("b.tif" in message for message in Page(broken_study).messages())
 
 
 def test_an_image_that_can_be_read_again_is_no_longer_passed_over(

@@ -22,6 +22,7 @@ from support.pages.explorer import (
     ScatterPage,
     TablePage,
 )
+from support.pages.page import Page
 
 from napari_attmil import workflows
 from napari_attmil.bags.attribution.what_if import RemovalCurve, WhatIf
@@ -341,12 +342,10 @@ def test_probabilities_move_as_cells_are_taken_away(
     assert "distance_from_healthy" in explored.context.exploration.sample_table
 
 
-def test_taking_all_cells_away_is_refused(
-    explored: ExploreWidget, sample_tab: SamplePage, notifications: list[tuple[str, str]]
-) -> None:
+def test_taking_all_cells_away_is_refused(explored: ExploreWidget, sample_tab: SamplePage) -> None:
     explored.context.session.select(np.arange(1, 10))
     sample_tab.press("Remove the selected")
-    assert any("leave at least one" in message for _, message in notifications)
+    assert any("leave at least one" in message for message in Page(explored).messages())
 
 
 def test_what_if_is_forgotten_with_the_prediction(

@@ -49,7 +49,8 @@ def load_network(path: Path | None = None) -> SavedNetwork:
         network.load_state_dict(counters | weights)
     except RuntimeError as error:
         raise UserError(
-            f"{path} does not fit its own settings and is damaged; choose another, or train it again."
+            f"{path} does not fit its own settings, it is damaged; choose another, or train it "
+            "again."
         ) from error
     return SavedNetwork(network, architecture, _digest(checkpoint.weights), checkpoint.provenance)
 
