@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from napari_attmil import images, workflows
 from napari_attmil.cli.options import DetectionOptions, Inputs, ModelFile
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import classified, load_classifier, open_labelled_cohort, shown
 from napari_attmil.core import CAUTION, UserError, check_writable, counted
-
-if TYPE_CHECKING:
-    from napari_attmil.images import Cohort
+from napari_attmil.explore import report as reports
 
 
 def report(
@@ -34,32 +33,28 @@ def report(
     detection: DetectionOptions,
 ) -> None:
     """Classify samples and report their images, the cells that decided, and doubts in one file."""
-    from napari_attmil.explore.report import Finding, check_suffix
-    from napari_attmil.images import open_samples
-    from napari_attmil.workflows import Study, report_samples
-
     check_outputs([out], [model, *inputs, detection.weights])
-    check_suffix(out)  # before minutes of work
+    reports.check_suffix(out)  # before minutes of work
     check_writable(out)
     settings = detection.settings
     if by_class:
         # A report writes nothing but itself.
-        study = Study.of(_cohort_of(inputs), detection.weights)
+        study = workflows.Study.of(_cohort_of(inputs), detection.weights)
         studies = [replace(study, stores_features=False)]
     else:
-        studies = Study.around(open_samples(inputs), detection.weights)
+        studies = workflows.Study.around(images.open_samples(inputs), detection.weights)
     classifier = load_classifier(model, detection.device)
     found = classified(studies, classifier, settings, detection.device)
-    findings = [Finding(one.sample, one.boxes, one.prediction) for one in found]
+    findings = [reports.Finding(one.sample, one.boxes, one.prediction) for one in found]
     with model.open("rb") as file:
         digests = {"model_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
     made_with = {**digests, "detection": settings.model_dump()}
-    shown(report_samples(out, findings, classifier, str(model), made_with))
+    shown(workflows.report_samples(out, findings, classifier, str(model), made_with))
     print(f"{counted(len(findings), 'sample')} reported in {out}")
     print(CAUTION)
 
 
-def _cohort_of(inputs: list[Path]) -> Cohort:
+def _cohort_of(inputs: list[Path]) -> images.Cohort:
     if len(inputs) != 1:
         raise UserError(
             f"{len(inputs)} inputs were given, but --by-class needs one cohort: give a folder "

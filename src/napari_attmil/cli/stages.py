@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from napari_attmil.bags import METHODS, TABLE_1, EnsembleSettings, Method, ensemble_preset
+from napari_attmil import bags, evaluation, explore, images, simulation, widgets, workflows
+from napari_attmil.bags import METHODS, TABLE_1, EnsembleSettings, Method
 from napari_attmil.cli.options import (
     CohortPath,
     DetectionOptions,
@@ -34,11 +35,6 @@ from napari_attmil.core import CAUTION, UserError, check_writable, counted, writ
 from napari_attmil.evaluation import EvaluationSettings
 from napari_attmil.simulation import SimulationSettings
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from napari_attmil.bags import Prediction
-
 EVALUATION = EvaluationSettings()
 SIMULATION = SimulationSettings()
 
@@ -51,34 +47,30 @@ def simulate(
     seed: Annotated[int, option(SimulationSettings, "seed")] = SIMULATION.seed,
 ) -> None:
     """Write a simulated cohort of five classes, with the true box and type of every cell."""
-    from napari_attmil.simulation import simulate_cohort
-
     settings = SimulationSettings.checked(patients_per_class=patients, seed=seed)
-    shown(simulate_cohort(out, settings), "Simulating images")
+    shown(simulation.simulate_cohort(out, settings), "Simulating images")
     print(out / "cohort.csv")
 
 
 def detect(inputs: Inputs, out: TableOut, detection: DetectionOptions) -> None:
     """Find the cells in images and write a table with one row per cell."""
-    from napari_attmil.explore import cell_table, check_table_file, write_cells
-    from napari_attmil.images import open_samples, read_images
-    from napari_attmil.workflows import detect_cells, detector_around
-
     check_outputs([out], [*inputs, detection.weights])
-    check_table_file(out)
+    explore.check_table_file(out)
     settings = detection.settings
-    samples = open_samples(inputs)
+    samples = images.open_samples(inputs)
     say_device(detection.device)
-    tables: list[pd.DataFrame] = []
+    tables = []
     for number, sample in enumerate(samples, start=1):
-        weights = detection.weights or detector_around(sample)
+        weights = detection.weights or workflows.detector_around(sample)
         if weights is not None:
             say(f"{sample.name}: detector {weights.name}")
         in_pixels, places = settings.in_pixels(sample.pixel_size_um), range(len(sample))
-        steps = detect_cells(read_images(sample), places, in_pixels, detection.device, weights)
+        steps = workflows.detect_cells(
+            images.read_images(sample), places, in_pixels, detection.device, weights
+        )
         label = f"Detecting cells: {sample.name} ({number} of {len(samples)})"
-        tables.append(cell_table(sample, shown(steps, label).boxes))
-    write_cells(out, tables)
+        tables.append(explore.cell_table(sample, shown(steps, label).boxes))
+    explore.write_cells(out, tables)
     cells, images_in_all = sum(map(len, tables)), sum(map(len, samples))
     print(f"{counted(cells, 'cell')} in {counted(images_in_all, 'image')} written to {out}")
 
@@ -97,16 +89,16 @@ def train(
 
     Ctrl+C stops it and writes the models that are there by then.
     """
-    from napari_attmil.workflows import train_classifier
-
     check_outputs([out], [cohort, detection.weights])
     check_writable(out)
     chosen = {"members": members, "calibrate": calibrate, "composition": composition}
     given = {name: value for name, value in chosen.items() if value is not None}
-    ensemble = ensemble_preset(training.preset, **given)
+    ensemble = bags.ensemble_preset(training.preset, **given)
     settings, finding = training.settings, detection.settings
     study = trainable_study(cohort, settings, detection)
-    trained = shown(train_classifier(study, settings, ensemble, finding, detection.device, out))
+    trained = shown(
+        workflows.train_classifier(study, settings, ensemble, finding, detection.device, out)
+    )
     if trained is None:
         raise UserError(
             "Stopped before the first model was there, so nothing is written; run the same "
@@ -137,8 +129,6 @@ def evaluate(
     detection: DetectionOptions,
 ) -> None:
     """Cross-validate by patient and write a report; a stopped evaluation goes on where it stood."""
-    from napari_attmil.workflows import evaluate_study
-
     check_outputs([out / "report.json"], [cohort, detection.weights])
     check_writable(out / "report.json")
     plan = EvaluationSettings.checked(
@@ -151,10 +141,12 @@ def evaluate(
     )
     settings, finding = training.settings, detection.settings
     study = trainable_study(cohort, settings, detection)
-    ensembles = ensemble_preset(training.preset)
+    ensembles = bags.ensemble_preset(training.preset)
     try:
         report = shown(
-            evaluate_study(study, settings, plan, ensembles, finding, detection.device, out)
+            workflows.evaluate_study(
+                study, settings, plan, ensembles, finding, detection.device, out
+            )
         )
     except KeyboardInterrupt:
         if not (out / "trials").is_dir():
@@ -164,9 +156,7 @@ def evaluate(
             "goes on from there: run it again."
         ) from None
     assert report is not None  # nobody has stopped it
-    from napari_attmil.evaluation import markdown
-
-    print(markdown(report))
+    print(evaluation.markdown(report))
 
 
 def classify(
@@ -178,29 +168,21 @@ def classify(
     detection: DetectionOptions,
 ) -> None:
     """Classify samples; each image file, stack or folder of images is one sample."""
-    from napari_attmil.explore import (
-        cell_table,
-        check_table_file,
-        classification_report,
-        model_origin,
-        write_cells,
-    )
-    from napari_attmil.images import open_samples
-    from napari_attmil.workflows import Study
-
     check_outputs([out, report], [model, *inputs, detection.weights])
-    check_table_file(out)
+    explore.check_table_file(out)
     if report is not None:
         check_writable(report)
     settings = detection.settings
-    studies = Study.around(open_samples(inputs), detection.weights)
+    studies = workflows.Study.around(images.open_samples(inputs), detection.weights)
     classifier = load_classifier(model, detection.device)
     found = classified(studies, classifier, settings, detection.device)
-    write_cells(out, [cell_table(one.sample, one.boxes, one.prediction) for one in found])
+    explore.write_cells(
+        out, [explore.cell_table(one.sample, one.boxes, one.prediction) for one in found]
+    )
     predictions = [one.prediction for one in found]
     if report is not None:
-        origin = model_origin(classifier, str(model), classifier.detector_digest)
-        write_json(report, classification_report(predictions, origin))
+        origin = explore.model_origin(classifier, str(model), classifier.detector_digest)
+        write_json(report, explore.classification_report(predictions, origin))
     for prediction in predictions:
         _print_prediction(prediction)
     notes = dict.fromkeys(prediction.note for prediction in predictions)
@@ -220,26 +202,20 @@ def demo(
     device: DeviceName = "auto",
 ) -> None:
     """Simulate a cohort, find its cells, train, cross-validate, and show the result in napari."""
-    from napari_attmil.workflows import run_demo
-
     check_outputs([out / "cells.csv"], [data])
     say_device(device)
-    result = shown(run_demo(data, out, device))
-    from napari_attmil.widgets import show_demo
-
-    show_demo(result, out / "window.png" if headless else None)
+    result = shown(workflows.run_demo(data, out, device))
+    widgets.show_demo(result, out / "window.png" if headless else None)
     print(f"Results are in {out}")
 
 
-def _print_prediction(prediction: Prediction) -> None:
+def _print_prediction(prediction: bags.Prediction) -> None:
     """Print the probabilities, the highest first, and how certain they are."""
-    from napari_attmil.explore import in_words
-
     shares = zip(prediction.classes, prediction.probabilities, strict=True)
     ranked = sorted(shares, key=lambda pair: -pair[1])
     print(f"{prediction.sample}: " + ", ".join(f"{name} {p:.0%}" for name, p in ranked))
-    if in_words(prediction):
-        print(f"    {in_words(prediction)}")
+    if explore.in_words(prediction):
+        print(f"    {explore.in_words(prediction)}")
 
 
 def method_names(text: str) -> tuple[Method, ...]:

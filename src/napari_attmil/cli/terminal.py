@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -14,18 +16,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from napari_attmil.core import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-    from pathlib import Path
-
-    from napari_attmil.bags import Classifier, MILSettings
-    from napari_attmil.cells import DetectionSettings, FeatureSettings
-    from napari_attmil.cli.options import DetectionOptions
-    from napari_attmil.images import Cohort
-    from napari_attmil.session import ClassifierLike
-    from napari_attmil.workflows import ClassifiedSample, Study
+from napari_attmil import bags, cells, explore, images, session, workflows
+from napari_attmil.cli.options import DetectionOptions
+from napari_attmil.core import UserError, choose_device
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 """Prints file names as they are, even where rich would read markup or emoji in them."""
@@ -90,23 +83,19 @@ def say_device(name: str) -> None:
     UserError
         If this machine has no such device.
     """
-    from napari_attmil.core import choose_device
-
     device = choose_device(name)
     say(f"Computing on {device.name}: {device.description}")
 
 
-def open_labelled_cohort(path: Path) -> Cohort:
+def open_labelled_cohort(path: Path) -> images.Cohort:
     """Return the cohort, having said what is assumed about it and which boxes have no image."""
-    from napari_attmil.workflows import open_cohort
-
-    cohort = open_cohort(path)
+    cohort = workflows.open_cohort(path)
     for note in cohort.notes:
         say(note)
     return cohort
 
 
-def say_healthy_class(cohort: Cohort, healthy_class: str) -> None:
+def say_healthy_class(cohort: images.Cohort, healthy_class: str) -> None:
     """Say which class is taken to be that of the healthy samples.
 
     Raises
@@ -114,9 +103,7 @@ def say_healthy_class(cohort: Cohort, healthy_class: str) -> None:
     UserError
         If the class asked for is not there.
     """
-    from napari_attmil.images import reference_class
-
-    healthy = reference_class(cohort.classes, healthy_class)
+    healthy = images.reference_class(cohort.classes, healthy_class)
     say(
         "No class is plainly called healthy or control; if there is one of healthy samples, name "
         "it with --healthy-class: the classifier learns better when it knows what is normal."
@@ -125,39 +112,36 @@ def say_healthy_class(cohort: Cohort, healthy_class: str) -> None:
     )
 
 
-def load_classifier(path: Path, device_name: str) -> Classifier:
+def load_classifier(path: Path, device_name: str) -> bags.Classifier:
     """Return the classifier of a model file, having said on which device it computes."""
-    from napari_attmil.bags import Classifier
-    from napari_attmil.core import choose_device
-
     say_device(device_name)
-    return Classifier.load(path, choose_device(device_name))
+    return bags.Classifier.load(path, choose_device(device_name))
 
 
-def print_held_out(classifier: ClassifierLike, cohort: Cohort) -> None:
+def print_held_out(classifier: session.ClassifierLike, cohort: images.Cohort) -> None:
     """Print how a classifier did on patients it was not trained on, and who was wrong."""
-    from napari_attmil.explore import held_out_table
-
     print(classifier.on_new_patients)
     if classifier.held_out is None:
         return
     print("Held-out patients of each class (lines) by the class they were taken for (columns):")
-    print(held_out_table(classifier.held_out, classifier.classes).to_string())
+    print(explore.held_out_table(classifier.held_out, classifier.classes).to_string())
     for one in classifier.held_out.named(cohort.samples, classifier.classes):
         if one.truth != one.predicted:
             print(f"Wrong: patient {one.patient}, {one.truth}, was taken for {one.predicted}")
 
 
-def study_of(cohort: Cohort, weights: Path | None, features: FeatureSettings) -> Study:
+def study_of(
+    cohort: images.Cohort, weights: Path | None, features: cells.FeatureSettings
+) -> workflows.Study:
     """Return the cohort's study, having said which boxes and detector are used."""
-    from napari_attmil.workflows import Study
-
-    study = Study.of(cohort, weights)
+    study = workflows.Study.of(cohort, weights)
     say_study(study, features)
     return study
 
 
-def trainable_study(path: Path, settings: MILSettings, detection: DetectionOptions) -> Study:
+def trainable_study(
+    path: Path, settings: bags.MILSettings, detection: DetectionOptions
+) -> workflows.Study:
     """Return the study of a cohort to train on, having said what is assumed and used.
 
     Raises
@@ -165,25 +149,25 @@ def trainable_study(path: Path, settings: MILSettings, detection: DetectionOptio
     UserError
         If it cannot be trained on, or the class asked for is not there.
     """
-    from napari_attmil.bags import features_for
-    from napari_attmil.images import check_trainable
-
     cohort = open_labelled_cohort(path)
-    check_trainable(cohort)
+    images.check_trainable(cohort)
     say_healthy_class(cohort, settings.reference_class)
     say_device(detection.device)
-    return study_of(cohort, detection.weights, features_for(settings))
+    return study_of(cohort, detection.weights, bags.features_for(settings))
 
 
-def say_study(study: Study, features: FeatureSettings | None = None) -> None:
+def say_study(study: workflows.Study, features: cells.FeatureSettings | None = None) -> None:
     """Say which boxes and which detector a study brings, and how large features will be."""
     for sentence in study.in_words(features):
         say(sentence)
 
 
 def classified(
-    studies: Sequence[Study], classifier: Classifier, detection: DetectionSettings, device: str
-) -> list[ClassifiedSample]:
+    studies: Sequence[workflows.Study],
+    classifier: bags.Classifier,
+    detection: cells.DetectionSettings,
+    device: str,
+) -> list[workflows.ClassifiedSample]:
     """Return the classified samples of some studies.
 
     Raises
@@ -191,12 +175,10 @@ def classified(
     UserError
         If no sample has a cell, or the files cannot be read.
     """
-    from napari_attmil.workflows import classify_study
-
-    found: list[ClassifiedSample] = []
+    found: list[workflows.ClassifiedSample] = []
     for study in studies:
         say_study(study)
-        found += shown(classify_study(study, classifier, detection, device))
+        found += shown(workflows.classify_study(study, classifier, detection, device))
     if not found:
         raise UserError(
             "No cell was found in any sample; look at the images, lower the minimum score "
