@@ -282,7 +282,7 @@ def test_asking_for_more_leaves_the_other_images_as_they_are(cohort: Path, tmp_p
 def test_progress_counts_images_and_names_what_was_written(tmp_path: Path) -> None:
     one_class = SMALL.replace(classes=("healthy",), patients_per_class=1)
     seen = [
-        (step.done, step.total, step.path.is_file())
+        (step.done, step.total, step.detail.is_file())
         for step in simulate_cohort(tmp_path, one_class)
     ]
     assert seen == [(1, 2, True), (2, 2, True)]

@@ -1,4 +1,4 @@
-from .bag import Bag as Bag, BagProgress as BagProgress, bag_of as bag_of
+from .bag import Bag as Bag, bag_of as bag_of
 from .certainty import Certainty as Certainty, patients_needed as patients_needed
 from .classifier import Classifier as Classifier
 from .feature_store import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from napari_attmil.bags.features import FeatureRows, KnownFeatures, extract_features
 from napari_attmil.cells import Boxes, FeatureSettings
-from napari_attmil.core import Int64Array, UserError
+from napari_attmil.core import Int64Array, Progress, UserError
 from napari_attmil.images import Sample, read_images
 
 if TYPE_CHECKING:
@@ -79,14 +79,6 @@ class Bag:
         )
 
 
-@dataclass(frozen=True)
-class BagProgress:
-    """How many of a sample's cells have features so far."""
-
-    done: int
-    total: int
-
-
 def bag_of(
     sample: Sample,
     boxes: Boxes,
@@ -96,7 +88,7 @@ def bag_of(
     images: Sequence[npt.NDArray[Any]] | None = None,
     store: FeatureStore | None = None,
     previous: Bag | None = None,
-) -> Generator[BagProgress, None, Bag]:
+) -> Generator[Progress, None, Bag]:
     """Read the features of one sample's boxes.
 
     Parameters
@@ -117,7 +109,7 @@ def bag_of(
 
     Yields
     ------
-    BagProgress
+    Progress
         In units of cells.
 
     Returns
@@ -132,6 +124,10 @@ def bag_of(
     """
     if len(boxes) == 0:
         raise UserError(f"Sample {sample.name!r} has no cells; run detection or draw one.")
+
+    def progress(done: int) -> Progress:
+        return Progress(done, len(boxes), f"Looking at cell {done} of {len(boxes)}")
+
     if not sample.frames:
         store = None  # Without files, outdated features could not be recognised.
     key = (sample, boxes, detector.digest, settings)
@@ -147,9 +143,9 @@ def bag_of(
         with writing as destination:
             for step in extract_features(detector, images, boxes, settings, known):
                 destination.write(step.rows, step.features)
-                yield BagProgress(step.done, step.total)
+                yield progress(step.done)
         features = destination.features
-    yield BagProgress(len(boxes), len(boxes))
+    yield progress(len(boxes))
     return Bag(
         features,
         boxes.cell_id,

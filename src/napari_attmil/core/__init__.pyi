@@ -24,7 +24,7 @@ from .model_files import (
     save_checkpoint as save_checkpoint,
     set_moments as set_moments,
 )
-from .progress import StageRun as StageRun, finished as finished
+from .progress import Progress as Progress, StageRun as StageRun, finished as finished
 from .settings import (
     LARGEST_SEED as LARGEST_SEED,
     FieldSpec as FieldSpec,

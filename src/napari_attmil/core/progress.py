@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 Step = TypeVar("Step")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The progress of a stage.
+
+    Attributes
+    ----------
+    done, total
+        Units of work; a total of 0 means that it is unknown.
+    text
+        The current activity, for the user; empty where whoever runs the stage names it.
+    detail
+        Further information, for instance the losses of an epoch or a finished bag.
+    note
+        A sentence that the user should still see after the stage has ended; mostly empty.
+    """
+
+    done: int
+    total: int
+    text: str = ""
+    detail: Any = None
+    note: str = ""
 
 
 class StageRun(Generic[Step, Result]):

@@ -1,8 +1,4 @@
-from .cross_validation import (
-    Evaluation as Evaluation,
-    EvaluationProgress as EvaluationProgress,
-    cross_validate as cross_validate,
-)
+from .cross_validation import Evaluation as Evaluation, cross_validate as cross_validate
 from .page import markdown as markdown
 from .report import write_report as write_report
 from .settings import EvaluationSettings as EvaluationSettings

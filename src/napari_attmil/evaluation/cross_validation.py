@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.bags import Bag, EnsembleSettings, MILSettings
-from napari_attmil.bags.training import EpochProgress, loaded_bags
-from napari_attmil.core import Device, StageRun, choose_device, later_seed
+from napari_attmil.bags.training import loaded_bags
+from napari_attmil.core import Device, Progress, StageRun, choose_device, later_seed
 from napari_attmil.evaluation.outcome import Outcome, tested
 from napari_attmil.evaluation.rows import Row, epochs_of, evaluation_rows, trained
 from napari_attmil.evaluation.settings import EvaluationSettings
@@ -75,31 +75,6 @@ class Evaluation:
     device: str
 
 
-@dataclass(frozen=True, eq=False)
-class EvaluationProgress:
-    """The progress of a cross-validation.
-
-    Attributes
-    ----------
-    done, total
-        Epochs of all trainings; `done` jumps when a training stops early.
-    row, run, fold
-        The current training, runs and folds counted from 0.
-    epoch
-        The progress of that training; None once it is finished.
-    note
-        Information for the user, for instance about results of an earlier run; often empty.
-    """
-
-    done: int
-    total: int
-    row: Row
-    run: int
-    fold: int
-    epoch: EpochProgress | None = None
-    note: str = ""
-
-
 def cross_validate(
     bags: Sequence[Bag],
     settings: MILSettings | None = None,
@@ -108,7 +83,7 @@ def cross_validate(
     folds: npt.ArrayLike | None = None,
     resume_in: Path | None = None,
     ensemble: EnsembleSettings | None = None,
-) -> Generator[EvaluationProgress, None, Evaluation]:
+) -> Generator[Progress, None, Evaluation]:
     """Train on all folds but one, classify that one, for every fold, run and row.
 
     Folds are stratified by class and never part a patient. Nothing of a test patient reaches
@@ -191,7 +166,7 @@ class _Work:
         seed = later_seed(self.evaluation_settings.seed, trial.run)
         return self.settings.replace(method=trial.row.method, seed=seed)
 
-    def outcome(self, number: int) -> Generator[EvaluationProgress, None, Outcome]:
+    def outcome(self, number: int) -> Generator[Progress, None, Outcome]:
         """Train and test one trial."""
         start, trial = time.perf_counter(), self.trials[number]
         settings = self.settings_of(trial)
@@ -200,9 +175,9 @@ class _Work:
             trained(trial.row, train, settings, self.ensemble, self.device, self.classes)
         )
         epochs = 0
-        for share, epoch in run:
+        for share in run:
             epochs += 1
-            yield self.progress(number, share, epoch)
+            yield self.progress(number, share)
         seconds_trained = time.perf_counter() - start
         test = [self.bags[row] for row in trial.test]
         reference = None if self.reference is None else self.classes.index(self.reference)
@@ -214,14 +189,13 @@ class _Work:
             epoch_seconds=of_each * seconds_trained / max(1, epochs),
         )
 
-    def progress(
-        self, number: int, share: float, epoch: EpochProgress | None = None, note: str = ""
-    ) -> EvaluationProgress:
+    def progress(self, number: int, share: float, note: str = "") -> Progress:
         """Return the overall progress when a share of a trial is done."""
         trial = self.trials[number]
         epochs = [epochs_of(trial.row, self.settings, self.ensemble) for trial in self.trials]
         done = sum(epochs[:number]) + round(share * epochs[number])
-        return EvaluationProgress(done, sum(epochs), trial.row, trial.run, trial.fold, epoch, note)
+        where = f"{trial.row.title}, run {trial.run + 1}, fold {trial.fold + 1}"
+        return Progress(done, sum(epochs), f"Cross-validating: {where}", note=note)
 
     def evaluation(self, outcomes: Mapping[int, Outcome]) -> Evaluation:
         """Return the result from the outcomes of all trials."""

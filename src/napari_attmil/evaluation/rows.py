@@ -19,7 +19,6 @@ from napari_attmil.bags import (
 )
 from napari_attmil.bags.training import (
     EnsembleTrainer,
-    EpochProgress,
     Trainer,
     asks_composition,
     most_epochs,
@@ -107,7 +106,7 @@ def trained(
     ensemble: EnsembleSettings,
     device: Device,
     classes: Sequence[str],
-) -> Generator[tuple[float, EpochProgress], None, Classifier]:
+) -> Generator[float, None, Classifier]:
     """Train a row's classifier on the bags given.
 
     Parameters
@@ -125,8 +124,8 @@ def trained(
 
     Yields
     ------
-    share, epoch
-        Share of the work that is done, 0 to 1, and the progress of the current training.
+    float
+        Share of the work that is done, 0 to 1.
 
     Returns
     -------
@@ -141,7 +140,7 @@ def trained(
     models = ensemble if row.kind == "ensemble" else ONE_MODEL
     trainer = EnsembleTrainer(bags, settings, models, device, classes)
     for step in trainer.epochs():
-        yield step.done / step.total, step.epoch
+        yield step.done / step.total
     return trainer.best
 
 

@@ -1,6 +1,5 @@
 from .appearance import draw_appearance as draw_appearance
 from .cohort import (
-    SimulationProgress as SimulationProgress,
     simulate_cohort as simulate_cohort,
     simulate_image as simulate_image,
 )

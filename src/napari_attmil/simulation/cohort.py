@@ -22,7 +22,7 @@ import pandas as pd
 import tifffile
 from numpy.typing import NDArray
 
-from napari_attmil.core import UserError, write_atomically, write_json
+from napari_attmil.core import Progress, UserError, write_atomically, write_json
 from napari_attmil.simulation.appearance import Appearance, draw_appearance
 from napari_attmil.simulation.bright_field import expose
 from napari_attmil.simulation.cell_shapes import CELL_TYPES, NORMAL_DIAMETER_UM, draw_cell
@@ -66,16 +66,6 @@ class SimulatedImage:
     xyxy: NDArray[np.float32]
     cell_type: NDArray[np.str_]
     pixel_size_um: float
-
-
-@dataclass(frozen=True)
-class SimulationProgress:
-    """One more image of a cohort is on disk; `done` and `total` count images."""
-
-    done: int
-    total: int
-    path: Path
-    cells: int
 
 
 def simulate_image(
@@ -132,9 +122,7 @@ def simulate_image(
     )
 
 
-def simulate_cohort(
-    folder: Path, settings: SimulationSettings
-) -> Generator[SimulationProgress, None, None]:
+def simulate_cohort(folder: Path, settings: SimulationSettings) -> Generator[Progress, None, None]:
     """Write a cohort, image by image: class/patient/sample/image_01.tif, cohort.csv, truth.csv.
 
     A patient has a microscope of their own (focus, light, noise, magnification), drawn without
@@ -154,8 +142,8 @@ def simulate_cohort(
 
     Yields
     ------
-    SimulationProgress
-        After each image.
+    Progress
+        After each image; `detail` is its path.
 
     Raises
     ------
@@ -180,7 +168,8 @@ def simulate_cohort(
         cells["altered"] = np.isin(simulated.cell_type, CLASSES[plan.label]).astype(int)
         cells.insert(0, "image", plan.path)
         truth.append(cells)
-        yield SimulationProgress(done, len(planned), folder / plan.path, len(simulated.xyxy))
+        text = f"Drawing image {done} of {len(planned)}"
+        yield Progress(done, len(planned), text, folder / plan.path)
     images = [(plan.path, plan.sample, plan.patient, plan.label) for plan in planned]
     _write_csv(folder / "cohort.csv", pd.DataFrame(images, columns=_COHORT_COLUMNS))
     _write_csv(folder / "truth.csv", pd.concat(truth))

@@ -29,7 +29,7 @@ def simulate_cohort(folder: Path, stop: Event) -> Stage[Cohort | None]:
     from napari_attmil.simulation import simulate_cohort as simulate
 
     for step in simulate(folder, SIMULATION):
-        yield Progress(step.done, step.total, f"Drawing image {step.done} of {step.total}")
+        yield step
         if stop.is_set():
             return None
     return workflows.open_cohort(folder)

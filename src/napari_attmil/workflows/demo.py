@@ -15,7 +15,7 @@ from napari_attmil.images import Cohort, open_cohort
 from napari_attmil.simulation import SimulationSettings, simulate_cohort
 from napari_attmil.workflows.evaluate import evaluate_bags
 from napari_attmil.workflows.prepare import prepare_bags
-from napari_attmil.workflows.steps import Progress, Stage, retold
+from napari_attmil.workflows.steps import Progress, Stage
 from napari_attmil.workflows.study import Study
 from napari_attmil.workflows.train import train_on_bags
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from napari_attmil.bags import Bag, Classifier, Prediction
     from napari_attmil.core import Device
     from napari_attmil.images import Sample
-    from napari_attmil.simulation import SimulationProgress
 
 FOLDS = 3
 ENSEMBLE = EnsembleSettings(members=3, folds=2)
@@ -112,10 +111,7 @@ def _notes(sentences: Iterable[str]) -> Stage[None]:
 
 
 def _simulated(folder: Path) -> Stage[Cohort]:
-    def told(step: SimulationProgress) -> Progress:
-        return Progress(step.done, step.total, "Simulating a cohort of five classes")
-
-    yield from retold(simulate_cohort(folder, SIMULATION), told)
+    yield from simulate_cohort(folder, SIMULATION)
     return open_cohort(folder)
 
 

@@ -9,7 +9,7 @@ from napari_attmil.bags import features_for
 from napari_attmil.core import StageRun
 from napari_attmil.images import patient_folds
 from napari_attmil.workflows.prepare import prepare_bags
-from napari_attmil.workflows.steps import NEVER, Progress, Stage, retold, until
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
 from napari_attmil.workflows.train import labelled_part
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_attmil.bags import Bag, EnsembleSettings, MILSettings
     from napari_attmil.cells import DetectionSettings
     from napari_attmil.core import Device
-    from napari_attmil.evaluation import EvaluationProgress, EvaluationSettings
+    from napari_attmil.evaluation import EvaluationSettings
     from napari_attmil.workflows.study import Study
 
 
@@ -91,10 +91,5 @@ def evaluate_bags(
 
     trials = out / "trials"
     steps = cross_validate(bags, settings, plan, device, resume_in=trials, ensemble=ensemble)
-    evaluation = yield from retold(steps, _told)
+    evaluation = yield from steps
     return write_report(evaluation, out, notes)
-
-
-def _told(step: EvaluationProgress) -> Progress:
-    text = f"Cross-validating: {step.row.title}, run {step.run + 1}, fold {step.fold + 1}"
-    return Progress(step.done, step.total, text, note=step.note)

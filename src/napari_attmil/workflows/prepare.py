@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_attmil.core import UserError
-from napari_attmil.workflows.steps import NEVER, Progress, Stage, retold, until, within
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
 
 if TYPE_CHECKING:
     from threading import Event
 
-    from napari_attmil.bags import Bag, BagProgress
+    from napari_attmil.bags import Bag
     from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
     from napari_attmil.cells.detection import DetectorLike
     from napari_attmil.images import Sample
@@ -153,11 +153,8 @@ def bag_of_sample(
     """
     from napari_attmil.bags import bag_of
 
-    def told(step: BagProgress) -> Progress:
-        return Progress(step.done, step.total, f"Looking at cell {step.done} of {step.total}")
-
     steps = bag_of(sample, boxes, detector, settings, images=images, store=study.store)
-    return (yield from retold(steps, told))
+    return (yield from steps)
 
 
 def bag_at_hand(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_attmil.explore import model_origin
-from napari_attmil.workflows.steps import NEVER, Progress, Stage, retold, until
+from napari_attmil.workflows.steps import NEVER, Stage, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from napari_attmil.bags import Classifier
-    from napari_attmil.explore.report import Finding, ReportProgress
+    from napari_attmil.explore.report import Finding
 
 
 def report_samples(
@@ -41,10 +41,7 @@ def report_samples(
     """
     from napari_attmil.explore.report import write_report
 
-    def told(step: ReportProgress) -> Progress:
-        return Progress(step.done, step.total, f"Writing sample {step.done} of {step.total}")
-
     origin = model_origin(classifier, name, classifier.detector_digest)
     steps = write_report(path, findings, {**(made_with or {}), **origin})
-    yield from until(retold(steps, told), stop)
+    yield from until(steps, stop)
     return None if stop.is_set() else path

@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from threading import Event
 from typing import Any, Final, TypeVar
 
-from napari_attmil.core import StageRun
+from napari_attmil.core import Progress as Progress, StageRun
 
 Step = TypeVar("Step")
 Result = TypeVar("Result")
 
 NEVER: Final = Event()
 """The `stop` of a stage that is never stopped early."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The progress of a stage.
-
-    Attributes
-    ----------
-    done, total
-        Units of work; a total of 0 means that it is unknown.
-    text
-        The current activity, for the user.
-    detail
-        Further information, for instance the losses of an epoch or a finished bag.
-    note
-        A sentence that the user should still see after the stage has ended; mostly empty.
-    """
-
-    done: int
-    total: int
-    text: str
-    detail: Any = None
-    note: str = ""
 
 
 Stage = Generator[Progress, None, Result]

@@ -16,10 +16,11 @@ from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.core.errors import UserError
+from napari_attmil.core.progress import Progress
 from napari_attmil.core.words import CAUTION
 from napari_attmil.explore.report.by_class import measured_cells
 from napari_attmil.explore.report.content import Finding
-from napari_attmil.explore.report.file import ReportProgress, write_report
+from napari_attmil.explore.report.file import write_report
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.reports.blocks import Block, Heading, Listing
 from napari_attmil.reports.pdf import pdf_file
@@ -60,7 +61,7 @@ def finding(tmp_path: Path) -> Finding:
     return Finding(sample, boxes, prediction)
 
 
-def written(path: Path, *findings: Finding) -> list[ReportProgress]:
+def written(path: Path, *findings: Finding) -> list[Progress]:
     return list(write_report(path, findings, {"detector": "d1gest", "model_sha256": "5ha"}))
 
 
@@ -120,8 +121,13 @@ def test_report_is_written_a_sample_at_a_time_and_kept_at_the_end(
     finding: Finding, tmp_path: Path
 ) -> None:
     steps = write_report(tmp_path / "r.html", [finding, finding], {})
-    assert next(steps) == ReportProgress(1, 2) and not (tmp_path / "r.html").exists()
-    assert list(steps) == [ReportProgress(2, 2)] and (tmp_path / "r.html").exists()
+    assert (
+        next(steps) == Progress(1, 2, "Writing sample 1 of 2")
+        and not (tmp_path / "r.html").exists()
+    )
+    assert (
+        list(steps) == [Progress(2, 2, "Writing sample 2 of 2")] and (tmp_path / "r.html").exists()
+    )
 
 
 def test_pdf_says_the_same_in_text_that_can_be_searched(finding: Finding, tmp_path: Path) -> None:

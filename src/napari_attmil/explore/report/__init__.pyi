@@ -1,6 +1,5 @@
 from .content import Finding as Finding
 from .file import (
-    ReportProgress as ReportProgress,
     check_suffix as check_suffix,
     write_report as write_report,
 )

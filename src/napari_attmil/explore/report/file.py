@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from napari_attmil.core import CAUTION, UserError, write_atomically
+from napari_attmil.core import CAUTION, Progress, UserError, write_atomically
 from napari_attmil.explore.report.by_class import about_class, about_classes, measured_cells
 from napari_attmil.explore.report.content import TITLE, Finding, about_sample, closing, opening
 from napari_attmil.reports import Block, Heading, html_page
@@ -15,17 +14,9 @@ from napari_attmil.reports import Block, Heading, html_page
 SUFFIXES: Final = (".html", ".htm", ".pdf")
 
 
-@dataclass(frozen=True)
-class ReportProgress:
-    """The progress of a report: `done` of `total` samples; the file exists after the last one."""
-
-    done: int
-    total: int
-
-
 def write_report(
     path: Path, findings: Sequence[Finding], model: Mapping[str, Any]
-) -> Generator[ReportProgress, None, None]:
+) -> Generator[Progress, None, None]:
     """Write a self-contained report about samples, whole or not at all.
 
     Parameters
@@ -40,7 +31,7 @@ def write_report(
 
     Yields
     ------
-    ReportProgress
+    Progress
         After each sample.
 
     Raises
@@ -54,8 +45,9 @@ def write_report(
     ordered = _by_class(findings) if is_grouped else ((finding, []) for finding in findings)
     for done, (finding, of_class) in enumerate(ordered, start=1):
         blocks += [*of_class, *about_sample(finding, 3 if is_grouped else 2)]
+        progress = Progress(done, len(findings), f"Writing sample {done} of {len(findings)}")
         if done < len(findings):
-            yield ReportProgress(done, len(findings))
+            yield progress
     blocks += closing(findings, model)
     with write_atomically(path) as temporary:
         if path.suffix.lower() == ".pdf":
@@ -64,7 +56,7 @@ def write_report(
             temporary.write_bytes(pdf_file(TITLE, blocks))
         else:
             temporary.write_text(html_page(TITLE, blocks), "utf-8")
-    yield ReportProgress(len(findings), len(findings))
+    yield progress
 
 
 def _by_class(findings: Sequence[Finding]) -> Iterator[tuple[Finding, list[Block]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from contourpy import contour_generator
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
+from napari_attmil.core import Progress
 from napari_attmil.explore.shapes.cell_masks import (
     CellWindows,
     as_mosaic,
@@ -55,23 +55,9 @@ _MIN_OUTLINE: Final = 8
 _OUTLINE_BLUR: Final = 1.0
 
 
-@dataclass(frozen=True, eq=False)
-class ShapeProgress:
-    """The progress of measuring shapes.
-
-    Attributes
-    ----------
-    done, total
-        Images.
-    """
-
-    done: int
-    total: int
-
-
 def measure_shapes(
     images: Sequence[npt.NDArray[Any]], boxes: Boxes, pixel_size_um: float | None = None
-) -> Generator[ShapeProgress, None, pd.DataFrame]:
+) -> Generator[Progress, None, pd.DataFrame]:
     """Measure the shape of every cell of a sample.
 
     Parameters
@@ -85,7 +71,7 @@ def measure_shapes(
 
     Yields
     ------
-    ShapeProgress
+    Progress
         After each image.
 
     Returns
@@ -102,7 +88,7 @@ def measure_shapes(
         rows = np.flatnonzero(boxes.image_index == index)
         if len(rows):
             values[rows] = shapes_of_image(np.asarray(images[index]), boxes.xyxy[rows])
-        yield ShapeProgress(index + 1, total)
+        yield Progress(index + 1, total)
     return _with_units(values, pixel_size_um)
 
 
