@@ -8,18 +8,22 @@ learnt from and of the test bags, are above one half by twice the standard error
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from reporting import parser, report
 from sklearn.metrics import roc_auc_score
-from unit_test_bags import NEGATIVE, POSITIVE, UNIT_TESTS, unit_test_bags
 
 from napari_attmil.bags import METHODS, Method, MILSettings
 from napari_attmil.bags.network import judges_cells
 from napari_attmil.bags.training import Trainer
 from napari_attmil.core import Device, choose_device
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from support.unit_test_bags import NEGATIVE, POSITIVE, UNIT_TESTS, unit_test_bags
 
 if TYPE_CHECKING:
     from napari_attmil.bags import Bag, Classifier

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from unit_test_bags import (
+from support.unit_test_bags import (
     DIMENSIONS,
     NEGATIVE,
     ORDINARY_IN_SINGLE_CONCEPT,

@@ -94,7 +94,7 @@ def test_line_cut_within_a_letter_of_several_bytes_is_told_too(tmp_path: Path) -
 
 
 def test_folder_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be kept"):
+    with pytest.raises(UserError, match="cannot be saved"):
         keep_round(tmp_path / "none" / "teaching.jsonl", ROUND)
 
 

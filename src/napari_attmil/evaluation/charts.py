@@ -94,7 +94,7 @@ def row_charts(row: Report) -> list[Chart]:
         line_chart(
             "Highest cells deleted first", ("share of cells deleted", "probability"), deleted
         ),
-        line_chart("Highest cells added first", ("share of cells kept", "probability"), added),
+        line_chart("Highest cells added first", ("share of cells added", "probability"), added),
     ]
 
 

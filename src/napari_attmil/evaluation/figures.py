@@ -65,13 +65,13 @@ def mean_over_samples(values: Array, weights: Array) -> dict[str, Any] | None:
     weights
         (1 + replicates, n).
     """
-    known = ~np.isnan(values).any(axis=0)
-    drawn = weights[:, known]
+    is_defined = ~np.isnan(values).any(axis=0)
+    drawn = weights[:, is_defined]
     total = drawn.sum(1)
-    sums = values[:, known] @ drawn.T
+    sums = values[:, is_defined] @ drawn.T
     means = np.divide(sums, total, out=np.full_like(sums, np.nan), where=total > 0)
     of_samples = figure(means)
-    return None if of_samples is None else of_samples | {"samples": int(known.sum())}
+    return None if of_samples is None else of_samples | {"samples": int(is_defined.sum())}
 
 
 class RowFigures:
@@ -238,8 +238,8 @@ def paired_differences(
 
 def _mean_curve(curves: Array) -> list[float] | None:
     """Return the mean of (runs, n, p) curves over runs and samples; None if there is none."""
-    known = ~np.isnan(curves).any(axis=(0, 2))
-    return _rounded(curves[:, known].mean(axis=(0, 1))) if known.any() else None
+    is_defined = ~np.isnan(curves).any(axis=(0, 2))
+    return _rounded(curves[:, is_defined].mean(axis=(0, 1))) if is_defined.any() else None
 
 
 def _rounded(values: Array) -> list[float]:

@@ -233,7 +233,6 @@ def _notes_on_cells(evaluation: Evaluation) -> list[str]:
     first = next(iter(evaluation.outcomes.values()))
     if np.isnan(first.measure("random", "instance_auroc")).all():
         notes.append(
-            "Which cells are altered is not known in this cohort, so no ranking of cells was held "
-            "against it."
+            "This cohort has no ground truth of altered cells, so rankings were not scored."
         )
     return notes

@@ -47,9 +47,9 @@ def confusion(table: pd.DataFrame) -> pd.DataFrame:
 
     Only samples with a class and a prediction count; classes are in alphabetical order.
     """
-    known = table[(table["class"] != "") & (table["predicted"] != "")]
-    names = sorted({*known["class"], *known["predicted"]})
-    counts = pd.crosstab(known["class"], known["predicted"])
+    classified = table[(table["class"] != "") & (table["predicted"] != "")]
+    names = sorted({*classified["class"], *classified["predicted"]})
+    counts = pd.crosstab(classified["class"], classified["predicted"])
     return counts.reindex(index=names, columns=names, fill_value=0)
 
 
@@ -60,20 +60,21 @@ def confusion_in_words(table: pd.DataFrame) -> str:
     classifier was trained on, as these show what it has learnt, not how well it does. Empty
     without samples.
     """
-    known = table[table["result"] != ""]
-    if not len(known):
+    classified = table[table["result"] != ""]
+    if not len(classified):
         return ""
-    undecided, wrong = known["result"] == UNDECIDED, known["class"] != known["predicted"]
+    undecided = classified["result"] == UNDECIDED
+    wrong = classified["class"] != classified["predicted"]
     return (
-        f"{np.count_nonzero(wrong)} of {counted(len(known), 'sample')} taken for another class"
+        f"{np.count_nonzero(wrong)} of {counted(len(classified), 'sample')} taken for another class"
         f"{_of_these(undecided & wrong)}, {np.count_nonzero(~wrong)} for the right one"
-        f"{_of_these(undecided & ~wrong)}.{_learnt_from(known)}"
+        f"{_of_these(undecided & ~wrong)}.{_learnt_from(classified)}"
     )
 
 
-def _learnt_from(known: pd.DataFrame) -> str:
+def _learnt_from(classified: pd.DataFrame) -> str:
     """Say how many samples the classifier was trained on, and how it did without them."""
-    trained_on = known[known["trained_on"] != ""]
+    trained_on = classified[classified["trained_on"] != ""]
     if not len(trained_on):
         return ""
     said = trained_on[trained_on["held_out"] != ""]

@@ -77,15 +77,15 @@ def map_colours(relative: npt.ArrayLike, colour_map: ColourMap = "paper") -> Flo
     NaN becomes `UNSCORED_COLOUR`; values outside are clipped.
     """
     values = np.asarray(relative, dtype=np.float64)
-    known = np.isfinite(values)
+    has_value = np.isfinite(values)
     colours = np.tile(np.array(UNSCORED_COLOUR), (len(values), 1))
     if colour_map != "paper":
         from matplotlib import colormaps  # slow to import, so only when needed
 
         name = _DIVERGING if colour_map == "diverging" else colour_map
-        colours[known] = colormaps[name](values[known])
+        colours[has_value] = colormaps[name](values[has_value])
         return colours
     anchors = np.linspace(0, 1, len(_PAPER_RGB))
     for channel in range(3):
-        colours[known, channel] = np.interp(values[known], anchors, _PAPER_RGB[:, channel])
+        colours[has_value, channel] = np.interp(values[has_value], anchors, _PAPER_RGB[:, channel])
     return colours

@@ -67,9 +67,9 @@ def severity_plot(table: pd.DataFrame, name: str) -> Drawing:
 
     def draw(figure: Figure, ink: str) -> None:
         axes = plain_axes(figure, ink)
-        known = sorted(ordered["class"].unique())
+        classes = sorted(ordered["class"].unique())
         for label, of_class in ordered.groupby("class"):
-            colour = class_colour(known.index(label))
+            colour = class_colour(classes.index(label))
             for _, rows in of_class.groupby("patient"):
                 at, share = places[rows.index], rows["share"].to_numpy()
                 ends = np.stack([share - rows["low"], rows["high"] - share])

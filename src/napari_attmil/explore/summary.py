@@ -41,20 +41,20 @@ def in_words(prediction: Prediction) -> str:
     "5 of 5 models agree · all but sickle ruled out at 90%", "Undecided: sickle and healthy cannot
     be ruled out at 90% · 3 of 5 models favour sickle"; empty for one model without calibration.
     """
-    kept, models = prediction.prediction_set, len(prediction.member_probabilities)
+    possible, models = prediction.prediction_set, len(prediction.member_probabilities)
     agreeing = f"{prediction.agreeing} of {models} models"
     agree = f"{agreeing} agree" if models > 1 else ""
     favour = f"{agreeing} favour {prediction.predicted}" if models > 1 else ""
-    if kept is None or prediction.coverage is None:
+    if possible is None or prediction.coverage is None:
         return agree
     level = f"at {100 * prediction.coverage:g}%"
-    if len(kept) == len(prediction.classes):
+    if len(possible) == len(prediction.classes):
         parts = [f"Undecided: no class can be ruled out {level}", favour]
     elif prediction.abstains:
-        names = f"{', '.join(kept[:-1])} and {kept[-1]}"
+        names = f"{', '.join(possible[:-1])} and {possible[-1]}"
         parts = [f"Undecided: {names} cannot be ruled out {level}", favour]
     else:
-        parts = [agree, f"all but {kept[0]} ruled out {level}"]
+        parts = [agree, f"all but {possible[0]} ruled out {level}"]
     return " · ".join(part for part in parts if part)
 
 

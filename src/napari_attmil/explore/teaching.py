@@ -140,7 +140,7 @@ def keep_round(path: Path, teaching_round: TeachingRound) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise UserError(
-            f"The round cannot be kept in {path} ({error.strerror}); make room or permit writing "
+            f"The round cannot be saved in {path} ({error.strerror}); make room or permit writing "
             "there, and finish the round again."
         ) from error
 

@@ -57,14 +57,14 @@ class ValueScale:
         is_signed
             Whether values of both signs are compared with 0, as contributions are.
         """
-        known = np.asarray(values, dtype=np.float64)
-        known = known[np.isfinite(known)]
+        finite = np.asarray(values, dtype=np.float64)
+        finite = finite[np.isfinite(finite)]
         if is_signed:
-            known = np.append(np.abs(known), 0.0)
-        if not len(known):
-            known = np.zeros(1)
-        is_log = scale == "log" and bool(known.max() > 0)
-        anchors = _logarithms(known, known.max()) if is_log else known
+            finite = np.append(np.abs(finite), 0.0)
+        if not len(finite):
+            finite = np.zeros(1)
+        is_log = scale == "log" and bool(finite.max() > 0)
+        anchors = _logarithms(finite, finite.max()) if is_log else finite
         anchors, counts = np.unique(anchors, return_counts=True)
         # The mean of the ranks that equal values share, from the one sorting.
         places = np.cumsum(counts) - (counts - 1) / 2 if scale == "rank" else anchors

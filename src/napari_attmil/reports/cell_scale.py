@@ -76,15 +76,15 @@ def gallery_scale(
     if not len(table):
         return GalleryScale()
     sizes = {sample.name: sample.pixel_size_um for sample in samples}
-    known = {name: size for name, size in sizes.items() if size is not None}
-    in_um = 0 < len(known) == len(sizes)
+    pixel_sizes = {name: size for name, size in sizes.items() if size is not None}
+    in_um = 0 < len(pixel_sizes) == len(sizes)
     width, height = table["x_max"] - table["x_min"], table["y_max"] - table["y_min"]
     longer = np.maximum(width.to_numpy(np.float64), height.to_numpy(np.float64))
     longer = np.maximum(longer, 1)  # Other programs' boxes may have no size.
     if in_um:
-        longer = longer * table["sample"].map(known).to_numpy(np.float64)
+        longer = longer * table["sample"].map(pixel_sizes).to_numpy(np.float64)
     side = margin * float(np.quantile(longer, LARGEST_SHOWN))
     # Rounded up, so that one corrected box does not change every thumbnail.
     step = 10.0 ** np.floor(np.log10(side)) / 2
     rounded = float(np.ceil(side / step) * step)
-    return GalleryScale(rounded, "µm", known) if in_um else GalleryScale(rounded)
+    return GalleryScale(rounded, "µm", pixel_sizes) if in_um else GalleryScale(rounded)

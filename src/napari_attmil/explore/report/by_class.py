@@ -79,12 +79,12 @@ def about_class(name: str, findings: Sequence[Finding], cells: pd.DataFrame) -> 
     highest = of_class.nlargest(TOP_CELLS, "attention")
     contribution = CONTRIBUTION + name
     first = findings[0].prediction
-    told = name if contribution in cells else first.predicted
+    supported = name if contribution in cells else first.predicted
     healthy = healthy_class_of(cells, first.healthy_class)
     blocks: list[Block] = [
         Heading(f"Class {name}", 2),
         Heading(f"The {len(highest)} cells with the highest attention of the class", 3),
-        cell_pictures(highest, [finding.sample for finding in findings], told),
+        cell_pictures(highest, [finding.sample for finding in findings], supported),
         *_shapes(of_class, healthy_cells(cells, name, "attention", healthy)),
     ]
     if contribution in cells and name != healthy:

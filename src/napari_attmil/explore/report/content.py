@@ -85,7 +85,7 @@ def opening(findings: Sequence[Finding], caution: str, on_new_patients: str = ""
         )
         for finding in findings
     )
-    head = ("Sample", "Known class", "Most probable", "Probability", "Certainty", "Cells")
+    head = ("Sample", "Class", "Most probable", "Probability", "Certainty", "Cells")
     notes = dict.fromkeys(f.prediction.note for f in findings if f.prediction.note)
     return [
         Heading(TITLE, 1),
@@ -100,8 +100,8 @@ def about_sample(finding: Finding, level: Literal[2, 3]) -> list[Block]:
     """Return the section on one sample below a heading of that level: images, highest cells."""
     prediction, boxes = finding.prediction, finding.boxes.sorted_by_image()
     table = finding.cells()
-    known = table[table["attention"].notna()]
-    highest = known.take(top_cells(known["attention"].to_numpy(np.float64)))
+    scored = table[table["attention"].notna()]
+    highest = scored.take(top_cells(scored["attention"].to_numpy(np.float64)))
     return [
         Heading(finding.sample.name, level),
         *_probabilities(prediction),
@@ -153,13 +153,13 @@ def closing(findings: Sequence[Finding], model: Mapping[str, Any]) -> list[Block
 
 def _probabilities(prediction: Prediction) -> list[Block]:
     """Return a table with one line a class, the most probable first."""
-    alone, kept = prediction.member_probabilities, prediction.prediction_set
+    alone, possible = prediction.member_probabilities, prediction.prediction_set
     lines = []
     for k in np.argsort(-prediction.probabilities, kind="stable"):
         spread = f"{alone[:, k].min():.0%} to {alone[:, k].max():.0%}" if len(alone) > 1 else ""
-        possible = "" if kept is None else ("yes" if prediction.classes[k] in kept else "no")
+        mark = "" if possible is None else ("yes" if prediction.classes[k] in possible else "no")
         share = f"{prediction.probabilities[k]:.1%}"
-        lines.append((prediction.classes[k], share, spread, possible))
+        lines.append((prediction.classes[k], share, spread, mark))
     head = ("Class", "Probability", "Single models", "Cannot be ruled out")
     blocks: list[Block] = [TextTable(head, tuple(lines))]
     if prediction.coverage is not None:

@@ -64,7 +64,7 @@ def _by_class(findings: Sequence[Finding]) -> Iterator[tuple[Finding, list[Block
     cells, before = measured_cells(findings), about_classes(findings)
     for name in sorted({finding.sample.label or "" for finding in findings}):
         members = [finding for finding in findings if (finding.sample.label or "") == name]
-        before += about_class(name, members, cells) if name else [Heading("Class not known", 2)]
+        before += about_class(name, members, cells) if name else [Heading("Without a class", 2)]
         for finding in members:
             yield finding, before
             before = []

@@ -98,22 +98,22 @@ def shapes_of_image(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Array:
     masks, found = cell_masks(windows)
     found &= ~_is_cut(np.asarray(xyxy, dtype=np.float64), image.shape)
     values = np.full((len(masks), len(FEATURES)), np.nan)
-    kept = np.flatnonzero(found)
-    outlines = _outlines_measured(masks[kept])
+    segmented = np.flatnonzero(found)
+    outlines = _outlines_measured(masks[segmented])
     area, circularity, solidity, spikiness = outlines.T
-    step_px = windows.step_px[kept]
-    rim, pallor = _grey_measures(windows, masks, kept)
-    known = pallor[np.isfinite(pallor)]
-    if len(known) and light_balance(windows) > ABSORBING:
+    step_px = windows.step_px[segmented]
+    rim, pallor = _grey_measures(windows, masks, segmented)
+    measured_pallor = pallor[np.isfinite(pallor)]
+    if len(measured_pallor) and light_balance(windows) > ABSORBING:
         # Without absorption, the centre of a biconcave cell is bright on one side of the focus and
         # dark on the other; the majority of cells decides which side it is.
-        pallor *= np.copysign(1, np.median(known))
-    values[kept] = np.column_stack(
+        pallor *= np.copysign(1, np.median(measured_pallor))
+    values[segmented] = np.column_stack(
         [
             area * step_px**2,
             np.sqrt(4 * area / np.pi) * step_px,
             circularity,
-            _elongation(masks[kept]),
+            _elongation(masks[segmented]),
             solidity,
             rim,
             pallor,
@@ -207,10 +207,10 @@ def _elongation(masks: Masks) -> Array:
 
 
 def _grey_measures(
-    windows: CellWindows, masks: Masks, kept: npt.NDArray[np.intp]
+    windows: CellWindows, masks: Masks, segmented: npt.NDArray[np.intp]
 ) -> tuple[Array, Array]:
     """Return (n,) rim contrast and (n,) how much paler the centre is, of some of the cells."""
-    grey, inside = windows.grey[kept], masks[kept]
+    grey, inside = windows.grey[segmented], masks[segmented]
     mosaic = as_mosaic(inside)
     depth = (ndimage.distance_transform_edt(mosaic) if mosaic.size else mosaic).reshape(grey.shape)
     depth = depth / depth.max(axis=(1, 2), keepdims=True, initial=1e-6)

@@ -41,10 +41,10 @@ def sign_flip_test(effects: npt.ArrayLike, seed: int = 0) -> tuple[Array, Array]
         NaN where no patient has the measure.
     """
     values = np.asarray(effects, dtype=np.float64)
-    known = np.nan_to_num(values)
+    filled = np.nan_to_num(values)
     # Flips do not change the sum of squares, so this is equivalent to a t statistic.
-    scale = np.sqrt((known**2).sum(axis=0))
-    scaled = _divided(known, scale)
+    scale = np.sqrt((filled**2).sum(axis=0))
+    scaled = _divided(filled, scale)
     signs = 1.0 - 2.0 * _subsets(len(values), seed)
     return _p_values(signs @ scaled, np.isnan(values).all(axis=0))
 
@@ -65,10 +65,10 @@ def group_test(effects: npt.ArrayLike, others: npt.ArrayLike, seed: int = 0) -> 
         NaN where no patient of a group has the measure.
     """
     first, second = (np.asarray(group, dtype=np.float64) for group in (effects, others))
-    unknown = ~(np.isfinite(first).any(axis=0) & np.isfinite(second).any(axis=0))
-    values = np.where(unknown, np.nan, np.vstack([first, second]))
+    missing = ~(np.isfinite(first).any(axis=0) & np.isfinite(second).any(axis=0))
+    values = np.where(missing, np.nan, np.vstack([first, second]))
     splits = _splits(len(first), len(values), seed)
-    return _p_values(_differences_of_means(_centred(values), np.isfinite(values), splits), unknown)
+    return _p_values(_differences_of_means(_centred(values), np.isfinite(values), splits), missing)
 
 
 def _centred(values: Array) -> Array:
@@ -76,20 +76,20 @@ def _centred(values: Array) -> Array:
 
     Splits do not change mean and length, so differences of means are equivalent to a t statistic.
     """
-    is_known = np.isfinite(values)
-    known = np.where(is_known, values, 0)
-    means = known.sum(axis=0) / np.maximum(is_known.sum(axis=0), 1)
-    centred = np.where(is_known, known - means, 0)
+    is_measured = np.isfinite(values)
+    filled = np.where(is_measured, values, 0)
+    means = filled.sum(axis=0) / np.maximum(is_measured.sum(axis=0), 1)
+    centred = np.where(is_measured, filled - means, 0)
     length = np.sqrt((centred**2).sum(axis=0))
     return _divided(centred, length)
 
 
 def _differences_of_means(
-    centred: Array, is_known: npt.NDArray[np.bool_], splits: npt.NDArray[np.float64]
+    centred: Array, is_measured: npt.NDArray[np.bool_], splits: npt.NDArray[np.float64]
 ) -> Array:
     """Return (r, k) the first group's mean minus the other's in each of r splits."""
-    sums, inside = splits @ centred, splits @ is_known.astype(np.float64)
-    outside = is_known.sum(axis=0) - inside
+    sums, inside = splits @ centred, splits @ is_measured.astype(np.float64)
+    outside = is_measured.sum(axis=0) - inside
     # All values sum to 0, those of the other group to -sums: sums / inside + sums / outside.
     return _divided(sums * (inside + outside), inside * outside)
 
@@ -99,14 +99,14 @@ def _divided(values: Array, by: Array) -> Array:
     return np.asarray(np.divide(values, by, out=np.zeros_like(values), where=by > 0))
 
 
-def _p_values(outcomes: Array, unknown: npt.ArrayLike) -> tuple[Array, Array]:
+def _p_values(outcomes: Array, missing: npt.ArrayLike) -> tuple[Array, Array]:
     """Return p-values from (r, k) statistics of rearrangements; the first is the observed one."""
     extreme = np.abs(outcomes) + _ROUNDING
     seen = np.abs(outcomes[0])
     alone = np.mean(extreme >= seen, axis=0)
     highest = extreme.max(axis=1, initial=0)
     corrected = np.mean(highest[:, np.newaxis] >= seen, axis=0)
-    return np.where(unknown, np.nan, alone), np.where(unknown, np.nan, corrected)
+    return np.where(missing, np.nan, alone), np.where(missing, np.nan, corrected)
 
 
 def typical_interval(

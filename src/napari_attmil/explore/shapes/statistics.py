@@ -86,17 +86,17 @@ def compare_high_cells(
     return _beside_healthy(table, effects, healthy, score, seed)
 
 
-def healthy_class_of(cells: pd.DataFrame, known: str | None = None) -> str | None:
+def healthy_class_of(cells: pd.DataFrame, stated: str | None = None) -> str | None:
     """Return the class of the healthy samples of a cohort's cells.
 
     Parameters
     ----------
     cells
         One row per cell with the column class.
-    known
+    stated
         The class, if the classifier defines it; otherwise it is recognised by its name.
     """
-    return known or reference_class(sorted(map(str, cells["class"].unique())))
+    return stated or reference_class(sorted(map(str, cells["class"].unique())))
 
 
 def healthy_cells(
@@ -146,14 +146,14 @@ def effects_by_patient(cells: pd.DataFrame, score: str, features: Sequence[str])
     UserError
         If no cell has a score.
     """
-    known = cells[cells[score].notna()]
-    if known.empty:
+    scored = cells[cells[score].notna()]
+    if scored.empty:
         raise UserError(
             f"No cell has a value of {score!r}; classify the samples, or choose another column."
         )
     values = {
         key: [_cliffs_delta(sample[feature].to_numpy(float), high_shares) for feature in features]
-        for key, sample in known.groupby(["patient", "sample"], sort=False)
+        for key, sample in scored.groupby(["patient", "sample"], sort=False)
         for high_shares in [_high_shares(sample[score].to_numpy(float))]
     }
     by_sample = pd.DataFrame.from_dict(values, orient="index", columns=list(features))
@@ -180,8 +180,8 @@ def severity_by_sample(cells: pd.DataFrame, contribution: str, threshold: float)
         unknown), patient, sample, number (1 for the patient's first), cells, share, low and high
         (Wilson's 95 % interval, for cells drawn at random from the sample).
     """
-    known = cells[cells[contribution].notna()]
-    marked = known.assign(is_above=known[contribution] > threshold)
+    scored = cells[cells[contribution].notna()]
+    marked = scored.assign(is_above=scored[contribution] > threshold)
     if "class" not in marked:
         marked["class"] = ""
     groups = marked.groupby(["class", "patient", "sample"], sort=False)["is_above"]
@@ -349,12 +349,12 @@ def _cliffs_delta(values: Array, high_shares: Array) -> float:
 
     NaN if too few cells were measured, or if the measured cells all have the same score.
     """
-    known = np.isfinite(values)
-    high = high_shares[known]
+    is_measured = np.isfinite(values)
+    high = high_shares[is_measured]
     count = round(float(high.sum()), 6)  # a whole number up to rounding
     others = len(high) - count
     if min(count, others) < FEWEST_CELLS or np.ptp(high) == 0:
         return np.nan
     # By how many more cells a cell exceeds than exceed it; high cells cancel out among themselves.
-    exceeds = 2 * rankdata(values[known]) - len(high) - 1
+    exceeds = 2 * rankdata(values[is_measured]) - len(high) - 1
     return float((high * exceeds).sum() / (count * others))
