@@ -32,7 +32,6 @@ from napari_attmil.cells.annotations.journal import (
     edit_to_text,
     frames_key,
     note_frames,
-    read_entries,
     write_cells,
 )
 from napari_attmil.cells.annotations.queries import (
@@ -40,6 +39,11 @@ from napari_attmil.cells.annotations.queries import (
     SUMMARY,
     annotations_of,
     read_tables,
+)
+from napari_attmil.cells.annotations.regrouping import (
+    entries_of,
+    make_ids_unique,
+    stored_shifts,
 )
 from napari_attmil.cells.annotations.schema import SCHEMA_VERSION
 from napari_attmil.core import UserError
@@ -79,8 +83,10 @@ class AnnotationFile:
         self._connection = Connection(self.path, one_writer)
         self._names: dict[Path, str] = {}
         self._versions: dict[str, int] = {}
-        self._pending: dict[str, tuple[str, list[_Operation]]] = {}
-        """By the key of a sample's frames: its name, and what is still to be written."""
+        self._with_unique_ids: set[str] = set()
+        """The keys of samples whose ids no other sample's images can share any more."""
+        self._pending: dict[str, tuple[str, Sequence[Place], list[_Operation]]] = {}
+        """By the key of a sample's frames: name, images, and what is still to be written."""
 
     def __del__(self) -> None:
         self.close()
@@ -146,8 +152,11 @@ class AnnotationFile:
         with self._connection.reading() as connection:
             images, cells = read_tables(connection, self._where(samples))
             versions = dict(connection.execute("SELECT frames, version FROM versions"))
+            ids = {place: [int(row[0]) for row in rows] for place, rows in cells.items()}
             found = {
-                name: annotations_of(of_sample, images, cells)
+                name: annotations_of(
+                    of_sample, images, cells, stored_shifts(connection, of_sample, ids)
+                )
                 for name, of_sample in places.items()
                 if any(place in images for place in of_sample)
             }
@@ -159,7 +168,7 @@ class AnnotationFile:
         if not self.path.exists():
             return [], []
         with self._connection.reading() as connection:
-            entries = read_entries(connection, self._places(sample), (DONE, UNDONE))
+            entries = entries_of(connection, self._places(sample), (DONE, UNDONE))
             done = [entry.edit for entry in entries if entry.state == DONE]
             undone = [entry.edit for entry in entries if entry.state == UNDONE]
         return done, undone[::-1]
@@ -169,7 +178,7 @@ class AnnotationFile:
         if not self.path.exists():
             return []
         with self._connection.reading() as connection:
-            entries = read_entries(connection, self._places(sample))
+            entries = entries_of(connection, self._places(sample))
             _ = [entry.edit for entry in entries]  # Fails here if one is damaged.
         return entries
 
@@ -322,12 +331,12 @@ class AnnotationFile:
     def _do(self, places: Sequence[Place], name: str, operation: _Operation) -> None:
         """Do an operation on a sample, after those that could not be done before it."""
         key = frames_key(places)
-        self._pending.setdefault(key, (name, []))[1].append(operation)
+        self._pending.setdefault(key, (name, places, []))[2].append(operation)
         self._do_pending(key)
 
     def _do_pending(self, key: str) -> None:
         """Write all that is pending of a sample, or nothing of it."""
-        name, operations = self._pending[key]
+        name, places, operations = self._pending[key]
         with self._connection.writing() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
             version = _version(connection, key)
@@ -337,10 +346,13 @@ class AnnotationFile:
                     "was opened here, so yours were not written over them: export yours (CSV), "
                     "then open the study again, or napari for images that belong to none."
                 )
+            if key not in self._with_unique_ids:
+                make_ids_unique(connection, places)
             for operation in operations:
                 operation(connection)
             connection.execute("INSERT OR REPLACE INTO versions VALUES (?, ?)", (key, version + 1))
         self._versions[key] = version + 1
+        self._with_unique_ids.add(key)
         del self._pending[key]
 
     def _where(self, samples: Sequence[Sample]) -> list[str]:

@@ -20,6 +20,7 @@ Place = tuple[str, int]
 DONE, UNDONE, DROPPED, MERGED = 0, 1, 2, 3
 """States of an edit: in force, taken back, taken back and followed by another one, or another
 person's, which came in with a merge."""
+ALL_STATES = (DONE, UNDONE, DROPPED, MERGED)
 
 _SOURCES = tuple(map(int, Source))
 
@@ -59,7 +60,7 @@ def note_frames(connection: sqlite3.Connection, places: Sequence[Place]) -> None
 def read_entries(
     connection: sqlite3.Connection,
     places: Sequence[Place],
-    states: Iterable[int] = (DONE, UNDONE, DROPPED, MERGED),
+    states: Iterable[int] = ALL_STATES,
 ) -> list[JournalEntry]:
     """Return the edits of a sample's images, the first one first.
 

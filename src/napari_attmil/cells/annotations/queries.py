@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.annotations.journal import Place, cells_of
 from napari_attmil.cells.boxes import Source
-from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -51,24 +50,23 @@ def annotations_of(
     places: Sequence[Place],
     images: Mapping[Place, tuple[int, int, int]],
     cells: Mapping[Place, list[tuple[float, ...]]],
+    shifts: Mapping[Place, int],
 ) -> Annotations:
-    """Return the annotations of a sample, from the rows of its images."""
+    """Return the annotations of a sample, from the rows of its images; see `regrouping`."""
     known = [images.get(place, (0, 1, 0)) for place in places]
     rows = [
-        (row[0], index, *row[1:])
+        (row[0] + shifts.get(place, 0), index, *row[1:])
         for index, place in enumerate(places)
         for row in cells.get(place, ())
     ]
-    if len({row[0] for row in rows}) < len(rows):
-        raise UserError(
-            f"The images of one sample ({places[0][0]} and others) were corrected as several ones "
-            "before, so that two of their cells have one number; part them as they were."
-        )
     found = cells_of(rows)
     return Annotations(
         found.boxes[~found.deleted].in_order(),
         found.boxes[found.deleted].in_order(),
         frozenset(index for index, (detected, _, _) in enumerate(known) if detected),
-        max(int(next_id) for _, next_id, _ in known),
+        max(
+            int(next_id) + shifts.get(place, 0)
+            for place, (_, next_id, _) in zip(places, known, strict=True)
+        ),
         frozenset(index for index, (_, _, reviewed) in enumerate(known) if reviewed),
     )

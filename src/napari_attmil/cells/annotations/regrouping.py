@@ -1,0 +1,154 @@
+"""Cells of images that were in several samples, made one sample's: no two may have one id.
+
+Ids are unique within a sample. Where images of several samples are put together, those of a later
+image are shifted by a multiple of `SHIFT`. That depends on the order of the images alone, so that
+what is read, and what the first edit then writes, agree; and so do two people's copies.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_attmil.cells.annotations.journal import (
+    ALL_STATES,
+    UNDONE,
+    JournalEntry,
+    Place,
+    frames_key,
+    read_entries,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
+
+SHIFT: Final = 1_000_000
+"""More than the cells of any image."""
+
+_OF_IMAGES: Final = "image IN (SELECT value FROM json_each(?))"
+_CELL_IDS: Final = f"SELECT image, page, cell_id FROM cells WHERE {_OF_IMAGES}"
+_EDIT_IDS: Final = tuple(
+    "SELECT image, page, json_extract(row.value, '$[0]') "
+    f"FROM frame_lists JOIN edits USING (frames), json_each(content, '$.{side}') AS row "
+    f"WHERE position = json_extract(row.value, '$[1]') AND state <= {UNDONE} AND {_OF_IMAGES}"
+    for side in ("before", "after")
+)
+"""Of edits that can be undone or redone: their cells need not be there now."""
+
+
+def id_shifts(places: Sequence[Place], ids: Mapping[Place, Iterable[int]]) -> dict[Place, int]:
+    """Return by how much ids of an image's cells are shifted; images that need none are missing.
+
+    Parameters
+    ----------
+    places
+        The images of a sample in their order.
+    ids
+        The ids of each image's cells as they are stored.
+    """
+    used: set[int] = set()
+    shifts: dict[Place, int] = {}
+    for index, place in enumerate(places):
+        own = set(ids.get(place, ()))
+        if own & used:
+            factor = max(index, 1)
+            while {cell + factor * SHIFT for cell in own} & used:
+                factor += 1
+            shifts[place] = factor * SHIFT
+            own = {cell + shifts[place] for cell in own}
+        used |= own
+    return shifts
+
+
+def stored_shifts(
+    connection: sqlite3.Connection,
+    places: Sequence[Place],
+    cell_ids: Mapping[Place, Iterable[int]] | None = None,
+) -> dict[Place, int]:
+    """Return the shifts that a sample needs which has these images now.
+
+    `cell_ids` are those of its cells, which are read if None.
+    """
+    names = json.dumps([image for image, _ in places])
+    ids: dict[Place, set[int]] = {}
+    if cell_ids is not None:
+        ids = {place: set(cell_ids.get(place, ())) for place in places}
+    queries = [_CELL_IDS] if cell_ids is None else []
+    # Undone edits of an image that was always in this sample have ids of their own.
+    queries += _EDIT_IDS if _were_in_others(connection, places) else ()
+    for query in queries:
+        for image, page, cell_id in connection.execute(query, (names,)):
+            ids.setdefault((image, page), set()).add(int(cell_id))
+    return id_shifts(places, ids)
+
+
+def _were_in_others(connection: sqlite3.Connection, places: Sequence[Place]) -> bool:
+    """Return whether images of a sample were in other samples before."""
+    names = json.dumps([image for image, _ in places])
+    query = f"SELECT EXISTS (SELECT 1 FROM frame_lists WHERE {_OF_IMAGES} AND frames != ?)"
+    (found,) = connection.execute(query, (names, frames_key(places))).fetchone()
+    return bool(found)
+
+
+def shifted_entry(entry: JournalEntry, shifts: Mapping[int, int]) -> JournalEntry:
+    """Return an edit whose cells have shifted ids; `shifts` are by the index of their image."""
+    content: dict[str, Any] = json.loads(entry.content)
+    for side in ("before", "after"):
+        for row in content[side]:
+            row[0] += shifts.get(int(row[1]), 0)
+    return entry._replace(content=json.dumps(content))
+
+
+def entries_of(
+    connection: sqlite3.Connection, places: Sequence[Place], states: Sequence[int] = ALL_STATES
+) -> list[JournalEntry]:
+    """Return the edits of a sample's images, as `read_entries`, with the ids its cells have."""
+    entries = read_entries(connection, places, states)
+    shifts = stored_shifts(connection, places)
+    by_index = {index: shifts[place] for index, place in enumerate(places) if place in shifts}
+    return [shifted_entry(entry, by_index) for entry in entries] if by_index else entries
+
+
+def make_ids_unique(connection: sqlite3.Connection, places: Sequence[Place]) -> None:
+    """Shift ids in the tables and in all edits of the images, where a sample needs it."""
+    shifts = stored_shifts(connection, places)
+    if not shifts:
+        return
+    for place, shift in shifts.items():
+        where = "WHERE image = ? AND page = ?"
+        # By way of negative ids: row by row, one would meet another that is not shifted yet.
+        connection.execute(f"UPDATE cells SET cell_id = -cell_id - ? {where}", (shift, *place))
+        connection.execute(f"UPDATE cells SET cell_id = -cell_id {where}", place)
+        connection.execute(f"UPDATE images SET next_id = next_id + ? {where}", (shift, *place))
+    for key, by_index in _lists_with(connection, shifts).items():
+        _shift_edits(connection, key, by_index)
+        if key != frames_key(places):
+            # Whoever still has the former samples open would write ids that are no more.
+            connection.execute("UPDATE versions SET version = version + 1 WHERE frames = ?", (key,))
+
+
+def _lists_with(
+    connection: sqlite3.Connection, shifts: Mapping[Place, int]
+) -> dict[str, dict[int, int]]:
+    """Return, for each list of images with some of these, the shifts by the images' index."""
+    found: dict[str, dict[int, int]] = {}
+    for place, shift in shifts.items():
+        for key, index in connection.execute(
+            "SELECT frames, position FROM frame_lists WHERE image = ? AND page = ?", place
+        ):
+            found.setdefault(key, {})[index] = shift
+    return found
+
+
+def _shift_edits(connection: sqlite3.Connection, key: str, shifts: Mapping[int, int]) -> None:
+    rows = connection.execute(
+        f"SELECT {', '.join(JournalEntry._fields)} FROM edits WHERE frames = ?", (key,)
+    ).fetchall()
+    connection.executemany(
+        "UPDATE edits SET content = ? WHERE uid = ?",
+        [
+            (shifted_entry(entry, shifts).content, entry.uid)
+            for entry in map(JournalEntry._make, rows)
+        ],
+    )
