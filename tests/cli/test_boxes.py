@@ -70,11 +70,52 @@ def test_an_import_takes_the_red_cells_and_says_what_it_left_out(
     (tmp_path / "theirs.json").write_text(json.dumps(content), "utf-8")
     outcome = attmil("import", project.folder, tmp_path / "theirs.json")
     assert "1 box added in 1 image" in outcome.out
-    assert "no red cells: 1 of WBC." in outcome.err
-    assert "not in the study were left out: elsewhere.tif." in outcome.err
+    assert "boxes of WBC: they are no red cells by their class." in outcome.err
+    assert "Left out (1): 1 box of elsewhere.tif: it is not in the study." in outcome.err
     here = project.kept().boxes.of_image(0)
     assert here.xyxy.tolist() == [[1, 2, 9, 8], [20, 10, 32, 22]]
     assert here.source.tolist() == [Source.MODEL, Source.PERSON]
+
+
+def test_a_dry_run_says_what_would_come_in_and_changes_nothing(
+    attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    lines = "image,x_min,y_min,x_max,y_max\na.tif,1,2,9,8\na.tif,20,10,32,22\nb.tif,20,10,20,22\n"
+    (tmp_path / "theirs.csv").write_text(lines, "utf-8")
+    before = project.kept().boxes
+    outcome = attmil("import", project.folder, tmp_path / "theirs.csv", "--dry-run")
+    assert outcome.code == 0
+    header, first, second = (line.split("\t") for line in outcome.out.splitlines())
+    assert header == ["image", "in the file", "boxes", "added", "already there", "reviewed"]
+    assert first[0].endswith("a.tif") and first[1:] == ["a.tif", "2", "2", "0", "no"]
+    assert second[1:3] == ["b.tif", "0"]
+    assert "row 4 of b.tif: it has no area" in outcome.err
+    assert project.kept().boxes.cell_id.tolist() == before.cell_id.tolist()
+
+
+def test_a_report_accounts_for_every_box_of_the_files(
+    attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    lines = "image,x_min,y_min,x_max,y_max\na.tif,20,10,32,22\na.tif,5,5,5,9\nz.tif,1,2,9,8\n"
+    (tmp_path / "theirs.csv").write_text(lines, "utf-8")
+    report = tmp_path / "report.json"
+    assert attmil("import", project.folder, tmp_path / "theirs.csv", "--report", report).code == 0
+    content = json.loads(report.read_text("utf-8"))
+    assert [(image["name"], image["added"]) for image in content["images"]] == [("a.tif", 1)]
+    assert [(each["item"], each["image"], each["count"]) for each in content["left_out"]] == [
+        ("row 3", "a.tif", 1),
+        ("1 box", "z.tif", 1),
+    ]
+
+
+@pytest.mark.parametrize("line", ["z.tif,1,2,9,8", "a.tif,100,100,120,120"])
+def test_a_file_of_which_nothing_comes_in_does_not_end_like_a_success(
+    line: str, attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs.csv").write_text(f"image,x_min,y_min,x_max,y_max\n{line}\n", "utf-8")
+    outcome = attmil("import", project.folder, tmp_path / "theirs.csv")
+    assert outcome.code == 1 and outcome.out == ""
+    assert "Nothing was imported" in outcome.err
 
 
 def test_a_label_image_comes_in_as_the_boxes_of_its_labels(

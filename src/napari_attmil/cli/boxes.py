@@ -10,7 +10,7 @@ import typer
 from napari_attmil.cli.options import CohortPath
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import open_labelled_cohort, say, shown
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import UserError, counted, write_json
 
 if TYPE_CHECKING:
     from napari_attmil.cells.annotations import Annotations
@@ -44,8 +44,8 @@ def import_files(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="COCO, YOLO, Pascal VOC, CSV, CVAT or Label Studio files, folders of them, masks "
-            "or label images."
+            help="COCO, YOLO, Pascal VOC, CSV, CVAT or Label Studio files, masks or label images; "
+            "folders and zip archives of them."
         ),
     ],
     classes: Annotated[
@@ -55,27 +55,53 @@ def import_files(
             show_default="those named like red cells",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would come in, image by image; change nothing."),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="JSON file for what came in, what was left out, and why.")
+    ] = None,
 ) -> None:
     """Merge other programs' boxes into a project; no box drawn by a person is changed or lost."""
     from napari_attmil.cells.annotations import AnnotationFile
-    from napari_attmil.cells.exchange import import_boxes, only_cells, read_annotations
+    from napari_attmil.cells.exchange import plan_import, read_boxes
 
+    check_outputs([report], [project, *files])
     cohort = open_labelled_cohort(project)
-    found = read_annotations(files)
+    found = read_boxes(files)
     names = [name.strip() for name in (classes or "").split(",") if name.strip()]
-    images, others = only_cells(found.images, names)
-    for note in found.notes:
-        say(note)
-    if others:
-        counts = ", ".join(f"{count} of {name or 'no class'}" for name, count in others.items())
-        say(f"Left out, as they are no red cells: {counts}.")
     annotations = AnnotationFile.beside(cohort.folder)
+    plan = shown(plan_import(cohort.samples, found, names), "Looking for the images")
+    after, outcome = plan.merged_into(annotations.read_all(cohort.samples))
+    for sentence in outcome.sentences():
+        say(sentence)
+    if report is not None:
+        write_json(report, outcome.as_json())
+    if outcome.is_nothing:
+        raise UserError("Nothing was imported: no box in the files fits an image of the study.")
+    if dry_run:
+        _print_preview(outcome)
+        return
     made_by = ", ".join(file.name for file in files)[:200]
-    steps = import_boxes(cohort.samples, annotations, images, made_by)
-    outcome = shown(steps, "Importing")
-    for note in outcome.notes:
-        say(note)
-    print(_summary(found.format_name, outcome))
+    for sample in cohort.samples:
+        if sample.name in after:
+            annotations.write(sample, after[sample.name], "Import", made_by)
+    print(outcome.in_words())
+
+
+def _print_preview(outcome: ImportOutcome) -> None:
+    """Print what would be imported, one line an image."""
+    print("image\tin the file\tboxes\tadded\talready there\treviewed")
+    for placed, counts in outcome.merged:
+        frame = placed.sample.frames[placed.index]
+        page = f", page {frame.page + 1}" if frame.page else ""
+        reviewed = "yes" if placed.image.reviewed else "no"
+        print(
+            f"{frame.path}{page}\t{placed.image.name}\t{len(placed.image.boxes)}\t{counts.added}\t"
+            f"{counts.already_there}\t{reviewed}"
+        )
+    say("Nothing was changed. " + outcome.in_words())
 
 
 def agreement(
@@ -115,13 +141,3 @@ def _open_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
 
     cohort = open_labelled_cohort(path)
     return cohort, AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
-
-
-def _summary(format_name: str, outcome: ImportOutcome) -> str:
-    counts = outcome.counts
-    added = f"{counted(counts.added, 'box', 'boxes')} added in {counted(outcome.images, 'image')}"
-    return (
-        f"{format_name}: {added}; {counts.already_there} were there already or had been deleted, "
-        f"{counts.overlapping} overlap with a person's box (both are kept), "
-        f"{counts.replaced} of the detector's were replaced"
-    )

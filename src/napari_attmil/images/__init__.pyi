@@ -20,4 +20,8 @@ from .reading import (
     read_frame as read_frame,
     read_images as read_images,
 )
-from .text_tables import read_text as read_text, rows_of_table as rows_of_table
+from .text_tables import (
+    decoded_text as decoded_text,
+    read_text as read_text,
+    rows_of_table as rows_of_table,
+)

@@ -52,21 +52,22 @@ def find_images(
     folder: Path, listed: Callable[[Path], tuple[list[Path], list[Path]]] = list_folder
 ) -> list[Path]:
     """Return all image files in a folder and below it, in natural order; `listed` lists one."""
-    return list(_walk(folder, frozenset(), listed))
+    return list(_walk(folder, set(), listed))
 
 
 def _walk(
     folder: Path,
-    above: frozenset[Path],
+    seen: set[Path],
     listed: Callable[[Path], tuple[list[Path], list[Path]]],
 ) -> Iterator[Path]:
     place = folder.resolve()
-    if place in above:  # a link to a folder that holds it
+    if place in seen:  # another link to it: folders may link to each other without end
         return
+    seen.add(place)
     images, subfolders = listed(folder)
     yield from images
     for subfolder in subfolders:
-        yield from _walk(subfolder, above | {place}, listed)
+        yield from _walk(subfolder, seen, listed)
 
 
 def name_within(folder: Path, path: Path) -> str:

@@ -24,9 +24,14 @@ def read_text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise UserError(f"'{path}' cannot be opened ({error.strerror}); check the path.") from None
+    return decoded_text(raw, path.name)
+
+
+def decoded_text(raw: bytes, name: str) -> str:
+    """Return the text of a file's content, as `read_text` does; `name` is for errors."""
     if raw.startswith(b"PK\3\4"):
         raise UserError(
-            f"{path.name} is a workbook, not text; save it from the spreadsheet as CSV (UTF-8)."
+            f"{name} is a workbook, not text; save it from the spreadsheet as CSV (UTF-8)."
         )
     encodings = ["utf-16"] if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
     for encoding in encodings:
@@ -34,7 +39,7 @@ def read_text(path: Path) -> str:
             return raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise UserError(f"{path.name} is not text that can be read; save it again as CSV (UTF-8).")
+    raise UserError(f"{name} is not text that can be read; save it again as CSV (UTF-8).")
 
 
 def rows_of_table(text: str) -> list[tuple[int, list[str]]]:

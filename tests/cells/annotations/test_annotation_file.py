@@ -253,6 +253,21 @@ def test_a_damaged_file_is_said_and_not_overwritten(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"this is no database")
 
 
+def test_cell_ids_beyond_the_precision_of_floats_stay_apart(tmp_path: Path) -> None:
+    ids = np.array([2**53, 2**53 + 1])
+    boxes = replace(
+        Boxes.from_detections([0, 0], [[1, 2, 9, 8], [20, 2, 30, 9]], [1, 1]), cell_id=ids
+    )
+    sample = sample_in(tmp_path, "a.tif")
+    AnnotationFile(tmp_path / "annotations.sqlite").write(sample, Annotations(boxes))
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    kept = file.read(sample)
+    assert kept is not None
+    assert kept.boxes.cell_id.tolist() == ids.tolist()
+    (done,), _ = file.history(sample)
+    assert done.after.cells.boxes.cell_id.tolist() == ids.tolist()
+
+
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "annotations.sqlite"
     connection = sqlite3.connect(path)

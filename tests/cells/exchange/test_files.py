@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.exchange.account import Account, LeftOut
 from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
-from napari_attmil.cells.exchange.coco import read_coco
-from napari_attmil.cells.exchange.files import FORMATS, read_boxes, write_boxes
+from napari_attmil.cells.exchange.coco import CROWD, read_coco
+from napari_attmil.cells.exchange.files import read_boxes
+from napari_attmil.cells.exchange.writing import FORMATS, write_boxes
 from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ scores = st.integers(0, 1000).map(lambda n: n / 1000)
 @st.composite
 def boxes(draw: st.DrawFn) -> AnnotatedBox:
     # Halves of pixels and finer, as a person's mouse and a detector give them.
-    x0, x1 = sorted(draw(st.tuples(*[st.integers(0, 640 * 64)] * 2)))
-    y0, y1 = sorted(draw(st.tuples(*[st.integers(0, 480 * 64)] * 2)))
+    x0, x1 = sorted(draw(st.sets(st.integers(0, 640 * 64), min_size=2, max_size=2)))
+    y0, y1 = sorted(draw(st.sets(st.integers(0, 480 * 64), min_size=2, max_size=2)))
     corners = (x0 / 64, y0 / 64, x1 / 64, y1 / 64)
     source = draw(st.sampled_from(Source))
     return AnnotatedBox(corners, cell_id=draw(ids), source=source, score=draw(scores))
@@ -133,7 +135,8 @@ def test_cvat_coco_gives_boxes_and_those_of_polygons(tmp_path: Path) -> None:
             size_px=(100, 80),
         ),
     )
-    assert reading.notes == ("1 crowds or masks without a box were left out.",)
+    assert reading.left_out == (LeftOut("annotation 3", "s1/a.png", CROWD),)
+    assert reading.notes == ("The upright boxes around them were taken for 1 polygon.",)
 
 
 def test_cvat_for_images_gives_its_boxes(tmp_path: Path) -> None:
@@ -141,12 +144,16 @@ def test_cvat_for_images_gives_its_boxes(tmp_path: Path) -> None:
         '<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version><meta/>'
         '<image id="0" name="s1/a.png" width="100" height="80">'
         '<box label="RBC" source="manual" occluded="0" xtl="1.5" ytl="2" xbr="11" ybr="12.25" '
-        'z_order="0"></box><polygon label="RBC" points="1,2;3,4"/></image></annotations>'
+        'z_order="0"></box><polygon label="RBC" points="1,2;3,4;1,6"/>'
+        '<points label="RBC" points="1,2"/></image></annotations>'
     )
     reading = read_boxes([written(tmp_path, "annotations.xml", text)])
     (image,) = reading.images
-    assert image.boxes == (AnnotatedBox((1.5, 2, 11, 12.25), "RBC"),)
-    assert reading.notes == ("1 shapes that are no boxes were left out.",)
+    assert image.boxes == (
+        AnnotatedBox((1.5, 2, 11, 12.25), "RBC"),
+        AnnotatedBox((1, 2, 3, 6), "RBC"),
+    )
+    assert reading.left_out == (LeftOut("points 3", "s1/a.png", "it is no outline of a cell"),)
 
 
 def test_labelimg_voc_gives_its_boxes_and_the_suffix_of_its_path(tmp_path: Path) -> None:
@@ -262,7 +269,8 @@ def test_coco_of_programs_that_write_null_for_what_they_lack_is_read(tmp_path: P
     }
     found = read_boxes([written(tmp_path, "a.json", json.dumps(content))])
     assert found.images[0].boxes == (AnnotatedBox((1, 2, 4, 6), ""),)
-    assert found.notes == ("1 crowds or masks without a box were left out.",)
+    reason = "it has neither a box nor a polygon"
+    assert found.left_out == (LeftOut("annotation 2", "a.png", reason),)
 
 
 LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotation>&b;</annotation>'
@@ -320,5 +328,5 @@ def test_yolo_refuses_stacks_and_images_that_differ_in_their_suffix_only(tmp_pat
 def test_a_polygon_of_an_odd_number_of_values_does_not_turn_the_next_one() -> None:
     annotation = {"image_id": 1, "segmentation": [[1, 2, 3], [50, 20, 70, 80]]}
     content = {"images": [{"id": 1, "file_name": "a.tif"}], "annotations": [annotation]}
-    (image,) = read_coco(content).images
+    (image,) = read_coco(content, Account())
     assert image.boxes[0].xyxy == (1, 2, 70, 80)

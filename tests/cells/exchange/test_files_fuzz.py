@@ -15,7 +15,7 @@ from napari_attmil.cells.exchange.coco import write_coco
 from napari_attmil.cells.exchange.csv_tables import write_csv
 from napari_attmil.cells.exchange.files import read_boxes
 from napari_attmil.cells.exchange.study_boxes import only_cells
-from napari_attmil.cells.exchange.xml import write_voc
+from napari_attmil.cells.exchange.voc import write_voc
 from napari_attmil.cells.exchange.yolo import write_yolo
 from napari_attmil.core.errors import UserError
 

@@ -13,11 +13,15 @@ from PIL import Image
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.boxes import Boxes, Source
-from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
+from napari_attmil.cells.exchange.annotation_set import (
+    AnnotatedBox,
+    AnnotatedImage,
+    AnnotationSet,
+)
+from napari_attmil.cells.exchange.image_names import ImageNames
 from napari_attmil.cells.exchange.importing import import_boxes
 from napari_attmil.cells.exchange.label_images import boxes_of_labels
 from napari_attmil.cells.exchange.study_boxes import (
-    FrameFinder,
     MergeCounts,
     annotated_images,
     merged,
@@ -63,7 +67,7 @@ def test_images_are_found_by_what_files_call_them(
     tmp_path: Path, name: str, found: list[str]
 ) -> None:
     sample = sample_of(tmp_path, "one/a.png", "two/a.png", "b.v2.png")
-    places = FrameFinder([sample]).find(AnnotatedImage(name, ()))
+    places = ImageNames([sample]).find(name).places
     paths = [sample.frames[index].path.relative_to(tmp_path).as_posix() for _, index in places]
     assert paths == found
 
@@ -104,7 +108,7 @@ def test_export_into_a_new_project_and_out_again_is_the_same(tmp_path: Path) -> 
         AnnotatedImage("two/a.png", second, size_px=(100, 80)),
     ]
     file = AnnotationFile(tmp_path / "annotations.sqlite")
-    outcome = finished(import_boxes([sample], file, images, "test"))
+    outcome = finished(import_boxes([sample], file, AnnotationSet("test", tuple(images)), "test"))
     kept = file.read_all([sample])
     out = annotated_images([sample], kept, tmp_path)
     assert [set(image.boxes) for image in out] == [set(first), set(second)]
@@ -122,12 +126,13 @@ def test_what_does_not_fit_is_left_out_and_told(tmp_path: Path) -> None:
     images = [AnnotatedImage(name, box) for name in names]
     images.append(AnnotatedImage("b.png", box, size_px=(50, 40)))
     file = AnnotationFile(tmp_path / "annotations.sqlite")
-    outcome = finished(import_boxes([sample], file, images, "test"))
-    missing, unclear, misfit = outcome.notes
-    assert "none.png" in missing
-    assert "several" in unclear
-    assert "EXIF" in misfit
-    assert "states 50 x 40 pixels, but it has 100 x 80" in misfit
+    outcome = finished(import_boxes([sample], file, AnnotationSet("test", tuple(images)), "test"))
+    why = {each.image: (each.item, each.reason) for each in outcome.left_out}
+    assert why["none.png"] == ("1 box", "it is not in the study")
+    assert why["a.png"] == ("1 box", "it fits several images of the study")
+    assert "EXIF" in why["turned.jpg"][1]
+    assert "states 50 x 40 pixels, but it has 100 x 80" in why["b.png"][1]
+    assert outcome.is_nothing
     assert file.read(sample) is None
 
 
@@ -137,7 +142,12 @@ def test_an_image_too_large_for_pillow_takes_boxes_all_the_same(tmp_path: Path) 
     sample = Sample("s", "p", None, (Frame(tmp_path / "large.png"),))
     listed = [AnnotatedImage("large.png", (AnnotatedBox((1, 2, 11, 12)),))]
     outcome = finished(
-        import_boxes([sample], AnnotationFile(tmp_path / "annotations.sqlite"), listed, "test")
+        import_boxes(
+            [sample],
+            AnnotationFile(tmp_path / "annotations.sqlite"),
+            AnnotationSet("test", tuple(listed)),
+            "test",
+        )
     )
     assert (outcome.counts.added, outcome.notes) == (1, ())
 

@@ -178,7 +178,8 @@ def cells_of(rows: Iterable[Sequence[float]]) -> Cells:
     if not (np.isfinite(table).all() and np.isin(table[:, 7], _SOURCES).all()):
         raise ValueError("a cell has a value that no cell can have")
     boxes = Boxes(
-        cell_id=table[:, 0].astype(np.int64),
+        # Not by way of floats, in which two numbers beyond 2^53 become one.
+        cell_id=np.array([int(row[0]) for row in listed], dtype=np.int64),
         image_index=table[:, 1].astype(np.int32),
         xyxy=table[:, 2:6].astype(np.float32),
         score=table[:, 6].astype(np.float32),

@@ -1,10 +1,16 @@
-from .annotation_set import AnnotatedImage as AnnotatedImage, source_of as source_of
-from .coco import read_coco as read_coco
-from .files import write_boxes as write_boxes, write_by_suffix as write_by_suffix
+from .account import Account as Account, LeftOut as LeftOut, in_sentences as in_sentences
+from .annotation_set import (
+    AnnotatedImage as AnnotatedImage,
+    AnnotationSet as AnnotationSet,
+    source_of as source_of,
+)
+from .coco import CROWD as CROWD, read_coco as read_coco
+from .files import read_boxes as read_boxes
 from .importing import (
     ImportOutcome as ImportOutcome,
+    ImportPlan as ImportPlan,
     import_boxes as import_boxes,
-    read_annotations as read_annotations,
+    plan_import as plan_import,
 )
 from .study_boxes import (
     annotated_image as annotated_image,
@@ -12,3 +18,4 @@ from .study_boxes import (
     only_cells as only_cells,
     size_of as size_of,
 )
+from .writing import write_boxes as write_boxes, write_by_suffix as write_by_suffix

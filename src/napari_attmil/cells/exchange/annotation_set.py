@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 from napari_attmil.cells.boxes import SOURCE_NAMES, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
+
+    from napari_attmil.cells.exchange.account import LeftOut
 
 CELL_LABEL = "red cell"
 """The class under which boxes are exported."""
+LARGEST_ID = 2**53 - 1
+"""The largest cell_id that survives every program's numbers, many of which are floats."""
 
 Corners = tuple[float, float, float, float]
 
@@ -100,30 +104,29 @@ class AnnotatedImage:
 
 @dataclass(frozen=True)
 class AnnotationSet:
-    """The content of an annotation file, or of several.
+    """The content of annotation files: what was read, what was left out, and why.
 
     Attributes
     ----------
     format_name
         As users call it, such as "COCO".
     images
-        In the order of the file.
+        In the order of the files.
     notes
-        Sentences about what was left out.
+        Sentences about what was interpreted, such as polygons that became boxes.
+    left_out
+        Everything in the files that became no box.
     """
 
     format_name: str
     images: tuple[AnnotatedImage, ...]
     notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
-    @classmethod
-    def joined(cls, parts: Sequence[AnnotationSet]) -> AnnotationSet:
-        """Return the content of several files together."""
-        return cls(
-            ", ".join(dict.fromkeys(part.format_name for part in parts)),
-            tuple(image for part in parts for image in part.images),
-            tuple(note for part in parts for note in part.notes),
-        )
+    @property
+    def box_count(self) -> int:
+        """The number of boxes that were read."""
+        return sum(len(image.boxes) for image in self.images)
 
 
 def source_of(name: str) -> Source:
@@ -145,6 +148,43 @@ def near_image(corners: Corners) -> Corners:
     return corners
 
 
+def sides(left: float, top: float, width: float, height: float) -> Corners:
+    """Return the corners of a box given by its upper left corner and its size.
+
+    Raises
+    ------
+    ValueError
+        If the box has no area.
+    """
+    if not (width > 0 and height > 0):
+        size = "a negative size" if min(width, height) < 0 else "no area"
+        raise ValueError(f"it has {size}: it is {width:g} wide and {height:g} high")
+    return (left, top, left + width, top + height)
+
+
+def turned(corners: Corners, degrees: float) -> Corners:
+    """Return the upright box around a rectangle that is turned about its middle."""
+    x0, y0, x1, y1 = corners
+    cosine, sine = _cosine_and_sine(degrees)
+    half_width = (abs(cosine) * (x1 - x0) + abs(sine) * (y1 - y0)) / 2
+    half_height = (abs(sine) * (x1 - x0) + abs(cosine) * (y1 - y0)) / 2
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return (x - half_width, y - half_height, x + half_width, y + half_height)
+
+
+def around_ellipse(x: float, y: float, rx: float, ry: float, degrees: float = 0) -> Corners:
+    """Return the upright box around an ellipse that is turned about its middle."""
+    cosine, sine = _cosine_and_sine(degrees)
+    half_width, half_height = math.hypot(rx * cosine, ry * sine), math.hypot(rx * sine, ry * cosine)
+    return sides(x - half_width, y - half_height, 2 * half_width, 2 * half_height)
+
+
+def id_of(value: object) -> int:
+    """Return a cell_id from a file; 0, which stands for none, if it is none that can be kept."""
+    number = int(str(value or 0))
+    return number if 0 < number <= LARGEST_ID else 0
+
+
 def bounds(coordinates: Iterable[float | str]) -> Corners:
     """Return the corners of the box around points, given as x, y, x, y and so on.
 
@@ -158,3 +198,11 @@ def bounds(coordinates: Iterable[float | str]) -> Corners:
         raise ValueError("a box has a corner that is no number")
     xs, ys = values[0::2], values[1::2]
     return (min(xs), min(ys), max(xs), max(ys))
+
+
+def _cosine_and_sine(degrees: float) -> tuple[float, float]:
+    # Exact for quarter turns, so that a corner does not move by a rounding error.
+    quarter, rest = divmod(degrees, 90)
+    if rest == 0:
+        return ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[int(quarter) % 4]
+    return math.cos(math.radians(degrees)), math.sin(math.radians(degrees))

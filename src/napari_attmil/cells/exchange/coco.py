@@ -11,14 +11,20 @@ from napari_attmil.cells.exchange.annotation_set import (
     CELL_LABEL,
     AnnotatedBox,
     AnnotatedImage,
-    AnnotationSet,
     Corners,
     bounds,
+    id_of,
+    sides,
     source_of,
+    turned,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_attmil.cells.exchange.account import Account
+
+CROWD = "it is a crowd, not a cell"
 
 
 def is_coco(content: Any) -> bool:
@@ -26,34 +32,36 @@ def is_coco(content: Any) -> bool:
     return isinstance(content, dict) and {"images", "annotations"} <= content.keys()
 
 
-def read_coco(content: dict[str, Any]) -> AnnotationSet:
-    """Return the boxes of a COCO data set.
+def read_coco(content: dict[str, Any], account: Account) -> tuple[AnnotatedImage, ...]:
+    """Return the images of a COCO data set with their boxes.
 
-    An annotation without a box gets the box around its polygons. Crowds, and annotations that have
-    a mask only, are left out.
+    An annotation without a box gets the box around its polygons. Crowds, masks and annotations that
+    cannot be read are left out, and `account` says so.
 
     Raises
     ------
     ValueError, KeyError, TypeError
-        If something is missing or of the wrong kind.
+        If the lists of images or categories cannot be read, or give one id to two of them.
     """
-    names = {each["id"]: str(each["name"]) for each in content.get("categories") or []}
-    images = {each["id"]: each for each in content["images"]}
-    boxes: dict[Any, list[AnnotatedBox]] = {key: [] for key in images}
-    left_out = 0
-    for annotation in content["annotations"]:
-        if annotation["image_id"] not in boxes:
-            raise ValueError(
-                f"an annotation is of image {annotation['image_id']!r}, which it does not list"
-            )
-        corners = None if annotation.get("iscrowd") else _corners(annotation)
-        if corners is None:
-            left_out += 1
-        else:
-            boxes[annotation["image_id"]].append(_box(annotation, corners, names))
-    notes = [f"{left_out} crowds or masks without a box were left out."] if left_out else []
-    read = tuple(_image(image, boxes[key]) for key, image in images.items())
-    return AnnotationSet("COCO", read, tuple(notes))
+    names = {
+        key: str(each["name"]) for key, each in _by_id(content.get("categories"), "name").items()
+    }
+    images = _by_id(content["images"], "file_name")
+    boxes: dict[str, list[AnnotatedBox]] = {key: [] for key in images}
+    for number, annotation in enumerate(content["annotations"], start=1):
+        image = _image_of(annotation, images)
+        with account.item(f"annotation {_number(annotation, number)}", image):
+            key = _key(annotation["image_id"])
+            if key not in images:
+                raise ValueError(f"it is of image {key}, which it does not list")
+            if _is_true(annotation.get("iscrowd")):
+                raise ValueError(CROWD)
+            boxes[key].append(_box(annotation, names, account))
+    found: list[AnnotatedImage] = []
+    for key, entry in images.items():
+        with account.item(f"the image {entry.get('file_name', key)}"):
+            found.append(_image(entry, boxes[key]))
+    return tuple(found)
 
 
 def write_coco(images: Sequence[AnnotatedImage]) -> str:
@@ -77,6 +85,48 @@ def write_coco(images: Sequence[AnnotatedImage]) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
+def _by_id(entries: Any, name: str) -> dict[str, dict[str, Any]]:
+    """Return entries by their ids.
+
+    Raises
+    ------
+    ValueError
+        If two have the same id: which of them annotations mean is then unknown.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries or []:
+        other = found.setdefault(_key(entry["id"]), entry)
+        if (other.get(name), other.get("page")) != (entry.get(name), entry.get("page")):
+            raise ValueError(
+                f"{other.get(name)} and {entry.get(name)} both have the id {entry['id']}, so it is "
+                "unknown which of them annotations mean"
+            )
+    return found
+
+
+def _key(value: Any) -> str:
+    """Return an id as text: some programs write 1 in one place and "1" in another."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, (int, str)):
+        raise TypeError(f"{value!r} as an id")
+    return str(value).strip()
+
+
+def _number(annotation: Any, place: int) -> Any:
+    return annotation.get("id", place) if isinstance(annotation, dict) else place
+
+
+def _image_of(annotation: Any, images: dict[str, dict[str, Any]]) -> str:
+    """Return the name of an annotation's image; empty if it has none."""
+    key = str(annotation.get("image_id", "")) if isinstance(annotation, dict) else ""
+    return str(images[key].get("file_name", key)) if key in images else ""
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).strip().lower() in ("1", "1.0", "true")
+
+
 def _image(image: dict[str, Any], boxes: list[AnnotatedBox]) -> AnnotatedImage:
     width, height = int(image.get("width") or 0), int(image.get("height") or 0)
     return AnnotatedImage(
@@ -88,15 +138,21 @@ def _image(image: dict[str, Any], boxes: list[AnnotatedBox]) -> AnnotatedImage:
     )
 
 
-def _box(annotation: dict[str, Any], corners: Corners, names: dict[Any, str]) -> AnnotatedBox:
+def _box(annotation: dict[str, Any], names: dict[str, str], account: Account) -> AnnotatedBox:
     attributes = annotation.get("attributes") or {}
-    return AnnotatedBox(
-        corners,
-        names.get(annotation.get("category_id"), ""),
-        int(attributes.get("cell_id", 0)),
+    category = annotation.get("category_id")
+    box = AnnotatedBox(
+        _corners(annotation, float(attributes.get("rotation") or 0)),
+        names[_key(category)] if names and category is not None else "",
+        id_of(attributes.get("cell_id")),
         source_of(str(attributes.get("source", ""))),
         _score(annotation, attributes),
     )
+    if attributes.get("rotation"):
+        account.outline("turned box")
+    elif not _has_box(annotation):
+        account.outline("polygon")
+    return box
 
 
 def _score(annotation: dict[str, Any], attributes: dict[str, Any]) -> float:
@@ -105,18 +161,26 @@ def _score(annotation: dict[str, Any], attributes: dict[str, Any]) -> float:
     return float(next((score for score in found if score is not None), 1))
 
 
-def _corners(annotation: dict[str, Any]) -> Corners | None:
-    if len(annotation.get("bbox") or ()) == 4:
-        x, y, width, height = map(float, annotation["bbox"])
-        if min(width, height) < 0:
-            raise ValueError(f"a box is {width} wide and {height} high")
-        return (x, y, x + width, y + height)
+def _has_box(annotation: dict[str, Any]) -> bool:
+    """Tell whether there is a box; some programs write four zeros where there is a polygon only."""
+    box = annotation.get("bbox") or ()
+    return len(box) == 4 and (any(box) or not annotation.get("segmentation"))
+
+
+def _corners(annotation: dict[str, Any], degrees: float) -> Corners:
+    if _has_box(annotation):
+        corners = sides(*map(float, annotation["bbox"]))
+        # CVAT writes the box as it was before it was turned about its middle.
+        return turned(corners, degrees) if degrees else corners
     polygons = annotation.get("segmentation")
     if not isinstance(polygons, list):
-        return None
+        raise ValueError("it has a mask but no box")
     # Of an odd number of values the last is no point; the next polygon begins with an x again.
-    points = list(chain.from_iterable(each[: len(each) // 2 * 2] for each in polygons))
-    return bounds(points) if points else None
+    points = [polygon[: len(polygon) // 2 * 2] for polygon in polygons]
+    if not any(points):
+        raise ValueError("it has neither a box nor a polygon")
+    x0, y0, x1, y1 = bounds(chain.from_iterable(points))
+    return sides(x0, y0, x1 - x0, y1 - y0)
 
 
 def _annotation(box: AnnotatedBox) -> dict[str, Any]:

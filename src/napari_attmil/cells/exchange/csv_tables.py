@@ -13,8 +13,9 @@ from napari_attmil.cells.exchange.annotation_set import (
     CELL_LABEL,
     AnnotatedBox,
     AnnotatedImage,
-    AnnotationSet,
     bounds,
+    id_of,
+    sides,
     source_of,
 )
 from napari_attmil.images import rows_of_table
@@ -22,11 +23,14 @@ from napari_attmil.images import rows_of_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_attmil.cells.exchange.account import Account
+
 _CORNERS = ("x_min", "y_min", "x_max", "y_max")
 COLUMNS = (
     *("image", "frame", "cell_id", *_CORNERS, "score", "source"),
     *("reviewed", "width", "height", "cell_type"),
 )
+_NUMBERS = (*_CORNERS, "x", "y", "score", "width", "height")
 _OTHER_NAMES = {
     "filename": "image",
     "file_name": "image",
@@ -41,34 +45,33 @@ _OTHER_NAMES = {
 """Column names of TensorFlow's and Roboflow's tables."""
 
 
-def read_csv(text: str) -> AnnotationSet:
-    """Return the boxes or centre points of a table, by image.
+def read_csv(text: str, account: Account) -> tuple[AnnotatedImage, ...]:
+    """Return the images of a table with their boxes or centre points; bad rows are left out.
 
     Raises
     ------
     ValueError, csv.Error
-        If a column is missing, a row has no box, or the text is no table.
+        If a column is missing, or the text is no table.
     """
     (_, header), *rows = rows_of_table(text) or [(1, [])]
     names = [_OTHER_NAMES.get(name.lower(), name.lower()) for name in header]
     has_points = _check_columns(names)
+    read = [
+        (number, {name: cell for name, cell in zip(names, cells, strict=False) if cell})
+        for number, cells in rows
+    ]
+    decimal = _decimal_sign([row for _, row in read])
     images: dict[tuple[str, int], AnnotatedImage] = {}
     boxes: dict[tuple[str, int], list[AnnotatedBox]] = defaultdict(list)
-    for number, cells in rows:
-        row = {name: cell for name, cell in zip(names, cells, strict=False) if cell}
-        try:
-            key = (row["image"], int(row.get("frame", 0)))
-            images.setdefault(key, _image(key, row))
-            boxes[key] += _boxes(row, has_points)
-        except KeyError as error:
-            raise ValueError(f"row {number}: {error} is empty") from None
-        except ValueError as error:
-            raise ValueError(f"row {number}: {error}") from None
-    found = (
+    for number, row in read:
+        with account.item(f"row {number}", row.get("image", "")):
+            key, image, found = _row(_with_points(row, decimal), has_points)
+            images.setdefault(key, image)
+            boxes[key] += found
+    return tuple(
         replace(image, boxes=tuple(boxes[key]), has_points=has_points)
         for key, image in images.items()
     )
-    return AnnotationSet("CSV", tuple(found))
 
 
 def write_csv(images: Sequence[AnnotatedImage]) -> str:
@@ -95,10 +98,36 @@ def _check_columns(names: list[str]) -> bool:
     return has_points
 
 
-def _image(key: tuple[str, int], row: dict[str, str]) -> AnnotatedImage:
-    size = (int(float(row.get("width", 0))), int(float(row.get("height", 0))))
-    reviewed = row.get("reviewed", "0").lower() in ("1", "true", "yes")
-    return AnnotatedImage(key[0], (), key[1], size if min(size) > 0 else None, reviewed)
+def _decimal_sign(rows: Sequence[dict[str, str]]) -> str:
+    """Return what stands before a table's decimals; a comma only if no number has a point."""
+    numbers = [row[name] for row in rows for name in _NUMBERS if name in row]
+    has_comma = any("," in number for number in numbers)
+    return "," if has_comma and not any("." in number for number in numbers) else "."
+
+
+def _with_points(row: dict[str, str], decimal: str) -> dict[str, str]:
+    """Return a row whose numbers have decimal points."""
+    numbers = {name: row[name].replace(decimal, ".") for name in _NUMBERS if name in row}
+    if unclear := next((number for number in numbers.values() if "," in number), ""):
+        raise ValueError(
+            f"{unclear} has a comma where other numbers have a point; write numbers without "
+            "separators of thousands"
+        )
+    return row | numbers
+
+
+def _row(
+    row: dict[str, str], has_points: bool
+) -> tuple[tuple[str, int], AnnotatedImage, list[AnnotatedBox]]:
+    """Return the key of a row's image, the image without boxes, and the row's box if it has one."""
+    try:
+        key = (row["image"], int(row.get("frame", 0)))
+        size = (int(float(row.get("width", 0))), int(float(row.get("height", 0))))
+        reviewed = row.get("reviewed", "0").lower() in ("1", "true", "yes")
+        image = AnnotatedImage(key[0], (), key[1], size if min(size) > 0 else None, reviewed)
+        return key, image, _boxes(row, has_points)
+    except KeyError as error:
+        raise ValueError(f"{error} is empty") from None
 
 
 def _boxes(row: dict[str, str], has_points: bool) -> list[AnnotatedBox]:
@@ -108,11 +137,12 @@ def _boxes(row: dict[str, str], has_points: bool) -> list[AnnotatedBox]:
     corners = [row.get(side, "") for side in _CORNERS]
     if not any(corners):
         return []
+    x0, y0, x1, y1 = bounds(corners)
     return [
         AnnotatedBox(
-            bounds(corners),
+            sides(x0, y0, x1 - x0, y1 - y0),
             row.get("cell_type", ""),
-            int(row.get("cell_id", 0)),
+            id_of(row.get("cell_id")),
             source_of(row.get("source", "")),
             float(row.get("score", 1)),
         )

@@ -1,233 +1,213 @@
-"""Boxes written for and read from other programs; formats are recognised by their content."""
+"""Boxes read from other programs' files; formats are recognised by their content."""
 
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, NamedTuple
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree
 
+import yaml
+
+from napari_attmil.cells.exchange.account import Account, reason_of
 from napari_attmil.cells.exchange.annotation_set import AnnotatedImage, AnnotationSet
-from napari_attmil.cells.exchange.coco import is_coco, read_coco, write_coco
-from napari_attmil.cells.exchange.csv_tables import read_csv, write_csv
+from napari_attmil.cells.exchange.coco import is_coco, read_coco
+from napari_attmil.cells.exchange.csv_tables import read_csv
+from napari_attmil.cells.exchange.cvat import read_cvat
+from napari_attmil.cells.exchange.label_images import (
+    is_mask_name,
+    is_outlines_name,
+    read_label_image,
+    read_outlines,
+    without_ending,
+)
 from napari_attmil.cells.exchange.label_studio import is_label_studio, read_label_studio
-from napari_attmil.cells.exchange.xml import read_xml, write_voc
+from napari_attmil.cells.exchange.sources import SourceFile, source_files
+from napari_attmil.cells.exchange.voc import read_voc
 from napari_attmil.cells.exchange.yolo import (
     CLASS_FILES,
-    class_file_text,
-    class_names,
+    CLASS_SUFFIXES,
+    NO_CLASSES,
+    Classes,
+    classes_of,
     image_name,
-    read_yolo_image,
-    write_yolo,
+    read_yolo,
 )
-from napari_attmil.core import UserError, write_atomically
-from napari_attmil.images import read_text
+from napari_attmil.core import UserError
+from napari_attmil.images import decoded_text
+from napari_attmil.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-READ = "COCO, YOLO, Pascal VOC, CSV, CVAT for images, Label Studio's JSON"
-_SUFFIXES = (".json", ".xml", ".csv", ".txt")
-_NO_BOXES = {*CLASS_FILES, "notes.json", "cohort.csv", "train.txt", "valid.txt", "val.txt"}
-_NO_BOXES |= {"test.txt", "readme.txt", "readme.dataset.txt", "readme.roboflow.txt"}
+    Read = tuple[str, Sequence[AnnotatedImage]]
+    """A format's name, and the images of a file."""
 
-
-class ExportFormat(NamedTuple):
-    """A format for export: its name, a sentence on what it cannot hold, and its writer."""
-
-    title: str
-    cannot_hold: str
-    write: Callable[[Path, Sequence[AnnotatedImage]], None]
+READ: Final = "COCO, YOLO, Pascal VOC, CSV, CVAT for images, Label Studio's JSON"
+_TEXTS: Final = (".json", ".xml", ".csv", ".tsv", ".txt")
+_NO_BOXES: Final = {
+    *(*CLASS_FILES, "notes.json", "cohort.csv", "train.txt", "valid.txt", "val.txt", "test.txt"),
+    *("readme.txt", "readme.dataset.txt", "readme.roboflow.txt", "labelmap.txt", "obj.data"),
+}
+_FOLDERS_ABOVE: Final = 3
 
 
 def read_boxes(paths: Sequence[Path]) -> AnnotationSet:
-    """Return the boxes in files and folders, in any of the formats.
+    """Return the boxes in files, folders and zip archives, in any of the formats.
+
+    What cannot be read is left out, item by item, and told. Image files are read as masks or label
+    images; in a folder with other annotations only those that are named like masks.
 
     Raises
     ------
     UserError
-        If a file cannot be read, or none is found.
+        If no file with annotations is found, or nothing in any of them can be read.
     """
-    files = [file for path in paths for file in _files(Path(path))]
-    if not files:
+    account, refusals = Account(), list[str]()
+    names: dict[str, None] = {}
+    images: list[AnnotatedImage] = []
+    with ExitStack() as opened:
+        for path in paths:
+            files = source_files(path, account, opened)
+            classes = _ClassLists(files)
+            for file in _with_annotations(files, is_given=path.is_file()):
+                try:
+                    name, read = _read_file(file, classes, account)
+                except UserError as error:
+                    refusals.append(str(error))
+                else:
+                    names[name] = None
+                    images += read
+    if refusals and not images:
+        raise UserError(refusals[0])
+    if not images:
         raise UserError(
             f"No annotation files were found in '{paths[0]}'; choose others: {READ} are read."
         )
-    return AnnotationSet.joined([_read_file(file, folder) for file, folder in files])
+    return AnnotationSet(", ".join(names), tuple(images), account.notes(), tuple(account.left_out))
 
 
-def write_boxes(path: Path, images: Sequence[AnnotatedImage], format_name: str) -> str:
-    """Write images and their boxes; COCO and CSV are one file, VOC and YOLO a folder.
-
-    Returns
-    -------
-    str
-        What the format cannot hold.
-
-    Raises
-    ------
-    UserError
-        If the format is unknown, cannot tell the images apart, or nothing can be written.
-    """
-    if format_name not in FORMATS:
-        raise UserError(f"There is no format {format_name!r}; choose from {', '.join(FORMATS)}.")
-    FORMATS[format_name].write(Path(path), images)
-    return FORMATS[format_name].cannot_hold
+def _with_annotations(files: Sequence[SourceFile], is_given: bool) -> list[SourceFile]:
+    """Return the files that can hold annotations."""
+    if is_given and len(files) == 1:
+        return list(files)
+    texts = [
+        file for file in files if file.suffix in _TEXTS and file.place.name.lower() not in _NO_BOXES
+    ]
+    pictures = [file for file in files if file.suffix in IMAGE_SUFFIXES]
+    masks = [file for file in pictures if is_mask_name(file.place)]
+    # Outlines of masks that are there are the same cells once more.
+    known = {without_ending(file.place) for file in masks}
+    texts = [
+        f for f in texts if not (is_outlines_name(f.place) and without_ending(f.place) in known)
+    ]
+    return [*texts, *(masks or ([] if texts else pictures))]
 
 
-def write_by_suffix(path: Path, images: Sequence[AnnotatedImage]) -> None:
-    """Write one file: .json is COCO, .xml is Pascal VOC and .txt is YOLO of a single image.
+def _read_file(file: SourceFile, classes: _ClassLists, account: Account) -> Read:
+    """Return what a file holds.
 
     Raises
     ------
     UserError
-        If the suffix is none of these, or the format cannot hold the images.
+        If nothing in it can be read.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".json":
-        _write_text(path, write_coco(images))
-        return
-    if suffix not in _OF_ONE_IMAGE:
-        raise UserError(f"{path.name} names no format of boxes; end it in .json, .csv, .xml, .txt.")
-    if len(images) != 1:
-        raise UserError(
-            f"{path.name} would hold the boxes of one image, but there are boxes in {len(images)}; "
-            "save as .json or .csv, or use `attmil export`."
-        )
-    if suffix == ".txt" and images[0].size_px is None:
-        raise UserError(
-            f"YOLO needs it, but the size of {images[0].name} is not known; "
-            "save as .json, .csv or .xml."
-        )
-    _write_text(path, _OF_ONE_IMAGE[suffix](images[0]))
+    before = len(account.left_out)
+    try:
+        name, images = _read_content(file, classes, account)
+    except Exception as error:  # ValueError, csv.Error and whatever else a hostile file may raise
+        account.leave_out(f"the file {file}", reason_of(error))
+        raise _refusal(file, reason_of(error)) from None
+    own = account.left_out[before:]
+    if own and not any(image.boxes for image in images):
+        raise _refusal(file, f"{own[0].item}: {own[0].reason}")
+    # A person's word that an image is complete is of no use where something of it is missing.
+    lacking = {each.image for each in own}
+    return name, [replace(i, reviewed=i.reviewed and i.name not in lacking) for i in images]
 
 
-def _files(path: Path) -> list[tuple[Path, Path]]:
-    """Return annotation files, each with the folder to which names of images are relative."""
-    if not path.exists():
-        raise UserError(f"'{path}' does not exist; check the path.")
-    if path.is_file():
-        return [(path, path.parent)]
-    files = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in _SUFFIXES)
-    return [(f, path) for f in files if f.is_file() and f.name.lower() not in _NO_BOXES]
+def _refusal(file: SourceFile, reason: str) -> UserError:
+    return UserError(
+        f"{file} cannot be read as boxes: {reason.rstrip('.')}; export it again ({READ} are "
+        "read), or leave it out."
+    )
 
 
-def _read_file(path: Path, folder: Path) -> AnnotationSet:
-    text = read_text(path)
-    with _explained(path):
-        start = text.lstrip()[:1]
-        if path.suffix.lower() == ".txt" and start not in ("<", "{", "["):
-            name = image_name(path.relative_to(folder))
-            return AnnotationSet("YOLO", (read_yolo_image(text, name, class_names(path)),))
-        if start == "<":
-            return read_xml(text)
-        if start in ("{", "["):
-            return _read_json(text)
-        return read_csv(text)
+def _read_content(file: SourceFile, classes: _ClassLists, account: Account) -> Read:
+    if file.suffix in IMAGE_SUFFIXES:
+        return "label images", read_label_image(file, account)
+    text = decoded_text(file.read(), str(file))
+    start = text.lstrip()[:1]
+    if start == "<":
+        return _read_xml(text, account)
+    if start in ("{", "["):
+        return _read_json(text, account)
+    if file.suffix != ".txt":
+        return "CSV", read_csv(text, account)
+    if is_outlines_name(file.place):
+        return "Cellpose outlines", [read_outlines(text, file, account)]
+    return "YOLO", [read_yolo(text, image_name(file.place), classes.of(file), account)]
 
 
-def _read_json(text: str) -> AnnotationSet:
+def _read_xml(text: str, account: Account) -> Read:
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ValueError("it defines entities, which no annotation file needs")
+    root = ElementTree.fromstring(text)
+    if root.tag == "annotation":
+        return "Pascal VOC", read_voc(root, account)
+    if root.tag == "annotations":
+        return "CVAT", read_cvat(root, account)
+    raise ValueError(f"its root is <{root.tag[:40]}>, but <annotation> or <annotations> is needed")
+
+
+def _read_json(text: str, account: Account) -> Read:
     content = json.loads(text)
     if is_coco(content):
-        return read_coco(content)
+        return "COCO", read_coco(content, account)
     if is_label_studio(content):
-        return read_label_studio(content)
+        return "Label Studio", read_label_studio(content, account)
     raise ValueError("it is JSON, but neither COCO (images, annotations) nor Label Studio's tasks")
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn any error in a file's content into one sentence."""
+class _ClassLists:
+    """The lists of classes beside label files, or in a folder above them."""
+
+    def __init__(self, files: Iterable[SourceFile]) -> None:
+        self._packed: dict[PurePath, list[SourceFile]] = {}
+        for file in files:
+            if file.path is None and _may_list_classes(file.place):
+                self._packed.setdefault(file.within / file.place.parent, []).append(file)
+        self._known: dict[PurePath, Classes | None] = {}
+
+    def of(self, file: SourceFile) -> Classes:
+        """Return the classes of a label file; none if no list is found."""
+        place = file.within / file.place if file.path is None else file.path.absolute()
+        folders = list(place.parents)[: max(_FOLDERS_ABOVE, len(file.place.parents))]
+        found = (self._of_folder(folder) for folder in folders)
+        return next((classes for classes in found if classes is not None), NO_CLASSES)
+
+    def _of_folder(self, folder: PurePath) -> Classes | None:
+        if folder not in self._known:
+            if isinstance(folder, Path):
+                paths = sorted(filter(_may_list_classes, folder.iterdir()))
+                files = [(path.name, path.read_bytes) for path in paths if path.is_file()]
+            else:
+                files = [(each.place.name, each.read) for each in self._packed.get(folder, [])]
+            lists = (_class_list(name, read) for name, read in files)
+            self._known[folder] = next((each for each in lists if each is not None), None)
+        return self._known[folder]
+
+
+def _may_list_classes(path: PurePath) -> bool:
+    name = path.name.lower()
+    return name in CLASS_FILES or name.endswith(CLASS_SUFFIXES)
+
+
+def _class_list(name: str, read: Callable[[], bytes]) -> Classes | None:
+    """Return what a file says of classes; None if it is a file of something else."""
     try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # ValueError, csv.Error and whatever else a hostile file may raise
-        why = " ".join(_reason(error).split())[:200]
-        raise UserError(
-            f"{path.name} cannot be read as boxes: {why}; export it again ({READ} are read), or "
-            "leave it out."
-        ) from None
-
-
-def _reason(error: Exception) -> str:
-    match error:
-        case KeyError():
-            return f"{error} is missing"
-        case TypeError() | AttributeError() | IndexError():
-            return f"a value is of another kind than needed ({error})"
-        case OverflowError() | RecursionError():
-            return "its numbers or its nesting are out of bounds"
-    return str(error)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with write_atomically(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _write_voc(folder: Path, images: Sequence[AnnotatedImage]) -> None:
-    for path, image in _file_per_image(folder, ".xml", images).items():
-        _write_text(path, write_voc(image))
-
-
-def _write_yolo(folder: Path, images: Sequence[AnnotatedImage]) -> None:
-    stacks = [image.name for image in images if image.page]
-    if stacks:
-        raise UserError(
-            f"YOLO has one image a file, but {stacks[0]} is a stack; export as COCO, VOC or CSV."
-        )
-    for path, image in _file_per_image(folder / "labels", ".txt", images).items():
-        _write_text(path, write_yolo(image))
-    _write_text(folder / "data.yaml", class_file_text())
-
-
-def _file_per_image(
-    folder: Path, suffix: str, images: Sequence[AnnotatedImage]
-) -> dict[Path, AnnotatedImage]:
-    """Return a path per image, in subfolders like those of the images, so that names stay unique.
-
-    Raises
-    ------
-    UserError
-        If two images differ in their suffix only.
-    """
-    taken: dict[Path, AnnotatedImage] = {}
-    for image in images:
-        name = PurePosixPath(image.name)
-        parts = [part for part in name.parts if part not in ("/", "..") and ":" not in part]
-        page = f".page{image.page}" if image.page else ""
-        path = folder.joinpath(*parts[:-1], name.stem + page + suffix)
-        if taken.setdefault(path, image) is not image:
-            raise UserError(
-                f"{taken[path].name} and {image.name} would go into one file; export as COCO or "
-                "CSV."
-            )
-    return taken
-
-
-_OF_ONE_IMAGE: Final = {".xml": write_voc, ".txt": write_yolo}
-FORMATS: Final = {
-    "coco": ExportFormat(
-        "COCO",
-        "COCO holds everything but deleted boxes and the history of edits.",
-        lambda path, images: _write_text(path, write_coco(images)),
-    ),
-    "csv": ExportFormat(
-        "CSV",
-        "CSV holds everything but deleted boxes and the history of edits.",
-        lambda path, images: _write_text(path, write_csv(images)),
-    ),
-    "voc": ExportFormat(
-        "Pascal VOC",
-        "Pascal VOC has no place for cell ids, scores and who made a box: they are written to "
-        "extra elements, which other programs drop; deleted boxes and the history are not written.",
-        _write_voc,
-    ),
-    "yolo": ExportFormat(
-        "YOLO",
-        "YOLO cannot hold cell ids, scores, who made a box, reviewed flags, or stacks; all boxes "
-        "come back as a person's.",
-        _write_yolo,
-    ),
-}
+        return classes_of(name, decoded_text(read(), name))
+    except (UserError, OSError, ValueError, TypeError, yaml.YAMLError):
+        return None

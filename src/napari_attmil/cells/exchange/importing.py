@@ -1,4 +1,4 @@
-"""Annotation files imported into a study, sample by sample, with notes on what did not fit."""
+"""Boxes of annotation files imported into a study: first a plan, then the merge."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from napari_attmil.cells.annotations import Annotations
 from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.exchange.account import Account, LeftOut, as_json, in_sentences, reason_of
 from napari_attmil.cells.exchange.annotation_set import (
     AnnotatedBox,
     AnnotatedImage,
@@ -15,34 +18,28 @@ from napari_attmil.cells.exchange.annotation_set import (
     bounds,
 )
 from napari_attmil.cells.exchange.boxes_from_points import boxes_from_points
-from napari_attmil.cells.exchange.files import read_boxes
-from napari_attmil.cells.exchange.label_images import read_label_image
+from napari_attmil.cells.exchange.image_names import ImageNames, Match, same_image
 from napari_attmil.cells.exchange.study_boxes import (
-    FrameFinder,
     MergeCounts,
     merged,
+    only_cells,
     size_of,
     why_not,
 )
+from napari_attmil.core import UserError, counted
 from napari_attmil.images import read_frame
-from napari_attmil.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from pathlib import Path
+    from collections.abc import Generator, Mapping, Sequence
 
     import numpy.typing as npt
 
     from napari_attmil.cells.annotations import AnnotationFile
-    from napari_attmil.images import Frame, Sample
+    from napari_attmil.images import Sample
 
-_MISSING: Final = "are not in the study"
-_AMBIGUOUS: Final = "fit several images of the study"
-_MISFIT: Final = "do not fit the study's image"
 POINT_SCORE: Final = 0.5
 """Score of a box that was found around a centre point."""
-_Placed = dict[str, list[tuple[int, AnnotatedImage]]]
-"""By the sample's name: the images that files have of it, with their positions in the sample."""
+_MOST_NAMED: Final = 3
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class ImportProgress:
     Attributes
     ----------
     done, total
-        Samples imported so far, and samples for which the files have boxes.
+        Images looked at so far, and images in the files.
     """
 
     done: int
@@ -60,46 +57,187 @@ class ImportProgress:
 
 
 @dataclass(frozen=True)
-class ImportOutcome:
-    """The result of an import.
+class PlacedImage:
+    """An image of an annotation file that was found in the study.
 
     Attributes
     ----------
-    counts
-        How the boxes were merged.
-    images
-        Number of the study's images that occur in the files.
-    notes
-        Sentences about images that did not fit.
+    sample, index
+        The study's sample, and the image's position in it.
+    image
+        Its boxes in pixels, under the name that the file gives it.
+    is_renamed
+        Whether the names are alike but not the same.
     """
 
-    counts: MergeCounts
-    images: int
+    sample: Sample
+    index: int
+    image: AnnotatedImage
+    is_renamed: bool = False
+
+
+@dataclass(frozen=True)
+class ImportPlan:
+    """What is to be imported; nothing is changed yet.
+
+    Attributes
+    ----------
+    format_name
+        The format of the files.
+    images
+        The images that were found in the study.
+    notes
+        Sentences about what was interpreted.
+    left_out
+        All that will not be imported, and why.
+    """
+
+    format_name: str
+    images: tuple[PlacedImage, ...]
+    notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    def merged_into(
+        self, before: Mapping[str, Annotations]
+    ) -> tuple[dict[str, Annotations], ImportOutcome]:
+        """Return samples' annotations, by name, after the import, and what it would do; pure."""
+        by_sample: dict[str, list[PlacedImage]] = defaultdict(list)
+        for placed in self.images:
+            by_sample[placed.sample.name].append(placed)
+        after: dict[str, Annotations] = {}
+        counts: list[tuple[PlacedImage, MergeCounts]] = []
+        for name, of_sample in by_sample.items():
+            now = before.get(name, Annotations()).with_free_id()
+            floor_id = now.next_id
+            for placed in of_sample:
+                now, of_image = merged(now, placed.index, placed.image, floor_id)
+                counts.append((placed, of_image))
+            after[name] = now
+        return after, ImportOutcome(self.format_name, tuple(counts), self.notes, self.left_out)
+
+
+@dataclass(frozen=True)
+class ImportOutcome:
+    """What an import does, or has done.
+
+    Attributes
+    ----------
+    format_name
+        The format of the files.
+    merged
+        Each image that was found in the study, and how its boxes were merged.
+    notes
+        Sentences about what was interpreted.
+    left_out
+        All that was not imported, and why.
+    """
+
+    format_name: str
+    merged: tuple[tuple[PlacedImage, MergeCounts], ...]
     notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def counts(self) -> MergeCounts:
+        """How all boxes were merged."""
+        return MergeCounts(*np.sum([MergeCounts(), *(c for _, c in self.merged)], axis=0).tolist())
+
+    @property
+    def images(self) -> int:
+        """The number of the study's images that occur in the files."""
+        return len({(placed.sample.name, placed.index) for placed, _ in self.merged})
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the files held something, and nothing of it could be used."""
+        used = self.counts.added + self.counts.already_there
+        return not self.merged or (used == 0 and bool(self.left_out))
+
+    def sentences(self) -> list[str]:
+        """Return what a person should know besides the counts."""
+        return [*self.notes, *in_sentences(self.left_out)]
+
+    def in_words(self) -> str:
+        """Return the counts as one line."""
+        counts = self.counts
+        added = f"{counted(counts.added, 'box', 'boxes')} added in {counted(self.images, 'image')}"
+        return (
+            f"{self.format_name}: {added}; {counts.already_there} were there already or had been "
+            f"deleted, {counts.overlapping} overlap with a person's box (both are kept), "
+            f"{counts.replaced} of the detector's were replaced"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as plain values for a JSON file."""
+        images = [
+            {
+                "name": placed.image.name,
+                "image": str(placed.sample.frames[placed.index].path),
+                "page": placed.sample.frames[placed.index].page,
+                "sample": placed.sample.name,
+                "boxes": len(placed.image.boxes),
+                "reviewed": placed.image.reviewed,
+                **counts._asdict(),
+            }
+            for placed, counts in self.merged
+        ]
+        return {
+            "format": self.format_name,
+            **self.counts._asdict(),
+            "images": images,
+            "left_out": as_json(self.left_out),
+            "notes": list(self.notes),
+        }
 
 
-def read_annotations(paths: Sequence[Path]) -> AnnotationSet:
-    """Read annotation files and folders of them; image files are read as masks or label images.
+def plan_import(
+    samples: Sequence[Sample], found: AnnotationSet, classes: Sequence[str] = ()
+) -> Generator[ImportProgress, None, ImportPlan]:
+    """Find the images of annotation files in a study, and their boxes in its pixels.
+
+    Parameters
+    ----------
+    samples
+        The study's samples.
+    found
+        What was read from the files.
+    classes
+        The classes that are red cells; see `only_cells`.
 
     Raises
     ------
     UserError
-        If one cannot be read.
+        If there are several classes and none of them is to be used.
     """
-    masks = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
-    others = [path for path in paths if path not in masks]
-    parts = [read_label_image(path) for path in masks]
-    parts += [read_boxes(others)] if others else []
-    return AnnotationSet.joined(parts)
+    images, others = only_cells(found.images, classes)
+    account = Account()
+    for name, count in others.items():
+        account.leave_out(
+            f"boxes of {name or 'no class'}", "they are no red cells by their class", count=count
+        )
+    placed: list[PlacedImage] = []
+    claims = list(_settled(_claims(samples, images, account), account))
+    for done, claim in enumerate(claims, start=1):
+        try:
+            placed.append(_fitted(claim, account))
+        except (UserError, ValueError) as error:
+            _leave_out_image(claim.image, reason_of(error), account)
+        yield ImportProgress(done, len(claims))
+    _tell_points(images, placed, account)
+    _tell_renamed(placed, account)
+    notes = (*found.notes, *account.notes())
+    left_out = (*found.left_out, *account.left_out)
+    return ImportPlan(found.format_name, tuple(placed), notes, left_out)
 
 
 def import_boxes(
     samples: Sequence[Sample],
     annotations: AnnotationFile,
-    images: Sequence[AnnotatedImage],
+    found: AnnotationSet,
     made_by: str,
+    classes: Sequence[str] = (),
 ) -> Generator[ImportProgress, None, ImportOutcome]:
-    """Merge the images of annotation files into a study, one transaction per sample; see `merged`.
+    """Merge annotation files into a study, one transaction per sample; see `merged`.
 
     Parameters
     ----------
@@ -107,82 +245,150 @@ def import_boxes(
         The study's samples.
     annotations
         The study's annotation file, which is changed.
-    images
-        The images to import, with their boxes.
+    found
+        What was read from the files.
     made_by
         Where the boxes come from, for the journal.
+    classes
+        The classes that are red cells; see `only_cells`.
 
     Raises
     ------
     UserError
         If the study's annotation file cannot be read or written.
     """
-    placed, notes = _place(samples, images)
+    plan = yield from plan_import(samples, found, classes)
+    after, outcome = plan.merged_into(annotations.read_all(samples))
     by_name = {sample.name: sample for sample in samples}
-    before = annotations.read_all(samples)
-    counts = [MergeCounts()]
-    for done, (name, of_sample) in enumerate(placed.items(), start=1):
-        now = before.get(name, Annotations())
-        floor_id = now.next_id
-        for index, image in of_sample:
-            now, of_image = merged(now, index, image, floor_id)
-            counts.append(of_image)
-        annotations.write(by_name[name], now, "Import", made_by)
-        yield ImportProgress(done, len(placed))
-    total = MergeCounts(*map(sum, zip(*counts, strict=True)))
-    return ImportOutcome(total, sum(map(len, placed.values())), notes)
+    for name, of_sample in after.items():
+        annotations.write(by_name[name], of_sample, "Import", made_by)
+    return outcome
 
 
-def _place(
-    samples: Sequence[Sample], images: Sequence[AnnotatedImage]
-) -> tuple[_Placed, tuple[str, ...]]:
-    """Return the images by sample and position, and sentences about those that do not fit."""
-    finder = FrameFinder(samples)
-    placed: _Placed = defaultdict(list)
-    misfits: dict[str, list[str]] = {_MISSING: [], _AMBIGUOUS: [], _MISFIT: []}
-    points = boxes = 0
+@dataclass(frozen=True)
+class _Claim:
+    """An image of the files, and the place in the study where it may belong."""
+
+    image: AnnotatedImage
+    match: Match
+
+    @property
+    def place(self) -> tuple[str, int]:
+        sample, index = self.match.places[0]
+        return sample.name, index
+
+
+def _claims(
+    samples: Sequence[Sample], images: Sequence[AnnotatedImage], account: Account
+) -> list[_Claim]:
+    """Return where images may belong; what fits none or several is left out."""
+    names, claims = ImageNames(samples), []
     for image in images:
-        places = finder.find(image)
-        if len(places) != 1:
-            misfits[_AMBIGUOUS if places else _MISSING].append(image.name)
+        match = names.find(image.name, image.page)
+        if len(match.places) == 1:
+            claims.append(_Claim(image, match))
             continue
-        sample, index = places[0]
-        if reason := why_not(image, sample.frames[index]):
-            misfits[_MISFIT].append(f"{image.name} ({reason})")
-            continue
-        found = _in_pixels(image, sample.frames[index])
-        placed[sample.name].append((index, found))
-        if image.has_points:
-            points, boxes = points + len(image.boxes), boxes + len(found.boxes)
-    notes = [_note(reason, names) for reason, names in misfits.items() if names]
-    if points:
-        notes.append(f"Boxes were found around {boxes} of {points} centre points; review them.")
-    return placed, tuple(notes)
+        reason = "it fits several images of the study" if match.places else "it is not in the study"
+        _leave_out_image(image, reason, account)
+    return claims
 
 
-def _in_pixels(image: AnnotatedImage, frame: Frame) -> AnnotatedImage:
+def _settled(claims: Sequence[_Claim], account: Account) -> list[_Claim]:
+    """Return claims without those where different images of the files claim one of the study."""
+    by_place: dict[tuple[str, int], list[_Claim]] = defaultdict(list)
+    for claim in claims:
+        by_place[claim.place].append(claim)
+    settled = []
+    for rivals in by_place.values():
+        best = min(rival.match.rank for rival in rivals)
+        fitting = [rival for rival in rivals if rival.match.rank == best]
+        is_clear = all(same_image(each.image.name, fitting[0].image.name) for each in fitting)
+        for rival in rivals:
+            if rival in fitting and is_clear:
+                settled.append(rival)
+            else:
+                reason = "several images in the files fit one image of the study, this no better"
+                _leave_out_image(rival.image, reason, account)
+    return settled
+
+
+def _leave_out_image(image: AnnotatedImage, reason: str, account: Account) -> None:
+    boxes = counted(len(image.boxes), "box", "boxes")
+    account.leave_out(boxes, reason, image.name, max(1, len(image.boxes)))
+
+
+def _fitted(claim: _Claim, account: Account) -> PlacedImage:
+    """Return an image with its boxes in pixels of the study's image.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit.
+    UserError
+        If the study's image cannot be read.
+    """
+    sample, index = claim.match.places[0]
+    frame, image = sample.frames[index], claim.image
+    if reason := why_not(image, frame):
+        raise ValueError(reason)
     size = size_of(frame)
     if image.has_points:
-        image = _around_points(image, read_frame(frame))
-    return replace(image.in_pixels(size), size_px=size)
+        image = _around_points(image, read_frame(frame), account)
+    image = replace(image.in_pixels(size), size_px=size)
+    kept = tuple(box for box in dict.fromkeys(image.boxes) if not _is_outside(box, size))
+    for count, reason in (
+        (len(image.boxes) - len(set(image.boxes)), "they are there twice"),
+        (len(set(image.boxes)) - len(kept), "they lie outside of the image"),
+    ):
+        if count:
+            account.leave_out(counted(count, "box", "boxes"), reason, image.name, count)
+    return PlacedImage(sample, index, replace(image, boxes=kept), claim.match.looseness > 0)
 
 
-def _around_points(image: AnnotatedImage, pixels: npt.NDArray[Any]) -> AnnotatedImage:
+def _is_outside(box: AnnotatedBox, size_px: tuple[int, int]) -> bool:
+    x0, y0, x1, y1 = box.xyxy
+    return x1 <= 0 or y1 <= 0 or x0 >= size_px[0] or y0 >= size_px[1]
+
+
+def _around_points(
+    image: AnnotatedImage, pixels: npt.NDArray[Any], account: Account
+) -> AnnotatedImage:
     """Return an image with boxes around its centre points; points without a cell are left out.
 
     Nobody has looked at these boxes, so they count as the detector's, with a low score.
     """
     found = boxes_from_points(pixels, [box.xyxy[:2] for box in image.boxes])
-    boxes = tuple(
-        AnnotatedBox(bounds(xyxy), point.label, source=Source.MODEL, score=POINT_SCORE)
-        for point, xyxy, plausible in zip(
-            image.boxes, found.xyxy.tolist(), found.plausible, strict=True
-        )
-        if plausible
-    )
-    return replace(image, boxes=boxes, has_points=False)
+    boxes = []
+    for point, xyxy, plausible in zip(
+        image.boxes, found.xyxy.tolist(), found.plausible, strict=True
+    ):
+        if plausible:
+            boxes.append(
+                AnnotatedBox(bounds(xyxy), point.label, source=Source.MODEL, score=POINT_SCORE)
+            )
+        else:
+            place = f"the point at {point.xyxy[0]:g}, {point.xyxy[1]:g}"
+            account.leave_out(place, "no single cell was found around it", image.name)
+    return replace(image, boxes=tuple(boxes), has_points=False)
 
 
-def _note(reason: str, names: Sequence[str]) -> str:
-    more = f", and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"Images in the files that {reason} were left out: {', '.join(names[:3])}{more}."
+def _tell_points(
+    images: Sequence[AnnotatedImage], placed: Sequence[PlacedImage], account: Account
+) -> None:
+    points = {image.name: len(image.boxes) for image in images if image.has_points}
+    found = [each for each in placed if each.image.name in points]
+    total = sum(points[each.image.name] for each in found)
+    if total:
+        boxes = sum(len(each.image.boxes) for each in found)
+        account.remark(f"Boxes were found around {boxes} of {total} centre points; review them.")
+
+
+def _tell_renamed(placed: Sequence[PlacedImage], account: Account) -> None:
+    pairs = [
+        f"{each.image.name} as {each.sample.frames[each.index].path.name}"
+        for each in placed
+        if each.is_renamed
+    ]
+    if pairs:
+        more = f", and {len(pairs) - _MOST_NAMED} more" if len(pairs) > _MOST_NAMED else ""
+        account.remark(f"Found by a similar name: {', '.join(pairs[:_MOST_NAMED])}{more}.")

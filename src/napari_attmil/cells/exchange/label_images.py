@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from skimage.measure import label, regionprops_table
 
 from napari_attmil.cells.boxes import MIN_SIDE_PX
-from napari_attmil.cells.exchange.annotation_set import (
-    AnnotatedBox,
-    AnnotatedImage,
-    AnnotationSet,
-    bounds,
-)
+from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage, bounds, sides
 from napari_attmil.core import UserError
 from napari_attmil.images import open_frames, read_frame
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import PurePath
 
     from numpy.typing import NDArray
 
+    from napari_attmil.cells.exchange.account import Account
+    from napari_attmil.cells.exchange.sources import SourceFile
     from napari_attmil.core import Float32Array
 
 _ENDINGS = re.compile(r"[-_. ]?(cp_masks?|masks?|labels?|seg|segmentation)$", re.IGNORECASE)
 """Endings that Cellpose, StarDist and others add to the image's name."""
+_OUTLINES = re.compile(r"[-_. ](cp_)?outlines$", re.IGNORECASE)
+_FOLDER = re.compile(r"masks?|label[-_ ]?images?|segmentations?", re.IGNORECASE)
+"""Folders that hold masks under the names of the images."""
 
 
 def boxes_of_labels(labels: NDArray[Any]) -> Float32Array:
@@ -35,44 +38,106 @@ def boxes_of_labels(labels: NDArray[Any]) -> Float32Array:
     Parameters
     ----------
     labels
-        (Y, X), 0 for the background. With one other value it is a mask, whose connected parts
-        are the objects (touching corners connect).
+        (Y, X), 0 for the background. With two values in all it is a mask: the lower is the
+        background, and the connected parts are the objects (touching corners connect).
 
     Returns
     -------
     (n, 4) float32
-        In the order of the labels; objects with a side below `MIN_SIDE_PX` are left out.
+        In the order of the labels.
 
     Raises
     ------
     UserError
-        If it is a colour image.
+        If it is a colour image or a photograph.
     """
     if labels.ndim != 2:
         raise UserError(
             f"A label image has one number a pixel, but the shape {labels.shape} is of a colour "
             "image; save the labels as a grey TIFF or PNG."
         )
-    is_mask = len(np.unique(labels)) <= 2
-    objects = label(labels > 0, connectivity=2) if is_mask else labels.astype(np.int64)
+    values = np.unique(labels)
+    if len(values) <= 2:
+        objects = label(labels > (values[0] if len(values) == 2 else 0), connectivity=2)
+    else:
+        objects = labels.astype(np.int64)
+        _, parts = label(objects, connectivity=2, return_num=True)
+        # The grey levels of a photograph are scattered; a cell has one label and few parts.
+        if parts > 4 * len(values) + 50 or np.any(objects != labels) or values[0] < 0:
+            raise UserError(
+                "It looks like a photograph, not like a label image, in which all pixels of a cell "
+                "have the cell's number; export the labels, not the picture."
+            )
     table = regionprops_table(objects, properties=("bbox",))
     corners = [table[f"bbox-{place}"] for place in (1, 0, 3, 2)]
-    xyxy: Float32Array = np.stack(corners, axis=1).astype(np.float32).reshape(-1, 4)
-    return xyxy[np.all(xyxy[:, 2:] - xyxy[:, :2] >= MIN_SIDE_PX, axis=1)]
+    return np.stack(corners, axis=1).astype(np.float32).reshape(-1, 4)
 
 
-def read_label_image(path: Path) -> AnnotationSet:
+def is_mask_name(path: PurePath) -> bool:
+    """Tell whether a picture is named as masks are, or lies in a folder for them."""
+    return bool(_ENDINGS.search(path.stem)) or any(map(_FOLDER.fullmatch, path.parts[:-1]))
+
+
+def is_outlines_name(path: PurePath) -> bool:
+    """Tell whether a text file is named as Cellpose's outlines are."""
+    return bool(_OUTLINES.search(path.stem))
+
+
+def without_ending(path: PurePath) -> str:
+    """Return the path of the image that a mask or outlines are of, without its suffix."""
+    stem = _OUTLINES.sub("", _ENDINGS.sub("", path.stem))
+    return path.with_name(stem or path.stem).as_posix()
+
+
+def read_label_image(file: SourceFile, account: Account) -> list[AnnotatedImage]:
     """Return the boxes of a label image, for the image of its name without "_mask" or the like.
 
     Raises
     ------
     UserError
-        If it cannot be read, or is a colour image.
+        If it cannot be read, or is no label image.
     """
-    name = _ENDINGS.sub("", path.stem)
-    images = []
-    for frame in open_frames(path):
-        labels = read_frame(frame)
-        boxes = tuple(AnnotatedBox(bounds(box), "") for box in boxes_of_labels(labels).tolist())
-        images.append(AnnotatedImage(name, boxes, frame.page, (labels.shape[1], labels.shape[0])))
-    return AnnotationSet("label images", tuple(images))
+    with ExitStack() as unpacked:
+        path = file.path
+        if path is None:
+            folder = Path(unpacked.enter_context(tempfile.TemporaryDirectory()))
+            path = folder / f"mask{file.suffix}"
+            path.write_bytes(file.read())
+        labels_of = [(frame.page, read_frame(frame)) for frame in open_frames(path)]
+    name, images = without_ending(file.place), []
+    for page, labels in labels_of:
+        size = (labels.shape[1], labels.shape[0])
+        boxes = [
+            AnnotatedBox(bounds(xyxy), "")
+            for xyxy in boxes_of_labels(labels).tolist()
+            if _is_cell(xyxy, size, name, account)
+        ]
+        images.append(AnnotatedImage(name, tuple(boxes), page, size))
+    return images
+
+
+def _is_cell(xyxy: list[float], size: tuple[int, int], name: str, account: Account) -> bool:
+    """Tell whether an object can be a cell; if not, `account` says so."""
+    x0, y0, x1, y1 = xyxy
+    if min(x1 - x0, y1 - y0) < MIN_SIDE_PX:
+        account.leave_out(f"the object at {x0:g}, {y0:g}", _TOO_SMALL, name)
+    elif (x0, y0, x1, y1) == (0, 0, *size):
+        account.leave_out("an object", _COVERS_ALL, name)
+    else:
+        return True
+    return False
+
+
+_TOO_SMALL = f"it has a side below {MIN_SIDE_PX:g} px"
+_COVERS_ALL = "it covers the whole image; the background of a label image has the lowest value"
+
+
+def read_outlines(text: str, file: SourceFile, account: Account) -> AnnotatedImage:
+    """Return the boxes around Cellpose's outlines: a line each, x and y in turn, in pixels."""
+    name, boxes = without_ending(file.place), list[AnnotatedBox]()
+    for number, line in enumerate(filter(None, text.splitlines()), start=1):
+        with account.item(f"outline {number}", name):
+            x0, y0, x1, y1 = bounds(line.split(","))
+            # Outlines run through the middles of a mask's outermost pixels.
+            boxes.append(AnnotatedBox(sides(x0, y0, x1 - x0 + 1, y1 - y0 + 1), ""))
+    return AnnotatedImage(name, tuple(boxes))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
-from itertools import compress, takewhile
-from operator import eq
-from pathlib import PurePosixPath
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,18 +18,14 @@ from napari_attmil.images import name_within
 from napari_attmil.images.formats import file_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from napari_attmil.cells.annotations import Annotations
     from napari_attmil.core import Float32Array
     from napari_attmil.images import Frame, Sample
 
-    Place = tuple[Sample, int]
-
 _RED_CELL = re.compile(r"red.?(blood.?)?cell|\brbcs?\b|erythrocyte|^cells?$|^$", re.IGNORECASE)
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio's prefix of an uploaded file's name
-_ROBOFLOW = re.compile(r"^(.+)_(jpe?g|png|bmp|tiff?)\.rf\.[^.]+$", re.IGNORECASE)
 
 
 class MergeCounts(NamedTuple):
@@ -123,33 +116,6 @@ def only_cells(
     return cells, Counter({name: n for name, n in counts.items() if name not in wanted})
 
 
-class FrameFinder:
-    """Finds a study's images by the names that they have in annotation files.
-
-    Parameters
-    ----------
-    samples
-        The study's samples.
-    """
-
-    def __init__(self, samples: Iterable[Sample]) -> None:
-        self._places: dict[tuple[str, int], list[Place]] = defaultdict(list)
-        for sample in samples:
-            for index, frame in enumerate(sample.frames):
-                key = (frame.path.stem.casefold(), frame.page)
-                self._places[key].append((sample, index))
-
-    def find(self, image: AnnotatedImage) -> list[Place]:
-        """Return every sample and position that fits an image's name; ideally exactly one."""
-        for name in _possible_names(image.name.replace("\\", "/")):
-            file = name.rpartition("/")[2].casefold()
-            # A name without its suffix may have a dot in it.
-            for key in (os.path.splitext(file)[0], file):
-                if (key, image.page) in self._places:
-                    return _closest(self._places[key, image.page], name)
-        return []
-
-
 def merged(
     now: Annotations, index: int, image: AnnotatedImage, floor_id: int
 ) -> tuple[Annotations, MergeCounts]:
@@ -170,16 +136,18 @@ def merged(
         A cell id from the file is used if it is not less than this and not taken.
     """
     here = now.boxes.of_image(index)
-    persons = here[here.source != Source.MODEL]
-    deleted = now.deleted.of_image(index)
+    by_person = here.source != Source.MODEL
+    # Compared within the image, as exports are clipped at its borders.
+    there = _clipped(here.xyxy, image.size_px)
+    deleted = _clipped(now.deleted.of_image(index).xyxy, image.size_px)
     corners = np.array([box.xyxy for box in image.boxes], dtype=np.float32).reshape(-1, 4)
+    corners = _clipped(corners, image.size_px)
     drawn = np.array([box.source != Source.MODEL for box in image.boxes], dtype=bool)
-    twice = _overlap(corners, np.concatenate([persons.xyxy, deleted.xyxy])) >= SAME_BOX_IOU
+    twice = _overlap(corners, np.concatenate([there[by_person], deleted])) >= SAME_BOX_IOU
     # A detector's box says nothing about a cell that has a box already.
-    twice |= ~drawn & (_overlap(corners, here.xyxy) >= SAME_CELL_IOU)
-    overlapping = ~twice & (_overlap(corners, persons.xyxy) >= SAME_CELL_IOU)
-    replaced = here.source == Source.MODEL
-    replaced &= _overlap(here.xyxy, corners[drawn & ~twice]) >= SAME_CELL_IOU
+    twice |= ~drawn & (_overlap(corners, there) >= SAME_CELL_IOU)
+    overlapping = ~twice & (_overlap(corners, there[by_person]) >= SAME_CELL_IOU)
+    replaced = ~by_person & (_overlap(there, corners[drawn & ~twice]) >= SAME_CELL_IOU)
     remaining = now.boxes[~np.isin(now.boxes.cell_id, here.cell_id[replaced])]
     new = list(compress(image.boxes, ~twice))
     added = _numbered(new, index, now, floor_id)
@@ -208,26 +176,12 @@ def why_not(image: AnnotatedImage, frame: Frame) -> str:
     return ""
 
 
-def _possible_names(name: str) -> Iterator[str]:
-    """Yield a name, and what it was if Label Studio or Roboflow renamed the image."""
-    yield name
-    folder, slash, file = name.rpartition("/")
-    yield folder + slash + _UPLOADED.sub("", file)
-    if found := _ROBOFLOW.match(os.path.splitext(file)[0]):
-        yield f"{found[1]}.{found[2]}"
-
-
-def _closest(places: Sequence[Place], name: str) -> list[Place]:
-    """Return the places whose paths share most folders, and the suffix, with a name."""
-    wanted = PurePosixPath(name.casefold())
-
-    def likeness(place: Place) -> tuple[int, bool]:
-        path = PurePosixPath(place[0].frames[place[1]].path.as_posix().casefold())
-        shared = takewhile(bool, map(eq, path.parts[-2::-1], wanted.parts[-2::-1]))
-        return len(list(shared)), path.suffix == wanted.suffix
-
-    best = max(map(likeness, places))
-    return [place for place in places if likeness(place) == best]
+def _clipped(xyxy: Float32Array, size_px: tuple[int, int] | None) -> Float32Array:
+    """Return boxes as far as they lie within an image; unchanged if its size is not known."""
+    if size_px is None:
+        return xyxy
+    largest = np.array([*size_px, *size_px], dtype=np.float32)
+    return np.clip(xyxy, 0, largest)
 
 
 def _overlap(boxes: Float32Array, others: Float32Array) -> Float32Array:

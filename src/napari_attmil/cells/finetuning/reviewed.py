@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_attmil.cells.exchange import only_cells, read_coco
+from napari_attmil.cells.exchange import CROWD, Account, in_sentences, only_cells, read_coco
 from napari_attmil.cells.finetuning.augmentation import LabelledImage
 from napari_attmil.core import UserError
 from napari_attmil.images import Frame, name_within, read_frame, read_text
@@ -67,17 +67,26 @@ def read_labelled_images(path: Path) -> list[LabelledImage]:
     Raises
     ------
     UserError
-        If it is not a COCO file, has several classes and no red cells, or an image cannot be read.
+        If it is not a COCO file, or boxes or images in it cannot be read, or it has several classes
+        and no red cells.
     """
+    account = Account()
     try:
-        found = read_coco(json.loads(read_text(path)))
+        found = read_coco(json.loads(read_text(path)), account)
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is no COCO file that can be read ({error!r}); export it again as COCO JSON."
         ) from error
-    images, _ = only_cells(found.images)
+    # What is missing from an image would be learned as background.
+    unread = [each for each in account.left_out if each.reason != CROWD]
+    if unread:
+        raise UserError(
+            f"{path} cannot be trained on, as boxes in it cannot be read. "
+            f"{in_sentences(unread)[0]} Mend the file, or remove these from it."
+        )
+    images, _ = only_cells(found)
     return [
         _labelled(
             Frame(path.parent / image.name.replace("\\", "/"), image.page),
