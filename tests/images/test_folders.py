@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from napari_attmil.core.errors import UserError
-from napari_attmil.images.folders import natural_key
+from napari_attmil.images.folders import find_images, natural_key
 from napari_attmil.images.reading import (
     frame_digest,
     open_cohort,
@@ -36,6 +36,17 @@ def test_folder_is_searched_below_in_natural_order_without_hidden_files(
         (tmp_path / junk).write_text("x")
     found = [frame.path.relative_to(tmp_path).as_posix() for frame in open_frames(tmp_path)]
     assert found == ["Image1.png", "image2.png", "image10.png", "day2/x.png", "day10/x.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_folders_that_all_link_to_each_other_are_read_once(tmp_path: Path) -> None:
+    for name in "abcdefghi":
+        (tmp_path / name).mkdir()
+    for name in "abcdefghi":
+        for other in "abcdefghi":
+            (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
+    (tmp_path / "e" / "1.tif").touch()
+    assert [image.name for image in find_images(tmp_path)] == ["1.tif"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
