@@ -34,9 +34,15 @@ class Hand:
         QApplication.processEvents()
         self.actions += 1
 
-    def click(self, x: float, y: float) -> None:
+    def click(
+        self,
+        x: float,
+        y: float,
+        modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+        button: Qt.MouseButton = LEFT,
+    ) -> None:
         self.point_at(x, y)
-        MOUSE.mouseClick(self._canvas, LEFT, pos=self._pixel(x, y))
+        MOUSE.mouseClick(self._canvas, button, modifier, pos=self._pixel(x, y))
         QApplication.processEvents()
         self.actions += 1
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CELL_PX, GAP_PX, TEXT_PX, MARGIN_PX = 120, 8, 20, 16
 LEAST_WIDTH_PX: Final = 480
 PER_ROW: Final = 8
+LONGEST_LINE: Final = 20
+"""Characters of a caption that are about as wide as a cell."""
 _BAR_PX: Final = 4
 _BAR_INSET_PX: Final = 6
 _FONT_POINTS: Final = 8.5
@@ -34,8 +36,8 @@ def gallery_plot(
     Parameters
     ----------
     cells
-        Group, (h, w) or (h, w, 3) uint8 and caption of each; a new group begins a row, with its
-        name above.
+        Group, (h, w) or (h, w, 3) uint8 and caption of each, of one or more lines; a new group
+        begins a row, with its name above.
     scale
         Of all images.
     caption
@@ -46,7 +48,9 @@ def gallery_plot(
         of_group = list(members)
         for start in range(0, len(of_group), PER_ROW):
             rows.append(("" if start else group, of_group[start : start + PER_ROW]))
-    heights = [CELL_PX + TEXT_PX + GAP_PX + (TEXT_PX if name else 0) for name, _ in rows]
+    most_lines = max((words.count("\n") + 1 for _, _, words in cells), default=1)
+    below_px = most_lines * TEXT_PX + GAP_PX
+    heights = [CELL_PX + below_px + (TEXT_PX if name else 0) for name, _ in rows]
     longest = max((len(members) for _, members in rows), default=1)
     width = max(longest * (CELL_PX + GAP_PX) + 2 * MARGIN_PX, LEAST_WIDTH_PX)
     height = sum(heights) + 2 * MARGIN_PX + 3 * TEXT_PX
@@ -58,16 +62,23 @@ def gallery_plot(
         style: dict[str, Any] = {"color": ink, "fontsize": _FONT_POINTS, "parse_math": False}
         bottoms = MARGIN_PX + np.cumsum([0, *heights])
         for bottom, (name, members) in zip(bottoms[1:], rows, strict=True):
-            top = bottom - CELL_PX - TEXT_PX - GAP_PX
+            top = bottom - CELL_PX - below_px
             axes.text(MARGIN_PX, top - 4, name, **style)
             for place, (_, image, words) in enumerate(members):
                 left = MARGIN_PX + place * (CELL_PX + GAP_PX)
                 _draw_cell(axes, image, (left, top), scale)
                 middle = left + CELL_PX / 2
-                axes.text(middle, top + CELL_PX + 4, words, ha="center", va="top", **style)
+                fitted = "\n".join(map(_shortened, words.split("\n")))
+                axes.text(middle, top + CELL_PX + 4, fitted, ha="center", va="top", **style)
         axes.text(MARGIN_PX, bottoms[-1], caption, va="top", wrap=True, **style)
 
     return draw, (width, height)
+
+
+def _shortened(line: str) -> str:
+    """Return a line that is no wider than a cell: without its middle if it is long."""
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[: half - 1]}…{line[-half:]}"
 
 
 def _draw_cell(

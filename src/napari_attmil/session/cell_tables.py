@@ -107,6 +107,7 @@ class CellTables:
         if key in self._measured:
             boxes, measured = self._measured[key]
             columns |= _aligned_columns(state.boxes, boxes, measured)
+        columns |= {corner: columns.pop(corner) for corner in CORNERS}  # read last, if at all
         table = pd.DataFrame(columns)
         table.insert(0, "sample", "" if sample is None else sample.name)
         if self._session.cohort is not None and sample is not None:

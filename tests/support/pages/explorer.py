@@ -211,8 +211,29 @@ class ScatterPage(Page):
     def ringed(self) -> int:
         """Return how many points are ringed."""
         items = self.plot.getPlotItem().items
-        (rings,) = (item for item in items if isinstance(item, pg.ScatterPlotItem))
+        casing, rings = (item for item in items if isinstance(item, pg.ScatterPlotItem))
+        assert len(casing.points()) == len(rings.points())
         return len(rings.points())
+
+    def is_ringed(self, row: int) -> bool:
+        """Tell whether a point is ringed."""
+        items = self.plot.getPlotItem().items
+        *_, rings = (item for item in items if isinstance(item, pg.ScatterPlotItem))
+        places = [(point.pos().x(), point.pos().y()) for point in rings.points()]
+        return tuple(self.points[row].tolist()) in places
+
+    def click(self, row: int) -> None:
+        """Click a point."""
+        scene = self.scene_place(row)
+        self.plot.getViewBox().mouseClickEvent(
+            SimpleNamespace(
+                button=lambda: LEFT,
+                accept=lambda: None,
+                double=lambda: False,
+                modifiers=lambda: Qt.KeyboardModifier.NoModifier,
+                scenePos=lambda: scene,
+            )
+        )
 
     def colour_on_screen(self, row: int) -> tuple[int, ...]:
         """Return red, green and blue where a point is drawn."""
@@ -237,7 +258,7 @@ class _Drag(SimpleNamespace):
         )
 
 
-class MapPage(CellsPage, ScatterPage):
+class MapPage(ScatterPage, CellsPage):
     """Cells as points."""
 
     def shows_picture(self) -> bool:

@@ -243,14 +243,8 @@ class BoxTools(Listening, QObject):
 
     def _under_pointer(self) -> list[int]:
         """Return the smallest box under the mouse pointer, if any."""
-        place = self._place(self._context.viewer.cursor.position)
-        if place is None:
-            return []
-        boxes = self._boxes()
-        over = boxes[
-            np.all(boxes.xyxy[:, :2] <= place, axis=1) & np.all(boxes.xyxy[:, 2:] >= place, axis=1)
-        ]
-        return [int(over.cell_id[np.argmin(over.diameter_px)])] if len(over) else []
+        cell = self._context.cells.cell_at(self._context.viewer.cursor.position)
+        return [] if cell is None else [cell]
 
     def _pointed_at(self) -> list[int]:
         """Return the boxes that a key applies to when it is pressed over one of them."""

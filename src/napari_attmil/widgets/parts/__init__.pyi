@@ -33,6 +33,7 @@ from .saving import (
 from .settings_form import SettingsForm as SettingsForm
 from .step_frame import StepFrame as StepFrame
 from .style import (
+    elastic as elastic,
     hint_label as hint_label,
     make_narrow as make_narrow,
     narrow_combo as narrow_combo,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, Qt
@@ -16,6 +17,8 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QWidget,
 )
+
+Sized = TypeVar("Sized", bound=QWidget)
 
 TEMPLATE = """
 QLabel[hint="true"] {{ color: {faint}; background: transparent; }}
@@ -129,6 +132,17 @@ def scrolling(inner: QWidget, area: QScrollArea | None = None) -> QScrollArea:
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     return area
+
+
+def elastic(widget: Sized, least_px: int = 80) -> Sized:
+    """Let a widget take the height that is left, down to so many pixels.
+
+    Above or below text that wraps, a scrolling parent would else be as high as the widget likes to
+    be, and cut the rest off.
+    """
+    widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+    widget.setMinimumHeight(least_px)
+    return widget
 
 
 def scrolling_column(layout: QLayout) -> QScrollArea:

@@ -9,6 +9,8 @@ from qtpy.QtWidgets import QWidget
 
 from napari_attmil.widgets.parts.layouts import column
 
+MARGIN_PX = 6
+
 
 class ThemedPlot(QWidget):
     """Fills itself with a plot, without pyqtgraph's menu and buttons.
@@ -26,6 +28,11 @@ class ThemedPlot(QWidget):
         column(self._plot, within=self, margin_px=0)
         self._plot.hideButtons()
         self._plot.setMenuEnabled(False)
+        # pyqtgraph draws the title of an axis a little beyond it, where it would be cut off.
+        self._plot.getPlotItem().layout.setContentsMargins(MARGIN_PX, 1, 1, MARGIN_PX)
+        for side in ("bottom", "left"):
+            # Values as the tables have them: "0.04" and not "40 (x0.001)".
+            self._plot.getAxis(side).enableAutoSIPrefix(False)
         if view is None:
             self._plot.setMouseEnabled(False, False)
 

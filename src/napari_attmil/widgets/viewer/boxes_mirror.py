@@ -57,6 +57,8 @@ class BoxesMirror(Listening):
     ----------
     rows
         The layer's, if there is one.
+    camera
+        Knows the image that the boxes lie over.
     portion, shown
         What the layer holds of the sample's boxes, and those it was last filled with.
     is_in_hand
@@ -75,7 +77,7 @@ class BoxesMirror(Listening):
         self, viewer: Any, session: Session, exploration: Exploration, camera: Camera
     ) -> None:
         self._viewer, self._session = viewer, session
-        self._exploration, self._camera = exploration, camera
+        self._exploration, self.camera = exploration, camera
         self._layer: Any = None
         self.rows: LayerRows
         self.portion = Portion()
@@ -89,6 +91,7 @@ class BoxesMirror(Listening):
         self.at_end(self._to_image.stop_listening)
         self.listen(viewer.layers.events.removed, self._on_layer_removed)
         self.listen(viewer.dims.events.current_step, self.catch_up)
+        self.listen(viewer.layers.selection.events.active, self._keep_marks)
         self.listen(exploration.boxes_changed, self._on_boxes)
         self.listen(exploration.colouring_changed, self.recolour)
         self.listen(exploration.selection_changed, self.show_selection)
@@ -112,7 +115,7 @@ class BoxesMirror(Listening):
     def attach(self, image_layer: Any) -> None:
         """Show the boxes over another image layer, with its scale and position."""
         self._to_image.stop_listening()
-        self._camera.image = image_layer
+        self.camera.image = image_layer
         if image_layer is not None:
             for name in PLACEMENT:
                 self._to_image.listen(getattr(image_layer.events, name), self._place)
@@ -123,16 +126,16 @@ class BoxesMirror(Listening):
 
     def ensure(self) -> Any:
         """Return the layer, made now if it is missing; None without an image."""
-        if self._layer is None and self._camera.image is not None:
+        if self._layer is None and self.camera.image is not None:
             layer = self._former_layer() or self._new_layer()
-            lay_over(layer, self._camera.image)
+            lay_over(layer, self.camera.image)
             self._layer, self.rows = layer, LayerRows(layer)
             self.layer_changed.emit(layer)
             self.refill()
         return self._layer
 
     def _new_layer(self) -> Any:
-        image, active = self._camera.image, self._viewer.layers.selection.active
+        image, active = self.camera.image, self._viewer.layers.selection.active
         layer = self._viewer.add_shapes(
             ndim=image.ndim,
             name=LAYER_NAME,
@@ -150,14 +153,14 @@ class BoxesMirror(Listening):
     def _former_layer(self) -> Any:
         """Return the layer that a panel made which was closed since, or None."""
         for layer in self._viewer.layers:
-            if layer.metadata.get(IS_CELLS) and layer.ndim == self._camera.image.ndim:
+            if layer.metadata.get(IS_CELLS) and layer.ndim == self.camera.image.ndim:
                 return layer
         return None
 
     def _place(self) -> None:
         """Lay the boxes where the image lies."""
         if self._layer is not None:
-            lay_over(self._layer, self._camera.image)
+            lay_over(self._layer, self.camera.image)
 
     def _on_layer_removed(self, event: Any) -> None:
         if self._layer is not None and event.value == self._layer:
@@ -197,7 +200,7 @@ class BoxesMirror(Listening):
         """Take in the boxes of the neighbouring images, but not out of a person's hand."""
         if self._layer is None or self.is_in_hand:
             return
-        wide = Portion.of_sample(self._session.boxes, self._camera.image_index(), reach=1)
+        wide = Portion.of_sample(self._session.boxes, self.camera.image_index(), reach=1)
         if wide != self.portion:
             self._hold(wide)
 
@@ -234,7 +237,7 @@ class BoxesMirror(Listening):
         """Return what the layer holds until a pause: what it does now, if that is enough."""
         # Only once the image is drawn does the pause begin.
         QTimer.singleShot(0, self._ahead_timer.start)
-        index = self._camera.image_index()
+        index = self.camera.image_index()
         least = Portion.of_sample(self._session.boxes, index)
         is_enough = self._is_of_sample() and self.portion.is_part_with(index)
         return self.portion if least.is_part_with(index) and is_enough else least
@@ -273,12 +276,21 @@ class BoxesMirror(Listening):
             if self.rows.select(self._selection()):
                 self._layer.refresh(thumbnail=False, data_displayed=False, extent=False)
 
+    def _keep_marks(self) -> None:
+        """Keep selected boxes marked while another layer is active: napari would hide that."""
+        # After napari's own answer to this event.
+        QTimer.singleShot(0, self._show_marks)
+
+    def _show_marks(self) -> None:
+        if self._layer is not None:
+            self._layer.update_highlight_visibility(True)
+
     def _selection(self) -> Sequence[int]:
         """Return the ids of the boxes to be marked: none unseen that would be deleted with them."""
         selected, boxes = self._session.selection, self._session.boxes
         if self.portion.images is None:
             return selected
-        here = boxes.cell_id[boxes.image_index == self._camera.image_index()]
+        here = boxes.cell_id[boxes.image_index == self.camera.image_index()]
         return np.intersect1d(selected, here).tolist()
 
     def _draw_thumbnail(self) -> None:

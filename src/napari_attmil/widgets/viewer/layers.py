@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_attmil.session import Exploration, Session
 from napari_attmil.widgets.parts import Listening
-from napari_attmil.widgets.viewer.box_shapes import to_vertices
+from napari_attmil.widgets.viewer.box_shapes import pixel_at, to_vertices
 from napari_attmil.widgets.viewer.boxes_mirror import BoxesMirror
 from napari_attmil.widgets.viewer.camera import Camera
+from napari_attmil.widgets.viewer.cell_clicks import CellClicks
 from napari_attmil.widgets.viewer.layer_edits import LayerEdits
 
 
@@ -27,6 +31,11 @@ class CellsLayer(Listening):
         Its session.
     exploration
         What decides the colours; one of its own by default.
+
+    Attributes
+    ----------
+    clicks
+        Tells which cell is clicked.
     """
 
     def __init__(
@@ -37,6 +46,8 @@ class CellsLayer(Listening):
         self.mirror = BoxesMirror(viewer, session, exploration or Exploration(session), self.camera)
         self.at_end(self.mirror.stop_listening)
         self.at_end(LayerEdits(viewer, session, self.mirror).stop_listening)
+        self.clicks = CellClicks(viewer, session, self.mirror, self.cell_at)
+        self.at_end(self.clicks.stop_listening)
 
     @property
     def layer(self) -> Any:
@@ -59,6 +70,16 @@ class CellsLayer(Listening):
         """Delete the selected boxes."""
         if self.layer is not None:
             self.layer.remove_selected()
+
+    def cell_at(self, world: npt.ArrayLike) -> int | None:
+        """Return the cell of the smallest box of the shown image at a place of the viewer."""
+        if self.camera.image is None:
+            return None
+        place = pixel_at(self.camera.image, world)
+        boxes = self._session.boxes.of_image(self.camera.image_index())
+        lies_in = (boxes.xyxy[:, :2] <= place) & (place <= boxes.xyxy[:, 2:])
+        over = boxes[lies_in.all(axis=1)]
+        return int(over.cell_id[np.argmin(over.diameter_px)]) if len(over) else None
 
     def show_cell(self, cell_id: int) -> None:
         """Turn to a cell's image, centre on it, and select it."""

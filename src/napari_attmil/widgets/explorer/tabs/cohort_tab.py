@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from qtpy.QtCore import QModelIndex
-from qtpy.QtWidgets import QAbstractItemView, QSizePolicy, QSplitter, QStackedWidget
+from qtpy.QtWidgets import QAbstractItemView, QSplitter, QStackedWidget
 
 from napari_attmil import workflows
 from napari_attmil.core import CAUTION
@@ -33,6 +33,7 @@ from napari_attmil.widgets.parts import (
     TaskRunner,
     ask_where_to_save,
     column,
+    elastic,
     hint_label,
     narrow_combo,
     primary_button,
@@ -99,10 +100,8 @@ class CohortTab(ExplorerTab):
     def _lay_out(self) -> None:
         for view in (self._confusion, *self._curves.values()):
             self._stack.addWidget(view)
-        views = QSplitter()
+        views = elastic(QSplitter())
         views.setChildrenCollapsible(False)
-        # Below text that wraps, a scrolling tab would be as high as a table likes to be.
-        views.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         for place, part in enumerate((self._view, self._bars, self._stack)):
             views.addWidget(part)
             views.setStretchFactor(place, 3 if part is self._view else 2)

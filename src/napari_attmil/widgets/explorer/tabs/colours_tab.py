@@ -16,12 +16,14 @@ from napari_attmil.widgets.parts import (
     STRETCH,
     ProgressRow,
     column,
+    elastic,
     form,
     hint_label,
     narrow_combo,
     pause_timer,
     push_button,
     row,
+    scrolling_column,
     wrapping_label,
 )
 
@@ -49,7 +51,7 @@ class ColoursTab(ExplorerTab):
         self._outside = narrow_combo(
             "What happens to cells outside the slider's range.", {"fade": False, "hide": True}
         )
-        self._range = ValueRange()
+        self._range = elastic(ValueRange())
         self._explanation = hint_label(name="explanation")
         self._stale = wrapping_label(STALE, "stale")
         self._stale.setProperty("warning", True)
@@ -74,7 +76,9 @@ class ColoursTab(ExplorerTab):
         }
         below = (self._stale, self._update, self._progress, hint_label(CAUTION), STRETCH)
         right = column((self._range, 1), self._explanation)
-        row((column(form(combos), *below), 2), (right, 3), within=self)
+        # By itself, so that the histogram stays in view where a window is low.
+        left = elastic(scrolling_column(column(form(combos), *below)))
+        row((left, 2), (right, 3), within=self)
 
     def _connect(self) -> None:
         context = self._context

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qtpy.QtCore import QAbstractItemModel, QModelIndex
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
@@ -9,7 +11,7 @@ from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.cell_model import CellModel, LinkedSelection
 from napari_attmil.widgets.explorer.views import fly_to
-from napari_attmil.widgets.parts import Listening, pause_timer
+from napari_attmil.widgets.parts import Listening, elastic, pause_timer
 
 
 class ExplorerTab(Listening, QWidget):
@@ -24,6 +26,7 @@ class ExplorerTab(Listening, QWidget):
     def __init__(self, context: PanelContext) -> None:
         super().__init__()
         self._context = context
+        self._show_selection: Callable[[], None] | None = None
         self.is_stale = True
         # Several changes in a row are shown once.
         self._refresh_timer = pause_timer(self._refresh_now, parent=self)
@@ -45,6 +48,17 @@ class ExplorerTab(Listening, QWidget):
         super().showEvent(event)
         if self.is_stale:
             self._refresh_timer.start()
+        elif self._show_selection is not None:
+            self._show_selection()
+
+    def follow_selection(self, show: Callable[[], None]) -> None:
+        """Show which cells are selected whenever that changes, or as soon as the tab is visible."""
+        self._show_selection = show
+        self.listen(self._context.exploration.selection_changed, self._on_selection)
+
+    def _on_selection(self) -> None:
+        if self._show_selection is not None and self.isVisible() and not self.is_stale:
+            self._show_selection()
 
     def _create(self) -> None:
         """Make the controls."""
@@ -71,11 +85,7 @@ class CellsTab(ExplorerTab):
         self._selection = LinkedSelection(view, exploration)
         view.doubleClicked.connect(self._on_double_click)
         self.listen(exploration.table_changed, self.invalidate)
-        self.listen(exploration.selection_changed, self._on_selection)
-
-    def _on_selection(self) -> None:
-        if self.isVisible() and not self.is_stale:
-            self._selection.show()
+        self.follow_selection(self._selection.show)
 
     def _on_double_click(self, index: QModelIndex) -> None:
         fly_to(self._context, self._model.key(index.row()))
@@ -83,7 +93,7 @@ class CellsTab(ExplorerTab):
 
 def table_view(model: QAbstractItemModel, tip: str) -> QTableView:
     """Return a table of whole rows that can be sorted but not edited."""
-    view = QTableView()
+    view = elastic(QTableView())
     view.setModel(model)
     view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

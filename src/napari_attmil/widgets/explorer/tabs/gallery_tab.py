@@ -13,7 +13,14 @@ from napari_attmil.widgets.explorer.gallery_export import ask_and_export
 from napari_attmil.widgets.explorer.tabs.explorer_tab import CellsTab
 from napari_attmil.widgets.explorer.views import GalleryLook, GalleryView
 from napari_attmil.widgets.explorer.wrapping import together, wrapping_row
-from napari_attmil.widgets.parts import TaskRunner, column, hint_label, narrow_combo, push_button
+from napari_attmil.widgets.parts import (
+    TaskRunner,
+    column,
+    elastic,
+    hint_label,
+    narrow_combo,
+    push_button,
+)
 from napari_attmil.widgets.thumbnails import Thumbnails
 
 SIZES = {"small": 56, "medium": 96, "large": 160}
@@ -26,7 +33,7 @@ class GalleryTab(CellsTab):
     def _create(self) -> None:
         self._thumbnails = Thumbnails(self._context, self)
         model = CellModel(self)
-        self._gallery = GalleryView(model, self._thumbnails)
+        self._gallery = elastic(GalleryView(model, self._thumbnails))
         self._show_in(self._gallery, model)
         self._exporter = TaskRunner(self)
         self._shown = narrow_combo(
@@ -78,7 +85,8 @@ class GalleryTab(CellsTab):
         self._model.setTable(exploration.table, self._rows())
         scale = gallery_scale(exploration.table, exploration.samples, self._margin.value())
         by, group = self._column.currentData() or "", self._shown.currentData()
-        look = GalleryLook(scale, self._size.currentData(), by, group, self._title())
+        size_px, is_mixed = self._size.currentData(), bool(exploration.scope)
+        look = GalleryLook(scale, size_px, by, group, self._title(), names_samples=is_mixed)
         self._gallery.setLook(look)
         self._bar.setText(f"bar: {scale.bar_text}")
         self._export.setEnabled(bool(len(self._model.rows)))

@@ -72,8 +72,8 @@ class MapTab(ExplorerTab):
         axes = form({"Across": self._across, "Up": self._up, "Colour": self._colour})
         computed = (self._method, self._compute, self._progress)
         lasso = hint_label("Draw a line around cells to select them; Shift adds.")
-        pointed_at = (self._picture, self._about, STRETCH, lasso, self._clear)
-        side = scrolling_column(column(axes, *computed, *pointed_at))
+        pointed_at = row(self._picture, (column(self._about, self._clear), 1))
+        side = scrolling_column(column(pointed_at, axes, *computed, lasso, STRETCH))
         row((self._scatter, 4), (side, 1), within=self)
 
     def _connect(self) -> None:
@@ -88,7 +88,7 @@ class MapTab(ExplorerTab):
         self.listen(exploration.table_changed, self.invalidate)
         self.listen(self._context.session.classifier_changed, self.invalidate)
         self.listen(exploration.colouring_changed, self.invalidate)
-        self.listen(exploration.selection_changed, self._show_selection)
+        self.follow_selection(self._ring_selected)
 
     def compute(self) -> None:
         """Place the cells in scope on the map, off the main thread."""
@@ -127,7 +127,7 @@ class MapTab(ExplorerTab):
         self._hovered = -1
         has_classifier = self._context.session.predictions.classifier is not None
         self._compute.setEnabled(has_classifier and len(rows) > 0 and not self._runner.busy)
-        self._show_selection()
+        self._ring_selected()
 
     def _colours(self) -> npt.NDArray[np.float64]:
         """Return (n, 3) RGB of the points, on the scale of the boxes."""
@@ -149,10 +149,9 @@ class MapTab(ExplorerTab):
                 combo.clear()  # a new map is shown at once
             combo.setColumns(columns, default)
 
-    def _show_selection(self) -> None:
-        if self.isVisible() and not self.is_stale:
-            rows = self._model.rows_of(self._context.exploration.selection)
-            self._scatter.setSelected(np.array(rows, dtype=np.intp))
+    def _ring_selected(self) -> None:
+        rows = self._model.rows_of(self._context.exploration.selection)
+        self._scatter.setSelected(np.array(rows, dtype=np.intp))
 
     def _on_chosen(self, rows: npt.NDArray[np.intp], adds: bool) -> None:
         keys = self._model.keys(rows.tolist())

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QModelIndex, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPalette, QPen
-from qtpy.QtWidgets import QAbstractItemView, QListView, QStyledItemDelegate
+from qtpy.QtGui import QColor, QFontMetrics, QHelpEvent, QPainter, QPalette, QPen
+from qtpy.QtWidgets import QAbstractItemView, QListView, QStyledItemDelegate, QToolTip
 
 from napari_attmil.explore import CORNERS
 from napari_attmil.reports import GalleryScale
@@ -35,6 +35,8 @@ class GalleryLook:
         Another column whose value stands before it; empty for none.
     title
         What the cells are and how they are ordered.
+    names_samples
+        Whether class and sample stand below a thumbnail too.
     """
 
     scale: GalleryScale = field(default_factory=GalleryScale)
@@ -42,6 +44,7 @@ class GalleryLook:
     column: str = ""
     group: str = ""
     title: str = ""
+    names_samples: bool = False
 
 
 class GalleryView(QListView):
@@ -83,18 +86,24 @@ class GalleryView(QListView):
 
     def cell_size(self) -> QSize:
         """Return the room that a thumbnail takes with its caption."""
-        height = QFontMetrics(self.font()).height()
-        return QSize(self._look.size_px + GAP_PX, self._look.size_px + height + GAP_PX)
+        lines = (2 if self._look.names_samples else 1) * QFontMetrics(self.font()).height()
+        return QSize(self._look.size_px + GAP_PX, self._look.size_px + lines + GAP_PX)
 
     def cutout(self, row: int) -> Cutout:
         """Return what a row shows."""
         return cutout_of(self._cells, row, self._look.scale, self._look.size_px)
 
     def caption(self, row: int) -> str:
-        """Return the text below a row's thumbnail."""
-        cells, columns = self._cells, (self._look.group, self._look.column)
-        shown = [name for name in columns if name in cells.table]
-        return " ".join(in_words(cells.value(row, name), digits=3) for name in shown)
+        """Return the one or two lines below a row's thumbnail."""
+        look = self._look
+        if not look.names_samples:
+            return self._words(row, look.group, look.column)
+        names = filter(None, (self._words(row, "class"), self._words(row, "sample")))
+        return "\n".join((self._words(row, look.column), " · ".join(names)))
+
+    def _words(self, row: int, *columns: str) -> str:
+        shown = [name for name in columns if name in self._cells.table]
+        return " ".join(in_words(self._cells.value(row, name), digits=3) for name in shown)
 
     def group(self, row: int) -> str:
         """Return the group of a row; empty where there are none."""
@@ -104,8 +113,9 @@ class GalleryView(QListView):
     def tip(self, row: int) -> str:
         """Return the tooltip of a row's thumbnail."""
         sample, cell = self._cells.key(row)
-        image = self._cells.value(row, "image")
-        return f"Cell {cell} in image {image} of {sample}. Double-click to go there."
+        image, label = self._cells.value(row, "image"), self._words(row, "class")
+        whose = f"{sample} ({label})" if label else sample
+        return f"Cell {cell} in image {image} of {whose}. Double-click to go there."
 
     def paint_cell(self, painter: QPainter, area: QRectF, row: int) -> None:
         """Draw a thumbnail with its scale bar and caption."""
@@ -119,9 +129,14 @@ class GalleryView(QListView):
             draw_scale_bar(painter, square, self._look.scale)
         below = area.adjusted(0, side + 2, 0, 0)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        middle = Qt.TextElideMode.ElideMiddle
-        caption = painter.fontMetrics().elidedText(self.caption(row), middle, side)
+        caption = elided(self.caption(row), painter.fontMetrics(), side)
         painter.drawText(below, Qt.AlignmentFlag.AlignCenter, caption)
+
+
+def elided(caption: str, metrics: QFontMetrics, width_px: int) -> str:
+    """Return the lines of a caption, each shortened in its middle to a width."""
+    middle = Qt.TextElideMode.ElideMiddle
+    return "\n".join(metrics.elidedText(line, middle, width_px) for line in caption.split("\n"))
 
 
 def cutout_of(cells: CellModel, row: int, scale: GalleryScale, size_px: int) -> Cutout:
@@ -149,6 +164,13 @@ class _CellDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: Any, index: QModelIndex) -> QSize:
         return self._view.cell_size()
+
+    def helpEvent(
+        self, event: QHelpEvent | None, view: Any, option: Any, index: QModelIndex
+    ) -> bool:
+        if event is not None and index.isValid():
+            QToolTip.showText(event.globalPos(), self._view.tip(index.row()), self._view)
+        return index.isValid()
 
 
 def draw_scale_bar(painter: QPainter, square: QRectF, scale: GalleryScale) -> None:

@@ -16,6 +16,7 @@ from napari_attmil.widgets.parts import ThemedPlot
 REACH_PX = 12
 """Points farther from the mouse do not count as hit."""
 SIZE_PX = 6
+RING: dict[str, Any] = {"pxMode": True, "size": SIZE_PX + 6, "brush": None}
 
 
 class Scatter(ThemedPlot):
@@ -41,9 +42,11 @@ class Scatter(ThemedPlot):
         super().__init__(self._box)
         self.points: Float64Array = np.zeros((0, 2))
         self._dots = DotsItem(SIZE_PX)
-        self._rings = pg.ScatterPlotItem(pxMode=True, size=SIZE_PX + 5, brush=None)
-        self._plot.addItem(self._dots)
-        self._plot.addItem(self._rings)
+        # White with a dark casing: seen over points of any colour, in any theme.
+        self._casing = pg.ScatterPlotItem(pen=pg.mkPen("black", width=4), **RING)
+        self._rings = pg.ScatterPlotItem(pen=pg.mkPen("white", width=2), **RING)
+        for item in (self._dots, self._casing, self._rings):
+            self._plot.addItem(item)
         self._plot.scene().sigMouseMoved.connect(self._on_moved)
 
     def setPoints(
@@ -55,12 +58,12 @@ class Scatter(ThemedPlot):
         self._dots.setData(points[is_given], colours[is_given])
         self._plot.setLabel("bottom", titles[0])
         self._plot.setLabel("left", titles[1])
-        self._rings.clear()
+        self.setSelected(np.zeros(0, dtype=np.intp))
 
     def setSelected(self, positions: npt.NDArray[np.intp]) -> None:
         """Ring some points."""
-        text = self.palette().color(self.palette().ColorRole.WindowText)
-        self._rings.setData(pos=self.points[positions], pen=pg.mkPen(text, width=2))
+        for item in (self._casing, self._rings):
+            item.setData(pos=self.points[positions])
 
     def nearest(self, scene_place: QPointF) -> int:
         """Return the position of the point at a place of the scene, -1 if there is none."""
