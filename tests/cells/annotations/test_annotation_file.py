@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_attmil.cells.annotations import connection as connection_module
 from napari_attmil.cells.annotations.annotation_file import (
     AUTHOR_VARIABLE,
     AnnotationFile,
@@ -17,11 +18,13 @@ from napari_attmil.cells.annotations.annotation_file import (
 )
 from napari_attmil.cells.annotations.corrections import add_box, delete_boxes
 from napari_attmil.cells.annotations.edits import Edit
+from napari_attmil.cells.annotations.schema import open_for_writing
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -90,15 +93,23 @@ def test_all_samples_are_read_by_name_and_untouched_ones_left_out(tmp_path: Path
     assert_same(found["known"].boxes, corrected().boxes)
 
 
-def fill_disk(path: Path, full: bool) -> None:
-    """Make every further edit fail as on a full disk, or work again."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executescript(
-            "CREATE TRIGGER full BEFORE INSERT ON edits BEGIN "
+@contextlib.contextmanager
+def full_disk(file: AnnotationFile) -> Iterator[None]:
+    """Make every edit fail as on a full disk."""
+
+    def open_full(path: Path) -> sqlite3.Connection:
+        connection = open_for_writing(path)
+        connection.execute(
+            "CREATE TEMP TRIGGER full BEFORE INSERT ON main.edits BEGIN "
             "SELECT RAISE(ABORT, 'database or disk is full'); END"
-            if full
-            else "DROP TRIGGER full"
         )
+        return connection
+
+    file.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection_module, "open_for_writing", open_full)
+        yield
+    file.close()
 
 
 def drawn(before: Annotations, *xyxy: float) -> tuple[Annotations, Edit]:
@@ -113,14 +124,13 @@ def test_an_edit_that_fails_leaves_the_one_before_and_is_written_with_the_next(
     file, sample = AnnotationFile(tmp_path / "annotations.sqlite"), sample_in(tmp_path, "a.tif")
     one, first = drawn(Annotations(), 0, 0, 9, 9)
     file.record(sample, first, one.next_id)
-    fill_disk(file.path, full=True)
     two, second = drawn(one, 20, 20, 29, 29)
-    with pytest.raises(UserError, match=r"disk is full.*stay in memory.*next change tries again"):
+    refusal = r"disk is full.*stay in memory.*next change tries again"
+    with full_disk(file), pytest.raises(UserError, match=refusal):
         file.record(sample, second, two.next_id)
     read = AnnotationFile(file.path).read(sample)
     assert read is not None and file.has_pending
     assert_same(read.boxes, one.boxes)
-    fill_disk(file.path, full=False)
     three, third = drawn(two, 40, 40, 49, 49)
     file.record(sample, third, three.next_id)
     read = AnnotationFile(file.path).read(sample)

@@ -7,8 +7,6 @@ what and when, with all that is needed to undo it, also after a restart.
 
 from __future__ import annotations
 
-import getpass
-import os
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import platformdirs
 
+from napari_attmil.cells.annotations.author import AUTHOR_VARIABLE, author_name
 from napari_attmil.cells.annotations.connection import Connection
 from napari_attmil.cells.annotations.edits import Annotations, Edit
 from napari_attmil.cells.annotations.journal import (
@@ -54,12 +53,17 @@ if TYPE_CHECKING:
     from napari_attmil.images import Frame, Sample
 
 FILE_NAME = "annotations.sqlite"
-AUTHOR_VARIABLE = "NAPARI_ATTMIL_AUTHOR"
-"""Environment variable that names the annotator, instead of the account's name."""
 STUDY_DEPTH = 4
 """A study's images lie at most so deep: class, patient, sample."""
 
-__all__ = ["FILE_NAME", "SCHEMA_VERSION", "AnnotationFile", "Annotations", "author_name"]
+__all__ = [
+    "AUTHOR_VARIABLE",
+    "FILE_NAME",
+    "SCHEMA_VERSION",
+    "AnnotationFile",
+    "Annotations",
+    "author_name",
+]
 
 _Operation = Callable[[sqlite3.Connection], None]
 
@@ -374,14 +378,6 @@ class AnnotationFile:
             relative = path.relative_to(folder) if path.is_relative_to(folder) else path
             self._names[frame.path] = relative.as_posix()
         return self._names[frame.path]
-
-
-def author_name() -> str:
-    """Return who makes the edits: the variable's value, or the account's name."""
-    try:
-        return os.environ.get(AUTHOR_VARIABLE) or getpass.getuser()
-    except (OSError, KeyError, ImportError):  # ImportError: of Windows, up to Python 3.12
-        return "unknown"
 
 
 def _version(connection: sqlite3.Connection, key: str) -> int:

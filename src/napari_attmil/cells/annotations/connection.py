@@ -7,17 +7,15 @@ import errno
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from filelock import FileLock, Timeout
-
+from napari_attmil.cells.annotations.claim import Claim
+from napari_attmil.cells.annotations.drive import is_own_drive
 from napari_attmil.cells.annotations.schema import open_for_reading, open_for_writing
+from napari_attmil.cells.annotations.schema_check import REPAIR, check_pages
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""Errors of drives that know no locks; SQLite's own are left there, and the journal's versions."""
 
 _UNREADABLE: Final = (sqlite3.Error, OSError, ValueError, TypeError, LookupError, AttributeError)
 """What files that cannot be used raise: SQLite's errors, and those of rows that make no sense."""
@@ -29,50 +27,38 @@ class Connection:
     Parameters
     ----------
     path
-        The SQLite file; made when something is written first.
+        The SQLite file.
     is_claimed
-        Whether one process at a time may write. It may from its first write, or `claim`, until
-        `close`; the operating system ends the claim of a process that is killed.
+        Whether one program at a time may write. It may from its first write, or `claim`, until
+        `close`; a program that is killed loses its claim.
     """
 
     def __init__(self, path: Path, is_claimed: bool = True) -> None:
         self._path = path
         self._open: sqlite3.Connection | None = None
-        # Two viewers of one process share the claim; the journal's versions keep them apart.
-        name = f"{path.absolute()}.lock"
-        self._lock = FileLock(name, thread_local=False, is_singleton=True) if is_claimed else None
-        self._has_claim = False
+        self._claim = Claim(path) if is_claimed else None
+        self._seen: tuple[int, int] | None = None
+        """Which file was there when it was read or written last."""
 
     def claim(self) -> None:
-        """Become the process that writes.
+        """Become the program that writes.
 
         Raises
         ------
         UserError
             If another one is, or the folder is read-only.
         """
-        if self._lock is None or self._has_claim:
-            return
-        try:
-            self._lock.acquire(timeout=0)
-            self._has_claim = True
-        except Timeout:
-            raise UserError(
-                f"Another program has {self._path} open to change it. Close the study there, and "
-                "the next change here is written; until then changes stay in memory."
-            ) from None
-        except NotImplementedError:
-            pass  # This system has no locks; see `_NO_LOCKS`.
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
+        if self._claim is not None:
+            try:
+                self._claim.take()
+            except OSError as error:
                 raise self._not_written(error) from error
 
     def close(self) -> None:
         """Let go of the file and of the claim; the next write takes both again."""
         self._close_file()
-        if self._lock is not None and self._has_claim:
-            self._has_claim = False
-            self._lock.release()
+        if self._claim is not None:
+            self._claim.release()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -88,13 +74,16 @@ class Connection:
         """
         try:
             with contextlib.closing(open_for_reading(self._path)) as connection:
+                if self._seen is None:
+                    check_pages(connection, self._path)
+                    self._seen = _identity(self._path)
                 yield connection
         except UserError:
             raise
         except _UNREADABLE as error:
             raise UserError(
                 f"The boxes kept in {self._path} could not be read ({error}). Close what else "
-                "uses the file; if it is damaged, put a copy of yours in its place."
+                f"uses the file; if it is damaged, {REPAIR}."
             ) from error
 
     @contextlib.contextmanager
@@ -107,14 +96,39 @@ class Connection:
             If nothing can be written.
         """
         try:
+            self._check_place()
             if self._open is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self.claim()
                 self._open = open_for_writing(self._path)
+                self._seen = _identity(self._path)
+            elif self._claim is not None:
+                self._claim.check()
             yield self._open
+            if not is_own_drive(self._path.parent):
+                # Only a file that is opened again is sure to be as another machine has left it.
+                self._close_file()
         except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             self._close_file()  # A drive that comes back needs to be opened afresh.
             raise self._not_written(error) from error
+
+    def _check_place(self) -> None:
+        """Refuse to write where the file is not any more: it could be in a folder's trash."""
+        if self._seen is None or (there := _identity(self._path)) == self._seen:
+            return
+        self._close_file()
+        if there is None:
+            raise UserError(
+                f"{self._path} is not there any more: the study was moved, renamed or deleted. "
+                "Changes of boxes stay in memory; put it back and they are written, or export "
+                "them (CSV) and open the study where it is now."
+            )
+        if is_own_drive(self._path.parent):  # elsewhere, the numbers of files may change
+            raise UserError(
+                f"{self._path} was replaced by another file since it was opened, so changes of "
+                "boxes are not written to it; they stay in memory. Export them (CSV), then open "
+                "the study again."
+            )
 
     def _close_file(self) -> None:
         connection, self._open = self._open, None
@@ -135,6 +149,17 @@ def _remedy(error: Exception) -> str:
         return "The disk is full: free some space"
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return "Another program is writing: close the study there"
+    if name.startswith(("SQLITE_IOERR_LOCK", "SQLITE_IOERR_SHM", "SQLITE_PROTOCOL")):
+        return "This drive cannot lock files: copy the study to one of this computer's own"
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) or isinstance(error, OSError):
         return "Make sure that you may write to this folder, or copy the study to one where you may"
     return "Free some space, or close what else uses the file"
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

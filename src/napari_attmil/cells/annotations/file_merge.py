@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_attmil.images import Sample
 
 MERGE_TITLE = "Merge with another's work"
-_ENDINGS = ("", "-wal", "-shm", "-journal", ".lock")
+_ENDINGS = ("", "-wal", "-shm", "-journal", ".lock", ".writer")
 """Of the names of a file and of what SQLite and the claim put beside it."""
 
 

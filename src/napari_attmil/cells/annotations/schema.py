@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Final
 
-from napari_attmil.core import UserError
+from napari_attmil.cells.annotations.drive import is_own_drive
+from napari_attmil.cells.annotations.schema_check import check_schema, refuse_empty
 
 SCHEMA_VERSION: Final = 3
 WAIT_S: Final = 5.0
@@ -64,7 +67,17 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         If it is no database or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    return _made_ready(_connected(path), path)
+    refuse_empty(path)
+    if not path.exists():
+        _make(path)
+    connection = _connected(path)
+    try:
+        _choose_journal(connection, path)
+        _bring_up_to_date(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -77,11 +90,18 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     UserError, sqlite3.Error, OSError
         As `open_for_writing`.
     """
+    refuse_empty(path)
+    if _has_log(path) and not is_own_drive(path.parent):
+        return read_into_memory(path)  # SQLite would share memory with the machine that writes.
     try:
         connection = _connected(path)
-        if _is_older(connection):
-            return _in_memory(connection)
-        return _made_ready(connection, path)
+        try:
+            if check_schema(connection, path, _CHANGES) == SCHEMA_VERSION:
+                return connection
+        except BaseException:
+            connection.close()
+            raise
+        return _in_memory(connection, path)
     except (sqlite3.OperationalError, OSError) as error:
         if _is_in_use(error):
             raise
@@ -96,16 +116,17 @@ def read_into_memory(path: Path) -> sqlite3.Connection:
     UserError, sqlite3.Error, OSError
         If the file is of a newer version, no database, or cannot be read.
     """
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
-        # A process that was killed left edits in the log: SQLite needs room to take them over.
-        with tempfile.TemporaryDirectory() as folder:
-            for part in (path, log):
-                shutil.copy(part, folder)
-            copy = Path(folder) / path.name
-            return _in_memory(sqlite3.connect(copy))
-    # There is no room for the files of WAL, and nobody changes what is there.
-    return _in_memory(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True))
+    beside = [path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-journal")]
+    unfinished = [part for part in beside if part.exists() and part.stat().st_size]
+    if not unfinished:
+        # There is no room for the files of WAL, and nobody changes what is there.
+        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        return _in_memory(sqlite3.connect(uri, uri=True), path)
+    # A process that was killed left edits, or half of one: SQLite needs room to sort that out.
+    with tempfile.TemporaryDirectory() as folder:
+        for part in (path, *unfinished):
+            shutil.copy(part, folder)
+        return _in_memory(sqlite3.connect(Path(folder) / path.name), path)
 
 
 def _connected(path: Path) -> sqlite3.Connection:
@@ -113,32 +134,48 @@ def _connected(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
 
 
-def _is_older(connection: sqlite3.Connection) -> bool:
+def _make(path: Path) -> None:
+    """Make a new file, whole or not at all: an empty one would be taken for a damaged one."""
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        return 0 < _version(connection) < SCHEMA_VERSION
-    except BaseException:
-        connection.close()
-        raise
+        with contextlib.closing(_connected(aside)) as connection:
+            _bring_up_to_date(connection, None)
+        try:
+            os.link(aside, path)  # Does not replace what another program has made meanwhile.
+        except FileExistsError:
+            pass
+        except OSError:  # a drive without hard links
+            aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
-def _made_ready(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    try:
-        _bring_up_to_date(connection, path)
-        with contextlib.suppress(sqlite3.OperationalError):
-            # Readers and the writer then do not wait for each other; where a drive cannot do
-            # that, SQLite stays with its slower way, which is as safe.
-            connection.execute("PRAGMA journal_mode = WAL")
+def _choose_journal(connection: sqlite3.Connection, path: Path) -> None:
+    """Choose how SQLite makes a commit whole: as safely as the drive allows."""
+    if is_own_drive(path.parent):
+        # Readers and the writer then do not wait for each other.
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        return
+    # Alone with the file, SQLite needs no shared memory to take over what a log holds.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA locking_mode = NORMAL")
+    connection.execute("PRAGMA synchronous = EXTRA")
+    connection.execute("SELECT count(*) FROM sqlite_master")  # lets go of the lock
 
 
-def _in_memory(source: sqlite3.Connection) -> sqlite3.Connection:
+def _has_log(path: Path) -> bool:
+    """Return whether a database is in the mode that keeps a write-ahead log."""
+    with path.open("rb") as file:
+        return file.read(20)[18:] == b"\x02\x02"
+
+
+def _in_memory(source: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     copy = sqlite3.connect(":memory:", isolation_level=None)
     with contextlib.closing(source):
         source.backup(copy)
+    check_schema(copy, path, _CHANGES)
     _bring_up_to_date(copy, None)
     return copy
 
@@ -149,22 +186,21 @@ def _is_in_use(error: Exception) -> bool:
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path | None) -> None:
     """Make the tables, or change those of an older version; a copy in memory has no path."""
-    version = _version(connection)
-    if version > SCHEMA_VERSION:
-        raise UserError(f"{path} was written by a newer napari-attmil; update this one to open it.")
-    if version == SCHEMA_VERSION:
-        return
-    if version and path is not None:
+    version = check_schema(connection, path, _CHANGES)
+    if version and version < SCHEMA_VERSION and path is not None:
         _back_up(connection, path.with_name(f"{path.stem}-version-{version}{path.suffix}"))
+    if (version, _stated_version(connection)) == (SCHEMA_VERSION, SCHEMA_VERSION):
+        return
     with connection:
         connection.execute("BEGIN IMMEDIATE")
-        if _version(connection) == version:  # no other process has done it meanwhile
-            for statement in "".join(_CHANGES[version:]).split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        # Another process may have done it meanwhile.
+        version = check_schema(connection, path, _CHANGES)
+        for statement in "".join(_CHANGES[version:]).split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def _stated_version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
 
