@@ -10,6 +10,11 @@ import numpy as np
 import tifffile
 
 from napari_attmil.cells.detection.network_file import load_network, save_network
+from napari_attmil.cells.detection.scoring import DetectionScore
+from napari_attmil.cells.finetuning.finetuning import FinetuneProgress
+from napari_attmil.cells.finetuning.gate import LookOutcome
+from napari_attmil.cells.finetuning.holdout import HoldOut
+from napari_attmil.cells.finetuning.reviewed import image_name
 from napari_attmil.cells.finetuning.study_detectors import (
     accept_candidate,
     candidate_path,
@@ -101,6 +106,38 @@ def test_panel_and_command_hold_out_the_same_images(
     study = Study.of(open_cohort(project.folder))
     finished(finetune_study(study, FinetuneSettings(), "cpu"))
     assert asked == [training_folder(project.folder)] * 2
+
+
+def test_images_to_test_with_are_named_by_hand_and_kept_with_the_study(
+    attmil: Any, project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_attmil.cells.finetuning.finetune", lambda *_: iter(()))
+    project.keep(project.kept().boxes, reviewed=frozenset({0, 1, 2}))
+    command = ("finetune", project.folder, "--out", project.folder / "w.safetensors")
+    outcome = attmil(*command, "--hold-out", "nothing.tif")
+    assert outcome.code == 1 and "'nothing.tif' is no reviewed image" in outcome.err
+    folder = training_folder(project.folder)
+    assert HoldOut.read(folder) == HoldOut()
+    (sample,) = open_cohort(project.folder).samples
+    names = [image_name(frame, project.folder) for frame in sample.frames]
+    assert attmil(*command, "--hold-out", names[1].removesuffix("#0")).code == 0
+    assert HoldOut.read(folder).of(names) == {names[1]}
+    assert HoldOut.read(folder).by_hand == set(names)
+
+
+def test_a_detector_that_is_no_better_is_written_and_said_to_be_so(
+    attmil: Any, project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    even = DetectionScore(0.5, 0.5, 0.5)
+    look = LookOutcome("dark", 1, 9, 4, 5, gained=2, lost=1, wrong_before=1, wrong_after=0)
+    last = FinetuneProgress(1, 1, 0.1, even, even, even, True, looks=(look,))
+    monkeypatch.setattr("napari_attmil.cells.finetuning.finetune", lambda *_: iter([last]))
+    project.keep(project.kept().boxes, reviewed=frozenset({0}))
+    out = project.folder / "w.safetensors"
+    outcome = attmil("finetune", project.folder, "--out", out)
+    assert outcome.code == 0 and f"Detector written to {out}" in outcome.out
+    assert "dark (1 held-out image): 5 of 9 cells found, 4 before (2 gained, 1 lost)" in outcome.out
+    assert "no clear gain" in outcome.err and "--weights" in outcome.err
 
 
 def test_the_queue_is_in_the_panel_s_order(attmil: Any, project: Any) -> None:

@@ -73,11 +73,12 @@ class FinetuneSettings(Settings):
 
     minutes: ShownFirst[float] = Field(10.0, gt=0, title="Minutes")
     """Training ends after this time at the latest."""
-    steps: ShownFirst[int] = Field(160, ge=1, le=100_000, title="Steps")
-    """Most steps the optimiser takes."""
+    steps: ShownFirst[int] = Field(160, ge=1, le=100_000, title="Learning steps")
+    """Most steps of learning. Each step learns from a few parts of the images; the training ends
+    earlier when it no longer helps."""
     learning_rate: float = Field(3e-4, gt=0, le=1, title="Learning rate")
     """Highest learning rate of AdamW."""
-    crops_per_step: int = Field(8, ge=1, le=256, title="Crops per step")
+    crops_per_step: int = Field(8, ge=1, le=256, title="Image parts per step")
     """Parts of images that one step learns from."""
     patience: int = Field(4, ge=1, title="Patience")
     """Training ends once this many tests on the held-out images in a row were no better than the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,20 @@ from napari_attmil.cells import FinetuneSettings
 from napari_attmil.cli.options import DeviceName, ModelOut, Weights, option
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import open_labelled_cohort, say, say_device, say_study, shown
-from napari_attmil.core import check_writable
+from napari_attmil.core import check_writable, counted
 
+if TYPE_CHECKING:
+    from napari_attmil.cells.finetuning import FinetuneProgress
+    from napari_attmil.workflows import Study
+
+HoldOutNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="IMAGE",
+        help="Image to test the detector on instead of learning from it, as a path within the "
+        "project; repeat it for several. Kept with the project. Chosen automatically if not given.",
+    ),
+]
 DEFAULTS = FinetuneSettings()
 NO_BOXES = (
     "No image has boxes yet: find the cells in napari (panel Annotate), or with `attmil detect`, "
@@ -33,9 +45,14 @@ def finetune(
     steps: Annotated[int, option(FinetuneSettings, "steps")] = DEFAULTS.steps,
     minutes: Annotated[float, option(FinetuneSettings, "minutes")] = DEFAULTS.minutes,
     seed: Annotated[int, option(FinetuneSettings, "seed")] = DEFAULTS.seed,
+    hold_out: HoldOutNames = None,
     device: DeviceName = "auto",
 ) -> None:
-    """Fit the detector to reviewed images; Ctrl+C keeps the best weights so far."""
+    """Fit the detector to reviewed images; Ctrl+C keeps the best weights so far.
+
+    Some images are held out to test the detector before and after. The new one is written even if
+    it is no better, which is then said.
+    """
     from napari_attmil.workflows import Study, finetune_images, finetune_study
 
     check_outputs([out], [source, weights])
@@ -46,17 +63,53 @@ def finetune(
         from napari_attmil.cells.finetuning import read_labelled_images
 
         images = read_labelled_images(source)
+        _hold_out(source.parent, hold_out, [image.name for image in images])
         stage = finetune_images(images, settings, device, out, weights, source.parent)
     else:
         study = Study.of(open_labelled_cohort(source), weights)
         check_outputs([out], [study.detector_path])
         say_study(study)
+        _check(study, device, hold_out)
         stage = finetune_study(study, settings, device, out)
     tuning = shown(stage)
     if not tuning.is_finished:
         say("Stopped; the best weights so far are kept, and the same command goes on from there.")
     if tuning.last is not None and tuning.last.written:
-        print(f"Detector written to {out}")
+        _tell(tuning.last, out)
+
+
+def _hold_out(folder: Path, asked: list[str] | None, images: list[str]) -> None:
+    """Keep with a study which of its images a person wants to be held out."""
+    if asked:
+        from napari_attmil.cells.finetuning import choose_held_out
+
+        choose_held_out(folder, asked, images)
+
+
+def _check(study: Study, device: str, hold_out: list[str] | None) -> None:
+    """Name the reviewed images in which clear cells have no box, before the long work."""
+    from napari_attmil.cells.finetuning import training_folder
+    from napari_attmil.workflows import check_reviewed
+
+    checked = shown(check_reviewed(study, device)) or []
+    for image in checked:
+        if len(image.without_box):
+            cells = counted(len(image.without_box), "clear cell has", "clear cells have")
+            say(f"{image.name}: {cells} no box; correct it first if they are cells.")
+    if checked:
+        names = [image.name for image in checked]
+        _hold_out(training_folder(study.cohort.folder), hold_out, names)
+
+
+def _tell(last: FinetuneProgress, out: Path) -> None:
+    """Print what became of the held-out images' cells, and where the detector is."""
+    from napari_attmil.cells.finetuning import outcomes_in_words
+
+    for line in outcomes_in_words(last.looks):
+        print(line)
+    print(f"Detector written to {out}")
+    if last.before is not None and not last.is_better:
+        say(f"It is no clear gain. To use it anyway, give it to a command: --weights {out}")
 
 
 def queue(

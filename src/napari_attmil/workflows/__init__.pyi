@@ -8,7 +8,9 @@ from .demo import DemoResult as DemoResult, run_demo as run_demo
 from .detect import Detection as Detection, Images as Images, detect_cells as detect_cells
 from .evaluate import evaluate_study as evaluate_study
 from .finetune import (
+    CheckedImage as CheckedImage,
     Differences as Differences,
+    check_reviewed as check_reviewed,
     compare_detectors as compare_detectors,
     finetune_images as finetune_images,
     finetune_study as finetune_study,

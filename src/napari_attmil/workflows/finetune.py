@@ -3,28 +3,151 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_attmil.cells import match_boxes
+from napari_attmil.cells import DetectionSettings, match_boxes, median_diameter_px
 from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.cells.finetuning import candidate_path, training_folder
 from napari_attmil.workflows.steps import NEVER, Progress, Stage
 from napari_attmil.workflows.study import loaded_detector
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from threading import Event
 
     import numpy.typing as npt
 
-    from napari_attmil.cells import DetectionSettings, FinetuneSettings
+    from napari_attmil.cells import FinetuneSettings
     from napari_attmil.cells.finetuning import FinetuneProgress, LabelledImage
     from napari_attmil.core import Float32Array
+    from napari_attmil.images import Sample
     from napari_attmil.workflows.study import Study
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedImage:
+    """A reviewed image, looked at before a training.
+
+    Attributes
+    ----------
+    place
+        The sample's name and the image's index.
+    name
+        Its name in the hold-out.
+    corrections
+        How many boxes a person drew, moved or deleted.
+    without_box
+        (k, 4) clear cells that have no box, in pixels.
+    look
+        The group of images that it looks like, in words.
+    is_held_out
+        Whether it tests the detector instead of training it.
+    measured
+        What its look was told from.
+    state
+        Changes with its boxes and with the detector in use.
+    """
+
+    place: tuple[str, int]
+    name: str
+    corrections: int
+    without_box: Float32Array
+    measured: npt.NDArray[np.float64]
+    state: object
+    look: str = ""
+    is_held_out: bool = False
+
+
+def check_reviewed(
+    study: Study,
+    device_name: str,
+    left_out: frozenset[tuple[str, int]] = frozenset(),
+    known: Iterable[CheckedImage] = (),
+    stop: Event = NEVER,
+) -> Stage[list[CheckedImage] | None]:
+    """Look at a study's reviewed images: which would be held out, and which cells have no box.
+
+    Parameters
+    ----------
+    study
+        With its annotations.
+    device_name
+        As for `choose_device`.
+    left_out
+        As for `finetune_study`; these images are left out here too.
+    known
+        What an earlier check returned; images that have not changed since are not read again.
+    stop
+        Set to end early; the result is then None.
+    """
+    from napari_attmil.cells.finetuning import HoldOut, looks_of
+
+    before = {image.place: image for image in known}
+    places = _reviewed_places(study, left_out)
+    checked = []
+    for done, (sample, index) in enumerate(places):
+        yield Progress(done, len(places), f"Checking reviewed image {done + 1} of {len(places)}")
+        if stop.is_set():
+            return None
+        state = _state_of(study, sample, index)
+        image = before.get((sample.name, index))
+        if image is None or image.state != state:
+            image = _checked(study, sample, index, device_name, state)
+        checked.append(image)
+    checked.sort(key=lambda image: image.name)
+    looks = looks_of([i.name for i in checked], np.array([i.measured for i in checked])).of_image
+    corrections = {image.name: image.corrections for image in checked}
+    hold_out = HoldOut.read(training_folder(study.cohort.folder)).extended(corrections, looks)
+    held = hold_out.of(corrections)
+    return [replace(i, look=looks[i.name], is_held_out=i.name in held) for i in checked]
+
+
+def _reviewed_places(
+    study: Study, left_out: frozenset[tuple[str, int]]
+) -> list[tuple[Sample, int]]:
+    return [
+        (sample, index)
+        for sample in study.cohort.samples
+        if sample.name in study.annotations
+        for index in sorted(study.annotations[sample.name].reviewed)
+        if (sample.name, index) not in left_out
+    ]
+
+
+def _state_of(study: Study, sample: Sample, index: int) -> object:
+    """Return what changes with an image's boxes and with the detector in use."""
+    of_sample, path = study.annotations[sample.name], study.detector_path
+    parts = (of_sample.boxes, of_sample.deleted)
+    return path, *(part.of_image(index).digest() for part in parts)
+
+
+def _checked(
+    study: Study, sample: Sample, index: int, device_name: str, state: object
+) -> CheckedImage:
+    """Read an image, measure it, and search it for clear cells without a box."""
+    from napari_attmil.cells.finetuning import (
+        CLEAR_SCORE,
+        cells_without_box,
+        measures,
+        reviewed_image,
+    )
+
+    image = reviewed_image(sample, index, study.annotations[sample.name], study.cohort.folder)
+    diameter = median_diameter_px(image.xyxy) if len(image.xyxy) else None
+    settings = DetectionSettings(min_score=CLEAR_SCORE, cell_diameter_px=diameter)
+    (found,) = study.detector(device_name).detect_frames([image.grey], settings)
+    return CheckedImage(
+        (sample.name, index),
+        image.name,
+        image.corrections,
+        cells_without_box(image, found.xyxy),
+        measures(image),
+        state,
+    )
 
 
 @dataclass(frozen=True)
@@ -95,14 +218,21 @@ def finetune_images(
     last, is_finished = None, False
     with contextlib.suppress(KeyboardInterrupt):  # as if `stop` had been set
         for last in finetune(images, settings, out, choose_device(device_name), weights, folder):
-            best = "" if last.best is None else f", best AP {last.best.ap:.3f}"
-            text = f"Step {last.done} of {last.total}{best}"
+            text = f"Step {last.done} of {last.total}{_precision(last)}"
             yield Progress(last.done, last.total, text, last, last.note)
             if stop.is_set():
                 break
         else:
             is_finished = True
     return Finetuning(last, is_finished)
+
+
+def _precision(progress: FinetuneProgress) -> str:
+    """Say how good the detector was before and is now at best; nothing if that is unknown."""
+    if progress.before is None:
+        return ""
+    best = "" if progress.best is None else f", best now {progress.best.ap:.3f}"
+    return f"; precision on held-out images {progress.before.ap:.3f} before{best}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,12 @@ from napari_attmil.cells.detection.scoring import DetectionScore
 from napari_attmil.cells.finetuning import finetuning
 from napari_attmil.cells.finetuning.augmentation import LabelledImage
 from napari_attmil.cells.finetuning.finetuning import FinetuneProgress, finetune
+from napari_attmil.cells.finetuning.holdout import choose_held_out
+from napari_attmil.cells.finetuning.study_detectors import (
+    candidate,
+    candidate_path,
+    fitted_detectors,
+)
 from napari_attmil.cells.settings import FinetuneSettings
 from napari_attmil.core.device import choose_device
 from napari_attmil.core.errors import UserError
@@ -51,7 +57,7 @@ def always_better(often_tested: None, monkeypatch: pytest.MonkeyPatch) -> None:
         value = next(values) / 100
         return DetectionScore(value, value, value)
 
-    monkeypatch.setattr(finetuning, "average_precision", score)
+    monkeypatch.setattr(finetuning, "weighted_precision", score)
 
 
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
@@ -72,9 +78,10 @@ def test_the_same_images_are_scored_before_and_while_it_learns(tmp_path: Path) -
     assert np.isnan(steps[0].loss)
     assert all(step.loss > 0 for step in steps[1:])
     assert steps[-1].before == steps[0].score
-    assert steps[-1].best is not None
-    assert steps[-1].best.ap >= steps[0].score.ap
-    assert "AP" in steps[-1].note
+    scores = [step.score for step in steps[1:] if step.score is not None]
+    assert steps[-1].best == max(scores, key=lambda score: score.ap)
+    assert "Precision on held-out images" in steps[-1].note
+    assert sum(look.images for look in steps[-1].looks) == 1
     assert not (tmp_path / finetuning.STATE_NAME).exists()
 
 
@@ -135,17 +142,30 @@ def test_other_images_begin_a_training_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("often_tested")
-def test_no_better_than_before_writes_nothing_and_ends_early(
+def test_no_better_than_before_is_kept_and_said_and_ends_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     even = DetectionScore(0.5, 0.5, 0.5)
-    monkeypatch.setattr(finetuning, "average_precision", lambda images: even)
+    monkeypatch.setattr(finetuning, "weighted_precision", lambda images: even)
     out = tmp_path / "w.safetensors"
     settings = SHORT.replace(steps=100, patience=1)
     steps = list(finetune(IMAGES, settings, out, CPU))
-    assert steps[-1].done == 2
-    assert "nothing was written" in steps[-1].note
-    assert not out.exists()
+    assert steps[-1].done == 4 and steps[-1].written
+    assert not steps[-1].is_better
+    assert "no clear gain" in steps[-1].note and "kept but not in use" in steps[-1].note
+    provenance = load_checkpoint(out, "detector").provenance
+    assert provenance["before"] == provenance["after"] and provenance["steps"] == 2
+
+
+@pytest.mark.usefixtures("always_better")
+def test_a_new_training_does_not_throw_away_what_an_earlier_one_made(tmp_path: Path) -> None:
+    out = candidate_path(tmp_path)
+    for settings in (SHORT, SHORT.replace(seed=1)):
+        list(finetune(IMAGES, settings, out, CPU, project=out.parent))
+    (earlier,) = fitted_detectors(tmp_path)
+    assert earlier.provenance["settings"]["seed"] == 0
+    newest = candidate(tmp_path)
+    assert newest is not None and newest.provenance["settings"]["seed"] == 1
 
 
 def test_one_image_is_learnt_from_without_a_score(tmp_path: Path) -> None:
@@ -178,18 +198,18 @@ def test_the_last_step_before_the_time_is_over_is_tested_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([DetectionScore(0.5, 0.5, 0.5), DetectionScore(0.9, 0.9, 0.9)])
-    monkeypatch.setattr(finetuning, "average_precision", lambda images: next(scores))
+    monkeypatch.setattr(finetuning, "weighted_precision", lambda images: next(scores))
     out = tmp_path / "w.safetensors"
     *_, last = finetune(IMAGES, SHORT.replace(steps=1000, minutes=1e-6), out, CPU)
     assert (last.done, last.written) == (1, True)
-    assert "AP50 went from 0.500 to 0.900" in last.note and out.exists()
+    assert "AP50 0.500 to 0.900" in last.note and out.exists()
 
 
 def test_held_out_images_without_cells_measure_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(finetuning, "held_out_names", lambda names, kept_in: {IMAGES[2].name})
+    choose_held_out(tmp_path, [IMAGES[2].name], [each.name for each in IMAGES])
     out = tmp_path / "w.safetensors"
-    steps = list(finetune(IMAGES, SHORT.replace(steps=1), out, CPU))
+    steps = list(finetune(IMAGES, SHORT.replace(steps=1), out, CPU, project=tmp_path))
     assert {step.score for step in steps} == {None} and "No image with cells" in steps[0].note
     assert steps[-1].written and out.exists()

@@ -10,8 +10,14 @@ import pytest
 import tifffile
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile, Annotations
+from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.finetuning.reviewed import read_labelled_images, reviewed_images
+from napari_attmil.cells.finetuning.augmentation import LabelledImage
+from napari_attmil.cells.finetuning.reviewed import (
+    cells_without_box,
+    read_labelled_images,
+    reviewed_images,
+)
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 
@@ -41,6 +47,29 @@ def test_reviewed_images_come_with_their_boxes_and_empty_ones_too(
     assert images[0].xyxy.tolist() == [[1, 2, 9, 8]]
     assert images[1].xyxy.shape == (0, 4)
     assert (images[1].grey == 2).all()
+
+
+def test_an_image_comes_with_what_a_person_did_to_its_boxes(sample: Sample, tmp_path: Path) -> None:
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    found = Boxes.from_detections(
+        [0, 0, 0], [[1, 2, 9, 8], [3, 3, 7, 7], [9, 9, 15, 15]], [0.9] * 3
+    )
+    kept = move_box(found[:2], 2, [4, 3, 8, 7])
+    file.write(sample, Annotations(kept, found[2:], frozenset({0}), 4, frozenset({0})))
+    (image,) = reviewed_images([sample], file)
+    assert image.touched is not None and image.touched.tolist() == [False, True]
+    assert image.rejected.tolist() == [[9, 9, 15, 15]] and image.corrections == 2
+
+
+def test_clear_cells_without_a_box_leave_out_those_that_a_person_deleted() -> None:
+    image = LabelledImage(
+        np.zeros((20, 30), np.uint8),
+        np.array([[0, 0, 10, 10]], np.float32),
+        stained=False,
+        rejected=np.array([[20, 0, 30, 10]], np.float32),
+    )
+    found = np.array([[1, 0, 11, 10], [20, 1, 30, 11], [9, 0, 19, 10]], np.float32)
+    assert cells_without_box(image, found).tolist() == [[9, 0, 19, 10]]
 
 
 def test_a_project_without_reviewed_images_is_refused(sample: Sample, tmp_path: Path) -> None:

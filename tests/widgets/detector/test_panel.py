@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -12,23 +13,33 @@ import numpy.typing as npt
 import pytest
 import tifffile
 import torch
+from qtpy.QtWidgets import QMessageBox
 from support.pages.detector import DetectorPage
 from support.pages.page import Page
 
 from napari_attmil import workflows
+from napari_attmil.cells.finetuning.gate import LookOutcome
+from napari_attmil.cells.finetuning.holdout import HoldOut
 from napari_attmil.cells.finetuning.study_detectors import (
     CHOICE,
     candidate,
     candidate_path,
     detector_in_use,
     fitted_detectors,
+    training_folder,
 )
 from napari_attmil.cells.settings import DetectionSettings
 from napari_attmil.core import finished
 from napari_attmil.core.model_files import Checkpoint, save_checkpoint
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.widgets.detector.panel import DetectorPanel
-from napari_attmil.workflows import Differences, Progress, Stage, compare_detectors
+from napari_attmil.workflows import (
+    CheckedImage,
+    Differences,
+    Progress,
+    Stage,
+    compare_detectors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -38,6 +49,7 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
 HELD_OUT = "s1-1.tif#0"
+YES, NO = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
 
 
 def fake_fit(
@@ -47,10 +59,34 @@ def fake_fit(
     for done in range(1, 4):
         step = SimpleNamespace(done=done, loss=1 / done, score=score if done == 3 else None)
         yield Progress(done, 3, f"Step {done}", step)
-    provenance = {"held_out": [HELD_OUT], "before": {"ap50": 0.5}, "after": {"ap50": 0.75}}
+    provenance: dict[str, Any] = {"held_out": [HELD_OUT]}
+    provenance |= {"before": score_of(0.5), "after": score_of(0.75)}
+    provenance["looks"] = [asdict(LookOutcome("dark", 1, 9, 4, 8, 5, 1, 3, 2))]
     path, weights = candidate_path(study.cohort.folder), {"w": torch.zeros(1)}
     save_checkpoint(path, Checkpoint("detector", weights, {}, provenance))
-    yield Progress(3, 3, "", note="On the held-out images AP50 went from 0.500 to 0.750.")
+    yield Progress(3, 3, "", note="Precision on held-out images went from 0.500 to 0.750.")
+
+
+def score_of(value: float) -> dict[str, float]:
+    return {"ap50": value, "ap75": value, "ap": value}
+
+
+def fake_check(
+    study: workflows.Study, device_name: str, left_out: Any, known: Any, stop: Event
+) -> Stage[list[CheckedImage]]:
+    """Check images whose hold-out is decided on the disk, with one cell without a box in each."""
+    yield Progress(0, 1, "Checking")
+    folder = training_folder(study.cohort.folder)
+    missed = np.array([[1, 1, 9, 9]], np.float32)
+    images = []
+    for index in sorted(study.annotations["s1"].reviewed):
+        if ("s1", index) not in left_out:
+            name = f"s1-{index}.tif#0"
+            held = bool(HoldOut.read(folder).of([name]))
+            look = ("dark", "pale")[index]
+            image = CheckedImage(("s1", index), name, 3 + index, missed, np.zeros(7), 0, look, held)
+            images.append(image)
+    return images
 
 
 def fake_compare(
@@ -80,6 +116,7 @@ def panel(
 ) -> Iterator[DetectorPanel]:
     monkeypatch.setattr(workflows, "finetune_study", fake_fit)
     monkeypatch.setattr(workflows, "compare_detectors", fake_compare)
+    monkeypatch.setattr(workflows, "check_reviewed", fake_check)
     panel = DetectorPanel(viewer)
     qtbot.addWidget(panel)
     yield panel
@@ -94,11 +131,11 @@ def test_without_reviewed_images_the_panel_says_what_to_do(
     panel: DetectorPanel, cohort: Cohort
 ) -> None:
     page = DetectorPage(panel)
-    assert "Open a cohort" in page.text("hint") and not page.can_train()
+    assert "Open images" in page.text("hint") and not page.can_train()
     panel.context.image_choice.use_cohort(cohort)
     assert page.text("hint").startswith("0 of 2 images reviewed. Correct the boxes")
     panel.context.session.editor.set_reviewed(0)
-    assert page.text("hint").startswith("1 of 2 images reviewed. With 4 or more")
+    assert page.text("hint") == "1 of 2 images reviewed."
     assert page.can_train()
 
 
@@ -112,12 +149,14 @@ def test_a_training_ends_with_a_candidate_that_is_accepted(
     wait(panel, qtbot)
     assert page.curves()["loss"] == [1, 0.5, pytest.approx(1 / 3)]
     np.testing.assert_equal(page.curves()["ap"], [np.nan, np.nan, 0.5])
-    assert "AP50 0.500 → 0.750 on 1 held-out image" in page.text("outcome")
+    assert "is better: precision 0.500 → 0.750 on 1 held-out image" in page.text("outcome")
+    assert "dark (1 held-out image): 8 of 9 cells found, 4 before" in page.text("outcome")
+    assert page.detectors() == ["✓ built in", "new"]
     assert page.asks_for_a_decision()
     panel.accept()
     (accepted,) = fitted_detectors(cohort.folder)
     assert panel.context.detector_path == accepted.path
-    assert page.detectors() == ["shipped", f"✓ {accepted.name}"]
+    assert page.detectors() == ["built in", f"✓ {accepted.name}"]
     assert not page.asks_for_a_decision()
 
 
@@ -161,7 +200,84 @@ def test_only_ticked_images_are_learnt_from_and_ticks_outlive_a_review(
     assert used == [frozenset({("s1", 0)})]
 
 
-def test_a_discarded_detector_leaves_the_one_in_use(
+def test_a_detector_that_is_no_better_can_be_used_anyway_or_put_aside(
+    panel: DetectorPanel, cohort: Cohort, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = DetectorPage(panel)
+    monkeypatch.setattr(sys.modules[__name__], "score_of", lambda value: {"ap50": 0.5, "ap": 0.5})
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.editor.set_reviewed(0)
+    for _ in range(2):
+        panel.train()
+        wait(panel, qtbot)
+        assert "is no clear gain: precision 0.500 → 0.500" in page.text("outcome")
+        assert page.offers("Use it anyway")
+        page.press("Not now")
+        assert not page.asks_for_a_decision()
+    kept = fitted_detectors(cohort.folder)
+    assert page.detectors() == ["✓ built in", *(model.name for model in kept)] and len(kept) == 2
+    panel.train()
+    wait(panel, qtbot)
+    page.press("Use it anyway")
+    assert panel.context.detector_path == fitted_detectors(cohort.folder)[0].path
+
+
+def test_a_detector_is_deleted_only_when_a_person_is_sure(
+    panel: DetectorPanel, cohort: Cohort, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, answers = DetectorPage(panel), iter([NO, YES])
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: next(answers))
+    panel.context.image_choice.use_cohort(cohort)
+    panel.context.session.editor.set_reviewed(0)
+    panel.train()
+    wait(panel, qtbot)
+    page.select(0)
+    assert not page.can_press("Delete…")
+    for left in (["✓ built in", "new"], ["✓ built in"]):
+        page.select(1)
+        page.press("Delete…")
+        assert page.detectors() == left
+    assert candidate(cohort.folder) is None
+
+
+def test_the_images_that_test_the_detector_are_named_and_can_be_changed(
+    panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
+) -> None:
+    page = DetectorPage(panel)
+    panel.context.image_choice.use_cohort(cohort)
+    for index in range(2):
+        panel.context.session.editor.set_reviewed(index)
+    HoldOut({HELD_OUT: True}).write(training_folder(cohort.folder))
+    panel.show()
+    qtbot.waitUntil(lambda: page.tests() == ["s1, s1-1.tif"])
+    assert page.text("hold_out").startswith("1 image tests the new detector: s1-1.tif. No test ima")
+    assert "look “dark”, in which 3 boxes were corrected" in page.text("hold_out")
+    assert "count fully, all others a quarter" in page.text("hold_out")
+    page.let_test(1, False)
+    page.let_test(0)
+    qtbot.waitUntil(lambda: page.tests() == ["s1, s1-0.tif"])
+    held = HoldOut.read(training_folder(cohort.folder))
+    assert held.decided == {HELD_OUT: False, "s1-0.tif#0": True}
+    assert held.by_hand == {HELD_OUT, "s1-0.tif#0"}
+
+
+def test_clear_cells_without_a_box_are_told_and_shown_before_the_training(
+    panel: DetectorPanel, viewer: ViewerModel, cohort: Cohort, qtbot: QtBot
+) -> None:
+    page = DetectorPage(panel)
+    panel.context.image_choice.use_cohort(cohort)
+    for index in range(2):
+        panel.context.session.editor.set_reviewed(index)
+    panel.show()
+    qtbot.waitUntil(lambda: page.shows("without_box") and page.offers("Show"))
+    assert page.text("without_box").startswith("2 clear cells have no box in 2 reviewed images.")
+    for index in range(2):
+        page.press("Show")
+        assert panel.context.cells.camera.image_index() == index
+        assert viewer.layers["No box"].data[0].min(axis=0).tolist() == [index, 1, 1]
+
+
+def test_a_detector_that_is_put_aside_leaves_the_one_in_use(
     panel: DetectorPanel, cohort: Cohort, qtbot: QtBot
 ) -> None:
     page = DetectorPage(panel)
@@ -169,9 +285,10 @@ def test_a_discarded_detector_leaves_the_one_in_use(
     panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
-    panel.discard()
+    panel.put_aside()
     assert candidate(cohort.folder) is None and detector_in_use(cohort.folder) is None
-    assert page.detectors() == ["✓ shipped"]
+    (kept,) = fitted_detectors(cohort.folder)
+    assert page.detectors() == ["✓ built in", kept.name]
 
 
 def test_what_changed_is_shown_on_the_held_out_image(
@@ -249,7 +366,7 @@ def test_another_detector_of_the_list_is_used(
     panel.accept()
     page.use_detector(0)
     assert panel.context.detector_path is None
-    assert page.detectors()[0] == "✓ shipped"
+    assert page.detectors()[0] == "✓ built in"
 
 
 def test_two_detectors_differ_by_the_cells_that_only_one_finds(

@@ -7,7 +7,7 @@ size of cells around the detector's working scale.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +45,10 @@ class LabelledImage:
         Unique in its data set.
     diameter_px
         Typical cell diameter; that of its own boxes if None.
+    touched
+        (n,) bool, which boxes a person drew or moved; all of them if None.
+    rejected
+        (k, 4) float32 boxes of the detector that a person deleted.
     """
 
     grey: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -52,6 +56,14 @@ class LabelledImage:
     stained: bool
     name: str = ""
     diameter_px: float | None = None
+    touched: npt.NDArray[np.bool_] | None = None
+    rejected: Float32Array = field(default_factory=lambda: np.empty((0, 4), dtype=np.float32))
+
+    @property
+    def corrections(self) -> int:
+        """How many boxes a person drew, moved or deleted."""
+        drawn = len(self.xyxy) if self.touched is None else np.count_nonzero(self.touched)
+        return int(drawn) + len(self.rejected)
 
 
 def random_crop(

@@ -1,7 +1,8 @@
 """Fine-tuning of the detector on a user's own images: about ten reviewed ones, a few minutes.
 
-The model file holds the best weights so far at any time, so nothing is lost if the generator is
-stopped or the process killed. The state of the training is written to the study's folder; a later
+The model file holds the best trained weights so far at any time, also where they are no better than
+those before: whoever trained decides what is used. Nothing is lost if the generator is stopped or
+the process killed. The state of the training is written to the study's folder; a later
 call with the same images and settings resumes from it.
 """
 
@@ -22,14 +23,22 @@ from napari_attmil.cells.detection import (
     Detector,
     ReadAhead,
     SavedNetwork,
-    ScoredImage,
-    average_precision,
     load_network,
     save_network,
 )
 from napari_attmil.cells.finetuning.augmentation import LabelledImage, random_crop
-from napari_attmil.cells.finetuning.holdout import held_out_names
+from napari_attmil.cells.finetuning.gate import (
+    WEIGHTS_IN_WORDS,
+    LookOutcome,
+    TestedImage,
+    is_better,
+    outcomes,
+    weighted_precision,
+)
+from napari_attmil.cells.finetuning.holdout import HoldOut, hold_out_in_words
 from napari_attmil.cells.finetuning.learner import Learner, learning_rate
+from napari_attmil.cells.finetuning.looks import Looks
+from napari_attmil.cells.finetuning.study_detectors import CANDIDATE, keep_candidate
 from napari_attmil.cells.settings import DetectionSettings, FinetuneSettings
 from napari_attmil.core import (
     Checkpoint,
@@ -42,7 +51,7 @@ from napari_attmil.core import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from napari_attmil.core import Float32Array
@@ -70,11 +79,13 @@ class FinetuneProgress:
     score
         On the held-out images, if they were scored after this step.
     before, best
-        That score before the first step, and the best so far; None without held-out images.
+        That score before the first step, and the best since; None without held-out images.
     written
         Whether the model file holds fine-tuned weights.
     note
         A message for the user, given once.
+    looks
+        What became of the cells of the held-out images with the best weights, by look.
     """
 
     done: int
@@ -85,6 +96,14 @@ class FinetuneProgress:
     best: DetectionScore | None
     written: bool
     note: str = ""
+    looks: tuple[LookOutcome, ...] = ()
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the best weights are better than those before on the held-out images."""
+        if self.before is None or self.best is None:
+            return False
+        return is_better(self.before, self.best)
 
 
 def finetune(
@@ -101,13 +120,13 @@ def finetune(
     ----------
     images
         Reviewed images with unique names; those without cells are used too. With four images or
-        more, one in five is held out: the training ends when the score on those no longer
+        more, some are held out (see `HoldOut`): the training ends when the score on those no longer
         improves, and the result is the weights with the best score.
     settings
         Length and learning rate.
     out
-        Model file, written whenever the score is better than before. Without held-out images it is
-        written at regular intervals.
+        Model file, written whenever the score is the best so far; whether that is better than the
+        detector before is told. Without held-out images it is written at regular intervals.
     device
         Where to compute; the fastest device of this machine if None.
     weights
@@ -125,18 +144,22 @@ def finetune(
     UserError
         If no image has a cell, two have one name, or a file cannot be read or written.
     """
-    images = _checked(images)
-    held_out = held_out_names([image.name for image in images], project)
+    images, look_of = _checked(images), Looks.of(images).of_image
+    corrections = {image.name: image.corrections for image in images}
+    hold_out = HoldOut.read(project).extended(corrections, look_of)
+    hold_out.write(project)
+    held_out = hold_out.of(corrections)
     learnt = [image for image in images if image.name not in held_out]
     measured = [image for image in images if image.name in held_out]
     if not any(len(image.xyxy) for image in learnt):
         raise UserError(
-            f"Of {len(images)} reviewed images those with cells are all held out to measure with; "
-            "review another one."
+            f"Of {len(images)} reviewed images those with cells are all held out to test with; "
+            "review another one, or hold out fewer."
         )
     training = _Finetuning(
         learnt,
         measured if any(len(image.xyxy) for image in measured) else [],
+        look_of,
         settings,
         out,
         load_network(weights),
@@ -152,6 +175,7 @@ class _Finetuning:
 
     images: Sequence[LabelledImage]
     held_out: Sequence[LabelledImage]
+    look_of: Mapping[str, str]
     settings: FinetuneSettings
     out: Path
     parent: SavedNetwork
@@ -161,16 +185,19 @@ class _Finetuning:
     def __post_init__(self) -> None:
         self._learner = Learner.of(self.parent.network, self.device, frozen_statistics=True)
         self._data_digest = _digest_of([*self.images, *self.held_out])
+        self._found_before: list[TestedImage] = []
         self._before: DetectionScore | None = None
         self._best: DetectionScore | None = None
+        self._looks: tuple[LookOutcome, ...] = ()
         self._best_step, self._elapsed_s = 0, 0.0
         self._lost_state = False
 
     def steps(self) -> Iterator[FinetuneProgress]:
         """Train to the end; see `finetune`."""
+        if self.held_out:
+            self._found_before = self._test()
+            self._before = weighted_precision(self._found_before)
         self._resume()
-        if self._before is None and self.held_out:
-            self._before = self._best = self._score()
         yield self._progress(float("nan"), self._before, self._opening_note())
         with ReadAhead(self._crops, self.settings.steps) as crops:
             while not self._finished():
@@ -179,7 +206,7 @@ class _Finetuning:
                 loss = self._step(crops[step : step + 1][0])
                 self._elapsed_s += time.monotonic() - started
                 due = self._learner.step % TEST_EVERY_STEPS == 0 or self._finished()
-                score = self._keep_if_better() if due else None
+                score = self._keep_if_best() if due else None
                 if due:
                     self._save_state()
                 yield self._progress(loss, score, self._closing_note() if self._finished() else "")
@@ -206,23 +233,28 @@ class _Finetuning:
         size = self.parent.architecture.working_diameter_px
         return [random_crop(self.images[place], size, rng, CHANGED_LOOKS) for place in chosen]
 
-    def _keep_if_better(self) -> DetectionScore | None:
-        score = self._score() if self.held_out else None
+    def _keep_if_best(self) -> DetectionScore | None:
+        """Score the averaged weights; write them if none were better since the first step."""
+        found = self._test()
+        score = weighted_precision(found) if found else None
         if score is None or self._best is None or score.ap > self._best.ap:
+            if self._best_step == 0 and self.out.name == CANDIDATE:
+                keep_candidate(self.out.parent)
             self._best, self._best_step = score, self._learner.step
+            self._looks = tuple(outcomes(self._found_before, found, self.look_of))
             provenance = self._provenance()
             save_network(self.out, self._learner.average, self.parent.architecture, provenance)
         return score
 
-    def _score(self) -> DetectionScore:
-        """Return the averaged weights' score on the held-out images, cell sizes given."""
-        learner, scored = self._learner, []
+    def _test(self) -> list[TestedImage]:
+        """Return what the averaged weights find in the held-out images, cell sizes given."""
+        learner, tested = self._learner, []
         detector = Detector(learner.average, self.parent.architecture, learner.device, digest="")
         for image in self.held_out:
             settings = DetectionSettings(min_score=ANY_SCORE, cell_diameter_px=image.diameter_px)
             (found,) = detector.detect_frames([image.grey], settings)
-            scored.append(ScoredImage(found.xyxy, found.score, image.xyxy))
-        return average_precision(scored)
+            tested.append(TestedImage(image, found.xyxy, found.score))
+        return tested
 
     def _provenance(self) -> dict[str, Any]:
         return {
@@ -235,12 +267,15 @@ class _Finetuning:
             "steps": self._learner.step,
             "before": self._before and asdict(self._before),
             "after": self._best and asdict(self._best),
+            "looks": [asdict(look) for look in self._looks],
         }
 
     def _progress(self, loss: float, score: DetectionScore | None, note: str) -> FinetuneProgress:
         done, total = self._learner.step, self.settings.steps
         written = self._best_step > 0
-        return FinetuneProgress(done, total, loss, score, self._before, self._best, written, note)
+        return FinetuneProgress(
+            done, total, loss, score, self._before, self._best, written, note, self._looks
+        )
 
     def _opening_note(self) -> str:
         if self._learner.step:
@@ -252,19 +287,22 @@ class _Finetuning:
                 "No image with cells is held out, so nothing tells how good the result is; that "
                 "takes four reviewed images or more."
             )
-        return ""
+        corrections = {i.name: i.corrections for i in (*self.images, *self.held_out)}
+        names = [image.name for image in self.held_out]
+        return " ".join([*hold_out_in_words(corrections, self.look_of, names), WEIGHTS_IN_WORDS])
 
     def _closing_note(self) -> str:
         if self._before is None or self._best is None:
             return ""
-        if self._best_step == 0:
-            return (
-                f"No step was better on the held-out images than the detector before (AP "
-                f"{self._before.ap:.3f}), so nothing was written; review more images."
-            )
+        went = (
+            f"Precision on held-out images went from {self._before.ap:.3f} to {self._best.ap:.3f} "
+            f"(AP50 {self._before.ap50:.3f} to {self._best.ap50:.3f})"
+        )
+        if is_better(self._before, self._best):
+            return f"{went}."
         return (
-            f"On the held-out images AP50 went from {self._before.ap50:.3f} to "
-            f"{self._best.ap50:.3f}, AP from {self._before.ap:.3f} to {self._best.ap:.3f}."
+            f"{went}, which is no clear gain. The new detector is kept but not in use; review more "
+            "images like those on which cells are missed, and train again."
         )
 
     def _belongs_to(self) -> dict[str, Any]:
@@ -280,8 +318,8 @@ class _Finetuning:
         if self.state_path is None:
             return
         progress = {
-            "before": self._before and asdict(self._before),
             "best": self._best and asdict(self._best),
+            "looks": [asdict(look) for look in self._looks],
             "step": self._learner.step,
             "best_step": self._best_step,
             "elapsed_s": self._elapsed_s,
@@ -301,9 +339,8 @@ class _Finetuning:
         if any(saved.get(name) != value for name, value in self._belongs_to().items()):
             return  # It belongs to other images or settings.
         self._learner.restore(state.weights, saved["step"])
-        self._before, self._best = (
-            saved[name] and DetectionScore(**saved[name]) for name in ("before", "best")
-        )
+        self._best = saved["best"] and DetectionScore(**saved["best"])
+        self._looks = tuple(LookOutcome(**look) for look in saved["looks"])
         self._best_step, self._elapsed_s = saved["best_step"], saved["elapsed_s"]
 
 
@@ -329,6 +366,8 @@ def _digest_of(images: Sequence[LabelledImage]) -> str:
         blake.update(repr((image.name, image.grey.shape, image.grey.dtype.str)).encode())
         blake.update(np.ascontiguousarray(image.grey).tobytes())
         blake.update(np.ascontiguousarray(image.xyxy).tobytes())
+        blake.update(b"" if image.touched is None else image.touched.tobytes())
+        blake.update(np.ascontiguousarray(image.rejected).tobytes())
     return blake.hexdigest()
 
 

@@ -1,66 +1,223 @@
-"""The hold-out: images of a study that no training of a detector ever uses.
+"""The hold-out: images of a study that no training of a detector uses, so as to test it.
 
-A detector's scores before and after fine-tuning are comparable only on images that no training has
-used. Whether an image is held out depends on its name alone, and is decided once and for all.
+They are drawn from images that a person has corrected, spread over the looks of the study: on
+boxes of the detector's own, no other detector can be better. Once held out, an image stays so,
+unless a person decides otherwise.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Final
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from napari_attmil.core import UserError, write_json
+from napari_attmil.core import UserError, counted, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
 FILE_NAME: Final = "holdout.json"
 FEWEST_IMAGES: Final = 4
 """With fewer images all are used for training, and there is no score."""
+ENOUGH_FOR_TWO: Final = 6
 HELD_OUT_SHARE: Final = 0.2
 
 
-def held_out_names(names: Sequence[str], kept_in: Path | None = None) -> frozenset[str]:
-    """Return which of the images are held out.
+@dataclass(frozen=True)
+class HoldOut:
+    """Which images of a study are held out.
 
-    Parameters
+    Attributes
     ----------
-    names
-        Names of all reviewed images, each once.
-    kept_in
-        Folder whose ``holdout.json`` holds earlier decisions, which still apply; new ones are added
-        to it.
+    decided
+        By name, whether an image is held out; images that no training has met are missing.
+    by_hand
+        Names of those about which a person has decided.
+    """
+
+    decided: Mapping[str, bool] = field(default_factory=dict)
+    by_hand: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, folder: Path | None) -> Self:
+        """Return what a folder's ``holdout.json`` says; nothing if there is none.
+
+        Raises
+        ------
+        UserError
+            If the file is damaged.
+        """
+        path = None if folder is None else folder / FILE_NAME
+        if path is None or not path.exists():
+            return cls()
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            decided = {str(name): bool(value) for name, value in content["held_out"].items()}
+            return cls(decided, frozenset(map(str, content.get("by_hand", ()))))
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise UserError(
+                f"{path} is damaged ({error}); it says which images are held out. Restore it, or "
+                "delete it to have them chosen anew."
+            ) from error
+
+    def write(self, folder: Path | None) -> None:
+        """Write it to a folder's ``holdout.json``; a UserError if that cannot be written."""
+        if folder is not None:
+            content: dict[str, Any] = {"held_out": dict(self.decided)}
+            write_json(folder / FILE_NAME, content | {"by_hand": sorted(self.by_hand)})
+
+    def with_choice(self, name: str, is_held_out: bool) -> Self:
+        """Return it with a person's decision about an image."""
+        return type(self)({**self.decided, name: is_held_out}, self.by_hand | {name})
+
+    def extended(self, corrections: Mapping[str, int], look_of: Mapping[str, str]) -> Self:
+        """Return it with a decision about each of a study's reviewed images.
+
+        Parameters
+        ----------
+        corrections
+            How many boxes a person drew, moved or deleted in each, by its name.
+        look_of
+            The look of each, by name.
+        """
+        held = _Draw(self, corrections, look_of).names()
+        fresh = {name: name in held for name in corrections}
+        return type(self)({**self.decided, **fresh}, self.by_hand)
+
+    def of(self, names: Iterable[str]) -> frozenset[str]:
+        """Return those of some images that are held out."""
+        return frozenset(name for name in names if self.decided.get(name))
+
+
+def choose_held_out(folder: Path, names: Collection[str], images: Collection[str]) -> None:
+    """Hold out just these images of a study from now on, as a person asks for.
 
     Raises
     ------
     UserError
-        If that file is damaged or cannot be written.
+        If one of them is no reviewed image, none is left to learn from, or the folder cannot be
+        written.
     """
-    path = None if kept_in is None else kept_in / FILE_NAME
-    decided = {} if path is None or not path.exists() else _read(path)
-    undecided = sorted((name for name in names if name not in decided), key=_chance)
-    few = len(names) < FEWEST_IMAGES and not any(decided.get(name) for name in names)
-    decided |= {name: not few and _chance(name) < HELD_OUT_SHARE for name in undecided}
-    if not few and not any(decided[name] for name in names):
-        # Only an image that no training has used can still be held out.
-        decided |= dict.fromkeys(undecided[:1], True)
-    if path is not None and undecided:
-        write_json(path, {"held_out": decided})
-    return frozenset(name for name in names if decided[name])
+    known = {_short(name): name for name in images} | {name: name for name in images}
+    unknown = sorted(name for name in names if name not in known)
+    if unknown:
+        some = ", ".join(sorted(images)[:5])
+        raise UserError(
+            f"{unknown[0]!r} is no reviewed image, so it cannot be held out; name images as they "
+            f"are kept: {some}{' and others' if len(images) > 5 else ''}."
+        )
+    chosen = {known[name] for name in names}
+    if chosen.issuperset(images):
+        raise UserError("All reviewed images are held out; leave some of them to learn from.")
+    held = HoldOut.read(folder)
+    for name in images:
+        held = held.with_choice(name, name in chosen)
+    held.write(folder)
+
+
+def hold_out_in_words(
+    corrections: Mapping[str, int], look_of: Mapping[str, str], held: Collection[str]
+) -> list[str]:
+    """Say which images are held out, and what cannot be tested with them.
+
+    Parameters
+    ----------
+    corrections, look_of
+        As for `HoldOut.extended`.
+    held
+        Names of the held-out images.
+    """
+    if not held:
+        return [
+            "No image is held out, so nothing tells how good the new detector is; that takes "
+            f"{FEWEST_IMAGES} reviewed images."
+        ]
+    names = ", ".join(_short(name) for name in sorted(held))
+    verb = "tests" if len(held) == 1 else "test"
+    sentences = [f"{counted(len(held), 'image')} {verb} the new detector: {names}."]
+    if not any(corrections[name] for name in held):
+        sentences.append(
+            "Nobody corrected a box there, so that no new detector can be better; correct the "
+            "boxes of two images at least."
+        )
+        return sentences
+    tested = {look_of[name] for name in held if corrections[name]}
+    for look in sorted(set(look_of.values()) - tested):
+        boxes = sum(count for name, count in corrections.items() if look_of[name] == look)
+        if boxes:
+            sentences.append(
+                f"No test image has the look “{look}”, in which {counted(boxes, 'box', 'boxes')} "
+                "were corrected; correct another image like that."
+            )
+    return sentences
+
+
+def _test_count(image_count: int) -> int:
+    """Return how many of some reviewed images are held out at least."""
+    if image_count < FEWEST_IMAGES:
+        return 0
+    fewest = 2 if image_count >= ENOUGH_FOR_TWO else 1
+    return max(fewest, math.ceil(HELD_OUT_SHARE * image_count))
+
+
+class _Draw:
+    """Draws the images to hold out, look by look, corrected ones first."""
+
+    def __init__(
+        self, former: HoldOut, corrections: Mapping[str, int], look_of: Mapping[str, str]
+    ) -> None:
+        self._former, self._look_of = former, look_of
+        self._images = sorted(corrections, key=_chance)
+        self._corrected = [name for name in self._images if corrections[name]]
+        self._held = set(former.of(corrections))
+
+    def names(self) -> frozenset[str]:
+        """Return the names of all that are held out."""
+        wanted = _test_count(len(self._images))
+        for pool in (self._corrected, self._images):
+            while len(self._held) < wanted and (name := self._next(pool)) is not None:
+                self._held.add(name)
+        if wanted and self._held.isdisjoint(self._corrected):
+            self._held |= self._any_corrected()
+        return frozenset(self._held)
+
+    def _next(self, pool: Sequence[str]) -> str | None:
+        """Return the next image of a pool to hold out, from the look with the fewest of them.
+
+        None if only images are left that a training has met, or that must be learnt from: at least
+        half of each look in the pool.
+        """
+        free: dict[str, tuple[int, int]] = {}
+        for name in pool:
+            held, alike = self._count(self._look_of[name], pool)
+            is_known = name in self._held or name in self._former.decided
+            if not is_known and 2 * (held + 1) <= alike:
+                free[name] = held, -alike
+        return min(free, key=lambda name: free[name], default=None)
+
+    def _count(self, look: str, pool: Sequence[str]) -> tuple[int, int]:
+        """Return how many images of a look are held out, and how many there are."""
+        alike = [name in self._held for name in pool if self._look_of[name] == look]
+        return sum(alike), len(alike)
+
+    def _any_corrected(self) -> set[str]:
+        """Return one corrected image, even if a training has met it, where another one is left.
+
+        On what nobody corrected there is nothing to be better at, so that the gate would be shut.
+        """
+        names = [name for name in self._corrected if name not in self._former.by_hand]
+        fresh_first = sorted(names, key=lambda name: name in self._former.decided)
+        return set(fresh_first[:1]) if len(self._corrected) > 1 else set()
+
+
+def _short(name: str) -> str:
+    """Return the name of a file's first image as people write it."""
+    return name.removesuffix("#0")
 
 
 def _chance(name: str) -> float:
     """Return a number from 0 to 1 that depends on the name only."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) / 2**64
-
-
-def _read(path: Path) -> dict[str, bool]:
-    try:
-        return {str(k): bool(v) for k, v in json.loads(path.read_text("utf-8"))["held_out"].items()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"{path} is damaged ({error}); it says which images are held out. Restore it, or "
-            "delete it to have them chosen anew."
-        ) from error

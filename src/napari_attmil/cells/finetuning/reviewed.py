@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from napari_attmil.cells.boxes import Source, iou_matrix
 from napari_attmil.cells.exchange import CROWD, Account, in_sentences, only_cells, read_coco
 from napari_attmil.cells.finetuning.augmentation import LabelledImage
 from napari_attmil.core import UserError
@@ -18,8 +20,14 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_attmil.cells.annotations import AnnotationFile
+    from napari_attmil.cells.annotations import AnnotationFile, Annotations
+    from napari_attmil.core import Float32Array
     from napari_attmil.images import Sample
+
+CLEAR_SCORE: Final = 0.8
+"""Detections of at least this score are cells that a person hardly overlooks on purpose."""
+OTHER_CELL_IOU: Final = 0.3
+"""Boxes that overlap less do not show the same cell."""
 
 
 def reviewed_images(
@@ -43,19 +51,39 @@ def reviewed_images(
     UserError
         If none is reviewed, or a file cannot be read.
     """
-    images, study = [], annotations.read_all(samples)
+    images, study, folder = [], annotations.read_all(samples), annotations.path.parent
     for sample in (each for each in samples if each.name in study):
         for index in sorted(study[sample.name].reviewed):
             if (sample.name, index) not in left_out:
-                frame, boxes = sample.frames[index], study[sample.name].boxes.of_image(index)
-                name = image_name(frame, annotations.path.parent)
-                images.append(_labelled(frame, boxes.xyxy, name))
+                images.append(reviewed_image(sample, index, study[sample.name], folder))
     if not images:
         raise UserError(
             f"No image of {annotations.path.parent} is marked as reviewed; correct the boxes of "
             "some images and mark them, best about ten."
         )
     return images
+
+
+def reviewed_image(
+    sample: Sample, index: int, annotations: Annotations, folder: Path
+) -> LabelledImage:
+    """Read an image of a sample, with its boxes and what a person did to them.
+
+    Parameters
+    ----------
+    sample, index
+        The sample, and the position of the image in it.
+    annotations
+        Those of the sample.
+    folder
+        The study's.
+    """
+    frame, boxes = sample.frames[index], annotations.boxes.of_image(index)
+    return replace(
+        _labelled(frame, boxes.xyxy, image_name(frame, folder)),
+        touched=boxes.source == Source.PERSON,
+        rejected=annotations.deleted.of_image(index).xyxy,
+    )
 
 
 def read_labelled_images(path: Path) -> list[LabelledImage]:
@@ -96,6 +124,13 @@ def read_labelled_images(path: Path) -> list[LabelledImage]:
         )
         for image in images
     ]
+
+
+def cells_without_box(image: LabelledImage, found: Float32Array) -> Float32Array:
+    """Return those of (n, 4) sure detections where there is no box, and none was deleted."""
+    known = np.concatenate([image.xyxy, image.rejected])
+    overlap = iou_matrix(found, known).max(axis=1, initial=0)
+    return np.asarray(found[overlap < OTHER_CELL_IOU])
 
 
 def _labelled(frame: Frame, xyxy: npt.NDArray[np.float32], name: str) -> LabelledImage:

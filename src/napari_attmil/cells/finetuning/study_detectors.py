@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_attmil.cells.detection import DetectionScore
+from napari_attmil.cells.finetuning.gate import LookOutcome, is_better
 from napari_attmil.core import UserError, read_provenance, write_json
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 KIND: Final = "detector"
 FOLDER: Final = "models"
 CANDIDATE: Final = "detector-candidate.safetensors"
-"""A fitted detector that has been neither accepted nor discarded."""
+"""The latest fitted detector until it is accepted or put aside."""
 CHOICE: Final = "detector-in-use.json"
 
 
@@ -29,7 +32,8 @@ class DetectorModel:
     path
         Its model file.
     provenance
-        Written by the fine-tuning: created, parent, data, data_digest, held_out, before and after.
+        Written by the fine-tuning: created, parent, data, data_digest, held_out, before, after
+        and looks.
     """
 
     path: Path
@@ -51,22 +55,43 @@ class DetectorModel:
         return tuple(self.provenance.get("held_out", ()))
 
     @property
+    def is_candidate(self) -> bool:
+        """Whether it has been neither accepted nor put aside."""
+        return self.path.name == CANDIDATE
+
+    @property
+    def before(self) -> DetectionScore | None:
+        """The score of the detector that it was fitted from, on the held-out images."""
+        return _score(self.provenance.get("before"))
+
+    @property
+    def after(self) -> DetectionScore | None:
+        """Its own score on the held-out images."""
+        return _score(self.provenance.get("after"))
+
+    @property
+    def is_better(self) -> bool | None:
+        """Whether it is better than the one before; None if it was not tested."""
+        before, after = self.before, self.after
+        return None if before is None or after is None else is_better(before, after)
+
+    @property
+    def looks(self) -> list[LookOutcome]:
+        """What became of the cells of the held-out images, by look; empty for older models."""
+        return [LookOutcome(**look) for look in self.provenance.get("looks", ())]
+
+    @property
     def scores(self) -> str:
-        """Scores on the held-out images: "AP50 0.843 → 0.931"; empty if there are none."""
-        before, after = self.provenance.get("before"), self.provenance.get("after")
-        if not before or not after:
-            return ""
-        return f"AP50 {before['ap50']:.3f} → {after['ap50']:.3f}"
+        """Precision on the held-out images: "0.512 → 0.634"; empty if there is none."""
+        before, after = self.before, self.after
+        return "" if before is None or after is None else f"{before.ap:.3f} → {after.ap:.3f}"
 
 
 def fitted_detectors(study_folder: Path) -> list[DetectorModel]:
-    """Return a study's accepted detectors, the newest first, without damaged ones."""
-    found = []
-    for path in sorted((study_folder / FOLDER).glob("detector-*.safetensors"), reverse=True):
-        model = _read(path)
-        if path.name != CANDIDATE and model is not None:
-            found.append(model)
-    return found
+    """Return a study's fitted detectors but the candidate, newest first, without damaged ones."""
+    paths = sorted((study_folder / FOLDER).glob("detector-*.safetensors"), reverse=True)
+    models = [_read(path) for path in paths if path.name != CANDIDATE]
+    return [model for model in models if model is not None]
 
 
 def training_folder(study_folder: Path) -> Path:
@@ -96,33 +121,54 @@ def accept_candidate(study_folder: Path, now: datetime | None = None) -> Detecto
     UserError
         If there is none, or the folder cannot be written.
     """
-    waiting = candidate(study_folder)
-    if waiting is None:
+    kept = keep_candidate(study_folder / FOLDER, now)
+    if kept is None:
         raise UserError("There is no fitted detector to accept; train one on reviewed images.")
-    path = waiting.path.with_name(f"detector-{now or datetime.now():%Y-%m-%d-%H%M%S}.safetensors")
-    try:
-        waiting.path.rename(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error}); free the folder.") from error
-    use_detector(study_folder, path)
-    return DetectorModel(path, waiting.provenance)
+    use_detector(study_folder, kept.path)
+    return kept
 
 
-def discard_candidate(study_folder: Path) -> None:
-    """Delete the candidate.
+def keep_candidate(models: Path, now: datetime | None = None) -> DetectorModel | None:
+    """Give the candidate in a folder of models its own name; the detector in use stays.
+
+    Returns
+    -------
+    DetectorModel or None
+        None if there is no candidate.
 
     Raises
     ------
     UserError
-        If its file cannot be deleted.
+        If the folder cannot be written.
     """
-    path = candidate_path(study_folder)
+    waiting = models / CANDIDATE
+    model = _read(waiting) if waiting.exists() else None
+    if model is None:
+        return None
+    path = _free_path(models, now or datetime.now())
+    try:
+        waiting.rename(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error}); free the folder.") from error
+    return DetectorModel(path, model.provenance)
+
+
+def delete_detector(study_folder: Path, path: Path) -> None:
+    """Delete a fitted detector that is not in use, or the candidate.
+
+    Raises
+    ------
+    UserError
+        If it is in use, or its file cannot be deleted.
+    """
+    if path == detector_in_use(study_folder):
+        raise UserError(f"{path.stem} is in use; use another detector before you delete it.")
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be deleted ({error.strerror or error}); close what uses it, and "
-            "discard it again."
+            f"{path} cannot be deleted ({error.strerror or error}); close what uses it, and delete "
+            "it again."
         ) from error
 
 
@@ -145,6 +191,19 @@ def detector_in_use(study_folder: Path) -> Path | None:
         return None
     path = study_folder / FOLDER / str(name)
     return path if name and path.is_file() else None
+
+
+def _free_path(models: Path, now: datetime) -> Path:
+    """Return a path for a detector that no other one has."""
+    while (path := models / f"detector-{now:%Y-%m-%d-%H%M%S}.safetensors").exists():
+        now += timedelta(seconds=1)
+    return path
+
+
+def _score(content: Mapping[str, float] | None) -> DetectionScore | None:
+    if not content:
+        return None
+    return DetectionScore(content["ap50"], content.get("ap75", math.nan), content["ap"])
 
 
 def _read(path: Path) -> DetectorModel | None:

@@ -1,4 +1,4 @@
-"""What two detectors find differently, as boxes over the image."""
+"""Boxes over an image that are no boxes of the study: what detectors find differently."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from napari_attmil.core import Float32Array
 from napari_attmil.widgets.viewer import PLACEMENT, to_vertices
 
 if TYPE_CHECKING:
-    from napari_attmil.widgets.context import PanelContext
-    from napari_attmil.workflows import Differences
+    from collections.abc import Mapping
 
-COLOURS = {"Found now": "#CC79A7", "Lost now": "#D55E00"}
-"""Of the Okabe-Ito palette; no colour that boxes themselves have."""
+    from napari_attmil.widgets.context import PanelContext
+
+COLOURS = {"Found now": "#CC79A7", "Lost now": "#D55E00", "No box": "#CC79A7"}
+"""By the name of the layer. Of the Okabe-Ito palette; no colour that boxes themselves have."""
 EDGE_SHARE = 0.08
 """Width of an edge as a share of the median cell diameter: bolder than the boxes beneath."""
 
 
 class DifferenceLayers:
-    """Two layers of boxes that come and go with a comparison.
+    """Layers of boxes that come and go together.
 
     Parameters
     ----------
@@ -34,13 +35,13 @@ class DifferenceLayers:
         self._context = context
         self._layers: list[Any] = []
 
-    def show(self, differences: Differences, image_index: int) -> None:
-        """Show the boxes of one image in place of those that were shown before."""
+    def show(self, boxes: Mapping[str, Float32Array], image_index: int) -> None:
+        """Show (n, 4) boxes of one image, by layer, in place of those that were shown before."""
         self.clear()
         image = self._context.image_choice.chosen
         if image is None:
             return
-        for name, xyxy in zip(COLOURS, (differences.found, differences.lost), strict=True):
+        for name, xyxy in boxes.items():
             if len(xyxy):
                 self._layers.append(self._add(name, xyxy, image_index, image))
 

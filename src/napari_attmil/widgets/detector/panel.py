@@ -15,15 +15,17 @@ from napari_attmil import workflows
 from napari_attmil.cells import FinetuneSettings
 from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.cells.finetuning import (
-    FEWEST_IMAGES,
     DetectorModel,
     accept_candidate,
     candidate,
-    discard_candidate,
+    keep_candidate,
+    outcomes_in_words,
+    training_folder,
 )
 from napari_attmil.core import Remedy, counted
 from napari_attmil.widgets.detector.detector_list import DetectorList
 from napari_attmil.widgets.detector.difference_layers import DifferenceLayers
+from napari_attmil.widgets.detector.review_check import ReviewCheck
 from napari_attmil.widgets.detector.reviewed_list import ReviewedList
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.parts import (
@@ -45,16 +47,21 @@ from napari_attmil.widgets.parts import (
 from napari_attmil.widgets.viewer import Place
 from napari_attmil.workflows import Progress
 
-CURVES = {"loss": ("loss", "#D55E00"), "ap": ("AP on held-out images", "#0072B2")}
-CURVE_TIP = (
-    "The loss on the training images should go down; the average precision (AP) on the held-out "
-    "images should go up."
+CURVES = {"loss": ("loss", "#D55E00"), "ap": ("precision on held-out images", "#0072B2")}
+PRECISION_TIP = (
+    "Precision on held-out images: average precision (AP) over overlaps of box and cell from 0.5 "
+    "to 0.95. 1 means that all cells are found, closely, with no box where none is."
 )
-NO_COHORT = "Open a cohort in the panel Attention MIL; the detector is trained on its images."
+CURVE_TIP = (
+    "The loss on the training images should go down, the precision on held-out images up. "
+    f"{PRECISION_TIP}"
+)
+USE_IT = "Use it"
+NO_COHORT = "Open images in the panel Attention MIL; the detector is trained on them."
 
 
 class DetectorPanel(DockPanel):
-    """Trains the detector on the reviewed images of a cohort.
+    """Trains the detector on the reviewed images of a study.
 
     Parameters
     ----------
@@ -70,35 +77,40 @@ class DetectorPanel(DockPanel):
         self._note = ""
         self._hint = hint_label(name="hint")
         self._images = ReviewedList()
+        self._check = ReviewCheck(self.context)
         self._form = SettingsForm(FinetuneSettings)
         self._train = primary_button(
             "Train on the ticked images",
-            "Train the detector in use on the ticked images; some are held out to test it.",
+            "Train the detector in use on the ticked images, and test it on those ticked as test.",
             self.train,
         )
         self._progress = ProgressRow(
             self.context.runner, "Stop", "Stop; the best detector so far is kept."
         )
-        self._curve = LossCurve(CURVES, ("step", "loss, AP"), CURVE_TIP)
+        self._curve = LossCurve(CURVES, ("step", "loss, precision"), CURVE_TIP)
         self._outcome = wrapping_label(name="outcome")
+        self._outcome.setToolTip(PRECISION_TIP)
         self._compare = push_button(
             "Show what changed",
-            "Show a held-out image with the cells that only the new detector finds (pink) and "
-            "that only the old one finds (red); press again for the next image.",
+            "Show a test image with the cells that only the new detector finds (pink) and that "
+            "only the old one finds (red); press again for the next image.",
             self.compare,
         )
-        accept = push_button(
-            "Accept", "Use the new detector for this study from now on.", self.accept
+        self._accept = push_button(
+            USE_IT, "Use the new detector for this study from now on.", self.accept
         )
-        discard = push_button(
-            "Discard", "Delete the new detector; the one in use stays.", self.discard
+        self._later = push_button(
+            "Not now",
+            "The detector in use stays; the new one is kept in the list below.",
+            self.put_aside,
         )
         self._decision = QWidget()
-        row(self._compare, accept, discard, within=self._decision, margin_px=0)
+        row(self._compare, self._accept, self._later, within=self._decision, margin_px=0)
         self._list = DetectorList()
 
     def _lay_out(self) -> None:
-        training = (self._hint, self._images, self._form, self._train, self._progress)
+        images = (self._hint, self._images, self._check)
+        training = (*images, self._form, self._train, self._progress)
         outcome = (self._curve, self._outcome, self._decision)
         detectors = (QLabel("Detectors of this study"), self._list)
         # What appears during the training must not make the window higher than the screen.
@@ -107,8 +119,10 @@ class DetectorPanel(DockPanel):
 
     def _connect(self) -> None:
         context, session = self.context, self.context.session
-        self._images.changed.connect(self._enable)
-        self._list.chosen.connect(self._show_models)
+        self._images.changed.connect(self._on_ticked)
+        self._images.test_chosen.connect(self._check.choose_test)
+        self._check.checked.connect(self._images.setChecked)
+        self._list.chosen.connect(self._synchronise)
         context.runner.busy_changed.connect(self._synchronise)
         self._comparer.busy_changed.connect(self._synchronise)
         self.listen(session.cohort_changed, self._synchronise)
@@ -132,7 +146,7 @@ class DetectorPanel(DockPanel):
         with errors_shown(self, "train"):
             settings = self._form.value(FinetuneSettings)
             self._note = ""
-            self._differences.clear()
+            self._clear_layers()
             self._curve.clear()
             self._progress.start(
                 "Reading the reviewed images",
@@ -175,23 +189,31 @@ class DetectorPanel(DockPanel):
             accepted = "The new detector is now used for this study. Detect cells again to see it."
             tell(self, accepted, "decide")
 
-    def discard(self) -> None:
-        """Delete the new detector."""
-        self._decide(discard_candidate)
+    def put_aside(self) -> None:
+        """Keep the new detector in the list, without using it."""
+        self._decide(lambda folder: keep_candidate(training_folder(folder)))
 
     # --- inside -----------------------------------------------------------------------------
 
     def _decide(self, decision: Callable[[Path], object]) -> bool:
-        """Accept or discard the new detector; return whether that worked."""
+        """Accept the new detector or put it aside; return whether that worked."""
         cohort, has_worked = self.context.session.cohort, False
         if cohort is None:
             return False
         with errors_shown(self, "decide"):
             decision(cohort.folder)
             has_worked = True
-        self._differences.clear()
+        self._clear_layers()
         self._synchronise()
         return has_worked
+
+    def _clear_layers(self) -> None:
+        self._differences.clear()
+        self._check.clear_layers()
+
+    def _on_ticked(self) -> None:
+        self._enable()
+        self._check.refresh(self._images.unticked())
 
     def _on_progress(self, progress: Progress) -> None:
         self._note = progress.note or self._note
@@ -207,7 +229,7 @@ class DetectorPanel(DockPanel):
         self._synchronise()
 
     def _show_differences(self, found: workflows.Differences, index: int) -> None:
-        self._differences.show(found, index)
+        self._differences.show({"Found now": found.found, "Lost now": found.lost}, index)
         self._outcome.setText(
             f"{counted(len(found.found), 'cell')} found now (pink), {len(found.lost)} lost now "
             f"(red), {found.same} found by both."
@@ -238,6 +260,9 @@ class DetectorPanel(DockPanel):
         self._hint.setText(NO_COHORT if cohort is None else _advice(reviewed, images))
         self._enable()
         set_primary(self._train, new is None)
+        refused = new is not None and new.is_better is False
+        self._accept.setText("Use it anyway" if refused else USE_IT)
+        set_primary(self._accept, not refused)
         self._decision.setVisible(new is not None and not busy)
         self._outcome.setText(self._note if new is None else _describe(new))
         self._outcome.setVisible(bool(self._outcome.text()) and not busy)
@@ -276,17 +301,18 @@ def _titles(table: pd.DataFrame) -> dict[Place, str]:
 
 
 def _advice(reviewed: int, images: int) -> str:
-    """Return in words how many images are reviewed, and whether that is enough."""
+    """Return in words how many images are reviewed, and what to do if none is."""
     state = f"{reviewed} of {counted(images, 'image')} reviewed."
-    if not reviewed:
-        return f"{state} Correct the boxes of some images, ideally ten, and mark them as reviewed."
-    if reviewed < FEWEST_IMAGES:
-        return f"{state} With {FEWEST_IMAGES} or more, some are held out to test the detector."
-    return f"{state} One in five, always the same, is held out to test the detector."
+    if reviewed:
+        return state
+    return f"{state} Correct the boxes of some images, ideally ten, and mark them as reviewed."
 
 
 def _describe(model: DetectorModel) -> str:
-    if not model.scores:
+    """Say how good a new detector is, before and after, and what became of each look."""
+    if model.is_better is None:
         return "A new detector is ready. It could not be tested: too few images were reviewed."
     held_out = counted(len(model.held_out), "held-out image")
-    return f"A new detector is ready: {model.scores} on {held_out}. Accept it?"
+    verdict = "is better" if model.is_better else "is no clear gain"
+    first = f"The new detector {verdict}: precision {model.scores} on {held_out}."
+    return "\n".join([first, *(f"• {line}" for line in outcomes_in_words(model.looks))])

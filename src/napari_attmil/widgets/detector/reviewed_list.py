@@ -1,16 +1,28 @@
-"""The reviewed images that a detector is trained on."""
+"""The reviewed images: which of them train the detector, and which test it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QListWidget, QListWidgetItem, QWidget
+from qtpy.QtWidgets import QTreeWidget, QTreeWidgetItem, QWidget
 
 from napari_attmil.widgets.parts import column, push_button, row
 from napari_attmil.widgets.viewer import Place
+from napari_attmil.workflows import CheckedImage
 
-ROWS_SHOWN = 5
+IMAGE, TEST, CORRECTED, LOOK = range(4)
+COLUMNS = {
+    "Image": "A ticked image is used; space ticks one.",
+    "Test": (
+        "A ticked image tests the new detector instead of training it, now and later. Tick others "
+        "to test on those."
+    ),
+    "Corrected": "How many boxes a person drew, moved or deleted.",
+    "Look": "Images that look alike, by light, focus and cells; test images come from all looks.",
+}
+"""Headings of the list with their tooltips."""
+ROWS_SHOWN = 6
 
 
 class ReviewedList(QWidget):
@@ -20,13 +32,23 @@ class ReviewedList(QWidget):
     -------
     changed()
         Images were listed, ticked or unticked.
+    test_chosen(place, is_test)
+        A person decided whether an image tests the detector.
     """
 
     changed = Signal()
+    test_chosen = Signal(object, bool)
 
     def __init__(self) -> None:
         super().__init__()
-        self._list = QListWidget()
+        self._tree = QTreeWidget()
+        self._tree.setObjectName("reviewed")
+        self._tree.setHeaderLabels(list(COLUMNS))
+        for place, explanation in enumerate(COLUMNS.values()):
+            self._tree.headerItem().setToolTip(place, explanation)
+        self._tree.setRootIsDecorated(False)
+        self._tree.setAccessibleName("Reviewed images to train the detector on, or to test it with")
+        self._tree.setMaximumHeight((ROWS_SHOWN + 3) * self._tree.fontMetrics().lineSpacing())
         tick_all = push_button(
             "Tick &all", "Use all reviewed images.", lambda: self._tick_all(Qt.CheckState.Checked)
         )
@@ -35,46 +57,79 @@ class ReviewedList(QWidget):
             "Use none, to tick a few by hand.",
             lambda: self._tick_all(Qt.CheckState.Unchecked),
         )
-        column(self._list, row(tick_all, tick_none), within=self, margin_px=0)
-        self._list.itemChanged.connect(self.changed)
-        tip = "Reviewed images to train the detector on, or to test it with; space ticks one."
-        self._list.setToolTip(tip)
-        self._list.setAccessibleName(tip)
-        self._list.setMaximumHeight((ROWS_SHOWN + 1) * self._list.fontMetrics().lineSpacing())
+        column(self._tree, row(tick_all, tick_none), within=self, margin_px=0)
+        self._tree.itemChanged.connect(self._on_changed)
 
     def setImages(self, titles: Mapping[Place, str]) -> None:
         """List images; those listed before keep their state, new ones are ticked."""
-        unticked = self.unticked()
-        with QSignalBlocker(self._list):
-            self._list.clear()
-            for place, title in titles.items():
-                item = QListWidgetItem(title)
-                item.setData(Qt.ItemDataRole.UserRole, place)
-                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-                ticked = place not in unticked
-                item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
-                self._list.addItem(item)
+        unticked, known = self.unticked(), {self._place(item): item for item in self._items()}
+        with QSignalBlocker(self._tree):
+            for place, item in known.items():
+                if place not in titles:
+                    self._tree.takeTopLevelItem(self._tree.indexOfTopLevelItem(item))
+            for row_number, (place, title) in enumerate(titles.items()):
+                if place not in known:
+                    item = QTreeWidgetItem([title])
+                    item.setData(IMAGE, Qt.ItemDataRole.UserRole, place)
+                    item.setToolTip(IMAGE, title)
+                    item.setCheckState(IMAGE, _state(place not in unticked))
+                    self._tree.insertTopLevelItem(row_number, item)
+            self._tree.resizeColumnToContents(IMAGE)
         self.setVisible(bool(titles))
         self.changed.emit()
 
+    def setChecked(self, images: Iterable[CheckedImage]) -> None:
+        """Show which images test the detector, how much was corrected, and how they look."""
+        by_place = {image.place: image for image in images}
+        with QSignalBlocker(self._tree):
+            for item in self._items():
+                image = by_place.get(self._place(item))
+                texts = ("", "") if image is None else (str(image.corrections), image.look)
+                for place, text in zip((CORRECTED, LOOK), texts, strict=True):
+                    item.setText(place, text)
+                    item.setToolTip(place, text)
+                is_test = image is not None and image.is_held_out
+                item.setData(
+                    TEST,
+                    Qt.ItemDataRole.CheckStateRole,
+                    None if image is None else _state(is_test),
+                )
+            for place in (TEST, CORRECTED, LOOK):
+                self._tree.resizeColumnToContents(place)
+
     def count(self) -> int:
         """Return how many images are ticked."""
-        return self._list.count() - len(self.unticked())
+        return self._tree.topLevelItemCount() - len(self.unticked())
 
     def unticked(self) -> frozenset[Place]:
         """Return sample and position of each image that is left out."""
         return frozenset(
-            tuple(item.data(Qt.ItemDataRole.UserRole))
+            self._place(item)
             for item in self._items()
-            if item.checkState() == Qt.CheckState.Unchecked
+            if item.checkState(IMAGE) == Qt.CheckState.Unchecked
         )
 
-    def _items(self) -> list[QListWidgetItem]:
-        items = map(self._list.item, range(self._list.count()))
+    def _items(self) -> list[QTreeWidgetItem]:
+        items = map(self._tree.topLevelItem, range(self._tree.topLevelItemCount()))
         return [item for item in items if item is not None]
 
+    def _place(self, item: QTreeWidgetItem) -> Place:
+        sample, index = item.data(IMAGE, Qt.ItemDataRole.UserRole)
+        return sample, index
+
+    def _on_changed(self, item: QTreeWidgetItem, place: int) -> None:
+        if place == IMAGE:
+            self.changed.emit()
+        elif place == TEST:
+            is_test = item.checkState(TEST) == Qt.CheckState.Checked
+            self.test_chosen.emit(self._place(item), is_test)
+
     def _tick_all(self, state: Qt.CheckState) -> None:
-        with QSignalBlocker(self._list):
+        with QSignalBlocker(self._tree):
             for item in self._items():
-                item.setCheckState(state)
+                item.setCheckState(IMAGE, state)
         self.changed.emit()
+
+
+def _state(is_ticked: bool) -> Qt.CheckState:
+    return Qt.CheckState.Checked if is_ticked else Qt.CheckState.Unchecked
