@@ -121,7 +121,7 @@ def choose_held_out(folder: Path, names: Collection[str], images: Collection[str
 def hold_out_in_words(
     corrections: Mapping[str, int], look_of: Mapping[str, str], held: Collection[str]
 ) -> list[str]:
-    """Say which images are held out, and what cannot be tested with them.
+    """Say how many images are held out, and what cannot be tested with them.
 
     Parameters
     ----------
@@ -135,9 +135,8 @@ def hold_out_in_words(
             "No image is held out, so nothing tells how good the new detector is; that takes "
             f"{FEWEST_IMAGES} reviewed images."
         ]
-    names = ", ".join(_short(name) for name in sorted(held))
     verb = "tests" if len(held) == 1 else "test"
-    sentences = [f"{counted(len(held), 'image')} {verb} the new detector: {names}."]
+    sentences = [f"{counted(len(held), 'image')} {verb} the new detector."]
     if not any(corrections[name] for name in held):
         sentences.append(
             "Nobody corrected a box there, so that no new detector can be better; correct the "
