@@ -210,7 +210,7 @@ def test_a_detector_that_is_no_better_can_be_used_anyway_or_put_aside(
     for _ in range(2):
         panel.train()
         wait(panel, qtbot)
-        assert "is no clear gain: precision 0.500 → 0.500" in page.text("outcome")
+        assert "is not clearly better: precision 0.500 → 0.500" in page.text("outcome")
         assert page.offers("Use it anyway")
         page.press("Not now")
         assert not page.asks_for_a_decision()
@@ -250,7 +250,7 @@ def test_the_images_that_test_the_detector_are_named_and_can_be_changed(
     HoldOut({HELD_OUT: True}).write(training_folder(cohort.folder))
     panel.show()
     qtbot.waitUntil(lambda: page.tests() == ["s1, s1-1.tif"])
-    assert page.text("hold_out").startswith("1 image tests the new detector: s1-1.tif. No test ima")
+    assert page.text("hold_out").startswith("1 image tests the new detector. No test image")
     assert "look “dark”, in which 3 boxes were corrected" in page.text("hold_out")
     assert "count fully, all others a quarter" in page.text("hold_out")
     page.let_test(1, False)

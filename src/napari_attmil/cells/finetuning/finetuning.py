@@ -289,7 +289,8 @@ class _Finetuning:
             )
         corrections = {i.name: i.corrections for i in (*self.images, *self.held_out)}
         names = [image.name for image in self.held_out]
-        return " ".join([*hold_out_in_words(corrections, self.look_of, names), WEIGHTS_IN_WORDS])
+        sentences = hold_out_in_words(corrections, self.look_of, names)
+        return " ".join([*sentences, f"Held out: {', '.join(names)}.", WEIGHTS_IN_WORDS])
 
     def _closing_note(self) -> str:
         if self._before is None or self._best is None:

@@ -42,6 +42,8 @@ from napari_attmil.widgets.parts import (
     scrolling_column,
     set_primary,
     tell,
+    untell,
+    warn,
     wrapping_label,
 )
 from napari_attmil.widgets.viewer import Place
@@ -203,6 +205,7 @@ class DetectorPanel(DockPanel):
         with errors_shown(self, "decide"):
             decision(cohort.folder)
             has_worked = True
+            untell(self, "train")
         self._clear_layers()
         self._synchronise()
         return has_worked
@@ -224,9 +227,12 @@ class DetectorPanel(DockPanel):
 
     def _on_trained(self, _: object) -> None:
         self._next_held_out = 0
-        if self._note:
-            tell(self, self._note, "train")
         self._synchronise()
+        new = self._candidate()
+        if new is not None and new.is_better is False:
+            warn(self, self._note, "train")
+        elif self._note:
+            tell(self, self._note, "train")
 
     def _show_differences(self, found: workflows.Differences, index: int) -> None:
         self._differences.show({"Found now": found.found, "Lost now": found.lost}, index)
@@ -313,6 +319,6 @@ def _describe(model: DetectorModel) -> str:
     if model.is_better is None:
         return "A new detector is ready. It could not be tested: too few images were reviewed."
     held_out = counted(len(model.held_out), "held-out image")
-    verdict = "is better" if model.is_better else "is no clear gain"
+    verdict = "is better" if model.is_better else "is not clearly better"
     first = f"The new detector {verdict}: precision {model.scores} on {held_out}."
     return "\n".join([first, *(f"• {line}" for line in outcomes_in_words(model.looks))])

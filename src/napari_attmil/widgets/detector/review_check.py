@@ -94,7 +94,7 @@ class ReviewCheck(Listening, QWidget):
         names = {image.place: image.name for image in self._images}
         if cohort is not None and place in names:
             folder = training_folder(cohort.folder)
-            with errors_shown():
+            with errors_shown(self, "test", lambda: self.choose_test(place, is_test)):
                 HoldOut.read(folder).with_choice(names[place], is_test).write(folder)
         self.refresh(self._left_out)
 

@@ -23,6 +23,8 @@ COLUMNS = {
 }
 """Headings of the list with their tooltips."""
 ROWS_SHOWN = 6
+WIDEST_NAME_PX = 160
+"""A longer name is cut in its middle, so that all columns are in view."""
 
 
 class ReviewedList(QWidget):
@@ -47,6 +49,7 @@ class ReviewedList(QWidget):
         for place, explanation in enumerate(COLUMNS.values()):
             self._tree.headerItem().setToolTip(place, explanation)
         self._tree.setRootIsDecorated(False)
+        self._tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self._tree.setAccessibleName("Reviewed images to train the detector on, or to test it with")
         self._tree.setMaximumHeight((ROWS_SHOWN + 3) * self._tree.fontMetrics().lineSpacing())
         tick_all = push_button(
@@ -75,6 +78,8 @@ class ReviewedList(QWidget):
                     item.setCheckState(IMAGE, _state(place not in unticked))
                     self._tree.insertTopLevelItem(row_number, item)
             self._tree.resizeColumnToContents(IMAGE)
+            width = min(self._tree.columnWidth(IMAGE), WIDEST_NAME_PX)
+            self._tree.setColumnWidth(IMAGE, width)
         self.setVisible(bool(titles))
         self.changed.emit()
 
