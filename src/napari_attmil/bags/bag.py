@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from napari_attmil.bags.features import FeatureRows, KnownFeatures, extract_features
 from napari_attmil.cells import Boxes, FeatureSettings
-from napari_attmil.core import Int64Array, Progress, UserError
+from napari_attmil.core import Int64Array, Progress, Remedy, UserError
 from napari_attmil.images import Sample, read_images
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ def bag_of(
         If there are no boxes.
     """
     if len(boxes) == 0:
-        raise UserError(f"Sample {sample.name!r} has no cells; run detection or draw one.")
+        raise UserError(
+            f"Sample {sample.name!r} has no cells; run detection or draw one.", Remedy.DETECT_CELLS
+        )
 
     def progress(done: int) -> Progress:
         return Progress(done, len(boxes), f"Looking at cell {done} of {len(boxes)}")

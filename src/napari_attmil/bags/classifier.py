@@ -24,6 +24,7 @@ from napari_attmil.core import (
     Checkpoint,
     Device,
     Float32Array,
+    Remedy,
     UserError,
     choose_device,
     counted,
@@ -256,7 +257,8 @@ class Classifier:
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"{path} does not fit this version of napari-attmil or is damaged; train the "
-                "classifier again."
+                "classifier again.",
+                Remedy.LOAD_MODEL,
             ) from error
         origin = checkpoint.provenance
         return cls(tuple(models), classes, digest, features, certainty, origin, votes, held_out)
@@ -306,17 +308,22 @@ class Classifier:
 
     def _check(self, bag: Bag) -> None:
         if len(bag) == 0:
-            raise UserError(f"Sample {bag.sample!r} has no cells; run detection or draw one.")
+            raise UserError(
+                f"Sample {bag.sample!r} has no cells; run detection or draw one.",
+                Remedy.DETECT_CELLS,
+            )
         if bag.detector_digest != self.detector_digest:
             raise UserError(
                 f"The cells of sample {bag.sample!r} were read with another detector than this "
                 "classifier was trained with; use that detector (--weights on the command line), "
-                "or train the classifier again."
+                "or train the classifier again.",
+                Remedy.TRAIN_CLASSIFIER,
             )
         if bag.feature_settings != self.feature_settings:
             raise UserError(
                 f"The features of sample {bag.sample!r} were computed with other settings than "
-                "this classifier was trained with; compute them again with the classifier's."
+                "this classifier was trained with; compute them again with the classifier's.",
+                Remedy.TRAIN_CLASSIFIER,
             )
 
 

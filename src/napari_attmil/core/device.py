@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from napari_attmil.core.errors import UserError
+from napari_attmil.core.errors import Remedy, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +134,8 @@ def in_batches(
         elif batch_size == 1:
             raise UserError(
                 "The device's memory is too small for one image; close other programs that "
-                "use it, or choose the device cpu."
+                "use it, or choose the device cpu.",
+                Remedy.USE_CPU,
             )
         else:
             batch_size = max(1, min(batch_size, len(batch)) // 2)

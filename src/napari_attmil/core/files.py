@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from napari_attmil.core.errors import UserError
+from napari_attmil.core.errors import Remedy, UserError
 
 
 def check_writable(path: Path) -> None:
@@ -28,7 +28,7 @@ def check_writable(path: Path) -> None:
     path = Path(path).absolute()
     # os.path, as Path.is_dir raises where a folder above is forbidden.
     if os.path.isdir(path):
-        raise UserError(f"{path} is a folder; give the name of a file.")
+        raise UserError(f"{path} is a folder; give the name of a file.", Remedy.SAVE_ELSEWHERE)
     there = next(folder for folder in path.parents if os.path.exists(folder))
     if not os.path.isdir(there):
         reason = f"{there} is a file"
@@ -36,7 +36,9 @@ def check_writable(path: Path) -> None:
         reason = f"{there} is read-only"
     else:
         return
-    raise UserError(f"{path} could not be written ({reason}); choose another folder.")
+    raise UserError(
+        f"{path} could not be written ({reason}); choose another folder.", Remedy.SAVE_ELSEWHERE
+    )
 
 
 @contextlib.contextmanager
@@ -64,10 +66,12 @@ def write_atomically(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise UserError(
-                f"The disk is full, {path} was not written; free some space and save again."
+                f"The disk is full, {path} was not written; free some space and save again.",
+                Remedy.SAVE_ELSEWHERE,
             ) from error
         raise UserError(
-            f"{path} could not be written ({error.strerror or error}); choose another folder."
+            f"{path} could not be written ({error.strerror or error}); choose another folder.",
+            Remedy.SAVE_ELSEWHERE,
         ) from error
     finally:
         if temporary is not None:

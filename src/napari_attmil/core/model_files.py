@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_attmil.core.errors import UserError
+from napari_attmil.core.errors import Remedy, UserError
 from napari_attmil.core.files import write_atomically
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _opened(
 
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"There is no model file {path}; check the path.")
+        raise UserError(f"There is no model file {path}; check the path.", Remedy.LOAD_MODEL)
     try:
         with safe_open(path, framework=framework) as file:
             metadata = file.metadata() or {}
@@ -105,7 +105,8 @@ def _opened(
         raise
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
-            f"{path} is not a readable model file ({error}); train or download it again."
+            f"{path} is not a readable model file ({error}); train or download it again.",
+            Remedy.LOAD_MODEL,
         ) from error
 
 
@@ -113,12 +114,14 @@ def _check(metadata: Mapping[str, str], kind: str, path: Path) -> None:
     if metadata.get("format") != FORMAT:
         raise UserError(
             f"{path} is not a napari-attmil model file, it was made by other software; choose one "
-            "that was saved here."
+            "that was saved here.",
+            Remedy.LOAD_MODEL,
         )
     found = metadata.get("kind", "model of no known kind")
     if found != kind:
         raise UserError(
-            f"{path} holds a {found}, but a {kind} is needed here; choose another file."
+            f"{path} holds a {found}, but a {kind} is needed here; choose another file.",
+            Remedy.LOAD_MODEL,
         )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.cells import SOURCE_NAMES, Boxes, positions_of
-from napari_attmil.core import UserError, check_writable, write_atomically
+from napari_attmil.core import Remedy, UserError, check_writable, write_atomically
 
 if TYPE_CHECKING:
     from napari_attmil.bags import Prediction
@@ -151,7 +151,8 @@ def check_table_file(path: Path) -> None:
     if _is_parquet(path) and find_spec("pyarrow") is None:
         raise UserError(
             f"Writing {path.name} needs pyarrow, which is not installed; "
-            'pip install "napari-attmil[parquet]", or choose a name that ends in .csv.'
+            'pip install "napari-attmil[parquet]", or choose a name that ends in .csv.',
+            Remedy.SAVE_ELSEWHERE,
         )
     check_writable(path)
 

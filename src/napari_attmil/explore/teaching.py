@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from napari_attmil.core import UserError
+from napari_attmil.core import Remedy, UserError
 
 FILE_NAME: Final = "teaching.jsonl"
 """Name of the file beside the cohort."""
@@ -162,7 +162,8 @@ def read_rounds(path: Path) -> tuple[list[TeachingRound], int]:
     except OSError as error:
         raise UserError(
             f"The rounds in {path} cannot be read ({error.strerror}); permit reading there, or "
-            "close what uses the file."
+            "close what uses the file.",
+            Remedy.TRY_AGAIN,
         ) from error
     lines = [line for line in content.splitlines() if line.strip()]
     rounds = [parsed for parsed in map(_round, lines) if parsed is not None]

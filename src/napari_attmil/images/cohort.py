@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import Remedy, UserError, counted
 from napari_attmil.images.healthy_names import healthy_name
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ def check_trainable(cohort: Cohort) -> None:
         raise UserError(
             f"The cohort has {counted(len(cohort.classes), 'labelled class', 'labelled classes')}, "
             "but training needs two; give the samples classes in a cohort.csv (image, sample, "
-            "patient, label), or put them into one folder a class (class/patient/images)."
+            "patient, label), or put them into one folder a class (class/patient/images).",
+            Remedy.GIVE_CLASSES,
         )
 
 

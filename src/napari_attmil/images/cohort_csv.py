@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from napari_attmil.core import UserError
+from napari_attmil.core import Remedy, UserError
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.folders import make_sample
 from napari_attmil.images.text_tables import read_text, rows_of_table
@@ -70,17 +70,21 @@ def _read_rows(path: Path) -> list[_Row]:
         table = rows_of_table(read_text(path))
     except csv.Error as error:
         raise UserError(
-            f"{path.name} cannot be read as a table ({error}); save it again as CSV (UTF-8)."
+            f"{path.name} cannot be read as a table ({error}); save it again as CSV (UTF-8).",
+            Remedy.OPEN_IMAGES,
         ) from None
     if not table:
         raise UserError(
             f"{path.name} is empty; it needs columns {', '.join(COLUMNS)} and a row per "
-            "image: add them."
+            "image: add them.",
+            Remedy.OPEN_IMAGES,
         )
     positions = _column_positions(table[0][1], path)
     rows = [_row(number, cells, positions, path) for number, cells in table[1:]]
     if not rows:
-        raise UserError(f"{path.name} has a header but no rows; add a row for every image.")
+        raise UserError(
+            f"{path.name} has a header but no rows; add a row for every image.", Remedy.OPEN_IMAGES
+        )
     return rows
 
 
@@ -91,7 +95,8 @@ def _column_positions(header: list[str], path: Path) -> dict[str, int]:
             trouble = "no column" if column not in names else "more than one column"
             raise UserError(
                 f"{path.name} has {trouble} '{column}' (its columns: {', '.join(header)[:200]}); "
-                f"give it one each of {', '.join(COLUMNS)}."
+                f"give it one each of {', '.join(COLUMNS)}.",
+                Remedy.OPEN_IMAGES,
             )
     return {column: names.index(column) for column in COLUMNS}
 
@@ -102,7 +107,8 @@ def _row(number: int, cells: list[str], positions: dict[str, int], path: Path) -
         if not value and column != "label":
             raise UserError(
                 f"{path.name}, row {number}: the column '{column}' is empty; fill it in or delete "
-                "the row."
+                "the row.",
+                Remedy.OPEN_IMAGES,
             )
     return _Row(number, **values)
 
@@ -116,13 +122,15 @@ def _check_one(rows: list[_Row], path: Path, thing: str, attribute: str) -> None
         if not value and getattr(before, attribute):
             raise UserError(
                 f"{path.name}, row {row.number}: the column '{attribute}' is empty, but {thing} "
-                f"{name!r} has {getattr(before, attribute)!r} in row {before.number}; fill it in."
+                f"{name!r} has {getattr(before, attribute)!r} in row {before.number}; fill it in.",
+                Remedy.OPEN_IMAGES,
             )
         if getattr(before, attribute) != value:
             raise UserError(
                 f"{path.name}, row {row.number}: {thing} {name!r} has {attribute} {value!r}, but "
                 f"{getattr(before, attribute)!r} in row {before.number}; a {thing} has one "
-                f"{attribute}: correct a row, or use another name."
+                f"{attribute}: correct a row, or use another name.",
+                Remedy.OPEN_IMAGES,
             )
 
 
@@ -137,7 +145,8 @@ def _files_by_sample(rows: list[_Row], path: Path) -> tuple[dict[str, list[Path]
         if before.sample != row.sample:
             raise UserError(
                 f"{path.name}, row {row.number}: image {row.image!r} is in sample {row.sample!r}, "
-                f"but row {before.number} has it in {before.sample!r}; delete one."
+                f"but row {before.number} has it in {before.sample!r}; delete one.",
+                Remedy.OPEN_IMAGES,
             )
         if before is row:
             files[row.sample].append(image)
@@ -146,6 +155,7 @@ def _files_by_sample(rows: list[_Row], path: Path) -> tuple[dict[str, list[Path]
         raise UserError(
             f"{path.name}, row {missing[0].number}: there is no image file {missing[0].image!r} in "
             f"'{path.parent}' ({len(missing)} of {len(seen)} images are missing); correct "
-            "the path: paths are relative to the CSV file."
+            "the path: paths are relative to the CSV file.",
+            Remedy.OPEN_IMAGES,
         )
     return files, len(rows) - len(seen)

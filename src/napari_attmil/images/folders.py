@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from napari_attmil.core import UserError
+from napari_attmil.core import Remedy, UserError
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.images.formats import IMAGE_SUFFIXES, file_header
 
@@ -42,7 +42,8 @@ def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     except OSError as error:
         raise UserError(
             f"Folder '{folder}' may not be read ({error.strerror}); ask for access, or copy it "
-            "elsewhere."
+            "elsewhere.",
+            Remedy.OPEN_IMAGES,
         ) from None
     files = set(entries) - set(subfolders)
     return [e for e in entries if e in files and e.suffix.lower() in IMAGE_SUFFIXES], subfolders

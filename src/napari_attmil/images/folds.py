@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import Remedy, UserError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,13 +72,15 @@ def _class_of_each_patient(patients: Sequence[str], labels: Sequence[str | None]
         if label is None:
             raise UserError(
                 f"A sample of patient {patient!r} has no label; folds need one for every sample: "
-                "give it one, or leave the sample out."
+                "give it one, or leave the sample out.",
+                Remedy.GIVE_CLASSES,
             )
         if class_of.setdefault(patient, label) != label:
             raise UserError(
                 f"Patient {patient!r} has samples of two classes, {class_of[patient]!r} and "
                 f"{label!r}; a patient belongs to one: correct the label, or name two people "
-                "differently."
+                "differently.",
+                Remedy.GIVE_CLASSES,
             )
     return class_of
 
@@ -87,7 +89,10 @@ def _check_folds(class_of: Mapping[str, str], folds: int) -> None:
     if folds < 2:
         raise UserError(f"Got {folds} folds; give 2 or more.")
     if not class_of:
-        raise UserError("There are no samples to split into folds; open a cohort with images.")
+        raise UserError(
+            "There are no samples to split into folds; open a cohort with images.",
+            Remedy.OPEN_IMAGES,
+        )
     for label, count in sorted(Counter(class_of.values()).items()):
         if count < folds:
             # With one patient, a class cannot be both learnt and tested, whatever the folds.

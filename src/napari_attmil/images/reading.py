@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import Remedy, UserError, counted
 from napari_attmil.images.cohort_csv import open_csv
 from napari_attmil.images.folders import FORMATS, find_images, frames_of, make_sample
 from napari_attmil.images.formats import decode_page, file_header
@@ -67,7 +67,10 @@ class ImageSequence(Sequence["NDArray[Any]"]):
 
     def __init__(self, frames: Sequence[Frame], name: str) -> None:
         if not frames:
-            raise UserError(f"Sample {name!r} has no images; add some, or leave the sample out.")
+            raise UserError(
+                f"Sample {name!r} has no images; add some, or leave the sample out.",
+                Remedy.OPEN_IMAGES,
+            )
         self.frames = tuple(frames)
         self.name = name
         headers = [_page_header(frame) for frame in frames]
@@ -194,7 +197,9 @@ def open_sample(
     several = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
     files = [file for path in several for file in _image_files(path)]
     if not files:
-        raise UserError("No images were given; choose image files or a folder of images.")
+        raise UserError(
+            "No images were given; choose image files or a folder of images.", Remedy.OPEN_IMAGES
+        )
     if name is None:
         first = several[0]
         name = _absolute(first).parent.name if len(several) > 1 else _own_name(first)
@@ -224,7 +229,9 @@ def open_samples(paths: Iterable[str | Path]) -> list[Sample]:
             place = folder if os.path.isdir(path) else path
             named.append((_own_name(path) if below == "." else below, place, files))
     if not named and not listed:
-        raise UserError("No images were given; choose image files or a folder of images.")
+        raise UserError(
+            "No images were given; choose image files or a folder of images.", Remedy.OPEN_IMAGES
+        )
     uses = Counter([*(name for name, _, _ in named), *(sample.name for sample in listed)])
     return [
         *listed,
@@ -251,7 +258,9 @@ def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
     """
     several = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
     if not several:
-        raise UserError("No images were given; choose image files or a folder of images.")
+        raise UserError(
+            "No images were given; choose image files or a folder of images.", Remedy.OPEN_IMAGES
+        )
     path = several[0]
     if len(several) > 1:
         return open_together(several)
@@ -278,7 +287,8 @@ def frame_digest(frame: Frame) -> str:
         content = _file_digest(frame.path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise UserError(
-            f"'{frame.path}' cannot be read ({error.strerror}); check the path or open it again."
+            f"'{frame.path}' cannot be read ({error.strerror}); check the path or open it again.",
+            Remedy.OPEN_IMAGES,
         ) from None
     text = f"{frame.path.name}\0{status.st_size}\0{status.st_mtime_ns}\0{content}\0{frame.page}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -290,7 +300,10 @@ def _image_files(path: Path) -> list[Path]:
         return [path]
     files = find_images(path)
     if not files:
-        raise UserError(f"Folder '{path}' holds no images; choose one that does ({FORMATS}).")
+        raise UserError(
+            f"Folder '{path}' holds no images; choose one that does ({FORMATS}).",
+            Remedy.OPEN_IMAGES,
+        )
     return files
 
 
@@ -309,7 +322,8 @@ def _page_header(frame: Frame) -> PageHeader:
     if frame.page >= len(pages):
         raise UserError(
             f"'{frame.path}' now holds {counted(len(pages), 'image')}, but image {frame.page + 1} "
-            "was listed when it was opened; open it again."
+            "was listed when it was opened; open it again.",
+            Remedy.OPEN_IMAGES,
         )
     return pages[frame.page]
 

@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from napari_attmil.core import UserError
+from napari_attmil.core import Remedy, UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,9 @@ def read_text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise UserError(f"'{path}' cannot be opened ({error.strerror}); check the path.") from None
+        raise UserError(
+            f"'{path}' cannot be opened ({error.strerror}); check the path.", Remedy.OPEN_IMAGES
+        ) from None
     return decoded_text(raw, path.name)
 
 
@@ -31,7 +33,8 @@ def decoded_text(raw: bytes, name: str) -> str:
     """Return the text of a file's content, as `read_text` does; `name` is for errors."""
     if raw.startswith(b"PK\3\4"):
         raise UserError(
-            f"{name} is a workbook, not text; save it from the spreadsheet as CSV (UTF-8)."
+            f"{name} is a workbook, not text; save it from the spreadsheet as CSV (UTF-8).",
+            Remedy.OPEN_IMAGES,
         )
     encodings = ["utf-16"] if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
     for encoding in encodings:
@@ -39,7 +42,9 @@ def decoded_text(raw: bytes, name: str) -> str:
             return raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise UserError(f"{name} is not text that can be read; save it again as CSV (UTF-8).")
+    raise UserError(
+        f"{name} is not text that can be read; save it again as CSV (UTF-8).", Remedy.OPEN_IMAGES
+    )
 
 
 def rows_of_table(text: str) -> list[tuple[int, list[str]]]:

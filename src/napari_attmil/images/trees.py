@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_attmil.core import UserError
+from napari_attmil.core import Remedy, UserError
 from napari_attmil.images.cohort import Cohort, Sample
 from napari_attmil.images.folders import (
     FORMATS,
@@ -149,7 +149,10 @@ def _refuse(root: Path, folders: Sequence[Path], notes: _Notes) -> None:
     if notes.first_error is not None:
         raise notes.first_error
     inside = f" in its {len(folders)} folders" if folders else ""
-    raise UserError(f"Folder '{root}' holds no images{inside}; choose one that does ({FORMATS}).")
+    raise UserError(
+        f"Folder '{root}' holds no images{inside}; choose one that does ({FORMATS}).",
+        Remedy.OPEN_IMAGES,
+    )
 
 
 class _Notes:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from napari_attmil.core import UserError, write_atomically
+from napari_attmil.core import Remedy, UserError, write_atomically
 from napari_attmil.reports.blocks import Picture, encoded
 from napari_attmil.reports.palette import LIGHT
 
@@ -122,7 +122,8 @@ def save_figure(path: Path, drawing: Drawing, size_px: tuple[int, int]) -> None:
     if suffix not in SUFFIXES:
         raise UserError(
             f"A figure cannot be saved as '{path.name}'; choose a name that ends in "
-            f"{', '.join(SUFFIXES)}."
+            f"{', '.join(SUFFIXES)}.",
+            Remedy.SAVE_ELSEWHERE,
         )
     from matplotlib import rc_context
 

@@ -15,7 +15,7 @@ from napari_attmil.cells.annotations import (
     move_box,
     with_corrections,
 )
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import Remedy, UserError, counted
 from napari_attmil.session.keys import SampleKey
 
 if TYPE_CHECKING:
@@ -179,7 +179,10 @@ class BoxEditor:
         key = self._records.shown if key is None else key
         record = self._records.get(key)
         if key is None or record is None:
-            raise UserError("No images are chosen; choose an image layer or open a cohort first.")
+            raise UserError(
+                "No images are chosen; choose an image layer or open a cohort first.",
+                Remedy.OPEN_IMAGES,
+            )
         return key, record
 
     def _edit(self, title: str, key: SessionKey | None = None, **changes: Any) -> None:

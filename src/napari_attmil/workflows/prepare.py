@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_attmil.core import UserError
+from napari_attmil.core import Remedy, UserError
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def prepare_bags(
     if not bags and not stop.is_set():
         raise UserError(
             f"No cell was found in any sample of {study.cohort.folder}; look at the images, lower "
-            "the minimum score, or give the cell diameter."
+            "the minimum score, or give the cell diameter.",
+            Remedy.DETECT_CELLS,
         )
     return bags
 

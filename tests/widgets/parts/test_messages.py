@@ -93,12 +93,20 @@ def test_saving_elsewhere_asks_again_and_other_remedies_go_to_their_panel(panel:
     asked, wanted = list[str](), list[Remedy]()
     panel.message_board.remedy_wanted.connect(wanted.append)
     error = UserError("/a is read-only; choose another folder.", Remedy.SAVE_ELSEWHERE)
-    tell_error(panel.within, error, "save", lambda: asked.append("where"))
+    tell_error(panel.within, error, "save", elsewhere=lambda: asked.append("where"))
     tell_error(panel.within, UserError("No images; open some.", Remedy.OPEN_IMAGES), "train")
     Page(panel).press("Save elsewhere…")
     Page(panel).press("Open images or folder…")
     assert (asked, wanted) == (["where"], [Remedy.OPEN_IMAGES])
     assert len(Page(panel).messages()) == 2
+
+
+def test_what_may_pass_is_tried_again(panel: Panel) -> None:
+    tried = list[str]()
+    error = UserError("The disk is full; free some space.", Remedy.SAVE_ELSEWHERE)
+    tell_error(panel.within, error, "train", lambda: tried.append("again"))
+    Page(panel).press("Try again")
+    assert tried == ["again"]
 
 
 def test_a_text_can_be_copied_as_it_is(panel: Panel) -> None:

@@ -22,7 +22,7 @@ from napari_attmil.bags.training.resident_features import (
     fixed_part_if_it_fits,
     on_device,
 )
-from napari_attmil.core import UserError
+from napari_attmil.core import Remedy, UserError
 from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
             raise UserError(
                 "Anomaly-aware attention measures how far cells are from those of healthy samples, "
                 f"but none of the classes {', '.join(classes)} is plainly called healthy or "
-                "control; name the reference class, or choose another method."
+                "control; name the reference class, or choose another method.",
+                Remedy.TRAIN_CLASSIFIER,
             )
         _fit_anomaly(model, features, [bag.label == healthy for bag in bags])
     with torch.no_grad():

@@ -39,6 +39,7 @@ from napari_attmil.bags.training.training_state import (
 )
 from napari_attmil.core import (
     Device,
+    Remedy,
     UserError,
     choose_device,
     is_out_of_memory,
@@ -158,7 +159,8 @@ class Trainer:
                     raise
                 raise UserError(
                     f"The memory of {self._device.description} is too small for this training; "
-                    "close other programs that use it, or choose the device cpu."
+                    "close other programs that use it, or choose the device cpu.",
+                    Remedy.USE_CPU,
                 ) from error
             self._keep_if_best(progress.fit_loss)
             self._fit_losses.append(progress.fit_loss)
@@ -180,7 +182,8 @@ class Trainer:
         """
         if self._best_weights is None:
             raise UserError(
-                "There is no classifier yet; let at least one epoch of the first model finish."
+                "There is no classifier yet; let at least one epoch of the first model finish.",
+                Remedy.TRAIN_CLASSIFIER,
             )
         return self._classifier(self._best_weights)
 
@@ -306,7 +309,8 @@ class Trainer:
         if not math.isfinite(means["loss"]):
             raise UserError(
                 f"The loss is not a number after {epoch + 1} epochs; choose a learning rate "
-                f"below {self.settings.learning_rate:g}, or standardise the features."
+                f"below {self.settings.learning_rate:g}, or standardise the features.",
+                Remedy.TRAIN_CLASSIFIER,
             )
         return EpochProgress(
             epoch + 1,
@@ -365,18 +369,26 @@ class _Sums:
 def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
     for bag in bags:
         if bag.label is None:
-            raise UserError(f"Sample {bag.sample!r} has no label; give it one or leave it out.")
+            raise UserError(
+                f"Sample {bag.sample!r} has no label; give it one or leave it out.",
+                Remedy.GIVE_CLASSES,
+            )
         if bag.label not in classes:
             raise UserError(
                 f"Sample {bag.sample!r} is labelled {bag.label!r}, which is none of the classes "
-                f"{', '.join(classes)}; correct its label or leave it out."
+                f"{', '.join(classes)}; correct its label or leave it out.",
+                Remedy.GIVE_CLASSES,
             )
         if len(bag) == 0:
-            raise UserError(f"Sample {bag.sample!r} has no cells; run detection or draw one.")
+            raise UserError(
+                f"Sample {bag.sample!r} has no cells; run detection or draw one.",
+                Remedy.DETECT_CELLS,
+            )
     if len(classes) < 2:
         raise UserError(
             f"A classifier needs samples of at least 2 classes, but got {len(classes)}; open a "
-            "cohort with more classes."
+            "cohort with more classes.",
+            Remedy.GIVE_CLASSES,
         )
     first = bags[0]
     for bag in bags:
@@ -386,5 +398,6 @@ def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
         ):
             raise UserError(
                 f"The cells of samples {first.sample!r} and {bag.sample!r} were read with "
-                "different detectors or settings; prepare all samples again."
+                "different detectors or settings; prepare all samples again.",
+                Remedy.TRY_AGAIN,
             )

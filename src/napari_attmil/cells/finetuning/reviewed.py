@@ -11,7 +11,7 @@ import numpy as np
 from napari_attmil.cells.boxes import Source, iou_matrix
 from napari_attmil.cells.exchange import CROWD, Account, in_sentences, only_cells, read_coco
 from napari_attmil.cells.finetuning.augmentation import LabelledImage
-from napari_attmil.core import UserError
+from napari_attmil.core import Remedy, UserError
 from napari_attmil.images import Frame, name_within, read_frame, read_text
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def reviewed_images(
     if not images:
         raise UserError(
             f"No image of {annotations.path.parent} is marked as reviewed; correct the boxes of "
-            "some images and mark them, best about ten."
+            "some images and mark them, best about ten.",
+            Remedy.REVIEW_IMAGES,
         )
     return images
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from napari_attmil.core import CAUTION, Progress, UserError, write_atomically
+from napari_attmil.core import CAUTION, Progress, Remedy, UserError, write_atomically
 from napari_attmil.explore.report.by_class import about_class, about_classes, measured_cells
 from napari_attmil.explore.report.content import TITLE, Finding, about_sample, closing, opening
 from napari_attmil.reports import Block, Heading, html_page
@@ -75,5 +75,6 @@ def check_suffix(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(
             f"A report cannot be written as '{path.name}'; choose a name that ends in .html or "
-            ".pdf."
+            ".pdf.",
+            Remedy.SAVE_ELSEWHERE,
         )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import binomtest, rankdata
 
-from napari_attmil.core import UserError, counted, with_interval
+from napari_attmil.core import Remedy, UserError, counted, with_interval
 from napari_attmil.explore.cell_export import CONTRIBUTION
 from napari_attmil.explore.shapes.morphology import feature_title, without_unit
 from napari_attmil.explore.shapes.randomisation_tests import (
@@ -149,7 +149,8 @@ def effects_by_patient(cells: pd.DataFrame, score: str, features: Sequence[str])
     scored = cells[cells[score].notna()]
     if scored.empty:
         raise UserError(
-            f"No cell has a value of {score!r}; classify the samples, or choose another column."
+            f"No cell has a value of {score!r}; classify the samples, or choose another column.",
+            Remedy.CLASSIFY,
         )
     values = {
         key: [_cliffs_delta(sample[feature].to_numpy(float), high_shares) for feature in features]

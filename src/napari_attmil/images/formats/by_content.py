@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import Remedy, UserError, counted
 from napari_attmil.images.formats import microscopes as microscope, pillow as pictures, tiff
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def decode_page(path: Path, page: int) -> NDArray[Any]:
     if not 0 <= page < len(pages):
         raise UserError(
             f"'{path.name}' holds {counted(len(pages), 'image')}, but image {page} (counted from "
-            "0) was asked for; open the file again if it has changed."
+            "0) was asked for; open the file again if it has changed.",
+            Remedy.OPEN_IMAGES,
         )
     with _explained(path):
         return _format_of(path).decode(path, pages[page])
@@ -112,7 +113,8 @@ def _check_name(path: Path) -> None:
     except UnicodeEncodeError:
         raise UserError(
             f"The name {str(path)!a} holds bytes that are no text (UTF-8), as names unpacked from "
-            "an archive of another system may; rename the file or folder."
+            "an archive of another system may; rename the file or folder.",
+            Remedy.OPEN_IMAGES,
         ) from None
 
 
@@ -121,7 +123,9 @@ def _file_header(path: Path, size_bytes: int, mtime_ns: int) -> FileHeader:
     """Read a header; size and time of change make a changed file another entry of the cache."""
     del mtime_ns
     if size_bytes == 0:
-        raise UserError(f"'{path}' is empty (0 bytes); copy it again, or leave it out.")
+        raise UserError(
+            f"'{path}' is empty (0 bytes); copy it again, or leave it out.", Remedy.OPEN_IMAGES
+        )
     return _format_of(path).read_header(path)
 
 
@@ -135,11 +139,14 @@ def _format_of(path: Path) -> _Format:
         if start.startswith(signature):
             return image_format
     if suffix in _NO_IMAGES:
-        raise UserError(f"'{path}' is no image; choose image files, or folders of them.")
+        raise UserError(
+            f"'{path}' is no image; choose image files, or folders of them.", Remedy.OPEN_IMAGES
+        )
     if suffix in IMAGE_SUFFIXES:
         raise UserError(
             f"'{path}' is named {suffix} but is no image that can be read (TIFF, PNG, JPEG, BMP, "
-            "CZI); export it again as TIFF, or leave it out."
+            "CZI); export it again as TIFF, or leave it out.",
+            Remedy.OPEN_IMAGES,
         )
     return _OTHER
 
@@ -152,10 +159,13 @@ def _explained(path: Path) -> Iterator[None]:
     except (UserError, MemoryError):
         raise
     except FileNotFoundError:
-        raise UserError(f"'{path}' does not exist; check the path or open it again.") from None
+        raise UserError(
+            f"'{path}' does not exist; check the path or open it again.", Remedy.OPEN_IMAGES
+        ) from None
     except PermissionError:
         raise UserError(
-            f"'{path}' may not be read (permission denied); ask for access, or copy it elsewhere."
+            f"'{path}' may not be read (permission denied); ask for access, or copy it elsewhere.",
+            Remedy.OPEN_IMAGES,
         ) from None
     except Exception as error:  # decoders raise anything on damaged data
         cut_short = isinstance(error, (struct.error, EOFError))
@@ -163,5 +173,6 @@ def _explained(path: Path) -> Iterator[None]:
         reason = " ".join(text.split()).rstrip(".")[:200]
         raise UserError(
             f"'{path}' cannot be read: {reason}; copy it again, export it as a grey or RGB TIFF, "
-            "or leave it out."
+            "or leave it out.",
+            Remedy.OPEN_IMAGES,
         ) from error

@@ -114,6 +114,7 @@ class CellsStep(Step):
                 context.device_name,
                 context.detector_path,
                 on_done=lambda detection: self._take_over(detection, key),
+                again=self.detect,
             )
 
     def _take_settings(self) -> None:

@@ -138,6 +138,7 @@ class ClassifierStep(Step):
                 context.device_name,
                 on_done=self._take_over,
                 on_progress=lambda progress: self._on_progress(progress, keys),
+                again=self.train,
             )
             self.started.emit()
 
@@ -155,6 +156,7 @@ class ClassifierStep(Step):
             path,
             self._context.device_name,
             on_done=self._use,
+            again=lambda: self.load(path),
         )
 
     def save(self, path: Path) -> None:
@@ -163,7 +165,7 @@ class ClassifierStep(Step):
         classifier, path = predictions.classifier, with_ending(path, MODEL_FILES)
         if classifier is None:
             return
-        with errors_shown(self, "save", self._ask_where_to_save):
+        with errors_shown(self, "save", elsewhere=self._ask_where_to_save):
             classifier.model.save(path)
             predictions.use(LoadedClassifier(classifier.model, path.name, path))
             tell(self, f"The classifier was saved as {path}.", "save", showing_folder(path))

@@ -132,7 +132,7 @@ class ResultStep(Step):
         if session.sample is None:
             return
         path, state = with_ending(path, TABLES), session.state
-        with errors_shown(self, "export", self._ask_where_to_export):
+        with errors_shown(self, "export", elsewhere=self._ask_where_to_export):
             table = cell_table(session.sample, state.boxes, state.prediction, state.classified)
             write_cells(path, [table])
             written = f"{counted(len(session.boxes), 'cell')} written to {path}."

@@ -160,6 +160,7 @@ class DetectorPanel(DockPanel):
                 self._images.unticked(),
                 on_done=self._on_trained,
                 on_progress=self._on_progress,
+                again=self.train,
             )
 
     def compare(self) -> None:

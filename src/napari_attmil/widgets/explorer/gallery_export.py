@@ -47,12 +47,12 @@ def export(path: Path, runner: TaskRunner, view: GalleryView, thumbnails: Thumbn
     sources = {cutout.sample: thumbnails.source(cutout.sample) for cutout in cutouts}
     available = [cutout for cutout in cutouts if sources[cutout.sample] is not None]
 
-    def again() -> None:
+    def ask_again() -> None:
         ask_and_export(view, runner, view, thumbnails)
 
     def write(cut: dict[Cutout, Any]) -> None:
         shown = [(group, cut[c], text) for group, c, text in wanted if cut.get(c) is not None]
-        with errors_shown(view, "export", again):
+        with errors_shown(view, "export", elsewhere=ask_again):
             save_figure(path, *gallery_plot(shown, look.scale, caption))
             written = f"{counted(len(rows), 'cell')} written to {path}."
             tell(view, written, "export", showing_folder(path))

@@ -125,7 +125,8 @@ class MessageEntry(QFrame):
         above = row(icon, (text, 1), close, margin_px=0, spacing_px=6)
         above.setAlignment(icon, Qt.AlignmentFlag.AlignTop)
         above.setAlignment(close, Qt.AlignmentFlag.AlignTop)
-        column(above, row(STRETCH, *buttons, spacing_px=4), within=self, margin_px=5, spacing_px=3)
+        below = [row(STRETCH, *buttons, spacing_px=4)] if buttons else []
+        column(above, *below, within=self, margin_px=5, spacing_px=3)
 
         close.clicked.connect(lambda: self.closed.emit(message))
 
@@ -141,8 +142,8 @@ class MessageEntry(QFrame):
 
 
 def _offers(message: Message) -> tuple[Action, ...]:
-    """Return the buttons of a message; what has to be looked up or asked can be copied."""
-    if message.severity is Severity.NOTE:
+    """Return the buttons of a message; an error, which somebody may be asked about, is copied."""
+    if message.severity is not Severity.ERROR:
         return message.actions
     return (*message.actions, ("Copy", lambda: copy_text(message.text)))
 

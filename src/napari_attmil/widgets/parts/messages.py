@@ -176,6 +176,7 @@ def tell_error(
     error: Exception,
     topic: str = "",
     again: Callable[[], object] | None = None,
+    elsewhere: Callable[[], object] | None = None,
 ) -> None:
     """Tell an error in the panel that `source` is part of.
 
@@ -189,12 +190,14 @@ def tell_error(
     topic
         What was tried.
     again
-        Tries it again, or asks once more for the place to save to.
+        Tries it again.
+    elsewhere
+        Asks once more for the place to save to.
     """
     if "torch" in sys.modules and _is_out_of_memory(error):
         error = UserError(OUT_OF_MEMORY, Remedy.USE_CPU)
     if isinstance(error, UserError):
-        text, actions = str(error), _actions_for(error, board_of(source), again)
+        text, actions = str(error), _actions_for(error.remedy, board_of(source), again, elsewhere)
         tell(source, text, topic, *actions, severity=Severity.ERROR)
         return
     # napari's notification offers the traceback, but would not name the error's type.
@@ -211,15 +214,18 @@ def tell_error(
 
 @contextmanager
 def errors_shown(
-    source: QObject, topic: str = "", again: Callable[[], object] | None = None
+    source: QObject,
+    topic: str = "",
+    again: Callable[[], object] | None = None,
+    elsewhere: Callable[[], object] | None = None,
 ) -> Iterator[None]:
-    """Tell a user's mistake instead of raising it, in place of that of the last try."""
+    """Tell a user's mistake instead of raising it, in place of the last try's; see `tell_error`."""
     if topic:
         untell(source, topic)
     try:
         yield
     except UserError as error:
-        tell_error(source, error, topic, again)
+        tell_error(source, error, topic, again, elsewhere)
 
 
 def showing_folder(path: Path) -> Action:
@@ -242,15 +248,19 @@ def as_html(message: Message) -> str:
 
 
 def _actions_for(
-    error: UserError, board: MessageBoard | None, again: Callable[[], object] | None
+    remedy: Remedy | None,
+    board: MessageBoard | None,
+    again: Callable[[], object] | None,
+    elsewhere: Callable[[], object] | None,
 ) -> list[Action]:
     """Return the buttons that mend a mistake."""
-    remedy, actions = error.remedy, list[Action]()
-    if remedy in (Remedy.TRY_AGAIN, Remedy.SAVE_ELSEWHERE):
-        if again is not None:
-            actions.append((remedy.value, again))
-    elif remedy is not None and board is not None:
+    if remedy is Remedy.SAVE_ELSEWHERE and elsewhere is not None:
+        return [(remedy.value, elsewhere)]
+    actions = list[Action]()
+    if remedy not in (None, Remedy.SAVE_ELSEWHERE, Remedy.TRY_AGAIN) and board is not None:
         actions.append((remedy.value, lambda: board.remedy_wanted.emit(remedy)))
+    if again is not None:
+        actions.append((Remedy.TRY_AGAIN.value, again))
     return actions
 
 

@@ -82,6 +82,7 @@ class ProgressRow(QWidget):
         on_done: Callable[[Any], None],
         on_progress: Callable[[Progress], None] | None = None,
         again: Callable[[], object] | None = None,
+        elsewhere: Callable[[], object] | None = None,
     ) -> None:
         """Start a task, and show its progress until it ends; see `TaskRunner.start`.
 
@@ -100,7 +101,13 @@ class ProgressRow(QWidget):
 
         self.begin(text)
         self._runner.start(
-            task, *args, on_done=on_done, on_progress=show, on_end=self.hide, again=again
+            task,
+            *args,
+            on_done=on_done,
+            on_progress=show,
+            on_end=self.hide,
+            again=again,
+            elsewhere=elsewhere,
         )
 
     def begin(self, text: str) -> None:

@@ -24,8 +24,9 @@ TEMPLATE = """
 QLabel[hint="true"] {{ color: {faint}; background: transparent; }}
 QLabel[warning="true"] {{ color: {text}; background: {warning_area}; border-radius: 3px;
     padding: 5px; }}
-MessageEntry {{ background: {area}; border-radius: 3px; }}
-MessageEntry[message="Warning"], MessageEntry[message="Error"] {{ background: {warning_area}; }}
+MessageEntry {{ background: {area}; border-radius: 3px; border-left: 4px solid {accent}; }}
+MessageEntry[message="Warning"] {{ border-left-color: {warning}; }}
+MessageEntry[message="Error"] {{ border-left-color: {error}; }}
 MessageText {{ background: transparent; border: none; padding: 0px; }}
 QPushButton {{ padding: 4px 8px; min-height: 18px; }}
 QPushButton[primary="true"] {{ background-color: {accent}; font-weight: bold; padding: 7px; }}
@@ -55,6 +56,8 @@ def style_sheet(theme_name: str) -> str:
         text=theme.text.as_hex(),
         faint=f"rgba({text}, {190 if is_dark else 200})",
         disabled=f"rgba({text}, 110)",
+        warning=theme.warning.as_hex(),
+        error=theme.error.as_hex(),
         warning_area="rgba(227, 182, 23, 70)" if is_dark else "rgba(227, 182, 23, 110)",
     )
 

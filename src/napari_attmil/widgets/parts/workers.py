@@ -55,6 +55,7 @@ class TaskRunner(Listening, QObject):
         self._on_progress: Callable[[Progress], None] | None = None
         self._on_end: Callable[[], None] | None = None
         self._again: Callable[[], object] | None = None
+        self._elsewhere: Callable[[], object] | None = None
 
     @property
     def _topic(self) -> str:
@@ -73,6 +74,7 @@ class TaskRunner(Listening, QObject):
         on_progress: Callable[[Progress], None] | None = None,
         on_end: Callable[[], None] | None = None,
         again: Callable[[], object] | None = None,
+        elsewhere: Callable[[], object] | None = None,
     ) -> None:
         """Start a task; what the panel tells of an error of the last one goes.
 
@@ -86,15 +88,15 @@ class TaskRunner(Listening, QObject):
             Gets every progress value.
         on_end
             Called however the task ends.
-        again
-            Starts such a task anew; offered beside an error that may pass.
+        again, elsewhere
+            Start such a task anew, or with another place to save to; offered beside an error.
         """
         if self.busy:
             return
         self._stop = Event()
         _STOPS.add(self._stop)
         self._on_done, self._on_progress, self._on_end = on_done, on_progress, on_end
-        self._again = again
+        self._again, self._elsewhere = again, elsewhere
         untell(self, self._topic)
         self._worker = create_worker(_guarded, task, self._stop, args, _start_thread=False)
         self._worker.yielded.connect(self._tell_progress)
@@ -123,7 +125,7 @@ class TaskRunner(Listening, QObject):
     def _finish(self, outcome: Any) -> None:
         if self._worker is None:
             return
-        on_done, on_end, again = self._on_done, self._on_end, self._again
+        on_done, on_end = self._on_done, self._on_end
         self._worker = None
         self._on_done = self._on_progress = self._on_end = None
         try:
@@ -132,7 +134,7 @@ class TaskRunner(Listening, QObject):
         finally:
             self.busy_changed.emit(False)
         if isinstance(outcome, _Failure):
-            tell_error(self, outcome.error, self._topic, again)
+            tell_error(self, outcome.error, self._topic, self._again, self._elsewhere)
         elif on_done is not None:
             on_done(outcome)
 

@@ -156,6 +156,7 @@ class CohortTab(ExplorerTab):
             self._context.device_name,
             on_done=lambda _: self._context.exploration.set_scope(WHOLE_COHORT),
             on_progress=lambda progress: self._on_progress(progress, classifier, keys),
+            again=self.classify,
         )
 
     def report(self, path: Path) -> None:
@@ -179,7 +180,7 @@ class CohortTab(ExplorerTab):
             session.predictions.classifier.model,
             session.predictions.classifier.name,
             on_done=self._on_report,
-            again=self._ask_where_to_report,
+            elsewhere=self._ask_where_to_report,
         )
 
     # --- inside -----------------------------------------------------------------------------

@@ -57,7 +57,7 @@ class TableTab(CellsTab):
     def export(self, path: Path) -> None:
         """Write the rows shown, in their order."""
         path = with_ending(path, TABLES)
-        with errors_shown(self, "export", self._ask_where_to_export):
+        with errors_shown(self, "export", elsewhere=self._ask_where_to_export):
             write_cells(path, [self._model.table.iloc[self._model.rows]])
             written = f"{counted(len(self._model.rows), 'cell')} written to {path}."
             tell(self, written, "export", showing_folder(path))

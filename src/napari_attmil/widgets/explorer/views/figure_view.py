@@ -70,7 +70,7 @@ class FigureView(QWidget):
         if self._drawing is None:
             return
         path = with_ending(path, KINDS)
-        with errors_shown(self, "save", self._ask_where_to_save):
+        with errors_shown(self, "save", elsewhere=self._ask_where_to_save):
             if path.suffix.lower() in endings_of(TABLES):
                 write_cells(path, [self.numbers])
             else:
