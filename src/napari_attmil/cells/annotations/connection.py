@@ -11,7 +11,7 @@ from napari_attmil.cells.annotations.claim import Claim
 from napari_attmil.cells.annotations.drive import is_own_drive
 from napari_attmil.cells.annotations.schema import open_for_reading, open_for_writing
 from napari_attmil.cells.annotations.schema_check import REPAIR, check_pages
-from napari_attmil.core import UserError
+from napari_attmil.core import Remedy, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,8 @@ class Connection:
         except _UNREADABLE as error:
             raise UserError(
                 f"The boxes kept in {self._path} could not be read ({error}). Close what else "
-                f"uses the file; if it is damaged, {REPAIR}."
+                f"uses the file; if it is damaged, {REPAIR}.",
+                Remedy.TRY_AGAIN,
             ) from error
 
     @contextlib.contextmanager

@@ -43,6 +43,7 @@ from napari_attmil.cells.settings import DetectionSettings, FinetuneSettings
 from napari_attmil.core import (
     Checkpoint,
     Device,
+    Remedy,
     UserError,
     choose_device,
     counted,
@@ -154,7 +155,8 @@ def finetune(
     if not any(len(image.xyxy) for image in learnt):
         raise UserError(
             f"Of {len(images)} reviewed images those with cells are all held out to test with; "
-            "review another one, or hold out fewer."
+            "review another one, or hold out fewer.",
+            Remedy.REVIEW_IMAGES,
         )
     training = _Finetuning(
         learnt,
@@ -353,7 +355,9 @@ def _checked(images: Sequence[LabelledImage]) -> list[LabelledImage]:
         raise UserError(f"Two images are named {twice[0]!r}; give each a name of its own.")
     sizes = [median_diameter_px(image.xyxy) for image in images if len(image.xyxy)]
     if not sizes:
-        raise UserError("No reviewed image has a cell; review one that has some.")
+        raise UserError(
+            "No reviewed image has a cell; review one that has some.", Remedy.REVIEW_IMAGES
+        )
     typical = float(np.median(sizes))
     return [
         replace(image, diameter_px=median_diameter_px(image.xyxy) if len(image.xyxy) else typical)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_attmil.cells.detection import DetectionScore
 from napari_attmil.cells.finetuning.gate import LookOutcome, is_better
-from napari_attmil.core import UserError, read_provenance, write_json
+from napari_attmil.core import Remedy, UserError, read_provenance, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +123,10 @@ def accept_candidate(study_folder: Path, now: datetime | None = None) -> Detecto
     """
     kept = keep_candidate(study_folder / FOLDER, now)
     if kept is None:
-        raise UserError("There is no fitted detector to accept; train one on reviewed images.")
+        raise UserError(
+            "There is no fitted detector to accept; train one on reviewed images.",
+            Remedy.TRAIN_DETECTOR,
+        )
     use_detector(study_folder, kept.path)
     return kept
 
@@ -149,7 +152,9 @@ def keep_candidate(models: Path, now: datetime | None = None) -> DetectorModel |
     try:
         waiting.rename(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error}); free the folder.") from error
+        raise UserError(
+            f"{path} cannot be written ({error}); free the folder.", Remedy.TRY_AGAIN
+        ) from error
     return DetectorModel(path, model.provenance)
 
 
@@ -168,7 +173,8 @@ def delete_detector(study_folder: Path, path: Path) -> None:
     except OSError as error:
         raise UserError(
             f"{path} cannot be deleted ({error.strerror or error}); close what uses it, and delete "
-            "it again."
+            "it again.",
+            Remedy.TRY_AGAIN,
         ) from error
 
 
