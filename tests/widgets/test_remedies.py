@@ -50,17 +50,20 @@ def mistakes() -> Iterator[tuple[str, str]]:
         named = {
             target.id: node.value
             for node in tree.body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
+            for target in getattr(node, "targets", [getattr(node, "target", None)])
             if isinstance(target, ast.Name)
         }
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "UserError":
                 text = node.args[0]
                 text = named.get(text.id, text) if isinstance(text, ast.Name) else text
-                parts = [getattr(each, "value", "") for each in ast.walk(text)]
-                parts += [each.id for each in ast.walk(text) if isinstance(each, ast.Name)]
-                words = " ".join(part for part in parts if isinstance(part, str))
+                if isinstance(text, ast.Subscript):
+                    continue  # another mistake's text
+                names = [each.id for each in ast.walk(text) if isinstance(each, ast.Name)]
+                written = [text, *(named[name] for name in names if name in named)]
+                parts = [getattr(each, "value", "") for part in written for each in ast.walk(part)]
+                words = " ".join(part for part in (*parts, *names) if isinstance(part, str))
                 yield f"{path.relative_to(SOURCE)}:{node.lineno}", words
 
 

@@ -79,7 +79,10 @@ def import_files(
     if report is not None:
         write_json(report, outcome.as_json())
     if outcome.is_nothing:
-        raise UserError("Nothing was imported: no box in the files fits an image of the study.")
+        raise UserError(
+            "Nothing was imported: no box in the files fits an image of the study; check that the "
+            "files name its images."
+        )
     if dry_run:
         _print_preview(outcome)
         return
