@@ -107,6 +107,39 @@ def test_a_report_accounts_for_every_box_of_the_files(
     ]
 
 
+def test_labels_made_by_hand_are_replaced_only_when_that_is_allowed(
+    attmil: Any, project: Any
+) -> None:
+    hand_made = project.folder / "data.yaml"
+    hand_made.write_text("names: [RBC]", "utf-8")
+    command = ("export", project.folder, "--format", "yolo", "--out", project.folder)
+    outcome = attmil(*command)
+    assert outcome.code == 1 and "allow it with --overwrite" in outcome.err
+    assert hand_made.read_text("utf-8") == "names: [RBC]"
+    assert not (project.folder / "labels").exists()
+    assert attmil(*command, "--overwrite").code == 0
+    assert "red cell" in hand_made.read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", ["export {study} --out {link}", "detect {study} --out {link}"])
+def test_an_output_that_is_a_link_is_refused(
+    command: str, attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "there.csv")
+    outcome = attmil(*command.format(study=project.folder, link=link).split())
+    assert outcome.code == 1 and "is a link, not a file" in outcome.err
+    assert link.is_symlink()
+
+
+def test_names_do_not_steer_the_terminal(attmil: Any, project: Any, tmp_path: Path) -> None:
+    name = "\x1b]0;owned\x07.json"
+    written = attmil("export", project.folder, "--out", tmp_path / name)
+    assert "owned" in written.out and "\x1b" not in written.out
+    missing = attmil("import", project.folder, tmp_path / f"no{name}")
+    assert "owned" in missing.err and "\x1b" not in missing.err
+
+
 @pytest.mark.parametrize("line", ["z.tif,1,2,9,8", "a.tif,100,100,120,120"])
 def test_a_file_of_which_nothing_comes_in_does_not_end_like_a_success(
     line: str, attmil: Any, project: Any, tmp_path: Path

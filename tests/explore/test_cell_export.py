@@ -96,3 +96,12 @@ def test_parquet_without_its_library_is_refused_in_words(
     with pytest.raises(UserError, match=r"napari-attmil\[parquet\].*\.csv"):
         write_cells(tmp_path / "cells.parquet", [cell_table(SAMPLE, BOXES)])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_s_name_is_no_formula_in_the_table(tmp_path: Path) -> None:
+    table = cell_table(SAMPLE, BOXES).assign(image="=1+1", offset=-2.5)
+    write_cells(tmp_path / "cells.csv", [table])
+    read = pd.read_csv(tmp_path / "cells.csv")
+    assert set(read["image"]) == {"'=1+1"}
+    assert set(read["offset"]) == {-2.5}
+    assert set(table["image"]) == {"=1+1"}

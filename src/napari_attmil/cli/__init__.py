@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from contextlib import redirect_stdout
+from typing import Any, Final, TextIO
 
 import typer
 
@@ -21,7 +22,7 @@ from napari_attmil.cli.options import with_grouped_options
 from napari_attmil.cli.shapes import shapes
 from napari_attmil.cli.stages import classify, demo, detect, evaluate, simulate, train
 from napari_attmil.cli.terminal import say
-from napari_attmil.core import UserError
+from napari_attmil.core import UserError, printable
 
 __all__ = ["app", "main"]
 
@@ -62,10 +63,26 @@ _STOPPED_SENTENCE: Final = "Stopped before the end; run the same command again t
 def main() -> None:
     """Run the command line; the entry point of the script `attmil`."""
     _print_any_name()
-    code, sentence = _run()
+    # Help has colours of its own; results have names of files and classes.
+    is_help = "--help" in sys.argv or len(sys.argv) < 2
+    with redirect_stdout(sys.stdout if is_help else _Printable(sys.stdout)):
+        code, sentence = _run()
     if sentence:
         say(f"attmil: {sentence}")
     sys.exit(code)
+
+
+class _Printable(io.TextIOBase):
+    """Writes text to a stream without the control characters that steer a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(printable(text))
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def _run() -> tuple[int, str]:

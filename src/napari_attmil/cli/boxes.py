@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 
 def export_boxes(
     project: CohortPath,
-    out: Annotated[Path, typer.Option(help="File (coco, csv) or folder (voc, yolo).")],
-    format_name: Annotated[str, typer.Option("--format", help="coco, csv, voc or yolo.")] = "coco",
+    out: Annotated[
+        Path, typer.Option(help="File (coco, csv) or folder (voc, yolo, imagej, geojson).")
+    ],
+    format_name: Annotated[
+        str, typer.Option("--format", help="coco, csv, voc, yolo, imagej or geojson.")
+    ] = "coco",
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace files that this program did not write, too."),
+    ] = False,
 ) -> None:
     """Write a project's boxes for other programs, and say what the format cannot hold."""
-    from napari_attmil.cells.exchange import annotated_images, write_boxes
+    from napari_attmil.cells.exchange import annotated_images, plan_export
 
     check_outputs([out], [project])
     cohort, annotated = _open_project(project)
@@ -33,10 +41,12 @@ def export_boxes(
         raise UserError(
             f"There are no boxes yet in {cohort.folder}; draw some, detect cells, or import them."
         )
-    sentence = write_boxes(out, images, format_name)
-    boxes = counted(sum(len(image.boxes) for image in images), "box", "boxes")
-    print(f"{boxes} of {counted(len(images), 'image')} written to {out}")
-    say(sentence)
+    plan = plan_export(out, images, format_name)
+    plan.write(overwrite)
+    boxes = counted(plan.box_count, "box", "boxes")
+    print(f"{boxes} of {counted(plan.image_count, 'image')} written to {out}")
+    for sentence in plan.notes:
+        say(sentence)
 
 
 def import_files(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from napari_attmil.core import UserError
+from napari_attmil.core import UserError, check_replaceable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,8 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | None])
     Raises
     ------
     UserError
-        If an output is an input file, an image that is there, or named as a study's own files.
+        If an output is an input file, an image that is there, a device, a pipe or a link, or named
+        as a study's own files.
     """
     given = [path for path in inputs if path is not None]
     for out in outputs:
@@ -41,6 +42,7 @@ def _check(out: Path, inputs: Iterable[Path]) -> None:
     from napari_attmil.images import COHORT_CSV
     from napari_attmil.images.formats import IMAGE_SUFFIXES
 
+    check_replaceable(out)
     study_files = (COHORT_CSV, FILE_NAME)
     names = {out.name.casefold(), out.resolve().name.casefold()}
     if names & set(study_files):

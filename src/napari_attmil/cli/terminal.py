@@ -18,7 +18,7 @@ from rich.progress import (
 
 from napari_attmil import bags, cells, explore, images, session, workflows
 from napari_attmil.cli.options import DetectionOptions
-from napari_attmil.core import UserError, choose_device
+from napari_attmil.core import UserError, choose_device, printable
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 """Prints file names as they are, even where rich would read markup or emoji in them."""
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 def say(sentence: str) -> None:
     """Print a sentence to stderr, leaving line breaks to the terminal so that paths stay whole."""
-    stderr.print(sentence, soft_wrap=True)
+    stderr.print(printable(sentence), soft_wrap=True)
 
 
 def shown(steps: Generator[Any, None, Result], label: str = "") -> Result:

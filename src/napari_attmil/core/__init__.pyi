@@ -12,6 +12,7 @@ from .device import (
 )
 from .errors import Remedy as Remedy, UserError as UserError
 from .files import (
+    check_replaceable as check_replaceable,
     check_writable as check_writable,
     write_atomically as write_atomically,
     write_json as write_json,
@@ -37,4 +38,11 @@ from .settings import (
     later_seed as later_seed,
 )
 from .version import __version__ as __version__
-from .words import CAUTION as CAUTION, counted as counted, with_interval as with_interval
+from .words import (
+    CAUTION as CAUTION,
+    as_cell as as_cell,
+    counted as counted,
+    from_cell as from_cell,
+    printable as printable,
+    with_interval as with_interval,
+)

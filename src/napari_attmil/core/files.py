@@ -41,6 +41,23 @@ def check_writable(path: Path) -> None:
     )
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise an error if a path is a device, a pipe or a link, which writing would replace.
+
+    Raises
+    ------
+    UserError
+        If it is one.
+    """
+    if os.path.islink(path):
+        kind = "a link"
+    elif os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        kind = "a device or a pipe"
+    else:
+        return
+    raise UserError(f"{path} is {kind}, not a file; give the name of a file.")
+
+
 @contextlib.contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` once it is completely written.

@@ -18,3 +18,35 @@ def with_interval(value: float, low: float, high: float, signed: bool = False) -
 
 CAUTION: Final = "Decision support for research, not a diagnosis."
 """Shown with every prediction."""
+
+
+def as_cell(text: str) -> str:
+    """Return a text as a cell of a CSV file that no spreadsheet takes for a formula.
+
+    Names of folders may begin with = + - or @. An apostrophe before them is what spreadsheets use
+    themselves; numbers stay as they are.
+    """
+    if text[:1] not in _FORMULA:
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def from_cell(text: str) -> str:
+    """Return the text that `as_cell` was given."""
+    return text[1:] if text[:1] == "'" and text[1:2] in _FORMULA and len(text) > 1 else text
+
+
+def printable(text: str) -> str:
+    """Return a text without the control characters that would steer a terminal; lines stay."""
+    return text.translate(_CONTROLS)
+
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_CONTROL_CODES: Final = set(range(32)) | set(range(127, 160))
+_CONTROLS: Final = dict.fromkeys(
+    _CONTROL_CODES - {ord("\n"), ord("\t")}, "\N{REPLACEMENT CHARACTER}"
+)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.cells import SOURCE_NAMES, Boxes, positions_of
-from napari_attmil.core import Remedy, UserError, check_writable, write_atomically
+from napari_attmil.core import Remedy, UserError, as_cell, check_writable, write_atomically
 
 if TYPE_CHECKING:
     from napari_attmil.bags import Prediction
@@ -143,6 +143,8 @@ def write_cells(path: Path, tables: Sequence[pd.DataFrame]) -> None:
         if _is_parquet(path):
             table.to_parquet(temporary, engine="pyarrow", index=False)
         else:
+            texts = table.select_dtypes(["object", "string"]).columns
+            table[texts] = table[texts].map(lambda v: as_cell(v) if isinstance(v, str) else v)
             table.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
 
 

@@ -47,5 +47,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals |= {"light": LIGHT, "thumbnail_px": THUMBNAIL_PX}
+    # In Markdown, names of classes must not become elements of the page it is shown as.
+    environment.filters["plain"] = lambda text: str(text).replace("<", "&lt;")
     environment.filters["kind"] = lambda block: type(block).__name__
     return environment

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import roifile
 import tifffile
 from PIL import Image
 
@@ -418,3 +419,130 @@ def test_a_short_or_bad_row_is_left_out_by_its_number(tmp_path: Path) -> None:
     found = read_one(tmp_path, "a.csv", text)
     assert corners(found.images[0]) == [[1, 2, 9, 12]]
     assert [each.item for each in found.left_out] == ["row 2", "row 4"]
+
+
+# --- further tools ------------------------------------------------------------------------------
+
+
+def test_labelme_s_rectangles_polygons_and_circles_are_read(tmp_path: Path) -> None:
+    shapes = [
+        {"label": "RBC", "shape_type": "rectangle", "points": [[40, 60], [10, 20]]},
+        {"label": "RBC", "shape_type": "polygon", "points": [[5, 6], [15, 6], [10, 26]]},
+        {"label": "RBC", "shape_type": "circle", "points": [[100, 80], [103, 84]]},
+        {"label": "RBC", "shape_type": "point", "points": [[1, 2]]},
+        {"label": "RBC", "points": [[1, 2], [4, 2], [4, 9]]},
+    ]
+    size = {"imageWidth": 200, "imageHeight": 160, "imageData": None}
+    content = {"version": "5.0", "imagePath": "..\\s1\\a.png", "shapes": shapes, **size}
+    found = read_one(tmp_path, "a.json", json.dumps(content))
+    rows = [[10, 20, 40, 60], [5, 6, 15, 26], [95, 75, 105, 85], [1, 2, 4, 9]]
+    assert corners(found.images[0]) == rows
+    assert (found.images[0].name, found.images[0].size_px) == ("..\\s1\\a.png", SIZE)
+    assert [each.item for each in found.left_out] == ["shape 4"]
+
+
+@pytest.mark.parametrize("names", [("image", "annotations"), ("imagefilename", "annotation")])
+def test_createml_s_boxes_are_given_by_their_middles(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    annotation = {"label": "RBC", "coordinates": {"x": 25, "y": 40, "width": 30, "height": 40}}
+    content = [{names[0]: "a.png", names[1]: [annotation]}]
+    found = read_one(tmp_path, "a.json", json.dumps(content))
+    assert corners(found.images[0]) == [[10, 20, 40, 60]]
+
+
+def qupath(kind: str, *points: tuple[float, float], **properties: Any) -> dict[str, Any]:
+    geometry = {"type": "Polygon", "coordinates": [[*map(list, points), list(points[0])]]}
+    return {
+        "type": "Feature",
+        "geometry": geometry,
+        "properties": {"objectType": kind} | properties,
+    }
+
+
+def test_qupath_s_detections_are_read_and_the_region_around_them_is_left_out(
+    tmp_path: Path,
+) -> None:
+    cell = {"classification": {"name": "RBC"}}
+    features = [
+        qupath("annotation", (0, 0), (200, 0), (200, 160), (0, 160)),
+        qupath("detection", (10, 20), (40, 20), (25, 60), **cell),
+        qupath("cell", (50.5, 20), (70, 20), (70, 40), (50.5, 40), **cell),
+    ]
+    content = {"type": "FeatureCollection", "features": features}
+    found = read_one(tmp_path, "a.tif.geojson", json.dumps(content))
+    assert found.images[0].name == "a.tif"
+    assert corners(found.images[0]) == [[10, 20, 40, 60], [50.5, 20, 70, 40]]
+    assert [each.item for each in found.left_out] == ["object 1"]
+    assert found.images[0].boxes[0].label == "RBC"
+
+
+def roi(kind: str, points: list[list[float]], position: int = 0) -> bytes:
+    made = roifile.ImagejRoi.frompoints(np.array(points))
+    made.position = position
+    made.roitype = roifile.ROI_TYPE[kind]
+    return bytes(made.tobytes())
+
+
+def test_imagej_s_archive_of_rois_belongs_to_the_image_that_it_is_named_after(
+    tmp_path: Path,
+) -> None:
+    rectangle = roifile.ImagejRoi(
+        roitype=roifile.ROI_TYPE.RECT, top=20, left=10, bottom=60, right=40
+    )
+    oval = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.OVAL, top=1, left=2, bottom=30, right=40)
+    with zipfile.ZipFile(tmp_path / "a_RoiSet.zip", "w") as archive:
+        archive.writestr("0001-0001.roi", rectangle.tobytes())
+        archive.writestr("0002-0002.roi", oval.tobytes())
+        archive.writestr("0003.roi", roi("FREEHAND", [[5, 6], [15, 6], [10, 26]]))
+        archive.writestr("0004.roi", roi("POINT", [[5, 6]]))
+        archive.writestr("0005.roi", b"Iout and nothing")
+    found = read_boxes([tmp_path / "a_RoiSet.zip"])
+    (image,) = found.images
+    assert image.name == "a"
+    assert corners(image) == [[10, 20, 40, 60], [2, 1, 40, 30], [5, 6, 15, 26]]
+    assert [each.item for each in found.left_out] == ["the ROI 0004", "the ROI 0005"]
+
+
+def test_imagej_s_slices_are_the_pages_of_a_stack(tmp_path: Path) -> None:
+    folder = tmp_path / "stack" / "RoiSet"
+    points: list[list[float]] = [[5, 6], [15, 6], [10, 26]]
+    written(folder, {"x.roi": roi("POLYGON", points, 1), "y.roi": roi("POLYGON", points, 3)})
+    found = read_boxes([tmp_path])
+    assert [(image.name, image.page) for image in found.images] == [("stack", 0), ("stack", 2)]
+
+
+def test_a_roi_of_its_own_has_the_name_of_its_image(tmp_path: Path) -> None:
+    folder = written(tmp_path, {"a.roi": roi("POLYGON", [[5, 6], [15, 6], [10, 26]])})
+    assert [image.name for image in read_boxes([folder / "a.roi"]).images] == ["a"]
+
+
+def test_cellpose_s_own_file_is_never_unpickled_and_its_masks_are_read_instead(
+    tmp_path: Path,
+) -> None:
+    masks = np.zeros((160, 200), np.uint16)
+    masks[30:50, 20:40] = 1
+    content: Any = {"masks": masks}
+    np.save(tmp_path / "a_seg.npy", content, allow_pickle=True)
+    with pytest.raises(UserError, match="save the masks in Cellpose as PNG or TIFF"):
+        read_boxes([tmp_path])
+    Image.fromarray(masks).save(tmp_path / "a_cp_masks.png")
+    (image,) = read_boxes([tmp_path]).images
+    assert (image.name, corners(image)) == ("a", [[20, 30, 40, 50]])
+
+
+def test_labels_saved_by_numpy_are_read(tmp_path: Path) -> None:
+    masks = np.zeros((160, 200), np.int32)
+    masks[30:50, 20:40], masks[60:80, 20:40] = 7, 9
+    np.save(tmp_path / "a_seg.npy", masks)
+    (image,) = read_boxes([tmp_path]).images
+    assert corners(image) == [[20, 30, 40, 50], [20, 60, 40, 80]]
+
+
+def test_an_archive_within_an_archive_is_read(tmp_path: Path) -> None:
+    written(tmp_path / "in", {"a.txt": "0 0.5 0.5 0.2 0.2\n"})
+    with zipfile.ZipFile(tmp_path / "inner.zip", "w") as archive:
+        archive.write(tmp_path / "in" / "a.txt", "labels/a.txt")
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+        archive.write(tmp_path / "inner.zip", "inner.zip")
+    assert [image.name for image in read_boxes([tmp_path / "outer.zip"]).images] == ["a"]

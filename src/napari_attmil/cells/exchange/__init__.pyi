@@ -18,4 +18,10 @@ from .study_boxes import (
     only_cells as only_cells,
     size_of as size_of,
 )
-from .writing import write_boxes as write_boxes, write_by_suffix as write_by_suffix
+from .writing import (
+    FORMATS as FORMATS,
+    ExportPlan as ExportPlan,
+    plan_export as plan_export,
+    write_boxes as write_boxes,
+    write_by_suffix as write_by_suffix,
+)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_attmil.cells.exchange.account import Account
 
+COCO_MARK = "Cell boxes written by napari-attmil"
 CROWD = "it is a crowd, not a cell"
 
 
@@ -76,7 +77,7 @@ def write_coco(images: Sequence[AnnotatedImage]) -> str:
             ids = {"id": len(annotations) + 1, "image_id": image_id}
             annotations.append(ids | _annotation(box))
     content = {
-        "info": {"description": "Cell boxes written by napari-attmil", "version": "1.0"},
+        "info": {"description": COCO_MARK, "version": "1.0"},
         "licenses": [],
         "categories": [{"id": 1, "name": CELL_LABEL, "supercategory": ""}],
         "images": entries,

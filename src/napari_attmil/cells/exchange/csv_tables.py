@@ -18,6 +18,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     sides,
     source_of,
 )
+from napari_attmil.core import as_cell, from_cell
 from napari_attmil.images import rows_of_table
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def write_csv(images: Sequence[AnnotatedImage]) -> str:
         end = (int(image.reviewed), *(image.size_px or ("", "")), CELL_LABEL)
         for box in image.boxes:
             middle = (*map(repr, box.xyxy), repr(box.score), SOURCE_NAMES[box.source])
-            writer.writerow((image.name, image.page, box.cell_id, *middle, *end))
+            writer.writerow((as_cell(image.name), image.page, box.cell_id, *middle, *end))
         if not image.boxes:
-            writer.writerow((image.name, image.page, *("",) * 7, *end))
+            writer.writerow((as_cell(image.name), image.page, *("",) * 7, *end))
     return out.getvalue()
 
 
@@ -121,7 +122,7 @@ def _row(
 ) -> tuple[tuple[str, int], AnnotatedImage, list[AnnotatedBox]]:
     """Return the key of a row's image, the image without boxes, and the row's box if it has one."""
     try:
-        key = (row["image"], int(row.get("frame", 0)))
+        key = (from_cell(row["image"]), int(row.get("frame", 0)))
         size = (int(float(row.get("width", 0))), int(float(row.get("height", 0))))
         reviewed = row.get("reviewed", "0").lower() in ("1", "true", "yes")
         image = AnnotatedImage(key[0], (), key[1], size if min(size) > 0 else None, reviewed)

@@ -16,7 +16,9 @@ from napari_attmil.cells.exchange.annotation_set import AnnotatedImage, Annotati
 from napari_attmil.cells.exchange.coco import is_coco, read_coco
 from napari_attmil.cells.exchange.csv_tables import read_csv
 from napari_attmil.cells.exchange.cvat import read_cvat
+from napari_attmil.cells.exchange.imagej import image_of_rois, read_rois
 from napari_attmil.cells.exchange.label_images import (
+    is_cellpose_name,
     is_mask_name,
     is_outlines_name,
     read_label_image,
@@ -24,6 +26,13 @@ from napari_attmil.cells.exchange.label_images import (
     without_ending,
 )
 from napari_attmil.cells.exchange.label_studio import is_label_studio, read_label_studio
+from napari_attmil.cells.exchange.qupath import is_geojson, read_geojson
+from napari_attmil.cells.exchange.small_json import (
+    is_createml,
+    is_labelme,
+    read_createml,
+    read_labelme,
+)
 from napari_attmil.cells.exchange.sources import SourceFile, source_files
 from napari_attmil.cells.exchange.voc import read_voc
 from napari_attmil.cells.exchange.yolo import (
@@ -45,8 +54,11 @@ if TYPE_CHECKING:
     Read = tuple[str, Sequence[AnnotatedImage]]
     """A format's name, and the images of a file."""
 
-READ: Final = "COCO, YOLO, Pascal VOC, CSV, CVAT for images, Label Studio's JSON"
-_TEXTS: Final = (".json", ".xml", ".csv", ".tsv", ".txt")
+READ: Final = (
+    "COCO, YOLO, Pascal VOC, CSV, CVAT for images, Label Studio's JSON, ImageJ's ROIs, QuPath's "
+    "GeoJSON, labelme, CreateML, masks"
+)
+_TEXTS: Final = (".json", ".geojson", ".xml", ".csv", ".tsv", ".txt")
 _NO_BOXES: Final = {
     *(*CLASS_FILES, "notes.json", "cohort.csv", "train.txt", "valid.txt", "val.txt", "test.txt"),
     *("readme.txt", "readme.dataset.txt", "readme.roboflow.txt", "labelmap.txt", "obj.data"),
@@ -72,9 +84,9 @@ def read_boxes(paths: Sequence[Path]) -> AnnotationSet:
         for path in paths:
             files = source_files(path, account, opened)
             classes = _ClassLists(files)
-            for file in _with_annotations(files, is_given=path.is_file()):
+            for group in _with_annotations(files, is_given=path.is_file()):
                 try:
-                    name, read = _read_file(file, classes, account)
+                    name, read = _read_group(group, classes, account)
                 except UserError as error:
                     refusals.append(str(error))
                 else:
@@ -89,34 +101,43 @@ def read_boxes(paths: Sequence[Path]) -> AnnotationSet:
     return AnnotationSet(", ".join(names), tuple(images), account.notes(), tuple(account.left_out))
 
 
-def _with_annotations(files: Sequence[SourceFile], is_given: bool) -> list[SourceFile]:
-    """Return the files that can hold annotations."""
+def _with_annotations(files: Sequence[SourceFile], is_given: bool) -> list[list[SourceFile]]:
+    """Return the files that can hold annotations; those of one image's ROIs together."""
     if is_given and len(files) == 1:
-        return list(files)
+        return [list(files)]
+    rois: dict[str, list[SourceFile]] = {}
+    for file in files:
+        if file.suffix == ".roi":
+            rois.setdefault(image_of_rois(file), []).append(file)
     texts = [
         file for file in files if file.suffix in _TEXTS and file.place.name.lower() not in _NO_BOXES
     ]
     pictures = [file for file in files if file.suffix in IMAGE_SUFFIXES]
     masks = [file for file in pictures if is_mask_name(file.place)]
-    # Outlines of masks that are there are the same cells once more.
+    # Cellpose's other files are of the same cells as its masks.
     known = {without_ending(file.place) for file in masks}
+    texts += [file for file in files if file.suffix == ".npy" and is_cellpose_name(file.place)]
     texts = [
-        f for f in texts if not (is_outlines_name(f.place) and without_ending(f.place) in known)
+        file
+        for file in texts
+        if not (is_cellpose_name(file.place) and without_ending(file.place) in known)
     ]
-    return [*texts, *(masks or ([] if texts else pictures))]
+    if not (texts or rois or masks):
+        masks = pictures
+    return [*rois.values(), *([file] for file in (*texts, *masks))]
 
 
-def _read_file(file: SourceFile, classes: _ClassLists, account: Account) -> Read:
-    """Return what a file holds.
+def _read_group(group: Sequence[SourceFile], classes: _ClassLists, account: Account) -> Read:
+    """Return what a file, or the files of one image's ROIs, hold.
 
     Raises
     ------
     UserError
         If nothing in it can be read.
     """
-    before = len(account.left_out)
+    before, file = len(account.left_out), group[0]
     try:
-        name, images = _read_content(file, classes, account)
+        name, images = _read_content(group, classes, account)
     except Exception as error:  # ValueError, csv.Error and whatever else a hostile file may raise
         account.leave_out(f"the file {file}", reason_of(error))
         raise _refusal(file, reason_of(error)) from None
@@ -135,15 +156,18 @@ def _refusal(file: SourceFile, reason: str) -> UserError:
     )
 
 
-def _read_content(file: SourceFile, classes: _ClassLists, account: Account) -> Read:
-    if file.suffix in IMAGE_SUFFIXES:
+def _read_content(group: Sequence[SourceFile], classes: _ClassLists, account: Account) -> Read:
+    file = group[0]
+    if file.suffix == ".roi":
+        return "ImageJ", read_rois(group, image_of_rois(file), account)
+    if file.suffix in (*IMAGE_SUFFIXES, ".npy"):
         return "label images", read_label_image(file, account)
     text = decoded_text(file.read(), str(file))
     start = text.lstrip()[:1]
     if start == "<":
         return _read_xml(text, account)
     if start in ("{", "["):
-        return _read_json(text, account)
+        return _read_json(text, without_ending(file.place), account)
     if file.suffix != ".txt":
         return "CSV", read_csv(text, account)
     if is_outlines_name(file.place):
@@ -162,13 +186,23 @@ def _read_xml(text: str, account: Account) -> Read:
     raise ValueError(f"its root is <{root.tag[:40]}>, but <annotation> or <annotations> is needed")
 
 
-def _read_json(text: str, account: Account) -> Read:
+def _read_json(text: str, name: str, account: Account) -> Read:
+    """Return what JSON holds; `name` is that of the image if the file does not give any."""
     content = json.loads(text)
     if is_coco(content):
         return "COCO", read_coco(content, account)
+    if is_labelme(content):
+        return "labelme", read_labelme(content, account)
+    if is_geojson(content):
+        return "QuPath", read_geojson(content, name, account)
+    if is_createml(content):
+        return "CreateML", read_createml(content, account)
     if is_label_studio(content):
         return "Label Studio", read_label_studio(content, account)
-    raise ValueError("it is JSON, but neither COCO (images, annotations) nor Label Studio's tasks")
+    raise ValueError(
+        "it is JSON, but neither COCO (images, annotations) nor Label Studio's tasks, labelme's "
+        "shapes, CreateML's images or QuPath's GeoJSON"
+    )
 
 
 class _ClassLists:

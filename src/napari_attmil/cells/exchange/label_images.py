@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tempfile
 from contextlib import ExitStack
@@ -83,6 +84,11 @@ def is_outlines_name(path: PurePath) -> bool:
     return bool(_OUTLINES.search(path.stem))
 
 
+def is_cellpose_name(path: PurePath) -> bool:
+    """Tell whether a file is named as those are that Cellpose writes beside its masks."""
+    return is_outlines_name(path) or path.name.lower().endswith("_seg.npy")
+
+
 def without_ending(path: PurePath) -> str:
     """Return the path of the image that a mask or outlines are of, without its suffix."""
     stem = _OUTLINES.sub("", _ENDINGS.sub("", path.stem))
@@ -97,23 +103,36 @@ def read_label_image(file: SourceFile, account: Account) -> list[AnnotatedImage]
     UserError
         If it cannot be read, or is no label image.
     """
+    name = without_ending(file.place)
+    if file.suffix == ".npy":
+        return [_labelled(_array(file), 0, name, account)]
     with ExitStack() as unpacked:
         path = file.path
         if path is None:
             folder = Path(unpacked.enter_context(tempfile.TemporaryDirectory()))
             path = folder / f"mask{file.suffix}"
             path.write_bytes(file.read())
-        labels_of = [(frame.page, read_frame(frame)) for frame in open_frames(path)]
-    name, images = without_ending(file.place), []
-    for page, labels in labels_of:
-        size = (labels.shape[1], labels.shape[0])
-        boxes = [
-            AnnotatedBox(bounds(xyxy), "")
-            for xyxy in boxes_of_labels(labels).tolist()
-            if _is_cell(xyxy, size, name, account)
-        ]
-        images.append(AnnotatedImage(name, tuple(boxes), page, size))
-    return images
+        pages = [(frame.page, read_frame(frame)) for frame in open_frames(path)]
+    return [_labelled(labels, page, name, account) for page, labels in pages]
+
+
+def _array(file: SourceFile) -> NDArray[Any]:
+    """Return the labels in a file of numpy, which is not unpickled: that could run a program."""
+    try:
+        labels: NDArray[Any] = np.load(io.BytesIO(file.read()), allow_pickle=False)
+    except ValueError:
+        raise ValueError(
+            "it holds Python objects, which are not read, as they could run a program; save the "
+            "masks in Cellpose as PNG or TIFF"
+        ) from None
+    return labels
+
+
+def _labelled(labels: NDArray[Any], page: int, name: str, account: Account) -> AnnotatedImage:
+    rows = boxes_of_labels(labels).tolist()
+    size = (labels.shape[1], labels.shape[0])
+    boxes = [AnnotatedBox(bounds(row), "") for row in rows if _is_cell(row, size, name, account)]
+    return AnnotatedImage(name, tuple(boxes), page, size)
 
 
 def _is_cell(xyxy: list[float], size: tuple[int, int], name: str, account: Account) -> bool:

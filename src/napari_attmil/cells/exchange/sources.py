@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_attmil.cells.exchange.account import Account
 
-LARGEST_BYTES: Final = 1 << 30
+LARGEST_BYTES: Final = 1 << 29
 """The largest file that is read: annotations of 100,000 cells have some 20 MB."""
 MOST_FILES: Final = 200_000
 _SYSTEM_FOLDERS: Final = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
@@ -80,23 +81,24 @@ def source_files(path: Path, account: Account, opened: ExitStack) -> list[Source
         file
         for each in found
         if not _is_system_file(each, account)
-        for file in _unpacked(each, account, opened, is_given=False)
+        for file in _unpacked(each, account, opened)
     ]
 
 
 def _unpacked(
-    file: SourceFile, account: Account, opened: ExitStack, is_given: bool
+    file: SourceFile, account: Account, opened: ExitStack, is_given: bool = False
 ) -> list[SourceFile]:
-    """Return a file as it is, or the files of an archive."""
-    if file.suffix != ".zip" or file.path is None:
+    """Return a file as it is, or the files of an archive, also of one within an archive."""
+    if file.suffix != ".zip":
         return [file]
     try:
-        archive = opened.enter_context(zipfile.ZipFile(file.path))
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        source = file.path or io.BytesIO(file.read())
+        archive = opened.enter_context(zipfile.ZipFile(source))
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         sentence = f"it is no archive that can be read ({error})"
         if is_given:
             raise UserError(f"{file.place}: {sentence}; export it again.") from None
-        account.leave_out(f"the archive {file.place}", sentence)
+        account.leave_out(f"the archive {file}", sentence)
         return []
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if len(infos) > MOST_FILES:
@@ -105,12 +107,15 @@ def _unpacked(
             "parts of it."
         )
     packed = (_packed(archive, info, file) for info in infos)
-    return [each for each in packed if not _is_system_file(each, account)]
+    members = [each for each in packed if not _is_system_file(each, account)]
+    if file.path is None:  # archives in archives in archives are nobody's export
+        return members
+    return [each for member in members for each in _unpacked(member, account, opened)]
 
 
 def _packed(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: SourceFile) -> SourceFile:
     # Nothing is unpacked to the disk; a name such as ../../a is a name, and no place is written to.
-    parts = (part for part in info.filename.replace("\\", "/").split("/"))
+    parts = info.filename.replace("\\", "/").split("/")
     place = PurePosixPath(*(part for part in parts if part not in ("", ".", "..")))
 
     def read() -> bytes:
@@ -121,7 +126,7 @@ def _packed(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: SourceFile) -
             raise ValueError(f"it cannot be unpacked ({error})") from None
         return _bounded(content)
 
-    return SourceFile(place, read, within=file.place)
+    return SourceFile(place, read, within=file.within / file.place)
 
 
 def _on_disk(path: Path, folder: Path) -> SourceFile:
