@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 from support.predictions import FakeClassifier, prediction
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.notes import SAMPLE
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Cohort, Frame, Sample
@@ -146,7 +147,7 @@ def test_start_over_forgets_corrections(session: Session) -> None:
 
 def test_each_sample_keeps_its_own_boxes(session: Session) -> None:
     session.show(sample("b"))
-    assert len(session.boxes) == 0 and not session.editor.undo_title
+    assert len(session.boxes) == 0 and session.editor.undo_title == "Detect cells"
     session.editor.add(0, [0, 0, 9, 9])
     session.show(sample("a"))
     assert session.boxes.cell_id.tolist() == [1, 2, 3]
@@ -403,7 +404,10 @@ def test_steps_of_undo_are_named_as_a_person_would(session: Session) -> None:
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ("add", "move", "delete", "accept", "review", "unreview", "detect", "clear", "undo")
+            (
+                *("add", "move", "delete", "accept", "review", "unreview", "detect", "clear"),
+                *("undo", "tag", "untag", "note", "column"),
+            )
         ),
         st.integers(0, 1),
         st.integers(0, 9),
@@ -430,6 +434,12 @@ def do(session: Session, step: str, image: int, place: int) -> None:
         session.editor.merge(Boxes.from_detections([image], [box], [0.5]), images=[image])
     elif step == "clear":
         session.editor.clear()
+    elif step in ("tag", "untag"):
+        session.notes.tag([SAMPLE, *ids[:place]], "not altered", step == "tag")
+    elif step == "note":
+        session.notes.write(ids[:1], f"cell {place}")
+    elif step == "column":
+        session.notes.set_value([SAMPLE, *ids], "stage", "x" * (place % 3))
     else:
         session.editor.undo()
 
@@ -442,7 +452,7 @@ def content(session: Session) -> tuple[object, ...]:
         for boxes in (state.boxes, state.deleted)
         for name in ("cell_id", "image_index", "xyxy", "score", "source")
     ]
-    return (*parts, state.searched, state.reviewed)
+    return (*parts, state.searched, state.reviewed, dict(state.notes))
 
 
 @given(STEPS, st.booleans())

@@ -255,6 +255,16 @@ def iou_matrix(boxes: npt.ArrayLike, others: npt.ArrayLike) -> Float32Array:
     return iou
 
 
+def are_same_cells(boxes: Boxes, others: Boxes) -> npt.NDArray[np.bool_]:
+    """Return (n,) which boxes show the same cell as one of the others."""
+    same = np.zeros(len(boxes), dtype=bool)
+    for image in np.unique(boxes.image_index):
+        rows = np.flatnonzero(boxes.image_index == image)
+        overlap = iou_matrix(boxes.xyxy[rows], others.of_image(image).xyxy)
+        same[rows] = overlap.max(axis=1, initial=0) >= SAME_CELL_IOU
+    return same
+
+
 def match_boxes(
     found: npt.ArrayLike, truth: npt.ArrayLike, min_iou: float = SAME_CELL_IOU
 ) -> Int64Array:

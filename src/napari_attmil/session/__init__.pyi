@@ -9,6 +9,8 @@ from .exploration import (
     CellKey as CellKey,
     Exploration as Exploration,
 )
+from .history import History as History
+from .history_steps import Move as Move, Step as Step
 from .keys import LayerKey as LayerKey, SampleKey as SampleKey, SessionKey as SessionKey
 from .predictions import (
     ClassifierLike as ClassifierLike,

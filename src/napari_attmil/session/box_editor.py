@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_attmil.cells import Boxes
 from napari_attmil.cells.annotations import (
+    SAMPLE,
     accept_boxes,
     add_box,
     delete_boxes,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_attmil.core import Int64Array
+    from napari_attmil.session.history import History
     from napari_attmil.session.keys import SessionKey
     from napari_attmil.session.sample_records import SampleRecord, SampleRecords
     from napari_attmil.session.sample_state import SampleState
@@ -32,12 +34,12 @@ class BoxEditor:
 
     Parameters
     ----------
-    records
-        The session's records.
+    records, history
+        The session's.
     """
 
-    def __init__(self, records: SampleRecords) -> None:
-        self._records = records
+    def __init__(self, records: SampleRecords, history: History) -> None:
+        self._records, self._history = records, history
 
     def add(self, image_index: int, xyxy: npt.ArrayLike) -> int:
         """Add a person's box and return its id."""
@@ -74,6 +76,7 @@ class BoxEditor:
             deleted=Boxes.empty(),
             searched=frozenset(),
             reviewed=frozenset(),
+            notes={cell: note for cell, note in self._state.notes.items() if cell == SAMPLE},
         )
 
     def set_reviewed(self, image_index: int, reviewed: bool = True) -> None:
@@ -85,14 +88,15 @@ class BoxEditor:
         if reviewed:
             marks |= {image_index}
             boxes = accept_boxes(boxes, boxes.of_image(image_index).cell_id)
-        state = "reviewed" if reviewed else "not reviewed"
-        self._edit(f"Mark image {image_index + 1} as {state}", boxes=boxes, reviewed=marks)
+        self._edit("Reviewed" if reviewed else "Not reviewed", boxes=boxes, reviewed=marks)
 
     def merge(
         self,
         detected: Boxes,
         images: npt.ArrayLike | None = None,
         key: SessionKey | None = None,
+        step: str = "",
+        automatic: bool = False,
     ) -> None:
         """Merge a detection; a person's boxes and deletions, and reviewed images, do not change.
 
@@ -105,6 +109,10 @@ class BoxEditor:
         key
             The sample; the shown one by default. Nothing happens if it belongs to a study that is
             no longer open.
+        step
+            Name of the step of undo that detections of several samples are; a new one by default.
+        automatic
+            Whether nobody asked for this detection: *Undo* then passes over it.
         """
         if isinstance(key, SampleKey) and self._records.get(key) is None:
             return
@@ -113,6 +121,8 @@ class BoxEditor:
         self._edit(
             "Detect cells",
             key,
+            step,
+            automatic,
             boxes=with_corrections(detected, record.state, images),
             searched=record.state.searched.union(seen),
         )
@@ -141,38 +151,26 @@ class BoxEditor:
     @property
     def undo_title(self) -> str:
         """The change that `undo` would revert ("Delete 3 boxes"); empty if there is none."""
-        return self._titles()[0]
+        return self._history.undo_title
 
     @property
     def redo_title(self) -> str:
         """The change that `redo` would repeat; empty if there is none."""
-        return self._titles()[1]
+        return self._history.redo_title
 
     def undo(self) -> None:
-        """Revert the last change of the boxes, including those of earlier sessions."""
-        if self.undo_title:
-            key, record = self._to_edit()
-            self._records.change(key, record.undo)
+        """Revert this person's last change, in whichever sample, also of earlier sessions."""
+        self._history.undo()
 
     def redo(self) -> None:
         """Repeat the change that was reverted last."""
-        if self.redo_title:
-            key, record = self._to_edit()
-            self._records.change(key, record.redo)
+        self._history.redo()
 
     # --- inside -----------------------------------------------------------------------------
 
     @property
     def _state(self) -> SampleState:
         return self._records.state(self._records.shown)
-
-    def _titles(self) -> tuple[str, str]:
-        """Return what can be undone and redone; report it if earlier edits cannot be read."""
-        record = self._records.get(self._records.shown)
-        if record is None:
-            return "", ""
-        self._records.attempt(record.read_history)
-        return record.undo_title, record.redo_title
 
     def _to_edit(self, key: SessionKey | None = None) -> tuple[SessionKey, SampleRecord]:
         """Return a sample's key and record, the shown one's by default."""
@@ -185,6 +183,13 @@ class BoxEditor:
             )
         return key, record
 
-    def _edit(self, title: str, key: SessionKey | None = None, **changes: Any) -> None:
-        key, record = self._to_edit(key)
-        self._records.change(key, lambda: record.edit(title, **changes))
+    def _edit(
+        self,
+        title: str,
+        key: SessionKey | None = None,
+        step: str = "",
+        automatic: bool = False,
+        **changes: Any,
+    ) -> None:
+        key, _ = self._to_edit(key)
+        self._records.edit(key, title, step, automatic, **changes)

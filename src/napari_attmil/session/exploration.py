@@ -76,6 +76,7 @@ class Exploration:
         """The table and the scale that it is of, and where that table's boxes stand."""
         session.cohort_changed.connect(self._on_cohort)
         session.boxes_changed.connect(self._on_boxes)
+        session.history.moved.connect(self.forget_tables)
         session.prediction_changed.connect(self._on_values)
         session.selection_changed.connect(self._on_session_selection)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class SampleRecord:
-    """A sample's state, its history of edits, and the file to which they are written.
+    """A sample's state, and the file to which its edits are written.
 
-    Methods that change it may raise a UserError if the disk fails. The change is made nevertheless,
-    and written with the next one.
+    Writing may raise a UserError if the disk fails. The state has changed nevertheless, and what
+    could not be written is written with the next edit.
 
     Parameters
     ----------
@@ -45,58 +45,35 @@ class SampleRecord:
     ) -> None:
         self.sample, self.file = sample, file
         self.state = UNTOUCHED if saved is None else SampleState.of(saved.with_free_id())
-        self._undo: list[Edit] = []
-        self._redo: list[Edit] = []
-        self._history_is_read = file is None
 
-    def edit(self, title: str, **changes: Any) -> None:
-        """Change boxes, deleted, searched or reviewed as one undo step."""
-        # Earlier edits that cannot be read cannot be undone, but this edit is still made.
-        with contextlib.suppress(UserError):
-            self.read_history()
+    def edit_of(self, title: str, **changes: Any) -> Edit:
+        """Return the edit that changes boxes, deleted, searched, reviewed or notes."""
         new = replace(self.state, **changes)
         new = replace(new, boxes=new.boxes.in_order(), deleted=new.deleted.in_order())
-        new = new.with_free_id()
-        edit = Edit.between(title, self.state, new)
-        if not edit.changes_anything:
-            return
-        self._undo.append(edit)
-        self._redo.clear()
-        self.state = new
+        return Edit.between(title, self.state, new)
+
+    def make(self, edit: Edit) -> None:
+        """Make an edit of the state as it is, and write it."""
+        self.state = edit.applied_to(self.state)
         if self.file is not None:
-            self.file.record(self.sample, edit, new.next_id)
+            self.file.record(self.sample, edit, self.state.next_id)
 
-    @property
-    def undo_title(self) -> str:
-        """The title of the edit that would be undone; empty if there is none."""
-        return self._undo[-1].title if self._undo else ""
-
-    @property
-    def redo_title(self) -> str:
-        """The title of the edit that would be redone; empty if there is none."""
-        return self._redo[-1].title if self._redo else ""
-
-    def undo(self) -> None:
-        """Revert the last edit, which `undo_title` names."""
-        edit = self._undo.pop()
-        self._redo.append(edit)
+    def undo(self, edit: Edit, undone: str) -> None:
+        """Take an edit back, as part of the undo of that name."""
         self.state = edit.inverse.applied_to(self.state)
         if self.file is not None:
-            self.file.undo(self.sample, edit)
+            self.file.undo(self.sample, edit, undone)
 
-    def redo(self) -> None:
-        """Repeat the edit that was reverted last, which `redo_title` names."""
-        edit = self._redo.pop()
-        self._undo.append(edit)
+    def redo(self, edit: Edit) -> None:
+        """Make an edit again that was taken back."""
         self.state = edit.applied_to(self.state)
         if self.file is not None:
             self.file.redo(self.sample, edit)
 
-    def read_history(self) -> None:
-        """Read the edits of earlier sessions, once; a UserError if they cannot be read."""
-        if not self._history_is_read and self.file is not None:
-            self._history_is_read = True
-            self._undo, self._redo = self.file.history(self.sample)
+    def settle(self, uid: str, settled: bool) -> None:
+        """Write whether undo passes over an edit from now on."""
+        if self.file is not None:
+            self.file.settle(self.sample, uid, settled)
 
 
 class SampleRecords:
@@ -113,13 +90,21 @@ class SampleRecords:
     -------
     changed(key)
         The boxes of a sample have changed.
+    editing, edited(key, edit)
+        A person's, or the program's, edit is about to be made; it was made.
+    attached(file, samples), forgotten(keys)
+        Samples, by key, were read from a file; samples are no longer there.
     """
 
     changed = Signal(object)
+    editing = Signal()
+    edited = Signal(object, object)
+    attached = Signal(object, object)
+    forgotten = Signal(object)
 
     def __init__(self, on_failure: Callable[[str], object]) -> None:
         self.shown: SessionKey | None = None
-        self._on_failure = on_failure
+        self.on_failure = on_failure
         self._records: dict[SessionKey, SampleRecord] = {}
         self._unread: dict[SessionKey, AnnotationFile] = {}
 
@@ -142,6 +127,11 @@ class SampleRecords:
         record = self.get(key)
         return UNTOUCHED if record is None else record.state
 
+    @property
+    def has_several_samples(self) -> bool:
+        """Whether the session has more samples than one, so that each is to be named."""
+        return len(self._records) > 1
+
     def states_of_samples(self) -> dict[str, SampleState]:
         """Return the states, by name, of the study's samples that have been worked on."""
         return {
@@ -157,12 +147,39 @@ class SampleRecords:
 
     def forget_samples(self) -> None:
         """Forget the samples of the study."""
+        self.forgotten.emit([key for key in self._records if isinstance(key, SampleKey)])
         self._records = {k: v for k, v in self._records.items() if not isinstance(k, SampleKey)}
         self._unread = {k: v for k, v in self._unread.items() if not isinstance(k, SampleKey)}
 
-    def change(self, key: SessionKey, make: Callable[[], None]) -> None:
-        """Change a sample's record."""
-        self.attempt(make)
+    def edit(
+        self,
+        key: SessionKey,
+        title: str,
+        step: str = "",
+        automatic: bool = False,
+        **changes: Any,
+    ) -> None:
+        """Change a sample's boxes, deleted, searched, reviewed or notes.
+
+        Parameters
+        ----------
+        key
+            The sample; it has a record.
+        title
+            What is done, in a person's words.
+        step
+            The step of undo that it is part of, if of a larger one; see `Edit`.
+        automatic
+            Whether the program does it without being asked.
+        **changes
+            The attributes of its state that change.
+        """
+        self.editing.emit()
+        record = self._records[key]
+        edit = replace(record.edit_of(title, **changes), step=step, automatic=automatic)
+        if edit.changes_anything:
+            self.attempt(partial(record.make, edit))
+            self.edited.emit(key, edit)
         self.changed.emit(key)
 
     def attempt(self, function: Callable[[], None]) -> None:
@@ -170,7 +187,7 @@ class SampleRecords:
         try:
             function()
         except UserError as error:
-            self._on_failure(str(error))
+            self.on_failure(str(error))
 
     # --- files ------------------------------------------------------------------------------
 
@@ -219,7 +236,7 @@ class SampleRecords:
         self._unread |= dict.fromkeys(samples, file)
         changed = {key: sample for key, sample in samples.items() if self._has_unsaved_work(key)}
         if changed:
-            self._on_failure(
+            self.on_failure(
                 f"The boxes of {next(iter(changed.values())).name!r} that are on the disk could "
                 "not be read, so yours were not written over them: export yours (CSV), then open "
                 "the images again."
@@ -228,8 +245,10 @@ class SampleRecords:
         try:
             saved = file.read_all(list(to_read.values())) if to_read else {}
         except UserError as error:
-            self._on_failure(str(error))
+            self.on_failure(str(error))
             return []
+        self.forgotten.emit(to_read)
+        self.attached.emit(file, to_read)
         for key, sample in to_read.items():
             self._records[key] = SampleRecord(sample, file, saved.get(sample.name))
             del self._unread[key]

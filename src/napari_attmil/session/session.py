@@ -14,8 +14,10 @@ from psygnal import Signal
 
 from napari_attmil.core import UserError
 from napari_attmil.session.box_editor import BoxEditor
+from napari_attmil.session.history import History
 from napari_attmil.session.keys import SampleKey
 from napari_attmil.session.predictions import Predictions
+from napari_attmil.session.sample_notes import SampleNotes
 from napari_attmil.session.sample_records import SampleRecords
 
 if TYPE_CHECKING:
@@ -42,6 +44,10 @@ class Session:
         The states of all samples, and the files of their boxes.
     editor
         Corrects the boxes, with undo and redo.
+    history
+        All that was done to the samples, in one order; undo and redo walk it.
+    notes
+        Tags, notes and own columns of cells and samples.
     predictions
         The classifier and its predictions.
 
@@ -76,7 +82,9 @@ class Session:
         # Signals hold listeners weakly, so files are closed as soon as a session is unused.
         self.records = SampleRecords(self.storage_failed.emit)
         self.records.changed.connect(self._on_boxes)
-        self.editor = BoxEditor(self.records)
+        self.history = History(self.records)
+        self.editor = BoxEditor(self.records, self.history)
+        self.notes = SampleNotes(self.records)
         self.predictions = Predictions(
             self.records, self.prediction_changed, self.classifier_changed
         )

@@ -9,12 +9,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
 
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.finetuning import detector_in_use
 from napari_attmil.core import Remedy
-from napari_attmil.session import Exploration, Session
+from napari_attmil.session import Exploration, Move, Session
 from napari_attmil.widgets.parts import (
     Listening,
     MessageBoard,
@@ -89,8 +90,9 @@ class Workspace(Listening, QObject):
         self.detection = DetectionSettings()
         self.panels = 0
         self.keys = KeyRegistry.of_user(self)
-        functions = {"undo": self.session.editor.undo, "redo": self.session.editor.redo}
-        KeyBindings(viewer, self.keys, functions, self)
+        functions = {"undo": self.undo, "redo": self.redo}
+        self.bindings = KeyBindings(viewer, self.keys, functions, self)
+        self.listen(self.session.history.moved, self._show_move)
 
     def carry_out(self, remedy: Remedy) -> None:
         """Let the panel that has a remedy carry it out; it is opened if need be."""
@@ -107,6 +109,23 @@ class Workspace(Listening, QObject):
         workspace = _WORKSPACES[key]
         workspace.panels += 1
         return workspace
+
+    def undo(self) -> None:
+        """Take back the last thing that this person did, and go there."""
+        if not self.session.editor.undo_title:
+            show_info("There is nothing to take back.")
+        self.session.editor.undo()
+
+    def redo(self) -> None:
+        """Make again what was taken back last, and go there."""
+        if not self.session.editor.redo_title:
+            show_info("Nothing was taken back that could be made again.")
+        self.session.editor.redo()
+
+    def _show_move(self, move: Move) -> None:
+        """Show the image where undo or redo changed something, and say what."""
+        self.image_choice.show_key(move.key, move.image_index)
+        show_info(move.text)
 
     def leave(self) -> None:
         """Let the workspace go; after its last panel the viewer is as if it had never been."""
@@ -141,6 +160,8 @@ class PanelContext(Listening, QObject):
         self.cells = self._workspace.cells
         self.image_choice = self._workspace.image_choice
         self.keys = self._workspace.keys
+        self.undo, self.redo = self._workspace.undo, self._workspace.redo
+        self.bindings = self._workspace.bindings
         self.message_board = MessageBoard(self)
         """What this panel tells."""
         self.message_board.remedy_wanted.connect(self._workspace.carry_out)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtGui import QCloseEvent, QKeyEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_attmil.core import Remedy
@@ -19,6 +19,7 @@ from napari_attmil.widgets.parts import (
     stop_listening_within,
     style_sheet,
 )
+from napari_attmil.widgets.viewer import key_of_event
 
 
 class DockPanel(Listening, QWidget):
@@ -85,6 +86,11 @@ class DockPanel(Listening, QWidget):
             if self._docked:
                 self._join_timer.start()
         return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Let undo and redo work also while the panel has the focus; text fields keep their own."""
+        if not self.context.bindings.run(key_of_event(event.key(), event.modifiers())):
+            super().keyPressEvent(event)
 
     def dock(self) -> QDockWidget | None:
         """Return the dock that holds the panel, None if there is none."""

@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_an_added_image_hides_no_older_edit(folder: Path) -> None:
     session = opened(folder, "a", "b", "c", "d")
-    assert session.editor.undo_title == "Mark image 1 as reviewed"
+    assert session.editor.undo_title == "Reviewed"
     assert session.boxes.image_index.tolist() == [1, 3] and session.state.reviewed == {1}
     session.editor.undo()
     session.editor.undo()
@@ -61,7 +61,7 @@ def test_edits_of_before_and_after_an_image_was_added_are_undone_in_their_order(
     while session.editor.undo_title:
         titles.append(session.editor.undo_title)
         session.editor.undo()
-    assert titles == ["Draw 1 box", "Mark image 1 as reviewed", "Draw 1 box", "Detect cells"]
+    assert titles == ["Draw 1 box", "Reviewed", "Draw 1 box", "Detect cells"]
     assert opened(folder, "a", "b", "d").editor.redo_title == "Detect cells"
 
 
@@ -69,7 +69,7 @@ def test_a_new_edit_ends_what_could_be_redone_of_before_the_image_was_added(fold
     session = opened(folder, "b", "d")
     session.editor.undo()
     session = opened(folder, "a", "b", "d")
-    assert session.editor.redo_title == "Mark image 1 as reviewed"
+    assert session.editor.redo_title == "Reviewed"
     session.editor.add(0, [40, 40, 50, 50])
     assert opened(folder, "a", "b", "d").editor.redo_title == ""
 
@@ -80,7 +80,7 @@ def test_edits_of_an_image_that_has_gone_wait_until_it_is_back(folder: Path) -> 
     session.editor.undo()
     assert not session.editor.undo_title and session.boxes.image_index.tolist() == []
     session = opened(folder, "b", "d")
-    assert session.editor.undo_title == "Mark image 1 as reviewed"
+    assert session.editor.undo_title == "Reviewed"
     assert session.boxes.image_index.tolist() == [0]
 
 

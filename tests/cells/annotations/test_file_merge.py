@@ -8,7 +8,11 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
-from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
+from napari_attmil.cells.annotations.annotation_file import (
+    AUTHOR_VARIABLE,
+    FILE_NAME,
+    AnnotationFile,
+)
 from napari_attmil.cells.annotations.file_merge import MERGE_TITLE, merge_files
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cli import app
@@ -71,17 +75,21 @@ def test_a_merge_into_a_place_that_is_a_file_is_refused(started: Path, tmp_path:
 
 
 def test_both_peoples_edits_are_there_once_and_the_merge_can_be_undone(
-    started: Path, tmp_path: Path
+    started: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = copied(started, tmp_path / "theirs")
+    monkeypatch.setenv(AUTHOR_VARIABLE, "anna")
     theirs.editor.add(1, [50, 50, 70, 70])
     theirs.editor.delete([1])
+    monkeypatch.delenv(AUTHOR_VARIABLE)
     opened(started).editor.add(0, [80, 80, 95, 95])
     assert merged(started, tmp_path / "theirs", tmp_path / "both") == (2, 0)
     both = opened(tmp_path / "both")
     assert both.boxes.xyxy.tolist() == [[80, 80, 95, 95], [0, 0, 20, 20], [50, 50, 70, 70]]
-    assert both.editor.undo_title == MERGE_TITLE
-    both.editor.undo()
+    assert both.editor.undo_title == "Draw 1 box"
+    merge = both.history.steps[-1]
+    assert (merge.title, merge.author, merge.is_mine) == (MERGE_TITLE, "anna", False)
+    both.history.take_back(merge)
     assert both.boxes.xyxy.tolist() == [[0, 0, 20, 20], [80, 80, 95, 95], [0, 0, 20, 20]]
 
 

@@ -56,7 +56,7 @@ def test_images_put_into_one_sample_keep_all_their_boxes(tmp_path: Path) -> None
 def test_edits_of_before_are_undone_in_the_new_sample_and_in_the_old_one(tmp_path: Path) -> None:
     corrected_apart(tmp_path)
     session = opened(tmp_path, "cab")
-    assert session.editor.undo_title == "Mark image 1 as reviewed"
+    assert session.editor.undo_title == "Reviewed"
     for _ in range(4):
         session.editor.undo()
     assert session.boxes.image_index.tolist() == [1, 1, 2]

@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QCheckBox, QKeySequenceEdit, QSlider
 
 from napari_attmil.widgets.annotate.box_panel import BoxPanel
 from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
-from napari_attmil.widgets.annotate.key_sheet import from_qt, to_qt
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
+from napari_attmil.widgets.viewer.key_names import from_qt, to_qt
 from support.hand import MOUSE
 from support.pages.page import Page
 

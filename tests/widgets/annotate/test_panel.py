@@ -478,3 +478,34 @@ def test_drawing_tool_takes_a_still_click_for_a_question_and_a_drag_for_a_box(
 def test_an_image_without_boxes_says_so(bench: AnnotateWidget) -> None:
     bench.context.session.editor.clear()
     assert AnnotatePage(bench).boxes.text("counts") == "No boxes in this image."
+
+
+def test_undo_after_reviewed_next_goes_back_and_takes_the_review_back(
+    study: AnnotateWidget, viewer: ViewerModel
+) -> None:
+    session = study.context.session
+    session.editor.merge(DETECTED[:1])
+    session.editor.merge(DETECTED, key=session.key_of("s1"))
+    press(viewer, "N")
+    assert study.reviewing.place == ("s1", 0) and len(session.boxes) == 3
+    press(viewer, "Ctrl+Z")
+    assert study.reviewing.place == ("s0", 0) and session.state.reviewed == frozenset()
+    assert shown_states(study)[:2] == [ReviewState.PREDICTED, ReviewState.PREDICTED]
+    assert len(session.states_of_samples()["s1"].boxes) == 3
+    press(viewer, "Ctrl+Shift+Z")
+    assert study.reviewing.place == ("s0", 0) and shown_states(study)[0] == ReviewState.REVIEWED
+
+
+def test_undo_works_while_a_button_of_the_panel_has_the_focus_but_not_in_a_text_field(
+    study: AnnotateWidget, qtbot: QtBot
+) -> None:
+    from qtpy.QtWidgets import QLineEdit, QPushButton
+
+    session = study.context.session
+    session.editor.merge(DETECTED)
+    field, button = QLineEdit(study), QPushButton(study)
+    qtbot.keyClicks(field, "abc")
+    qtbot.keyClick(field, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert field.text() == "" and len(session.boxes) == 3
+    qtbot.keyClick(button, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert len(session.boxes) == 0

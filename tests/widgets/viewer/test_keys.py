@@ -9,7 +9,8 @@ from qtpy.QtCore import Qt
 from support.pages.annotate import KeySheetPage
 
 from napari_attmil.core.errors import UserError
-from napari_attmil.widgets.annotate.key_sheet import KeySheet, from_qt, key_of_event, to_qt
+from napari_attmil.widgets.annotate.key_sheet import KeySheet
+from napari_attmil.widgets.viewer.key_names import from_qt, key_of_event, to_qt
 from napari_attmil.widgets.viewer.key_registry import ACTIONS, KeyBindings, KeyRegistry, action
 
 if TYPE_CHECKING:

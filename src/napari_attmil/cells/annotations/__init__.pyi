@@ -2,7 +2,11 @@ from .agreement import (
     agreement_in_words as agreement_in_words,
     compare_annotators as compare_annotators,
 )
-from .annotation_file import FILE_NAME as FILE_NAME, AnnotationFile as AnnotationFile
+from .annotation_file import (
+    FILE_NAME as FILE_NAME,
+    AnnotationFile as AnnotationFile,
+    author_name as author_name,
+)
 from .box_checks import odd_boxes as odd_boxes
 from .corrections import (
     accept_boxes as accept_boxes,
@@ -11,10 +15,20 @@ from .corrections import (
     move_box as move_box,
     with_corrections as with_corrections,
 )
-from .edits import Annotations as Annotations, Edit as Edit
+from .edits import Annotations as Annotations, Edit as Edit, new_uid as new_uid
 from .file_merge import SampleMerged as SampleMerged, merge_files as merge_files
 from .layer_edits import edits_in_layer as edits_in_layer, rebased_rows as rebased_rows
+from .notes import (
+    NOT_A_CELL as NOT_A_CELL,
+    NOT_ALTERED as NOT_ALTERED,
+    READY_TAGS as READY_TAGS,
+    SAMPLE as SAMPLE,
+    Note as Note,
+    cells_with_tag as cells_with_tag,
+    with_notes as with_notes,
+)
 from .orphaned_boxes import orphaned_boxes_in_words as orphaned_boxes_in_words
+from .past_edits import PastEdit as PastEdit
 from .three_way_merge import Conflict as Conflict
 from .uncertainty import (
     most_uncertain_first as most_uncertain_first,

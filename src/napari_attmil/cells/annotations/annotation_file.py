@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import platformdirs
 
 from napari_attmil.cells.annotations.author import AUTHOR_VARIABLE, author_name
@@ -31,25 +30,31 @@ from napari_attmil.cells.annotations.journal import (
     edit_to_text,
     frames_key,
     note_frames,
+    set_of_step,
     write_cells,
+    write_step,
 )
+from napari_attmil.cells.annotations.past_edits import read_past_edits
+from napari_attmil.cells.annotations.pending_writes import PendingWrites
 from napari_attmil.cells.annotations.queries import (
-    NOTHING_KNOWN,
     SUMMARY,
     annotations_of,
+    read_notes,
     read_tables,
+    summary_table,
 )
-from napari_attmil.cells.annotations.regrouping import (
-    entries_of,
-    make_ids_unique,
-    stored_shifts,
-)
+from napari_attmil.cells.annotations.regrouping import edit_of, entries_of, stored_shifts
 from napari_attmil.cells.annotations.schema import SCHEMA_VERSION
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Sequence
 
+    import pandas as pd
+
+    from napari_attmil.cells.annotations.past_edits import PastEdit
+    from napari_attmil.cells.annotations.pending_writes import Operation
     from napari_attmil.images import Frame, Sample
 
 FILE_NAME = "annotations.sqlite"
@@ -64,8 +69,6 @@ __all__ = [
     "Annotations",
     "author_name",
 ]
-
-_Operation = Callable[[sqlite3.Connection], None]
 
 
 class AnnotationFile:
@@ -86,11 +89,7 @@ class AnnotationFile:
         self.path = Path(path)
         self._connection = Connection(self.path, one_writer)
         self._names: dict[Path, str] = {}
-        self._versions: dict[str, int] = {}
-        self._with_unique_ids: set[str] = set()
-        """The keys of samples whose ids no other sample's images can share any more."""
-        self._pending: dict[str, tuple[str, Sequence[Place], list[_Operation]]] = {}
-        """By the key of a sample's frames: name, images, and what is still to be written."""
+        self._pending = PendingWrites(self._connection)
 
     def __del__(self) -> None:
         self.close()
@@ -151,31 +150,47 @@ class AnnotationFile:
         places = {sample.name: self._places(sample) for sample in samples}
         keys = {name: frames_key(of_sample) for name, of_sample in places.items()}
         if not self.path.exists():
-            self._versions |= dict.fromkeys(keys.values(), 0)
+            self._pending.note_versions(dict.fromkeys(keys.values(), 0))
             return {}
         with self._connection.reading() as connection:
             images, cells = read_tables(connection, self._where(samples))
+            notes = read_notes(connection)
             versions = dict(connection.execute("SELECT frames, version FROM versions"))
             ids = {place: [int(row[0]) for row in rows] for place, rows in cells.items()}
             found = {
                 name: annotations_of(
-                    of_sample, images, cells, stored_shifts(connection, of_sample, ids)
+                    of_sample, images, cells, notes, stored_shifts(connection, of_sample, ids)
                 )
                 for name, of_sample in places.items()
                 if any(place in images for place in of_sample)
             }
-        self._versions |= {key: versions.get(key, 0) for key in keys.values()}
+        self._pending.note_versions({key: versions.get(key, 0) for key in keys.values()})
         return found
 
-    def history(self, sample: Sample) -> tuple[list[Edit], list[Edit]]:
-        """Return a sample's edits that can be undone and redone, each list's next one last."""
+    def history(self, samples: Sequence[Sample]) -> list[PastEdit]:
+        """Return the edits of samples that can be undone or redone, the first one first."""
         if not self.path.exists():
-            return [], []
+            return []
         with self._connection.reading() as connection:
-            entries = entries_of(connection, self._places(sample), (DONE, UNDONE))
-            done = [entry.edit for entry in entries if entry.state == DONE]
-            undone = [entry.edit for entry in entries if entry.state == UNDONE]
-        return done, undone[::-1]
+            places = {sample.name: self._places(sample) for sample in samples}
+            return read_past_edits(connection, places)
+
+    def past_edit(self, sample: Sample, uid: str) -> Edit:
+        """Return an edit of the history with all that it changed.
+
+        Raises
+        ------
+        UserError
+            If it, or one of its images, is not there any more, or cannot be read.
+        """
+        with self._connection.reading() as connection:
+            edit = edit_of(connection, self._places(sample), uid)
+        if edit is None:
+            raise UserError(
+                f"A change of sample {sample.name!r} is no longer in {self.path}, so it cannot be "
+                "taken back; open the study again to see the history as it is now."
+            )
+        return edit
 
     def journal(self, sample: Sample) -> list[JournalEntry]:
         """Return all that was ever done to a sample, the first edit first."""
@@ -207,17 +222,7 @@ class AnnotationFile:
         if self.path.exists():
             with self._connection.reading() as connection:
                 counted = {(row[0], row[1]): row[2:] for row in connection.execute(SUMMARY)}
-        rows = [
-            (sample.name, index, str(frame.path), frame.page, *counted.get(place, NOTHING_KNOWN))
-            for sample in samples
-            for index, (frame, place) in enumerate(
-                zip(sample.frames, self._places(sample), strict=True)
-            )
-        ]
-        columns = ["sample", "image_index", "path", "page", "detected", "reviewed"]
-        columns += ["boxes", "person", "accepted", "least_score", "mean_score"]
-        types = {"detected": bool, "reviewed": bool, "least_score": float, "mean_score": float}
-        return pd.DataFrame(rows, columns=columns).astype(types)
+        return summary_table([(sample, self._places(sample)) for sample in samples], counted)
 
     def boxes_of_other_images(self, samples: Sequence[Sample]) -> dict[Path, int]:
         """Return how many boxes there are of files that are none of the samples' images."""
@@ -255,10 +260,15 @@ class AnnotationFile:
             changed the sample. The edit is kept in memory and written with the next one.
         """
         places = self._places(sample)
-        stamp = (author_name(), made_by, datetime.now(UTC).isoformat(timespec="seconds"))
+        stamp = (
+            edit.author or author_name(),
+            made_by,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+        )
 
         def write(connection: sqlite3.Connection) -> None:
-            drop_undone(connection, places)
+            if not edit.automatic:
+                drop_undone(connection, places)
             note_frames(connection, places)
             entry = (sample.name, edit.title, *stamp, DONE, edit_to_text(edit))
             number = connection.execute(
@@ -266,32 +276,61 @@ class AnnotationFile:
                 "content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (edit.uid, frames_key(places), *entry),
             ).lastrowid
+            write_step(connection, edit)
             self._write(connection, places, edit, next_id, int(number or 0))
 
         self._do(places, sample.name, write)
 
-    def undo(self, sample: Sample, edit: Edit) -> None:
-        """Write that the last edit was taken back; errors as `record`."""
-        self._step(sample, edit.inverse, UNDONE)
+    def undo(self, sample: Sample, edit: Edit, undone: str = "") -> None:
+        """Write that an edit was taken back, by the undo of that name; errors as `record`."""
+        self._step(sample, edit.inverse, UNDONE, undone)
 
     def redo(self, sample: Sample, edit: Edit) -> None:
-        """Write that the edit that was taken back last was made again; errors as `record`."""
+        """Write that an edit that was taken back was made again; errors as `record`."""
         self._step(sample, edit, DONE)
 
+    def settle(self, sample: Sample, uid: str, settled: bool = True) -> None:
+        """Write whether undo is to pass over an edit: a later one has taken it back for it."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            set_of_step(connection, uid, "settled", int(settled))
+
+        self._do(self._places(sample), sample.name, write)
+
+    def at_once(self) -> contextlib.AbstractContextManager[None]:
+        """Write all edits of a block in one transaction at its end; errors as `record`."""
+        return self._pending.at_once()
+
     def write(
-        self, sample: Sample, annotations: Annotations, title: str = "Import", made_by: str = ""
+        self,
+        sample: Sample,
+        annotations: Annotations,
+        title: str = "Import",
+        made_by: str = "",
+        **of_edit: Any,
     ) -> None:
-        """Make a sample's annotations these, as one edit; errors as `record`."""
+        """Make a sample's annotations these, as one edit; errors as `record`.
+
+        Parameters
+        ----------
+        sample
+            The sample.
+        annotations
+            What there is to be.
+        title, **of_edit
+            See `Edit`.
+        made_by
+            As in `record`.
+        """
         now = self.read(sample) or Annotations()
-        edit = Edit.between(title, now, annotations)
+        edit = replace(Edit.between(title, now, annotations), **of_edit)
         if edit.changes_anything or annotations.next_id > now.next_id:
             self.record(sample, edit, max(annotations.next_id, now.next_id), made_by)
 
     def retry(self) -> None:
         """Write the edits that could not be written yet; errors as `record`."""
         self.claim()
-        for key in list(self._pending):
-            self._do_pending(key)
+        self._pending.do_all()
 
     @property
     def has_pending(self) -> bool:
@@ -300,7 +339,7 @@ class AnnotationFile:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _step(self, sample: Sample, edit: Edit, state: int) -> None:
+    def _step(self, sample: Sample, edit: Edit, state: int, undone: str = "") -> None:
         places = self._places(sample)
 
         def write(connection: sqlite3.Connection) -> None:
@@ -310,6 +349,7 @@ class AnnotationFile:
             ).fetchone()
             if row is None:
                 raise sqlite3.DatabaseError(f"its journal lacks {edit.title!r}")
+            set_of_step(connection, edit.uid, "undone", undone)
             self._write(connection, places, edit, 1, int(row[0]))
 
         self._do(places, sample.name, write)
@@ -324,40 +364,20 @@ class AnnotationFile:
     ) -> None:
         """Write what an edit makes of the tables of what is there."""
         images = sorted(edit.images or {0})
+        searched = edit.after.searched
         connection.executemany(
             "INSERT INTO images (image, page, detected, next_id) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET detected = excluded.detected, "
-            "next_id = max(next_id, excluded.next_id)",
-            [(*places[index], index in edit.after.searched, next_id) for index in images],
+            "ON CONFLICT DO UPDATE SET next_id = max(next_id, excluded.next_id)",
+            [(*places[index], index in searched, next_id) for index in images],
+        )
+        connection.executemany(
+            "UPDATE images SET detected = ? WHERE image = ? AND page = ?",
+            [(index in searched, *places[index]) for index in edit.before.searched ^ searched],
         )
         write_cells(connection, places, edit, number)
 
-    def _do(self, places: Sequence[Place], name: str, operation: _Operation) -> None:
-        """Do an operation on a sample, after those that could not be done before it."""
-        key = frames_key(places)
-        self._pending.setdefault(key, (name, places, []))[2].append(operation)
-        self._do_pending(key)
-
-    def _do_pending(self, key: str) -> None:
-        """Write all that is pending of a sample, or nothing of it."""
-        name, places, operations = self._pending[key]
-        with self._connection.writing() as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            version = _version(connection, key)
-            if self._versions.get(key, version) != version:
-                raise UserError(
-                    f"Another window or program has changed the boxes of sample {name!r} since it "
-                    "was opened here, so yours were not written over them: export yours (CSV), "
-                    "then open the study again, or napari for images that belong to none."
-                )
-            if key not in self._with_unique_ids:
-                make_ids_unique(connection, places)
-            for operation in operations:
-                operation(connection)
-            connection.execute("INSERT OR REPLACE INTO versions VALUES (?, ?)", (key, version + 1))
-        self._versions[key] = version + 1
-        self._with_unique_ids.add(key)
-        del self._pending[key]
+    def _do(self, places: Sequence[Place], name: str, operation: Operation) -> None:
+        self._pending.do(places, name, operation)
 
     def _where(self, samples: Sequence[Sample]) -> list[str]:
         """Return the names of a few samples' images; empty if so many that all rows are read."""
@@ -378,8 +398,3 @@ class AnnotationFile:
             relative = path.relative_to(folder) if path.is_relative_to(folder) else path
             self._names[frame.path] = relative.as_posix()
         return self._names[frame.path]
-
-
-def _version(connection: sqlite3.Connection, key: str) -> int:
-    row = connection.execute("SELECT version FROM versions WHERE frames = ?", (key,)).fetchone()
-    return int(row[0]) if row else 0

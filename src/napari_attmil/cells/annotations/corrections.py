@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import SAME_CELL_IOU, Boxes, Source, iou_matrix
+from napari_attmil.cells.boxes import Boxes, Source, are_same_cells
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from napari_attmil.cells.annotations.edits import Annotations
     from napari_attmil.core import Float32Array
 
@@ -56,15 +58,20 @@ def accept_boxes(boxes: Boxes, cell_ids: npt.ArrayLike) -> Boxes:
 
 
 def merge_detections(
-    current: Boxes, detected: Boxes, deleted: Boxes | None = None, first_id: int = 1
+    current: Boxes,
+    detected: Boxes,
+    deleted: Boxes | None = None,
+    first_id: int = 1,
+    noted: Collection[int] = (),
 ) -> Boxes:
     """Return a new detection's boxes joined with what a person did to the old ones.
 
-    Boxes that a person made or accepted stay as they are; a detected box that shows the same
-    cell as one of them, or as a cell that a person deleted, is left out. The detected boxes that
-    remain get new ids, larger than all present ones and not less than `first_id`.
+    Boxes that a person made, accepted or noted something about stay as they are; a detected box
+    that shows the same cell as one of them, or as a cell that a person deleted, is left out. The
+    detected boxes that remain get new ids, larger than all present ones and not less than
+    `first_id`.
     """
-    kept = current[current.source != Source.MODEL]
+    kept = current[(current.source != Source.MODEL) | np.isin(current.cell_id, list(noted))]
     blocked = are_same_cells(detected, kept)
     if deleted is not None:
         blocked |= are_same_cells(detected, deleted)
@@ -72,16 +79,6 @@ def merge_detections(
     start = max(current.next_id, first_id)
     renumbered = replace(fresh, cell_id=np.arange(start, start + len(fresh)))
     return Boxes.concatenate([kept, renumbered]).sorted_by_image()
-
-
-def are_same_cells(boxes: Boxes, others: Boxes) -> npt.NDArray[np.bool_]:
-    """Return (n,) which boxes show the same cell as one of the others."""
-    same = np.zeros(len(boxes), dtype=bool)
-    for image in np.unique(boxes.image_index):
-        rows = np.flatnonzero(boxes.image_index == image)
-        overlap = iou_matrix(boxes.xyxy[rows], others.of_image(image).xyxy)
-        same[rows] = overlap.max(axis=1, initial=0) >= SAME_CELL_IOU
-    return same
 
 
 def with_corrections(
@@ -105,7 +102,9 @@ def with_corrections(
     if images is not None:
         settled |= ~np.isin(boxes.image_index, np.asarray(images))
     found = detected[~np.isin(detected.image_index, reviewed)]
-    merged = merge_detections(boxes[~settled], found, corrected.deleted, corrected.next_id)
+    merged = merge_detections(
+        boxes[~settled], found, corrected.deleted, corrected.next_id, corrected.notes
+    )
     return Boxes.concatenate([boxes[settled], merged]).in_order()
 
 

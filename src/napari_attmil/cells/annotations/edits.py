@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.annotations.notes import NO_NOTES, NOT_A_CELL, SAMPLE, cells_with_tag
+from napari_attmil.cells.boxes import Boxes, are_same_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_attmil.cells.annotations.notes import Notes
     from napari_attmil.core import Int64Array
 
 Mask = npt.NDArray[np.bool_]
@@ -37,6 +39,8 @@ class Annotations:
     reviewed
         Images whose boxes a person has confirmed to be right and complete, also when there are
         none.
+    notes
+        What is noted about cells, deleted ones among them, and about the sample.
     """
 
     boxes: Boxes = field(default_factory=Boxes.empty)
@@ -44,6 +48,13 @@ class Annotations:
     searched: frozenset[int] = frozenset()
     next_id: int = 1
     reviewed: frozenset[int] = frozenset()
+    notes: Notes = field(default_factory=dict)
+
+    @property
+    def cells(self) -> Boxes:
+        """The boxes that are cells: those that nobody has tagged as "not a cell"."""
+        others = cells_with_tag(self.notes, NOT_A_CELL)
+        return self.boxes[~np.isin(self.boxes.cell_id, others)] if others else self.boxes
 
     def with_free_id(self) -> Self:
         """Return the same with a `next_id` that no cell has."""
@@ -75,7 +86,11 @@ class Cells:
     @classmethod
     def of(cls, annotations: Annotations) -> Cells:
         """Return all cells of a sample."""
-        parts = (annotations.boxes, annotations.deleted)
+        return cls.joined(annotations.boxes, annotations.deleted)
+
+    @classmethod
+    def joined(cls, *parts: Boxes) -> Cells:
+        """Return boxes that are there and deleted ones as one."""
         deleted = np.repeat([False, True], [len(part) for part in parts])
         joined = Boxes.concatenate(parts)
         order = np.argsort(joined.cell_id, kind="stable")
@@ -115,11 +130,19 @@ class Content:
         The cells that it changes.
     searched, reviewed
         All of `Annotations.searched` and `Annotations.reviewed`.
+    notes
+        The notes that it changes.
     """
 
     cells: Cells
     searched: frozenset[int] = frozenset()
     reviewed: frozenset[int] = frozenset()
+    notes: Notes = field(default_factory=dict)
+
+    @property
+    def present_ids(self) -> Int64Array:
+        """Ids of those of its cells that are not deleted."""
+        return self.cells.boxes.cell_id[~self.cells.deleted]
 
     def on_images(self, positions: Sequence[int | None]) -> Content:
         """Return the same where the images lie elsewhere in the sample."""
@@ -127,7 +150,16 @@ class Content:
             self.cells.on_images(positions),
             _moved(self.searched, positions),
             _moved(self.reviewed, positions),
+            {
+                cell: replace(note, image_index=(cell and positions[note.image_index]) or 0)
+                for cell, note in self.notes.items()
+            },
         )
+
+
+def new_uid() -> str:
+    """Return a name that nothing else has, on any computer."""
+    return uuid.uuid4().hex
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,23 +174,41 @@ class Edit:
         What it takes away or changes, and what stands there since.
     uid
         Names it in the journal, and in other people's copies of it.
+    step
+        Name of the step of undo that it is part of: of edits of several samples that were made
+        at once. Empty if it is one by itself.
+    automatic
+        Whether *Undo* leaves it in force: the program made it without being asked, as when it
+        looks ahead, or it is other people's work that a merge brought.
+    settled
+        Whether it only takes back another one which later edits had overtaken.
+    author
+        Who made it; empty for the person at the computer.
     """
 
     title: str
     before: Content
     after: Content
-    uid: str = field(default_factory=lambda: uuid.uuid4().hex)
+    uid: str = field(default_factory=new_uid)
+    step: str = ""
+    automatic: bool = False
+    settled: bool = False
+    author: str = ""
 
     @classmethod
     def between(cls, title: str, old: Annotations, new: Annotations) -> Edit:
         """Return the edit that makes `new` of `old`."""
         old_boxes, new_boxes = _where_they_differ(old.boxes, new.boxes)
-        old_cells = Cells.of(replace(old, boxes=old_boxes))
-        new_cells = Cells.of(replace(new, boxes=new_boxes))
+        old_cells = Cells.joined(old_boxes, old.deleted)
+        new_cells = Cells.joined(new_boxes, new.deleted)
+        old_notes, new_notes = (
+            _other_notes(old.notes, new.notes),
+            _other_notes(new.notes, old.notes),
+        )
         return cls(
             title,
-            Content(old_cells.without(new_cells), old.searched, old.reviewed),
-            Content(new_cells.without(old_cells), new.searched, new.reviewed),
+            Content(old_cells.without(new_cells), old.searched, old.reviewed, old_notes),
+            Content(new_cells.without(old_cells), new.searched, new.reviewed, new_notes),
         )
 
     @property
@@ -169,7 +219,7 @@ class Edit:
     @property
     def changes_anything(self) -> bool:
         """Whether there is anything to take back."""
-        return bool(self.images)
+        return bool(self.images or self.before.notes or self.after.notes)
 
     @property
     def images(self) -> frozenset[int]:
@@ -177,7 +227,9 @@ class Edit:
         before, after = self.before, self.after
         of_cells = [part.cells.boxes.image_index for part in (before, after)]
         flags = (before.searched ^ after.searched) | (before.reviewed ^ after.reviewed)
-        return flags.union(np.concatenate(of_cells).tolist())
+        noted = {**before.notes, **after.notes}
+        of_notes = [note.image_index for cell, note in noted.items() if cell != SAMPLE]
+        return flags.union(np.concatenate(of_cells).tolist(), of_notes)
 
     def on_images(self, positions: Sequence[int | None]) -> Edit | None:
         """Return the edit for a sample whose images have been added to, or taken from, since.
@@ -206,7 +258,66 @@ class Edit:
             deleted=self._put_into(annotations.deleted, fresh.boxes[fresh.deleted]),
             searched=_changed(annotations.searched, before.searched, after.searched),
             reviewed=_changed(annotations.reviewed, before.reviewed, after.reviewed),
+            notes=self._noted(annotations.notes),
         ).with_free_id()
+
+    def fits(self, annotations: Annotations) -> bool:
+        """Return whether all that it changes is still as it was before it."""
+        here, before, after = annotations, self.before, self.after
+        return (
+            not self._misfits(annotations)
+            and _has_flags(here.searched, before.searched, after.searched)
+            and _has_flags(here.reviewed, before.reviewed, after.reviewed)
+            and all(here.notes.get(cell) == before.notes.get(cell) for cell in self._noted_cells)
+        )
+
+    def where_it_fits(self, annotations: Annotations) -> Edit:
+        """Return the part of it that later edits have not overtaken.
+
+        Cells, flags and notes that were changed since stay as they are; so does a deletion where
+        another box has been drawn on the cell since.
+        """
+        misfits = self._misfits(annotations) | self.doubling(annotations)
+        notes = annotations.notes
+        noted = [
+            cell for cell in self._noted_cells if notes.get(cell) == self.before.notes.get(cell)
+        ]
+        before, after = (
+            replace(
+                content,
+                cells=content.cells[~np.isin(content.cells.boxes.cell_id, list(misfits))],
+                notes={cell: note for cell, note in content.notes.items() if cell in noted},
+            )
+            for content in (self.before, self.after)
+        )
+        return Edit(self.title, before, after)
+
+    def doubling(self, annotations: Annotations) -> set[int]:
+        """Return the ids of boxes that it would put on cells that already have another one."""
+        new = self.after.cells
+        new = new[~new.deleted & ~np.isin(new.boxes.cell_id, self.before.present_ids)]
+        there = annotations.boxes[~np.isin(annotations.boxes.cell_id, new.boxes.cell_id)]
+        return set(new.boxes.cell_id[are_same_cells(new.boxes, there)].tolist())
+
+    def _misfits(self, annotations: Annotations) -> set[int]:
+        """Return the ids of its cells that are not as they were before it."""
+        before = self.before.cells
+        ids = np.union1d(before.boxes.cell_id, self.after.cells.boxes.cell_id)
+        both = (annotations.boxes, annotations.deleted)
+        now = Cells.joined(*(part[np.isin(part.cell_id, ids)] for part in both))
+        others = (now.without(before), before.without(now))
+        return {cell for part in others for cell in part.boxes.cell_id.tolist()}
+
+    @property
+    def _noted_cells(self) -> set[int]:
+        return {*self.before.notes, *self.after.notes}
+
+    def _noted(self, notes: Notes) -> Notes:
+        """Return notes after this edit."""
+        changed = self._noted_cells
+        if not changed:
+            return notes
+        return {c: note for c, note in notes.items() if c not in changed} | {**self.after.notes}
 
     def _put_into(self, boxes: Boxes, fresh: Boxes) -> Boxes:
         """Return boxes without those that this edit takes away, and with fresh ones."""
@@ -249,3 +360,15 @@ def _moved(images: frozenset[int], positions: Sequence[int | None]) -> frozenset
 def _changed(now: frozenset[int], before: frozenset[int], after: frozenset[int]) -> frozenset[int]:
     """Return a set of images after a change, which says nothing of images added since."""
     return (now - (before - after)) | (after - before)
+
+
+def _has_flags(now: frozenset[int], before: frozenset[int], after: frozenset[int]) -> bool:
+    """Return whether the images whose flag an edit changes are as they were before it."""
+    return before - after <= now and not (after - before) & now
+
+
+def _other_notes(notes: Notes, others: Notes) -> Notes:
+    """Return the notes that `others` does not contain unchanged."""
+    if notes is others:
+        return NO_NOTES
+    return {cell: note for cell, note in notes.items() if others.get(cell) != note}

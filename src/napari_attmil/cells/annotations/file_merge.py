@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.connection import Connection
-from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.annotations.edits import Annotations, new_uid
 from napari_attmil.cells.annotations.journal import DONE
 from napari_attmil.cells.annotations.three_way_merge import Conflict, merge_annotations
 from napari_attmil.core import UserError, check_writable
@@ -51,8 +51,9 @@ def merge_files(
 ) -> Iterator[SampleMerged]:
     """Write a file with what is in both, sample by sample.
 
-    My journal stays as it is; what the other person did comes as one edit a sample, which can be
-    undone, and their edits are recorded, so that merging again does not apply them twice.
+    My journal stays as it is; what the other person did comes as one step under their name, which
+    the history can take back, and their edits are recorded, so that merging again does not apply
+    them twice.
 
     Parameters
     ----------
@@ -75,13 +76,14 @@ def merge_files(
         if not path.exists():
             raise UserError(f"{path} does not exist; give folders that hold an annotations.sqlite.")
     check_writable(out)
-    joined = AnnotationFile(out)
+    joined, step = AnnotationFile(out), new_uid()
     try:
         _copy(mine, out)
         for sample in samples:
             here = _moved(sample, mine.parent, out.parent)
             there = _moved(sample, mine.parent, theirs.parent)
-            yield replace(_merge_sample(joined, here, AnnotationFile(theirs), there), sample=sample)
+            merged = _merge_sample(joined, here, AnnotationFile(theirs), there, step)
+            yield replace(merged, sample=sample)
     except BaseException:
         joined.close()
         # Half of a merge looks like a whole one, and would be in the way of the next.
@@ -104,7 +106,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _merge_sample(
-    joined: AnnotationFile, here: Sample, theirs: AnnotationFile, there: Sample
+    joined: AnnotationFile, here: Sample, theirs: AnnotationFile, there: Sample, step: str
 ) -> SampleMerged:
     other = theirs.read(there)
     if other is None:
@@ -116,7 +118,8 @@ def _merge_sample(
     known = {entry.uid for entry in my_entries}
     new = [entry for entry in their_entries if entry.uid not in known]
     joined.note_merged(here, new)
-    joined.write(here, merged, MERGE_TITLE)
+    authors = ", ".join(dict.fromkeys(entry.author for entry in new if entry.state == DONE))
+    joined.write(here, merged, MERGE_TITLE, step=step, automatic=True, author=authors)
     taken_over = sum(entry.state == DONE for entry in new)
     return SampleMerged(here, taken_over, tuple(conflicts))
 

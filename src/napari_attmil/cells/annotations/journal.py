@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from napari_attmil.cells.annotations.edits import Cells, Content, Edit
+from napari_attmil.cells.annotations.notes import SAMPLE, notes_of, rows_of_notes
 from napari_attmil.cells.boxes import Boxes, Source
 
 if TYPE_CHECKING:
@@ -61,8 +63,9 @@ def read_entries(
     connection: sqlite3.Connection,
     places: Sequence[Place],
     states: Iterable[int] = ALL_STATES,
+    uid: str = "",
 ) -> list[JournalEntry]:
-    """Return the edits of a sample's images, the first one first.
+    """Return the edits of a sample's images, the first one first; only that of a uid, if given.
 
     Edits that were made while the sample had other images are moved to where its images are now,
     and left out if one of theirs has gone.
@@ -71,8 +74,8 @@ def read_entries(
     rows = connection.execute(
         f"SELECT frames, {', '.join(JournalEntry._fields)} FROM edits "
         "WHERE frames IN (SELECT value FROM json_each(?)) "
-        "AND state IN (SELECT value FROM json_each(?)) ORDER BY number",
-        (json.dumps(list(lists)), json.dumps(list(states))),
+        "AND state IN (SELECT value FROM json_each(?)) AND (? = '' OR uid = ?) ORDER BY number",
+        (json.dumps(list(lists)), json.dumps(list(states)), uid, uid),
     )
     same = list(range(len(places)))
     entries = []
@@ -136,6 +139,44 @@ def write_cells(
             "UPDATE images SET reviewed = ? WHERE image = ? AND page = ?",
             [(flag, *places[index]) for index in images],
         )
+    _write_notes(connection, places, edit)
+
+
+def _write_notes(connection: sqlite3.Connection, places: Sequence[Place], edit: Edit) -> None:
+    """Write what is noted now; a sample's note stands with its first image."""
+    before, after = edit.before.notes, edit.after.notes
+    gone = [
+        (*place, cell)
+        for cell, note in {**before, **after}.items()
+        for place in (places if cell == SAMPLE else [places[note.image_index]])
+    ]
+    connection.executemany("DELETE FROM notes WHERE image = ? AND page = ? AND cell_id = ?", gone)
+    connection.executemany(
+        "INSERT INTO notes VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (*places[image], cell, json.dumps(tags), text, json.dumps(columns))
+            for cell, image, tags, text, columns in rows_of_notes(after)
+        ],
+    )
+
+
+def write_step(connection: sqlite3.Connection, edit: Edit) -> None:
+    """Write beside the journal how an edit was made, and which images it changes."""
+    images = json.dumps(sorted(edit.images))
+    connection.execute(
+        "INSERT OR REPLACE INTO steps (uid, step, machine, automatic, settled, images) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (edit.uid, edit.step, platform.node(), edit.automatic, edit.settled, images),
+    )
+
+
+def set_of_step(connection: sqlite3.Connection, uid: str, column: str, value: str | int) -> None:
+    """Change what stands beside the journal about one edit."""
+    connection.execute(
+        f"INSERT INTO steps (uid, {column}) VALUES (?, ?) "
+        f"ON CONFLICT (uid) DO UPDATE SET {column} = excluded.{column}",
+        (uid, value),
+    )
 
 
 def edit_to_text(edit: Edit) -> str:
@@ -147,6 +188,7 @@ def edit_to_text(edit: Edit) -> str:
             "after": rows_of(after.cells),
             "searched": [sorted(before.searched), sorted(after.searched)],
             "reviewed": [sorted(before.reviewed), sorted(after.reviewed)],
+            "notes": [rows_of_notes(before.notes), rows_of_notes(after.notes)],
         }
     )
 
@@ -156,8 +198,14 @@ def edit_from_text(uid: str, title: str, text: str) -> Edit:
     content = json.loads(text)
     # Files of version 2 say of the whole sample only whether it was searched.
     searched, reviewed = content.get("searched", [[], []]), content["reviewed"]
+    notes = content.get("notes", [[], []])  # Not in files before version 4.
     before, after = (
-        Content(cells_of(content[part]), frozenset(searched[side]), frozenset(reviewed[side]))
+        Content(
+            cells_of(content[part]),
+            frozenset(searched[side]),
+            frozenset(reviewed[side]),
+            notes_of(notes[side]),
+        )
         for side, part in enumerate(("before", "after"))
     )
     return Edit(title, before, after, uid)

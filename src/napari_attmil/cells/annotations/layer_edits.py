@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from napari_attmil.cells.annotations.corrections import (
     add_box,
-    are_same_cells,
     delete_boxes,
     move_box,
 )
-from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, has_moved
+from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, are_same_cells, has_moved
 from napari_attmil.core import counted
 
 if TYPE_CHECKING:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.annotations.journal import Place, cells_of
+from napari_attmil.cells.annotations.notes import SAMPLE, Note, joined_notes, with_notes
 from napari_attmil.cells.boxes import Source
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
+    from napari_attmil.cells.annotations.notes import Notes
+    from napari_attmil.images import Sample
+
 Images = dict[Place, tuple[int, int, int]]
 """Whether the detector has seen it, the next cell_id, and whether it is reviewed."""
 StoredCells = dict[Place, list[tuple[float, ...]]]
+StoredNotes = dict[Place, dict[int, Note]]
 
 NOTHING_KNOWN = (0, 0, 0, 0, 0, None, None)
 """What `SUMMARY` would say of an image that is not in the file."""
@@ -25,6 +34,21 @@ SELECT images.image, images.page, detected, reviewed, TOTAL(deleted = 0),
     TOTAL(deleted = 0 AND source = {int(Source.ACCEPTED)}), MIN({_UNSEEN}), AVG({_UNSEEN})
 FROM images LEFT JOIN cells USING (image, page) GROUP BY images.image, images.page
 """
+
+
+def summary_table(
+    samples: Sequence[tuple[Sample, Sequence[Place]]], counted: Mapping[Place, tuple[float, ...]]
+) -> pd.DataFrame:
+    """Return one row an image of samples from rows of `SUMMARY`; see `AnnotationFile.summaries`."""
+    rows = [
+        (sample.name, index, str(frame.path), frame.page, *counted.get(place, NOTHING_KNOWN))
+        for sample, places in samples
+        for index, (frame, place) in enumerate(zip(sample.frames, places, strict=True))
+    ]
+    columns = ["sample", "image_index", "path", "page", "detected", "reviewed"]
+    columns += ["boxes", "person", "accepted", "least_score", "mean_score"]
+    types = {"detected": bool, "reviewed": bool, "least_score": float, "mean_score": float}
+    return pd.DataFrame(rows, columns=columns).astype(types)
 
 
 def read_tables(connection: sqlite3.Connection, names: Sequence[str]) -> tuple[Images, StoredCells]:
@@ -46,10 +70,23 @@ def read_tables(connection: sqlite3.Connection, names: Sequence[str]) -> tuple[I
     return images, cells
 
 
+def read_notes(connection: sqlite3.Connection) -> StoredNotes:
+    """Return all notes by image; a person has written each of them, so they are few."""
+    notes: StoredNotes = {}
+    for image, page, cell, tags, text, columns in connection.execute(
+        "SELECT image, page, cell_id, tags, note, columns FROM notes"
+    ):
+        values = tuple(sorted(json.loads(columns).items()))
+        note = Note(0, tuple(json.loads(tags)), text, values)
+        notes.setdefault((image, page), {})[cell] = note
+    return notes
+
+
 def annotations_of(
     places: Sequence[Place],
     images: Mapping[Place, tuple[int, int, int]],
     cells: Mapping[Place, list[tuple[float, ...]]],
+    notes: StoredNotes,
     shifts: Mapping[Place, int],
 ) -> Annotations:
     """Return the annotations of a sample, from the rows of its images; see `regrouping`."""
@@ -69,4 +106,19 @@ def annotations_of(
             for place, (_, next_id, _) in zip(places, known, strict=True)
         ),
         frozenset(index for index, (_, _, reviewed) in enumerate(known) if reviewed),
+        _notes_of_sample(places, notes, shifts),
     )
+
+
+def _notes_of_sample(
+    places: Sequence[Place], notes: StoredNotes, shifts: Mapping[Place, int]
+) -> Notes:
+    """Return the notes of a sample's images; those of samples that were joined are joined."""
+    found: dict[int, Note] = {}
+    for index, place in enumerate(places):
+        for cell, note in notes.get(place, {}).items():
+            if cell != SAMPLE:
+                found[cell + shifts.get(place, 0)] = replace(note, image_index=index)
+            else:
+                found[cell] = joined_notes(found[cell], note) if cell in found else note
+    return with_notes({}, found)

@@ -8,20 +8,23 @@ what is read, and what the first edit then writes, agree; and so do two people's
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_attmil.cells.annotations.journal import (
-    ALL_STATES,
     UNDONE,
     JournalEntry,
     Place,
     frames_key,
     read_entries,
 )
+from napari_attmil.cells.annotations.notes import SAMPLE
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
+
+    from napari_attmil.cells.annotations.edits import Edit
 
 SHIFT: Final = 1_000_000
 """More than the cells of any image."""
@@ -94,20 +97,25 @@ def _were_in_others(connection: sqlite3.Connection, places: Sequence[Place]) -> 
 def shifted_entry(entry: JournalEntry, shifts: Mapping[int, int]) -> JournalEntry:
     """Return an edit whose cells have shifted ids; `shifts` are by the index of their image."""
     content: dict[str, Any] = json.loads(entry.content)
-    for side in ("before", "after"):
-        for row in content[side]:
+    for row in (*content["before"], *content["after"], *chain(*content.get("notes", ()))):
+        if row[0] != SAMPLE:
             row[0] += shifts.get(int(row[1]), 0)
     return entry._replace(content=json.dumps(content))
 
 
 def entries_of(
-    connection: sqlite3.Connection, places: Sequence[Place], states: Sequence[int] = ALL_STATES
+    connection: sqlite3.Connection, places: Sequence[Place], uid: str = ""
 ) -> list[JournalEntry]:
     """Return the edits of a sample's images, as `read_entries`, with the ids its cells have."""
-    entries = read_entries(connection, places, states)
+    entries = read_entries(connection, places, uid=uid)
     shifts = stored_shifts(connection, places)
     by_index = {index: shifts[place] for index, place in enumerate(places) if place in shifts}
     return [shifted_entry(entry, by_index) for entry in entries] if by_index else entries
+
+
+def edit_of(connection: sqlite3.Connection, places: Sequence[Place], uid: str) -> Edit | None:
+    """Return one edit of a sample as its images are now; None if it, or one of those, has gone."""
+    return next((entry.edit for entry in entries_of(connection, places, uid)), None)
 
 
 def make_ids_unique(connection: sqlite3.Connection, places: Sequence[Place]) -> None:
@@ -118,8 +126,12 @@ def make_ids_unique(connection: sqlite3.Connection, places: Sequence[Place]) -> 
     for place, shift in shifts.items():
         where = "WHERE image = ? AND page = ?"
         # By way of negative ids: row by row, one would meet another that is not shifted yet.
-        connection.execute(f"UPDATE cells SET cell_id = -cell_id - ? {where}", (shift, *place))
-        connection.execute(f"UPDATE cells SET cell_id = -cell_id {where}", place)
+        for table in ("cells", "notes"):
+            ids = f"{where} AND cell_id > {SAMPLE}"
+            connection.execute(f"UPDATE {table} SET cell_id = -cell_id - ? {ids}", (shift, *place))
+            connection.execute(
+                f"UPDATE {table} SET cell_id = -cell_id {where} AND cell_id < {SAMPLE}", place
+            )
         connection.execute(f"UPDATE images SET next_id = next_id + ? {where}", (shift, *place))
     for key, by_index in _lists_with(connection, shifts).items():
         _shift_edits(connection, key, by_index)

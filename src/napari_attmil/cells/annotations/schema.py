@@ -14,7 +14,7 @@ from typing import Final
 from napari_attmil.cells.annotations.drive import is_own_drive
 from napari_attmil.cells.annotations.schema_check import check_schema, refuse_empty
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 WAIT_S: Final = 5.0
 """Another process that is writing is waited for so long."""
 
@@ -49,7 +49,21 @@ CREATE TABLE frame_lists (
 );
 CREATE INDEX frame_lists_of_image ON frame_lists (image);
 """
-_CHANGES: Final = (_TABLES, _VERSION_1_TO_2, _VERSION_2_TO_3)
+# Beside the journal, not in it: SQLite would read through each long row's content on the way to
+# columns behind it.
+_VERSION_3_TO_4: Final = """
+CREATE TABLE steps (
+    uid TEXT PRIMARY KEY, step TEXT NOT NULL DEFAULT '', machine TEXT NOT NULL DEFAULT '',
+    automatic INTEGER NOT NULL DEFAULT 0, settled INTEGER NOT NULL DEFAULT 0,
+    undone TEXT NOT NULL DEFAULT '', images TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE TABLE notes (
+    image TEXT NOT NULL, page INTEGER NOT NULL, cell_id INTEGER NOT NULL,
+    tags TEXT NOT NULL, note TEXT NOT NULL, columns TEXT NOT NULL,
+    PRIMARY KEY (image, page, cell_id)
+);
+"""
+_CHANGES: Final = (_TABLES, _VERSION_1_TO_2, _VERSION_2_TO_3, _VERSION_3_TO_4)
 """What makes the tables of each version of those of the one before."""
 
 

@@ -7,11 +7,16 @@ A deletion never overrides the other person's confirmed box.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_attmil.cells.annotations.edits import Annotations, Cells
+from napari_attmil.cells.annotations.notes import NO_NOTES, Note, joined_notes, with_notes
 from napari_attmil.cells.boxes import SAME_BOX_IOU, Boxes, Source, iou_matrix, match_boxes
+
+if TYPE_CHECKING:
+    from napari_attmil.cells.annotations.notes import Notes
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,9 @@ class _Joined:
     def __init__(self, base: Annotations, mine: Annotations, theirs: Annotations) -> None:
         self._sides = mine, theirs
         self._base, self._mine, self._theirs = (Cells.of(side) for side in (base, mine, theirs))
+        self._base_notes, self._notes_of = base.notes, (mine.notes, theirs.notes)
+        self._ids: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        """Under which id each side's cells are kept."""
         self._next_id = max(base.next_id, mine.next_id, theirs.next_id)
         self._kept: dict[int, Cells] = {}
         self._changed = [
@@ -83,7 +91,7 @@ class _Joined:
             elif _same(one, before) or _same(one, other):
                 self._keep(other)
             else:
-                self._settle(one, other)
+                self._note_ids(one, other, self._settle(one, other))
 
     def join_new_cells(self) -> None:
         """Join cells that one of them, or both, drew or detected since."""
@@ -92,11 +100,13 @@ class _Joined:
         theirs = self._theirs[~np.isin(self._theirs.boxes.cell_id, known)]
         partners = _partners(mine, theirs)
         taken = set(partners.values())
-        for row in range(len(mine)):
-            partner = partners.get(row)
-            self._join_pair(_row(mine, row), None if partner is None else _row(theirs, partner))
-        for row in sorted(set(range(len(theirs))) - taken):
-            self._join_pair(None, _row(theirs, row))
+        pairs: list[tuple[Cells | None, Cells | None]] = [
+            (_row(mine, row), _row(theirs, partners[row]) if row in partners else None)
+            for row in range(len(mine))
+        ]
+        pairs += [(None, _row(theirs, row)) for row in sorted(set(range(len(theirs))) - taken)]
+        for one, other in pairs:
+            self._note_ids(one, other, self._join_pair(one, other))
 
     def annotations(self) -> Annotations:
         """Return the merged annotations."""
@@ -109,6 +119,7 @@ class _Joined:
             mine.searched | theirs.searched,
             self._next_id,
             self._reviewed(),
+            self._notes(),
         )
 
     def _reviewed(self) -> frozenset[int]:
@@ -132,19 +143,24 @@ class _Joined:
         self._kept[cell_id] = cell
         return cell_id
 
-    def _settle(self, one: Cells | None, other: Cells | None) -> None:
-        """Join two different changes of one cell."""
+    def _note_ids(self, one: Cells | None, other: Cells | None, kept: tuple[int, ...]) -> None:
+        """Note under which ids the cells of both sides are kept, or the one in their place."""
+        for side, cell, cell_id in zip(self._ids, (one, other), (kept[0], kept[-1]), strict=True):
+            if cell is not None:
+                side[int(cell.boxes.cell_id[0])] = cell_id
+
+    def _settle(self, one: Cells | None, other: Cells | None) -> tuple[int, ...]:
+        """Join two different changes of one cell; return the ids of what remains, mine first."""
         present = [cell for cell in (one, other) if cell is not None and not cell.deleted[0]]
         if not present:
-            self._keep(one or other)
-        elif len(present) == 1:
-            self._dispute(present, "one deleted the cell, the other changed it")
-        elif _iou(*present) >= SAME_BOX_IOU:
-            self._keep(_surer(*present))
-        else:
-            self._dispute(present, "both changed the box, differently")
+            return (self._keep(one or other),)
+        if len(present) == 1:
+            return self._dispute(present, "one deleted the cell, the other changed it")
+        if _iou(*present) >= SAME_BOX_IOU:
+            return (self._keep(_surer(*present)),)
+        return self._dispute(present, "both changed the box, differently")
 
-    def _join_pair(self, one: Cells | None, other: Cells | None) -> None:
+    def _join_pair(self, one: Cells | None, other: Cells | None) -> tuple[int, ...]:
         """Join a new cell of mine with the one of theirs that shows the same, if there is any.
 
         | mine, theirs | deleted | detected | confirmed |
@@ -156,19 +172,45 @@ class _Joined:
         present = [cell for cell in (one, other) if cell is not None and not cell.deleted[0]]
         confirmed = [cell for cell in present if cell.boxes.source[0] != Source.MODEL]
         if one is None or other is None:
-            self._keep(one or other)
-        elif not present or not confirmed:
-            self._keep(next((cell for cell in (one, other) if cell.deleted[0]), one))
-        elif len(present) == 1:
-            self._dispute(confirmed, "one deleted the cell, the other confirmed it")
-        elif len(confirmed) == 2 and _iou(one, other) < SAME_BOX_IOU:
-            self._dispute(confirmed, "both drew the cell, differently")
-        else:
-            self._keep(_surer(one, other))
+            return (self._keep(one or other),)
+        if not present or not confirmed:
+            return (self._keep(next((cell for cell in (one, other) if cell.deleted[0]), one)),)
+        if len(present) == 1:
+            return self._dispute(confirmed, "one deleted the cell, the other confirmed it")
+        if len(confirmed) == 2 and _iou(one, other) < SAME_BOX_IOU:
+            return self._dispute(confirmed, "both drew the cell, differently")
+        return (self._keep(_surer(one, other)),)
 
-    def _dispute(self, cells: list[Cells], reason: str) -> None:
+    def _dispute(self, cells: list[Cells], reason: str) -> tuple[int, ...]:
         ids = tuple(self._keep(cell) for cell in cells)
         self.conflicts.append(Conflict(int(cells[0].boxes.image_index[0]), reason, ids))
+        return ids
+
+    def _notes(self) -> Notes:
+        """Return what both noted, each about the cell that it was noted about.
+
+        Of one cell's note that both changed, everything is kept; see `joined_notes`.
+        """
+        joined: dict[int, Note] = {}
+        for side, notes, others in zip(
+            self._ids, self._notes_of, self._notes_of[::-1], strict=True
+        ):
+            for cell, note in notes.items():
+                before = self._base_notes.get(cell)
+                if note == before and others.get(cell) != before:
+                    continue  # The other one has changed or removed it.
+                here = side.get(cell, cell)
+                joined[here] = _joined(joined.get(here), note, before)
+        return with_notes(NO_NOTES, joined)
+
+
+def _joined(one: Note | None, other: Note, before: Note | None) -> Note:
+    """Return a note of one side, if there is any, with the other's; tags that one removed go."""
+    if one is None:
+        return other
+    gone = set(() if before is None else before.tags) - (set(one.tags) & set(other.tags))
+    both = joined_notes(one, other)
+    return replace(both, tags=tuple(tag for tag in both.tags if tag not in gone))
 
 
 def _row(cells: Cells, row: int) -> Cells:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_attmil.cells.annotations import Annotations
+from napari_attmil.cells.annotations import Annotations, new_uid
 from napari_attmil.cells.boxes import Source
 from napari_attmil.cells.exchange.account import Account, LeftOut, as_json, in_sentences, reason_of
 from napari_attmil.cells.exchange.annotation_set import (
@@ -260,8 +260,9 @@ def import_boxes(
     plan = yield from plan_import(samples, found, classes)
     after, outcome = plan.merged_into(annotations.read_all(samples))
     by_name = {sample.name: sample for sample in samples}
+    step = new_uid()
     for name, of_sample in after.items():
-        annotations.write(by_name[name], of_sample, "Import", made_by)
+        annotations.write(by_name[name], of_sample, "Import", made_by, step=step)
     return outcome
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -17,11 +13,7 @@ from qtpy.QtWidgets import (
 
 from napari_attmil.core import UserError
 from napari_attmil.widgets.parts import column, hint_label, scrolling, set_warning
-from napari_attmil.widgets.viewer import ACTIONS, KeyRegistry, is_same_key
-
-# Names of keys, from Qt's to napari's.
-_NAPARI_NAMES = {"PgUp": "PageUp", "PgDown": "PageDown", "Del": "Delete", "Return": "Enter"}
-_QT_NAMES = {name: qt_name for qt_name, name in _NAPARI_NAMES.items()}
+from napari_attmil.widgets.viewer import ACTIONS, KeyRegistry, from_qt, is_same_key, to_qt
 
 HOW = "Click a key, then press the one you want; Backspace removes it."
 
@@ -90,23 +82,3 @@ class KeySheet(QDialog):
     def _tell(self, text: str, is_warning: bool) -> None:
         self._told.setText(text)
         set_warning(self._told, is_warning)
-
-
-def from_qt(sequence: QKeySequence) -> str:
-    """Return a key by napari's name: the first one if several were pressed."""
-    text = sequence.toString(QKeySequence.SequenceFormat.PortableText).split(", ")[0]
-    head, plus, last = text.rpartition("+") if text != "+" else ("", "", "+")
-    return head + plus + _NAPARI_NAMES.get(last, last)
-
-
-def to_qt(key: str) -> QKeySequence:
-    """Return a key of napari's as a sequence for Qt."""
-    head, plus, last = key.rpartition("+") if key != "+" else ("", "", "+")
-    return QKeySequence(head + plus + _QT_NAMES.get(last, last))
-
-
-def key_of_event(key: int, modifiers: Qt.KeyboardModifier) -> str:
-    """Return a pressed key by napari's name."""
-    modifiers &= ~Qt.KeyboardModifier.KeypadModifier
-    pressed: Any = getattr(modifiers, "value", modifiers)  # PySide6 and PyQt6 differ
-    return from_qt(QKeySequence(key | pressed))

@@ -104,7 +104,9 @@ class LookAhead(Listening, QObject):
         entry = self._reviewing.entry_at(place) if is_open else None
         # If the user has begun to draw meanwhile, their boxes stay alone.
         if detection.images and entry is not None and entry.state == ReviewState.NEW:
-            self._context.session.editor.merge(detection.boxes, detection.images, key)
+            self._context.session.editor.merge(
+                detection.boxes, detection.images, key, automatic=True
+            )
             self._reviewing.refresh_sample(place[0])
         self._soon()
 

@@ -12,13 +12,13 @@ from napari_attmil.core import Remedy
 from napari_attmil.widgets.annotate.box_panel import BoxPanel
 from napari_attmil.widgets.annotate.box_tools import BoxTools
 from napari_attmil.widgets.annotate.brightness import brightness_functions
-from napari_attmil.widgets.annotate.key_sheet import KeySheet, key_of_event
+from napari_attmil.widgets.annotate.key_sheet import KeySheet
 from napari_attmil.widgets.annotate.look_ahead import LookAhead
 from napari_attmil.widgets.annotate.review_panel import QueuePanel, ReviewBar
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.parts import column, hint_label
-from napari_attmil.widgets.viewer import KeyBindings
+from napari_attmil.widgets.viewer import KeyBindings, key_of_event
 
 WIDTH_PX = 380
 
@@ -46,7 +46,7 @@ class AnnotateWidget(DockPanel):
         self.bindings = KeyBindings(context.viewer, context.keys, functions, self)
         # Pressing a button moves the pointer off the boxes, so it points at none.
         buttons = {"snap": self.tools.snap_selected}
-        buttons |= {"undo": context.session.editor.undo, "redo": context.session.editor.redo}
+        buttons |= {"undo": context.undo, "redo": context.redo}
         self.review_bar = ReviewBar(self.reviewing, context.keys)
         self.box_panel = BoxPanel(context, functions | buttons)
         self.queue_panel = QueuePanel(self.reviewing)

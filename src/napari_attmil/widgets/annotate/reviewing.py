@@ -16,6 +16,7 @@ from napari_attmil.session import (
     QueueOrder,
     ReviewPace,
     ReviewState,
+    SampleKey,
     SessionKey,
     entries_of,
     neighbour,
@@ -64,7 +65,7 @@ class Reviewing(Listening, QObject):
         self.listen(session.cohort_changed, self.refresh)
         self.listen(session.sample_changed, self._on_sample)
         self.listen(session.boxes_changed, self._on_edit)
-        self.listen(session.reviewed_changed, self._on_edit)
+        self.listen(session.records.changed, self._on_record)
         self.listen(context.viewer.dims.events.current_step, self._tell_place)
         self.refresh()
 
@@ -231,6 +232,12 @@ class Reviewing(Listening, QObject):
         sample = self._context.session.sample
         if sample is not None:
             self.refresh_sample(sample.name)
+
+    def _on_record(self, key: SessionKey) -> None:
+        session = self._context.session
+        is_open = isinstance(key, SampleKey) and key == session.key_of(key.name)
+        if is_open and key != session.key:
+            self.refresh_sample(key.name)
 
     def _tell_place(self) -> None:
         self.place_changed.emit()

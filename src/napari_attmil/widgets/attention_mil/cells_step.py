@@ -65,10 +65,8 @@ class CellsStep(Step):
             "Delete the selected boxes (also: the Delete key).",
             context.cells.delete_selected,
         )
-        self._undo = push_button("Undo", "Undo the last change of the boxes (Ctrl+Z).", editor.undo)
-        self._redo = push_button(
-            "Redo", "Redo the change that was undone last (Ctrl+Shift+Z).", editor.redo
-        )
+        self._undo = push_button("Undo", context.keys.tip("undo"), context.undo)
+        self._redo = push_button("Redo", context.keys.tip("redo"), context.redo)
         self._clear = push_button(
             "Start over", "Remove all boxes and corrections of this sample.", editor.clear
         )

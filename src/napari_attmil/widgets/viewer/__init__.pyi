@@ -15,6 +15,11 @@ from .image_pictures import (
     Place as Place,
 )
 from .keeping import Keeping as Keeping
+from .key_names import (
+    from_qt as from_qt,
+    key_of_event as key_of_event,
+    to_qt as to_qt,
+)
 from .key_registry import (
     ACTIONS as ACTIONS,
     ActionButton as ActionButton,

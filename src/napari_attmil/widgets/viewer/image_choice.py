@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.core import UserError
 from napari_attmil.images import Cohort, Sample
-from napari_attmil.session import LayerKey, Session, SessionKey
+from napari_attmil.session import LayerKey, SampleKey, Session, SessionKey
 from napari_attmil.widgets.parts import Listening, tell_error
 from napari_attmil.widgets.viewer.image_layers import (
     LayerImages,
@@ -179,6 +179,19 @@ class ImageChoice(Listening, QObject):
         for old in former:
             self._viewer.layers.remove(old)
         self._viewer.layers.move(self._viewer.layers.index(layer), 0)
+
+    def show_key(self, key: SessionKey, image_index: int | None) -> None:
+        """Show an image that the session knows by a key, if it is still open."""
+        if isinstance(key, SampleKey):
+            is_open = key == self._session.key_of(key.name)
+            if is_open and (key != self._session.key or image_index is not None):
+                self.show_sample(key.name, image_index or 0)
+            return
+        layer = next((layer for layer in self._layers if self._key_of(layer) == key), None)
+        if layer is not None and layer is not self._chosen:
+            self.choose(layer)
+        if layer is not None and image_index is not None:
+            self._cells.camera.turn_to(image_index)
 
     # --- inside -----------------------------------------------------------------------------
 

@@ -201,7 +201,7 @@ class CohortTab(ExplorerTab):
             return
         key = keys[done.sample.name]
         if not session.records.is_searched(key):
-            session.editor.merge(done.boxes, key=key)
+            session.editor.merge(done.boxes, key=key, automatic=True)
         session.predictions.set(done.prediction, done.boxes, key)
         self._context.exploration.forget_tables()
 

@@ -1,0 +1,117 @@
+"""Writes to `annotations.sqlite` that wait until they can be made, sample by sample in order."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from napari_attmil.cells.annotations.journal import frames_key
+from napari_attmil.cells.annotations.regrouping import make_ids_unique
+from napari_attmil.core import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_attmil.cells.annotations.connection import Connection
+    from napari_attmil.cells.annotations.journal import Place
+
+Operation = Callable[[sqlite3.Connection], None]
+
+
+class PendingWrites:
+    """What is still to be written of each sample.
+
+    A sample that something else has changed since it was read is refused, never overwritten.
+
+    Parameters
+    ----------
+    connection
+        The way to the file.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._versions: dict[str, int] = {}
+        self._with_unique_ids: set[str] = set()
+        """The keys of samples whose ids no other sample's images can share any more."""
+        self._pending: dict[str, tuple[str, Sequence[Place], list[Operation]]] = {}
+        """By the key of a sample's frames: name, images, and what is still to be written."""
+        self._is_waiting = False
+        """Whether operations are only noted; see `at_once`."""
+
+    def __bool__(self) -> bool:
+        """Return whether anything could not be written yet."""
+        return bool(self._pending)
+
+    def note_versions(self, versions: Mapping[str, int]) -> None:
+        """Note which versions of samples were read: only these may be changed."""
+        self._versions |= versions
+
+    def do(self, places: Sequence[Place], name: str, operation: Operation) -> None:
+        """Do an operation on a sample, after those that could not be done before it."""
+        key = frames_key(places)
+        self._pending.setdefault(key, (name, places, []))[2].append(operation)
+        if not self._is_waiting:
+            self._do([key])
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Do all operations of the block in one transaction, at its end."""
+        before, self._is_waiting = self._is_waiting, True
+        try:
+            yield
+        finally:
+            self._is_waiting = before
+        if not before:
+            self.do_all()
+
+    def do_all(self) -> None:
+        """Do all that is pending in one transaction; where that fails, sample by sample."""
+        keys = list(self._pending)
+        try:
+            self._do(keys)
+        except UserError as error:
+            if len(keys) < 2:
+                raise
+            failures = [failure for key in keys if (failure := self._failure_of(key))]
+            if failures:
+                raise failures[0] from error
+
+    def _failure_of(self, key: str) -> UserError | None:
+        try:
+            self._do([key])
+        except UserError as error:
+            return error
+        return None
+
+    def _do(self, keys: Sequence[str]) -> None:
+        """Write all that is pending of some samples, or nothing of it."""
+        if not keys:
+            return
+        with self._connection.writing() as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            versions = {key: self._write(connection, key) for key in keys}
+        self._versions |= versions
+        self._with_unique_ids.update(keys)
+        for key in keys:
+            del self._pending[key]
+
+    def _write(self, connection: sqlite3.Connection, key: str) -> int:
+        """Write what is pending of a sample; return its version then."""
+        name, places, operations = self._pending[key]
+        row = connection.execute("SELECT version FROM versions WHERE frames = ?", (key,)).fetchone()
+        version = int(row[0]) if row else 0
+        if self._versions.get(key, version) != version:
+            raise UserError(
+                f"Another window or program has changed the boxes of sample {name!r} since it "
+                "was opened here, so yours were not written over them: export yours (CSV), "
+                "then open the study again, or napari for images that belong to none."
+            )
+        if key not in self._with_unique_ids:
+            make_ids_unique(connection, places)
+        for operation in operations:
+            operation(connection)
+        connection.execute("INSERT OR REPLACE INTO versions VALUES (?, ?)", (key, version + 1))
+        return version + 1
