@@ -11,6 +11,7 @@ from napari_attmil.cells.annotations.annotation_file import (
     FILE_NAME,
     AnnotationFile,
 )
+from napari_attmil.cells.annotations.journal import write_cells
 from napari_attmil.cells.annotations.notes import SAMPLE
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.images.cohort import Cohort, Frame, Sample
@@ -264,22 +265,26 @@ def test_a_change_that_cannot_be_read_is_told_and_undo_goes_on_before_it(tmp_pat
     assert ids(again, "a") == [2]
 
 
-def test_one_undo_of_many_samples_is_one_transaction(tmp_path: Path) -> None:
+def test_what_a_full_disk_refused_of_an_undo_of_many_samples_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = opened(tmp_path)
     for name in "ab":
         session.editor.merge(FOUND, key=session.key_of(name), step="one search")
-    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
-        connection.executescript(
-            "CREATE TRIGGER full BEFORE UPDATE ON edits WHEN NEW.sample = 'b' "
-            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
-        )
+
+    def full(connection: sqlite3.Connection, places: list[tuple[str, int]], *_: object) -> None:
+        if places[0][0] == "b1.tif":
+            raise sqlite3.OperationalError("database or disk is full")
+        write_cells(connection, places, *_)  # type: ignore[arg-type]
+
     failures: list[str] = []
     session.storage_failed.connect(failures.append)
-    session.editor.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_attmil.cells.annotations.annotation_file.write_cells", full)
+        session.editor.undo()
     assert ids(session, "a") == ids(session, "b") == [] and len(failures) == 1
-    assert ids(opened(tmp_path), "a") == [] and ids(opened(tmp_path), "b") == [1, 2]
-    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
-        connection.executescript("DROP TRIGGER full")
+    other = opened(tmp_path)
+    assert ids(other, "a") == [] and ids(other, "b") == [1, 2]
     session.records.retry()
     assert ids(opened(tmp_path), "b") == []
 

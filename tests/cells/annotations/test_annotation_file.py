@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_attmil.cells.annotations import connection as connection_module
 from napari_attmil.cells.annotations.annotation_file import (
     AUTHOR_VARIABLE,
     AnnotationFile,
@@ -18,7 +17,8 @@ from napari_attmil.cells.annotations.annotation_file import (
 )
 from napari_attmil.cells.annotations.corrections import add_box, delete_boxes
 from napari_attmil.cells.annotations.edits import Edit
-from napari_attmil.cells.annotations.schema import open_for_writing
+from napari_attmil.cells.annotations.storage import connection as connection_module
+from napari_attmil.cells.annotations.storage.schema import open_for_writing
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
@@ -274,8 +274,8 @@ def test_cell_ids_beyond_the_precision_of_floats_stay_apart(tmp_path: Path) -> N
     kept = file.read(sample)
     assert kept is not None
     assert kept.boxes.cell_id.tolist() == ids.tolist()
-    (done,), _ = file.history(sample)
-    assert done.after.cells.boxes.cell_id.tolist() == ids.tolist()
+    (done,) = file.history([sample])
+    assert file.past_edit(sample, done.uid).after.cells.boxes.cell_id.tolist() == ids.tolist()
 
 
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:

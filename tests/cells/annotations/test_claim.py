@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_attmil.cells.annotations import connection, schema
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-from napari_attmil.cells.annotations.claim import ABANDONED_AFTER_S
 from napari_attmil.cells.annotations.corrections import add_box
 from napari_attmil.cells.annotations.edits import Annotations, Edit
+from napari_attmil.cells.annotations.storage import connection, schema
+from napari_attmil.cells.annotations.storage.claim import ABANDONED_AFTER_S
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_attmil.cells.annotations import connection as connection_module
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.corrections import add_box
 from napari_attmil.cells.annotations.edits import Annotations
-from napari_attmil.cells.annotations.schema import open_for_writing, read_into_memory
+from napari_attmil.cells.annotations.storage import connection as connection_module
+from napari_attmil.cells.annotations.storage.schema import open_for_writing, read_into_memory
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample

@@ -12,7 +12,7 @@ import pytest
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.corrections import add_box
 from napari_attmil.cells.annotations.edits import Annotations, Edit
-from napari_attmil.cells.annotations.schema import SCHEMA_VERSION, read_into_memory
+from napari_attmil.cells.annotations.storage.schema import SCHEMA_VERSION, read_into_memory
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample

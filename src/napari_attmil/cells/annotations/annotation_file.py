@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from napari_attmil.cells.annotations.author import AUTHOR_VARIABLE, author_name
-from napari_attmil.cells.annotations.connection import Connection
 from napari_attmil.cells.annotations.edits import Annotations, Edit
 from napari_attmil.cells.annotations.journal import (
     DONE,
@@ -44,7 +42,12 @@ from napari_attmil.cells.annotations.queries import (
     summary_table,
 )
 from napari_attmil.cells.annotations.regrouping import edit_of, entries_of, stored_shifts
-from napari_attmil.cells.annotations.schema import SCHEMA_VERSION
+from napari_attmil.cells.annotations.storage import (
+    AUTHOR_VARIABLE,
+    SCHEMA_VERSION,
+    Connection,
+    author_name,
+)
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-from napari_attmil.cells.annotations.connection import Connection
 from napari_attmil.cells.annotations.edits import Annotations, new_uid
 from napari_attmil.cells.annotations.journal import DONE
+from napari_attmil.cells.annotations.storage import Connection
 from napari_attmil.cells.annotations.three_way_merge import Conflict, merge_annotations
 from napari_attmil.core import UserError, check_writable
 

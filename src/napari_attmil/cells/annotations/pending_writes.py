@@ -14,8 +14,8 @@ from napari_attmil.core import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_attmil.cells.annotations.connection import Connection
     from napari_attmil.cells.annotations.journal import Place
+    from napari_attmil.cells.annotations.storage import Connection
 
 Operation = Callable[[sqlite3.Connection], None]
 

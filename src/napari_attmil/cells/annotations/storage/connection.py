@@ -7,10 +7,10 @@ import errno
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from napari_attmil.cells.annotations.claim import Claim
-from napari_attmil.cells.annotations.drive import is_own_drive
-from napari_attmil.cells.annotations.schema import open_for_reading, open_for_writing
-from napari_attmil.cells.annotations.schema_check import REPAIR, check_pages
+from napari_attmil.cells.annotations.storage.claim import Claim
+from napari_attmil.cells.annotations.storage.drive import is_own_drive
+from napari_attmil.cells.annotations.storage.schema import open_for_reading, open_for_writing
+from napari_attmil.cells.annotations.storage.schema_check import REPAIR, check_pages
 from napari_attmil.core import Remedy, UserError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-from napari_attmil.cells.annotations.drive import is_own_drive
-from napari_attmil.cells.annotations.schema_check import check_schema, refuse_empty
+from napari_attmil.cells.annotations.storage.drive import is_own_drive
+from napari_attmil.cells.annotations.storage.schema_check import check_schema, refuse_empty
 
 SCHEMA_VERSION: Final = 4
 WAIT_S: Final = 5.0

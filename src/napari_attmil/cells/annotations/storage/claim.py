@@ -18,7 +18,7 @@ from typing import Final
 import psutil
 from filelock import FileLock, Timeout
 
-from napari_attmil.cells.annotations.author import author_name
+from napari_attmil.cells.annotations.storage.author import author_name
 from napari_attmil.core import UserError
 
 REFRESHED_EVERY_S: Final = 20.0
