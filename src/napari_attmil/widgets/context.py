@@ -16,11 +16,13 @@ from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.finetuning import detector_in_use
 from napari_attmil.core import Remedy
 from napari_attmil.session import Exploration, Move, Session
+from napari_attmil.widgets.opening import Opening
 from napari_attmil.widgets.parts import (
     Listening,
     MessageBoard,
     TaskRunner,
     stop_listening_within,
+    warn,
 )
 from napari_attmil.widgets.viewer import (
     CellsLayer,
@@ -85,7 +87,9 @@ class Workspace(Listening, QObject):
         self.exploration = exploration_of(viewer)
         self.cells = CellsLayer(viewer, self.session, self.exploration)
         self.at_end(self.cells.stop_listening)
+        self.listen(self.cells.edits.refused, self._tell_refusal)
         self.image_choice = ImageChoice(viewer, self.session, self.cells, self)
+        self.opening = Opening(viewer, self.session, self.image_choice, self.message_board, self)
         self.device_name = "auto"
         self.detection = DetectionSettings()
         self.panels = 0
@@ -93,6 +97,9 @@ class Workspace(Listening, QObject):
         functions = {"undo": self.undo, "redo": self.redo}
         self.bindings = KeyBindings(viewer, self.keys, functions, self)
         self.listen(self.session.history.moved, self._show_move)
+
+    def _tell_refusal(self, text: str) -> None:
+        warn(self, text, "drawing")
 
     def carry_out(self, remedy: Remedy) -> None:
         """Let the panel that has a remedy carry it out; it is opened if need be."""
@@ -159,6 +166,7 @@ class PanelContext(Listening, QObject):
         self.exploration = self._workspace.exploration
         self.cells = self._workspace.cells
         self.image_choice = self._workspace.image_choice
+        self.opening = self._workspace.opening
         self.keys = self._workspace.keys
         self.undo, self.redo = self._workspace.undo, self._workspace.redo
         self.bindings = self._workspace.bindings

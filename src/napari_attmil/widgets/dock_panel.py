@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QCloseEvent, QKeyEvent
+from qtpy.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_attmil.core import Remedy
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.open_bar import OpenBar, dropped_paths
 from napari_attmil.widgets.parts import (
     Listening,
     MessageBar,
@@ -41,8 +42,11 @@ class DockPanel(Listening, QWidget):
         self._apply_theme()
         self._create()
         self._lay_out()
-        bar = MessageBar(self.message_board, self.context.shared_board)
-        cast("QVBoxLayout", self.layout()).insertWidget(0, bar)
+        layout = cast("QVBoxLayout", self.layout())
+        layout.insertWidget(0, MessageBar(self.message_board, self.context.shared_board))
+        self.open_bar = OpenBar(self.context)
+        layout.insertWidget(0, self.open_bar)
+        self.setAcceptDrops(True)
         self._connect()
         self.listen(self.context.remedy_wanted, self._carry_out)
 
@@ -91,6 +95,16 @@ class DockPanel(Listening, QWidget):
         """Let undo and redo work also while the panel has the focus; text fields keep their own."""
         if not self.context.bindings.run(key_of_event(event.key(), event.modifiers())):
             super().keyPressEvent(event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files and folders."""
+        if dropped_paths(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what is dropped as a study."""
+        event.acceptProposedAction()
+        self.context.opening.open(dropped_paths(event.mimeData()))
 
     def dock(self) -> QDockWidget | None:
         """Return the dock that holds the panel, None if there is none."""

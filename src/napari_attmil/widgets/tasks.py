@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
@@ -17,11 +18,11 @@ SIMULATION = SimulationSettings(
 """A cohort to try the steps with."""
 
 
-def open_cohort(path: Path, stop: Event) -> Stage[Cohort]:
-    """Read the samples that a folder or cohort.csv lists."""
-    del stop
+def open_cohort(paths: Path | Sequence[Path], stop: Event) -> Stage[Cohort | None]:
+    """Read which samples files, folders or a cohort.csv hold; stopped, return None."""
     yield Progress(0, 0, "Looking for images")
-    return workflows.open_cohort(path)
+    cohort = workflows.open_cohort(paths)
+    return None if stop.is_set() else cohort
 
 
 def simulate_cohort(folder: Path, stop: Event) -> Stage[Cohort | None]:

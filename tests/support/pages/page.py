@@ -84,7 +84,9 @@ class Page:
     @property
     def busy(self) -> bool:
         """Whether any part works off the main thread."""
-        return any(runner.busy for runner in self.widget.findChildren(TaskRunner))
+        opening = getattr(getattr(self.widget, "context", None), "opening", None)
+        runners = self.widget.findChildren(TaskRunner)
+        return any(runner.busy for runner in (*runners, *filter(None, [opening])))
 
 
 def choose(combo: QComboBox, value: Any) -> None:

@@ -311,7 +311,7 @@ def open_cohort(
         return cohort
 
     monkeypatch.setattr(tasks, "open_cohort", opened)
-    panel.images_step.open_cohort(folder)
+    panel.context.opening.open([folder])
     wait_idle(panel)
     return cohort
 

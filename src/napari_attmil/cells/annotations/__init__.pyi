@@ -17,7 +17,12 @@ from .corrections import (
 )
 from .edits import Annotations as Annotations, Edit as Edit, new_uid as new_uid
 from .file_merge import SampleMerged as SampleMerged, merge_files as merge_files
-from .layer_edits import edits_in_layer as edits_in_layer, rebased_rows as rebased_rows
+from .homes import boxes_beside as boxes_beside
+from .layer_edits import (
+    edits_in_layer as edits_in_layer,
+    rebased_rows as rebased_rows,
+    rows_within as rows_within,
+)
 from .notes import (
     NOT_A_CELL as NOT_A_CELL,
     NOT_ALTERED as NOT_ALTERED,

@@ -17,6 +17,8 @@ from napari_attmil.cells.boxes import MIN_SIDE_PX, Boxes, Source, are_same_cells
 from napari_attmil.core import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_attmil.core import Float32Array, Int64Array
 
 
@@ -172,6 +174,47 @@ def rebased_rows(
         np.concatenate([images, new.image_index]),
         np.concatenate([corners, new.xyxy]),
     )
+
+
+def rows_within(
+    before: Boxes,
+    cell_ids: npt.ArrayLike,
+    image_index: npt.ArrayLike,
+    xyxy: npt.ArrayLike,
+    sizes: Sequence[tuple[int, int]],
+) -> tuple[Float32Array, npt.NDArray[np.bool_]]:
+    """Return rows of which what a person drew or moved is cut off at the image's border.
+
+    Parameters
+    ----------
+    before
+        The cells before.
+    cell_ids, image_index, xyxy
+        (n,), (n,) and (n, 4), as shown.
+    sizes
+        Height and width of each image.
+
+    Returns
+    -------
+    (n, 4) float32
+        The rows. A box that was moved out of its image stays where it was; one that was drawn
+        outside is drawn together to nothing.
+    (n,) bool
+        Which rows have changed.
+    """
+    ids, images = np.array(cell_ids, dtype=np.int64), np.array(image_index, dtype=np.int64)
+    corners = np.array(xyxy, dtype=np.float32).reshape(-1, 4)
+    known = np.flatnonzero(_rows_of_cells(before, ids, images))
+    moved = has_moved(before.xyxy[before.index_of(ids[known])], corners[known])
+    touched = np.setdiff1d(np.arange(len(ids)), known[~moved])
+    is_image = (images >= 0) & (images < len(sizes))
+    limits = np.array(sizes, dtype=np.float32)[np.where(is_image, images, 0)][:, [1, 0, 1, 0]]
+    within = corners.copy()
+    within[touched] = np.clip(corners[touched], 0, limits[touched])
+    is_outside = np.any(within[:, 2:] - within[:, :2] < MIN_SIDE_PX, axis=1)
+    back = known[moved & is_outside[known]]
+    within[back] = before.xyxy[before.index_of(ids[back])]
+    return within, np.any(within != corners, axis=1)
 
 
 def _rows_of_cells(

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from qtpy.QtWidgets import QFileDialog, QMenu
-
-from napari_attmil import workflows
+from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.core import counted
 from napari_attmil.images import Cohort
-from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.parts import (
-    ProgressRow,
     column,
     form,
     hint_label,
     narrow_combo,
-    push_button,
-    set_primary,
     set_warning,
 )
 from napari_attmil.widgets.viewer import LayerImages, describe_images
 
-NO_IMAGES = "Open an image in napari (drag it into the window), or open a cohort."
+NO_IMAGES = "Open images or a folder with the button above, or drop them on this panel."
 MORE_AXES = (
     "This is neither an image nor a stack of images. Right-click the layer in the layer list and "
     "choose Split Stack."
@@ -36,37 +28,22 @@ class ImagesStep(Step):
     def _create(self) -> None:
         self._choice = self._context.image_choice
         self._layer_combo = narrow_combo("The image layer whose cells are examined.")
-        self._open = push_button(
-            "Open cohort…",
-            "Open all samples of a study: a folder (class / patient / sample / images) or a "
-            "cohort.csv file.",
-        )
-        menu = QMenu(self._open)
-        menu.setToolTipsVisible(True)
-        folder = menu.addAction("Folder of samples…", self._ask_for_folder)
-        folder.setToolTip("A folder with one sub-folder for each class, patient and sample.")
-        table = menu.addAction("cohort.csv file…", self._ask_for_csv)
-        table.setToolTip("A table with the columns image, sample, patient and label.")
-        simulated = menu.addAction("Simulated cohort, to try it out", self.open_simulated_cohort)
-        simulated.setToolTip("Draw 15 small samples of five classes; takes a minute.")
-        self._open.setMenu(menu)
         self._sample_combo = narrow_combo("The sample of the cohort that is shown.")
         self._cohort_label = hint_label(name="cohort_label")
         self._notes = hint_label(name="notes")
         self._info = hint_label(name="info")
-        self._progress = ProgressRow(self._context.runner, "Cancel", "Stop opening the cohort.")
+        self._kept = hint_label(name="kept")
 
     def _lay_out(self) -> None:
         controls = form({"Image layer": self._layer_combo, "Sample": self._sample_combo})
         self._sample_label = controls.labelForField(self._sample_combo)
-        texts = (self._info, self._cohort_label, self._notes)
-        column(controls, *texts, self._open, self._progress, within=self)
+        texts = (self._info, self._cohort_label, self._kept, self._notes)
+        column(controls, *texts, within=self)
 
     def _connect(self) -> None:
         session = self._context.session
         self._layer_combo.activated.connect(self._on_layer_chosen)
         self._sample_combo.activated.connect(self._on_sample_chosen)
-        self._context.runner.busy_changed.connect(self._open.setDisabled)
         self.listen(self._choice.layers_changed, self._name_layers)
         self.listen(session.cohort_changed, self._show_cohort)
         self.listen(session.sample_changed, self._show_sample_name)
@@ -101,23 +78,6 @@ class ImagesStep(Step):
 
     # --- cohort -----------------------------------------------------------------------------
 
-    def open_cohort(self, path: Path) -> None:
-        """Open a cohort off the main thread and show its first sample."""
-        self._progress.start(
-            "Looking for images", tasks.open_cohort, path, on_done=self._use_cohort
-        )
-
-    def open_simulated_cohort(self) -> None:
-        """Draw a small cohort off the main thread and open it."""
-        folder = workflows.own_folder("simulated cohort")
-        self._progress.start(
-            "Drawing images", tasks.simulate_cohort, folder, on_done=self._use_cohort
-        )
-
-    def _use_cohort(self, cohort: Cohort | None) -> None:
-        if cohort is not None:
-            self._choice.use_cohort(cohort)
-
     def _on_sample_chosen(self, index: int) -> None:
         self._choice.show_sample(self._sample_combo.itemData(index))
 
@@ -131,14 +91,10 @@ class ImagesStep(Step):
         self._notes.setText("\n".join(cohort.notes))
         self._sample_combo.clear()
         for sample in cohort.samples:
-            label = sample.label or "no class"
-            self._sample_combo.addItem(f"{sample.name}   ({label})", sample.name)
+            label = f"   ({sample.label or 'no class'})" if cohort.classes else ""
+            self._sample_combo.addItem(f"{sample.name}{label}", sample.name)
         self._show_sample_name()
-        self._cohort_label.setText(
-            f"Cohort: {counted(len(cohort), 'sample')}, "
-            f"{counted(len(cohort.patients), 'patient')}, "
-            f"{counted(len(cohort.classes), 'class', 'classes')}"
-        )
+        self._cohort_label.setText(_in_all(cohort))
         self._cohort_label.setToolTip(str(cohort.folder))
 
     def _show_sample_name(self) -> None:
@@ -147,21 +103,9 @@ class ImagesStep(Step):
         name = "" if sample is None else sample.name
         self._sample_combo.setCurrentIndex(self._sample_combo.findData(name))
 
-    def _ask_for_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open a cohort: folder of samples")
-        if path:
-            self.open_cohort(Path(path))
-
-    def _ask_for_csv(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Open a cohort: table of images", "", "Cohort table (*.csv)"
-        )
-        if path:
-            self.open_cohort(Path(path))
-
     def _describe(self) -> None:
         chosen, cover = self._choice.chosen, self._choice.cover
-        set_primary(self._open, chosen is None)
+        self._kept.setText(self._where_kept())
         set_warning(self._info, cover is not None)
         images, sample = self._context.images, self._context.session.sample
         if chosen is None or not isinstance(images, LayerImages) or sample is None:
@@ -181,3 +125,30 @@ class ImagesStep(Step):
         if self._choice.layers:
             return MORE_AXES
         return NO_IMAGES
+
+    def _where_kept(self) -> str:
+        """Return where the boxes of the shown images are kept."""
+        session = self._context.session
+        record = session.records.get(session.key)
+        if record is None:
+            return ""
+        if record.file is None:
+            return (
+                "This layer has no file of its own: its boxes are gone when napari closes, unless "
+                "you save the layer of cells."
+            )
+        path = record.file.path
+        if path == AnnotationFile.of_user().path:
+            return f"The folder of the images cannot be written, so boxes are kept in {path}"
+        return f"Boxes are kept in {path}"
+
+
+def _in_all(cohort: Cohort) -> str:
+    """Return what is open: "18 images", with samples, patients and classes where there are some."""
+    images, samples = sum(map(len, cohort.samples)), len(cohort)
+    parts = [counted(images, "image")]
+    if samples < images or cohort.classes:
+        parts += [counted(samples, "sample"), counted(len(cohort.patients), "patient")]
+    if cohort.classes:
+        parts.append(counted(len(cohort.classes), "class", "classes"))
+    return ", ".join(parts)

@@ -77,7 +77,7 @@ class AttentionMILWidget(DockPanel):
     def remedies(self) -> Mapping[Remedy, Callable[[], object]]:
         """Return what can be done in the four steps."""
         return {
-            Remedy.OPEN_IMAGES: lambda: self.show_step("images"),
+            Remedy.OPEN_IMAGES: self.open_bar.show_menu,
             Remedy.GIVE_CLASSES: lambda: self.show_step("images"),
             Remedy.DETECT_CELLS: lambda: self.show_step("cells"),
             Remedy.TRAIN_CLASSIFIER: lambda: self.show_step("classifier"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ import numpy.typing as npt
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
-from napari_attmil.cells.annotations import AnnotationFile
+from napari_attmil.cells.annotations import AnnotationFile, boxes_beside
 from napari_attmil.core import UserError
 from napari_attmil.images import Cohort, Sample
 from napari_attmil.session import LayerKey, SampleKey, Session, SessionKey
-from napari_attmil.widgets.parts import Listening, tell_error
+from napari_attmil.widgets.parts import Listening, errors_shown, tell_error
 from napari_attmil.widgets.viewer.image_layers import (
     LayerImages,
     cover_of,
@@ -102,17 +103,31 @@ class ImageChoice(Listening, QObject):
         session, key = self._session, self._key_of(layer)
         sample = self._sample_of(layer) or sample_of_layer(layer)
         if isinstance(key, LayerKey) and key.path and not session.records.is_saved(key):
-            session.records.attach({key: sample}, AnnotationFile.of_user())
+            self._keep_beside(key, sample)
         session.show(sample, key)
         self._cells.attach(layer)
         self._set_images(images)
 
-    def use_cohort(self, cohort: Cohort) -> None:
+    def _keep_beside(self, key: LayerKey, sample: Sample) -> None:
+        """Keep the boxes of a file's or folder's layer beside it."""
+        path = Path(key.path)
+        with errors_shown(self, "keeping"):
+            file = boxes_beside(path if path.is_dir() else path.parent, [sample])
+            self._session.records.attach({key: sample}, file)
+
+    def use_cohort(self, cohort: Cohort) -> bool:
         """Work on another cohort and show its first sample.
 
         A person is asked before changes that are not on the disk are lost.
+
+        Returns
+        -------
+        bool
+            Whether it is open now.
         """
         answer, file = Answer.AGAIN, AnnotationFile.beside(cohort.folder)
+        with errors_shown(self, "keeping"):
+            file = boxes_beside(cohort.folder, cohort.samples)
         while answer is not Answer.STAY:
             try:
                 self._session.open_cohort(cohort, file, discard=answer is Answer.LOSE)
@@ -120,7 +135,8 @@ class ImageChoice(Listening, QObject):
                 answer = ask_about_unsaved(str(error))
             else:
                 self.show_sample(cohort.samples[0].name)
-                return
+                return True
+        return False
 
     def show_sample(self, name: str, image_index: int = 0) -> bool:
         """Show an image of a sample of the cohort, in place of the former sample's layer.
@@ -202,9 +218,13 @@ class ImageChoice(Listening, QObject):
 
     def _sample_of(self, layer: Any) -> Sample | None:
         """Return the cohort's sample that a layer shows, or None."""
-        cohort = self._session.cohort
-        name = layer.metadata.get(SAMPLE_NAME)
-        return next((s for s in cohort.samples if s.name == name), None) if cohort else None
+        cohort, name = self._session.cohort, layer.metadata.get(SAMPLE_NAME)
+        if cohort is None:
+            return None
+        if name is None and getattr(layer.source, "path", None) and layer.ndim in (2, 3):
+            frames = sample_of_layer(layer).frames
+            return next((s for s in cohort.samples if s.frames == frames), None)
+        return next((s for s in cohort.samples if s.name == name), None)
 
     def _key_of(self, layer: Any) -> SessionKey:
         """Return a key under which the boxes of a file's layer are found when it is reopened."""

@@ -54,8 +54,7 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
         # A snapshot: the layer may get other data, or be removed, while a worker reads.
         self._data = layer.data[0] if layer.multiscale else layer.data
         self._is_stack = layer.ndim == 3
-        sizes = layer.metadata.get(IMAGE_SIZES, ())
-        self.sizes = tuple(sizes) if len(sizes) == len(self) else (self._shown_size(),) * len(self)
+        self.sizes = sizes_of_layer(layer)
         self._is_rgb = bool(layer.rgb)
 
     def __len__(self) -> int:
@@ -77,9 +76,14 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
         """Whether the images are shown in colour."""
         return self._is_rgb
 
-    def _shown_size(self) -> tuple[int, int]:
-        height, width = self._data.shape[1:3] if self._is_stack else self._data.shape[:2]
-        return int(height), int(width)
+
+def sizes_of_layer(layer: Any) -> tuple[tuple[int, int], ...]:
+    """Return the height and width of each image of a layer before it was padded."""
+    shape = (layer.data[0] if layer.multiscale else layer.data).shape
+    count = int(shape[0]) if layer.ndim == 3 else 1
+    height, width = shape[1:3] if layer.ndim == 3 else shape[:2]
+    sizes = layer.metadata.get(IMAGE_SIZES, ())
+    return tuple(sizes) if len(sizes) == count else ((int(height), int(width)),) * count
 
 
 def cover_of(layer: Any, layers: Iterable[Any]) -> Any:

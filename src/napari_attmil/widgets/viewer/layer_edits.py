@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
 from napari.layers.base import ActionType
+from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_attmil.cells.annotations import rebased_rows
+from napari_attmil.cells import MIN_SIDE_PX
+from napari_attmil.cells.annotations import rebased_rows, rows_within
 from napari_attmil.session import Session
 from napari_attmil.widgets.parts import Listening
 from napari_attmil.widgets.viewer.boxes_mirror import BoxesMirror
+from napari_attmil.widgets.viewer.image_layers import sizes_of_layer
 
+OUTSIDE = "A box was drawn outside the image, so it was left out; draw it over the image."
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 
 
@@ -27,7 +32,14 @@ class LayerEdits(Listening):
         Its session.
     mirror
         What shows the session's boxes.
+
+    Signals
+    -------
+    refused(text)
+        A box was drawn where none can be.
     """
+
+    refused = Signal(str)
 
     def __init__(self, viewer: Any, session: Session, mirror: BoxesMirror) -> None:
         self._session, self._mirror = session, mirror
@@ -60,10 +72,19 @@ class LayerEdits(Listening):
         rows = mirror.rows.ids(), *mirror.rows.corners()
         count = len(rows[0])
         # The session may have gone on while a box was in the person's hand.
-        rows = rebased_rows(mirror.shown, mirror.held(), *rows)
+        ids, images, corners = rebased_rows(mirror.shown, mirror.held(), *rows)
+        within, is_cut = corners, np.zeros(len(ids), dtype=bool)
+        if mirror.image is not None:
+            sizes = sizes_of_layer(mirror.image)
+            within, is_cut = rows_within(mirror.held(), ids, images, corners, sizes)
         with mirror.synchronising():
-            ids = self._session.editor.follow(*rows, mirror.portion.images)[:count]
+            ids = self._session.editor.follow(ids, images, within, mirror.portion.images)[:count]
         mirror.take_over(ids)
+        if is_cut.any():
+            # Not within napari's own event, which still has to finish its drawing.
+            QTimer.singleShot(0, mirror.refill)
+        if np.any(np.ptp(within[is_cut].reshape(-1, 2, 2), axis=1) < MIN_SIDE_PX):
+            self.refused.emit(OUTSIDE)
 
     def _on_selection(self) -> None:
         mirror = self._mirror

@@ -45,7 +45,8 @@ class CellsLayer(Listening):
         self.camera = Camera(viewer)
         self.mirror = BoxesMirror(viewer, session, exploration or Exploration(session), self.camera)
         self.at_end(self.mirror.stop_listening)
-        self.at_end(LayerEdits(viewer, session, self.mirror).stop_listening)
+        self.edits = LayerEdits(viewer, session, self.mirror)
+        self.at_end(self.edits.stop_listening)
         self.clicks = CellClicks(viewer, session, self.mirror, self.cell_at)
         self.at_end(self.clicks.stop_listening)
 

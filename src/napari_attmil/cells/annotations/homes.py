@@ -1,0 +1,136 @@
+"""Where the boxes of images are kept: beside them, with those that were kept elsewhere before."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.connection import Connection
+from napari_attmil.cells.annotations.journal import frames_key
+from napari_attmil.images import name_within
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from napari_attmil.cells.annotations.journal import Place
+    from napari_attmil.images import Sample
+
+_Rows = dict[str, list[tuple[Any, ...]]]
+"""By the table."""
+
+
+def boxes_beside(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
+    """Return the file in which boxes of images in a folder are kept, and bring theirs there.
+
+    It is the one in the folder, or in a folder above if that has boxes of these images. Where
+    nothing can be written, it is the user's own, which was once the place of all images outside
+    of studies: what that has of these images is copied.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read, or boxes cannot be copied.
+    """
+    file, own = AnnotationFile.beside(folder), AnnotationFile.of_user()
+    if not file.path.exists():
+        above = AnnotationFile.above(folder / "image")
+        if above is not None and above.read_all(samples):
+            return above
+    if file.path != own.path and own.path.exists():
+        _copy_boxes(own.path, file.path, samples)
+    return file
+
+
+def _copy_boxes(source: Path, target: Path, samples: Sequence[Sample]) -> None:
+    """Copy what a file knows of images of which the target knows nothing."""
+    frames = {frame for sample in samples for frame in sample.frames}
+    here = {(name_within(source.parent, each.path), each.page) for each in frames}
+    there = {(name_within(target.parent, each.path), each.page) for each in frames}
+    taken: set[Place] = set()
+    if target.exists():
+        with Connection(target, is_claimed=False).reading() as connection:
+            taken = _known(connection, there)
+    with Connection(source, is_claimed=False).reading() as connection:
+        new = {
+            place
+            for place in _known(connection, here)
+            if _renamed(place, source, target) not in taken
+        }
+        rows = _rows_of(connection, new, source, target) if new else {}
+    if rows:
+        writer = Connection(target)
+        with writer.writing() as connection, connection:
+            for table, values in rows.items():
+                marks = ", ".join("?" * len(values[0]))
+                connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)
+        writer.close()
+
+
+def _renamed(place: Place, source: Path, target: Path) -> Place:
+    return name_within(target.parent, source.parent / place[0]), place[1]
+
+
+def _known(connection: sqlite3.Connection, places: set[Place]) -> set[Place]:
+    """Return the images of which a file knows anything."""
+    found = connection.execute(
+        "SELECT image, page FROM images WHERE image IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted({image for image, _ in places})),),
+    )
+    return {place for place in found if place in places}
+
+
+def _rows_of(
+    connection: sqlite3.Connection, places: set[Place], source: Path, target: Path
+) -> _Rows:
+    """Return the rows about some images, as they are called in another file."""
+    rows: _Rows = {}
+    for table, columns in _tables_of_images(connection):
+        if table != "frame_lists":
+            for row in connection.execute(f"SELECT * FROM {table}"):
+                place = row[columns.index("image")], row[columns.index("page")]
+                if place in places:
+                    moved = dict(zip(columns, row, strict=True))
+                    moved["image"], _ = _renamed(place, source, target)
+                    rows.setdefault(table, []).append(tuple(moved.values()))
+    lists = _lists_with(connection, places)
+    for key, images in lists.items():
+        moved_list = [_renamed(place, source, target) for place in images]
+        new_key = frames_key(moved_list)
+        rows.setdefault("frame_lists", []).extend(
+            (new_key, index, *place) for index, place in enumerate(moved_list)
+        )
+        rows.setdefault("edits", []).extend(_edits_of(connection, key, new_key))
+    return {table: values for table, values in rows.items() if values}
+
+
+def _tables_of_images(connection: sqlite3.Connection) -> Iterable[tuple[str, list[str]]]:
+    """Return all tables whose rows are about an image, with their columns."""
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for (table,) in tables:
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        if {"image", "page"} <= set(columns):
+            yield table, columns
+
+
+def _lists_with(connection: sqlite3.Connection, places: set[Place]) -> dict[str, list[Place]]:
+    """Return the images, in order, of each list that has some of these."""
+    lists: dict[str, list[Place]] = {}
+    for key, image, page in connection.execute(
+        "SELECT frames, image, page FROM frame_lists ORDER BY frames, position"
+    ):
+        lists.setdefault(key, []).append((image, page))
+    return {key: images for key, images in lists.items() if not places.isdisjoint(images)}
+
+
+def _edits_of(connection: sqlite3.Connection, key: str, new_key: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a list's edits without their numbers, which the other file gives."""
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(edits)")]
+    rows = connection.execute("SELECT * FROM edits WHERE frames = ? ORDER BY number", (key,))
+    changed = {"number": None, "frames": new_key}
+    return [
+        tuple(changed.get(name, value) for name, value in zip(columns, row, strict=True))
+        for row in rows
+    ]

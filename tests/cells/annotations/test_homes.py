@@ -1,0 +1,96 @@
+"""Boxes are kept beside their images, and none that was kept elsewhere before is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.homes import boxes_beside
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.session.session import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the user's own file, which all images outside of studies had before."""
+    path = tmp_path / "user" / "own.sqlite"
+    path.parent.mkdir()
+    monkeypatch.setattr(AnnotationFile, "of_user", lambda: AnnotationFile(path, one_writer=False))
+    return path
+
+
+def sample(folder: Path, name: str, *files: str) -> Sample:
+    return Sample(name, name, None, tuple(Frame(folder / file) for file in files))
+
+
+def opened(folder: Path, file: AnnotationFile, *samples: Sample) -> Session:
+    session = Session()
+    session.open_cohort(Cohort(samples, folder), file)
+    session.show(samples[0])
+    return session
+
+
+def test_boxes_of_the_user_s_file_come_to_their_images_with_every_edit(
+    tmp_path: Path, own: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    stack = sample(folder, "dragged", "a.tif", "b.tif", "c.tif")
+    before = opened(folder, AnnotationFile.of_user(), stack)
+    before.editor.merge(Boxes.from_detections([0, 1], [[0, 0, 9, 9], [1, 1, 9, 9]], [0.9, 0.8]))
+    before.editor.add(1, [20, 20, 30, 30])
+    before.editor.set_reviewed(0)
+    kept = own.read_bytes()
+
+    members = [sample(folder, name, f"{name}.tif") for name in "abc"]
+    file = boxes_beside(folder, members)
+    assert file.path == folder / "annotations.sqlite"
+    session = opened(folder, file, *members)
+    assert session.boxes.xyxy.tolist() == [[0, 0, 9, 9]]
+    assert session.state.reviewed == {0}
+    session.show(members[1])
+    assert session.boxes.xyxy.tolist() == [[1, 1, 9, 9], [20, 20, 30, 30]]
+    assert session.state.searched == {0}
+    assert own.read_bytes() == kept
+
+    again = opened(folder, boxes_beside(folder, [stack]), stack)
+    titles = []
+    while again.editor.undo_title:
+        titles.append(again.editor.undo_title)
+        again.editor.undo()
+    assert titles == ["Mark image 1 as reviewed", "Draw 1 box", "Detect cells"]
+
+
+def test_boxes_that_lie_beside_the_images_already_stay(tmp_path: Path, own: Path) -> None:
+    one = sample(tmp_path, "a", "a.tif")
+    opened(tmp_path, AnnotationFile.of_user(), one).editor.add(0, [0, 0, 9, 9])
+    there = opened(tmp_path, boxes_beside(tmp_path, [one]), one)
+    assert there.boxes.xyxy.tolist() == [[0, 0, 9, 9]]
+    there.editor.delete(there.boxes.cell_id)
+    assert len(opened(tmp_path, boxes_beside(tmp_path, [one]), one).boxes) == 0
+    opened(tmp_path, AnnotationFile.of_user(), sample(tmp_path, "b", "b.tif")).editor.add(
+        0, [1, 1, 9, 9]
+    )
+    both = [one, sample(tmp_path, "b", "b.tif")]
+    session = opened(tmp_path, boxes_beside(tmp_path, both), both[1])
+    assert session.boxes.xyxy.tolist() == [[1, 1, 9, 9]]
+
+
+def test_an_image_of_a_study_has_its_boxes_in_the_study(tmp_path: Path, own: Path) -> None:
+    deep = tmp_path / "healthy" / "P1"
+    deep.mkdir(parents=True)
+    one = sample(deep, "P1", "a.tif")
+    study = AnnotationFile(tmp_path / "annotations.sqlite")
+    opened(tmp_path, study, one).editor.add(0, [0, 0, 9, 9])
+    assert boxes_beside(deep, [one]).path == study.path
+    assert boxes_beside(deep, [sample(deep, "P2", "b.tif")]).path == deep / "annotations.sqlite"
+
+
+def test_where_nothing_can_be_written_the_user_s_file_is_used(tmp_path: Path, own: Path) -> None:
+    assert boxes_beside(tmp_path / "gone", [sample(tmp_path, "a", "a.tif")]).path == own

@@ -1,0 +1,180 @@
+"""One front door: files, folders and layers become one study, in whichever panel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from napari.layers import Image
+from qtpy.QtCore import QMimeData, QPoint, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from skimage.io import imsave
+from support.pages.page import Page
+
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.boxes import Boxes
+from napari_attmil.widgets.annotate.panel import AnnotateWidget
+from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
+from napari_attmil.widgets.detector.panel import DetectorPanel
+from napari_attmil.widgets.explorer.panel import ExploreWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_attmil.widgets.dock_panel import DockPanel
+
+SIZES = {"a.png": (40, 60), "b.png": (41, 59), "c.png": (80, 50, 3)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of images of different sizes, one in colour."""
+    own = tmp_path / "own.sqlite"
+    monkeypatch.setattr(AnnotationFile, "of_user", lambda: AnnotationFile(own, one_writer=False))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, shape in SIZES.items():
+        imsave(folder / name, rng.integers(1, 255, shape, np.uint8), check_contrast=False)
+    return folder
+
+
+def drop(panel: DockPanel, *paths: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    button, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    event = QDropEvent(QPoint(5, 5).toPointF(), Qt.DropAction.CopyAction, data, button, keys)
+    panel.dropEvent(event)
+
+
+def names(panel: DockPanel) -> list[str]:
+    cohort = panel.context.session.cohort
+    return [] if cohort is None else [sample.name for sample in cohort.samples]
+
+
+@pytest.mark.parametrize("kind", [AttentionMILWidget, AnnotateWidget, DetectorPanel, ExploreWidget])
+def test_every_panel_begins_with_the_button_that_opens_images(
+    kind: type[DockPanel], window_viewer: Any, qtbot: Any, folder: Path
+) -> None:
+    panel = kind(window_viewer)
+    qtbot.addWidget(panel)
+    page = Page(panel)
+    button = page.button("Open images or folder…")
+    assert page.offers("Open images or folder…") and button.property("primary")
+    assert panel.layout().itemAt(0).widget().isAncestorOf(button)
+    drop(panel, folder)
+    qtbot.waitUntil(lambda: not page.busy, timeout=20_000)
+    assert names(panel) == ["a", "b", "c"]
+    assert page.text("study") == "3 images in mine"
+    assert page.can_press("Open images or folder…") and not button.property("primary")
+
+
+def test_files_dropped_on_a_panel_are_a_study_beside_them(
+    panel: AttentionMILWidget, wait_idle: Callable[[Any], None], folder: Path
+) -> None:
+    drop(panel, folder / "a.png", folder / "c.png")
+    wait_idle(panel)
+    assert names(panel) == ["a", "c"]
+    panel.context.session.editor.add(0, [1, 2, 20, 30])
+    page = Page(panel.images_step)
+    assert page.text("kept") == f"Boxes are kept in {folder / 'annotations.sqlite'}"
+    assert page.text("cohort_label") == "2 images"
+    assert (folder / "annotations.sqlite").exists()
+
+
+def test_nothing_to_open_is_told_with_what_to_do(
+    panel: AttentionMILWidget, wait_idle: Callable[[Any], None], tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    drop(panel, tmp_path / "empty")
+    wait_idle(panel)
+    (told,) = Page(panel).messages()
+    assert "holds no images" in told and "choose one that does" in told
+
+
+def test_layers_that_were_dropped_together_become_one_study(
+    docked_panel: AttentionMILWidget, window_viewer: Any, qtbot: Any, folder: Path
+) -> None:
+    window_viewer.open(sorted(folder.glob("*.png")), plugin="napari")
+    assert len(window_viewer.layers) == 4
+    qtbot.waitUntil(lambda: names(docked_panel) == ["a", "b", "c"], timeout=20_000)
+    images = [layer.name for layer in window_viewer.layers if isinstance(layer, Image)]
+    assert images == ["blood", "a"]
+    page = Page(docked_panel)
+    assert page.messages() == ["3 layers lay above one another; they are one study now."]
+    page.press("Show them as layers too")
+    assert len(window_viewer.layers) == 5 and names(docked_panel) == ["a", "b", "c"]
+
+
+def test_a_folder_dropped_on_napari_becomes_a_study(
+    docked_panel: AttentionMILWidget, window_viewer: Any, qtbot: Any, folder: Path
+) -> None:
+    window_viewer.open(folder, plugin="napari-attmil")
+    qtbot.waitUntil(lambda: names(docked_panel) == ["a", "b", "c"], timeout=20_000)
+    assert docked_panel.context.session.cohort.folder == folder
+
+
+def test_a_single_image_stays_a_layer_with_its_boxes_beside_it(
+    docked_panel: AttentionMILWidget, window_viewer: Any, folder: Path
+) -> None:
+    (layer,) = window_viewer.open(folder / "a.png", plugin="napari")
+    docked_panel.context.image_choice.choose(layer)
+    docked_panel.context.session.editor.add(0, [1, 2, 20, 30])
+    assert names(docked_panel) == []
+    kept = Page(docked_panel.images_step).text("kept")
+    assert kept == f"Boxes are kept in {folder / 'annotations.sqlite'}"
+
+
+def test_layers_without_a_file_are_no_study_and_it_is_said(
+    docked_panel: AttentionMILWidget, window_viewer: Any
+) -> None:
+    docked_panel.context.opening.open_layers([window_viewer.layers["blood"]])
+    (told,) = Page(docked_panel).messages()
+    assert "'blood' has no file" in told and "save it" in told
+
+
+@pytest.fixture
+def mixed(
+    panel: AttentionMILWidget, wait_idle: Callable[[Any], None], folder: Path
+) -> AttentionMILWidget:
+    """Return the panel on a sample whose images are of different sizes."""
+    table = folder / "cohort.csv"
+    rows = "".join(f"{name},s,p,\n" for name in SIZES)
+    table.write_text(f"image,sample,patient,label\n{rows}")
+    panel.context.opening.open([folder])
+    wait_idle(panel)
+    return panel
+
+
+def test_images_of_different_sizes_are_one_layer_and_each_keeps_its_size(
+    mixed: AttentionMILWidget, folder: Path
+) -> None:
+    layer, images = mixed.context.image_choice.chosen, mixed.context.images
+    assert layer.data.shape == (3, 80, 60, 3) and layer.rgb
+    assert [image.shape for image in images] == [(40, 60, 3), (41, 59, 3), (80, 50, 3)]
+    assert not np.asarray(layer.data[1])[41:].any()
+    assert Page(mixed.images_step).text("info") == "3 images of 60 × 40 to 50 × 80 px, colour"
+
+
+def test_a_box_is_cut_at_the_border_of_its_own_image(mixed: AttentionMILWidget) -> None:
+    session, cells = mixed.context.session, mixed.context.cells
+    cells.start_drawing()
+    cells.layer.add_rectangles(np.array([[1, 30, 40], [1, 30, 70], [1, 60, 70], [1, 60, 40]]))
+    assert session.boxes.xyxy.tolist() == [[40, 30, 59, 41]]
+    cells.layer.add_rectangles(np.array([[0, 50, 5], [0, 50, 30], [0, 70, 30], [0, 70, 5]]))
+    assert len(session.boxes) == 1
+    (told,) = Page(mixed).messages()
+    assert told == "A box was drawn outside the image, so it was left out; draw it over the image."
+
+
+def test_a_box_that_is_moved_out_of_its_image_stays(mixed: AttentionMILWidget) -> None:
+    session, layer = mixed.context.session, None
+    session.editor.merge(Boxes.from_detections([0], [[5, 5, 20, 20]], [0.9]))
+    layer = mixed.context.cells.layer
+    moved = np.array(layer.data[0])
+    moved[:, 1] += 50
+    layer.data = [moved]
+    assert session.boxes.xyxy.tolist() == [[5, 5, 20, 20]]
+    assert session.editor.undo_title == "Detect cells"
