@@ -17,7 +17,10 @@ from .corrections import (
 )
 from .edits import Annotations as Annotations, Edit as Edit, new_uid as new_uid
 from .file_merge import SampleMerged as SampleMerged, merge_files as merge_files
-from .homes import boxes_beside as boxes_beside
+from .homes import (
+    boxes_beside as boxes_beside,
+    orphaned_boxes_in_words as orphaned_boxes_in_words,
+)
 from .layer_edits import (
     edits_in_layer as edits_in_layer,
     rebased_rows as rebased_rows,
@@ -32,7 +35,6 @@ from .notes import (
     cells_with_tag as cells_with_tag,
     with_notes as with_notes,
 )
-from .orphaned_boxes import orphaned_boxes_in_words as orphaned_boxes_in_words
 from .past_edits import PastEdit as PastEdit
 from .three_way_merge import Conflict as Conflict
 from .uncertainty import (

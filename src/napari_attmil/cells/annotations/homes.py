@@ -1,22 +1,24 @@
-"""Where the boxes of images are kept: beside them, with those that were kept elsewhere before."""
+"""Where the boxes of images are kept: beside them; and which boxes have no image any more."""
 
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
-from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
 from napari_attmil.cells.annotations.connection import Connection
 from napari_attmil.cells.annotations.journal import frames_key
+from napari_attmil.core import counted
 from napari_attmil.images import name_within
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from napari_attmil.cells.annotations.journal import Place
-    from napari_attmil.images import Sample
+    from napari_attmil.images import Cohort, Sample
 
 _Rows = dict[str, list[tuple[Any, ...]]]
 """By the table."""
@@ -134,3 +136,33 @@ def _edits_of(connection: sqlite3.Connection, key: str, new_key: str) -> list[tu
         tuple(changed.get(name, value) for name, value in zip(columns, row, strict=True))
         for row in rows
     ]
+
+
+def orphaned_boxes_in_words(cohort: Cohort) -> str:
+    """Say which boxes belong to no image of a cohort; empty if there are none.
+
+    Where the images are there, but the cohort leaves them out (a table of a part of them), that is
+    said in short; where they are not, a file or a folder was renamed, moved or deleted.
+
+    Raises
+    ------
+    UserError
+        If the file of annotations cannot be read.
+    """
+    path = cohort.folder / FILE_NAME
+    if not path.exists():  # the user's own file is of other studies, too
+        return ""
+    counts = AnnotationFile(path).boxes_of_other_images(cohort.samples)
+    gone = [image for image in counts if not os.path.isfile(image)]
+    if gone:
+        return (
+            f"The cohort has no image for {_boxes(counts, gone)}: "
+            f"{name_within(cohort.folder, gone[0])} is not there any more; if an image or a folder "
+            "was renamed or moved, give it its old name and place, or its boxes are not used."
+        )
+    return f"The cohort leaves out the images of {_boxes(counts, counts)}." if counts else ""
+
+
+def _boxes(counts: dict[Path, int], images: Collection[Path]) -> str:
+    boxes = counted(sum(counts[image] for image in images), "box", "boxes")
+    return f"{boxes} of {counted(len(images), 'image file')} in {FILE_NAME}"

@@ -101,11 +101,6 @@ class BoxesMirror(Listening):
         """The Shapes layer, or None."""
         return self._layer
 
-    @property
-    def image(self) -> Any:
-        """The image layer that the boxes lie over, or None."""
-        return self._camera.image
-
     @contextmanager
     def synchronising(self) -> Iterator[None]:
         """Write the layer from the session or the other way; neither echo is followed meanwhile."""

@@ -74,8 +74,8 @@ class LayerEdits(Listening):
         # The session may have gone on while a box was in the person's hand.
         ids, images, corners = rebased_rows(mirror.shown, mirror.held(), *rows)
         within, is_cut = corners, np.zeros(len(ids), dtype=bool)
-        if mirror.image is not None:
-            sizes = sizes_of_layer(mirror.image)
+        if mirror.camera.image is not None:
+            sizes = sizes_of_layer(mirror.camera.image)
             within, is_cut = rows_within(mirror.held(), ids, images, corners, sizes)
         with mirror.synchronising():
             ids = self._session.editor.follow(ids, images, within, mirror.portion.images)[:count]
