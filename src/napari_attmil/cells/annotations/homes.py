@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
-from napari_attmil.cells.annotations.connection import Connection
 from napari_attmil.cells.annotations.journal import frames_key
+from napari_attmil.cells.annotations.storage import Connection
 from napari_attmil.core import counted
 from napari_attmil.images import name_within
 
