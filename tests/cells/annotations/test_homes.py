@@ -64,7 +64,7 @@ def test_boxes_of_the_user_s_file_come_to_their_images_with_every_edit(
     while again.editor.undo_title:
         titles.append(again.editor.undo_title)
         again.editor.undo()
-    assert titles == ["Mark image 1 as reviewed", "Draw 1 box", "Detect cells"]
+    assert titles == ["Reviewed", "Draw 1 box", "Detect cells"]
 
 
 def test_boxes_that_lie_beside_the_images_already_stay(tmp_path: Path, own: Path) -> None:

@@ -15,8 +15,8 @@ from skimage.io import imsave
 from support.pages.attention_mil import ImagesPage
 from support.pages.page import Page
 
-from napari_attmil.cells.annotations import connection
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.storage import connection
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.reading import open_sample
 from napari_attmil.widgets.attention_mil.images_step import MORE_AXES

@@ -10,8 +10,8 @@ from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 from support.pages.page import Page
 
-from napari_attmil.cells.annotations import connection
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.storage import connection
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session.session import Session
 from napari_attmil.widgets.parts import MessageBar, MessageBoard
