@@ -300,6 +300,7 @@ def test_an_account_without_a_name_is_unknown(
 
 
 BROKEN_EDIT = '{"before": [[1]], "after": [], "reviewed": [[], []]}'
+HUGE_EDIT = BROKEN_EDIT.replace("[1]", f"[1, 0, {10**400}, 2, 9, 8, 1, 0, 0]")
 
 
 @pytest.mark.parametrize(
@@ -313,6 +314,8 @@ BROKEN_EDIT = '{"before": [[1]], "after": [], "reviewed": [[], []]}'
         ("UPDATE edits SET content = '{'", "journal"),
         ("UPDATE edits SET content = '[]'", "journal"),
         (f"UPDATE edits SET content = '{BROKEN_EDIT}'", "journal"),
+        (f"UPDATE edits SET content = '{HUGE_EDIT}'", "journal"),
+        (f"UPDATE edits SET content = '{'[' * 100_000}'", "journal"),
     ],
 )
 def test_rows_that_make_no_sense_are_told_as_damage(
@@ -327,3 +330,19 @@ def test_rows_that_make_no_sense_are_told_as_damage(
         connection.execute(damage)
     with pytest.raises(UserError, match=r"could not be read.*put a copy of yours in its place"):
         getattr(file, reader)(sample)
+
+
+@pytest.mark.parametrize("version", ["'abc'", "x'ff'", "9e99"])
+def test_a_version_that_is_no_number_is_a_sentence_not_a_traceback(
+    tmp_path: Path, version: str
+) -> None:
+    file, sample = AnnotationFile(tmp_path / "annotations.sqlite"), sample_in(tmp_path, "a.tif")
+    one, first = drawn(Annotations(), 0, 0, 9, 9)
+    file.record(sample, first, one.next_id)
+    file.close()
+    with contextlib.closing(sqlite3.connect(file.path)) as connection, connection:
+        connection.execute(f"UPDATE versions SET version = {version}")
+    _, second = drawn(one, 20, 20, 29, 29)
+    with pytest.raises(UserError, match=r"cannot be written|has changed the boxes"):
+        file.record(sample, second, 3)
+    assert file.has_pending

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_UNREADABLE: Final = (sqlite3.Error, OSError, ValueError, TypeError, LookupError, AttributeError)
+_UNREADABLE: Final = (
+    *(sqlite3.Error, OSError, ValueError, TypeError, LookupError, AttributeError),
+    *(OverflowError, RecursionError, MemoryError),
+)
 """What files that cannot be used raise: SQLite's errors, and those of rows that make no sense."""
 
 
@@ -109,7 +112,9 @@ class Connection:
             if not is_own_drive(self._path.parent):
                 # Only a file that is opened again is sure to be as another machine has left it.
                 self._close_file()
-        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+        except UserError:
+            raise
+        except _UNREADABLE as error:
             self._close_file()  # A drive that comes back needs to be opened afresh.
             raise self._not_written(error) from error
 
