@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from napari_attmil.cells.overlaps import greatest_overlap, iou, overlapping_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from napari_attmil.core import Float32Array, Int64Array
 
@@ -26,6 +30,8 @@ SAME_CELL_IOU = 0.5
 """Boxes that overlap by this much or more show the same cell."""
 SAME_BOX_IOU = 0.9
 """Boxes that overlap by this much or more count as the same box."""
+FEW_PAIRS = 4_000_000
+"""So many pairs of boxes are compared at once; of more boxes, only those that overlap are."""
 
 
 class Source(IntEnum):
@@ -243,16 +249,7 @@ def median_diameter_px(xyxy: Float32Array) -> float:
 def iou_matrix(boxes: npt.ArrayLike, others: npt.ArrayLike) -> Float32Array:
     """Return the (n, m) intersection over union of (n, 4) and (m, 4) boxes, 0 to 1."""
     a = np.asarray(boxes, dtype=np.float32).reshape(-1, 1, 4)
-    b = np.asarray(others, dtype=np.float32).reshape(1, -1, 4)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    intersection = np.prod(np.maximum(sides, 0), axis=-1)
-    area_a = np.prod(np.maximum(a[..., 2:] - a[..., :2], 0), axis=-1)
-    area_b = np.prod(np.maximum(b[..., 2:] - b[..., :2], 0), axis=-1)
-    union = area_a + area_b - intersection
-    iou: Float32Array = np.divide(
-        intersection, union, out=np.zeros_like(intersection), where=union > 0
-    )
-    return iou
+    return iou(a, np.asarray(others, dtype=np.float32).reshape(1, -1, 4))
 
 
 def are_same_cells(boxes: Boxes, others: Boxes) -> npt.NDArray[np.bool_]:
@@ -260,8 +257,8 @@ def are_same_cells(boxes: Boxes, others: Boxes) -> npt.NDArray[np.bool_]:
     same = np.zeros(len(boxes), dtype=bool)
     for image in np.unique(boxes.image_index):
         rows = np.flatnonzero(boxes.image_index == image)
-        overlap = iou_matrix(boxes.xyxy[rows], others.of_image(image).xyxy)
-        same[rows] = overlap.max(axis=1, initial=0) >= SAME_CELL_IOU
+        overlap = greatest_overlap(boxes.xyxy[rows], others.of_image(image).xyxy)
+        same[rows] = overlap >= SAME_CELL_IOU
     return same
 
 
@@ -275,9 +272,29 @@ def match_boxes(
     (n,) int64
         For each found box its row in `truth`, or -1 where none overlaps by `min_iou`.
     """
-    iou = iou_matrix(found, truth)
-    rows, columns = linear_sum_assignment(np.where(iou >= min_iou, iou, 0), maximize=True)
-    pairs = np.full(len(iou), -1, dtype=np.int64)
-    good = iou[rows, columns] >= min_iou
-    pairs[rows[good]] = columns[good]
+    a, b = (np.asarray(each, dtype=np.float32).reshape(-1, 4) for each in (found, truth))
+    pairs = np.full(len(a), -1, dtype=np.int64)
+    for own, other in _groups(a, b):
+        overlap = iou_matrix(a[own], b[other])
+        rows, columns = linear_sum_assignment(
+            np.where(overlap >= min_iou, overlap, 0), maximize=True
+        )
+        good = overlap[rows, columns] >= min_iou
+        pairs[own[rows[good]]] = other[columns[good]]
     return pairs
+
+
+def _groups(found: Float32Array, truth: Float32Array) -> Iterator[tuple[Int64Array, Int64Array]]:
+    """Yield the rows of boxes that can be paired among themselves only: all, if they are few."""
+    if len(found) * len(truth) <= FEW_PAIRS:
+        yield np.arange(len(found)), np.arange(len(truth))
+        return
+    rows, columns, _ = overlapping_pairs(found, truth)
+    edges = (np.ones(len(rows)), (rows, len(found) + columns))
+    size = len(found) + len(truth)
+    _, group = connected_components(coo_array(edges, shape=(size, size)), directed=False)
+    order = np.argsort(group, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        own, other = members[members < len(found)], members[members >= len(found)] - len(found)
+        if len(own) and len(other):
+            yield own, other

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.cells.boxes import MIN_SIDE_PX, SAME_BOX_IOU, Boxes, iou_matrix
+from napari_attmil.cells.boxes import MIN_SIDE_PX, SAME_BOX_IOU, Boxes
+from napari_attmil.cells.overlaps import overlapping_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,6 +88,7 @@ def _odd_sizes(
 
 def _duplicates(boxes: Boxes) -> Iterator[tuple[int, str]]:
     """Yield the later box of each pair."""
-    pairs = np.argwhere(np.triu(iou_matrix(boxes.xyxy, boxes.xyxy) >= SAME_BOX_IOU, k=1))
+    rows, columns, share = overlapping_pairs(boxes.xyxy, boxes.xyxy)
+    pairs = np.stack([rows, columns], axis=1)[(rows < columns) & (share >= SAME_BOX_IOU)]
     for first, second in pairs.tolist():
         yield second, f"shows the same as box {boxes.cell_id[first]}"

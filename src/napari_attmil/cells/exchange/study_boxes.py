@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
-from napari_attmil.cells.boxes import SAME_BOX_IOU, SAME_CELL_IOU, Boxes, Source, iou_matrix
+from napari_attmil.cells.boxes import SAME_BOX_IOU, SAME_CELL_IOU, Boxes, Source
 from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
+from napari_attmil.cells.overlaps import greatest_overlap
 from napari_attmil.core import UserError
 from napari_attmil.images import name_within
 from napari_attmil.images.formats import file_header
@@ -143,11 +144,11 @@ def merged(
     corners = np.array([box.xyxy for box in image.boxes], dtype=np.float32).reshape(-1, 4)
     corners = _clipped(corners, image.size_px)
     drawn = np.array([box.source != Source.MODEL for box in image.boxes], dtype=bool)
-    twice = _overlap(corners, np.concatenate([there[by_person], deleted])) >= SAME_BOX_IOU
+    twice = greatest_overlap(corners, np.concatenate([there[by_person], deleted])) >= SAME_BOX_IOU
     # A detector's box says nothing about a cell that has a box already.
-    twice |= ~drawn & (_overlap(corners, there) >= SAME_CELL_IOU)
-    overlapping = ~twice & (_overlap(corners, there[by_person]) >= SAME_CELL_IOU)
-    replaced = ~by_person & (_overlap(there, corners[drawn & ~twice]) >= SAME_CELL_IOU)
+    twice |= ~drawn & (greatest_overlap(corners, there) >= SAME_CELL_IOU)
+    overlapping = ~twice & (greatest_overlap(corners, there[by_person]) >= SAME_CELL_IOU)
+    replaced = ~by_person & (greatest_overlap(there, corners[drawn & ~twice]) >= SAME_CELL_IOU)
     remaining = now.boxes[~np.isin(now.boxes.cell_id, here.cell_id[replaced])]
     new = list(compress(image.boxes, ~twice))
     added = _numbered(new, index, now, floor_id)
@@ -182,12 +183,6 @@ def _clipped(xyxy: Float32Array, size_px: tuple[int, int] | None) -> Float32Arra
         return xyxy
     largest = np.array([*size_px, *size_px], dtype=np.float32)
     return np.clip(xyxy, 0, largest)
-
-
-def _overlap(boxes: Float32Array, others: Float32Array) -> Float32Array:
-    """Return (n,) the largest intersection over union of each box with one of the others."""
-    overlap: Float32Array = iou_matrix(boxes, others).max(axis=1, initial=0)
-    return overlap
 
 
 def _numbered(new: Sequence[AnnotatedBox], index: int, now: Annotations, floor_id: int) -> Boxes:
