@@ -106,6 +106,22 @@ def interrupted_stage(seen: list[str]) -> Generator[SimpleNamespace, None, str]:
     return "whole"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that can be caught")
+def test_a_scheduler_that_ends_the_program_gets_the_sentence_of_ctrl_c() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from napari_attmil import cli\n"
+        "cli.app.command('wait')(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "sys.argv = ['attmil', 'wait']\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 130
+    assert ended.stderr == (
+        "attmil: Stopped before the end; run the same command again to have it done.\n"
+    )
+
+
 def test_ctrl_c_reaches_the_stage_which_returns_what_it_has(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,57 @@ def test_writing_replaces_the_old_file_at_once(tmp_path: Path) -> None:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_was_written_is_on_the_disk_before_it_replaces_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "cells.csv", list[tuple[str, bool]]()
+
+    def sync(handle: int) -> None:
+        place = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        seen.append((place.name.split(".")[-1], path.exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with write_atomically(path) as temporary:
+        temporary.write_text("new")
+    assert seen == [("attmil-unfinished", False), (tmp_path.name, True)]
+
+
+def test_what_a_killed_program_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, new = (tmp_path / f".{name}.attmil-unfinished" for name in ("old", "new"))
+    for leftover, age_s in ((old, 25 * 3600), (new, 3600)):
+        leftover.write_text("half")
+        os.utime(leftover, (time.time() - age_s,) * 2)
+    with write_atomically(tmp_path / "cells.csv") as temporary:
+        temporary.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [new.name, "cells.csv"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        (torch.tensor([1.0, float("nan")]), "weights a hold values that are no finite numbers"),
+        (torch.tensor([1.0, float("inf")]), "weights a hold values that are no finite numbers"),
+        (torch.ones(2, dtype=torch.int8), "weights a are of the type int8"),
+    ],
+)
+def test_weights_that_make_no_sense_are_refused(
+    tmp_path: Path, weights: torch.Tensor, sentence: str
+) -> None:
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(path, Checkpoint("detector", {"a": weights}, {}))
+    with pytest.raises(UserError, match=sentence):
+        load_checkpoint(path, "detector")
+    save_checkpoint(path, Checkpoint("training", {"a": weights}, {}))
+    assert load_checkpoint(path, "training").weights["a"].dtype == weights.dtype
+
+
+def test_settings_nested_too_deeply_are_a_sentence(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "m.safetensors"
+    save_file(WEIGHTS, path, {"format": FORMAT, "kind": "detector", "settings": "[" * 100_000})
+    with pytest.raises(UserError, match="not a readable model file"):
+        load_checkpoint(path, "detector")

@@ -19,6 +19,13 @@ from napari_attmil.bags.network import CHANNELS, AttentionMIL, PreparedFeatures
 from napari_attmil.bags.prediction import Prediction, agreed_attention
 from napari_attmil.bags.presets import with_method
 from napari_attmil.bags.settings import MILSettings
+from napari_attmil.bags.stored_values import (
+    checked_certainty,
+    class_names,
+    model_votes,
+    number_of_channels,
+    number_of_models,
+)
 from napari_attmil.cells import FeatureSettings
 from napari_attmil.core import (
     Checkpoint,
@@ -239,22 +246,22 @@ class Classifier:
         checkpoint = load_checkpoint(Path(path), KIND)
         settings, device = checkpoint.settings, device or choose_device()
         try:
-            classes = tuple(str(name) for name in settings["classes"])
+            classes = class_names(settings["classes"])
             mil = _settings_of(settings["mil"])
             features = FeatureSettings(**settings["features"])
-            certainty = Certainty.from_json(settings["certainty"])
+            certainty = checked_certainty(Certainty.from_json(settings["certainty"]), len(classes))
             held_out = HeldOut.from_json(settings.get("held_out"), len(classes))
             models = []
-            methods = settings.get("methods") or [mil.method] * int(settings["models"])
+            methods = settings.get("methods") or [mil.method] * number_of_models(settings["models"])
+            number_of_models(len(methods))
+            channels = number_of_channels(settings["channels"])
             for number, method in enumerate(methods):
                 own = with_method(mil, method)
-                model = new_model(classes, own, device, settings["channels"])
+                model = new_model(classes, own, device, channels)
                 models.append(_load_member(model, checkpoint.weights, number))
             digest = str(settings["detector_digest"])
-            votes = tuple(float(vote) for vote in settings.get("votes", ()))
-            if len(votes) not in (0, len(models)):
-                raise ValueError(f"{len(votes)} votes of {len(models)} models")
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            votes = model_votes(settings.get("votes", ()), len(models))
+        except (KeyError, TypeError, RuntimeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"{path} does not fit this version of napari-attmil or is damaged; train the "
                 "classifier again.",

@@ -1,12 +1,13 @@
 """The command line `attmil`: the same stages as in the panels, without a screen.
 
 Progress goes to stderr, results to stdout or into files. After a mistake by the user the exit code
-is 1 and one line says what to do; after Ctrl+C it is 130, also with one line.
+is 1 and one line says what to do; after Ctrl+C or SIGTERM it is 130, also with one line.
 """
 
 from __future__ import annotations
 
 import io
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -63,6 +64,7 @@ _STOPPED_SENTENCE: Final = "Stopped before the end; run the same command again t
 def main() -> None:
     """Run the command line; the entry point of the script `attmil`."""
     _print_any_name()
+    signal.signal(signal.SIGTERM, _stop)
     # Help has colours of its own; results have names of files and classes.
     is_help = "--help" in sys.argv or len(sys.argv) < 2
     with redirect_stdout(sys.stdout if is_help else _Printable(sys.stdout)):
@@ -83,6 +85,11 @@ class _Printable(io.TextIOBase):
 
     def flush(self) -> None:
         self._stream.flush()
+
+
+def _stop(number: int, frame: object) -> None:
+    """End as after Ctrl+C where a scheduler or a shutdown ends the program."""
+    raise KeyboardInterrupt
 
 
 def _run() -> tuple[int, str]:

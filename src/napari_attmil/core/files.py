@@ -8,11 +8,15 @@ import functools
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from napari_attmil.core.errors import Remedy, UserError
+
+_UNFINISHED: Final = ".attmil-unfinished"
+_DAY_S: Final = 24 * 3600.0
 
 
 def check_writable(path: Path) -> None:
@@ -60,7 +64,7 @@ def check_replaceable(path: Path) -> None:
 
 @contextlib.contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that replaces `path` once it is completely written.
+    """Yield a temporary path that replaces `path` once it is completely written and on the disk.
 
     An existing file at `path` is unchanged if anything fails.
 
@@ -74,12 +78,16 @@ def write_atomically(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # tempfile's own mode is 0600, but the file should be as readable as the user's others.
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        _remove_leftovers(path.parent)
+        handle, name = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        _sync(temporary, os.O_RDWR)  # Or a power cut could leave an empty file of the new name.
         temporary.replace(path)
+        with contextlib.suppress(OSError):  # Windows does not open folders
+            _sync(path.parent, os.O_RDONLY)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise UserError(
@@ -93,6 +101,23 @@ def write_atomically(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@functools.cache
+def _remove_leftovers(folder: Path) -> None:
+    """Remove, once a folder, what programs that were killed more than a day ago left unfinished."""
+    for leftover in folder.glob(f".*{_UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _DAY_S:
+                leftover.unlink()
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from napari_attmil.core.errors import Remedy, UserError
 from napari_attmil.core.files import write_atomically
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = "napari-attmil/1"
+_MODELS: Final = ("classifier", "detector")
+"""Kinds of files that others may have made; the rest is this program's own unfinished work."""
+_WEIGHTS: Final = ("float64", "float32", "float16", "bfloat16", "int64", "bool")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def load_checkpoint(path: Path, kind: str) -> Checkpoint:
     with _opened(path, kind, "pt") as (file, settings, provenance):
         # Copies, as the tensors map the file, and Windows cannot replace a file that is in use.
         weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        if kind in _MODELS:
+            _check_weights(weights)
     return Checkpoint(kind, weights, settings, provenance)
 
 
@@ -103,7 +108,7 @@ def _opened(
             yield file, _values(metadata, "settings"), _values(metadata, "provenance")
     except UserError:
         raise
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path} is not a readable model file ({error}); train or download it again.",
             Remedy.LOAD_MODEL,
@@ -123,6 +128,16 @@ def _check(metadata: Mapping[str, str], kind: str, path: Path) -> None:
             f"{path} holds a {found}, but a {kind} is needed here; choose another file.",
             Remedy.LOAD_MODEL,
         )
+
+
+def _check_weights(weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError for weights with which a network computes, but nothing that makes sense."""
+    for name, tensor in weights.items():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        if kind not in _WEIGHTS:
+            raise ValueError(f"its weights {name} are of the type {kind}")
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f"its weights {name} hold values that are no finite numbers")
 
 
 def _values(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
