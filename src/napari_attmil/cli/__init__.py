@@ -20,6 +20,7 @@ from napari_attmil.cli.detector import finetune, queue
 from napari_attmil.cli.exploring import report
 from napari_attmil.cli.merging import merge
 from napari_attmil.cli.options import with_grouped_options
+from napari_attmil.cli.repairing import repair
 from napari_attmil.cli.shapes import shapes
 from napari_attmil.cli.stages import classify, demo, detect, evaluate, simulate, train
 from napari_attmil.cli.terminal import say
@@ -51,6 +52,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "merge": merge,
     "agreement": agreement,
     "check": check,
+    "repair": repair,
 }
 """The commands in the order in which a study needs them, which is also that of the help."""
 for _name, _command in _COMMANDS.items():

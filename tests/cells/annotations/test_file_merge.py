@@ -67,6 +67,27 @@ def test_a_damaged_copy_is_named_and_leaves_no_merged_file(
     assert not list((tmp_path / "both").glob("*"))
 
 
+def test_a_merge_that_was_killed_is_not_in_the_way_of_the_next(
+    started: Path, tmp_path: Path
+) -> None:
+    copied(started, tmp_path / "theirs").editor.add(0, [40, 40, 60, 60])
+    (tmp_path / "both").mkdir()
+    aside = tmp_path / "both" / f".{FILE_NAME}.merging"
+    for ending in ("", "-wal", "-shm", ".lock", ".writer"):
+        aside.with_name(aside.name + ending).write_bytes(b"half" * 2000)
+    assert merged(started, tmp_path / "theirs", tmp_path / "both") == (1, 0)
+    assert [path.name for path in (tmp_path / "both").iterdir()] == [FILE_NAME]
+
+
+def test_a_merge_is_not_there_before_it_is_whole(started: Path, tmp_path: Path) -> None:
+    copied(started, tmp_path / "theirs")
+    samples = [Sample(name, name, None, (Frame(started / f"{name}.tif"),)) for name in "ab"]
+    out = tmp_path / "both" / FILE_NAME
+    for _ in merge_files(started / FILE_NAME, tmp_path / "theirs" / FILE_NAME, out, samples):
+        assert not out.exists()
+    assert out.exists()
+
+
 def test_a_merge_into_a_place_that_is_a_file_is_refused(started: Path, tmp_path: Path) -> None:
     copied(started, tmp_path / "theirs")
     (tmp_path / "taken").write_text("")

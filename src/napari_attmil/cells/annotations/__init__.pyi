@@ -36,6 +36,7 @@ from .notes import (
     with_notes as with_notes,
 )
 from .past_edits import PastEdit as PastEdit
+from .repair import Repaired as Repaired, repair_file as repair_file
 from .three_way_merge import Conflict as Conflict
 from .uncertainty import (
     most_uncertain_first as most_uncertain_first,

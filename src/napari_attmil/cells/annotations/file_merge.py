@@ -76,22 +76,28 @@ def merge_files(
         if not path.exists():
             raise UserError(f"{path} does not exist; give folders that hold an annotations.sqlite.")
     check_writable(out)
-    joined, step = AnnotationFile(out), new_uid()
+    # Half of a merge would look like a whole one, and be in the way of the next.
+    aside = out.with_name(f".{out.name}.merging")
+    _remove(aside)  # of a merge that was killed
+    joined, step = AnnotationFile(aside), new_uid()
     try:
-        _copy(mine, out)
+        _copy(mine, aside)
         for sample in samples:
             here = _moved(sample, mine.parent, out.parent)
             there = _moved(sample, mine.parent, theirs.parent)
             merged = _merge_sample(joined, here, AnnotationFile(theirs), there, step)
             yield replace(merged, sample=sample)
-    except BaseException:
         joined.close()
-        # Half of a merge looks like a whole one, and would be in the way of the next.
-        for ending in _ENDINGS:
-            with contextlib.suppress(OSError):
-                out.with_name(out.name + ending).unlink(missing_ok=True)
-        raise
-    joined.close()
+        aside.replace(out)
+    finally:
+        joined.close()
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    for ending in _ENDINGS:
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,3 +1,10 @@
 from .author import AUTHOR_VARIABLE as AUTHOR_VARIABLE, author_name as author_name
+from .backup import backups_of as backups_of
+from .claim import Claim as Claim
 from .connection import Connection as Connection
-from .schema import SCHEMA_VERSION as SCHEMA_VERSION
+from .schema import (
+    SCHEMA_VERSION as SCHEMA_VERSION,
+    open_for_reading as open_for_reading,
+    open_for_writing as open_for_writing,
+)
+from .schema_check import check_pages as check_pages, columns_of as columns_of

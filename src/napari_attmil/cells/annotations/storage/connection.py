@@ -7,6 +7,7 @@ import errno
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
+from napari_attmil.cells.annotations.storage.backup import back_up_daily
 from napari_attmil.cells.annotations.storage.claim import Claim
 from napari_attmil.cells.annotations.storage.drive import is_own_drive
 from napari_attmil.cells.annotations.storage.schema import open_for_reading, open_for_writing
@@ -42,6 +43,7 @@ class Connection:
         self._claim = Claim(path) if is_claimed else None
         self._seen: tuple[int, int] | None = None
         """Which file was there when it was read or written last."""
+        self._is_backed_up = False
 
     def claim(self) -> None:
         """Become the program that writes.
@@ -106,6 +108,9 @@ class Connection:
                 self.claim()
                 self._open = open_for_writing(self._path)
                 self._seen = _identity(self._path)
+                if not self._is_backed_up:
+                    back_up_daily(self._open, self._path)
+                    self._is_backed_up = True
             elif self._claim is not None:
                 self._claim.check()
             yield self._open

@@ -53,7 +53,7 @@ def check_schema(
         "SELECT group_concat(name, ', ') FROM sqlite_master WHERE type IN ('trigger', 'view') "
         "OR sql LIKE 'CREATE VIRTUAL%'"
     ).fetchone()
-    found = _columns(connection)
+    found = columns_of(connection)
     if foreign:
         raise _stranger(path, f"it holds {foreign}, which this program never makes")
     if not version:  # A dump that was read in again has lost its version, not its tables.
@@ -84,10 +84,11 @@ def _has(found: Columns, known: Columns) -> bool:
 def _known(changes: tuple[str, ...]) -> Columns:
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript("".join(changes))
-        return _columns(connection)
+        return columns_of(connection)
 
 
-def _columns(connection: sqlite3.Connection) -> Columns:
+def columns_of(connection: sqlite3.Connection) -> Columns:
+    """Return the columns of each table of a database."""
     columns: Columns = {}
     for table, column, hidden in connection.execute(
         "SELECT t.name, c.name, c.hidden FROM sqlite_master AS t, pragma_table_xinfo(t.name) AS c "

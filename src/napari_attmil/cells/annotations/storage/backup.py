@@ -1,0 +1,46 @@
+"""Copies of `annotations.sqlite` that are put aside before the first edit of a day."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from napari_attmil.cells.annotations.storage.schema_check import check_pages
+
+KEPT: Final = 3
+"""So many days' copies; the older ones go."""
+
+
+def backups_of(path: Path) -> list[Path]:
+    """Return the copies of a file that are there, the newest first."""
+    return sorted(path.parent.glob(f"{path.stem}-backup-*{path.suffix}"), reverse=True)
+
+
+def back_up_daily(connection: sqlite3.Connection, path: Path) -> None:
+    """Put a copy of a file with edits aside, once a day.
+
+    An edit does not fail because there is no room for a copy.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged: the copies of better days must not make way for it.
+    """
+    (has_edits,) = connection.execute("SELECT EXISTS (SELECT 1 FROM edits)").fetchone()
+    copy = path.with_name(f"{path.stem}-backup-{datetime.now(UTC):%Y-%m-%d}{path.suffix}")
+    if copy.exists() or not has_edits or path.name.startswith("."):  # hidden: in the making
+        return
+    check_pages(connection, path)
+    aside = path.with_name(f".{copy.name}.{uuid.uuid4().hex}")
+    with contextlib.suppress(sqlite3.Error, OSError):
+        try:
+            connection.execute("VACUUM INTO ?", (str(aside),))
+            aside.replace(copy)
+        finally:
+            aside.unlink(missing_ok=True)
+        for old in backups_of(path)[KEPT:]:
+            old.unlink()
