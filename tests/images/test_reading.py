@@ -126,6 +126,22 @@ def test_fingerprint_follows_content_and_page_but_not_the_folder(
     assert frame_digest(Frame(new / "s.tif")) != first
 
 
+def test_fingerprint_of_a_picture_replaced_with_the_same_size_and_time_is_another(
+    tmp_path: Path, noise: Callable[..., Any]
+) -> None:
+    path = tmp_path / "s.tif"
+    tifffile.imwrite(path, noise(700, 700), photometric="minisblack")
+    first, status = frame_digest(Frame(path)), path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert frame_digest(Frame(path)) != first
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert frame_digest(Frame(path)) == first  # at another time
+
+
 def test_folder_without_images_is_named_with_what_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(UserError, match=r"holds no images; choose one that does \(TIFF, PNG"):

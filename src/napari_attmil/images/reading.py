@@ -34,7 +34,8 @@ COHORT_CSV = "cohort.csv"
 """A file of this name in a cohort's folder describes the cohort; the folders are then ignored."""
 
 _TABLES = (".csv", ".tsv", ".txt")
-_DIGESTED_BYTES = 64 * 1024
+_DIGESTED_BYTES, _MOST_PARTS = 64 * 1024, 1024
+"""A file up to 64 MiB is read whole."""
 
 
 class ImageSequence(Sequence["NDArray[Any]"]):
@@ -274,8 +275,8 @@ def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
 def frame_digest(frame: Frame) -> str:
     """Return a fingerprint of a field of view, quickly computed, as 32 hexadecimal digits.
 
-    It covers the file's name, size, time of change, first and last 64 KiB, and the page. It stays
-    the same if the folder is moved, and changes if the image does.
+    It covers the file's content (of files above 64 MiB, evenly spaced parts of it), its name, and
+    the page. It stays the same if the folder is moved or copied, and changes if the image does.
 
     Raises
     ------
@@ -284,13 +285,15 @@ def frame_digest(frame: Frame) -> str:
     """
     try:
         status = frame.path.stat()
-        content = _file_digest(frame.path, status.st_size, status.st_mtime_ns)
+        # The time of the last change to the file itself, which no program can set back.
+        changed = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        content = _file_digest(frame.path, status.st_size, changed)
     except OSError as error:
         raise UserError(
             f"'{frame.path}' cannot be read ({error.strerror}); check the path or open it again.",
             Remedy.OPEN_IMAGES,
         ) from None
-    text = f"{frame.path.name}\0{status.st_size}\0{status.st_mtime_ns}\0{content}\0{frame.page}"
+    text = f"{frame.path.name}\0{status.st_size}\0{content}\0{frame.page}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -329,11 +332,14 @@ def _page_header(frame: Frame) -> PageHeader:
 
 
 @lru_cache(maxsize=4096)
-def _file_digest(path: Path, size_bytes: int, mtime_ns: int) -> str:
-    """Return a digest of both ends of a file: the header, and what was appended last."""
-    del mtime_ns
+def _file_digest(path: Path, size_bytes: int, changed: tuple[int, ...]) -> str:
+    """Return a digest of a file, of a large one of its beginning, its end and parts in between."""
+    del changed
+    sha = hashlib.blake2b(digest_size=16)
+    parts = min(-(-size_bytes // _DIGESTED_BYTES), _MOST_PARTS)
+    last = max(size_bytes - _DIGESTED_BYTES, 0)
     with path.open("rb") as file:
-        content = file.read(_DIGESTED_BYTES)
-        file.seek(max(size_bytes - _DIGESTED_BYTES, 0))
-        content += file.read(_DIGESTED_BYTES)
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+        for part in range(parts):
+            file.seek(last * part // max(parts - 1, 1))
+            sha.update(file.read(_DIGESTED_BYTES))
+    return sha.hexdigest()

@@ -5,12 +5,15 @@ The format is recognised by the file's content, so a JPEG named .png is read as 
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psutil
 
 from napari_attmil.core import Remedy, UserError, counted
 from napari_attmil.images.formats import microscopes as microscope, pillow as pictures, tiff
@@ -34,6 +37,12 @@ _NO_IMAGES = (
     *(".sqlite", ".parquet", ".safetensors"),
 )
 """Files that lie beside images, and that no extra could read as an image."""
+
+
+DECODING_TAKES = 2
+"""The packed or raw bytes, and the pixels that are made of them."""
+SMALL_BYTES = 200_000_000
+"""Less is decoded without asking how much memory is free."""
 
 
 class _Format(NamedTuple):
@@ -102,8 +111,22 @@ def decode_page(path: Path, page: int) -> NDArray[Any]:
             "0) was asked for; open the file again if it has changed.",
             Remedy.OPEN_IMAGES,
         )
+    _check_room(path, pages[page])
     with _explained(path):
         return _format_of(path).decode(path, pages[page])
+
+
+def _check_room(path: Path, page: PageHeader) -> None:
+    """Refuse a field of view that would not fit into memory, before any is asked for."""
+    needed = DECODING_TAKES * math.prod(page.shape) * page.dtype.itemsize
+    if needed <= SMALL_BYTES or needed <= (free := psutil.virtual_memory().available):
+        return
+    raise UserError(
+        f"'{path}' states {page.shape[1]:,} x {page.shape[0]:,} pixels, for which "
+        f"{needed / 1e9:.1f} GB of memory are needed, and {free / 1e9:.1f} GB are free; close "
+        "other programs, export a part of the image, or leave it out.",
+        Remedy.OPEN_IMAGES,
+    )
 
 
 def _check_name(path: Path) -> None:

@@ -7,6 +7,7 @@ without the others. LSM and MetaMorph's STK are TIFF as well.
 from __future__ import annotations
 
 import logging
+import math
 import re
 import struct
 import threading
@@ -28,6 +29,7 @@ from napari_attmil.images.formats.header import (
     to_image,
 )
 
+_MOST_IMAGES = 10_000_000
 _UNIT_OF_TAG = {None: "inch", 2: "inch", 3: "cm"}
 """The unit of ResolutionUnit; without the tag it is inches, by the specification."""
 _GREY_OR_RGB = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE")
@@ -67,6 +69,7 @@ def read_header(path: Path) -> FileHeader:
     """
     with _quiet(), tifffile.TiffFile(path) as tif:
         _check_complete(tif)
+        _check_stated_images(tif)
         if all(_lies_in_this_file(series, tif) for series in tif.series):
             pages = [page for series in tif.series for page in _series_pages(series, tif)]
         else:
@@ -110,6 +113,17 @@ def _check_complete(tif: tifffile.TiffFile) -> None:
         raise ValueError(f"it is cut short after {len(tif.pages)} images")
     for page in tif.pages:
         _check_data(page, tif)
+
+
+def _check_stated_images(tif: tifffile.TiffFile) -> None:
+    """Refuse OME-XML that states more images than any file holds: tifffile would list them all."""
+    if not tif.is_ome:
+        return
+    for pixels in re.findall(r"<(?:\w+:)?Pixels\b[^>]*>", tif.ome_metadata or ""):
+        sizes = re.findall(r'\bSize[CZT]\s*=\s*["\'](\d{1,18})', pixels)
+        stated = math.prod(map(int, sizes))
+        if stated > _MOST_IMAGES:
+            raise ValueError(f"it states {stated:,} images")
 
 
 def _check_data(page: Any, tif: tifffile.TiffFile) -> None:

@@ -13,6 +13,7 @@ from napari_attmil.widgets.parts import (
     ConfusionView,
     column,
     hint_label,
+    plain_tip,
     set_warning,
     wrapping_label,
 )
@@ -105,7 +106,7 @@ class HeldOutView(QWidget):
         for one in sorted(patients, key=lambda one: -one.probability):
             text = f"{one.patient}: {one.truth}, taken for {one.predicted} ({one.probability:.0%})"
             item = QListWidgetItem(text)
-            item.setToolTip(text)
+            item.setToolTip(plain_tip(text))
             item.setData(Qt.ItemDataRole.UserRole, one.sample)
             self._list.addItem(item)
         lines = min(self._list.count(), MOST_LINES)

@@ -9,6 +9,8 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QGridLayout, QSizePolicy, QToolButton, QWidget
 
+from napari_attmil.widgets.parts import plain_tip
+
 PER_ROW = 4
 
 
@@ -79,6 +81,6 @@ class TopCells(QWidget):
         button.setText(cell.caption)
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        button.setToolTip(cell.tip)
+        button.setToolTip(plain_tip(cell.tip))
         button.clicked.connect(lambda: self.cell_clicked.emit(cell.cell_id))
         return button

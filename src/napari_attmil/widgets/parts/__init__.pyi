@@ -37,6 +37,7 @@ from .style import (
     hint_label as hint_label,
     make_narrow as make_narrow,
     narrow_combo as narrow_combo,
+    plain_tip as plain_tip,
     primary_button as primary_button,
     push_button as push_button,
     scrolling as scrolling,

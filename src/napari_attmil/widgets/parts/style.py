@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -63,8 +64,12 @@ def style_sheet(theme_name: str) -> str:
 
 
 def wrapping_label(text: str = "", name: str = "") -> QLabel:
-    """Return a label that breaks its lines, with a name to find it by."""
+    """Return a label that breaks its lines, with a name to find it by.
+
+    Its text is plain: the name of a class or file is never taken for HTML.
+    """
     label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setObjectName(name)
     label.setWordWrap(True)
     return label
@@ -76,6 +81,11 @@ def hint_label(text: str = "", name: str = "") -> QLabel:
     label.setProperty("hint", True)
     label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
     return label
+
+
+def plain_tip(text: str) -> str:
+    """Return what shows as this text in a tooltip, also where it looks like HTML."""
+    return f"<qt>{html.escape(text)}</qt>".replace("\n", "<br>") if "<" in text else text
 
 
 def push_button(text: str, tip: str, slot: Callable[[], object] | None = None) -> QPushButton:

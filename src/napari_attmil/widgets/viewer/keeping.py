@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
 
 from napari_attmil.session import Session
@@ -28,6 +28,7 @@ def ask_about_unsaved(why_not: str) -> Answer:
     window = QApplication.activeWindow() or next(filter(QWidget.isVisible, windows), None)
     # With a parent it looks like the rest of the window.
     box = QMessageBox(QMessageBox.Icon.Warning, "Not saved yet", why_not, parent=window)
+    box.setTextFormat(Qt.TextFormat.PlainText)
     roles = {
         Answer.AGAIN: QMessageBox.ButtonRole.AcceptRole,
         Answer.LOSE: QMessageBox.ButtonRole.DestructiveRole,

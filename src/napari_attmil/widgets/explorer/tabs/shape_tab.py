@@ -26,6 +26,7 @@ from napari_attmil.widgets.parts import (
     TaskRunner,
     column,
     hint_label,
+    plain_tip,
     primary_button,
     push_button,
     row,
@@ -150,7 +151,7 @@ class ShapeTab(ExplorerTab):
         severity = severity_by_sample(exploration.table, score, threshold)
         name = score.removeprefix(CONTRIBUTION)
         self._severity.setDrawing(severity_plot(severity, name), severity)
-        self._severity.setToolTip(f"Share of a sample's cells {words}. {SEVERITY_TIP}")
+        self._severity.setToolTip(plain_tip(f"Share of a sample's cells {words}. {SEVERITY_TIP}"))
 
     def _add_measured(self, progress: Progress) -> None:
         if progress.detail is not None:
