@@ -30,12 +30,12 @@ def class_names(stored: Iterable[Any]) -> tuple[str, ...]:
 
 def number_of_models(stored: Any) -> int:
     """Return how many models there are."""
-    return _within("the number of models", int(stored), 1, MOST_MODELS)
+    return int(_within("the number of models", int(stored), 1, MOST_MODELS))
 
 
 def number_of_channels(stored: Any) -> int:
     """Return how many feature maps a cell has."""
-    return _within("the number of feature maps", int(stored), 1, MOST_CHANNELS)
+    return int(_within("the number of feature maps", int(stored), 1, MOST_CHANNELS))
 
 
 def model_votes(stored: Iterable[Any], models: int) -> tuple[float, ...]:

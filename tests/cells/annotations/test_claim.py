@@ -217,5 +217,6 @@ def test_two_machines_on_one_drive_lose_no_box(tmp_path: Path, options: tuple[st
         for machine in machines:
             machine.communicate()
         sample = Sample("s", "p", None, (Frame(b / "a.tif"),))
-        assert refusals == 4 and acknowledged == 8 * 2 * 5 - 4 * 5
+        # A mount remembers for a second which files there are, so that it may refuse once more.
+        assert 4 <= refusals <= 8 and acknowledged == (8 * 2 - refusals) * 5
         assert boxes_on_disk(b / "annotations.sqlite", sample) == acknowledged
