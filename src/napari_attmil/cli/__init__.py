@@ -17,7 +17,7 @@ import typer
 
 from napari_attmil.cli.boxes import agreement, check, export_boxes, import_files
 from napari_attmil.cli.detector import finetune, queue
-from napari_attmil.cli.exploring import report
+from napari_attmil.cli.exploring import cell, report
 from napari_attmil.cli.merging import merge
 from napari_attmil.cli.options import with_grouped_options
 from napari_attmil.cli.repairing import repair
@@ -44,6 +44,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "classify": classify,
     "evaluate": evaluate,
     "report": report,
+    "cell": cell,
     "shapes": shapes,
     "queue": queue,
     "finetune": finetune,

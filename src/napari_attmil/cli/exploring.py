@@ -1,4 +1,4 @@
-"""The command that reports what a classifier saw."""
+"""The commands that say what a classifier saw: in samples, and in one cell."""
 
 from __future__ import annotations
 
@@ -52,6 +52,35 @@ def report(
     shown(workflows.report_samples(out, findings, classifier, str(model), made_with))
     print(f"{counted(len(findings), 'sample')} reported in {out}")
     print(CAUTION)
+
+
+def cell(
+    model: ModelFile,
+    inputs: Inputs,
+    *,
+    cell_id: Annotated[int, typer.Option("--cell", help="Number of the cell in the first input.")],
+    detection: DetectionOptions,
+) -> None:
+    """Say everything about one cell of the first sample; similar ones are sought in the others."""
+    from napari_attmil.images import open_samples
+    from napari_attmil.workflows import AskedCell, CellsAtHand, Study, look_at_cell
+
+    studies = Study.around(open_samples(inputs), detection.weights)
+    classifier = load_classifier(model, detection.device)
+    found = classified(studies, classifier, detection.settings, detection.device)
+    (first,) = open_samples(inputs[:1])
+    samples = [CellsAtHand(one.sample, one.boxes) for one in found]
+    place = next(i for i, each in enumerate(samples) if each.sample.name == first.name)
+    own = samples.pop(place)
+    if cell_id not in own.boxes.cell_id:
+        known = own.boxes.cell_id
+        raise UserError(
+            f"Sample {first.name!r} has no cell {cell_id}; choose one of its {len(known)} cells, "
+            f"from {known.min()} to {known.max()}: see `attmil classify` for the table of them."
+        )
+    (study,) = (each for each in studies if own.sample in each.cohort.samples)
+    asked = AskedCell(own, cell_id, found[place].prediction, others=samples)
+    print(shown(look_at_cell(asked, study, classifier, detection.device), f"Cell {cell_id}"))
 
 
 def _cohort_of(inputs: list[Path]) -> images.Cohort:

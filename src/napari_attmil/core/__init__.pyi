@@ -43,6 +43,7 @@ from .words import (
     as_cell as as_cell,
     counted as counted,
     from_cell as from_cell,
+    ordinal as ordinal,
     printable as printable,
     with_interval as with_interval,
 )

@@ -10,6 +10,12 @@ def counted(count: int, thing: str, things: str = "") -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {things or thing + 's'}"
 
 
+def ordinal(number: int) -> str:
+    """Return a place in an order: "1st", "12th", "23rd"."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
+
+
 def with_interval(value: float, low: float, high: float, signed: bool = False) -> str:
     """Return a figure with the ends of its interval: "0.82 (0.75 to 0.90)"."""
     sign = "+" if signed else ""

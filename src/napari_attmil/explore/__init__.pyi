@@ -8,6 +8,15 @@ from .cell_export import (
     study_table as study_table,
     write_cells as write_cells,
 )
+from .cell_facts import (
+    QUANTILES as QUANTILES,
+    CellFacts as CellFacts,
+    CellMeasure as CellMeasure,
+    SimilarCell as SimilarCell,
+    cell_facts as cell_facts,
+    measures_of as measures_of,
+    similar_cells as similar_cells,
+)
 from .cell_rows import (
     EXAMPLE as EXAMPLE,
     Condition as Condition,

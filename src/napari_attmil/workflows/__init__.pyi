@@ -1,3 +1,8 @@
+from .cell import (
+    AskedCell as AskedCell,
+    CellReader as CellReader,
+    look_at_cell as look_at_cell,
+)
 from .classify import (
     ClassifiedSample as ClassifiedSample,
     classify_sample as classify_sample,

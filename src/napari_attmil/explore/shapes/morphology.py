@@ -21,6 +21,7 @@ from napari_attmil.explore.shapes.cell_masks import (
     cell_windows,
     light_balance,
 )
+from napari_attmil.explore.shapes.focus import focus_of_cells
 
 if TYPE_CHECKING:
     from napari_attmil.cells import Boxes
@@ -41,6 +42,8 @@ FEATURES: Final[Mapping[str, str]] = {
 }
 """Names of the measures, without units, and their definitions."""
 
+FOCUS: Final = "focus"
+"""The column of `focus_of_cells`."""
 RIM_DEPTH, CENTRE_DEPTH = 0.3, 0.65
 """Shares of the way from the outline to the innermost point where rim ends and centre begins."""
 ABSORBING: Final = -0.8
@@ -79,24 +82,31 @@ def measure_shapes(
     pandas.DataFrame
         One row a box, in their order; columns as `FEATURES` names them, area and diameter with
         their units (area_um2 and equivalent_diameter_um, or area_px2 and
-        equivalent_diameter_px). NaN for a cell that is cut off by the image's edge or could not be
-        segmented.
+        equivalent_diameter_px), NaN for a cell that is cut off by the image's edge or could not be
+        segmented; and `FOCUS`, which is no shape: low for blurred ghosts.
     """
-    values = np.full((len(boxes), len(FEATURES)), np.nan)
+    values, focus = np.full((len(boxes), len(FEATURES)), np.nan), np.full(len(boxes), np.nan)
     total = len(images)
     for index in range(total):
         rows = np.flatnonzero(boxes.image_index == index)
         if len(rows):
-            values[rows] = shapes_of_image(np.asarray(images[index]), boxes.xyxy[rows])
+            image, xyxy = np.asarray(images[index]), boxes.xyxy[rows]
+            windows = cell_windows(image, xyxy)
+            values[rows] = _shapes_of_windows(windows, ~_is_cut(xyxy, image.shape))
+            focus[rows] = focus_of_cells(windows)
         yield Progress(index + 1, total)
-    return _with_units(values, pixel_size_um)
+    return _with_units(values, pixel_size_um).assign(**{FOCUS: focus})
 
 
 def shapes_of_image(image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> Array:
     """Return (n, F) the `FEATURES` of all cells of one image, lengths in pixels."""
-    windows = cell_windows(image, xyxy)
+    return _shapes_of_windows(cell_windows(image, xyxy), ~_is_cut(xyxy, image.shape))
+
+
+def _shapes_of_windows(windows: CellWindows, is_whole: npt.NDArray[np.bool_]) -> Array:
+    """Return (n, F) the `FEATURES` of cells, NaN for those that are not whole."""
     masks, found = cell_masks(windows)
-    found &= ~_is_cut(np.asarray(xyxy, dtype=np.float64), image.shape)
+    found &= is_whole
     values = np.full((len(masks), len(FEATURES)), np.nan)
     segmented = np.flatnonzero(found)
     outlines = _outlines_measured(masks[segmented])
@@ -186,8 +196,9 @@ def _outlines_measured(masks: Masks) -> Array:
     return measured
 
 
-def _is_cut(xyxy: Array, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+def _is_cut(xyxy: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Return (n,) which boxes touch the edge of the image."""
+    xyxy = np.asarray(xyxy, dtype=np.float64)
     edge = np.array([shape[1], shape[0]]) - 1
     return np.asarray((xyxy[:, :2] < 1).any(axis=1) | (xyxy[:, 2:] > edge).any(axis=1))
 
