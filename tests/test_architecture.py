@@ -35,7 +35,7 @@ FLOORS = [
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MOST_ROOMS, MOST_FILES = 15, 20
-SHARED_BY_PANELS = {"", "parts", "viewer"}
+SHARED_BY_PANELS = {"", "card", "parts", "viewer"}
 SCREEN = {"qtpy", "napari", "superqt", "magicgui", "pyqtgraph", "vispy"}
 BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 

@@ -143,7 +143,7 @@ class CellFacts:
             return ""
         place = f"{ordinal(self.rank)} of {self.cells} in attention"
         even = self.attention * self.cells
-        return f"{place}: {self.attention:.1%} of it, {even:.2g} times an even share"
+        return f"{place} ({self.attention:.1%}, {even:.2g} times an even share)"
 
     def lines(self) -> list[tuple[str, str]]:
         """Return all of it as pairs of a heading and a text."""

@@ -56,12 +56,15 @@ class Exploration:
         The colouring of boxes has changed, or the values that colour them.
     selection_changed
         The selected cells have changed, in any sample.
+    cell_asked(CellKey)
+        Somebody wants to know about a cell, which is the only one selected.
     """
 
     table_changed = Signal()
     boxes_changed = Signal()
     colouring_changed = Signal()
     selection_changed = Signal()
+    cell_asked = Signal(object)
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -258,6 +261,15 @@ class Exploration:
         finally:
             self._selecting = False
         self.selection_changed.emit()
+
+    def ask_about(self, cell: CellKey) -> None:
+        """Select a cell and ask for all that is known about it; not while predictions are hidden.
+
+        In teaching, cells are picked by clicks, and nothing must give the answer away.
+        """
+        self.select([cell])
+        if not self.is_blind:
+            self.cell_asked.emit(cell)
 
     def _on_session_selection(self) -> None:
         sample = self._session.sample

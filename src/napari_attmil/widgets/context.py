@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.finetuning import detector_in_use
 from napari_attmil.core import Remedy
-from napari_attmil.session import Exploration, Move, Session
+from napari_attmil.session import CellKey, Exploration, Move, Session
 from napari_attmil.widgets.opening import Opening
 from napari_attmil.widgets.parts import (
     Listening,
@@ -226,6 +226,16 @@ class PanelContext(Listening, QObject):
         """Model file of the detector in use on the open cohort; None for the shipped one."""
         cohort = self.session.cohort
         return None if cohort is None else detector_in_use(cohort.folder)
+
+    def go_to_cell(self, key: CellKey) -> None:
+        """Show a cell's sample and image, centre on it, and select it."""
+        sample, cell_id = key
+        shown = self.session.sample
+        if shown is None or shown.name != sample:
+            self.image_choice.show_sample(sample)
+        shown = self.session.sample
+        if shown is not None and shown.name == sample:
+            self.cells.show_cell(cell_id)
 
     def cells_of_image_shown(self) -> int:
         """Return how many cells the image has that the viewer shows."""

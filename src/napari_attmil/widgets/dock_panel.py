@@ -10,6 +10,7 @@ from qtpy.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_attmil.core import Remedy
+from napari_attmil.widgets.card import CardHost
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.open_bar import OpenBar, dropped_paths
 from napari_attmil.widgets.parts import (
@@ -48,6 +49,7 @@ class DockPanel(Listening, QWidget):
         layout.insertWidget(0, self.open_bar)
         self.setAcceptDrops(True)
         self._connect()
+        self.card_host = CardHost(self.context, self)
         self.listen(self.context.remedy_wanted, self._carry_out)
 
     @property

@@ -176,7 +176,7 @@ def test_eight_highest_of_each_class(
     gallery.show_highest_of_each("class")
     gallery.settle()
     assert gallery.keys() == [("healthy-1", 2), ("healthy-1", 1), ("sickle-1", 2), ("sickle-1", 1)]
-    assert gallery.view.caption(0) == "0.8\nhealthy · healthy-1"
+    assert gallery.view.caption(0) == "0.8\nhealthy-1", "which says the class too"
 
 
 def test_sample_changed_during_the_classification_breaks_nothing(

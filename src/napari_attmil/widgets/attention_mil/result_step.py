@@ -16,6 +16,7 @@ from napari_attmil.widgets.attention_mil.attention_legend import AttentionLegend
 from napari_attmil.widgets.attention_mil.colour_map_button import ColourMapButton
 from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.attention_mil.top_cells import CellThumbnail, TopCells
+from napari_attmil.widgets.card import offer_menu
 from napari_attmil.widgets.classifying import PredictionView, classify_shown, missing_to_classify
 from napari_attmil.widgets.parts import (
     TABLES,
@@ -112,7 +113,10 @@ class ResultStep(Step):
         exploration = context.exploration
         self._slider.valueChanged.connect(lambda per_cent: exploration.colour(low=per_cent / 100))
         self._colours.chosen.connect(lambda name: exploration.colour(colour_map=name))
-        self._top_cells.cell_clicked.connect(context.cells.show_cell)
+        self._top_cells.cell_clicked.connect(self._on_top_cell)
+        self._top_cells.menu_wanted.connect(
+            lambda cell: offer_menu(context, (session.sample.name, cell), self)
+        )
         self._thumbnails.loaded.connect(self._show_top_cells)
         context.runner.busy_changed.connect(self.synchronise)
         context.images_changed.connect(self._on_prediction)
@@ -182,6 +186,13 @@ class ResultStep(Step):
             missing = f"The thumbnails of cells in image {numbers} are missing: it cannot be read."
             warn(self, missing, "thumbnails")
         self.shown.emit()
+
+    def _on_top_cell(self, cell: int) -> None:
+        """Go to a cell, and answer why it counts."""
+        sample = self._context.session.sample
+        self._context.cells.show_cell(cell)
+        if sample is not None:
+            self._context.exploration.ask_about((sample.name, cell))
 
     def _open_explorer(self) -> None:
         # Through napari, as the menu does: panels do not import each other.

@@ -39,11 +39,12 @@ class TopCells(QWidget):
 
     Signals
     -------
-    cell_clicked(int)
-        The cell_id of the thumbnail that was pressed.
+    cell_clicked(int), menu_wanted(int)
+        The cell_id of the thumbnail that was pressed, or clicked with the right button.
     """
 
     cell_clicked = Signal(int)
+    menu_wanted = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,4 +84,6 @@ class TopCells(QWidget):
         button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         button.setToolTip(plain_tip(cell.tip))
         button.clicked.connect(lambda: self.cell_clicked.emit(cell.cell_id))
+        button.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        button.customContextMenuRequested.connect(lambda: self.menu_wanted.emit(cell.cell_id))
         return button

@@ -39,8 +39,9 @@ QPushButton:focus, QToolButton:focus, QComboBox:focus {{ border: 1px solid {acce
 QToolButton[fold="true"] {{ border: none; background: transparent; padding: 2px; }}
 QProgressBar {{ border: none; border-radius: 3px; background: {area}; }}
 QProgressBar::chunk {{ border-radius: 3px; background: {accent}; }}
+CellCard {{ border: 1px solid {accent}; }}
 StepHeading, ProbabilityBars, AttentionLegend, LossCurve, RemovalPlot, Scatter, GalleryView,
-ConfusionView {{
+ConfusionView, ContributionBars, MeasureStrips {{
     selection-background-color: {accent}; alternate-background-color: {area}; }}
 """
 

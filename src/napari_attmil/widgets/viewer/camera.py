@@ -49,6 +49,14 @@ class Camera:
         side = float(np.ptp(world, axis=0).max())
         self._camera.zoom = max(self._camera.zoom, SMALLEST_ON_SCREEN_PX / max(side, 1e-9))
 
+    def offsets(self, corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return (4, 2) where a shape's corners, (4, ndim), lie on the screen.
+
+        In pixels to the right of and below the middle of what the viewer shows.
+        """
+        world = np.array([self.image.data_to_world(corner) for corner in corners])[:, -2:]
+        return np.asarray((world - self._camera.center[-2:]) * self._camera.zoom)[:, ::-1]
+
     def middle(self) -> npt.NDArray[np.float64]:
         """Return the place of the viewer in the middle of what it shows."""
         world = np.array(self._viewer.dims.point, dtype=np.float64)

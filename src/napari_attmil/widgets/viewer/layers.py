@@ -82,6 +82,16 @@ class CellsLayer(Listening):
         over = boxes[lies_in.all(axis=1)]
         return int(over.cell_id[np.argmin(over.diameter_px)]) if len(over) else None
 
+    def offsets_of(self, cell_id: int) -> npt.NDArray[np.float64] | None:
+        """Return where a cell of the shown image lies, see `Camera.offsets`; None if elsewhere."""
+        boxes, image = self._session.boxes, self.camera.image
+        if image is None or cell_id not in boxes.cell_id:
+            return None
+        cell = boxes[boxes.index_of([cell_id])]
+        if cell.image_index[0] != self.camera.image_index():
+            return None
+        return self.camera.offsets(to_vertices(cell, image.ndim)[0])
+
     def show_cell(self, cell_id: int) -> None:
         """Turn to a cell's image, centre on it, and select it."""
         boxes, image = self._session.boxes, self.camera.image

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QAbstractItemModel, QModelIndex
+from qtpy.QtCore import QAbstractItemModel, QModelIndex, QPoint, Qt
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QApplication, QTableView, QWidget
 
+from napari_attmil.widgets.card import offer_menu
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.cell_model import CellModel, LinkedSelection
-from napari_attmil.widgets.explorer.views import fly_to
 from napari_attmil.widgets.parts import Listening, elastic, pause_timer
 
 
@@ -83,12 +83,25 @@ class CellsTab(ExplorerTab):
         exploration = self._context.exploration
         self._view, self._model = view, model
         self._selection = LinkedSelection(view, exploration)
+        view.clicked.connect(self._on_click)
         view.doubleClicked.connect(self._on_double_click)
+        view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        view.customContextMenuRequested.connect(self._on_menu)
         self.listen(exploration.table_changed, self.invalidate)
         self.follow_selection(self._selection.show)
 
     def _on_double_click(self, index: QModelIndex) -> None:
-        fly_to(self._context, self._model.key(index.row()))
+        self._context.go_to_cell(self._model.key(index.row()))
+
+    def _on_click(self, index: QModelIndex) -> None:
+        """Answer about the cell; with Shift or Control, cells are only selected."""
+        if QApplication.keyboardModifiers() == Qt.KeyboardModifier.NoModifier:
+            self._context.exploration.ask_about(self._model.key(index.row()))
+
+    def _on_menu(self, place: QPoint) -> None:
+        index = self._view.indexAt(place)
+        if index.isValid():
+            offer_menu(self._context, self._model.key(index.row()), self)
 
 
 def table_view(model: QAbstractItemModel, tip: str) -> QTableView:

@@ -12,11 +12,12 @@ from napari_attmil import workflows
 from napari_attmil.explore import MapMethod, map_colours
 from napari_attmil.reports import gallery_scale
 from napari_attmil.session import MAKER, MAP_COLUMNS, column_title, numeric_columns
+from napari_attmil.widgets.card import offer_menu
 from napari_attmil.widgets.explorer.cell_model import CellModel
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
-from napari_attmil.widgets.explorer.views import Scatter, cutout_of, fly_to
+from napari_attmil.widgets.explorer.views import Scatter, cutout_of
 from napari_attmil.widgets.parts import (
     STRETCH,
     ProgressRow,
@@ -81,8 +82,11 @@ class MapTab(ExplorerTab):
         for combo in (self._across, self._up, self._colour):
             combo.activated.connect(self.invalidate)
         self._scatter.chosen.connect(self._on_chosen)
+        self._scatter.menu_wanted.connect(
+            lambda row: offer_menu(self._context, self._model.key(row), self)
+        )
         self._scatter.hovered.connect(self._on_hovered)
-        self._scatter.entered.connect(lambda row: fly_to(self._context, self._model.key(row)))
+        self._scatter.entered.connect(lambda row: self._context.go_to_cell(self._model.key(row)))
         self._thumbnails.loaded.connect(self._show_picture)
         self._runner.busy_changed.connect(self.invalidate)
         self.listen(exploration.table_changed, self.invalidate)
@@ -155,8 +159,11 @@ class MapTab(ExplorerTab):
 
     def _on_chosen(self, rows: npt.NDArray[np.intp], adds: bool) -> None:
         keys = self._model.keys(rows.tolist())
-        before = self._context.exploration.selection if adds else ()
-        self._context.exploration.select([*before, *keys])
+        exploration = self._context.exploration
+        if len(keys) == 1 and not adds:
+            exploration.ask_about(keys[0])
+        else:
+            exploration.select([*(exploration.selection if adds else ()), *keys])
 
     def _on_hovered(self, row: int) -> None:
         if row != self._hovered:

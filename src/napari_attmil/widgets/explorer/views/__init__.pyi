@@ -1,5 +1,4 @@
 from .figure_view import FigureView as FigureView
-from .flight import fly_to as fly_to
 from .gallery_view import (
     GalleryLook as GalleryLook,
     GalleryView as GalleryView,

@@ -98,8 +98,9 @@ class GalleryView(QListView):
         look = self._look
         if not look.names_samples:
             return self._words(row, look.group, look.column)
-        names = filter(None, (self._words(row, "class"), self._words(row, "sample")))
-        return "\n".join((self._words(row, look.column), " · ".join(names)))
+        label, sample = self._words(row, "class"), self._words(row, "sample")
+        names = sample if label in sample else f"{label} · {sample}"
+        return f"{self._words(row, look.column)}\n{names}"
 
     def _words(self, row: int, *columns: str) -> str:
         shown = [name for name in columns if name in self._cells.table]

@@ -29,13 +29,14 @@ class Scatter(ThemedPlot):
         the selection.
     hovered(int)
         The position of the point under the mouse, -1 for none.
-    entered(int)
-        The position of a point that was double-clicked.
+    entered(int), menu_wanted(int)
+        The position of a point that was double-clicked, or clicked with the right button.
     """
 
     chosen = Signal(object, bool)
     hovered = Signal(int)
     entered = Signal(int)
+    menu_wanted = Signal(int)
 
     def __init__(self) -> None:
         self._box = _LassoBox(self._on_lasso, self._on_click)
@@ -82,6 +83,10 @@ class Scatter(ThemedPlot):
 
     def _on_click(self, event: Any) -> None:
         place = self.nearest(event.scenePos())
+        if event.button() == Qt.MouseButton.RightButton:
+            if place >= 0:
+                self.menu_wanted.emit(place)
+            return
         if place >= 0 and event.double():
             self.entered.emit(place)
             return
@@ -121,7 +126,7 @@ class _LassoBox(pg.ViewBox):
             self._on_lasso(np.array(self._path), event)
 
     def mouseClickEvent(self, event: Any) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
+        if event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton):
             event.accept()
             self._on_click(event)
 
