@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from html import escape
 from pathlib import Path
@@ -97,6 +98,7 @@ def test_train_then_classify_names_classes_and_cells(
     html = page.read_text("utf-8")
     assert hashlib.sha256(model.read_bytes()).hexdigest() in html
     assert all(f"<h2>{escape(found['sample'])}</h2>" in html for found in samples)
+    check_cell(attmil, model, sorted(path for path in sample.iterdir() if path.is_dir()), cells)
     document = tmp_path / "report.pdf"
     assert attmil("report", model, study, "--by-class", "--out", document).code == 0
     text = "".join(page.extract_text() for page in PdfReader(document).pages)
@@ -109,6 +111,23 @@ def test_train_then_classify_names_classes_and_cells(
     assert measured["patient"].nunique() == 6
     assert measured["equivalent_diameter_um"].median() == pytest.approx(7.8, abs=1.5)
     assert "No patient can be compared" in shapes.out
+
+
+def check_cell(attmil: Any, model: Path, samples: list[Path], cells: pd.DataFrame) -> None:
+    """One cell's page says what the table of cells does, and names cells of the other samples."""
+    of_first = cells[cells["image"].str.startswith(f"{samples[0]}{os.sep}")]
+    highest = of_first.loc[of_first["attention"].idxmax()]
+    asked = attmil("cell", model, *samples, "--cell", highest["cell_id"])
+    assert asked.code == 0
+    assert f"Cell {highest['cell_id']} in image " in asked.out
+    assert f"1st of {len(of_first)} in attention ({highest['attention']:.1%}" in asked.out
+    assert asked.out.count(", without the cell ") == 2
+    assert asked.out.count("Similar: cell ") == 2 and "not a diagnosis" in asked.out
+    assert "focus: " in asked.out
+    wrong = attmil("cell", model, samples[0], "--cell", 999)
+    assert wrong.code == 1 and "has no cell 999: its cells are 1 to" in wrong.err
+    several = attmil("cell", model, samples[0].parent, "--cell", 1)
+    assert several.code == 1 and "holds 3 samples" in several.err
 
 
 def test_a_sample_without_cells_is_left_out_and_does_not_cost_the_others(

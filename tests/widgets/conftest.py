@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from support.predictions import FakeClassifier
 from napari_attmil import workflows
 from napari_attmil.cells import Boxes, DetectionSettings
 from napari_attmil.core import UserError
+from napari_attmil.explore import CellFacts, CellMeasure, SimilarCell
 from napari_attmil.session import LoadedClassifier
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
@@ -90,6 +92,30 @@ def fake_classify(
     return workflows.ClassifiedSample(cells.sample, cells.boxes, prediction)
 
 
+def fake_look(
+    asked: workflows.AskedCell,
+    study: workflows.Study,
+    classifier: FakeClassifier | None,
+    device_name: str,
+    reader: workflows.CellReader,
+    stop: Event,
+) -> Stage[CellFacts]:
+    """Find one measure, the sample without the cell, and each other sample's first cell."""
+    facts = asked.facts()
+    yield Progress(0, 3, "Measuring the cells", facts)
+    measure = CellMeasure("area_um2", 40.0 + asked.cell_id, 0.8, (30, 38, 42, 45, 60))
+    facts = replace(facts, measures=(measure,))
+    yield Progress(1, 3, "Classifying the sample without the cell", facts)
+    if classifier is None or facts.attention is None or stop.is_set():
+        return facts
+    left = dict(zip(facts.probabilities, (0.3, 0.5, 0.2), strict=True))
+    others = [
+        SimilarCell(other.sample.name, other.sample.label, 1, 1, (10, 10, 30, 30), 1.0)
+        for other in asked.others
+    ]
+    return replace(facts, without=left, similar=tuple(others))
+
+
 def fake_load(path: Path, device_name: str, stop: Event) -> Stage[LoadedClassifier]:
     yield Progress(0, 0, "Loading")
     if not path.exists():
@@ -115,6 +141,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workflows, "train_classifier", fake_train)
     monkeypatch.setattr(workflows, "classify_sample", fake_classify)
     monkeypatch.setattr(workflows, "load_classifier", fake_load)
+    monkeypatch.setattr(workflows, "look_at_cell", fake_look)
     monkeypatch.setattr(tasks, "list_devices", fake_devices)
 
 

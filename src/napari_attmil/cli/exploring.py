@@ -65,21 +65,28 @@ def cell(
     from napari_attmil.images import open_samples
     from napari_attmil.workflows import AskedCell, CellsAtHand, Study, look_at_cell
 
+    firsts = open_samples(inputs[:1])
+    if len(firsts) != 1:
+        raise UserError(
+            f"{inputs[0]} holds {len(firsts)} samples, but a cell is in one of them; give that "
+            "sample's folder or file first, and others after it."
+        )
     studies = Study.around(open_samples(inputs), detection.weights)
     classifier = load_classifier(model, detection.device)
     found = classified(studies, classifier, detection.settings, detection.device)
-    (first,) = open_samples(inputs[:1])
-    samples = [CellsAtHand(one.sample, one.boxes) for one in found]
-    place = next(i for i, each in enumerate(samples) if each.sample.name == first.name)
-    own = samples.pop(place)
-    if cell_id not in own.boxes.cell_id:
-        known = own.boxes.cell_id
+    own = [one for one in found if one.sample.frames == firsts[0].frames]
+    if not own or cell_id not in own[0].boxes.cell_id:
+        cells = own[0].boxes.cell_id if own else ()
+        known = f"its cells are {min(cells)} to {max(cells)}" if len(cells) else "it has none"
         raise UserError(
-            f"Sample {first.name!r} has no cell {cell_id}; choose one of its {len(known)} cells, "
-            f"from {known.min()} to {known.max()}: see `attmil classify` for the table of them."
+            f"Sample {firsts[0].name!r} has no cell {cell_id}: {known}; choose one from the table "
+            "that `attmil classify` writes."
         )
-    (study,) = (each for each in studies if own.sample in each.cohort.samples)
-    asked = AskedCell(own, cell_id, found[place].prediction, others=samples)
+    others = [CellsAtHand(one.sample, one.boxes) for one in found if one is not own[0]]
+    (study,) = (each for each in studies if own[0].sample in each.cohort.samples)
+    asked = AskedCell(
+        CellsAtHand(own[0].sample, own[0].boxes), cell_id, own[0].prediction, others=others
+    )
     print(shown(look_at_cell(asked, study, classifier, detection.device), f"Cell {cell_id}"))
 
 
