@@ -8,15 +8,6 @@ from .cell_export import (
     study_table as study_table,
     write_cells as write_cells,
 )
-from .cell_facts import (
-    QUANTILES as QUANTILES,
-    CellFacts as CellFacts,
-    CellMeasure as CellMeasure,
-    SimilarCell as SimilarCell,
-    cell_facts as cell_facts,
-    measures_of as measures_of,
-    similar_cells as similar_cells,
-)
 from .cell_rows import (
     EXAMPLE as EXAMPLE,
     Condition as Condition,
@@ -59,6 +50,15 @@ from .figures import (
 )
 from .gallery import gallery_plot as gallery_plot
 from .projection import MapMethod as MapMethod, map_of_cells as map_of_cells
+from .single_cell import (
+    QUANTILES as QUANTILES,
+    CellFacts as CellFacts,
+    CellMeasure as CellMeasure,
+    SimilarCell as SimilarCell,
+    cell_facts as cell_facts,
+    measures_of as measures_of,
+    similar_cells as similar_cells,
+)
 from .summary import (
     classification_report as classification_report,
     held_out_in_words as held_out_in_words,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDockWidget, QMenu
 
 from napari_attmil.widgets.card.card import CellCard, SimilarCells
 from napari_attmil.widgets.card.strips import ContributionBars, MeasureStrips
+from support.hand import MOUSE
 from support.pages.page import Page
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class CardPage(Page):
         self.part(SimilarCells).press(place)
 
     def press_escape(self) -> None:
-        QTest.keyClick(self.window, Qt.Key.Key_Escape)
+        MOUSE.keyClick(self.window, Qt.Key.Key_Escape)
 
 
 def menus_of(panel: DockPanel) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from support.predictions import prediction
 
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.explore.cell_facts import cell_facts, measures_of, similar_cells
+from napari_attmil.explore.single_cell import cell_facts, measures_of, similar_cells
 from napari_attmil.images.cohort import Sample
 
 SAMPLE = Sample("s", "Ana", "sickle", ())
@@ -54,7 +54,9 @@ def test_similar_cells_are_the_nearest_of_each_sample_the_nearest_sample_first()
     others = [Sample(name, name, None, ()) for name in ("far", "near", "empty")]
     far, near = np.array([[9, 0], [5, 0], [7.0, 0]]), np.array([[3, 0], [1, 0], [2.0, 0]])
     parts = zip(others, [BOXES, BOXES, Boxes.empty()], [far, near, np.zeros((0, 2))], strict=True)
-    found = similar_cells(np.zeros(2), [(s, b, v.astype(np.float32)) for s, b, v in parts])
+    found = similar_cells(
+        np.zeros(2, np.float32), [(s, b, v.astype(np.float32)) for s, b, v in parts]
+    )
     assert [(cell.sample, cell.cell_id, cell.distance) for cell in found] == [
         ("near", 2, 1),
         ("far", 2, 5),
