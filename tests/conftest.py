@@ -16,6 +16,7 @@ os.environ["NAPARI_ENSURE_PLUGIN_MAIN_THREAD"] = "1"
 os.environ["XDG_CACHE_HOME"] = str(Path(_SCRATCH.name) / "cache")
 os.environ["XDG_CONFIG_HOME"] = str(Path(_SCRATCH.name) / "config")
 os.environ["XDG_DATA_HOME"] = str(Path(_SCRATCH.name) / "data")
+os.environ["XDG_STATE_HOME"] = str(Path(_SCRATCH.name) / "state")
 os.environ["MPLCONFIGDIR"] = str(Path(_SCRATCH.name) / "matplotlib")
 # More threads than cores make the small networks of the tests slower, not faster.
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))

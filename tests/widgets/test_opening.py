@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 from napari.layers import Image
 from qtpy.QtCore import QMimeData, QPoint, Qt, QUrl
-from qtpy.QtGui import QDropEvent
+from qtpy.QtGui import QAction, QDropEvent
 from skimage.io import imsave
 from support.pages.page import Page
 
@@ -18,10 +18,13 @@ from napari_attmil.widgets.annotate.panel import AnnotateWidget
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 from napari_attmil.widgets.detector.panel import DetectorPanel
 from napari_attmil.widgets.explorer.panel import ExploreWidget
+from napari_attmil.workflows import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from qtpy.QtWidgets import QMenu, QPushButton
 
     from napari_attmil.widgets.dock_panel import DockPanel
 
@@ -178,3 +181,66 @@ def test_a_box_that_is_moved_out_of_its_image_stays(mixed: AttentionMILWidget) -
     layer.data = [moved]
     assert session.boxes.xyxy.tolist() == [[5, 5, 20, 20]]
     assert session.editor.undo_title == "Detect cells"
+
+
+def test_a_study_that_is_opened_again_shows_what_was_shown_with_its_panels(
+    docked_panel: AttentionMILWidget, window_viewer: Any, qtbot: Any, folder: Path
+) -> None:
+    session = docked_panel.context.session
+    drop(docked_panel, folder)
+    qtbot.waitUntil(lambda: names(docked_panel) == ["a", "b", "c"], timeout=20_000)
+    session.editor.add(0, [1, 2, 20, 30])
+    dock, _ = window_viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate")
+    docked_panel.context.image_choice.show_sample("c")
+    qtbot.waitUntil(lambda: read_state(folder).sample == "c", timeout=5_000)
+    assert read_state(folder).panels == ("Attention MIL", "Annotate")
+    window_viewer.window.remove_dock_widget(dock)
+    drop(docked_panel, folder / "a.png")
+    qtbot.waitUntil(lambda: names(docked_panel) == ["a"], timeout=20_000)
+    drop(docked_panel, folder)
+    qtbot.waitUntil(lambda: names(docked_panel) == ["a", "b", "c"], timeout=20_000)
+    assert session.sample.name == "c"
+    titles = [panel.title for panel in find_panels(docked_panel)]
+    assert sorted(titles) == ["Annotate", "Attention MIL"]
+
+
+def test_recent_studies_open_with_one_entry_and_those_gone_can_be_removed(
+    panel: AttentionMILWidget, wait_idle: Callable[[Any], None], folder: Path
+) -> None:
+    other = folder.with_name("other")
+    other.mkdir()
+    (folder / "a.png").rename(other / "a.png")
+    for path in (other, folder):
+        drop(panel, path)
+        wait_idle(panel)
+    assert recent(panel)[:2] == [("2 images in mine", True), ("1 image in other", True)]
+    menu_entry(panel, "1 image in other").trigger()
+    wait_idle(panel)
+    assert names(panel) == ["a"]
+    other.rename(other.with_name("moved"))
+    assert ("1 image in other (not there now)", False) in recent(panel)
+    menu_entry(panel, "Remove those not there").trigger()
+    assert not any("other" in title for title, _ in recent(panel))
+
+
+def find_panels(panel: DockPanel) -> list[DockPanel]:
+    from napari_attmil.widgets.dock_panel import DockPanel
+
+    return panel.window().findChildren(DockPanel)
+
+
+def recent_menu(panel: DockPanel) -> QMenu:
+    """Return the menu of recent studies as a person sees it, who has just opened the menu."""
+    menu = cast("QPushButton", Page(panel.open_bar).button("Open images or folder…")).menu()
+    menu.aboutToShow.emit()
+    (studies,) = (action for action in menu.actions() if action.text() == "Recent studies")
+    return cast("QMenu", studies.menu())
+
+
+def recent(panel: DockPanel) -> list[tuple[str, bool]]:
+    return [(action.text(), action.isEnabled()) for action in recent_menu(panel).actions()]
+
+
+def menu_entry(panel: DockPanel, text: str) -> QAction:
+    (action,) = (action for action in recent_menu(panel).actions() if action.text() == text)
+    return action

@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.finetuning import detector_in_use
 from napari_attmil.core import Remedy
+from napari_attmil.images import Cohort
 from napari_attmil.session import CellKey, Exploration, Move, Session
 from napari_attmil.widgets.opening import Opening
 from napari_attmil.widgets.parts import (
@@ -24,6 +25,7 @@ from napari_attmil.widgets.parts import (
     stop_listening_within,
     warn,
 )
+from napari_attmil.widgets.returning import Returning
 from napari_attmil.widgets.viewer import (
     CellsLayer,
     ImageChoice,
@@ -90,13 +92,26 @@ class Workspace(Listening, QObject):
         self.listen(self.cells.edits.refused, self._tell_refusal)
         self.image_choice = ImageChoice(viewer, self.session, self.cells, self)
         self.opening = Opening(viewer, self.session, self.image_choice, self.message_board, self)
+        self.open_panels: list[str] = []
+        """Names of the panels."""
+        self.returning = Returning(
+            viewer,
+            self.session,
+            self.image_choice,
+            self.cells,
+            lambda: tuple(dict.fromkeys(self.open_panels)),
+            self,
+        )
+        self.opening.opened.connect(self._bring_back)
         self.device_name = "auto"
         self.detection = DetectionSettings()
-        self.panels = 0
         self.keys = KeyRegistry.of_user(self)
         functions = {"undo": self.undo, "redo": self.redo}
         self.bindings = KeyBindings(viewer, self.keys, functions, self)
         self.listen(self.session.history.moved, self._show_move)
+
+    def _bring_back(self, cohort: Cohort) -> None:
+        self.returning.bring_back(cohort, self.device_name)
 
     def _tell_refusal(self, text: str) -> None:
         warn(self, text, "drawing")
@@ -108,13 +123,17 @@ class Workspace(Listening, QObject):
         self.remedy_wanted.emit(remedy)
 
     @classmethod
-    def enter(cls, viewer: Any) -> Workspace:
-        """Return the workspace of a viewer for one more panel, which will `leave` it."""
+    def enter(cls, viewer: Any, panel: str) -> Workspace:
+        """Return the workspace of a viewer for one more panel, which will `leave` it.
+
+        `panel` is its name.
+        """
         key = id(_behind_proxy(viewer))
         if key not in _WORKSPACES:
             _WORKSPACES[key] = cls(viewer)
         workspace = _WORKSPACES[key]
-        workspace.panels += 1
+        workspace.open_panels.append(panel)
+        workspace.returning.note_soon()
         return workspace
 
     def undo(self) -> None:
@@ -134,10 +153,11 @@ class Workspace(Listening, QObject):
         self.image_choice.show_key(move.key, move.image_index)
         show_info(move.text)
 
-    def leave(self) -> None:
+    def leave(self, panel: str) -> None:
         """Let the workspace go; after its last panel the viewer is as if it had never been."""
-        self.panels -= 1
-        if self.panels:
+        self.open_panels.remove(panel)
+        self.returning.note_soon()
+        if self.open_panels:
             return
         del _WORKSPACES[id(_behind_proxy(self.viewer))]
         stop_listening_within(self)
@@ -157,11 +177,11 @@ class PanelContext(Listening, QObject):
     images_changed = Signal()
     remedy_wanted = Signal(object)
 
-    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, viewer: Any, parent: QObject | None = None, panel: str = "") -> None:
         super().__init__(parent)
         self.viewer = viewer
-        self._workspace = Workspace.enter(viewer)
-        self.at_end(self._workspace.leave)
+        self._workspace = Workspace.enter(viewer, panel)
+        self.at_end(self._workspace.leave, panel)
         self.session = self._workspace.session
         self.exploration = self._workspace.exploration
         self.cells = self._workspace.cells

@@ -33,12 +33,15 @@ class DockPanel(Listening, QWidget):
         The viewer it works on.
     """
 
+    title = ""
+    """As the manifest has it, so that napari can open the panel again."""
+
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = napari_viewer
         self._docked = False
         self._join_timer = pause_timer(self._join_others, parent=self)
-        self.context = PanelContext(napari_viewer, self)
+        self.context = PanelContext(napari_viewer, self, self.title)
         self.listen(self._viewer.events.theme, self._apply_theme)
         self._apply_theme()
         self._create()

@@ -8,9 +8,9 @@ from pathlib import Path
 from qtpy.QtCore import QMimeData
 from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSizePolicy, QWidget
 
-from napari_attmil.core import counted
-from napari_attmil.images import Cohort
+from napari_attmil import workflows
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.opening import describe_study
 from napari_attmil.widgets.parts import Listening, push_button, row, set_primary
 
 OPEN = "Open images or folder…"
@@ -91,9 +91,25 @@ class OpenBar(Listening, QWidget):
             action = menu.addAction(text, lambda layers=layers: opening.open_layers(layers))
             action.setEnabled(bool(layers))
             action.setToolTip("Images that were opened as layers of napari.")
+        self._add_recent(menu)
         menu.addSeparator()
         simulated = menu.addAction("Simulated images, to try it out", opening.open_simulated)
         simulated.setToolTip("Draw 15 small samples of five classes; takes a minute.")
+
+    def _add_recent(self, menu: QMenu) -> None:
+        recent = workflows.recent_studies()
+        studies = menu.addMenu("Recent studies")
+        studies.setToolTipsVisible(True)
+        studies.setEnabled(bool(recent))
+        for study in recent:
+            title = study.title if study.is_there else f"{study.title} (not there now)"
+            action = studies.addAction(title, lambda paths=study.paths: self._opening.open(paths))
+            action.setToolTip("\n".join(map(str, study.paths[:5])))
+            action.setEnabled(study.is_there)
+        gone = [study for study in recent if not study.is_there]
+        if gone:
+            studies.addSeparator()
+            studies.addAction("Remove those not there", lambda: workflows.forget_recent(gone))
 
     def _synchronise(self) -> None:
         session, busy = self._context.session, self._opening.busy
@@ -104,14 +120,6 @@ class OpenBar(Listening, QWidget):
         set_primary(self._button, session.cohort is None and self._context.images is None)
         self._button.setEnabled(not busy)
         self._cancel.setVisible(busy)
-
-
-def describe_study(cohort: Cohort) -> str:
-    """Return what is open: "18 images in smears"; with its samples where it has classes."""
-    images = counted(sum(map(len, cohort.samples)), "image")
-    if not cohort.classes:
-        return f"{images} in {cohort.folder.name}"
-    return f"{images} of {counted(len(cohort), 'sample')} in {cohort.folder.name}"
 
 
 def dropped_paths(data: QMimeData | None) -> list[Path]:

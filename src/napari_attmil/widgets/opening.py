@@ -48,9 +48,12 @@ class Opening(Listening, QObject):
     -------
     changed()
         Something is being opened, or no longer is; or `text` is another.
+    opened(Cohort)
+        A study is open now.
     """
 
     changed = Signal()
+    opened = Signal(object)
 
     def __init__(
         self,
@@ -86,7 +89,8 @@ class Opening(Listening, QObject):
             "Looking for images",
             tasks.open_cohort,
             paths if len(paths) > 1 else paths[0],
-            layers=layers,
+            paths,
+            layers,
         )
 
     def open_simulated(self) -> None:
@@ -119,19 +123,26 @@ class Opening(Listening, QObject):
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _start(self, text: str, task: Any, argument: Any, layers: Sequence[Any] = ()) -> None:
+    def _start(
+        self,
+        text: str,
+        task: Any,
+        argument: Any,
+        paths: Sequence[Path] = (),
+        layers: Sequence[Any] = (),
+    ) -> None:
         if self.busy:
             return
         untell(self, TOPIC)
         self._runner.start(
             task,
             argument,
-            on_done=lambda cohort: self._use(cohort, layers),
+            on_done=lambda cohort: self._use(cohort, paths, layers),
             on_progress=self._show,
         )
         self._show(Progress(0, 0, text))
 
-    def _use(self, cohort: Cohort | None, layers: Sequence[Any]) -> None:
+    def _use(self, cohort: Cohort | None, paths: Sequence[Path], layers: Sequence[Any]) -> None:
         if cohort is None or not self._choice.use_cohort(cohort):
             return
         gone = [layer for layer in layers if layer in self._viewer.layers]
@@ -140,6 +151,9 @@ class Opening(Listening, QObject):
         if gone and self._choice.chosen is not None:
             self._choice.chosen.name = cohort.samples[0].name  # one of those may have had it
         self._choice.bring_to_light()
+        if paths:
+            workflows.note_recent(paths, describe_study(cohort))
+        self.opened.emit(cohort)
         if len(gone) > 1:
             tell(
                 self,
@@ -190,3 +204,11 @@ def paths_of(layer: Any) -> list[Path]:
         return list(dict.fromkeys(frame.path for frame in layer.metadata[SAMPLE_OF_FILES].frames))
     source = getattr(layer.source, "path", None)
     return [Path(source)] if source and Path(source).is_file() else []
+
+
+def describe_study(cohort: Cohort) -> str:
+    """Return what is open: "18 images in smears"; with its samples where it has classes."""
+    images = counted(sum(map(len, cohort.samples)), "image")
+    if not cohort.classes:
+        return f"{images} in {cohort.folder.name}"
+    return f"{images} of {counted(len(cohort), 'sample')} in {cohort.folder.name}"

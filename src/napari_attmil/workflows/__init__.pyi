@@ -41,4 +41,15 @@ from .study import (
     open_cohort as open_cohort,
     own_folder as own_folder,
 )
+from .study_state import (
+    RecentStudy as RecentStudy,
+    StudyState as StudyState,
+    forget_recent as forget_recent,
+    note_recent as note_recent,
+    read_results as read_results,
+    read_state as read_state,
+    recent_studies as recent_studies,
+    write_results as write_results,
+    write_state as write_state,
+)
 from .train import Training as Training, train_classifier as train_classifier

@@ -32,6 +32,8 @@ class AnnotateWidget(DockPanel):
         The viewer it works on.
     """
 
+    title = "Annotate"
+
     def _create(self) -> None:
         context = self.context
         self.reviewing = Reviewing(context, self)

@@ -34,6 +34,8 @@ class AttentionMILWidget(DockPanel):
         The viewer it works on.
     """
 
+    title = "Attention MIL"
+
     def _create(self) -> None:
         self._shown_next = "images"
         # Qt lays the panel out little by little: for a while, every new size is followed.

@@ -71,6 +71,8 @@ class DetectorPanel(DockPanel):
         The viewer it works on.
     """
 
+    title = "Train detector"
+
     def _create(self) -> None:
         self._comparer = TaskRunner(self)
         self._differences = DifferenceLayers(self.context)

@@ -33,6 +33,8 @@ class ExploreWidget(DockPanel):
         The viewer it works on.
     """
 
+    title = "Explore cells"
+
     _was_placed = True  # while it is being made
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
