@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from napari_attmil.cells.annotations.annotation_file import (
 )
 from napari_attmil.cells.annotations.corrections import add_box, delete_boxes
 from napari_attmil.cells.annotations.edits import Edit
-from napari_attmil.cells.annotations.storage import connection as connection_module
+from napari_attmil.cells.annotations.storage import connection as connection_module, schema
 from napari_attmil.cells.annotations.storage.schema import open_for_writing
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.core.errors import UserError
@@ -231,7 +231,7 @@ def test_an_edit_that_the_file_no_longer_has_is_told_when_undone(tmp_path: Path)
     file = AnnotationFile(path)
     after, edit = drawn(Annotations(), 20, 20, 29, 29)
     file.record(sample, edit, after.next_id)
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+    with contextlib.closing(open_for_writing(path)) as connection:
         connection.execute("DELETE FROM edits")
     with pytest.raises(UserError, match="its journal lacks 'Draw 1 box'"):
         file.undo(sample, edit)
@@ -346,3 +346,32 @@ def test_a_version_that_is_no_number_is_a_sentence_not_a_traceback(
     with pytest.raises(UserError, match=r"cannot be written|has changed the boxes"):
         file.record(sample, second, 3)
     assert file.has_pending
+
+
+def test_a_commit_that_stood_though_it_failed_is_not_made_twice_nor_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FailsAfterwards(sqlite3.Connection):
+        def __exit__(self, *failure: Any) -> Any:
+            super().__exit__(*failure)
+            raise sqlite3.OperationalError("disk I/O error")
+
+    def connected(path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(path, isolation_level=None, factory=FailsAfterwards)
+
+    file, sample = AnnotationFile(tmp_path / "annotations.sqlite"), sample_in(tmp_path, "a.tif")
+    one, first = drawn(Annotations(), 0, 0, 9, 9)
+    file.record(sample, first, one.next_id)
+    two, second = drawn(one, 20, 20, 29, 29)
+    file.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "_connected", connected)
+        with pytest.raises(UserError, match=r"disk I/O error.*stay in memory"):
+            file.record(sample, second, two.next_id)
+    assert file.has_pending
+    three, third = drawn(two, 40, 40, 49, 49)
+    file.record(sample, third, three.next_id)
+    read = AnnotationFile(file.path).read(sample)
+    assert read is not None and not file.has_pending
+    assert_same(read.boxes, three.boxes)
+    assert [entry.uid for entry in file.journal(sample)] == [first.uid, second.uid, third.uid]

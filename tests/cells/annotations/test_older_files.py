@@ -101,5 +101,5 @@ def test_a_copy_of_version_3_is_put_aside_before_the_first_change(
         assert copy.execute("PRAGMA user_version").fetchone() == (3,)
         assert copy.execute("SELECT count(*) FROM edits").fetchone() == (3,)
     with contextlib.closing(sqlite3.connect(tmp_path / "annotations.sqlite")) as now:
-        assert now.execute("PRAGMA user_version").fetchone() == (4,)
+        assert now.execute("PRAGMA user_version").fetchone() == (5,)
         assert now.execute("SELECT cell_id, tags FROM notes").fetchall() == [(1, '["not altered"]')]

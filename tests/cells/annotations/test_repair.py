@@ -154,3 +154,40 @@ def test_a_file_of_which_nothing_is_left_is_not_touched(tmp_path: Path) -> None:
     assert path.read_bytes() == b"\xa5" * 8192 and not list(tmp_path.glob("*damaged*"))
     with pytest.raises(UserError, match="There is no"):
         repair_file(tmp_path / "other" / "annotations.sqlite")
+
+
+def test_no_flipped_byte_changes_a_box_or_the_journal_silently(
+    tmp_path: Path, sample: Sample
+) -> None:
+    path, rng = tmp_path / "annotations.sqlite", np.random.default_rng(0)
+    wanted = annotate(path, sample, 60)
+    whole = path.read_bytes()
+    journal = {entry.uid: entry for entry in AnnotationFile(path).journal(sample)}
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        file = AnnotationFile(path)
+        try:
+            assert same(file.read(sample), wanted)
+            assert all(journal[entry.uid] == entry for entry in file.journal(sample))
+        except UserError as error:
+            refused += "could not be read" in str(error) or "newer napari-attmil" in str(error)
+    assert refused > 30  # the rest hit bytes that nothing is stored in
+
+
+@pytest.mark.parametrize(
+    "damage", ["UPDATE cells SET x_max = x_max + 1 WHERE cell_id = 3", "DELETE FROM cells"]
+)
+def test_numbers_that_a_bad_disk_changed_are_noticed_and_rebuilt(
+    tmp_path: Path, sample: Sample, damage: str
+) -> None:
+    path = tmp_path / "annotations.sqlite"
+    wanted = annotate(path, sample, 30)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(damage)
+    with pytest.raises(UserError, match=r"a\.tif among them, are not as they were written"):
+        AnnotationFile(path).read(sample)
+    repair_file(path)
+    assert same(AnnotationFile(path).read(sample), wanted)

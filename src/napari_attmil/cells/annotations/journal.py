@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_attmil.cells.annotations.edits import Cells, Content, Edit
 from napari_attmil.cells.annotations.notes import SAMPLE, notes_of, rows_of_notes
+from napari_attmil.cells.annotations.storage import digests_of_edits, row_digest
 from napari_attmil.cells.boxes import Boxes, Source
 
 if TYPE_CHECKING:
@@ -77,10 +78,12 @@ def read_entries(
         "AND state IN (SELECT value FROM json_each(?)) AND (? = '' OR uid = ?) ORDER BY number",
         (json.dumps(list(lists)), json.dumps(list(states)), uid, uid),
     )
-    same = list(range(len(places)))
+    same, digests = list(range(len(places))), digests_of_edits(connection)
     entries = []
     for key, *row in rows:
         entry = JournalEntry(*row)
+        if digests.get(entry.uid) != row_digest("edits", key, *row):
+            raise ValueError(f"the edit {entry.title!r} is not as it was written")
         if lists[key] == same:
             entries.append(entry)
             continue

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from napari_attmil.cells.annotations.journal import frames_key
 from napari_attmil.cells.annotations.regrouping import make_ids_unique
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from napari_attmil.cells.annotations.journal import Place
     from napari_attmil.cells.annotations.storage import Connection
 
 Operation = Callable[[sqlite3.Connection], None]
+
+LAST: Final = "last write"
+"""Stands among the keys of samples, with a random number as its version: which write came last."""
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """An attempt to write: its random number, and each sample's version and operations in it."""
+
+    mark: int
+    versions: Mapping[str, int]
+    counts: Mapping[str, int]
 
 
 class PendingWrites:
@@ -40,6 +52,8 @@ class PendingWrites:
         """By the key of a sample's frames: name, images, and what is still to be written."""
         self._is_waiting = False
         """Whether operations are only noted; see `at_once`."""
+        self._doubtful: _Attempt | None = None
+        """The last attempt, until it is known whether it is on the disk."""
 
     def __bool__(self) -> bool:
         """Return whether anything could not be written yet."""
@@ -92,11 +106,33 @@ class PendingWrites:
             return
         with self._connection.writing() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
+            self._look_for_last(connection)
+            keys = [key for key in keys if key in self._pending]
             versions = {key: self._write(connection, key) for key in keys}
-        self._versions |= versions
-        self._with_unique_ids.update(keys)
-        for key in keys:
-            del self._pending[key]
+            mark = secrets.randbits(62)
+            connection.execute("INSERT OR REPLACE INTO versions VALUES (?, ?)", (LAST, mark))
+            counts = {key: len(self._pending[key][2]) for key in keys}
+            self._doubtful = _Attempt(mark, versions, counts)
+        self._settle(self._doubtful)
+
+    def _look_for_last(self, connection: sqlite3.Connection) -> None:
+        """See whether the last attempt is there after all: a commit may stand though it failed."""
+        if self._doubtful is None:
+            return
+        row = connection.execute("SELECT version FROM versions WHERE frames = ?", (LAST,))
+        if row.fetchone() == (self._doubtful.mark,):
+            self._settle(self._doubtful)
+        self._doubtful = None
+
+    def _settle(self, attempt: _Attempt) -> None:
+        """Note that an attempt is on the disk."""
+        self._versions |= attempt.versions
+        self._with_unique_ids.update(attempt.versions)
+        for key, count in attempt.counts.items():
+            del self._pending[key][2][:count]
+            if not self._pending[key][2]:
+                del self._pending[key]
+        self._doubtful = None
 
     def _write(self, connection: sqlite3.Connection, key: str) -> int:
         """Write what is pending of a sample; return its version then."""

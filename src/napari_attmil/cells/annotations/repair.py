@@ -23,6 +23,7 @@ from napari_attmil.cells.annotations.journal import (
 from napari_attmil.cells.annotations.storage import (
     Claim,
     backups_of,
+    check_digests,
     check_pages,
     columns_of,
     open_for_reading,
@@ -130,6 +131,7 @@ def _is_usable(path: Path) -> bool:
     try:
         with contextlib.closing(open_for_reading(path)) as connection:
             check_pages(connection, path)
+            check_digests(connection, path)
         return True
     except _DAMAGE:
         return False
@@ -146,13 +148,20 @@ def _take_rows(made: sqlite3.Connection, damaged: Path) -> bool:
             with contextlib.closing(sqlite3.connect(Path(folder) / damaged.name)) as source:
                 source.text_factory = lambda text: text.decode(errors="strict")
                 theirs = columns_of(source)
-                for table, columns in columns_of(made).items():
+                for table, columns in _tables(made).items():
                     shared = [name for name in columns if name in theirs.get(table, ())]
                     is_whole &= bool(shared) and _copy_table(source, made, table, shared)
                 check_pages(source, damaged)
+                if "checks" in theirs:
+                    check_digests(source, damaged)
         except _DAMAGE:
             is_whole = False
     return is_whole
+
+
+def _tables(made: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
+    """Return the columns to copy by table; digests are made anew as rows are written."""
+    return {table: names for table, names in columns_of(made).items() if table != "checks"}
 
 
 def _copy_table(
@@ -208,7 +217,7 @@ def _rebuild(made: sqlite3.Connection, copy: Path | None) -> int:
         made.execute(f"DELETE FROM {table}")
     if copy is not None:
         with contextlib.closing(open_for_reading(copy)) as source:
-            for table, columns in columns_of(made).items():
+            for table, columns in _tables(made).items():
                 _copy_table(source, made, table, list(columns))
             (last,) = source.execute("SELECT coalesce(max(number), 0) FROM edits").fetchone()
             found = source.execute("SELECT uid FROM edits WHERE state = ?", (DONE,))

@@ -1,5 +1,10 @@
 from .author import AUTHOR_VARIABLE as AUTHOR_VARIABLE, author_name as author_name
 from .backup import backups_of as backups_of
+from .checks import (
+    check_digests as check_digests,
+    digests_of_edits as digests_of_edits,
+    row_digest as row_digest,
+)
 from .claim import Claim as Claim
 from .connection import Connection as Connection
 from .schema import (

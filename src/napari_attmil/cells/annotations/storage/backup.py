@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from napari_attmil.cells.annotations.storage.checks import check_digests
 from napari_attmil.cells.annotations.storage.schema_check import check_pages
 
 KEPT: Final = 3
@@ -35,6 +36,7 @@ def back_up_daily(connection: sqlite3.Connection, path: Path) -> None:
     if copy.exists() or not has_edits or path.name.startswith("."):  # hidden: in the making
         return
     check_pages(connection, path)
+    check_digests(connection, path)
     aside = path.with_name(f".{copy.name}.{uuid.uuid4().hex}")
     with contextlib.suppress(sqlite3.Error, OSError):
         try:

@@ -8,6 +8,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from napari_attmil.cells.annotations.storage.backup import back_up_daily
+from napari_attmil.cells.annotations.storage.checks import check_digests
 from napari_attmil.cells.annotations.storage.claim import Claim
 from napari_attmil.cells.annotations.storage.drive import is_own_drive
 from napari_attmil.cells.annotations.storage.schema import open_for_reading, open_for_writing
@@ -81,6 +82,7 @@ class Connection:
             with contextlib.closing(open_for_reading(self._path)) as connection:
                 if self._seen is None:
                     check_pages(connection, self._path)
+                    check_digests(connection, self._path)
                     self._seen = _identity(self._path)
                 yield connection
         except UserError:

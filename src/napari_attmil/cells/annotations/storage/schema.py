@@ -11,10 +11,13 @@ import uuid
 from pathlib import Path
 from typing import Final
 
+from napari_attmil.cells.annotations.storage.checks import keep_digests, write_digests
 from napari_attmil.cells.annotations.storage.drive import is_own_drive
 from napari_attmil.cells.annotations.storage.schema_check import check_schema, refuse_empty
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
+WITH_DIGESTS: Final = 5
+"""The first version with digests; see `checks`."""
 WAIT_S: Final = 5.0
 """Another process that is writing is waited for so long."""
 
@@ -63,7 +66,12 @@ CREATE TABLE notes (
     PRIMARY KEY (image, page, cell_id)
 );
 """
-_CHANGES: Final = (_TABLES, _VERSION_1_TO_2, _VERSION_2_TO_3, _VERSION_3_TO_4)
+_VERSION_4_TO_5: Final = """
+CREATE TABLE checks (
+    image TEXT NOT NULL, page INTEGER NOT NULL, digest INTEGER NOT NULL, PRIMARY KEY (image, page)
+);
+"""
+_CHANGES: Final = (_TABLES, _VERSION_1_TO_2, _VERSION_2_TO_3, _VERSION_3_TO_4, _VERSION_4_TO_5)
 """What makes the tables of each version of those of the one before."""
 
 
@@ -88,6 +96,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     try:
         _choose_journal(connection, path)
         _bring_up_to_date(connection, path)
+        keep_digests(connection)
     except BaseException:
         connection.close()
         raise
@@ -211,6 +220,8 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path | None) -> None
         version = check_schema(connection, path, _CHANGES)
         for statement in "".join(_CHANGES[version:]).split(";"):
             connection.execute(statement)
+        if version < WITH_DIGESTS:
+            write_digests(connection)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

@@ -68,7 +68,7 @@ def check_schema(
 
 def check_pages(connection: sqlite3.Connection, path: Path) -> None:
     """Raise UserError if the pages of a database do not hold together."""
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         reason = " ".join(verdict.split())
         raise UserError(
