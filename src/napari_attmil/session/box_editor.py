@@ -20,9 +20,11 @@ from napari_attmil.core import Remedy, UserError, counted
 from napari_attmil.session.keys import SampleKey
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
-    from napari_attmil.core import Int64Array
+    from napari_attmil.core import Float32Array, Int64Array
     from napari_attmil.session.history import History
     from napari_attmil.session.keys import SessionKey
     from napari_attmil.session.sample_records import SampleRecord, SampleRecords
@@ -97,6 +99,7 @@ class BoxEditor:
         key: SessionKey | None = None,
         step: str = "",
         automatic: bool = False,
+        within: Mapping[int, Float32Array] | None = None,
     ) -> None:
         """Merge a detection; a person's boxes and deletions, and reviewed images, do not change.
 
@@ -113,6 +116,9 @@ class BoxEditor:
             Name of the step of undo that detections of several samples are; a new one by default.
         automatic
             Whether nobody asked for this detection: *Undo* then passes over it.
+        within
+            Of images that were searched only in part, these parts; see `with_corrections`. Such
+            images do not count as searched.
         """
         if isinstance(key, SampleKey) and self._records.get(key) is None:
             return
@@ -123,8 +129,8 @@ class BoxEditor:
             key,
             step,
             automatic,
-            boxes=with_corrections(detected, record.state, images),
-            searched=record.state.searched.union(seen),
+            boxes=with_corrections(detected, record.state, images, within),
+            searched=record.state.searched.union(set(seen).difference(within or ())),
         )
 
     def follow(

@@ -1,13 +1,15 @@
-"""Detection of cells in some images of a stack."""
+"""Detection of cells in some images of a stack, or in a part of one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Self
 
+import numpy as np
 import numpy.typing as npt
 
+from napari_attmil.core import counted
 from napari_attmil.workflows.steps import NEVER, Progress, Stage
 from napari_attmil.workflows.study import loaded_detector
 
@@ -16,17 +18,31 @@ if TYPE_CHECKING:
     from threading import Event
 
     from napari_attmil.cells import Boxes, DetectionSettings
-    from napari_attmil.cells.detection import DetectionProgress
+    from napari_attmil.cells.detection import DetectionProgress, Detector
+    from napari_attmil.core import Float32Array
 
 Images = Sequence[npt.NDArray[Any]]
+VIEW_MARGIN_DIAMETERS: Final = 1.6
+"""So far around a view is searched too, so that cells at its rim are seen whole."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """The detected cells and the images that were searched; not all images if stopped early."""
+    """The detected cells.
+
+    Attributes
+    ----------
+    boxes
+        The cells of all images that were searched.
+    images
+        Those images; not all if stopped early.
+    within
+        Of images that were searched only in part: (k, 4) x_min, y_min, x_max, y_max of the parts.
+    """
 
     boxes: Boxes
     images: tuple[int, ...]
+    within: Mapping[int, Float32Array] = field(default_factory=dict)
 
 
 def detect_cells(
@@ -35,9 +51,13 @@ def detect_cells(
     settings: DetectionSettings,
     device_name: str,
     weights: Path | None = None,
+    view: Float32Array | None = None,
     stop: Event = NEVER,
 ) -> Stage[Detection]:
     """Detect the cells in some images of a stack; stopped early, return those found so far.
+
+    The `detail` of a step holds the cells of an image, or of a part of a large one, as a
+    `cells.detection.DetectionProgress`.
 
     Parameters
     ----------
@@ -51,31 +71,129 @@ def detect_cells(
         As for `choose_device`.
     weights
         Model file of the detector; None for the shipped one.
+    view
+        (4,) x_min, y_min, x_max, y_max in pixels of the only part to search; all if None.
     stop
         Set to end early.
     """
-    yield Progress(0, len(places), "Loading the detector")
-    from napari_attmil.cells.detection import boxes_of_frames
-
+    yield Progress(0, 0, "Loading the detector")
     detector = loaded_detector(device_name, weights)
-    yield Progress(0, len(places), "Measuring the cells")
-    found: list[DetectionProgress] = []
-    cells = 0
-    for step in detector.detect_frames(_Chosen(images, places), settings):
-        found.append(replace(step, image_index=places[step.image_index]))
-        cells += len(step.score)
-        text = f"{cells} cells in {step.done} of {step.total} images"
-        yield Progress(step.done, step.total, text)
+    chosen: Images = _Chosen(images, places)
+    yield Progress(0, 0, f"Reading {'an image' if len(places) == 1 else 'the first image'}")
+    diameters = yield from detector.diameters_px(chosen, settings)
+    seen = None
+    if view is not None:
+        seen = _View.of(view, VIEW_MARGIN_DIAMETERS * max(diameters))
+        chosen = _Cut(chosen, seen)
+    found = _FoundSoFar(places)
+    for step in _steps(detector, chosen, settings, diameters):
+        found.add(seen.placed(step) if seen is not None else step)
+        yield found.progress(_part_counts(chosen, diameters))
         if stop.is_set():
             break
-    return Detection(boxes_of_frames(found), tuple(places[: len(found)]))
+    return found.detection(seen)
+
+
+def _steps(
+    detector: Detector, images: Images, settings: DetectionSettings, diameters: Sequence[float]
+) -> Iterator[DetectionProgress]:
+    return detector.detect_parts(images, settings, diameters) if len(images) else iter(())
+
+
+def _part_counts(images: Images, diameters: Sequence[float]) -> list[int]:
+    """Return in how many parts each image is searched, as far as that is known unread."""
+    from napari_attmil.cells.detection import tile_count
+
+    sizes = getattr(images, "sizes", None) or [(1, 1)] * len(images)
+    return [tile_count(size, diameter) for size, diameter in zip(sizes, diameters, strict=True)]
+
+
+class _FoundSoFar:
+    """The steps of a detection: finished images, and the parts of the one under way."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        self._places = places
+        self._images: list[DetectionProgress] = []
+        self._parts: list[DetectionProgress] = []
+
+    def add(self, step: DetectionProgress) -> None:
+        """Take in the cells of an image, or of a part of one."""
+        step = replace(step, image_index=self._places[step.image_index])
+        if step.searched is not None:
+            self._parts.append(step)
+        else:
+            self._images.append(step)
+            self._parts = []
+
+    def progress(self, part_counts: Sequence[int]) -> Progress:
+        """Say how far it is; `part_counts` are those of all images."""
+        last, finished = [*self._images, *self._parts][-1], len(self._images)
+        cells = counted(sum(len(step.score) for step in (*self._images, *self._parts)), "cell")
+        text = f"{cells} in {finished} of {counted(last.total, 'image')}"
+        if self._parts:
+            image = f" of image {finished + 1} of {last.total}" if last.total > 1 else ""
+            text = f"{cells} so far, part {last.part} of {last.parts}{image}"
+        done = sum(part_counts[:finished]) + len(self._parts)
+        return Progress(done, sum(part_counts), text, last)
+
+    def detection(self, view: _View | None) -> Detection:
+        """Return all that was found, also in the searched parts of an image not finished."""
+        from napari_attmil.cells.detection import boxes_of_frames
+
+        within = {}
+        if self._parts:
+            rectangles = [part.searched for part in self._parts]
+            within[self._parts[0].image_index] = np.array(rectangles, dtype=np.float32)
+        if view is not None:
+            within |= {image.image_index: view.inside[np.newaxis] for image in self._images}
+        steps = [*self._images, *self._parts]
+        images = tuple(dict.fromkeys(step.image_index for step in steps))
+        return Detection(boxes_of_frames(steps), images, within)
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """A part of an image, and the larger part that is searched for it.
+
+    Attributes
+    ----------
+    inside
+        (4,) x_min, y_min, x_max, y_max in whole pixels.
+    window
+        top, left, bottom, right of what is searched.
+    """
+
+    inside: Float32Array
+    window: tuple[int, int, int, int]
+
+    @classmethod
+    def of(cls, view: Float32Array, margin_px: float) -> Self:
+        left, top, right, bottom = np.concatenate([np.floor(view[:2]), np.ceil(view[2:])])
+        around = (top - margin_px, left - margin_px, bottom + margin_px, right + margin_px)
+        window = tuple(max(0, round(float(side))) for side in around)
+        inside = np.array([left, top, right, bottom], dtype=np.float32)
+        return cls(inside, (window[0], window[1], window[2], window[3]))
+
+    def placed(self, step: DetectionProgress) -> DetectionProgress:
+        """Return a step in pixels of the whole image, with the cells inside of the view only."""
+        offset = np.array([self.window[1], self.window[0]] * 2, dtype=np.float32)
+        xyxy = step.xyxy + offset
+        centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+        low, high = self.inside[:2], self.inside[2:]
+        inside = np.all((centre >= low) & (centre < high), axis=1)
+        searched = step.searched
+        if searched is not None:
+            low, high = np.maximum(searched[:2] + offset[:2], low), searched[2:] + offset[:2]
+            searched = np.concatenate([low, np.maximum(low, np.minimum(high, self.inside[2:]))])
+        return replace(step, xyxy=xyxy[inside], score=step.score[inside], searched=searched)
 
 
 class _Chosen(Sequence[npt.NDArray[Any]]):
-    """Some images of a stack, read lazily."""
+    """Some images of a stack, read lazily; the one read last is kept, as it is read again."""
 
     def __init__(self, images: Images, places: Sequence[int]) -> None:
         self._images, self._places = images, places
+        self._last: tuple[int, Any] = (-1, None)
 
     @property
     def sizes(self) -> list[tuple[int, int]] | None:
@@ -89,4 +207,33 @@ class _Chosen(Sequence[npt.NDArray[Any]]):
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return [self._images[index] for index in self._places[place]]
-        return self._images[self._places[place]]
+        if self._last[0] != place:
+            self._last = (-1, None)  # Two large images need not be in memory together.
+            self._last = (place, self._images[self._places[place]])
+        return self._last[1]
+
+
+class _Cut(Sequence[npt.NDArray[Any]]):
+    """The part of each image that is searched for a view."""
+
+    def __init__(self, images: Images, view: _View) -> None:
+        self._images, self._view = images, view
+
+    @property
+    def sizes(self) -> list[tuple[int, int]] | None:
+        """Height and width of each part, None if the images' are not known."""
+        sizes = getattr(self._images, "sizes", None)
+        top, left, bottom, right = self._view.window
+        return sizes and [
+            (max(min(height, bottom) - top, 1), max(min(width, right) - left, 1))
+            for height, width in sizes
+        ]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        top, left, bottom, right = self._view.window
+        return self._images[place][top:bottom, left:right]

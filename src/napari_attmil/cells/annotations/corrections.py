@@ -11,7 +11,7 @@ import numpy.typing as npt
 from napari_attmil.cells.boxes import Boxes, Source, are_same_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from napari_attmil.cells.annotations.edits import Annotations
     from napari_attmil.core import Float32Array
@@ -82,7 +82,10 @@ def merge_detections(
 
 
 def with_corrections(
-    detected: Boxes, corrected: Annotations, images: npt.ArrayLike | None = None
+    detected: Boxes,
+    corrected: Annotations,
+    images: npt.ArrayLike | None = None,
+    within: Mapping[int, Float32Array] | None = None,
 ) -> Boxes:
     """Return a detection with what a person did to an earlier one.
 
@@ -96,16 +99,33 @@ def with_corrections(
         The annotations before.
     images
         The images that the detector has seen; all if None. Boxes of the others stay.
+    within
+        Of images that it has seen only in part: (k, 4) x_min, y_min, x_max, y_max of these parts.
+        Boxes whose middle lies elsewhere stay.
     """
     boxes, reviewed = corrected.boxes, sorted(corrected.reviewed)
     settled = np.isin(boxes.image_index, reviewed)
     if images is not None:
         settled |= ~np.isin(boxes.image_index, np.asarray(images))
     found = detected[~np.isin(detected.image_index, reviewed)]
+    if within:
+        settled |= _lie_elsewhere(boxes, within)
+        at_rim = boxes[settled & np.isin(boxes.image_index, list(within))]
+        found = found[~are_same_cells(found, at_rim)]
     merged = merge_detections(
         boxes[~settled], found, corrected.deleted, corrected.next_id, corrected.notes
     )
     return Boxes.concatenate([boxes[settled], merged]).in_order()
+
+
+def _lie_elsewhere(boxes: Boxes, within: Mapping[int, Float32Array]) -> npt.NDArray[np.bool_]:
+    """Return which boxes lie in an image of which parts are given, but in none of these."""
+    elsewhere = np.zeros(len(boxes), dtype=bool)
+    middle = (boxes.xyxy[:, np.newaxis, :2] + boxes.xyxy[:, np.newaxis, 2:]) / 2
+    for image, parts in within.items():
+        inside = np.all((middle >= parts[:, :2]) & (middle < parts[:, 2:]), axis=2).any(axis=1)
+        elsewhere |= (boxes.image_index == image) & ~inside
+    return elsewhere
 
 
 def _ordered(xyxy: npt.ArrayLike) -> Float32Array:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,7 +30,14 @@ from napari_attmil.cells.detection.working_scale import (
     scale_windows,
 )
 from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
-from napari_attmil.core import Device, Float32Array, choose_device, in_batches
+from napari_attmil.core import (
+    Device,
+    Float32Array,
+    Progress,
+    choose_device,
+    finished,
+    in_batches,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,22 +54,28 @@ enough to measure sizes, but not for good boxes."""
 
 Found = tuple[Float32Array, Float32Array]
 """(n, 4) boxes and (n,) scores."""
+NO_BOXES, NO_SCORES = np.empty((0, 4), dtype=np.float32), np.empty(0, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionProgress:
-    """The cells of one image, as soon as they are found.
+    """The cells of one image, or of a part of a large one, as soon as they are found.
 
     Attributes
     ----------
     done, total
-        Images finished, this one included, and images in all.
+        Images finished, this one included if it is, and images in all.
     image_index
         Position of this image in the stack.
     xyxy, score
         (n, 4) float32 pixels of the image as given, and (n,) float32, surest first.
     cell_diameter_px
         The cell diameter that set the working scale, in pixels of the image as given.
+    part, parts
+        Parts of this image searched so far, and parts in all. The cells are those of this part
+        only, until all parts are searched: then they are those of the image.
+    searched
+        (4,) x_min, y_min, x_max, y_max of the part whose cells these are; None for a whole image.
     """
 
     done: int
@@ -71,6 +84,9 @@ class DetectionProgress:
     xyxy: Float32Array
     score: Float32Array
     cell_diameter_px: float
+    part: int = 1
+    parts: int = 1
+    searched: Float32Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,37 +214,65 @@ class Detector:
         self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings
     ) -> Iterator[DetectionProgress]:
         """Find the cells of a stack, one image after the other; see `detect`."""
-        if len(images) == 0:
-            return
-        diameters = self._diameters_px(images, settings)
+        if len(images):
+            diameters = finished(self.diameters_px(images, settings))
+            steps = self.detect_parts(images, settings, diameters)
+            yield from (step for step in steps if step.searched is None)
+
+    def detect_parts(
+        self,
+        images: Sequence[npt.NDArray[Any]],
+        settings: DetectionSettings,
+        diameters: Sequence[float],
+    ) -> Iterator[DetectionProgress]:
+        """Find the cells of a stack, part by part of those images that are large.
+
+        Parameters
+        ----------
+        images, settings
+            As for `detect`; at least one image.
+        diameters
+            Typical cell diameter of each image in pixels; see `diameters_px`.
+        """
 
         def prepare(index: int) -> _Tiles | Prepared:
             working = self.architecture.working_diameter_px
             tiles = _Tiles.of(images[index], diameters[index], working)
             return tiles if len(tiles) > 1 else tiles[0]
 
-        def compute(batch: Sequence[_Tiles | Prepared]) -> list[Found]:
+        def compute(batch: Sequence[_Tiles | Prepared]) -> Sequence[_Tiles | Found]:
             small = [item for item in batch if isinstance(item, Prepared)]
             if len(small) == len(batch):
                 return self._detect_batch(small, settings)
-            return [self._detect_one(item, settings) for item in batch]
+            # The tiles of a large image are searched below, one after the other.
+            return [
+                item if isinstance(item, _Tiles) else self._detect_batch([item], settings)[0]
+                for item in batch
+            ]
 
         with ReadAhead(prepare, len(images)) as prepared:
-            found = in_batches(prepared, self._batch_size(prepared[0], settings), compute)
-            for index, (xyxy, score) in enumerate(found):
-                yield DetectionProgress(
-                    index + 1, len(images), index, xyxy, score, diameters[index]
+            results = in_batches(prepared, self._batch_size(prepared[0], settings), compute)
+            for index, result in enumerate(results):
+                whole = DetectionProgress(
+                    index + 1, len(images), index, NO_BOXES, NO_SCORES, diameters[index]
                 )
+                if isinstance(result, _Tiles):
+                    yield from self._search_tiles(result, settings, whole)
+                else:
+                    yield replace(whole, xyxy=result[0], score=result[1])
 
-    def _diameters_px(
+    def diameters_px(
         self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings
-    ) -> list[float]:
+    ) -> Generator[Progress, None, list[float]]:
         """Return each image's typical cell diameter, which images of like size share."""
         if settings.cell_diameter_px:
             return [settings.cell_diameter_px] * len(images)
         sizes = getattr(images, "sizes", None) or [(1, 1)] * len(images)
         diameters = [0.0] * len(images)
-        for places in alike_in_size(sizes):
+        groups = alike_in_size(sizes)
+        for number, places in enumerate(groups):
+            of = f", images of size {number + 1} of {len(groups)}" if len(groups) > 1 else ""
+            yield Progress(number, len(groups), f"Measuring the size of the cells{of}")
             diameter = self.measure_diameter_px(images, places)
             for place in places:
                 diameters[place] = diameter
@@ -316,17 +360,28 @@ class Detector:
         # On a CPU there is no error in time when memory runs out.
         return max(1, min(settings.batch_size, CPU_BATCH_PX // first.grey.numel()))
 
-    def _detect_one(self, item: _Tiles | Prepared, settings: DetectionSettings) -> Found:
-        """Find the cells of one image, whatever its size."""
-        if isinstance(item, Prepared):
-            return self._detect_batch([item], settings)[0]
-
-        of_tiles = in_batches(item, 1, lambda batch: self._detect_batch(batch, settings))
-        found = [
-            (xyxy + tile.offset, score)
-            for tile, (xyxy, score) in zip(item.tiles, of_tiles, strict=True)
-        ]
-        return merge_tiles(item.tiles, found, item.diameter_px, settings.max_overlap)
+    def _search_tiles(
+        self, tiles: _Tiles, settings: DetectionSettings, whole: DetectionProgress
+    ) -> Iterator[DetectionProgress]:
+        """Find the cells of a large image: those of each tile, then all of them."""
+        found: list[Found] = []
+        batches = in_batches(tiles, 1, lambda batch: self._detect_batch(batch, settings))
+        for tile, (xyxy, score) in zip(tiles.tiles, batches, strict=True):
+            found.append((xyxy + tile.offset, score))
+            if len(found) < len(tiles):
+                fresh = tile.holds(found[-1][0])
+                yield replace(
+                    whole,
+                    done=whole.done - 1,
+                    xyxy=found[-1][0][fresh],
+                    score=score[fresh],
+                    part=len(found),
+                    parts=len(tiles),
+                    searched=tile.core_xyxy,
+                )
+        diameter, overlap = whole.cell_diameter_px, settings.max_overlap
+        xyxy, score = merge_tiles(tiles.tiles, found, diameter, overlap)
+        yield replace(whole, xyxy=xyxy, score=score, part=len(tiles), parts=len(tiles))
 
     def _detect_batch(
         self,

@@ -54,6 +54,12 @@ class Tile:
         """(4,) difference between a box's coordinates in the image and in the window."""
         return np.array([self.window[1], self.window[0]] * 2, dtype=np.float32)
 
+    @property
+    def core_xyxy(self) -> Float32Array:
+        """(4,) x_min, y_min, x_max, y_max of the core."""
+        top, left, bottom, right = self.core
+        return np.array([left, top, right, bottom], dtype=np.float32)
+
     def holds(self, xyxy: Float32Array, margin_px: float = 0.0) -> npt.NDArray[np.bool_]:
         """Return which (n, 4) boxes have their centre in the core grown by a margin."""
         top, left, bottom, right = self.core
@@ -71,6 +77,11 @@ def tiles_of(shape: tuple[int, ...], cell_diameter_px: float) -> list[Tile]:
         for (top, bottom), (core_top, core_bottom) in rows
         for (left, right), (core_left, core_right) in columns
     ]
+
+
+def tile_count(shape: tuple[int, ...], cell_diameter_px: float) -> int:
+    """Return how many tiles an image of shape (Y, X, ...) has; see `tiles_of`."""
+    return len(tiles_of(shape, cell_diameter_px))
 
 
 def merge_tiles(

@@ -18,7 +18,7 @@ from napari_attmil.widgets.viewer import ActionButton
 BUTTONS = (
     ("draw", "select", "delete_selected", "accept_selected"),
     ("snap", "next_doubtful", "undo", "redo"),
-    ("hide_boxes", "keys"),
+    ("find_in_view", "hide_boxes", "keys"),
 )
 TEXTS = {"next_doubtful": "Doubtful", "hide_boxes": "Hide", "snap": "Snap", "keys": "Keys…"}
 

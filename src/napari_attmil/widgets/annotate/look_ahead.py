@@ -72,7 +72,8 @@ class LookAhead(Listening, QObject):
         key = self._reviewing.key_of(sample)
         self._tried.add((key, place[1]))
         entry = self._reviewing.entry_at(place)
-        self.working_on.emit(f"Finding the cells of {entry.title if entry else place[0]} …")
+        title = f"Finding the cells of {entry.title if entry else place[0]}"
+        self.working_on.emit(f"{title} …")
         self._runner.start(
             _detect_one,
             sample,
@@ -82,6 +83,7 @@ class LookAhead(Listening, QObject):
             self._context.device_name,
             self._context.detector_path,
             on_done=lambda detection: self._take_over(detection, key, place),
+            on_progress=lambda step: self.working_on.emit(f"{title}: {step.text}"),
             on_end=lambda: self.working_on.emit(""),
         )
 
@@ -104,8 +106,9 @@ class LookAhead(Listening, QObject):
         entry = self._reviewing.entry_at(place) if is_open else None
         # If the user has begun to draw meanwhile, their boxes stay alone.
         if detection.images and entry is not None and entry.state == ReviewState.NEW:
+            boxes, within = detection.boxes, detection.within
             self._context.session.editor.merge(
-                detection.boxes, detection.images, key, automatic=True
+                boxes, detection.images, key, automatic=True, within=within
             )
             self._reviewing.refresh_sample(place[0])
         self._soon()
@@ -126,4 +129,5 @@ def _detect_one(
     images = read_images(sample) if images is None else images
     settings = settings.in_pixels(sample.pixel_size_um)
     places = [image_index]
-    return (yield from workflows.detect_cells(images, places, settings, device_name, weights, stop))
+    steps = workflows.detect_cells(images, places, settings, device_name, weights, stop=stop)
+    return (yield from steps)

@@ -16,8 +16,9 @@ from napari_attmil.widgets.annotate.key_sheet import KeySheet
 from napari_attmil.widgets.annotate.look_ahead import LookAhead
 from napari_attmil.widgets.annotate.review_panel import QueuePanel, ReviewBar
 from napari_attmil.widgets.annotate.reviewing import Reviewing
+from napari_attmil.widgets.detecting import Detecting
 from napari_attmil.widgets.dock_panel import DockPanel
-from napari_attmil.widgets.parts import column, hint_label
+from napari_attmil.widgets.parts import ProgressRow, column, hint_label
 from napari_attmil.widgets.viewer import KeyBindings, key_of_event
 
 WIDTH_PX = 380
@@ -39,7 +40,10 @@ class AnnotateWidget(DockPanel):
         self.reviewing = Reviewing(context, self)
         self.tools = BoxTools(context, self)
         self.look_ahead = LookAhead(context, self.reviewing, self)
+        self._progress = ProgressRow(context.runner, "Cancel", "Stop; cells found so far are kept.")
+        self.detecting = Detecting(context, self._progress, self)
         functions = {
+            "find_in_view": self.detecting.in_view,
             **self.reviewing.functions(),
             **self.tools.functions(),
             **brightness_functions(context),
@@ -61,7 +65,7 @@ class AnnotateWidget(DockPanel):
 
     def _lay_out(self) -> None:
         ahead = (self._ahead, self._working_on)
-        parts = (self.review_bar, self.box_panel, *ahead, (self.queue_panel, 1))
+        parts = (self.review_bar, self.box_panel, self._progress, *ahead, (self.queue_panel, 1))
         column(*parts, within=self, margin_px=6, spacing_px=6)
         self.setMinimumWidth(WIDTH_PX - 30)
 

@@ -6,24 +6,20 @@ import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout
 
-from napari_attmil import workflows
 from napari_attmil.cells import DetectionSettings, Source
 from napari_attmil.core import counted
-from napari_attmil.session import SessionKey
 from napari_attmil.widgets.attention_mil.step import Step
+from napari_attmil.widgets.detecting import Detecting
 from napari_attmil.widgets.parts import (
+    STRETCH,
     ProgressRow,
     SettingsForm,
     column,
-    errors_shown,
     hint_label,
     primary_button,
     push_button,
-    tell,
-    warn,
+    row,
 )
-
-NO_CELLS = "No cells were found. Try a lower minimum score, or give the cell diameter."
 
 
 class CellsStep(Step):
@@ -43,12 +39,18 @@ class CellsStep(Step):
         self._form.setValue(context.detection_settings)
         self._only_shown = QCheckBox("Only in the image shown")
         self._only_shown.setToolTip("Try the settings on one image before the whole sample.")
+        self._only_view = QCheckBox("Only in this view")
+        self._only_view.setToolTip(
+            "Search only what the viewer shows now, as in a large image; boxes elsewhere stay as "
+            "they are."
+        )
         self._detect = primary_button(
             "Detect cells", "Find the cells in all images of the sample.", self.detect
         )
         self._progress = ProgressRow(
             context.runner, "Cancel", "Stop; the cells found so far are kept."
         )
+        self._detecting = Detecting(context, self._progress, self)
         self._counts = hint_label(name="counts")
         self._draw = push_button(
             "Draw",
@@ -82,12 +84,14 @@ class CellsStep(Step):
         buttons = (self._draw, self._select, self._delete, self._undo, self._redo, self._clear)
         for place, button in enumerate(buttons):
             tools.addWidget(button, place // 3, place % 3)
-        above = (self._form, self._only_shown, self._detect, self._progress, self._counts)
+        where = row(self._only_shown, self._only_view, STRETCH)
+        above = (self._form, where, self._detect, self._progress, self._counts)
         column(*above, tools, self._annotate, within=self)
 
     def _connect(self) -> None:
         context, session = self._context, self._context.session
         self._form.valueChanged.connect(self._take_settings)
+        self._detecting.detected.connect(self.detected)
         context.runner.busy_changed.connect(self.synchronise)
         context.images_changed.connect(self.synchronise)
         self.listen(context.viewer.dims.events.current_step, self.synchronise)
@@ -96,24 +100,15 @@ class CellsStep(Step):
 
     def detect(self) -> None:
         """Find the cells off the main thread."""
-        context = self._context
-        images, sample, key = context.images, context.session.sample, context.session.key
-        if images is None or sample is None:
+        images = self._context.images
+        if images is None:
             return
-        shown = context.cells.camera.image_index()
-        places = [shown] if self._only_shown.isChecked() else list(range(len(images)))
-        with errors_shown(self, "detect"):
-            self._progress.start(
-                "Loading the detector",
-                workflows.detect_cells,
-                images,
-                places,
-                context.detection_settings.in_pixels(sample.pixel_size_um),
-                context.device_name,
-                context.detector_path,
-                on_done=lambda detection: self._take_over(detection, key),
-                again=self.detect,
-            )
+        if self._only_view.isChecked():
+            self._detecting.in_view()
+        elif self._only_shown.isChecked():
+            self._detecting.in_images([self._context.cells.camera.image_index()])
+        else:
+            self._detecting.in_images(list(range(len(images))))
 
     def _take_settings(self) -> None:
         settings = self._form.value(DetectionSettings)
@@ -121,21 +116,6 @@ class CellsStep(Step):
 
     def _open_workbench(self) -> None:
         self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate")
-
-    def _take_over(self, detection: workflows.Detection, key: SessionKey | None) -> None:
-        session = self._context.session
-        if not detection.images:
-            return
-        corrected = int(np.count_nonzero(session.boxes.source != Source.MODEL))
-        deleted = len(session.state.deleted)
-        session.editor.merge(detection.boxes, detection.images, key)
-        if key == session.key and (corrected or deleted):
-            boxes = counted(corrected, "box", "boxes")
-            kept = f"Your corrections stay: {boxes} drawn or moved, {deleted} deleted."
-            tell(self, kept, "detect")
-        if not len(detection.boxes):
-            warn(self, NO_CELLS, "detect")
-        self.detected.emit()
 
     def synchronise(self) -> None:
         """Show how many cells there are, and what can be done with them."""

@@ -24,7 +24,6 @@ from napari_attmil.cells.finetuning import (
 )
 from napari_attmil.core import Remedy, counted
 from napari_attmil.widgets.detector.detector_list import DetectorList
-from napari_attmil.widgets.detector.difference_layers import DifferenceLayers
 from napari_attmil.widgets.detector.review_check import ReviewCheck
 from napari_attmil.widgets.detector.reviewed_list import ReviewedList
 from napari_attmil.widgets.dock_panel import DockPanel
@@ -46,7 +45,7 @@ from napari_attmil.widgets.parts import (
     warn,
     wrapping_label,
 )
-from napari_attmil.widgets.viewer import Place
+from napari_attmil.widgets.viewer import OverlayBoxes, Place
 from napari_attmil.workflows import Progress
 
 CURVES = {"loss": ("loss", "#D55E00"), "ap": ("precision on held-out images", "#0072B2")}
@@ -75,7 +74,7 @@ class DetectorPanel(DockPanel):
 
     def _create(self) -> None:
         self._comparer = TaskRunner(self)
-        self._differences = DifferenceLayers(self.context)
+        self._differences = OverlayBoxes(self.context.viewer, self.context.image_choice)
         self.at_end(self._differences.clear)
         self._next_held_out = 0
         self._note = ""

@@ -18,7 +18,6 @@ from napari_attmil.cells.finetuning import (
 )
 from napari_attmil.core import counted
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.detector.difference_layers import DifferenceLayers
 from napari_attmil.widgets.parts import (
     Listening,
     TaskRunner,
@@ -31,7 +30,7 @@ from napari_attmil.widgets.parts import (
     set_warning,
     wrapping_label,
 )
-from napari_attmil.widgets.viewer import Place
+from napari_attmil.widgets.viewer import OverlayBoxes, Place
 from napari_attmil.workflows import CheckedImage, Progress
 
 
@@ -55,7 +54,7 @@ class ReviewCheck(Listening, QWidget):
         super().__init__()
         self._context = context
         self._runner = TaskRunner(self)
-        self._layers = DifferenceLayers(context)
+        self._layers = OverlayBoxes(context.viewer, context.image_choice)
         self.at_end(self._layers.clear)
         self._pause = pause_timer(self._start, parent=self)
         self._images: Sequence[CheckedImage] = ()

@@ -29,3 +29,4 @@ from .key_registry import (
 )
 from .layer_removal import make_canvas_current as make_canvas_current
 from .layers import CellsLayer as CellsLayer
+from .overlay_boxes import FoundSoFar as FoundSoFar, OverlayBoxes as OverlayBoxes

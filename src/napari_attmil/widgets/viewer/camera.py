@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_attmil.core import Float32Array
+
+SMALLEST_VIEW_PX = 8
 SMALLEST_ON_SCREEN_PX = 90
 """What is looked at closely is shown at least this large."""
 
@@ -35,6 +38,25 @@ class Camera:
             return 0
         place = self.image.world_to_data(self._viewer.dims.point[-self.image.ndim :])[0]
         return int(np.clip(round(float(place)), 0, self.image.data.shape[0] - 1))
+
+    def view_xyxy(self, size: tuple[int, int] | None = None) -> Float32Array | None:
+        """Return (4,) x_min, y_min, x_max, y_max in pixels of what the viewer shows of the image.
+
+        `size` is the image's own height and width, where the layer is larger. None if the viewer
+        shows nothing of it.
+        """
+        if self.image is None:
+            return None
+        corners = np.array(self.image.corner_pixels, dtype=np.float32)[:, -2:]
+        if self.image.multiscale:
+            corners *= self.image.downsample_factors[self.image.data_level][-2:]
+        (top, left), (bottom, right) = corners[0], corners[1] + 1
+        height, width = size or (bottom, right)
+        low = np.maximum([left, top], 0)
+        high = np.minimum([right, bottom], [width, height])
+        if np.any(high - low < SMALLEST_VIEW_PX):
+            return None
+        return np.concatenate([low, high]).astype(np.float32)
 
     def turn_to(self, image_index: int) -> None:
         """Show another image of the stack."""

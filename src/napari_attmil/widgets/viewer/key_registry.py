@@ -59,6 +59,7 @@ ACTIONS = (
     Action("box_here", "Box here", "Q", "Find the box of the cell under the mouse pointer."),
     Action("box_in_middle", "Box in the middle", "Shift+Q", "Add a box in the middle of the view."),
     Action("select", "Select", "M", "Click a box to select it, drag it to move it."),
+    Action("find_in_view", "Find in view", "V", "Find the cells of what the viewer shows."),
     Action("next_box", "Next box", ".", "Select the next box of this image."),
     Action("previous_box", "Previous box", ",", "Select the box before."),
     Action("delete_here", "Delete here", "K", "Delete the box under the mouse pointer."),
