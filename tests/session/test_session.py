@@ -89,6 +89,15 @@ def test_detection_of_one_image_leaves_the_others_alone(session: Session) -> Non
     assert session.boxes.of_image(1).cell_id.tolist() == [3]
 
 
+def test_an_image_searched_in_part_does_not_count_as_searched(session: Session) -> None:
+    session.editor.clear()
+    found = Boxes.from_detections([0, 1], [[1, 1, 9, 9], [1, 1, 9, 9]], [0.9, 0.9])
+    parts = {1: np.array([[0, 0, 20, 20]], np.float32)}
+    session.editor.merge(found, [0, 1], within=parts)
+    assert session.boxes.image_index.tolist() == [0, 1]
+    assert session.state.searched == {0}
+
+
 def test_undo_takes_back_and_redo_makes_again(session: Session) -> None:
     before = session.boxes.digest()
     session.editor.add(0, [40, 40, 50, 50])

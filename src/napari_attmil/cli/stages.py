@@ -68,7 +68,7 @@ def detect(inputs: Inputs, out: TableOut, detection: DetectionOptions) -> None:
         steps = workflows.detect_cells(
             images.read_images(sample), places, in_pixels, detection.device, weights
         )
-        label = f"Detecting cells: {sample.name} ({number} of {len(samples)})"
+        label = f"{sample.name} ({number} of {len(samples)})"
         tables.append(explore.cell_table(sample, shown(steps, label).boxes))
     explore.write_cells(out, tables)
     cells, images_in_all = sum(map(len, tables)), sum(map(len, samples))

@@ -41,7 +41,7 @@ def shown(steps: Generator[Any, None, Result], label: str = "") -> Result:
     steps
         Yields values with `done` and `total`, and most stages' also with `text` and `note`.
     label
-        What to write beside the bar; the stage's own text if empty.
+        What to write beside the bar, before the stage's own text.
     """
     columns = (
         SpinnerColumn(),
@@ -56,7 +56,7 @@ def shown(steps: Generator[Any, None, Result], label: str = "") -> Result:
         while True:
             try:
                 step = advance(steps)
-                text = label or step.text
+                text = ": ".join(filter(None, (label, getattr(step, "text", ""))))
                 bar.update(task, completed=step.done, total=step.total or None, description=text)
                 if note := getattr(step, "note", ""):
                     say(note)

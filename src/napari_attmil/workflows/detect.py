@@ -85,10 +85,10 @@ def detect_cells(
     if view is not None:
         seen = _View.of(view, VIEW_MARGIN_DIAMETERS * max(diameters))
         chosen = _Cut(chosen, seen)
-    found = _FoundSoFar(places)
+    found = _FoundSoFar(places, _part_counts(chosen, diameters))
     for step in _steps(detector, chosen, settings, diameters):
         found.add(seen.placed(step) if seen is not None else step)
-        yield found.progress(_part_counts(chosen, diameters))
+        yield found.progress()
         if stop.is_set():
             break
     return found.detection(seen)
@@ -109,15 +109,24 @@ def _part_counts(images: Images, diameters: Sequence[float]) -> list[int]:
 
 
 class _FoundSoFar:
-    """The steps of a detection: finished images, and the parts of the one under way."""
+    """The steps of a detection: finished images, and the parts of the one under way.
 
-    def __init__(self, places: Sequence[int]) -> None:
-        self._places = places
+    Parameters
+    ----------
+    places
+        Indices of the images that are searched.
+    part_counts
+        In how many parts each of them is.
+    """
+
+    def __init__(self, places: Sequence[int], part_counts: list[int]) -> None:
+        self._places, self._part_counts = places, part_counts
         self._images: list[DetectionProgress] = []
         self._parts: list[DetectionProgress] = []
 
     def add(self, step: DetectionProgress) -> None:
         """Take in the cells of an image, or of a part of one."""
+        self._part_counts[step.image_index] = step.parts
         step = replace(step, image_index=self._places[step.image_index])
         if step.searched is not None:
             self._parts.append(step)
@@ -125,16 +134,16 @@ class _FoundSoFar:
             self._images.append(step)
             self._parts = []
 
-    def progress(self, part_counts: Sequence[int]) -> Progress:
-        """Say how far it is; `part_counts` are those of all images."""
+    def progress(self) -> Progress:
+        """Say how far it is."""
         last, finished = [*self._images, *self._parts][-1], len(self._images)
         cells = counted(sum(len(step.score) for step in (*self._images, *self._parts)), "cell")
         text = f"{cells} in {finished} of {counted(last.total, 'image')}"
         if self._parts:
             image = f" of image {finished + 1} of {last.total}" if last.total > 1 else ""
             text = f"{cells} so far, part {last.part} of {last.parts}{image}"
-        done = sum(part_counts[:finished]) + len(self._parts)
-        return Progress(done, sum(part_counts), text, last)
+        done = sum(self._part_counts[:finished]) + len(self._parts)
+        return Progress(done, sum(self._part_counts), text, last)
 
     def detection(self, view: _View | None) -> Detection:
         """Return all that was found, also in the searched parts of an image not finished."""

@@ -79,3 +79,17 @@ def test_reviewed_images_stay_as_they_are() -> None:
 def test_detecting_an_empty_field_gives_the_person_s_boxes_only() -> None:
     corrected = add_box(detected(), 0, [50, 50, 60, 60])
     assert merge_detections(corrected, Boxes.empty()).cell_id.tolist() == [4]
+
+
+def test_where_nobody_searched_boxes_stay_and_cells_at_the_rim_are_not_doubled() -> None:
+    before = Boxes.from_detections(
+        [0, 0, 0], [[0, 0, 10, 10], [30, 0, 40, 10], [54, 0, 64, 10]], [0.9] * 3
+    )
+    searched = {0: np.array([[0, 0, 20, 20], [20, 0, 58, 20]], np.float32)}
+    # The second cell is not found again; the third, found again, has its middle outside.
+    found = Boxes.from_detections([0, 0], [[1, 0, 11, 10], [52, 0, 62, 10]], [0.9, 0.8])
+    now = with_corrections(found, Annotations(before, next_id=4), [0], searched)
+    assert now.xyxy.tolist() == [[54, 0, 64, 10], [1, 0, 11, 10]]
+    # Without parts, all of the image is as it was found.
+    whole = with_corrections(found, Annotations(before, next_id=4), [0])
+    assert whole.xyxy.tolist() == [[1, 0, 11, 10], [52, 0, 62, 10]]

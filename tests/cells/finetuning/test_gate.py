@@ -114,3 +114,9 @@ def test_a_gain_that_may_be_chance_does_not_open_the_gate() -> None:
     assert is_better(before, DetectionScore(0.8, 0.5, 0.52))
     assert not is_better(before, DetectionScore(0.8, 0.5, 0.505))
     assert not is_better(before, DetectionScore(0.9, 0.6, 0.4))
+
+
+def test_closer_boxes_around_fewer_cells_do_not_open_the_gate() -> None:
+    before = DetectionScore(0.67, 0.1, 0.18)
+    assert not is_better(before, DetectionScore(0.51, 0.3, 0.24))
+    assert is_better(before, DetectionScore(0.665, 0.3, 0.24))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from support.predictions import FakeClassifier
 
 from napari_attmil import workflows
 from napari_attmil.bags.presets import ensemble_preset
+from napari_attmil.cells import Boxes
 from napari_attmil.core import UserError
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
@@ -40,6 +42,7 @@ from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 from napari_attmil.widgets.context import session_of
 from napari_attmil.widgets.thumbnails import Cutout, ImageShelf
+from napari_attmil.widgets.viewer import FoundSoFar
 from napari_attmil.workflows import Progress
 
 if TYPE_CHECKING:
@@ -188,6 +191,50 @@ def test_detection_of_the_image_shown_only(
     detect(panel, wait_idle)
     assert panel.context.session.boxes.image_index.tolist() == [1, 1, 1]
     assert panel.context.session.state.searched == {1}
+
+
+def test_only_what_the_viewer_shows_is_searched_and_first_boxes_are_shown_meanwhile(
+    panel: AttentionMILWidget,
+    viewer: ViewerModel,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    camera = panel.context.cells.camera
+    asked: list[Any] = []
+    shown: list[list[str]] = []
+    boxes = np.array([[12, 22, 30, 40]], np.float32)
+
+    def in_parts(*args: Any, stop: Event) -> Generator[Progress, None, workflows.Detection]:
+        asked.append((args[1], args[5].tolist()))
+        part = SimpleNamespace(image_index=1, xyxy=boxes, searched=boxes[0], part=1, parts=2)
+        yield Progress(1, 2, "1 cell so far, part 1 of 2", part)
+        found = Boxes.from_detections([1], boxes, [0.9])
+        return workflows.Detection(found, (1,), {1: args[5][np.newaxis]})
+
+    monkeypatch.setattr(workflows, "detect_cells", in_parts)
+    add = FoundSoFar.add
+    monkeypatch.setattr(FoundSoFar, "add", lambda *args: (add(*args), shown.append(layers())))
+
+    def layers() -> list[str]:
+        return [layer.name for layer in viewer.layers]
+
+    viewer.dims.set_point(0, 1)
+    camera.image.corner_pixels = np.array([[1, 20, 10], [1, 59, 49]])
+    CellsPage(panel.cells_step).button("Only in this view").setChecked(True)
+    detect(panel, wait_idle)
+    assert asked == [([1], [10, 20, 50, 60])]
+    assert "Found so far" in shown[0] and "Found so far" not in layers()
+    assert panel.context.session.boxes.xyxy.tolist() == boxes.tolist()
+    assert panel.context.session.state.searched == frozenset()
+
+
+def test_a_view_beside_the_image_is_refused_with_what_to_do(
+    panel: AttentionMILWidget, notifications: list[tuple[str, str]]
+) -> None:
+    panel.context.cells.camera.image.corner_pixels = np.array([[0, 0, 0], [0, 0, 0]])
+    CellsPage(panel.cells_step).button("Only in this view").setChecked(True)
+    panel.cells_step.detect()
+    assert "Press Home" in notifications[-1][1]
 
 
 def test_detection_settings_are_those_of_all_panels(

@@ -271,8 +271,10 @@ class Detector:
         diameters = [0.0] * len(images)
         groups = alike_in_size(sizes)
         for number, places in enumerate(groups):
-            of = f", images of size {number + 1} of {len(groups)}" if len(groups) > 1 else ""
-            yield Progress(number, len(groups), f"Measuring the size of the cells{of}")
+            several = len(groups) > 1
+            of = f", image size {number + 1} of {len(groups)}" if several else ""
+            total = len(groups) if several else 0
+            yield Progress(number, total, f"Measuring the size of the cells{of}")
             diameter = self.measure_diameter_px(images, places)
             for place in places:
                 diameters[place] = diameter

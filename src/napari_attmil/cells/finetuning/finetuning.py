@@ -239,7 +239,7 @@ class _Finetuning:
         """Score the averaged weights; write them if none were better since the first step."""
         found = self._test()
         score = weighted_precision(found) if found else None
-        if score is None or self._best is None or score.ap > self._best.ap:
+        if score is None or self._rank(score) > self._rank(self._best):
             if self._best_step == 0 and self.out.name == CANDIDATE:
                 keep_candidate(self.out.parent)
             self._best, self._best_step = score, self._learner.step
@@ -247,6 +247,12 @@ class _Finetuning:
             provenance = self._provenance()
             save_network(self.out, self._learner.average, self.parent.architecture, provenance)
         return score
+
+    def _rank(self, score: DetectionScore | None) -> tuple[bool, float]:
+        """Return what is greater for the better of two scores of this training."""
+        if score is None or self._before is None:
+            return False, -1.0
+        return is_better(self._before, score), score.ap
 
     def _test(self) -> list[TestedImage]:
         """Return what the averaged weights find in the held-out images, cell sizes given."""

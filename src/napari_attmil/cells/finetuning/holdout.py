@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -189,18 +190,15 @@ class _Draw:
         None if only images are left that a training has met, or that must be learnt from: at least
         half of each look in the pool.
         """
+        alike = Counter(self._look_of[name] for name in pool)
+        held = Counter(self._look_of[name] for name in pool if name in self._held)
         free: dict[str, tuple[int, int]] = {}
         for name in pool:
-            held, alike = self._count(self._look_of[name], pool)
+            look = self._look_of[name]
             is_known = name in self._held or name in self._former.decided
-            if not is_known and 2 * (held + 1) <= alike:
-                free[name] = held, -alike
+            if not is_known and 2 * (held[look] + 1) <= alike[look]:
+                free[name] = held[look], -alike[look]
         return min(free, key=lambda name: free[name], default=None)
-
-    def _count(self, look: str, pool: Sequence[str]) -> tuple[int, int]:
-        """Return how many images of a look are held out, and how many there are."""
-        alike = [name in self._held for name in pool if self._look_of[name] == look]
-        return sum(alike), len(alike)
 
     def _any_corrected(self) -> set[str]:
         """Return one corrected image, even if a training has met it, where another one is left.

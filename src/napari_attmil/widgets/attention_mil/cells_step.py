@@ -130,6 +130,7 @@ class CellsStep(Step):
         self._redo.setEnabled(bool(session.editor.redo_title))
         self._clear.setEnabled(session.state.is_worked_on)
         self._counts.setText(self._count_text())
+        self._counts.setVisible(count > 0 or not context.runner.busy)
         self.state_changed.emit(counted(count, "cell") if count else "none yet", count > 0)
 
     def _count_text(self) -> str:

@@ -1,0 +1,123 @@
+"""A large image is searched part by part, and a part of an image alone."""
+
+from __future__ import annotations
+
+from threading import Event
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_attmil.cells.detection import Detector, tiling
+from napari_attmil.cells.detection.rescaling import GreyLevels
+from napari_attmil.cells.settings import DetectionSettings
+from napari_attmil.core import StageRun
+from napari_attmil.core.device import choose_device
+from napari_attmil.workflows import Detection, Progress, detect_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_attmil.cells.detection.rescaling import Prepared
+
+DIAMETER_PX = 20.0
+SETTINGS = DetectionSettings(cell_diameter_px=DIAMETER_PX)
+
+
+class Blobs:
+    """Finds each bright pixel as a cell of 20 px around it; stands for the network."""
+
+    def __init__(self) -> None:
+        self.searched: list[tuple[int, ...]] = []
+
+    def detect(self, batch: Sequence[Prepared], *_: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+        found = []
+        for item in batch:
+            grey = item.grey.numpy()
+            self.searched.append(grey.shape)
+            middle = np.argwhere(grey > 50)[:, ::-1].astype(np.float32)
+            xyxy = np.concatenate([middle - 10, middle + 10], axis=1)
+            found.append((xyxy, np.full(len(xyxy), 0.9, np.float32)))
+        return found
+
+
+@pytest.fixture
+def blobs(monkeypatch: pytest.MonkeyPatch) -> Blobs:
+    detector, blobs = Detector.load(None, choose_device("cpu")), Blobs()
+    monkeypatch.setattr(detector, "_detect_batch", blobs.detect)
+    # Shown as they are, so that pixels stay pixels, and single ones bright.
+    monkeypatch.setattr(GreyLevels, "normalise", lambda _, grey: np.array(grey, np.float32))
+    architecture = SimpleNamespace(working_diameter_px=DIAMETER_PX)
+    monkeypatch.setattr(detector, "architecture", architecture)
+    monkeypatch.setattr("napari_attmil.workflows.detect.loaded_detector", lambda *_: detector)
+    return blobs
+
+
+def image(height: int, width: int, *cells: tuple[int, int]) -> np.ndarray:
+    """Return a dark image with a bright pixel at each x, y."""
+    grey = np.random.default_rng(0).normal(0, 0.1, (height, width)).astype(np.float32)
+    for x, y in cells:
+        grey[y, x] = 100
+    return grey
+
+
+def run(steps: Any) -> tuple[list[Progress], Detection]:
+    stage = StageRun(steps)
+    return list(stage), stage.result
+
+
+@pytest.mark.usefixtures("blobs")
+def test_a_large_image_tells_its_parts_and_shows_their_cells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiling, "TILE_DIAMETERS", 10)
+    large = image(160, 380, (40, 50), (170, 50), (330, 90))
+    steps, detection = run(detect_cells([large], [0], SETTINGS, "cpu"))
+    texts = [step.text for step in steps]
+    assert texts[:2] == ["Loading the detector", "Reading an image"]
+    assert texts[2] == "1 cell so far, part 1 of 3"
+    assert texts[-1] == "3 cells in 1 of 1 image"
+    assert [(step.done, step.total) for step in steps[2:]] == [(1, 3), (2, 3), (3, 3)]
+    parts = [step.detail for step in steps[2:-1]]
+    assert [part.searched[[0, 2]].tolist() for part in parts] == [[0, 145], [145, 235]]
+    assert [part.xyxy[:, 0].tolist() for part in parts] == [[30], [160]]
+    assert sorted(detection.boxes.xyxy[:, 0].tolist()) == [30, 160, 320]
+    assert detection.images == (0,) and detection.within == {}
+
+
+@pytest.mark.usefixtures("blobs")
+def test_a_search_stopped_in_an_image_keeps_what_was_found_and_says_where(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiling, "TILE_DIAMETERS", 10)
+    images = [image(60, 60, (30, 30)), image(160, 380, (40, 50), (170, 50), (330, 90))]
+    stop = Event()
+    stage = StageRun(detect_cells(images, [0, 1], SETTINGS, "cpu", stop=stop))
+    for step in stage:
+        if "part 2" in step.text:
+            assert step.text == "3 cells so far, part 2 of 3 of image 2 of 2"
+            stop.set()
+    detection = stage.result
+    assert detection.images == (0, 1)
+    assert detection.boxes.image_index.tolist() == [0, 1, 1]
+    assert list(detection.within) == [1]
+    assert detection.within[1].tolist() == [[0, 0, 145, 160], [145, 0, 235, 160]]
+
+
+def test_a_view_is_searched_alone_with_its_rim(blobs: Blobs) -> None:
+    whole = image(300, 300, (40, 50), (100, 100), (149, 120), (155, 120))
+    view = np.array([60, 80, 150, 160], np.float32)
+    steps, detection = run(detect_cells([whole], [0], SETTINGS, "cpu", view=view))
+    # 32 px, 1.6 cells, around the view.
+    assert blobs.searched == [(80 + 64, 90 + 64)]
+    # The cell whose middle lies just outside is none of the view.
+    assert sorted(detection.boxes.xyxy.tolist()) == [[90, 90, 110, 110], [139, 110, 159, 130]]
+    assert detection.within[0].tolist() == [[60, 80, 150, 160]]
+    assert steps[-1].text == "2 cells in 1 of 1 image"
+
+
+@pytest.mark.usefixtures("blobs")
+def test_nothing_to_search_finds_nothing() -> None:
+    _, detection = run(detect_cells([], [], SETTINGS, "cpu"))
+    assert len(detection.boxes) == 0 and detection.images == ()
