@@ -95,9 +95,7 @@ class Detecting(Listening, QObject):
             return
         corrected = int(np.count_nonzero(session.boxes.source != Source.MODEL))
         deleted = len(session.state.deleted)
-        session.editor.merge(
-            detection.boxes, detection.images, key, within=detection.within
-        )
+        session.editor.merge(detection.boxes, detection.images, key, within=detection.within)
         if key == session.key and (corrected or deleted):
             boxes = counted(corrected, "box", "boxes")
             kept = f"Your corrections stay: {boxes} drawn or moved, {deleted} deleted."
