@@ -14,6 +14,7 @@ from napari_attmil.cells.annotations import (
     delete_boxes,
     edits_in_layer,
     move_box,
+    new_uid,
     with_corrections,
 )
 from napari_attmil.core import Remedy, UserError, counted
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_attmil.cells.exchange import ImportOutcome, ImportPlan
     from napari_attmil.core import Float32Array, Int64Array
     from napari_attmil.session.history import History
     from napari_attmil.session.keys import SessionKey
@@ -153,6 +155,23 @@ class BoxEditor:
             deleted = Boxes.concatenate([state.deleted, followed.gone])
             self._edit(followed.title, boxes=followed.boxes, deleted=deleted)
         return followed.cell_id
+
+    def bring_in(self, plan: ImportPlan, keys: Mapping[str, SessionKey]) -> ImportOutcome:
+        """Merge another program's boxes into samples, as one undo step; see `ImportPlan`.
+
+        Parameters
+        ----------
+        plan
+            What is to come in.
+        keys
+            The keys of the samples that it may be for, by their names.
+        """
+        states = {name: self._records.state(key) for name, key in keys.items()}
+        after, outcome = plan.merged_into(states)
+        title, step = f"Import {counted(outcome.counts.added, 'box', 'boxes')}", new_uid()
+        for name, new in after.items():
+            self._edit(title, keys[name], step, boxes=new.boxes, reviewed=new.reviewed)
+        return outcome
 
     @property
     def undo_title(self) -> str:

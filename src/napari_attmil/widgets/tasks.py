@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
 from napari_attmil import workflows
-from napari_attmil.core import Device
-from napari_attmil.images import Cohort
+from napari_attmil.cells.annotations import Annotations
+from napari_attmil.cells.exchange import (
+    AnnotationSet,
+    ExportPlan,
+    ImportPlan,
+    annotated_images,
+    plan_export,
+    plan_import,
+    read_boxes,
+)
+from napari_attmil.core import Device, StageRun
+from napari_attmil.images import Cohort, Sample
 from napari_attmil.simulation import SimulationSettings
 from napari_attmil.workflows import Progress, Stage
 
@@ -34,6 +44,39 @@ def simulate_cohort(folder: Path, stop: Event) -> Stage[Cohort | None]:
         if stop.is_set():
             return None
     return workflows.open_cohort(folder)
+
+
+def read_other_boxes(paths: Sequence[Path], stop: Event) -> Stage[AnnotationSet]:
+    """Read other programs' boxes from files, folders and archives."""
+    del stop
+    yield Progress(0, 0, "Reading boxes")
+    return read_boxes(paths)
+
+
+def plan_boxes_import(
+    samples: Sequence[Sample], found: AnnotationSet, classes: Sequence[str], stop: Event
+) -> Stage[ImportPlan | None]:
+    """Find the images of other programs' boxes; stopped early, return None."""
+    run = StageRun(plan_import(samples, found, classes))
+    for step in run:
+        yield step
+        if stop.is_set():
+            return None
+    return run.result
+
+
+def plan_boxes_export(
+    path: Path,
+    format_name: str,
+    samples: Sequence[Sample],
+    annotations: Mapping[str, Annotations],
+    folder: Path,
+    stop: Event,
+) -> Stage[ExportPlan]:
+    """Prepare the files of an export; nothing is written."""
+    del stop
+    yield Progress(0, 0, "Preparing the files")
+    return plan_export(path, annotated_images(samples, annotations, folder), format_name)
 
 
 def list_devices(stop: Event) -> Stage[list[Device]]:

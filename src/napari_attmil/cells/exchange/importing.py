@@ -26,7 +26,7 @@ from napari_attmil.cells.exchange.study_boxes import (
     size_of,
     why_not,
 )
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import Progress, UserError, counted
 from napari_attmil.images import read_frame
 
 if TYPE_CHECKING:
@@ -40,20 +40,6 @@ if TYPE_CHECKING:
 POINT_SCORE: Final = 0.5
 """Score of a box that was found around a centre point."""
 _MOST_NAMED: Final = 3
-
-
-@dataclass(frozen=True)
-class ImportProgress:
-    """How far an import has come.
-
-    Attributes
-    ----------
-    done, total
-        Images looked at so far, and images in the files.
-    """
-
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -192,7 +178,7 @@ class ImportOutcome:
 
 def plan_import(
     samples: Sequence[Sample], found: AnnotationSet, classes: Sequence[str] = ()
-) -> Generator[ImportProgress, None, ImportPlan]:
+) -> Generator[Progress, None, ImportPlan]:
     """Find the images of annotation files in a study, and their boxes in its pixels.
 
     Parameters
@@ -222,7 +208,7 @@ def plan_import(
             placed.append(_fitted(claim, account))
         except (UserError, ValueError) as error:
             _leave_out_image(claim.image, reason_of(error), account)
-        yield ImportProgress(done, len(claims))
+        yield Progress(done, len(claims), "Looking for the images")
     _tell_points(images, placed, account)
     _tell_renamed(placed, account)
     notes = (*found.notes, *account.notes())
@@ -236,7 +222,7 @@ def import_boxes(
     found: AnnotationSet,
     made_by: str,
     classes: Sequence[str] = (),
-) -> Generator[ImportProgress, None, ImportOutcome]:
+) -> Generator[Progress, None, ImportOutcome]:
     """Merge annotation files into a study, one transaction per sample; see `merged`.
 
     Parameters

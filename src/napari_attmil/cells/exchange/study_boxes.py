@@ -83,6 +83,24 @@ def annotated_image(
     return AnnotatedImage(name, exported, page, size_px, reviewed)
 
 
+def class_counts(images: Sequence[AnnotatedImage]) -> Counter[str]:
+    """Return how many boxes there are of each class."""
+    return Counter(box.label for image in images for box in image.boxes)
+
+
+def likely_cells(images: Sequence[AnnotatedImage]) -> set[str]:
+    """Return the classes that are red cells as far as their names say; empty if that is unclear.
+
+    If no name says so, a file's only class is taken, and all classes of centre points, which are
+    then types of cells.
+    """
+    counts = class_counts(images)
+    wanted = {name for name in counts if _RED_CELL.search(name)}
+    if not wanted and (len(counts) == 1 or all(image.has_points for image in images)):
+        wanted = set(counts)
+    return wanted
+
+
 def only_cells(
     images: Sequence[AnnotatedImage], classes: Sequence[str] = ()
 ) -> tuple[list[AnnotatedImage], Counter[str]]:
@@ -93,18 +111,15 @@ def only_cells(
     images
         The images of an annotation file.
     classes
-        The classes to use. By default those whose name says red cell; if there is none, the file's
-        only class, or all classes of centre points, which are then types of cells.
+        The classes to use; see `likely_cells` for the default.
 
     Raises
     ------
     UserError
         If there are several classes and none of them is to be used.
     """
-    counts = Counter(box.label for image in images for box in image.boxes)
-    wanted = set(classes) or {name for name in counts if _RED_CELL.search(name)}
-    if not wanted and (len(counts) == 1 or all(image.has_points for image in images)):
-        wanted = set(counts)
+    counts = class_counts(images)
+    wanted = set(classes) or likely_cells(images)
     if counts and not wanted & counts.keys():
         raise UserError(
             f"The boxes are of the classes {', '.join(sorted(counts))[:300]}, and no name says "

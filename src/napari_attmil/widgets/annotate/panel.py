@@ -12,6 +12,7 @@ from napari_attmil.core import Remedy
 from napari_attmil.widgets.annotate.box_panel import BoxPanel
 from napari_attmil.widgets.annotate.box_tools import BoxTools
 from napari_attmil.widgets.annotate.brightness import brightness_functions
+from napari_attmil.widgets.annotate.exchange_row import ExchangeRow
 from napari_attmil.widgets.annotate.key_sheet import KeySheet
 from napari_attmil.widgets.annotate.look_ahead import LookAhead
 from napari_attmil.widgets.annotate.review_panel import QueuePanel, ReviewBar
@@ -56,6 +57,7 @@ class AnnotateWidget(DockPanel):
         self.review_bar = ReviewBar(self.reviewing, context.keys)
         self.box_panel = BoxPanel(context, functions | buttons)
         self.queue_panel = QueuePanel(self.reviewing)
+        self.exchange = ExchangeRow(context, self.reviewing)
         self._ahead = QCheckBox("Detect cells ahead, image by image")
         self._ahead.setToolTip(
             "Find the cells of this image and the next three while you work. Only images without "
@@ -65,7 +67,8 @@ class AnnotateWidget(DockPanel):
 
     def _lay_out(self) -> None:
         ahead = (self._ahead, self._working_on)
-        parts = (self.review_bar, self.box_panel, self._progress, *ahead, (self.queue_panel, 1))
+        above = (self.review_bar, self.box_panel, self._progress, *ahead)
+        parts = (*above, (self.queue_panel, 1), self.exchange)
         column(*parts, within=self, margin_px=6, spacing_px=6)
         self.setMinimumWidth(WIDTH_PX - 30)
 
