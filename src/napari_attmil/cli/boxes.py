@@ -83,7 +83,7 @@ def import_files(
     names = [name.strip() for name in (classes or "").split(",") if name.strip()]
     annotations = AnnotationFile.beside(cohort.folder)
     plan = shown(plan_import(cohort.samples, found, names), "Looking for the images")
-    after, outcome = plan.merged_into(annotations.read_all(cohort.samples))
+    _, outcome = plan.merged_into(annotations.read_all(cohort.samples))
     for sentence in outcome.sentences():
         say(sentence)
     if report is not None:
@@ -97,10 +97,7 @@ def import_files(
         _print_preview(outcome)
         return
     made_by = ", ".join(file.name for file in files)[:200]
-    for sample in cohort.samples:
-        if sample.name in after:
-            annotations.write(sample, after[sample.name], "Import", made_by)
-    print(outcome.in_words())
+    print(plan.write(cohort.samples, annotations, made_by).in_words())
 
 
 def _print_preview(outcome: ImportOutcome) -> None:

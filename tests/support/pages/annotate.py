@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QCheckBox, QKeySequenceEdit, QSlider
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QKeySequenceEdit,
+    QLineEdit,
+    QPushButton,
+    QSlider,
+    QTreeWidget,
+)
 
 from napari_attmil.widgets.annotate.box_panel import BoxPanel
 from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
@@ -15,6 +23,8 @@ from support.hand import MOUSE
 from support.pages.page import Page
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_attmil.cells import Boxes
     from napari_attmil.widgets.annotate.panel import AnnotateWidget
 
@@ -33,11 +43,56 @@ class AnnotatePage(Page):
         tick = next(box for box in self.widget.findChildren(QCheckBox) if "ahead" in box.text())
         MOUSE.mouseClick(tick, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
 
+    def choose_to_import(self, what: str) -> None:
+        """Choose an entry of the menu of *Import boxes…*."""
+        button = self.button("Import boxes…")
+        assert isinstance(button, QPushButton)
+        menu = button.menu()
+        assert menu is not None
+        (action,) = (action for action in menu.actions() if action.text().startswith(what))
+        action.trigger()
+
+    def dialog(self) -> QDialog | None:
+        """Return the open dialog."""
+        return next((d for d in self.widget.findChildren(QDialog) if d.isVisible()), None)
+
     def candidates(self) -> Boxes:
         """Return what the detector thinks possible in the image shown, once it is known."""
         candidates = self._bench.tools.findChild(CellCandidates)
         assert candidates is not None
         return candidates.of_image_shown()
+
+
+class ImportPage(Page):
+    """The preview of an import."""
+
+    def rows(self) -> list[list[str]]:
+        """Return the list of images, as it is shown."""
+        return self._texts("The images of the study that the files have boxes for")
+
+    def left_out(self) -> list[list[str]]:
+        """Return the reasons for which something is left out, and how much of it."""
+        return self._texts("What is left out, by reason")
+
+    def tick(self, name: str) -> None:
+        """Tick or untick a class."""
+        self.press(name)
+
+    def _texts(self, name: str) -> list[list[str]]:
+        trees = self.widget.findChildren(QTreeWidget)
+        (tree,) = (tree for tree in trees if tree.accessibleName() == name)
+        items = [tree.topLevelItem(row) for row in range(tree.topLevelItemCount())]
+        return [[item.text(c) for c in range(tree.columnCount())] for item in items if item]
+
+
+class ExportPage(Page):
+    """The preview of an export."""
+
+    def go_to(self, path: Path) -> None:
+        """Type where to write to."""
+        field = self.part(QLineEdit)
+        field.setText(str(path))
+        field.editingFinished.emit()
 
 
 class ScoreCutPage(Page):

@@ -101,6 +101,18 @@ class ImportPlan:
             after[name] = now
         return after, ImportOutcome(self.format_name, tuple(counts), self.notes, self.left_out)
 
+    def write(
+        self, samples: Sequence[Sample], annotations: AnnotationFile, made_by: str
+    ) -> ImportOutcome:
+        """Merge it into a study's annotation file, as one step of undo; see `import_boxes`."""
+        after, outcome = self.merged_into(annotations.read_all(samples))
+        step = new_uid()
+        with annotations.at_once():
+            for sample in samples:
+                if sample.name in after:
+                    annotations.write(sample, after[sample.name], "Import", made_by, step=step)
+        return outcome
+
 
 @dataclass(frozen=True)
 class ImportOutcome:
@@ -223,7 +235,7 @@ def import_boxes(
     made_by: str,
     classes: Sequence[str] = (),
 ) -> Generator[Progress, None, ImportOutcome]:
-    """Merge annotation files into a study, one transaction per sample; see `merged`.
+    """Merge annotation files into a study, in one transaction; see `merged`.
 
     Parameters
     ----------

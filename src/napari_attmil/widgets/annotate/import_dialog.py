@@ -157,7 +157,6 @@ class ImportDialog(QDialog):
         self._left.addTopLevelItems(_reasons(outcome.left_out))
         for part in (self._left_title, self._left):
             part.setVisible(bool(outcome.left_out))
-        self._left.expandAll()
 
     def _image_row(self, placed: PlacedImage, counts: MergeCounts) -> QTreeWidgetItem:
         before = self._annotations.get(placed.sample.name, Annotations())
@@ -180,7 +179,7 @@ class ImportDialog(QDialog):
 def _summary(outcome: ImportOutcome) -> str:
     """Return in a sentence what an import would do."""
     counts = outcome.counts
-    new = counted(counts.added, "box comes in", "boxes come in")
+    new = counted(counts.added, "new box", "new boxes")
     left = sum(each.count for each in outcome.left_out)
     rest = [f"{counts.already_there} there already"] if counts.already_there else []
     rest += [f"{left} left out"] if left else []
