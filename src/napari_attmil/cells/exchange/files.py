@@ -151,8 +151,7 @@ def _read_group(group: Sequence[SourceFile], classes: _ClassLists, account: Acco
 
 def _refusal(file: SourceFile, reason: str) -> UserError:
     return UserError(
-        f"{file} cannot be read as boxes: {reason.rstrip('.')}; export it again ({READ} are "
-        "read), or leave it out."
+        f"{file} cannot be read as boxes: {reason.rstrip('.')}; export it again, or leave it out."
     )
 
 
