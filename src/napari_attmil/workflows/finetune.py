@@ -11,11 +11,11 @@ import numpy as np
 from napari_attmil.cells import DetectionSettings, match_boxes, median_diameter_px
 from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.cells.finetuning import candidate_path, training_folder
-from napari_attmil.workflows.steps import NEVER, Progress, Stage
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
 from napari_attmil.workflows.study import loaded_detector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from pathlib import Path
     from threading import Event
 
@@ -90,13 +90,15 @@ def check_reviewed(
     places = _reviewed_places(study, left_out)
     checked = []
     for done, (sample, index) in enumerate(places):
-        yield Progress(done, len(places), f"Checking reviewed image {done + 1} of {len(places)}")
-        if stop.is_set():
-            return None
+        text = f"Checking reviewed image {done + 1} of {len(places)}"
+        yield Progress(done, len(places), text)
         state = _state_of(study, sample, index)
         image = before.get((sample.name, index))
         if image is None or image.state != state:
-            image = _checked(study, sample, index, device_name, state)
+            steps = _checked(study, sample, index, device_name, state)
+            image = yield from until(within(steps, Progress(done, len(places), text)), stop)
+        if image is None or stop.is_set():
+            return None
         checked.append(image)
     checked.sort(key=lambda image: image.name)
     looks = looks_of([i.name for i in checked], np.array([i.measured for i in checked])).of_image
@@ -127,8 +129,8 @@ def _state_of(study: Study, sample: Sample, index: int) -> object:
 
 def _checked(
     study: Study, sample: Sample, index: int, device_name: str, state: object
-) -> CheckedImage:
-    """Read an image, measure it, and search it for clear cells without a box."""
+) -> Generator[object, None, CheckedImage]:
+    """Read an image, measure it, and search it for clear cells without a box, part by part."""
     from napari_attmil.cells.finetuning import (
         CLEAR_SCORE,
         cells_without_box,
@@ -139,7 +141,10 @@ def _checked(
     image = reviewed_image(sample, index, study.annotations[sample.name], study.cohort.folder)
     diameter = median_diameter_px(image.xyxy) if len(image.xyxy) else None
     settings = DetectionSettings(min_score=CLEAR_SCORE, cell_diameter_px=diameter)
-    (found,) = study.detector(device_name).detect_frames([image.grey], settings)
+    detector = study.detector(device_name)
+    diameters = yield from detector.diameters_px([image.grey], settings)
+    for found in detector.detect_parts([image.grey], settings, diameters):
+        yield found
     return CheckedImage(
         (sample.name, index),
         image.name,
