@@ -1,7 +1,7 @@
 """Make the pictures of the panel "Train detector" in docs/images, from simulated data.
 
-The images of a few samples are corrected and marked as reviewed; the detector is fitted to them, and
-what changed is shown on a held-out one.
+The images of a few samples are corrected and marked as reviewed; the detector is fitted to them,
+and what changed is shown on a held-out one.
 """
 
 from __future__ import annotations
