@@ -1,4 +1,4 @@
-"""Make the pictures of the panel "Annotate" in docs/images, from simulated data.
+"""Make the pictures of the panel "Annotate cells" in docs/images, from simulated data.
 
 A few images of a study are reviewed and corrected by hand, while the next ones are searched.
 """
@@ -33,7 +33,7 @@ def take_pictures(folder: Path, study: Path) -> None:
     )
     list(simulate_cohort(study, settings))
     viewer = napari.Viewer()
-    _, bench = viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate")
+    _, bench = viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate cells")
     bench.context.image_choice.use_cohort(open_cohort(study))
     bench._ahead.setChecked(True)
     wait(lambda: len(bench.context.session.boxes) > 0)

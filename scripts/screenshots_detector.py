@@ -29,7 +29,7 @@ def take_pictures(folder: Path) -> None:
     import napari
 
     viewer = napari.Viewer()
-    _, main_panel = viewer.window.add_plugin_dock_widget("napari-attmil", "Attention MIL")
+    _, main_panel = viewer.window.add_plugin_dock_widget("napari-attmil", "Classify samples")
     main_panel.images_step.open_simulated_cohort()
     wait(lambda: not main_panel.context.runner.busy)
     for sample in SAMPLES:

@@ -39,7 +39,7 @@ def take_pictures(folder: Path, cohort: Path, epochs: int, tabs: list[str]) -> N
 
     viewer = napari.Viewer()
     viewer.window.resize(1280, 800)
-    _, panel = viewer.window.add_plugin_dock_widget("napari-attmil", "Attention MIL")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-attmil", "Classify samples")
     prepare(panel, cohort, epochs)
     panel.show_step("result")
     _, explorer = viewer.window.add_plugin_dock_widget("napari-attmil", "Explore cells")

@@ -1,4 +1,4 @@
-"""Make the pictures of the panel "Attention MIL" in docs/images, from simulated data.
+"""Make the pictures of the panel "Classify samples" in docs/images, from simulated data.
 
 A small simulated cohort is opened, its cells are found with the shipped detector, a classifier is
 trained and a sample classified, all through the panel; a picture is taken after each step.
@@ -31,7 +31,7 @@ def take_pictures(folder: Path, epochs: int) -> None:
     import napari
 
     viewer = napari.Viewer()
-    _, panel = viewer.window.add_plugin_dock_widget("napari-attmil", "Attention MIL")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-attmil", "Classify samples")
 
     def shoot(step: str, name: str, looks: Any = LOOKS, keep_view: bool = False) -> None:
         photograph(viewer, folder / name, looks, partial(panel.show_step, step), keep_view)

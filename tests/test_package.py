@@ -87,6 +87,7 @@ def test_wheel_holds_every_file_of_the_package() -> None:
     in_wheel = {Path(file.path) for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     assert {"page.html.jinja", "py.typed", "napari.yaml"} <= {path.name for path in files}
     assert files - in_wheel == set()
+    assert ROOT / "docs" / "glossary.md" in in_wheel  # the glossary of the panels
 
 
 def test_package_is_marked_as_typed() -> None:

@@ -192,14 +192,14 @@ def test_boxes_of_a_renamed_class_folder_are_missed_aloud(
     (project.folder / "healthy").rename(project.folder / "normal")
     name, *options = command.split()
     outcome = attmil(name, project.folder, *options)
-    said = "The cohort has no image for 3 boxes of 3 image files in annotations.sqlite: healthy/p1/"
+    said = "The study has no image for 3 boxes of 3 image files in annotations.sqlite: healthy/p1/"
     assert said in outcome.err
 
 
 def test_the_panel_misses_them_too(project: Any) -> None:
     (project.folder / "healthy").rename(project.folder / "normal")
     (note,) = finished(tasks.open_cohort(project.folder, Event())).notes
-    assert note.startswith("The cohort has no image for 3 boxes")
+    assert note.startswith("The study has no image for 3 boxes")
 
 
 def test_boxes_that_a_table_leaves_out_on_purpose_are_said_in_short(
@@ -208,7 +208,7 @@ def test_boxes_that_a_table_leaves_out_on_purpose_are_said_in_short(
     assert "annotations.sqlite" not in attmil("check", project.folder).err
     table = project.folder / "part.csv"
     table.write_text("image,sample,patient,label\nhealthy/p1/s1/a.tif,s1,p1,healthy\n")
-    said = "The cohort leaves out the images of 2 boxes of 2 image files in annotations.sqlite."
+    said = "The study leaves out the images of 2 boxes of 2 image files in annotations.sqlite."
     assert said in attmil("check", table).err
 
 

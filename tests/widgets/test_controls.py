@@ -1,4 +1,4 @@
-"""What holds for every control of "Annotate" and "Train detector", whatever it does."""
+"""What holds for every control of "Annotate cells" and "Train detector", whatever it does."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
 from napari_attmil.widgets.annotate.panel import AnnotateWidget
+from napari_attmil.widgets.parts import MessageBar, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,3 +116,14 @@ def drag(window: QWidget | None, start: QPoint, end: QPoint) -> None:
         modifier = Qt.KeyboardModifier.NoModifier
         QApplication.sendEvent(window, QMouseEvent(kind, *where, button, held, modifier))
         QApplication.processEvents()
+
+
+def test_messages_do_not_enlarge_a_low_window(
+    low_window: tuple[ExploreWidget, int], window_viewer: Any, qtbot: QtBot
+) -> None:
+    explorer, height = low_window
+    for number in range(3):
+        warn(explorer, f"{number}: {'A folder of a long name cannot be written to. ' * 9}")
+    qtbot.waitUntil(lambda: explorer.findChild(MessageBar).height() > 0)
+    qtbot.wait(100)
+    assert window_viewer.window.geometry()[3] == height

@@ -190,10 +190,10 @@ def test_a_study_that_is_opened_again_shows_what_was_shown_with_its_panels(
     drop(docked_panel, folder)
     qtbot.waitUntil(lambda: names(docked_panel) == ["a", "b", "c"], timeout=20_000)
     session.editor.add(0, [1, 2, 20, 30])
-    dock, _ = window_viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate")
+    dock, _ = window_viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate cells")
     docked_panel.context.image_choice.show_sample("c")
     qtbot.waitUntil(lambda: read_state(folder).sample == "c", timeout=5_000)
-    assert read_state(folder).panels == ("Attention MIL", "Annotate")
+    assert read_state(folder).panels == ("Classify samples", "Annotate cells")
     window_viewer.window.remove_dock_widget(dock)
     drop(docked_panel, folder / "a.png")
     qtbot.waitUntil(lambda: names(docked_panel) == ["a"], timeout=20_000)
@@ -201,7 +201,7 @@ def test_a_study_that_is_opened_again_shows_what_was_shown_with_its_panels(
     qtbot.waitUntil(lambda: names(docked_panel) == ["a", "b", "c"], timeout=20_000)
     assert session.sample.name == "c"
     titles = [panel.title for panel in find_panels(docked_panel)]
-    assert sorted(titles) == ["Annotate", "Attention MIL"]
+    assert sorted(titles) == ["Annotate cells", "Classify samples"]
 
 
 def test_recent_studies_open_with_one_entry_and_those_gone_can_be_removed(

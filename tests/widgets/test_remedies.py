@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 SOURCE = Path(napari_attmil.__file__).parent
 WHERE_THE_MISTAKE_WAS_MADE = {Remedy.TRY_AGAIN, Remedy.SAVE_ELSEWHERE}
 TITLES = {
-    AttentionMILWidget: "Attention MIL",
-    AnnotateWidget: "Annotate",
+    AttentionMILWidget: "Classify samples",
+    AnnotateWidget: "Annotate cells",
     DetectorPanel: "Train detector",
     ExploreWidget: "Explore cells",
 }
@@ -97,7 +97,7 @@ def test_a_remedy_opens_its_panel(
 ) -> None:
     explorer = make_explorer(window_viewer)
     tell_error(explorer, UserError("No image is reviewed; review some.", Remedy.REVIEW_IMAGES))
-    Page(explorer).press("Open Annotate")
+    Page(explorer).press("Annotate cells")
     (annotate,) = explorer.window().findChildren(AnnotateWidget)
-    assert annotate.dock().windowTitle().startswith("Annotate")
+    assert annotate.dock().windowTitle().startswith("Annotate cells")
     annotate.close_panel()

@@ -29,7 +29,7 @@ from napari_attmil.workflows.study_state import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-STATE = StudyState("s2", 3, ("Attention MIL", "Annotate"), "/models/c.safetensors")
+STATE = StudyState("s2", 3, ("Classify samples", "Annotate cells"), "/models/c.safetensors")
 
 
 @pytest.fixture(autouse=True)

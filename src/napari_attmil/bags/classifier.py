@@ -49,7 +49,7 @@ BEFORE_THEY_EXISTED: Final = {"batch_penalty": 0, "guidance": 0, "healthy_is_the
 RETIRED: Final = frozenset({"guidance_rounds"})
 """Settings in older model files that no longer exist; no network depends on them."""
 COMPOSITION_DECIDES = (
-    "Which share of all cells is of which type decides more here than single telling cells."
+    "Which share of all cells is of which type decides more here than single characteristic cells."
 )
 COUNTED: Final = {
     True: "all classes taken to be equally frequent",

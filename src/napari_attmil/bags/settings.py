@@ -68,8 +68,8 @@ class MILSettings(Settings):
     cell is memorised."""
     bags_per_step: int = Field(8, ge=1, le=256, title="Samples per step")
     """Samples in one step of the optimiser."""
-    epochs: ShownFirst[int] = Field(60, ge=1, le=10000, title="Epochs")
-    """Most passes over the cohort."""
+    epochs: ShownFirst[int] = Field(60, ge=1, le=10000, title="Passes")
+    """Most passes over the samples (epochs)."""
     learning_rate: float = Field(5e-3, gt=0, le=1, title="Learning rate")
     """Learning rate of Adam with AMSGrad."""
     schedule: ForResearch[Literal["constant", "one-cycle"]] = Field("one-cycle", title="Schedule")
@@ -79,11 +79,11 @@ class MILSettings(Settings):
     )
     """L2 penalty of the optimiser."""
     stop_loss: ForResearch[float] = Field(0.005, ge=0, title="Stop below this loss")
-    """Training ends once the bag loss was below this for enough epochs; 0 for never."""
-    stop_epochs: ForResearch[int] = Field(5, ge=1, title="Epochs below it")
-    """How many epochs the loss must be below it."""
+    """Training ends once the bag loss was below this for enough passes; 0 for never."""
+    stop_epochs: ForResearch[int] = Field(5, ge=1, title="Passes below it")
+    """For how many passes the loss must be below it."""
     stop_consecutive: ForResearch[bool] = Field(True, title="In a row")
-    """Count only consecutive epochs (paper), or all of them (published code)."""
+    """Count only consecutive passes (paper), or all of them (published code)."""
     reference_class: ShownElsewhere[str] = Field("", title="Healthy class")
     """Class of the healthy samples, with which other cells are compared; if it is not given, the
     class called healthy, control, normal or the like."""

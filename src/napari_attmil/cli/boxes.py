@@ -1,4 +1,4 @@
-"""Commands that export, import, compare and check a project's boxes."""
+"""Commands that export, import, compare and check a study's boxes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def export_boxes(
         typer.Option("--overwrite", help="Replace files that this program did not write, too."),
     ] = False,
 ) -> None:
-    """Write a project's boxes for other programs, and say what the format cannot hold."""
+    """Write a study's boxes for other programs, and say what the format cannot hold."""
     from napari_attmil.cells.exchange import annotated_images, plan_export
 
     check_outputs([out], [project])
@@ -73,7 +73,7 @@ def import_files(
         Path | None, typer.Option(help="JSON file for what came in, what was left out, and why.")
     ] = None,
 ) -> None:
-    """Merge other programs' boxes into a project; no box drawn by a person is changed or lost."""
+    """Merge other programs' boxes into a study; no box drawn by a person is changed or lost."""
     from napari_attmil.cells.annotations import AnnotationFile
     from napari_attmil.cells.exchange import plan_import, read_boxes
 

@@ -22,13 +22,13 @@ HoldOutNames = Annotated[
     typer.Option(
         metavar="IMAGE",
         help="Image to test the detector on instead of learning from it, as a path within the "
-        "project; repeat it for several. Kept with the project. Chosen automatically if not given.",
+        "study; repeat it for several. Kept with the study. Chosen automatically if not given.",
     ),
 ]
 DEFAULTS = FinetuneSettings()
 NO_BOXES = (
-    "No image has boxes yet: find the cells in napari (panel Annotate), or with `attmil detect`, "
-    "whose table `attmil import` brings into the project."
+    "No image has boxes yet: find the cells in napari (panel “Annotate cells”), or with `attmil "
+    "detect`, whose table `attmil import` brings into the study."
 )
 
 
@@ -37,7 +37,7 @@ def finetune(
         Path,
         typer.Argument(
             metavar="PROJECT|COCO.JSON",
-            help="A cohort with reviewed images, or a COCO file, all images of which are used.",
+            help="A study with reviewed images, or a COCO file, all images of which are used.",
         ),
     ],
     out: ModelOut,
@@ -113,7 +113,7 @@ def _tell(last: FinetuneProgress, out: Path) -> None:
 
 
 def queue(
-    project: Annotated[Path, typer.Argument(help="A cohort whose cells were detected.")],
+    project: Annotated[Path, typer.Argument(help="A study whose cells were detected.")],
     limit: Annotated[int, typer.Option(min=1, help="Most images to name.")] = 20,
 ) -> None:
     """Name the images to review next, beginning with the one the detector is least sure of.

@@ -18,14 +18,14 @@ COLUMNS = ("sample", "image", "page", "reason", "cell_ids")
 
 
 def merge(
-    mine: Annotated[Path, typer.Argument(help="Folder of the project, with its images.")],
+    mine: Annotated[Path, typer.Argument(help="Folder of the study, with its images.")],
     theirs: Annotated[
         Path,
         typer.Argument(help="Folder of another person's copy; it need not contain the images."),
     ],
     out: Annotated[Path, typer.Option(help="New folder for the joined annotations.")],
 ) -> None:
-    """Join two people's annotations of one project; neither copy is changed.
+    """Join two people's annotations of one study; neither copy is changed.
 
     Edits made in both copies appear once. Where the two disagree, both boxes are kept, the image is
     open for review again, and the conflict is listed here and in conflicts.csv.
@@ -49,7 +49,7 @@ def merge(
         for conflict in sample.conflicts:
             place = f"{sample.sample.name}, {titles[conflict.image_index]}"
             print(f"{place}: {conflict.reason} (cells {_ids(conflict)})")
-    say(f"Put {FILE_NAME} into a copy of the project to go on from there.")
+    say(f"Put {FILE_NAME} into a copy of the study to go on from there.")
 
 
 def _conflict_rows(merged: SampleMerged) -> list[tuple[str, str, int, str, str]]:

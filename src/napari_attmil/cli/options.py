@@ -77,7 +77,7 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         help="Model file of the detector.",
-        show_default="the one accepted for the study, otherwise the shipped one",
+        show_default="the one in use in the study, otherwise the built-in one",
     ),
 ]
 DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")]

@@ -90,7 +90,7 @@ def _check_folds(class_of: Mapping[str, str], folds: int) -> None:
         raise UserError(f"Got {folds} folds; give 2 or more.")
     if not class_of:
         raise UserError(
-            "There are no samples to split into folds; open a cohort with images.",
+            "There are no samples to split into folds; open some images.",
             Remedy.OPEN_IMAGES,
         )
     for label, count in sorted(Counter(class_of.values()).items()):

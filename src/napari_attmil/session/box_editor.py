@@ -203,7 +203,7 @@ class BoxEditor:
         record = self._records.get(key)
         if key is None or record is None:
             raise UserError(
-                "No images are chosen; choose an image layer or open a cohort first.",
+                "No images are chosen; choose an image layer, or open images first.",
                 Remedy.OPEN_IMAGES,
             )
         return key, record

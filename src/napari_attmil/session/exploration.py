@@ -102,9 +102,7 @@ class Exploration:
         """The scope in words."""
         sample = self._session.sample
         shown = "no sample" if sample is None else f"sample {sample.name}"
-        return {"": shown, WHOLE_COHORT: "the whole cohort"}.get(
-            self._scope, f"class {self._scope}"
-        )
+        return {"": shown, WHOLE_COHORT: "all samples"}.get(self._scope, f"class {self._scope}")
 
     @property
     def sample_table(self) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from statistics import median_low
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 DOUBTFUL_SCORE: Final = 0.8
 """Boxes of the detector with a lower score are presented one by one."""
 RECENT_REVIEWS: Final = 15
-LONGEST_REVIEW_S: Final = 600.0
+LONGEST_REVIEW_S: Final = 300.0
 """A longer pause between two reviews was a break."""
 
 
@@ -182,7 +183,7 @@ class ReviewPace:
         """Return the estimated time for a number of images; None without any reviews."""
         if not self._seconds or not image_count:
             return None
-        return float(np.median(self._seconds)) * image_count
+        return median_low(self._seconds) * image_count
 
 
 def reviewed_count(entries: Iterable[QueueEntry]) -> int:

@@ -41,14 +41,14 @@ _EXPLORATIONS: WeakKeyDictionary[Any, Exploration] = WeakKeyDictionary()
 _WORKSPACES: dict[int, Workspace] = {}
 """By the id of the viewer, for as long as it has a panel."""
 HOMES = {
-    Remedy.OPEN_IMAGES: "Attention MIL",
-    Remedy.GIVE_CLASSES: "Attention MIL",
-    Remedy.DETECT_CELLS: "Attention MIL",
-    Remedy.TRAIN_CLASSIFIER: "Attention MIL",
-    Remedy.LOAD_MODEL: "Attention MIL",
-    Remedy.CLASSIFY: "Attention MIL",
-    Remedy.USE_CPU: "Attention MIL",
-    Remedy.REVIEW_IMAGES: "Annotate",
+    Remedy.OPEN_IMAGES: "Classify samples",
+    Remedy.GIVE_CLASSES: "Classify samples",
+    Remedy.DETECT_CELLS: "Classify samples",
+    Remedy.TRAIN_CLASSIFIER: "Classify samples",
+    Remedy.LOAD_MODEL: "Classify samples",
+    Remedy.CLASSIFY: "Classify samples",
+    Remedy.USE_CPU: "Classify samples",
+    Remedy.REVIEW_IMAGES: "Annotate cells",
     Remedy.TRAIN_DETECTOR: "Train detector",
 }
 """The panel that carries out a remedy; the others are where the mistake was made."""
@@ -225,6 +225,12 @@ class PanelContext(Listening, QObject):
     def set_detection_settings(self, settings: DetectionSettings) -> None:
         """Let cells be found in another way."""
         self._workspace.detection = settings
+
+    @property
+    def study_folder(self) -> Path | None:
+        """The folder of the open study, where dialogs start."""
+        cohort = self.session.cohort
+        return None if cohort is None else cohort.folder
 
     def cohort_study(self) -> Study | None:
         """Return the open cohort with the boxes as they are in this session; None without one."""

@@ -41,7 +41,7 @@ def show_demo(result: DemoResult, screenshot: Path | None = None) -> None:
 def show_result(viewer: Any, result: DemoResult) -> AttentionMILWidget:
     """Add the panel to a viewer and show the demo's sample, cells and classification in it."""
     panel = AttentionMILWidget(viewer)
-    viewer.window.add_dock_widget(panel, name="Attention MIL", area="right")
+    viewer.window.add_dock_widget(panel, name="Classify samples", area="right")
     session = panel.context.session
     session.open_cohort(result.cohort, AnnotationFile.beside(result.cohort.folder))
     panel.context.image_choice.show_sample(result.sample.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from qtpy.QtCore import QEvent
@@ -35,6 +36,8 @@ class DockPanel(Listening, QWidget):
 
     title = ""
     """As the manifest has it, so that napari can open the panel again."""
+    glossary_word = "study"
+    """Where the panel's "?" opens the glossary."""
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,7 +51,7 @@ class DockPanel(Listening, QWidget):
         self._lay_out()
         layout = cast("QVBoxLayout", self.layout())
         layout.insertWidget(0, MessageBar(self.message_board, self.context.shared_board))
-        self.open_bar = OpenBar(self.context)
+        self.open_bar = OpenBar(self.context, self.glossary_word)
         layout.insertWidget(0, self.open_bar)
         self.setAcceptDrops(True)
         self._connect()
@@ -59,6 +62,11 @@ class DockPanel(Listening, QWidget):
     def message_board(self) -> MessageBoard:
         """What this panel tells, see `parts.tell`."""
         return self.context.message_board
+
+    @property
+    def study_folder(self) -> Path | None:
+        """The folder of the open study, where dialogs start."""
+        return self.context.study_folder
 
     def remedies(self) -> Mapping[Remedy, Callable[[], object]]:
         """Return what this panel can do about mistakes, whichever panel tells of them."""

@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qtpy.QtCore import QMimeData
-from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QSizePolicy, QWidget
 
 from napari_attmil import workflows
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.opening import describe_study
-from napari_attmil.widgets.parts import Listening, push_button, row, set_primary
+from napari_attmil.widgets.parts import (
+    ElidedLabel,
+    Listening,
+    glossary_button,
+    push_button,
+    row,
+    set_primary,
+)
 
 OPEN = "Open images or folder…"
 FILES = (
@@ -26,9 +33,13 @@ class OpenBar(Listening, QWidget):
     ----------
     context
         The panel's.
+    glossary_word
+        Where the panel's "?" opens the glossary.
     """
 
-    def __init__(self, context: PanelContext, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, context: PanelContext, glossary_word: str, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._context, self._opening = context, context.opening
         self._menu = QMenu(self)
@@ -36,11 +47,12 @@ class OpenBar(Listening, QWidget):
         self._button = push_button(OPEN, "Open any images as a study; or drop them on this panel.")
         self._button.setMenu(self._menu)
         self._cancel = push_button("Cancel opening", "Stop looking for images.", self._opening.stop)
-        self._study = QLabel()
+        self._study = ElidedLabel()
         self._study.setObjectName("study")
         self._study.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
-        row(self._button, (self._study, 1), self._cancel, within=self, margin_px=6)
+        above = (self._button, (self._study, 1), self._cancel)
+        row(*above, glossary_button(self, glossary_word), within=self, margin_px=6)
 
         self._menu.aboutToShow.connect(self._fill_menu)
         self._opening.changed.connect(self._synchronise)

@@ -92,7 +92,7 @@ def map_cells(
         if bag is None:
             return []
         embedded.append(cell_embeddings(classifier, bag))
-    yield Progress(0, 0, "Laying out the map")
+    yield Progress(0, 0, "Drawing the map")
     places = map_of_cells(np.concatenate(embedded), method).astype(np.float64)
     ends = np.cumsum([len(cells.boxes) for cells in samples])[:-1]
     return [
@@ -113,7 +113,7 @@ def prepare_removal(
     bag = yield from bag_at_hand(study, cells, classifier, device_name, stop)
     if bag is None:
         return None
-    yield Progress(0, 0, "Taking cells away")
+    yield Progress(0, 0, "Removing cells one by one")
     from napari_attmil.bags.attribution import WhatIf
 
     what_if = WhatIf(classifier, bag)

@@ -115,7 +115,7 @@ def train_on_bags(
     with contextlib.suppress(KeyboardInterrupt):  # as if `stop` had been set
         for step in trainer.epochs():
             right = f"{step.epoch.accuracy:.0%} of the training samples right"
-            text = f"{step.title}, epoch {step.epoch.done}: {right}"
+            text = f"{step.title}, pass {step.epoch.done}: {right}"
             yield Progress(step.done, step.total, text, step)
             if stop.is_set():
                 break

@@ -1,4 +1,4 @@
-"""The panel "Annotate" and its sheet of keys."""
+"""The panel "Annotate cells" and its sheet of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The panel "Attention MIL"."""
+"""The panel "Classify samples"."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_attmil.widgets.parts import (
     SettingsForm,
 )
 from support.hand import MOUSE
-from support.pages.page import Page, choose
+from support.pages.page import Page, choose, entries
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QComboBox
@@ -34,6 +34,10 @@ class ImagesPage(Page):
     @property
     def layers(self) -> QComboBox:
         return self.combo("The image layer")
+
+    def entries(self) -> list[str]:
+        """Return the image layers in the order of the list."""
+        return entries(self.layers)
 
     def choose_layer(self, name: str) -> None:
         place = self.layers.findText(name)

@@ -32,7 +32,7 @@ MIDDLE = (40, 35)
 def bench(
     make_napari_viewer: Callable[..., Any], fakes: None, tmp_path: Path
 ) -> Iterator[AnnotateWidget]:
-    """Open a study of one image with two detected boxes in the panel "Annotate"."""
+    """Open a study of one image with two detected boxes in the panel "Annotate cells"."""
     tifffile.imwrite(tmp_path / "a.tif", np.full((150, 200), 99, np.uint8))
     viewer = make_napari_viewer(show=True)
     bench = AnnotateWidget(viewer)

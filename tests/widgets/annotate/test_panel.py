@@ -36,7 +36,7 @@ DETECTED = Boxes.from_detections(
 
 @pytest.fixture
 def make_bench(fakes: None, qtbot: QtBot) -> Iterator[Callable[[Any], AnnotateWidget]]:
-    """Open the panel "Annotate" in a viewer; closed at the end of the test."""
+    """Open the panel "Annotate cells" in a viewer; closed at the end of the test."""
     benches = []
 
     def make(viewer: Any) -> AnnotateWidget:
@@ -110,6 +110,21 @@ def test_reviewed_images_are_passed_over_and_the_last_one_stays(
         press(viewer, "N")
     assert study.review_bar.text() == "5 of 5 reviewed"
     assert study.reviewing.place == ("s4", 0)
+    page = Page(study)
+    assert page.messages() == ["All images are reviewed; a detector can learn from them."]
+    assert page.offers("Train detector")
+
+
+def test_images_that_the_list_hides_are_not_called_reviewed(
+    study: AnnotateWidget, viewer: ViewerModel
+) -> None:
+    study.reviewing.arrange(QueueOrder.STUDY, frozenset({ReviewState.IN_WORK}))
+    press(viewer, "N")
+    assert study.review_bar.text().startswith("1 of 5")
+    assert Page(study).messages() == [
+        "No image of the list is left to review. 4 more images are not reviewed: let the list "
+        "show all images."
+    ]
 
 
 def test_skip_and_previous_leave_images_as_they_are(
@@ -154,8 +169,11 @@ def test_an_image_that_cannot_be_read_is_told_once_and_passed_over(
         page.close_messages()
     assert places == [("a", 1), ("a", 2), ("a", 2), ("c", 0), ("c", 0)]
     errors = [message for message in told if "b.tif" in message]
+    hints = [text for severity, text in notifications if severity == "info"]
     assert len(errors) == 1 and "b.tif" in errors[0]
-    assert "that can be read" in notifications[-1][1]
+    end = "No image of the list is left to review. 1 image cannot be read."
+    last = "This is the last image that can be read."
+    assert (told[-1] == end) if key == "N" else (hints[-1] == last)
 
 
 @pytest.mark.parametrize("key", ["N", "PageDown"])

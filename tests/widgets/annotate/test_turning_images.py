@@ -36,7 +36,7 @@ def open_bench(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[], AnnotateWidget]]:
-    """Open a sample of three images, two detected boxes each, in the panel "Annotate"."""
+    """Open a sample of three images, two detected boxes each, in the panel "Annotate cells"."""
     monkeypatch.setattr(box_shapes, "MOST_SHAPES", 2)
     pages = np.full((3, 150, 200), 99, np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack")

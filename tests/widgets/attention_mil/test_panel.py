@@ -550,7 +550,7 @@ def test_training_knows_the_healthy_class_that_was_chosen(
 
     monkeypatch.setattr(workflows, "train_classifier", train)
     open_cohort(panel, wait_idle, monkeypatch, tmp_path)
-    assert ClassifierPage(step).text("hint") == "Train on the open cohort, or load a model."
+    assert ClassifierPage(step).text("hint") == "Train on the open images, or load a model."
     assert panel.context.session.cohort is not None
     panel.context.session.open_cohort(relabelled(panel.context.session.cohort, ("alive", "dead")))
     assert "choose the healthy class above" in ClassifierPage(step).text("hint")

@@ -55,9 +55,11 @@ YES, NO = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
 def fake_fit(
     study: workflows.Study, settings: Any, device_name: str, out: Any, left_out: Any, stop: Event
 ) -> Stage[None]:
-    score = SimpleNamespace(ap=0.5, ap50=0.8)
+    score, before = SimpleNamespace(ap=0.5, ap50=0.8), SimpleNamespace(ap=0.25)
     for done in range(1, 4):
-        step = SimpleNamespace(done=done, loss=1 / done, score=score if done == 3 else None)
+        step = SimpleNamespace(
+            done=done, loss=1 / done, score=score if done == 3 else None, before=before
+        )
         yield Progress(done, 3, f"Step {done}", step)
     provenance: dict[str, Any] = {"held_out": [HELD_OUT]}
     provenance |= {"before": score_of(0.5), "after": score_of(0.75)}
@@ -147,8 +149,9 @@ def test_a_training_ends_with_a_candidate_that_is_accepted(
     panel.context.session.editor.set_reviewed(0)
     panel.train()
     wait(panel, qtbot)
-    assert page.curves()["loss"] == [1, 0.5, pytest.approx(1 / 3)]
-    np.testing.assert_equal(page.curves()["ap"], [np.nan, np.nan, 0.5])
+    np.testing.assert_allclose(page.curves()["loss"], [np.nan, 1, 0.5, 1 / 3])
+    # The detector as it was is the first point.
+    np.testing.assert_equal(page.curves()["ap"], [0.25, np.nan, np.nan, 0.5])
     assert "is better: precision 0.500 → 0.750 on 1 held-out image" in page.text("outcome")
     assert "dark (1 held-out image): 8 of 9 cells found, 4 before" in page.text("outcome")
     assert page.detectors() == ["✓ built in", "new"]

@@ -116,7 +116,7 @@ def test_all_samples_are_classified_and_counted(classified: ExploreWidget, tab: 
     assert told.startswith("1 of 2 samples taken for another class, 1 for the right one.")
     assert "Learnt from." in told and "not a diagnosis" in told
     assert len(classified.context.exploration.table) == 4
-    assert classified.context.exploration.scope_in_words == "the whole cohort"
+    assert classified.context.exploration.scope_in_words == "all samples"
 
 
 def test_click_on_a_wrong_sample_lands_in_it(classified: ExploreWidget, tab: CohortPage) -> None:

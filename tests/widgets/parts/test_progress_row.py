@@ -34,6 +34,28 @@ def test_another_stage_is_timed_afresh() -> None:
     assert remaining.seconds(1, 60) == 59
 
 
+def test_a_pause_as_of_a_sleeping_computer_does_not_count() -> None:
+    now = [0.0]
+    remaining = RemainingTime(lambda: now[0])
+    for done in range(4):
+        now[0] = 2.0 * done
+        remaining.seconds(done, 10)
+    now[0] += 3600
+    assert remaining.seconds(4, 10) == 6 * 2
+    now[0] += 2
+    assert remaining.seconds(5, 10) == 5 * 2
+
+
+def test_steps_that_grow_longer_are_no_pauses() -> None:
+    now = [0.0]
+    remaining = RemainingTime(lambda: now[0])
+    remaining.seconds(0, 4)
+    now[0] = 20
+    remaining.seconds(1, 4)
+    now[0] = 120
+    assert remaining.seconds(2, 4) == 120
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.2, "about 1 s"), (22, "about 20 s"), (200, "about 3 min"), (7200, "about 2.0 h")],

@@ -12,6 +12,7 @@ from napari_attmil.widgets.parts.saving import (
     FIGURES,
     TABLES,
     as_file_name,
+    ask_for_file,
     ask_where_to_save,
     with_ending,
 )
@@ -42,6 +43,29 @@ def test_the_ending_is_that_of_the_kind_chosen(
     answer = (str(tmp_path / "roc v1.2"), TABLES)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: answer)
     assert ask_where_to_save(QWidget(), "Save", "roc.png", KINDS) == tmp_path / "roc v1.2.csv"
+
+
+def test_dialogs_start_in_the_study(
+    qapp: QApplication, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Panel(QWidget):
+        study_folder = tmp_path
+
+    asked: list[str] = []
+
+    def answer(parent: Any, title: str, start: str, kinds: str) -> tuple[str, str]:
+        asked.append(start)
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", answer)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", answer)
+    panel = Panel()
+    part = QWidget(panel)
+    ask_where_to_save(part, "Save", "roc.png", KINDS)
+    ask_for_file(part, "Load", FIGURES, "models")
+    (tmp_path / "models").mkdir()
+    ask_for_file(part, "Load", FIGURES, "models")
+    assert asked == [str(tmp_path / "roc.png"), str(tmp_path), str(tmp_path / "models")]
 
 
 def test_no_file_is_no_file(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:

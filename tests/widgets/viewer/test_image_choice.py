@@ -131,6 +131,21 @@ def test_next_file_is_used_when_the_former_was_closed_as_its_boxes_are_kept(
     assert len(session.boxes) == 1
 
 
+def test_the_list_of_images_keeps_its_order_when_one_is_chosen(
+    panel: AttentionMILWidget, viewer: ViewerModel
+) -> None:
+    page = ImagesPage(panel.images_step)
+    viewer.layers.clear()
+    for name in ("a", "b", "c"):
+        viewer.add_image(grey(), name=name)
+    for name in ("a", "c", "b"):
+        page.choose_layer(name)
+        assert panel.context.image_choice.cover is None
+        assert page.entries() == ["a", "b", "c"]
+    viewer.layers.remove("a")
+    assert page.entries() == ["b", "c"]
+
+
 def test_layer_of_four_axes_alone_says_what_to_do_with_it(
     panel: AttentionMILWidget, viewer: ViewerModel
 ) -> None:

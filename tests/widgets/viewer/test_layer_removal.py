@@ -16,7 +16,7 @@ def draw():
 
 viewer = napari.Viewer()
 viewer.add_image(np.zeros((64, 64)))
-dock, panel = viewer.window.add_plugin_dock_widget("napari-attmil", "Attention MIL")
+dock, panel = viewer.window.add_plugin_dock_widget("napari-attmil", "Classify samples")
 layer = viewer.add_shapes([[[10, 10], [10, 30], [30, 30], [30, 10]]])
 draw()
 viewer.layers.remove(layer)

@@ -308,7 +308,7 @@ class Trainer:
         means = sums.means()
         if not math.isfinite(means["loss"]):
             raise UserError(
-                f"The loss is not a number after {epoch + 1} epochs; choose a learning rate "
+                f"The loss is not a number after {epoch + 1} passes; choose a learning rate "
                 f"below {self.settings.learning_rate:g}, or standardise the features.",
                 Remedy.TRAIN_CLASSIFIER,
             )

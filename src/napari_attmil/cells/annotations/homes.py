@@ -156,11 +156,11 @@ def orphaned_boxes_in_words(cohort: Cohort) -> str:
     gone = [image for image in counts if not os.path.isfile(image)]
     if gone:
         return (
-            f"The cohort has no image for {_boxes(counts, gone)}: "
+            f"The study has no image for {_boxes(counts, gone)}: "
             f"{name_within(cohort.folder, gone[0])} is not there any more; if an image or a folder "
             "was renamed or moved, give it its old name and place, or its boxes are not used."
         )
-    return f"The cohort leaves out the images of {_boxes(counts, counts)}." if counts else ""
+    return f"The study leaves out the images of {_boxes(counts, counts)}." if counts else ""
 
 
 def _boxes(counts: dict[Path, int], images: Collection[Path]) -> str:

@@ -12,7 +12,7 @@ from napari_attmil.core import counted
 from napari_attmil.session import DOUBTFUL_SCORE
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import Listening, column, hint_label, wrapping_label
+from napari_attmil.widgets.parts import Listening, SteadyLabel, column, hint_label
 from napari_attmil.widgets.viewer import ActionButton
 
 BUTTONS = (
@@ -20,6 +20,7 @@ BUTTONS = (
     ("snap", "next_doubtful", "undo", "redo"),
     ("find_in_view", "hide_boxes", "keys"),
 )
+LOOKS = "Thin: the detector's. Medium: accepted. Bold: yours."
 TEXTS = {"next_doubtful": "Doubtful", "hide_boxes": "Hide", "snap": "Snap", "keys": "Keys…"}
 
 
@@ -37,8 +38,8 @@ class BoxPanel(Listening, QWidget):
     def __init__(self, context: PanelContext, functions: Mapping[str, Callable[[], None]]) -> None:
         super().__init__()
         self._context = context
-        self._counts = wrapping_label(name="counts")
-        self._looks = hint_label("Thin: the detector's. Medium: accepted. Bold: yours.")
+        self._counts = SteadyLabel(2, "counts", is_hint=False)
+        self._looks = hint_label(LOOKS, "looks")
         self._buttons: dict[str, QPushButton] = {}
         self._cut = ScoreCut(context)
 
@@ -59,12 +60,17 @@ class BoxPanel(Listening, QWidget):
         self.listen(context.viewer.dims.events.current_step, self._synchronise)
         self._synchronise()
 
+    def show_hint(self, text: str) -> None:
+        """Say why a key did nothing, in place of how boxes look, until something is done."""
+        self._looks.setText(text)
+
     def _synchronise(self) -> None:
+        self._looks.setText(LOOKS)
         session, context = self._context.session, self._context
         boxes = session.boxes.of_image(context.cells.camera.image_index())
         is_open = context.images is not None
         self._counts.setText(
-            _counts(boxes) if is_open else "Open images first, in the panel Attention MIL."
+            _counts(boxes) if is_open else "Open images first, in the panel “Classify samples”."
         )
         for name, button in self._buttons.items():
             button.setEnabled(is_open or name == "keys")

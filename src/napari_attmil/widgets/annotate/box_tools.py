@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from napari.utils.notifications import show_info
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
 from napari_attmil.cells import MIN_SIDE_PX, Boxes, median_diameter_px
 from napari_attmil.cells.detection import (
@@ -40,7 +39,14 @@ class BoxTools(Listening, QObject):
     ----------
     context
         The panel's.
+
+    Signals
+    -------
+    hinted(text)
+        Why nothing was done.
     """
+
+    hinted = Signal(str)
 
     def __init__(self, context: PanelContext, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -95,7 +101,7 @@ class BoxTools(Listening, QObject):
             )
             found = next((box for box in guesses if box is not None), None)
         if found is None:
-            show_info("No clear cell here; drag a box around it instead.")
+            self.hinted.emit("No clear cell here; drag a box around it instead.")
             return
         self._add(found)
 
@@ -139,7 +145,7 @@ class BoxTools(Listening, QObject):
     def _snap(self, ids: list[int]) -> None:
         image = self._image()
         if image is None or not ids:
-            show_info("Select a box, or point at one; Snap then pulls it onto its cell.")
+            self.hinted.emit("Select or point at a box to snap it onto its cell.")
             return
         boxes, candidates = self._context.session.boxes, self._candidates.of_image_shown()
         xyxy = boxes.xyxy.copy()
@@ -172,7 +178,7 @@ class BoxTools(Listening, QObject):
         session = self._context.session
         doubtful = doubtful_cells(session.boxes)
         if not doubtful:
-            show_info("No doubtful boxes are left in this sample.")
+            self.hinted.emit("No doubtful boxes are left in this sample.")
             return
         last = next((cell for cell in session.selection if cell in doubtful), None)
         at = -1 if last is None else doubtful.index(last)

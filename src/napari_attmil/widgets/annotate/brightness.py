@@ -4,30 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from napari.utils.notifications import show_info
-
 from napari_attmil.widgets.context import PanelContext
 
 STEP = 0.1
 """Share of the present range of grey levels that a key press moves or narrows it by."""
 
 
-def brightness_functions(context: PanelContext) -> dict[str, Callable[[], None]]:
+def brightness_functions(
+    context: PanelContext, hint: Callable[[str], None]
+) -> dict[str, Callable[[], None]]:
     """Return what the keys for brightness and contrast do, by the action's name."""
-    return {
-        "brighter": lambda: _move_limits(context, -STEP, -STEP),
-        "darker": lambda: _move_limits(context, STEP, STEP),
-        "more_contrast": lambda: _move_limits(context, STEP / 2, -STEP / 2),
-        "less_contrast": lambda: _move_limits(context, -STEP / 2, STEP / 2),
+    changes = {
+        "brighter": (-STEP, -STEP),
+        "darker": (STEP, STEP),
+        "more_contrast": (STEP / 2, -STEP / 2),
+        "less_contrast": (-STEP / 2, STEP / 2),
     }
 
+    def function(low_by: float, high_by: float) -> Callable[[], None]:
+        return lambda: _move_limits(context, hint, low_by, high_by)
 
-def _move_limits(context: PanelContext, low_by: float, high_by: float) -> None:
+    return {name: function(*change) for name, change in changes.items()}
+
+
+def _move_limits(
+    context: PanelContext, hint: Callable[[str], None], low_by: float, high_by: float
+) -> None:
     layer = context.image_choice.chosen
     if layer is None:
         return
     if layer.rgb:
-        show_info("napari shows colour images as they are; brightness is for grey ones.")
+        hint("Brightness can be changed in grey images only.")
         return
     low, high = layer.contrast_limits
     span = high - low

@@ -1,9 +1,10 @@
-"""The dock widget "Annotate": go through the images of a study and correct their boxes."""
+"""The dock widget "Annotate cells": go through the images of a study and correct their boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QSize
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QCheckBox
@@ -19,7 +20,7 @@ from napari_attmil.widgets.annotate.review_panel import QueuePanel, ReviewBar
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.detecting import Detecting
 from napari_attmil.widgets.dock_panel import DockPanel
-from napari_attmil.widgets.parts import ProgressRow, column, hint_label
+from napari_attmil.widgets.parts import ProgressRow, SteadyLabel, column, yielding_column
 from napari_attmil.widgets.viewer import KeyBindings, key_of_event
 
 WIDTH_PX = 380
@@ -34,7 +35,8 @@ class AnnotateWidget(DockPanel):
         The viewer it works on.
     """
 
-    title = "Annotate"
+    title = "Annotate cells"
+    glossary_word = "reviewed"
 
     def _create(self) -> None:
         context = self.context
@@ -47,7 +49,7 @@ class AnnotateWidget(DockPanel):
             "find_in_view": self.detecting.in_view,
             **self.reviewing.functions(),
             **self.tools.functions(),
-            **brightness_functions(context),
+            **brightness_functions(context, self._hint),
             "keys": self.show_keys,
         }
         self.bindings = KeyBindings(context.viewer, context.keys, functions, self)
@@ -63,18 +65,20 @@ class AnnotateWidget(DockPanel):
             "Find the cells of this image and the next three while you work. Only images without "
             "boxes are searched."
         )
-        self._working_on = hint_label(name="working_on")
+        self._working_on = SteadyLabel(1, "working_on")
 
     def _lay_out(self) -> None:
         ahead = (self._ahead, self._working_on)
-        above = (self.review_bar, self.box_panel, self._progress, *ahead)
-        parts = (*above, (self.queue_panel, 1), self.exchange)
+        tools = yielding_column(column(self.box_panel, self._progress, *ahead))
+        parts = (self.review_bar, tools, (self.queue_panel, 1), self.exchange)
         column(*parts, within=self, margin_px=6, spacing_px=6)
         self.setMinimumWidth(WIDTH_PX - 30)
 
     def _connect(self) -> None:
         self._ahead.toggled.connect(self.look_ahead.set_on)
         self.look_ahead.working_on.connect(self._tell_work)
+        self.reviewing.hinted.connect(self._hint)
+        self.tools.hinted.connect(self._hint)
         self._tell_work("")
 
     def remedies(self) -> Mapping[Remedy, Callable[[], object]]:
@@ -89,9 +93,13 @@ class AnnotateWidget(DockPanel):
         """Open the sheet of keys."""
         KeySheet(self.context.keys, self).open()
 
+    def _hint(self, text: str) -> None:
+        """Say why a key did nothing, where it is seen: over the images, and in the panel."""
+        show_info(text)
+        self.box_panel.show_hint(text)
+
     def _tell_work(self, text: str) -> None:
         self._working_on.setText(text)
-        self._working_on.setVisible(bool(text))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Let the keys work also while the panel has the focus."""

@@ -7,7 +7,13 @@ from qtpy.QtWidgets import QLabel, QProgressBar, QWidget
 from napari_attmil.session import QueueOrder, ReviewState
 from napari_attmil.widgets.annotate.queue_view import QueueModel, QueueView
 from napari_attmil.widgets.annotate.reviewing import Reviewing
-from napari_attmil.widgets.parts import column, in_words, narrow_combo, row, set_primary
+from napari_attmil.widgets.parts import (
+    column,
+    in_words,
+    narrow_combo,
+    row,
+    set_primary,
+)
 from napari_attmil.widgets.viewer import ActionButton, ImagePictures, KeyRegistry
 
 SHOWN = {

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
-from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
 
+from napari_attmil.core import Remedy, counted
 from napari_attmil.images import Sample
 from napari_attmil.session import (
     UNTOUCHED,
@@ -24,8 +24,10 @@ from napari_attmil.session import (
     sorted_entries,
 )
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import Listening
+from napari_attmil.widgets.parts import Listening, tell, to_panel, untell
 from napari_attmil.widgets.viewer import Place
+
+TOPIC = "review"
 
 
 class Reviewing(Listening, QObject):
@@ -44,11 +46,14 @@ class Reviewing(Listening, QObject):
         Images of the queue have another state.
     place_changed()
         Another image is shown.
+    hinted(text)
+        Why no other image is shown.
     """
 
     queue_changed = Signal()
     entries_changed = Signal(object)
     place_changed = Signal()
+    hinted = Signal(str)
 
     def __init__(self, context: PanelContext, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -164,6 +169,7 @@ class Reviewing(Listening, QObject):
 
     def mark_and_go_on(self) -> None:
         """Mark the image shown, if any, as reviewed, and show the next one that is not."""
+        untell(self, TOPIC)
         place = self.place
         if place is not None:
             self._context.session.editor.set_reviewed(place[1])
@@ -172,7 +178,7 @@ class Reviewing(Listening, QObject):
             return
         following = neighbour(self._readable(), place, 1, only_unreviewed=True)
         if following is None:
-            show_info(f"All images of the queue{self._limit()} are reviewed.")
+            self._tell_end()
             return
         self.show(following.place)
 
@@ -180,7 +186,7 @@ class Reviewing(Listening, QObject):
         """Show the image after (1) or before (-1) this one without marking any."""
         following = neighbour(self._readable(), self.place, by)
         if following is None:
-            show_info(f"This is the {'last' if by > 0 else 'first'} image{self._limit()}.")
+            self.hinted.emit(f"This is the {'last' if by > 0 else 'first'} image{self._limit()}.")
             return
         self.show(following.place)
 
@@ -204,6 +210,23 @@ class Reviewing(Listening, QObject):
 
     def _readable(self) -> list[QueueEntry]:
         return [entry for entry in self._queue if entry.sample not in self._unreadable]
+
+    def _tell_end(self) -> None:
+        """Tell that no other image is left to review, here or at all."""
+        entries = list(chain.from_iterable(self._entries.values()))
+        open_ones = [entry for entry in entries if entry.state != ReviewState.REVIEWED]
+        if not open_ones:
+            text = "All images are reviewed; a detector can learn from them."
+            tell(self, text, TOPIC, to_panel(self, Remedy.TRAIN_DETECTOR))
+            return
+        sentences = ["No image of the list is left to review."]
+        unreadable = sum(entry.sample in self._unreadable for entry in open_ones)
+        if unreadable:
+            sentences.append(f"{counted(unreadable, 'image')} cannot be read.")
+        if hidden := len(open_ones) - unreadable:
+            images = counted(hidden, "more image is", "more images are")
+            sentences.append(f"{images} not reviewed: let the list show all images.")
+        tell(self, " ".join(sentences), TOPIC)
 
     def _limit(self) -> str:
         return " that can be read" if self._unreadable else ""

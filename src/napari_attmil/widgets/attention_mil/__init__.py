@@ -1,4 +1,4 @@
-"""The panel Attention MIL: images, cells, classifier, result, one step below the other."""
+"""The panel Classify samples: images, cells, classifier, result, one step below the other."""
 
 import lazy_loader
 

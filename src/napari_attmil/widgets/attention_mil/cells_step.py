@@ -14,8 +14,8 @@ from napari_attmil.widgets.parts import (
     STRETCH,
     ProgressRow,
     SettingsForm,
+    SteadyLabel,
     column,
-    hint_label,
     primary_button,
     push_button,
     row,
@@ -51,7 +51,7 @@ class CellsStep(Step):
             context.runner, "Cancel", "Stop; the cells found so far are kept."
         )
         self._detecting = Detecting(context, self._progress, self)
-        self._counts = hint_label(name="counts")
+        self._counts = SteadyLabel(2, "counts")
         self._draw = push_button(
             "Draw",
             "Draw a missing cell: drag a box around it in the image.",
@@ -115,7 +115,7 @@ class CellsStep(Step):
         self._context.set_detection_settings(settings)
 
     def _open_workbench(self) -> None:
-        self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate")
+        self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate cells")
 
     def synchronise(self) -> None:
         """Show how many cells there are, and what can be done with them."""

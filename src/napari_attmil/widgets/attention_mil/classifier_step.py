@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog
 
 from napari_attmil import workflows
 from napari_attmil.bags import EnsembleSettings, MILSettings, Preset, ensemble_preset, mil_preset
@@ -20,6 +19,7 @@ from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.parts import (
     ProgressRow,
     SettingsForm,
+    ask_for_file,
     ask_where_to_save,
     column,
     errors_shown,
@@ -77,7 +77,7 @@ class ClassifierStep(Step):
         self._form = SettingsForm(MILSettings, EnsembleSettings, above=own)
         self._train = primary_button(
             "Train classifier",
-            "Learn the classes from the labelled samples of the open cohort.",
+            "Learn the classes from the samples of the study that have one.",
             self.train,
         )
         self._progress = ProgressRow(
@@ -217,9 +217,8 @@ class ClassifierStep(Step):
 
     def ask_for_model(self) -> None:
         """Ask for a model file and load it."""
-        path, _ = QFileDialog.getOpenFileName(self, "Load a classifier", "", MODEL_FILES)
-        if path:
-            self.load(Path(path))
+        if path := ask_for_file(self, "Load a classifier", MODEL_FILES, "models"):
+            self.load(path)
 
     def _ask_where_to_save(self) -> None:
         classifier = self._context.session.predictions.classifier
@@ -254,9 +253,9 @@ class ClassifierStep(Step):
             classes = ", ".join(classifier.model.classes)
             return f"In use: {classifier.name}\n{classifier.model.description}\nClasses: {classes}"
         if session.cohort is None:
-            return "Load a model, or open a cohort (step 1) to train one."
+            return "Load a model, or open images to train one."
         advice = f" {NO_HEALTHY_CLASS}" if self._healthy.is_missing() else ""
-        return f"Train on the open cohort, or load a model.{advice}"
+        return f"Train on the open images, or load a model.{advice}"
 
 
 def _summary(classifier: LoadedClassifier | None) -> str:

@@ -28,7 +28,7 @@ class ImagesStep(Step):
     def _create(self) -> None:
         self._choice = self._context.image_choice
         self._layer_combo = narrow_combo("The image layer whose cells are examined.")
-        self._sample_combo = narrow_combo("The sample of the cohort that is shown.")
+        self._sample_combo = narrow_combo("The sample that is shown.")
         self._cohort_label = hint_label(name="cohort_label")
         self._notes = hint_label(name="notes")
         self._info = hint_label(name="info")

@@ -1,4 +1,4 @@
-"""The dock widget "Attention MIL": images, cells, classifier, result."""
+"""The dock widget "Classify samples": images, cells, classifier, result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class AttentionMILWidget(DockPanel):
         The viewer it works on.
     """
 
-    title = "Attention MIL"
+    title = "Classify samples"
+    glossary_word = "attention"
 
     def _create(self) -> None:
         self._shown_next = "images"

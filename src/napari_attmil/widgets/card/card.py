@@ -222,6 +222,8 @@ class SimilarCells(QWidget):
         button.setIconSize(QSize(SIMILAR_PX, SIMILAR_PX))
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        button.setToolTip("Go to this similar cell.")
+        button.setAccessibleName("Similar cell")
         button.clicked.connect(lambda: self._on_click(self._buttons.index(button)))
         return button
 

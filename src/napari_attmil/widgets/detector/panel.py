@@ -58,7 +58,7 @@ CURVE_TIP = (
     f"{PRECISION_TIP}"
 )
 USE_IT = "Use it"
-NO_COHORT = "Open images in the panel Attention MIL; the detector is trained on them."
+NO_COHORT = "Open images in the panel “Classify samples”; the detector is trained on them."
 
 
 class DetectorPanel(DockPanel):
@@ -71,6 +71,7 @@ class DetectorPanel(DockPanel):
     """
 
     title = "Train detector"
+    glossary_word = "hold-out"
 
     def _create(self) -> None:
         self._comparer = TaskRunner(self)
@@ -223,7 +224,12 @@ class DetectorPanel(DockPanel):
     def _on_progress(self, progress: Progress) -> None:
         self._note = progress.note or self._note
         step = progress.detail
-        if step is not None and math.isfinite(step.loss):
+        if step is None:
+            return
+        if step.before is not None and not self._curve.value()["ap"]:
+            baseline = SimpleNamespace(done=0, loss=None, ap=step.before.ap)
+            self._curve.add("detector", baseline)
+        if math.isfinite(step.loss):
             ap = None if step.score is None else step.score.ap
             self._curve.add("detector", SimpleNamespace(done=step.done, loss=step.loss, ap=ap))
 

@@ -34,7 +34,7 @@ class ExploreWidget(DockPanel):
     """
 
     title = "Explore cells"
-
+    glossary_word = "contribution"
     _was_placed = True  # while it is being made
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:

@@ -63,7 +63,7 @@ class ScopeBar(ExplorerTab):
         shown = f"this sample ({session.sample.name})" if session.sample else "this sample"
         scopes = [(shown, "")]
         if session.cohort is not None:
-            scopes.append(("the whole cohort", WHOLE_COHORT))
+            scopes.append(("all samples", WHOLE_COHORT))
             scopes += [(f"class {name}", name) for name in session.cohort.classes]
         return scopes
 

@@ -1,4 +1,5 @@
 from .confusion_view import ConfusionView as ConfusionView
+from .glossary import glossary_button as glossary_button
 from .layouts import STRETCH as STRETCH, column as column, form as form, row as row
 from .listening import (
     Listening as Listening,
@@ -17,6 +18,7 @@ from .messages import (
     showing_folder as showing_folder,
     tell as tell,
     tell_error as tell_error,
+    to_panel as to_panel,
     untell as untell,
     warn as warn,
 )
@@ -26,13 +28,17 @@ from .saving import (
     FIGURES as FIGURES,
     TABLES as TABLES,
     as_file_name as as_file_name,
+    ask_for_file as ask_for_file,
     ask_where_to_save as ask_where_to_save,
     endings_of as endings_of,
+    study_folder as study_folder,
     with_ending as with_ending,
 )
 from .settings_form import SettingsForm as SettingsForm
 from .step_frame import StepFrame as StepFrame
 from .style import (
+    ElidedLabel as ElidedLabel,
+    SteadyLabel as SteadyLabel,
     elastic as elastic,
     hint_label as hint_label,
     make_narrow as make_narrow,
@@ -46,6 +52,7 @@ from .style import (
     set_warning as set_warning,
     style_sheet as style_sheet,
     wrapping_label as wrapping_label,
+    yielding_column as yielding_column,
 )
 from .themed_plot import ThemedPlot as ThemedPlot
 from .timers import pause_timer as pause_timer

@@ -40,7 +40,7 @@ class LossCurve(ThemedPlot):
     def __init__(
         self,
         curves: Mapping[str, tuple[str, str]] = EPOCH_LOSSES,
-        labels: tuple[str, str] = ("epoch", "loss"),
+        labels: tuple[str, str] = ("pass over the samples", "loss"),
         tip: str = LOSS_TIP,
     ) -> None:
         super().__init__()

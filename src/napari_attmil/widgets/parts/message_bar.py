@@ -29,7 +29,8 @@ from napari_attmil.widgets.parts.style import push_button, scrolling
 ICON_PX = 18
 LARGEST_SHARE = 0.4
 """Of the panel's height; more messages scroll, so that the controls stay in sight."""
-LEAST_PX = 90
+LEAST_PX = 56
+"""What is left of the bar where the window has no more room."""
 _ICONS = {
     Severity.NOTE: QStyle.StandardPixmap.SP_MessageBoxInformation,
     Severity.WARNING: QStyle.StandardPixmap.SP_MessageBoxWarning,
@@ -56,7 +57,7 @@ class MessageBar(Listening, QWidget):
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._inner.installEventFilter(self)
         column(self._area, within=self, margin_px=0)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         for board in boards:
             board.is_shown_in(self)
             self.listen(board.changed, self._show_messages)
@@ -67,16 +68,21 @@ class MessageBar(Listening, QWidget):
         told = [message for board in self._boards for message in board.messages]
         return sorted(told, key=lambda message: message.number, reverse=True)
 
+    def sizeHint(self) -> QSize:
+        """Return the height of the messages, but leave the controls most of the panel."""
+        panel, wanted = self.parentWidget(), self._inner.sizeHint()
+        most = wanted.height() if panel is None else int(LARGEST_SHARE * panel.height())
+        return QSize(wanted.width(), max(LEAST_PX, min(wanted.height(), most)))
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the height of a line of the newest: a message does not enlarge the window."""
+        return QSize(60, min(LEAST_PX, self._inner.sizeHint().height()))
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the height of the messages."""
         if watched is self._inner and event.type() == QEvent.Type.LayoutRequest:
-            self._fit()
+            self.updateGeometry()
         return super().eventFilter(watched, event)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave the controls their room when the panel gets lower."""
-        super().resizeEvent(event)
-        self._fit()
 
     def _show_messages(self) -> None:
         told = self.messages()
@@ -93,16 +99,11 @@ class MessageBar(Listening, QWidget):
                 self._column.insertWidget(place, entry)
                 self._area.verticalScrollBar().setValue(0)
         self.setVisible(bool(told))
-        self._fit()
+        self.updateGeometry()
 
     def _dismiss(self, message: Message) -> None:
         for board in self._boards:
             board.dismiss(message)
-
-    def _fit(self) -> None:
-        panel = self.parentWidget()
-        most = LEAST_PX if panel is None else max(LEAST_PX, int(LARGEST_SHARE * panel.height()))
-        self.setFixedHeight(min(self._inner.sizeHint().height(), most))
 
 
 class MessageEntry(QFrame):

@@ -234,6 +234,12 @@ def showing_folder(path: Path) -> Action:
     return "Show folder", lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
+def to_panel(source: QObject, remedy: Remedy) -> Action:
+    """Return a button that carries a remedy out in its panel."""
+    board = board_of(source)
+    return remedy.value, lambda: None if board is None else board.remedy_wanted.emit(remedy)
+
+
 def copy_text(text: str) -> None:
     """Put a text on the clipboard."""
     clipboard = QApplication.clipboard()

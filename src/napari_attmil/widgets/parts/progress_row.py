@@ -13,9 +13,16 @@ from napari_attmil.widgets.parts.style import hint_label, push_button
 from napari_attmil.widgets.parts.workers import Task, TaskRunner
 from napari_attmil.workflows import Progress
 
+SHORTEST_PAUSE_S = 60.0
+PAUSE_FACTOR = 10
+"""A step that takes longer than this many usual ones, and than the shortest pause, was a pause."""
+
 
 class RemainingTime:
     """Estimates how long a stage still takes, from how long it took so far.
+
+    A step that took very much longer than those before was a pause, as when the computer slept:
+    it counts as one of them.
 
     Parameters
     ----------
@@ -25,17 +32,31 @@ class RemainingTime:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._started: tuple[int, int, float] | None = None
+        self._total = self._first = self._done = 0
+        self._at = self._worked_s = 0.0
 
     def seconds(self, done: int, total: int) -> float | None:
         """Return the seconds that remain, None while nothing can be said."""
         now = self._clock()
-        if self._started is None or self._started[0] != total or done < self._started[1]:
-            self._started = (total, done, now)
-        worked = done - self._started[1]
+        if self._total != total or done < self._done:
+            self._total, self._first, self._done, self._worked_s = total, done, done, 0.0
+        elif done > self._done:
+            self._worked_s += self._without_pause(now - self._at, done - self._done)
+            self._done = done
+        else:
+            now = self._at  # no step ends here
+        self._at = now
+        worked = done - self._first
         if worked <= 0 or done >= total:
             return None
-        return (now - self._started[2]) / worked * (total - done)
+        return self._worked_s / worked * (total - done)
+
+    def _without_pause(self, seconds: float, steps: int) -> float:
+        before = self._done - self._first
+        if not before:
+            return seconds
+        usual = self._worked_s / before * steps
+        return usual if seconds > max(SHORTEST_PAUSE_S, PAUSE_FACTOR * usual) else seconds
 
 
 def in_words(seconds: float) -> str:

@@ -1,10 +1,11 @@
-"""Where a person saves to: the dialog, and endings of names."""
+"""Where a person saves to or opens from: dialogs that start in the study, and endings of names."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 FIGURES = "Figure (*.png *.svg *.pdf)"
@@ -19,17 +20,41 @@ def ask_where_to_save(parent: QWidget, title: str, proposed: str, kinds: str) ->
     parent, title
         Of the dialog.
     proposed
-        The name it begins with.
+        The name it begins with, in the folder of the study.
     kinds
         What can be written, in Qt's words: "Figure (*.png *.svg);;Table (*.csv)".
     """
-    name, kind = QFileDialog.getSaveFileName(parent, title, proposed, kinds)
+    start = str(Path(study_folder(parent)) / proposed)
+    name, kind = QFileDialog.getSaveFileName(parent, title, start, kinds)
     if not name:
         return None
     path = with_ending(Path(name), kinds, kind)
     if path == Path(name) or not path.exists() or _may_replace(parent, title, path):
         return path
     return None
+
+
+def ask_for_file(parent: QWidget, title: str, kinds: str, subfolder: str = "") -> Path | None:
+    """Return the file that a person chose to open; None if they chose none.
+
+    The dialog starts in a subfolder of the study, if there is one; see `ask_where_to_save`.
+    """
+    start = Path(study_folder(parent)) / subfolder
+    name, _ = QFileDialog.getOpenFileName(
+        parent, title, str(start if start.is_dir() else start.parent), kinds
+    )
+    return Path(name) if name else None
+
+
+def study_folder(part: QObject) -> str:
+    """Return the folder of the study that the panel of a part works on; empty without one."""
+    at: QObject | None = part
+    while at is not None:
+        folder = getattr(at, "study_folder", None)
+        if isinstance(folder, Path) and folder.is_dir():
+            return str(folder)
+        at = at.parent()
+    return ""
 
 
 def with_ending(path: Path, kinds: str, kind: str = "") -> Path:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtGui import QPainter, QPaintEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -16,11 +17,15 @@ from qtpy.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QWidget,
 )
 
 Sized = TypeVar("Sized", bound=QWidget)
 
+TEXT_MARGIN_PX = 4
 TEMPLATE = """
 QLabel[hint="true"] {{ color: {faint}; background: transparent; }}
 QLabel[warning="true"] {{ color: {text}; background: {warning_area}; border-radius: 3px;
@@ -76,6 +81,55 @@ def wrapping_label(text: str = "", name: str = "") -> QLabel:
     return label
 
 
+class SteadyLabel(QLabel):
+    """A label that breaks its lines and has room for some, so that nothing below it moves.
+
+    Parameters
+    ----------
+    lines
+        As many as its text may need.
+    name
+        To find it by.
+    is_hint
+        Whether it is faint, as explanations are.
+    """
+
+    def __init__(self, lines: int, name: str, is_hint: bool = True) -> None:
+        super().__init__()
+        self._lines = lines
+        self.setProperty("hint", is_hint)
+        self.setObjectName(name)
+        self.setWordWrap(True)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the height of all lines."""
+        hint = super().minimumSizeHint()
+        return QSize(hint.width(), max(hint.height(), self._height()))
+
+    def heightForWidth(self, width: int) -> int:
+        """Return the height of all lines, or more if the text needs it."""
+        return max(super().heightForWidth(width), self._height())
+
+    def _height(self) -> int:
+        return self._lines * self.fontMetrics().lineSpacing()
+
+
+class ElidedLabel(QLabel):
+    """One line that is cut in the middle where there is no room for all of it."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Return next to no width."""
+        return QSize(0, super().minimumSizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw what there is room for."""
+        middle, area = Qt.TextElideMode.ElideMiddle, self.contentsRect()
+        shown = self.fontMetrics().elidedText(self.text(), middle, area.width())
+        role, palette, where = self.foregroundRole(), self.palette(), int(self.alignment())
+        style = self.style()
+        style.drawItemText(QPainter(self), area, where, palette, self.isEnabled(), shown, role)
+
+
 def hint_label(text: str = "", name: str = "") -> QLabel:
     """Return a label for a line of explanation; see `wrapping_label`."""
     label = wrapping_label(text, name)
@@ -115,6 +169,21 @@ def set_warning(label: QLabel, is_warning: bool) -> None:
     _set_property(label, "warning", is_warning)
 
 
+class NarrowCombo(QComboBox):
+    """A combo box that cuts long entries in the middle: names often differ at their ends."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the entry cut to the room that there is."""
+        painter, option, style = QStylePainter(self), QStyleOptionComboBox(), self.style()
+        self.initStyleOption(option)
+        kind, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        room = style.subControlRect(kind, option, field, self).width() - 2 * TEXT_MARGIN_PX
+        middle = Qt.TextElideMode.ElideMiddle
+        option.currentText = option.fontMetrics.elidedText(option.currentText, middle, room)
+        painter.drawComplexControl(kind, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+
 def narrow_combo(tip: str, choices: Mapping[str, object] | None = None) -> QComboBox:
     """Return a combo box that shortens long entries instead of widening the panel.
 
@@ -125,7 +194,7 @@ def narrow_combo(tip: str, choices: Mapping[str, object] | None = None) -> QComb
     choices
         The value of each entry, by its text.
     """
-    combo = QComboBox()
+    combo = NarrowCombo()
     make_narrow(combo, tip)
     for text, value in (choices or {}).items():
         combo.addItem(text, value)
@@ -136,6 +205,7 @@ def make_narrow(combo: QComboBox, tip: str) -> None:
     """Let a combo box shorten long entries; see `narrow_combo`."""
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(8)
+    combo.view().setTextElideMode(Qt.TextElideMode.ElideMiddle)
     combo.setToolTip(tip)
 
 
@@ -166,6 +236,16 @@ def scrolling_column(layout: QLayout) -> QScrollArea:
     return scrolling(inner, _Column())
 
 
+def yielding_column(layout: QLayout) -> QScrollArea:
+    """Return a column as high as it needs, which scrolls where its panel is lower than that."""
+    inner = QWidget()
+    layout.setContentsMargins(0, 0, 0, 0)
+    inner.setLayout(layout)
+    area = scrolling(inner, _YieldingColumn())
+    area.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+    return area
+
+
 class _Column(QScrollArea):
     """Scrolls up and down only, and so is wide enough that nothing is cut off at the right."""
 
@@ -177,6 +257,20 @@ class _Column(QScrollArea):
         """Return the width of what it holds, with the bar beside it."""
         hint, bar = super().minimumSizeHint(), self.verticalScrollBar().sizeHint().width()
         return QSize(self.widget().minimumSizeHint().width() + bar, hint.height())
+
+
+class _YieldingColumn(_Column):
+    """Asks for the height of what it holds, and follows it."""
+
+    def sizeHint(self) -> QSize:
+        """Return the size of what it holds."""
+        return QSize(self.widget().sizeHint())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Ask anew when what it holds asks for another height."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 def _set_property(widget: QWidget, name: str, value: bool) -> None:

@@ -51,6 +51,8 @@ class ImageChoice(Listening, QObject):
         super().__init__(parent)
         self._viewer, self._session, self._cells = viewer, session, cells
         self._layers: list[Any] = []
+        self._arrived: list[Any] = []
+        """The same in the order in which they came: the one chosen is moved above others."""
         self._chosen: Any = None
         self._keys: dict[Hashable, LayerKey] = {}
         """Of layers that show no sample of the cohort; each keeps its own."""
@@ -69,8 +71,8 @@ class ImageChoice(Listening, QObject):
 
     @property
     def layers(self) -> Sequence[Any]:
-        """The image layers of the viewer."""
-        return tuple(self._layers)
+        """The image layers of the viewer, in the order in which they came."""
+        return tuple(self._arrived)
 
     @property
     def chosen(self) -> Any:
@@ -243,6 +245,8 @@ class ImageChoice(Listening, QObject):
     def _listen_to(self, layers: Sequence[Any]) -> None:
         self._to_layers.stop_listening()
         self._layers = list(layers)
+        stayed = [layer for layer in self._arrived if layer in layers]
+        self._arrived = [*stayed, *(layer for layer in layers if layer not in stayed)]
         for layer in layers:
             for name in _SHOWN:
                 self._to_layers.listen(getattr(layer.events, name), self._on_renamed)

@@ -51,8 +51,8 @@ BESIDE_BARS_PX = 24
 """For the scroll bar beside the bars of patients."""
 WIDEST_BARS_PX = 280
 """The width of the patients' bars in a narrow window; wider ones scroll."""
-NO_COHORT = "Open a cohort first: step 1 of the panel Attention MIL."
-NO_CLASSIFIER = "Load or train a classifier first: step 3 of the panel Attention MIL."
+NO_COHORT = "Open images of several samples first."
+NO_CLASSIFIER = "Load or train a classifier first: step 3 of the panel “Classify samples”."
 
 
 class CohortTab(ExplorerTab):

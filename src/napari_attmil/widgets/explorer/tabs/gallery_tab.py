@@ -38,7 +38,7 @@ class GalleryTab(CellsTab):
         self._exporter = TaskRunner(self)
         self._shown = narrow_combo(
             "Every cell, or only the highest eight of each class or sample, as in Fig. 5 of the "
-            "paper; choose the whole cohort above to compare classes.",
+            "paper; choose all samples above to compare classes.",
             SHOWN,
         )
         self._column = ColumnCombo("The value that cells are ordered by; it stands below each.")

@@ -40,7 +40,7 @@ NOT_MEASURED = (
     "Shapes are not measured yet. Once they are, boxes, gallery and map can be coloured and "
     "ordered by them."
 )
-NO_PATIENTS = "Patients are compared: open a cohort, and choose one of its classes above."
+NO_PATIENTS = "Patients are compared: open samples of several patients, and choose a class above."
 ALL_CLASSES = "All classes together; choose one above to compare its cells alone."
 SEVERITY_TIP = "One dot for each sample, with its 95 % interval; one line for each patient."
 EFFECTS_TIP = (
