@@ -45,19 +45,20 @@ VERBS = """
 
 def mistakes() -> Iterator[tuple[str, str]]:
     """Yield place and text of every mistake of the source, as far as it is written there."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        named = {
-            target.id: node.value
-            for node in tree.body
-            if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
-            for target in getattr(node, "targets", [getattr(node, "target", None)])
-            if isinstance(target, ast.Name)
-        }
+    paths = sorted(SOURCE.rglob("*.py"))
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    named = {
+        target.id: node.value
+        for tree in trees.values()
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
+        for target in getattr(node, "targets", [getattr(node, "target", None)])
+        if isinstance(target, ast.Name) and target.id.isupper()
+    }
+    for path, tree in trees.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "UserError":
                 text = node.args[0]
-                text = named.get(text.id, text) if isinstance(text, ast.Name) else text
                 if isinstance(text, ast.Subscript):
                     continue  # another mistake's text
                 names = [each.id for each in ast.walk(text) if isinstance(each, ast.Name)]
