@@ -6,9 +6,15 @@ from .cohort import (
     common_pixel_size_um as common_pixel_size_um,
     reference_class as reference_class,
 )
+from .cohort_table_file import write_cohort_csv as write_cohort_csv
 from .crops import crop_cell as crop_cell, shrink as shrink, to_uint8 as to_uint8
 from .folders import name_within as name_within
 from .folds import Fold as Fold, patient_folds as patient_folds
+from .name_patterns import (
+    EXAMPLES as EXAMPLES,
+    from_names as from_names,
+    guessed_pattern as guessed_pattern,
+)
 from .reading import (
     COHORT_CSV as COHORT_CSV,
     ImageSequence as ImageSequence,
@@ -19,6 +25,24 @@ from .reading import (
     open_samples as open_samples,
     read_frame as read_frame,
     read_images as read_images,
+)
+from .sample_rows import (
+    FIELDS as FIELDS,
+    Field as Field,
+    Problem as Problem,
+    Rows as Rows,
+    SampleRow as SampleRow,
+    cells_of_text as cells_of_text,
+    filled_down as filled_down,
+    merged as merged,
+    parted as parted,
+    pasted as pasted,
+    problems as problems,
+    remarks as remarks,
+    rows_of as rows_of,
+    unlisted_images as unlisted_images,
+    with_images as with_images,
+    with_values as with_values,
 )
 from .text_tables import (
     decoded_text as decoded_text,

@@ -84,11 +84,14 @@ class Cohort:
         Where the cohort was opened.
     notes : tuple of str
         Sentences that say what was assumed on opening; show them to the user.
+    table : Path or None
+        The CSV file that lists the samples, None if there is none.
     """
 
     samples: tuple[Sample, ...]
     folder: Path
     notes: tuple[str, ...] = ()
+    table: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse two samples of the same name: results could not be told apart.

@@ -6,15 +6,13 @@ import csv
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from napari_attmil.core import Remedy, UserError
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.folders import make_sample
+from napari_attmil.images.labels import known_label, notes_on_labels
 from napari_attmil.images.text_tables import read_text, rows_of_table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 COLUMNS = ("image", "sample", "patient", "label")
 
@@ -34,7 +32,7 @@ def open_csv(path: Path) -> Cohort:
     among others; they are separated by commas, semicolons (Excel in much of Europe) or tabs. Paths
     are relative to the file, with forward or backward slashes. The encoding is UTF-8, or UTF-16 or
     Windows-1252 as Excel writes them. All images of a stack belong to the row's sample. A label may
-    be empty: that of a patient whose class is not known.
+    be empty, NA, n/a, unknown or ?: that of a patient whose class is not known.
 
     Raises
     ------
@@ -42,7 +40,8 @@ def open_csv(path: Path) -> Cohort:
         If a column, another value or an image is missing, a patient has two labels, a sample has
         two patients, an image is in two samples, or the file cannot be read as a table.
     """
-    rows = _read_rows(path)
+    written = _read_rows(path)
+    rows = [row._replace(label=known_label(row.label) or "") for row in written]
     _check_one(rows, path, "sample", "patient")
     _check_one(rows, path, "patient", "label")
     files, repeated = _files_by_sample(rows, path)
@@ -51,17 +50,9 @@ def open_csv(path: Path) -> Cohort:
         make_sample(name, first[name].patient, first[name].label or None, images)
         for name, images in files.items()
     )
-    return Cohort(samples, path.parent, tuple(_notes(rows, repeated)))
-
-
-def _notes(rows: list[_Row], repeated: int) -> Iterator[str]:
-    if repeated:
-        yield f"Rows that repeat an image were left out: {repeated}."
-    by_lower_case: dict[str, str] = {}
-    for label in dict.fromkeys(row.label for row in rows if row.label):
-        other = by_lower_case.setdefault(label.casefold(), label)
-        if other != label:
-            yield f"Labels {other!r} and {label!r} differ in case only; they are two classes."
+    notes = [f"Rows that repeat an image were left out: {repeated}."] if repeated else []
+    notes += notes_on_labels([label for _, label in {(r.sample, r.label): r for r in written}])
+    return Cohort(samples, path.parent, tuple(notes), path)
 
 
 def _read_rows(path: Path) -> list[_Row]:
@@ -139,8 +130,7 @@ def _files_by_sample(rows: list[_Row], path: Path) -> tuple[dict[str, list[Path]
     files: dict[str, list[Path]] = defaultdict(list)
     seen: dict[Path, _Row] = {}
     for row in rows:
-        # Wherever the table was written: Windows separates folders by backslashes.
-        image = Path(os.path.normpath(path.parent / row.image.replace("\\", "/")))
+        image = image_path(path.parent, row.image)
         before = seen.setdefault(image, row)
         if before.sample != row.sample:
             raise UserError(
@@ -159,3 +149,9 @@ def _files_by_sample(rows: list[_Row], path: Path) -> tuple[dict[str, list[Path]
             Remedy.OPEN_IMAGES,
         )
     return files, len(rows) - len(seen)
+
+
+def image_path(folder: Path, name: str) -> Path:
+    """Return the path of an image that a table in a folder lists, wherever it was written."""
+    # Windows separates folders by backslashes.
+    return Path(os.path.normpath(folder / name.replace("\\", "/")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from napari_attmil.core import Remedy, UserError
@@ -64,10 +65,18 @@ def rows_of_table(text: str) -> list[tuple[int, list[str]]]:
         If a quote is not closed or stands within a cell.
     """
     lines = list(io.StringIO(text, newline=None))
-    # Excel's own way to say the separator is a first line "sep=;".
-    skipped = 1 if lines and lines[0].lower().startswith("sep=") else 0
-    header = lines[skipped] if len(lines) > skipped else ""
-    delimiter = max(",;\t", key=header.count)
+    skipped, delimiter = _lines_skipped(lines), delimiter_of(text)
     reader = csv.reader(lines[skipped:], delimiter=delimiter, strict=True)
     stripped = ([cell.strip() for cell in row] for row in reader)
     return [(number, cells) for number, cells in enumerate(stripped, skipped + 1) if any(cells)]
+
+
+def delimiter_of(text: str) -> str:
+    """Return what separates the cells of a table: the comma, semicolon or tab of its header."""
+    lines = list(io.StringIO(text, newline=None))
+    return max(",;\t", key="".join(lines[_lines_skipped(lines) :][:1]).count)
+
+
+def _lines_skipped(lines: Sequence[str]) -> int:
+    # Excel's own way to say the separator is a first line "sep=;".
+    return 1 if lines and lines[0].lower().startswith("sep=") else 0

@@ -21,6 +21,7 @@ from napari_attmil.images.folders import (
     natural_key,
 )
 from napari_attmil.images.formats import IMAGE_SUFFIXES, file_header
+from napari_attmil.images.labels import known_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -240,7 +241,10 @@ def _unclassed_drafts(folders: Sequence[Path], notes: _Notes) -> Iterator[_Draft
 
 def _class_drafts(folder: Path, notes: _Notes) -> Iterator[_Draft]:
     images, patients = notes.listed(folder)
-    yield from _image_drafts(images, folder.name, notes)
+    label = known_label(folder.name)
+    yield from _image_drafts(images, label, notes)
+    if label is None:
+        notes.add("Folders of such a name hold samples whose class is not known", [folder])
     if images:
         notes.add(
             "Images directly in a class folder were each taken as a patient of their own; put "
@@ -248,13 +252,13 @@ def _class_drafts(folder: Path, notes: _Notes) -> Iterator[_Draft]:
             "they are",
             [folder],
         )
-    found = {patient: list(_patient_drafts(folder.name, patient, notes)) for patient in patients}
+    found = {patient: list(_patient_drafts(label, patient, notes)) for patient in patients}
     yield from chain.from_iterable(found.values())
     empty = [patient for patient, drafts in found.items() if not drafts]
     notes.add(_NO_IMAGES, empty if images or any(found.values()) else [folder])
 
 
-def _patient_drafts(label: str, folder: Path, notes: _Notes) -> Iterator[_Draft]:
+def _patient_drafts(label: str | None, folder: Path, notes: _Notes) -> Iterator[_Draft]:
     images, samples = notes.listed(folder)
     if images:
         yield _Draft(label, folder.name, folder.name, notes.place(folder), tuple(images))
