@@ -21,6 +21,7 @@ from napari_attmil.cli.exploring import cell, report
 from napari_attmil.cli.merging import merge
 from napari_attmil.cli.options import with_grouped_options
 from napari_attmil.cli.repairing import repair
+from napari_attmil.cli.samples import samples
 from napari_attmil.cli.shapes import shapes
 from napari_attmil.cli.stages import classify, demo, detect, evaluate, simulate, train
 from napari_attmil.cli.terminal import say
@@ -40,6 +41,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "demo": demo,
     "simulate": simulate,
     "detect": detect,
+    "samples": samples,
     "train": train,
     "classify": classify,
     "evaluate": evaluate,

@@ -139,8 +139,9 @@ def check_trainable(cohort: Cohort) -> None:
     if len(cohort.classes) < 2:
         raise UserError(
             f"The cohort has {counted(len(cohort.classes), 'labelled class', 'labelled classes')}, "
-            "but training needs two; give the samples classes in a cohort.csv (image, sample, "
-            "patient, label), or put them into one folder a class (class/patient/images).",
+            "but training needs two; give the samples classes in the table of samples or in a "
+            "cohort.csv (image, sample, patient, label), or put them into one folder a class "
+            "(class/patient/images).",
             Remedy.GIVE_CLASSES,
         )
 

@@ -279,7 +279,7 @@ def check_rows(rows: Rows) -> None:
         With the first problem.
     """
     if found := problems(rows):
-        raise UserError(found[0].text)
+        raise UserError(f"{found[0].text[:-1]}, then save again.")
 
 
 def _joined(rows: Sequence[SampleRow]) -> SampleRow:

@@ -11,10 +11,12 @@ from qtpy.QtCore import Signal
 from napari_attmil import workflows
 from napari_attmil.bags import EnsembleSettings, MILSettings, Preset, ensemble_preset, mil_preset
 from napari_attmil.core import counted
+from napari_attmil.images import check_trainable
 from napari_attmil.session import LoadedClassifier, SessionKey
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.attention_mil.held_out_view import HeldOutView
+from napari_attmil.widgets.attention_mil.samples import SamplesRow
 from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.parts import (
     ProgressRow,
@@ -69,6 +71,7 @@ class ClassifierStep(Step):
         self._save = push_button(
             "Save model…", "Save a copy of the classifier.", self._ask_where_to_save
         )
+        self.samples = SamplesRow(self._context)
         presets = {PRESET_TITLES[name]: name for name in get_args(Preset)}
         self._preset = narrow_combo("Which set of training settings is used.", presets)
         self._healthy = HealthyClassCombo()
@@ -93,7 +96,7 @@ class ClassifierStep(Step):
         """Remarks on the latest training."""
 
     def _lay_out(self) -> None:
-        training = (self._form, self._train, self._progress, self._curve_place)
+        training = (self.samples, self._form, self._train, self._progress, self._curve_place)
         column(row(self._load, self._save), *training, self._held_out, self._hint, within=self)
 
     def _connect(self) -> None:
@@ -121,6 +124,7 @@ class ClassifierStep(Step):
         if study is None:
             return
         with errors_shown(self, "train"):
+            check_trainable(study.cohort)
             settings = self._form.value(MILSettings)
             settings = settings.replace(reference_class=self._healthy.value())
             ensemble = self._form.value(EnsembleSettings)

@@ -81,7 +81,7 @@ class AttentionMILWidget(DockPanel):
         """Return what can be done in the four steps."""
         return {
             Remedy.OPEN_IMAGES: self.open_bar.show_menu,
-            Remedy.GIVE_CLASSES: lambda: self.show_step("images"),
+            Remedy.GIVE_CLASSES: self._give_classes,
             Remedy.DETECT_CELLS: lambda: self.show_step("cells"),
             Remedy.TRAIN_CLASSIFIER: lambda: self.show_step("classifier"),
             Remedy.LOAD_MODEL: self.classifier_step.ask_for_model,
@@ -92,6 +92,10 @@ class AttentionMILWidget(DockPanel):
     def sizeHint(self) -> QSize:
         """Return the width the panel is made for."""
         return QSize(WIDTH_PX, 700)
+
+    def _give_classes(self) -> None:
+        self.show_step("classifier")
+        self.classifier_step.samples.open()
 
     def _use_cpu(self) -> None:
         self.show_step("classifier")

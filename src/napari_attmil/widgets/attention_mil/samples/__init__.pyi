@@ -1,0 +1,1 @@
+from .samples_row import SamplesRow as SamplesRow
