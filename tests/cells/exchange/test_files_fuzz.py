@@ -14,6 +14,7 @@ from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedI
 from napari_attmil.cells.exchange.coco import write_coco
 from napari_attmil.cells.exchange.csv_tables import write_csv
 from napari_attmil.cells.exchange.files import read_boxes
+from napari_attmil.cells.exchange.qupath import write_geojson
 from napari_attmil.cells.exchange.study_boxes import only_cells
 from napari_attmil.cells.exchange.voc import write_voc
 from napari_attmil.cells.exchange.yolo import write_yolo
@@ -35,6 +36,11 @@ SOUND = {
     "annotations.xml": '<annotations><image id="0" name="a.png" width="100" height="80"><box '
     'label="RBC" xtl="1" ytl="2" xbr="11" ybr="12"/></image></annotations>',
     "a.csv": write_csv([_IMAGE]),
+    "a.geojson": write_geojson(_IMAGE),
+    "labelme.json": '{"version": "5", "imagePath": "a.png", "imageWidth": 100, "imageHeight": 80, '
+    '"shapes": [{"label": "RBC", "shape_type": "polygon", "points": [[1, 2], [9, 2], [9, 8]]}]}',
+    "createml.json": '[{"image": "a.png", "annotations": [{"label": "RBC", "coordinates": {"x": 9, '
+    '"y": 9, "width": 4, "height": 5}}]}]',
     "a.txt": write_yolo(_IMAGE),
 }
 HOSTILE = (
