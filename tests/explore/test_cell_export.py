@@ -9,6 +9,7 @@ import pytest
 from support.predictions import prediction
 
 from napari_attmil.cells.annotations.corrections import move_box
+from napari_attmil.cells.annotations.notes import Note
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.exchange.files import read_boxes
 from napari_attmil.core.errors import UserError
@@ -105,3 +106,13 @@ def test_a_folder_s_name_is_no_formula_in_the_table(tmp_path: Path) -> None:
     assert set(read["image"]) == {"'=1+1"}
     assert set(read["offset"]) == {-2.5}
     assert set(table["image"]) == {"=1+1"}
+
+
+def test_what_is_noted_about_cells_is_in_the_table_only_if_there_is_anything() -> None:
+    notes = {1: Note(0, ("a", "b"), "Seen.", (("stage", "2"), ("who", "me"))), 7: Note(text="x")}
+    table = cell_table(SAMPLE, BOXES, notes=notes)
+    row = table[table["cell_id"] == 1].iloc[0]
+    assert (row["tags"], row["note"], row["stage"], row["who"]) == ("a; b", "Seen.", 2.0, "me")
+    other = table[table["cell_id"] == 2].iloc[0]
+    assert (other["tags"], other["note"], other["who"]) == ("", "", "") and np.isnan(other["stage"])
+    assert "tags" not in cell_table(SAMPLE, BOXES, notes={7: Note(text="x")})

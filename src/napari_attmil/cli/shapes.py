@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_attmil import bags, explore, images, workflows
+from napari_attmil import bags, explore, workflows
 from napari_attmil.cli.options import CohortPath, DetectionOptions, ModelFile, TableOut
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import load_classifier, open_labelled_cohort, shown, study_of
@@ -36,20 +36,22 @@ def shapes(
     study = study_of(opened, detection.weights, classifier.feature_settings)
     detector = study.detector(detection.device)
     steps = workflows.prepare_bags(study, detector, settings, classifier.feature_settings)
-    tables = [_cells_of(opened, bag, classifier) for bag in shown(steps)]
+    tables = [_cells_of(study, bag, classifier) for bag in shown(steps)]
     explore.write_cells(out, tables)
     _print_findings(tables, classifier.healthy_class, seed)
     print(f"{counted(sum(map(len, tables)), 'cell')} written to {out}")
 
 
-def _cells_of(cohort: images.Cohort, bag: bags.Bag, classifier: bags.Classifier) -> pd.DataFrame:
+def _cells_of(study: workflows.Study, bag: bags.Bag, classifier: bags.Classifier) -> pd.DataFrame:
     """Return the cells of one sample with attention, contributions and shapes."""
-    sample = next(sample for sample in cohort.samples if sample.name == bag.sample)
+    sample = next(sample for sample in study.cohort.samples if sample.name == bag.sample)
+    kept = study.annotations.get(bag.sample)
     assert bag.boxes is not None  # bags of a cohort have them
     boxes = bag.boxes.sorted_by_image()
-    steps = workflows.measure_cells([workflows.CellsAtHand(sample, boxes)], cohort.samples)
+    steps = workflows.measure_cells([workflows.CellsAtHand(sample, boxes)], study.cohort.samples)
     (measured,) = shown(steps, f"Measuring the cells of {sample.name}")
-    return explore.study_table(sample, boxes, classifier.classify(bag), measured.columns)
+    prediction, notes = classifier.classify(bag), {} if kept is None else kept.notes
+    return explore.study_table(sample, boxes, prediction, measured.columns, notes=notes)
 
 
 def _print_findings(tables: list[pd.DataFrame], healthy_class: str | None, seed: int) -> None:

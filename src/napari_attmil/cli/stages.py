@@ -176,9 +176,8 @@ def classify(
     studies = workflows.Study.around(images.open_samples(inputs), detection.weights)
     classifier = load_classifier(model, detection.device)
     found = classified(studies, classifier, settings, detection.device)
-    explore.write_cells(
-        out, [explore.cell_table(one.sample, one.boxes, one.prediction) for one in found]
-    )
+    tables = [explore.cell_table(f.sample, f.boxes, f.prediction, notes=f.notes) for f in found]
+    explore.write_cells(out, tables)
     predictions = [one.prediction for one in found]
     if report is not None:
         origin = explore.model_origin(classifier, str(model), classifier.detector_digest)

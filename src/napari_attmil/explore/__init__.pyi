@@ -49,6 +49,14 @@ from .figures import (
     severity_plot as severity_plot,
 )
 from .gallery import gallery_plot as gallery_plot
+from .noted import (
+    NOTE as NOTE,
+    TAG_SEPARATOR as TAG_SEPARATOR,
+    TAGS as TAGS,
+    note_columns as note_columns,
+    notes_of_rows as notes_of_rows,
+    own_title as own_title,
+)
 from .projection import MapMethod as MapMethod, map_of_cells as map_of_cells
 from .single_cell import (
     QUANTILES as QUANTILES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,9 +13,11 @@ import pandas as pd
 
 from napari_attmil.cells import SOURCE_NAMES, Boxes, positions_of
 from napari_attmil.core import Remedy, UserError, as_cell, check_writable, write_atomically
+from napari_attmil.explore.noted import note_columns, notes_of_rows
 
 if TYPE_CHECKING:
     from napari_attmil.bags import Prediction
+    from napari_attmil.cells.annotations import Note
     from napari_attmil.images import Sample
 
 CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
@@ -28,6 +30,7 @@ def cell_table(
     boxes: Boxes,
     prediction: Prediction | None = None,
     classified: Boxes | None = None,
+    notes: Mapping[int, Note] | None = None,
 ) -> pd.DataFrame:
     """Return the cells of a sample as a table.
 
@@ -41,6 +44,8 @@ def cell_table(
         Its prediction, if any; matched by cell_id.
     classified
         The boxes of the prediction; `boxes` by default.
+    notes
+        What is noted about the cells, by their ids.
 
     Returns
     -------
@@ -49,7 +54,8 @@ def cell_table(
         y_min, x_max, y_max (pixels), score (0 to 1), source (who made the box: model, person,
         accepted; on import, all boxes count as a person's without it); with a prediction also
         attention and a contribution_<class> for each class, empty for cells that were drawn or
-        moved since. Ordered by image.
+        moved since; if anything is noted, also tags, note, and a person's own columns. Ordered by
+        image.
     """
     boxes = boxes.sorted_by_image()
     frames = [sample.frames[index] for index in boxes.image_index]
@@ -68,6 +74,9 @@ def cell_table(
         contribution = contribution_of(boxes, prediction, classified)
         for place, name in enumerate(prediction.classes):
             columns[CONTRIBUTION + name] = contribution[:, place]
+    noted = notes_of_rows(boxes.cell_id.tolist(), notes or {})
+    if any(noted):
+        columns |= note_columns(noted, columns)
     return pd.DataFrame(columns)
 
 
@@ -97,12 +106,13 @@ def study_table(
     prediction: Prediction,
     shapes: pd.DataFrame,
     classified: Boxes | None = None,
+    notes: Mapping[int, Note] | None = None,
 ) -> pd.DataFrame:
     """Return the cells of one sample of a study, for comparison with other samples.
 
     Parameters
     ----------
-    sample, prediction, classified
+    sample, prediction, classified, notes
         See `cell_table`.
     boxes
         Its cells, ordered by image.
@@ -114,7 +124,7 @@ def study_table(
     DataFrame
         Columns sample, patient, class (empty if unknown), those of `cell_table` and `shapes`.
     """
-    table = cell_table(sample, boxes, prediction, classified).join(shapes)
+    table = cell_table(sample, boxes, prediction, classified, notes).join(shapes)
     table.insert(0, "sample", sample.name)
     table.insert(1, "patient", sample.patient)
     table.insert(2, "class", sample.label or "")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.core import UserError
+from napari_attmil.explore.noted import TAG_SEPARATOR, TAGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,9 @@ class Condition:
         if self.column not in table:
             return np.zeros(len(table), dtype=bool)
         values = table[self.column]
+        if self.column == TAGS and self.symbol in ("=", "!="):
+            has = values.str.split(TAG_SEPARATOR).map(lambda tags: self.value in tags)
+            return np.asarray(has == (self.symbol == "="), dtype=bool)
         if isinstance(self.value, str):
             values = values.astype(str)
         met = _OPERATORS[self.symbol](values, self.value) & values.notna()

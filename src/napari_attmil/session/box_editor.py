@@ -91,7 +91,7 @@ class BoxEditor:
         marks, boxes = self._state.reviewed - {image_index}, self._state.boxes
         if reviewed:
             marks |= {image_index}
-            boxes = accept_boxes(boxes, boxes.of_image(image_index).cell_id)
+            boxes = accept_boxes(boxes, self._state.cells.of_image(image_index).cell_id)
         self._edit("Reviewed" if reviewed else "Not reviewed", boxes=boxes, reviewed=marks)
 
     def merge(

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from napari_attmil.cells import SOURCE_NAMES, Boxes
-from napari_attmil.explore import CONTRIBUTION, CORNERS, contribution_of
+from napari_attmil.explore import (
+    CONTRIBUTION,
+    CORNERS,
+    contribution_of,
+    note_columns,
+    notes_of_rows,
+)
 from napari_attmil.explore.shapes import feature_title
 from napari_attmil.session.keys import SampleKey, SessionKey
 
@@ -74,7 +81,13 @@ class CellTables:
         ]
         if not parts:
             return pd.DataFrame({"sample": [], "image": [], "cell_id": []})
-        return pd.concat(parts, ignore_index=True)
+        table = pd.concat(parts, ignore_index=True)
+        # An own column may be of numbers in one sample, of text or missing in another.
+        for name in self._session.notes.columns():
+            for title in {name, f"{name} (own)"} & {*table}:
+                if not is_numeric_dtype(table[title]):
+                    table[title] = table[title].fillna("").astype(str)
+        return table
 
     def add_measured(self, key: SessionKey | None, boxes: Boxes, columns: pd.DataFrame) -> None:
         """Add columns to a sample's cells; see `Exploration.add_measured`."""
@@ -108,6 +121,9 @@ class CellTables:
             boxes, measured = self._measured[key]
             columns |= _aligned_columns(state.boxes, boxes, measured)
         columns |= {corner: columns.pop(corner) for corner in CORNERS}  # read last, if at all
+        names = self._session.notes.columns()
+        rows = notes_of_rows(state.boxes.cell_id.tolist(), state.notes)
+        columns |= note_columns(rows, (*columns, "sample", "patient", "class"), names)
         table = pd.DataFrame(columns)
         table.insert(0, "sample", "" if sample is None else sample.name)
         if self._session.cohort is not None and sample is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from psygnal import Signal
 
+from napari_attmil.cells.annotations import NOT_A_CELL, cells_with_tag
 from napari_attmil.explore import (
     Colouring,
     Condition,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from napari_attmil.session.keys import SessionKey
     from napari_attmil.session.session import Session
 
+NOT_A_CELL_COLOUR: Final = (0.55, 0.55, 0.55, 0.6)
+"""Of boxes that a person has tagged so, whatever colours the others."""
 CellKey = tuple[str, int]
 """Name of a sample and cell_id within it."""
 
@@ -225,9 +228,16 @@ class Exploration:
 
     def colours(self, rows: Rows | slice = slice(None)) -> Float64Array:
         """Return (m, 4) RGBA of boxes of the shown sample, by their positions; all by default."""
+        session = self._session
         if self.coloured_column == MAKER:
-            return source_colours(self._session.boxes.source[rows])
-        return self._colouring.colours(self._spread, rows)
+            colours = source_colours(session.boxes.source[rows])
+        else:
+            colours = self._colouring.colours(self._spread, rows)
+        others = cells_with_tag(session.state.notes, NOT_A_CELL)
+        if others:
+            colours = colours.copy()
+            colours[np.isin(session.boxes.cell_id[rows], others)] = NOT_A_CELL_COLOUR
+        return colours
 
     @property
     def _spread(self) -> Spread:
@@ -268,6 +278,16 @@ class Exploration:
         self.select([cell])
         if not self.is_blind:
             self.cell_asked.emit(cell)
+
+    def by_sample(self, cells: Iterable[CellKey]) -> dict[SessionKey, list[int]]:
+        """Return ids of cells by their samples' keys, as `Session.notes` takes them."""
+        session = self._session
+        found: dict[SessionKey, list[int]] = {}
+        for name, cell in cells:
+            is_shown = session.sample is not None and session.sample.name == name
+            key = session.key if is_shown else None
+            found.setdefault(key or session.key_of(name), []).append(cell)
+        return found
 
     def _on_session_selection(self) -> None:
         sample = self._session.sample

@@ -86,7 +86,7 @@ class QueueEntry:
 
 def entries_of(sample: Sample, state: SampleState) -> list[QueueEntry]:
     """Return the images of one sample as entries of the queue, in their order."""
-    boxes, per_image = state.boxes, partial(np.bincount, minlength=len(sample))
+    boxes, per_image = state.cells, partial(np.bincount, minlength=len(sample))
     # Arrays, not Boxes, whose validation would be slow for thousands of samples.
     is_unsure = boxes.source == Source.MODEL
     total = per_image(boxes.image_index)
@@ -96,6 +96,7 @@ def entries_of(sample: Sample, state: SampleState) -> list[QueueEntry]:
     doubtful = per_image(boxes.image_index[is_unsure & (boxes.score < DOUBTFUL_SCORE)])
     touched = per_image(boxes.image_index[~is_unsure])
     touched += per_image(state.deleted.image_index)
+    touched += per_image(state.boxes.image_index) - total  # tagged as not a cell
     return [
         QueueEntry(
             sample.name,

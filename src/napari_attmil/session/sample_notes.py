@@ -67,6 +67,11 @@ class SampleNotes:
         title = f"Tag “{tag}”" if on else f"Remove tag “{tag}”"
         self._change(cells, title, lambda note: note.tagged(tag, on))
 
+    def set_tags(self, cells: NotedCells, tags: Iterable[str]) -> None:
+        """Give cells just these tags."""
+        named = tuple(sorted({_named(tag, "tag") for tag in tags}))
+        self._change(cells, "Tags", lambda note: replace(note, tags=named))
+
     def write(self, cells: NotedCells, text: str) -> None:
         """Write a note on cells in place of the former one; an empty text removes it."""
         self._change(cells, "Note", lambda note: replace(note, text=text.strip()))

@@ -46,12 +46,12 @@ class SampleState(Annotations):
     def is_by_hand(self) -> bool:
         """Whether a person has annotated the sample."""
         by_person = self.boxes.source != Source.MODEL
-        return bool(by_person.any() or len(self.deleted) or self.reviewed)
+        return bool(by_person.any() or len(self.deleted) or self.reviewed or self.notes)
 
     @cached_property
     def is_stale(self) -> bool:
         """Whether boxes changed since the classification; panels ask whenever they are drawn."""
-        return self.prediction is not None and not self.boxes.is_unchanged_since(self.classified)
+        return self.prediction is not None and not self.cells.is_unchanged_since(self.classified)
 
     def attention(self) -> npt.NDArray[np.float64]:
         """Return (n,) the attention of each box; NaN where it is newer than the classification."""

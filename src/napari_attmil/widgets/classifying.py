@@ -63,7 +63,7 @@ def missing_to_classify(context: PanelContext) -> str:
     session, steps = context.session, []
     if context.images is None:
         steps.append("choose images (step 1)")
-    if not len(session.boxes):
+    if not len(session.state.cells):
         steps.append("detect cells (step 2)")
     if session.predictions.classifier is None:
         steps.append("load or train a classifier (step 3)")
@@ -85,7 +85,7 @@ def classify_shown(context: PanelContext, progress: ProgressRow) -> None:
         "Loading the detector",
         workflows.classify_sample,
         context.shown_study(),
-        workflows.CellsAtHand(session.sample, session.boxes, context.images, key),
+        workflows.CellsAtHand(session.sample, session.state.cells, context.images, key),
         session.predictions.classifier.model,
         context.device_name,
         on_done=take_over,

@@ -266,7 +266,7 @@ class PanelContext(Listening, QObject):
     def cells_of_image_shown(self) -> int:
         """Return how many cells the image has that the viewer shows."""
         index = self.cells.camera.image_index()
-        return int(np.count_nonzero(self.session.boxes.image_index == index))
+        return int(np.count_nonzero(self.session.state.cells.image_index == index))
 
 
 def _behind_proxy(viewer: Any) -> Any:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from napari_attmil.workflows.prepare import bag_at_hand, each_bag
 from napari_attmil.workflows.steps import NEVER, Progress, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from threading import Event
 
     from napari_attmil.bags import Prediction
     from napari_attmil.cells import Boxes, DetectionSettings
+    from napari_attmil.cells.annotations import Note
     from napari_attmil.images import Sample
     from napari_attmil.session import ClassifierLike, LoadedClassifier
     from napari_attmil.workflows.prepare import CellsAtHand
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ClassifiedSample:
-    """A sample, its cells, and its prediction."""
+    """A sample, its cells, its prediction, and what is noted about the cells."""
 
     sample: Sample
     boxes: Boxes
     prediction: Prediction
+    notes: Mapping[int, Note] = field(default_factory=dict)
 
 
 def load_classifier(path: Path, device_name: str, stop: Event = NEVER) -> Stage[LoadedClassifier]:
@@ -77,6 +80,8 @@ def classify_study(
         bag = step.detail
         if bag is not None:
             prediction = classifier.classify(bag)
-            classified.append(ClassifiedSample(samples[bag.sample], bag.boxes, prediction))
+            kept = study.annotations.get(bag.sample)
+            notes = {} if kept is None else kept.notes
+            classified.append(ClassifiedSample(samples[bag.sample], bag.boxes, prediction, notes))
         yield step if bag is None else replace(step, detail=classified[-1])
     return classified

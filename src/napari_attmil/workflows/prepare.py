@@ -125,7 +125,7 @@ def boxes_of_sample(
 
     annotations = study.annotations.get(sample.name)
     if annotations is not None and annotations.is_searched(len(sample)):
-        return annotations.boxes
+        return annotations.cells
     store = study.store
     boxes = None if store is None else store.detections(sample, detector.digest, settings)
     if boxes is None:
@@ -137,7 +137,9 @@ def boxes_of_sample(
         boxes = boxes_of_frames(found)
         if store is not None:
             store.put_detections(sample, detector.digest, settings, boxes)
-    return boxes if annotations is None else with_corrections(boxes, annotations)
+    if annotations is None:
+        return boxes
+    return annotations.cells_among(with_corrections(boxes, annotations))
 
 
 def bag_of_sample(

@@ -12,6 +12,7 @@ from napari_attmil.cells.annotations.corrections import (
     move_box,
 )
 from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.annotations.notes import SAMPLE, Note, with_notes
 from napari_attmil.cells.annotations.three_way_merge import merge_annotations
 from napari_attmil.cells.boxes import Boxes, Source
 
@@ -145,3 +146,38 @@ def test_both_orders_keep_the_same_boxes(
     back, same_conflicts = merge_annotations(BASE, edited(other), edited(one))
     assert corners(forth) == corners(back)
     assert len(conflicts) == len(same_conflicts)
+
+
+def noted(annotations: Annotations, cell: int, **what: object) -> Annotations:
+    note = replace(annotations.notes.get(cell, Note()), **what)  # type: ignore[arg-type]
+    return replace(annotations, notes=with_notes(annotations.notes, {cell: note}))
+
+
+def test_both_people_s_notes_on_one_cell_and_on_the_sample_are_kept() -> None:
+    base = noted(BASE, 1, tags=("old",))
+    mine = noted(noted(base, 1, text="mine", columns=(("stage", "2"),)), SAMPLE, tags=("late",))
+    theirs = noted(base, 1, text="theirs", tags=("new",), columns=(("stage", "3"),))
+    theirs = noted(theirs, SAMPLE, text="Two days old.")
+    merged, conflicts = merge_annotations(base, mine, theirs)
+    assert conflicts == []
+    assert merged.notes[1] == Note(0, ("new",), "mine\ntheirs", (("stage", "2 | 3"),))
+    assert merged.notes[SAMPLE] == Note(0, ("late",), "Two days old.")
+
+
+def test_a_note_that_one_has_removed_stays_removed() -> None:
+    base = noted(BASE, 1, text="old")
+    for mine, theirs in ((BASE, base), (base, BASE)):
+        merged, _ = merge_annotations(base, mine, theirs)
+        assert merged.notes == {}
+
+
+def test_a_note_follows_its_cell_when_that_gets_another_number() -> None:
+    mine = noted(with_boxes(add_box(DETECTED, 0, [50, 50, 60, 60], 4)), 4, tags=("mine",))
+    theirs = noted(with_boxes(add_box(DETECTED, 0, [80, 80, 90, 90], 4)), 4, tags=("theirs",))
+    merged, _ = merge_annotations(BASE, mine, theirs)
+    tags = {
+        left: merged.notes[cell].tags
+        for cell, left in zip(merged.boxes.cell_id, merged.boxes.xyxy[:, 0], strict=True)
+        if cell in merged.notes
+    }
+    assert tags == {50: ("mine",), 80: ("theirs",)}

@@ -53,8 +53,12 @@ class Annotations:
     @property
     def cells(self) -> Boxes:
         """The boxes that are cells: those that nobody has tagged as "not a cell"."""
+        return self.cells_among(self.boxes)
+
+    def cells_among(self, boxes: Boxes) -> Boxes:
+        """Return boxes of the sample without those that are tagged as "not a cell"."""
         others = cells_with_tag(self.notes, NOT_A_CELL)
-        return self.boxes[~np.isin(self.boxes.cell_id, others)] if others else self.boxes
+        return boxes[~np.isin(boxes.cell_id, others)] if others else boxes
 
     def with_free_id(self) -> Self:
         """Return the same with a `next_id` that no cell has."""

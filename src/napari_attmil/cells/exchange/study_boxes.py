@@ -58,7 +58,7 @@ def annotated_images(
     for sample in samples:
         if sample.name not in annotations:
             continue
-        boxes, reviewed = annotations[sample.name].boxes, annotations[sample.name].reviewed
+        boxes, reviewed = annotations[sample.name].cells, annotations[sample.name].reviewed
         for index in sorted(reviewed.union(boxes.image_index.tolist())):
             frame, own = sample.frames[index], boxes.of_image(index)
             name = name_within(folder, frame.path)

@@ -79,11 +79,13 @@ def reviewed_image(
     folder
         The study's.
     """
-    frame, boxes = sample.frames[index], annotations.boxes.of_image(index)
+    frame, boxes = sample.frames[index], annotations.cells.of_image(index)
+    tagged = annotations.boxes.of_image(index)
+    not_cells = tagged[~np.isin(tagged.cell_id, boxes.cell_id)]
     return replace(
         _labelled(frame, boxes.xyxy, image_name(frame, folder)),
         touched=boxes.source == Source.PERSON,
-        rejected=annotations.deleted.of_image(index).xyxy,
+        rejected=np.concatenate([annotations.deleted.of_image(index).xyxy, not_cells.xyxy]),
     )
 
 

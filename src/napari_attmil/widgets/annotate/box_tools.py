@@ -20,6 +20,7 @@ from napari_attmil.cells.detection import (
 from napari_attmil.session import doubtful_cells
 from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.notes_menu import TAG_KEYS, toggle_tag
 from napari_attmil.widgets.parts import Listening, pause_timer
 from napari_attmil.widgets.viewer import pixel_at
 
@@ -74,6 +75,8 @@ class BoxTools(Listening, QObject):
             "next_doubtful": self.show_next_doubtful,
             "hide_boxes": self.toggle_boxes,
         }
+        for name, tag in TAG_KEYS.items():
+            named[name] = partial(self.toggle_tag, tag)
         for way in WAYS:
             named[f"nudge_{way}"] = partial(self.nudge, way, 1)
             named[f"push_{way}"] = partial(self.nudge, way, FAR_STEP_PX)
@@ -162,6 +165,13 @@ class BoxTools(Listening, QObject):
         if ids:
             self._context.session.editor.accept(ids)
 
+    def toggle_tag(self, tag: str) -> None:
+        """Tag the box under the pointer, or else the selected ones, or remove the tag."""
+        session = self._context.session
+        ids = self._pointed_at() or self._selected()
+        if session.key is not None:
+            toggle_tag(session, {session.key: ids}, tag)
+
     def select_neighbour(self, step: int) -> None:
         """Select the next or previous box of the image, in reading order."""
         boxes, selected = self._boxes(), self._selected()
@@ -176,7 +186,7 @@ class BoxTools(Listening, QObject):
     def show_next_doubtful(self) -> None:
         """Go to the next box of the sample with a low score."""
         session = self._context.session
-        doubtful = doubtful_cells(session.boxes)
+        doubtful = doubtful_cells(session.state.cells)
         if not doubtful:
             self.hinted.emit("No doubtful boxes are left in this sample.")
             return

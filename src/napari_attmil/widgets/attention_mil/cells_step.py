@@ -120,7 +120,7 @@ class CellsStep(Step):
     def synchronise(self) -> None:
         """Show how many cells there are, and what can be done with them."""
         context, session = self._context, self._context.session
-        shown, count = context.images is not None, len(session.boxes)
+        shown, count = context.images is not None, len(session.state.cells)
         self._detect.setEnabled(shown and not context.runner.busy)
         self._only_shown.setVisible(context.images is None or len(context.images) > 1)
         self._draw.setEnabled(shown)
@@ -134,7 +134,7 @@ class CellsStep(Step):
         self.state_changed.emit(counted(count, "cell") if count else "none yet", count > 0)
 
     def _count_text(self) -> str:
-        context, boxes = self._context, self._context.session.boxes
+        context, boxes = self._context, self._context.session.state.cells
         if context.images is None and not len(boxes):
             return "Choose images first (step 1)."
         if not len(boxes):

@@ -137,7 +137,9 @@ class ResultStep(Step):
             return
         path, state = with_ending(path, TABLES), session.state
         with errors_shown(self, "export", elsewhere=self._ask_where_to_export):
-            table = cell_table(session.sample, state.boxes, state.prediction, state.classified)
+            table = cell_table(
+                session.sample, state.boxes, state.prediction, state.classified, state.notes
+            )
             write_cells(path, [table])
             written = f"{counted(len(session.boxes), 'cell')} written to {path}."
             tell(self, written, "export", showing_folder(path))

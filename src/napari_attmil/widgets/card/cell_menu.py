@@ -8,10 +8,11 @@ from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_attmil.session import CellKey
 from napari_attmil.widgets.context import PanelContext
+from napari_attmil.widgets.notes_menu import add_note_actions
 
 
 class CellMenu(QMenu):
-    """What can be done with one cell.
+    """What can be done with one cell, and noted about it and those selected with it.
 
     Parameters
     ----------
@@ -29,6 +30,12 @@ class CellMenu(QMenu):
         )
         about.setEnabled(not context.exploration.is_blind)
         self.addAction("Go to it", lambda: context.go_to_cell(key))
+        self.addSeparator()
+        exploration = context.exploration
+        # With several cells selected, what is noted is noted about all of them.
+        cells = exploration.selection if key in exploration.selection else (key,)
+        noted = exploration.by_sample(cells)
+        add_note_actions(self, context.session, noted, parent or self)
 
 
 def offer_menu(

@@ -14,6 +14,7 @@ from qtpy.QtCore import (
     QObject,
     QSignalBlocker,
     Qt,
+    Signal,
 )
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QAbstractItemView
@@ -27,7 +28,19 @@ class TableModel(QStandardItemModel):
 
     It holds no items, only the number of rows and columns. Qt then does not ask Python for them
     once a row, which would take half a second for a gallery of 100,000 cells.
+
+    Attributes
+    ----------
+    editable
+        Columns whose values a person may write.
+
+    Signals
+    -------
+    edited(row, column, text)
+        A person has written another value; whoever keeps it changes the table.
     """
+
+    edited = Signal(int, str, str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -35,6 +48,7 @@ class TableModel(QStandardItemModel):
         self._rows: Rows = np.zeros(0, dtype=np.intp)
         self._sorted_by: tuple[str, bool] | None = None
         self._columns: dict[str, Any] = {}
+        self.editable: frozenset[str] = frozenset()
 
     @property
     def table(self) -> pd.DataFrame:
@@ -67,13 +81,26 @@ class TableModel(QStandardItemModel):
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return a cell's text or alignment."""
-        if role == Qt.ItemDataRole.DisplayRole:
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return in_words(self.value(index.row(), self._table.columns[index.column()]))
         if role == Qt.ItemDataRole.TextAlignmentRole:
             is_number = self._table.dtypes.iloc[index.column()].kind in "iuf"
             side = Qt.AlignmentFlag.AlignRight if is_number else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter
         return None
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+        """Return what can be done with a cell of the table."""
+        flags = super().flags(index) & ~Qt.ItemFlag.ItemIsEditable
+        is_own = str(self._table.columns[index.column()]) in self.editable
+        return flags | Qt.ItemFlag.ItemIsEditable if is_own else flags
+
+    def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        """Let whoever keeps the values know that a person has written another one."""
+        if role != Qt.ItemDataRole.EditRole or str(value) == self.data(index):
+            return False
+        self.edited.emit(index.row(), str(self._table.columns[index.column()]), str(value))
+        return True
 
     def headerData(
         self,

@@ -10,12 +10,12 @@ def cells_in_scope(context: PanelContext) -> list[CellsAtHand]:
     """Return the cells of the samples in scope that have any."""
     session, exploration = context.session, context.exploration
     if not exploration.scope:
-        if session.sample is None or not len(session.boxes):
+        if session.sample is None or not len(session.state.cells):
             return []
-        return [CellsAtHand(session.sample, session.boxes, context.images, session.key)]
+        return [CellsAtHand(session.sample, session.state.cells, context.images, session.key)]
     states = session.states_of_samples()
     return [
-        CellsAtHand(sample, states[sample.name].boxes, key=session.key_of(sample.name))
+        CellsAtHand(sample, states[sample.name].cells, key=session.key_of(sample.name))
         for sample in exploration.samples
-        if sample.name in states and len(states[sample.name].boxes)
+        if sample.name in states and len(states[sample.name].cells)
     ]

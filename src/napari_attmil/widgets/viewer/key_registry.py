@@ -67,6 +67,8 @@ ACTIONS = (
     Action("accept_here", "Accept here", "J", "Confirm the box under the mouse pointer."),
     Action("accept_selected", "Accept", "Shift+J", "Confirm the selected boxes."),
     Action("snap", "Snap to cell", "G", "Pull a box, pointed at or selected, onto its cell."),
+    Action("not_a_cell", "Not a cell", "X", "Tag a box, pointed at or selected: not a cell."),
+    Action("not_altered", "Not altered", "Y", "Tag a cell, pointed at or selected: not altered."),
     Action("undo", "Undo", "Ctrl+Z", "Take back the last thing you did, wherever it was."),
     Action("redo", "Redo", "Ctrl+Shift+Z", "Make again what was taken back last."),
     Action("hide_boxes", "Hide boxes", "H", "Hide the boxes, or show them again."),

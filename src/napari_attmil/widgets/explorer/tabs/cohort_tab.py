@@ -124,7 +124,7 @@ class CohortTab(ExplorerTab):
         samples = () if session.cohort is None else session.cohort.samples
         states = session.states_of_samples()
         pairs = [(sample, states.get(sample.name, UNTOUCHED)) for sample in samples]
-        table = sample_table([(s, len(state.boxes), state.prediction) for s, state in pairs])
+        table = sample_table([(s, len(state.cells), state.prediction) for s, state in pairs])
         self._model.setTable(table)
         self._confusion.setValue(confusion(table))
         self._strips.setValue(table)
@@ -168,7 +168,7 @@ class CohortTab(ExplorerTab):
             return
         states = session.states_of_samples()
         findings = [
-            Finding(sample, state.boxes, state.prediction, state.classified)
+            Finding(sample, state.cells, state.prediction, state.classified)
             for sample in session.cohort.samples
             if (state := states.get(sample.name, UNTOUCHED)).prediction is not None
         ]

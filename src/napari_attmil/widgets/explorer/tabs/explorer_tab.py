@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from qtpy.QtCore import QAbstractItemModel, QModelIndex, QPoint, Qt
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QShortcut, QShowEvent
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QTableView, QWidget
 
 from napari_attmil.widgets.card import offer_menu
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.explorer.cell_model import CellModel, LinkedSelection
+from napari_attmil.widgets.notes_menu import TAG_KEYS, toggle_tag
 from napari_attmil.widgets.parts import Listening, elastic, pause_timer
+from napari_attmil.widgets.viewer import to_qt
 
 
 class ExplorerTab(Listening, QWidget):
@@ -87,8 +90,22 @@ class CellsTab(ExplorerTab):
         view.doubleClicked.connect(self._on_double_click)
         view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         view.customContextMenuRequested.connect(self._on_menu)
+        self._shortcuts = {name: QShortcut(view) for name in TAG_KEYS}
+        for name, shortcut in self._shortcuts.items():
+            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+            shortcut.activated.connect(partial(self._toggle_tag, TAG_KEYS[name]))
+        self.listen(self._context.keys.keys_changed, self._set_keys)
+        self._set_keys()
         self.listen(exploration.table_changed, self.invalidate)
         self.follow_selection(self._selection.show)
+
+    def _set_keys(self) -> None:
+        for name, shortcut in self._shortcuts.items():
+            shortcut.setKey(to_qt(self._context.keys.key(name)))
+
+    def _toggle_tag(self, tag: str) -> None:
+        exploration = self._context.exploration
+        toggle_tag(self._context.session, exploration.by_sample(exploration.selection), tag)
 
     def _on_double_click(self, index: QModelIndex) -> None:
         self._context.go_to_cell(self._model.key(index.row()))

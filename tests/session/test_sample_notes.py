@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from support.predictions import prediction
+
+from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
+from napari_attmil.cells.annotations.notes import NOT_A_CELL, NOT_ALTERED, SAMPLE, Note
+from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.core.errors import UserError
+from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.session.exploration import NOT_A_CELL_COLOUR, WHOLE_COHORT, Exploration
+from napari_attmil.session.session import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOUND = Boxes.from_detections(
+    [0, 0, 1], [[0, 0, 9, 9], [20, 20, 29, 29], [0, 0, 9, 9]], [0.9, 0.6, 0.7]
+)
+
+
+def opened(folder: Path) -> Session:
+    samples = tuple(
+        Sample(name, name, None, (Frame(folder / f"{name}1.tif"), Frame(folder / f"{name}2.tif")))
+        for name in "ab"
+    )
+    session = Session()
+    session.open_cohort(Cohort(samples, folder), AnnotationFile(folder / FILE_NAME))
+    session.show(samples[0])
+    return session
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    session = opened(tmp_path)
+    for name in "ab":
+        session.editor.merge(FOUND, key=session.key_of(name))
+    return session
+
+
+def test_notes_come_back_with_the_study(session: Session, tmp_path: Path) -> None:
+    session.notes.tag([1, 3], NOT_ALTERED)
+    session.notes.tag([1], "echinocyte")
+    session.notes.write([3], " Out of focus.\n")
+    session.notes.set_value([3], "stage", "2")
+    session.notes.write([SAMPLE], "Stained late.")
+    session.notes.set_value({session.key_of("b"): [SAMPLE]}, "day", "3")
+    again = opened(tmp_path)
+    assert again.notes.of(1) == Note(0, ("echinocyte", NOT_ALTERED))
+    assert again.notes.of(3) == Note(1, (NOT_ALTERED,), "Out of focus.", (("stage", "2"),))
+    assert again.notes.of().text == "Stained late."
+    assert again.notes.of(key=again.key_of("b")).columns == (("day", "3"),)
+    assert again.notes.tags() == (NOT_A_CELL, NOT_ALTERED, "echinocyte")
+    assert again.notes.columns() == ("day", "stage")
+    again.notes.tag([1, 3], NOT_ALTERED, on=False)
+    again.notes.write([3], "")
+    again.notes.set_value([3], "stage", "")
+    assert list(opened(tmp_path).state.notes) == [SAMPLE, 1]
+
+
+def test_tagging_cells_of_two_samples_is_one_step(session: Session) -> None:
+    cells = {session.key_of("a"): [1], session.key_of("b"): [2, 3]}
+    session.notes.tag(cells, NOT_ALTERED)
+    assert session.notes.is_tagged(cells, NOT_ALTERED)
+    assert session.editor.undo_title == "Tag “not altered”, 3 cells"
+    session.editor.undo()
+    assert not any(state.notes for state in session.states_of_samples().values())
+
+
+def test_a_box_that_is_no_cell_stays_but_is_none_of_the_sample_s_cells(session: Session) -> None:
+    session.predictions.set(prediction([1, 2, 3], [0.5, 0.3, 0.2]), session.boxes)
+    session.notes.tag([2], NOT_A_CELL)
+    assert session.boxes.cell_id.tolist() == [1, 2, 3]
+    assert session.state.cells.cell_id.tolist() == [1, 3] and session.state.is_stale
+    session.editor.set_reviewed(0)
+    assert session.boxes.source.tolist() == [Source.ACCEPTED, Source.MODEL, Source.MODEL]
+    exploration = Exploration(session)
+    colours = exploration.colours()
+    np.testing.assert_allclose(colours[1], NOT_A_CELL_COLOUR)
+    assert not np.allclose(colours[0], NOT_A_CELL_COLOUR)
+
+
+def test_a_box_with_a_note_outlives_the_next_detection_and_is_not_found_twice(
+    session: Session,
+) -> None:
+    session.notes.tag([2], NOT_A_CELL)
+    session.editor.merge(FOUND)
+    assert session.boxes.of_image(0).cell_id.tolist() == [2, 4]
+    assert session.notes.of(2).tags == (NOT_A_CELL,)
+
+
+def test_starting_over_forgets_the_cells_notes_but_not_the_sample_s(session: Session) -> None:
+    session.notes.tag([1], "x")
+    session.notes.write([SAMPLE], "kept")
+    session.editor.clear()
+    assert session.state.notes == {SAMPLE: Note(text="kept")}
+    session.editor.undo()
+    assert session.notes.of(1).tags == ("x",)
+
+
+def test_a_cell_that_is_not_there_and_a_name_of_nothing_are_refused(session: Session) -> None:
+    session.notes.tag([99], NOT_ALTERED)
+    assert session.state.notes == {}
+    with pytest.raises(UserError, match="The tag has no name"):
+        session.notes.tag([1], "  ")
+    with pytest.raises(UserError, match="The column has no name"):
+        session.notes.set_value([1], "", "2")
+
+
+def test_notes_are_columns_of_the_table_that_can_be_filtered(session: Session) -> None:
+    session.notes.tag([1], NOT_ALTERED)
+    session.notes.tag([1, 3], "echinocyte")
+    session.notes.write([2], "Look again")
+    session.notes.set_value([1, 2], "stage", "2")
+    session.notes.set_value({session.key_of("b"): [1]}, "score", "high")
+    exploration = Exploration(session)
+    table = exploration.sample_table
+    assert table["tags"].tolist() == ["echinocyte; not altered", "", "echinocyte"]
+    assert table["note"].tolist() == ["", "Look again", ""]
+    np.testing.assert_array_equal(table["stage"], [2, 2, np.nan])
+    for text, rows in (
+        ("tags = not altered", [0]),
+        ("tags = echinocyte", [0, 2]),
+        ("tags != echinocyte", [1]),
+        ("stage > 1 and note = Look again", [1]),
+    ):
+        exploration.set_filter(text)
+        assert exploration.rows.tolist() == rows, text
+    exploration.set_filter("")
+    exploration.set_scope(WHOLE_COHORT)
+    assert exploration.table["score (own)"].tolist() == ["", "", "", "high", "", ""]
+    assert exploration.table["score"].tolist()[:1] == pytest.approx([0.9])
