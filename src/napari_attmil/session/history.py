@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from psygnal import Signal
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _FORMER_TITLE = re.compile(r"Mark image \d+ as (not )?reviewed")
 """What earlier versions called a review; the place is said beside the title now."""
+BACK: Final = "taken back"
+AGAIN: Final = "made again"
 
 
 class History:
@@ -212,7 +214,7 @@ class History:
         self.read()
         if not self._redo:
             return
-        group, told = self._redo.pop(), Told("made again")
+        group, told = self._redo.pop(), Told(AGAIN)
         with self._at_once(step for step, _ in group):
             for step, later in group:
                 self._make_again(step, later, told)
@@ -223,7 +225,7 @@ class History:
         return next((step for step in reversed(self._steps) if step.can_be_undone), None)
 
     def _take_back(self, steps: Sequence[Step]) -> None:
-        told, name = Told("taken back"), new_uid()
+        told, name = Told(BACK), new_uid()
         group: list[tuple[Step, Step | None]] = []
         with self._at_once(steps):
             for step in reversed(steps):
@@ -330,7 +332,8 @@ class History:
             self.moved.emit(self._move(steps, told))
 
     def _move(self, steps: Sequence[Step], told: Told) -> Move:
-        last, shown = steps[-1], self._records.shown
+        # Of several steps taken back, the last one to go was the first to be made.
+        last, shown = steps[0 if told.verb == BACK else -1], self._records.shown
         if len(steps) > 1:
             what = counted(len(steps), "change")
         else:

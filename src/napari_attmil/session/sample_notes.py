@@ -15,11 +15,13 @@ from napari_attmil.core import UserError, counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from napari_attmil.session.keys import SessionKey
+    from napari_attmil.session.keys import SampleKey, SessionKey
     from napari_attmil.session.sample_records import SampleRecords
     from napari_attmil.session.sample_state import SampleState
 
-    NotedCells = Iterable[int] | Mapping[SessionKey, Iterable[int]]
+    NotedCells = (
+        Iterable[int] | Mapping[SessionKey, Iterable[int]] | Mapping[SampleKey, Iterable[int]]
+    )
 
 
 class SampleNotes:

@@ -9,10 +9,10 @@ from qtpy.QtWidgets import QInputDialog, QMenu, QWidget
 
 from napari_attmil.cells.annotations import NOT_A_CELL, NOT_ALTERED, SAMPLE
 from napari_attmil.core import counted
-from napari_attmil.session import Session, SessionKey
+from napari_attmil.session import SampleKey, Session, SessionKey
 from napari_attmil.widgets.parts import errors_shown
 
-Noted = Mapping[SessionKey, list[int]]
+Noted = Mapping[SessionKey, list[int]] | Mapping[SampleKey, list[int]]
 """Ids of cells, or `SAMPLE`, by the samples' keys."""
 TAG_KEYS = {"not_a_cell": NOT_A_CELL, "not_altered": NOT_ALTERED}
 """The tag that each action puts on the cells, or takes off them."""

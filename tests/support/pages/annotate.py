@@ -12,11 +12,13 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QSlider,
+    QTableView,
     QTreeWidget,
 )
 
 from napari_attmil.widgets.annotate.box_panel import BoxPanel
 from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
+from napari_attmil.widgets.annotate.history_sheet import HistoryModel, HistorySheet
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
 from napari_attmil.widgets.viewer.key_names import from_qt, to_qt
 from support.hand import MOUSE
@@ -118,3 +120,30 @@ class KeySheetPage(Page):
         fields = self.widget.findChildren(QKeySequenceEdit)
         (field,) = (field for field in fields if field.accessibleName() == f"Key for {title}")
         return field
+
+
+class HistoryPage(Page):
+    """The list of all that was done."""
+
+    def __init__(self, bench: AnnotateWidget) -> None:
+        super().__init__(bench.findChildren(HistorySheet)[-1])
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return who did what and where, the last change first."""
+        model = self.part(HistoryModel)
+        return [
+            tuple(str(model.index(line, place).data()) for place in (1, 2, 3))
+            for line in range(model.rowCount())
+        ]
+
+    def taken_back(self) -> list[bool]:
+        """Return which changes are struck through."""
+        model, role = self.part(HistoryModel), Qt.ItemDataRole.FontRole
+        fonts = [model.index(line, 2).data(role) for line in range(model.rowCount())]
+        return [font is not None and font.strikeOut() for font in fonts]
+
+    def click(self, line: int) -> None:
+        view, index = self.part(QTableView), self.part(HistoryModel).index(line, 2)
+        view.scrollTo(index)
+        place = view.visualRect(index).center()
+        MOUSE.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QShortcut
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -135,6 +136,11 @@ class CellsPage(TabPage):
     def double_click(self, row: int) -> None:
         self.qtbot.mouseDClick(self.view.viewport(), LEFT, pos=self.place(row))
 
+    def press_key(self, key: str) -> None:
+        """Press a key that one of the view's shortcuts stands for."""
+        (shortcut,) = (s for s in self.view.findChildren(QShortcut) if s.key().toString() == key)
+        shortcut.activated.emit()
+
 
 class GalleryPage(CellsPage):
     """Thumbnails."""
@@ -176,6 +182,17 @@ class TablePage(CellsPage):
 
     def select(self, row: int) -> None:
         self.part(QTableView).selectRow(row)
+
+    def write(self, row: int, column: str, text: str) -> None:
+        """Write into a cell of the table, as its editor does."""
+        assert self.model.setData(self._cell(row, column), text)
+        self.wait(lambda: not self._tab.is_stale)
+
+    def can_write(self, row: int, column: str) -> bool:
+        return bool(self._cell(row, column).flags() & Qt.ItemFlag.ItemIsEditable)
+
+    def _cell(self, row: int, column: str) -> QModelIndex:
+        return self.model.index(row, list(self.model.table.columns).index(column))
 
 
 class ScatterPage(Page):

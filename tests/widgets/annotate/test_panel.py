@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from support.pages.annotate import AnnotatePage
+from support.pages.annotate import AnnotatePage, HistoryPage
 from support.pages.page import Page
 
 from napari_attmil import workflows
@@ -527,3 +527,45 @@ def test_undo_works_while_a_button_of_the_panel_has_the_focus_but_not_in_a_text_
     assert field.text() == "" and len(session.boxes) == 3
     qtbot.keyClick(button, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert len(session.boxes) == 0
+
+
+def test_history_lists_what_was_done_goes_there_and_back_to_a_step(
+    study: AnnotateWidget, viewer: ViewerModel
+) -> None:
+    session = study.context.session
+    session.editor.merge(DETECTED)
+    press(viewer, "N")
+    session.editor.add(0, [10, 10, 30, 30])
+    AnnotatePage(study).boxes.press("History…")
+    history = HistoryPage(study)
+    assert [row[1:] for row in history.rows()] == [
+        ("Draw 1 box", "s1"),
+        ("Reviewed", "s0"),
+        ("Detect cells", "s0"),
+    ]
+    history.click(2)
+    assert study.reviewing.place == ("s0", 0)
+    history.press("Undo to here (2 changes)")
+    assert session.state.reviewed == frozenset() and len(session.boxes) == 3
+    assert "s1" not in session.states_of_samples()
+    assert history.taken_back() == [True, True, False]
+    history.press("Redo")
+    assert session.states_of_samples()["s0"].reviewed == {0}
+    assert len(session.states_of_samples()["s1"].boxes) == 1
+    history.click(1)
+    history.press("Take back only this")
+    assert session.states_of_samples()["s0"].reviewed == frozenset()
+    assert len(session.states_of_samples()["s1"].boxes) == 1
+
+
+def test_key_tags_the_selected_box_as_no_cell_and_takes_the_tag_off_again(
+    bench: AnnotateWidget, viewer: ViewerModel
+) -> None:
+    session = bench.context.session
+    session.select([2])
+    viewer.cursor.position = (0, -1, -1)
+    press(viewer, "X")
+    assert session.notes.of(2).tags == ("not a cell",) and len(session.state.cells) == 2
+    assert session.editor.undo_title == "Tag “not a cell”, 1 cell"
+    press(viewer, "X")
+    assert session.notes.of(2).tags == () and len(session.state.cells) == 3

@@ -136,6 +136,9 @@ def test_right_click_offers_the_card(page: ExplorerPage, card: CardPage, qtbot: 
     assert menus_of(card.panel)[:2] == ["About cell 7 of blood…", "Go to it"]
     choose_in_menu(card.panel, "About")
     assert card.key() == ("blood", 7)
+    view.customContextMenuRequested.emit(page.gallery.place(2))
+    choose_in_menu(card.panel, "Not altered")
+    assert card.panel.context.session.notes.of(7).tags == ("not altered",)
 
 
 @pytest.fixture

@@ -404,3 +404,31 @@ def test_boxes_selected_in_the_layer_are_selected_in_gallery_and_table(
     assert gallery.selected_ids() == {1, 5}
     page.table.open()
     assert page.table.selected_ids() == {1, 5}
+
+
+def test_tags_notes_and_own_columns_are_written_into_the_table(
+    explored: ExploreWidget, table: TablePage, qtbot: QtBot
+) -> None:
+    session = explored.context.session
+    first = table.ids()[0]
+    session.notes.set_value([first], "stage", "1")
+    qtbot.waitUntil(lambda: "stage" in table.model.table)
+    for column, text in (("tags", "odd; not altered;"), ("note", "Blurred"), ("stage", "2")):
+        table.write(0, column, text)
+    note = session.notes.of(first)
+    assert (note.tags, note.text) == (("not altered", "odd"), "Blurred")
+    assert note.columns == (("stage", "2"),)
+    assert not table.can_write(0, "score") and table.can_write(0, "stage")
+    assert session.editor.undo_title == "stage: 2, 1 cell"
+
+
+def test_key_in_the_gallery_tags_all_selected_cells(
+    explored: ExploreWidget, gallery: GalleryPage, qtbot: QtBot
+) -> None:
+    session = explored.context.session
+    explored.context.exploration.select(gallery.keys()[:2])
+    explored.activateWindow()
+    gallery.view.setFocus()
+    gallery.press_key("Y")
+    tagged = [cell for cell, note in session.state.notes.items() if note.tags == ("not altered",)]
+    assert sorted(tagged) == sorted(gallery.ids()[:2])

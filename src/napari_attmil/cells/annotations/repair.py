@@ -213,7 +213,7 @@ def _rebuild(made: sqlite3.Connection, copy: Path | None) -> int:
     Without a copy all edits are made again.
     """
     last, done = 0, set[str]()
-    for table in ("images", "cells"):
+    for table in ("images", "cells", "notes"):
         made.execute(f"DELETE FROM {table}")
     if copy is not None:
         with contextlib.closing(open_for_reading(copy)) as source:

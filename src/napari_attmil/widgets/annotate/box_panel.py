@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 import numpy as np
-from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_attmil.cells import Boxes, Source
 from napari_attmil.core import counted
 from napari_attmil.session import DOUBTFUL_SCORE
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import Listening, SteadyLabel, column, hint_label
+from napari_attmil.widgets.notes_menu import TAG_KEYS
+from napari_attmil.widgets.parts import Listening, SteadyLabel, column, hint_label, row
 from napari_attmil.widgets.viewer import ActionButton
 
 BUTTONS = (
-    ("draw", "select", "delete_selected", "accept_selected"),
-    ("snap", "next_doubtful", "undo", "redo"),
-    ("find_in_view", "hide_boxes", "keys"),
+    ("draw", "select", "delete_selected", "accept_selected", "snap"),
+    ("find_in_view", "next_doubtful", *TAG_KEYS),
+    ("undo", "redo", "history", "hide_boxes", "keys"),
 )
 LOOKS = "Thin: the detector's. Medium: accepted. Bold: yours."
-TEXTS = {"next_doubtful": "Doubtful", "hide_boxes": "Hide", "snap": "Snap", "keys": "Keys…"}
+TEXTS = {
+    **{"next_doubtful": "Doubtful", "hide_boxes": "Hide", "snap": "Snap"},
+    **{"keys": "Keys…", "history": "History…"},
+}
 
 
 class BoxPanel(Listening, QWidget):
@@ -43,15 +48,12 @@ class BoxPanel(Listening, QWidget):
         self._buttons: dict[str, QPushButton] = {}
         self._cut = ScoreCut(context)
 
-        grid = QGridLayout()
-        grid.setSpacing(4)
-        for line, names in enumerate(BUTTONS):
-            for place, name in enumerate(names):
-                self._buttons[name] = ActionButton(context.keys, name, TEXTS.get(name, ""))
-                grid.addWidget(self._buttons[name], line, place)
-                self._buttons[name].clicked.connect(functions[name])
-        parts = (self._counts, self._looks, grid, self._cut)
-        column(*parts, within=self, margin_px=0, spacing_px=4)
+        for name in chain(*BUTTONS):
+            self._buttons[name] = ActionButton(context.keys, name, TEXTS.get(name, ""))
+            self._buttons[name].clicked.connect(functions[name])
+        lines = [row(*((self._buttons[name], 1) for name in line)) for line in BUTTONS]
+        above = (self._counts, self._looks)
+        column(*above, *lines, self._cut, within=self, margin_px=0, spacing_px=4)
 
         session = context.session
         self.listen(session.boxes_changed, self._synchronise)
@@ -73,8 +75,8 @@ class BoxPanel(Listening, QWidget):
             _counts(boxes) if is_open else "Open images first, in the panel “Classify samples”."
         )
         for name, button in self._buttons.items():
-            button.setEnabled(is_open or name == "keys")
-        for name in ("delete_selected", "accept_selected", "snap"):
+            button.setEnabled(is_open or name in ("keys", "history"))
+        for name in ("delete_selected", "accept_selected", "snap", *TAG_KEYS):
             self._buttons[name].setEnabled(bool(session.selection))
         editor = session.editor
         for name, title in (("undo", editor.undo_title), ("redo", editor.redo_title)):

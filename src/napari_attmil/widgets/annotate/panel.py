@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QSize
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QCheckBox
 
@@ -14,6 +14,7 @@ from napari_attmil.widgets.annotate.box_panel import BoxPanel
 from napari_attmil.widgets.annotate.box_tools import BoxTools
 from napari_attmil.widgets.annotate.brightness import brightness_functions
 from napari_attmil.widgets.annotate.exchange_row import ExchangeRow
+from napari_attmil.widgets.annotate.history_sheet import HistorySheet
 from napari_attmil.widgets.annotate.key_sheet import KeySheet
 from napari_attmil.widgets.annotate.look_ahead import LookAhead
 from napari_attmil.widgets.annotate.review_panel import QueuePanel, ReviewBar
@@ -51,6 +52,7 @@ class AnnotateWidget(DockPanel):
             **self.tools.functions(),
             **brightness_functions(context, self._hint),
             "keys": self.show_keys,
+            "history": self.show_history,
         }
         self.bindings = KeyBindings(context.viewer, context.keys, functions, self)
         # Pressing a button moves the pointer off the boxes, so it points at none.
@@ -97,6 +99,12 @@ class AnnotateWidget(DockPanel):
         """Say why a key did nothing, where it is seen: over the images, and in the panel."""
         show_info(text)
         self.box_panel.show_hint(text)
+
+    def show_history(self) -> None:
+        """Open the list of all that was done."""
+        sheet = HistorySheet(self.context, self)
+        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        sheet.show()
 
     def _tell_work(self, text: str) -> None:
         self._working_on.setText(text)

@@ -71,6 +71,7 @@ ACTIONS = (
     Action("not_altered", "Not altered", "Y", "Tag a cell, pointed at or selected: not altered."),
     Action("undo", "Undo", "Ctrl+Z", "Take back the last thing you did, wherever it was."),
     Action("redo", "Redo", "Ctrl+Shift+Z", "Make again what was taken back last."),
+    Action("history", "History", "Ctrl+Shift+H", "Show all that was done, and go back to a step."),
     Action("hide_boxes", "Hide boxes", "H", "Hide the boxes, or show them again."),
     Action("brighter", "Brighter", "]", "Make the image brighter."),
     Action("darker", "Darker", "[", "Make the image darker."),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from qtpy.QtCore import QModelIndex
-from qtpy.QtWidgets import QAbstractItemView, QSplitter, QStackedWidget
+from qtpy.QtCore import QModelIndex, QPoint, Qt
+from qtpy.QtWidgets import QAbstractItemView, QMenu, QSplitter, QStackedWidget
 
 from napari_attmil import workflows
+from napari_attmil.cells.annotations import SAMPLE
 from napari_attmil.core import CAUTION
 from napari_attmil.explore import (
     CurveKind,
@@ -20,12 +21,14 @@ from napari_attmil.explore import (
     confusion,
     confusion_in_words,
     curve_points,
+    note_columns,
     sample_table,
 )
 from napari_attmil.session import UNTOUCHED, WHOLE_COHORT, SessionKey
 from napari_attmil.widgets.explorer.cell_model import TableModel
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab, table_view
 from napari_attmil.widgets.explorer.views import FigureView, PatientStrips
+from napari_attmil.widgets.notes_menu import add_note_actions
 from napari_attmil.widgets.parts import (
     STRETCH,
     ConfusionView,
@@ -72,7 +75,9 @@ class CohortTab(ExplorerTab):
         )
         self._model = TableModel(self)
         self._view = table_view(
-            self._model, "Double-click a sample to open it; click a heading to sort."
+            self._model,
+            "Double-click a sample to open it; click a heading to sort; a right click offers tags "
+            "and notes.",
         )
         self._report = push_button(
             "Write report…",
@@ -113,6 +118,8 @@ class CohortTab(ExplorerTab):
         self._runner.busy_changed.connect(self.invalidate)
         self._summary.currentIndexChanged.connect(self._stack.setCurrentIndex)
         self._view.doubleClicked.connect(self._on_double_click)
+        self._view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self._view.customContextMenuRequested.connect(self._open_menu)
         self._strips.sample_clicked.connect(self._context.image_choice.show_sample)
         self._confusion.cell_clicked.connect(self._select_samples)
         self.listen(self._context.exploration.table_changed, self.invalidate)
@@ -125,6 +132,9 @@ class CohortTab(ExplorerTab):
         states = session.states_of_samples()
         pairs = [(sample, states.get(sample.name, UNTOUCHED)) for sample in samples]
         table = sample_table([(s, len(state.cells), state.prediction) for s, state in pairs])
+        noted = [state.notes.get(SAMPLE) for _, state in pairs]
+        if any(noted):
+            table = table.assign(**note_columns(noted, table.columns))
         self._model.setTable(table)
         self._confusion.setValue(confusion(table))
         self._strips.setValue(table)
@@ -225,6 +235,17 @@ class CohortTab(ExplorerTab):
     def _on_double_click(self, index: QModelIndex) -> None:
         sample = self._model.table["sample"].iat[self._model.rows[index.row()]]
         self._context.image_choice.show_sample(str(sample))
+
+    def _open_menu(self, place: QPoint) -> None:
+        """Offer what can be noted about the selected samples."""
+        session, rows = self._context.session, self._view.selectionModel().selectedRows()
+        names = [self._model.value(index.row(), "sample") for index in rows]
+        if names:
+            menu = QMenu(self)
+            menu.aboutToHide.connect(menu.deleteLater)
+            noted = {session.key_of(str(name)): [SAMPLE] for name in names}
+            add_note_actions(menu, session, noted, self)
+            menu.popup(self._view.viewport().mapToGlobal(place))
 
     def _select_samples(self, name: str, named: str) -> None:
         """Select the samples behind a number of the confusion matrix."""
