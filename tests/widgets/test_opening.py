@@ -9,6 +9,7 @@ import pytest
 from napari.layers import Image
 from qtpy.QtCore import QMimeData, QPoint, Qt, QUrl
 from qtpy.QtGui import QAction, QDropEvent
+from qtpy.QtWidgets import QFileDialog
 from skimage.io import imsave
 from support.pages.page import Page
 
@@ -18,10 +19,10 @@ from napari_attmil.widgets.annotate.panel import AnnotateWidget
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 from napari_attmil.widgets.detector.panel import DetectorPanel
 from napari_attmil.widgets.explorer.panel import ExploreWidget
-from napari_attmil.workflows import read_state
+from napari_attmil.workflows import Detection, Progress, detect_many, read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from qtpy.QtWidgets import QMenu, QPushButton
@@ -85,6 +86,39 @@ def test_files_dropped_on_a_panel_are_a_study_beside_them(
     assert page.text("kept") == f"Boxes are kept in {folder / 'annotations.sqlite'}"
     assert page.text("cohort_label") == "2 images"
     assert (folder / "annotations.sqlite").exists()
+
+
+def test_cells_of_a_whole_study_are_found_with_three_presses_after_the_folder_was_chosen(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[Any], None],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    context, page = panel.context, Page(panel)
+    monkeypatch.setattr(detect_many, "detect_cells", found_in_each_image)
+    menu = open_menu(panel)
+    (entry,) = (action for action in menu.actions() if action.text() == "Folder…")
+    entry.trigger()
+    wait_idle(panel)
+    context.image_choice.show_sample("b")
+    context.session.editor.set_reviewed(0)
+    context.image_choice.show_sample("a")
+    page.press("Detect in all 3 images of the study")
+    wait_idle(panel)
+    states = context.session.states_of_samples()
+    assert {name: len(state.boxes) for name, state in states.items()} == {"a": 1, "b": 0, "c": 1}
+    assert page.messages() == ["2 cells found in the study."]
+    context.undo()
+    assert [len(state.boxes) for state in context.session.states_of_samples().values()] == [0]
+
+
+def found_in_each_image(
+    images: Any, places: list[int], *_: Any, **__: Any
+) -> Generator[Progress, None, Detection]:
+    yield Progress(1, len(places), "1 cell")
+    boxes = Boxes.from_detections(places, [[5, 5, 20, 20]] * len(places), [0.9] * len(places))
+    return Detection(boxes, tuple(places))
 
 
 def test_nothing_to_open_is_told_with_what_to_do(
@@ -229,10 +263,16 @@ def find_panels(panel: DockPanel) -> list[DockPanel]:
     return panel.window().findChildren(DockPanel)
 
 
-def recent_menu(panel: DockPanel) -> QMenu:
-    """Return the menu of recent studies as a person sees it, who has just opened the menu."""
-    menu = cast("QPushButton", Page(panel.open_bar).button("Open images or folder…")).menu()
+def open_menu(panel: DockPanel) -> QMenu:
+    """Return the menu of the button as a person sees it who has just opened it."""
+    button = cast("QPushButton", Page(panel.open_bar).button("Open images or folder…"))
+    menu = cast("QMenu", button.menu())
     menu.aboutToShow.emit()
+    return menu
+
+
+def recent_menu(panel: DockPanel) -> QMenu:
+    menu = open_menu(panel)
     (studies,) = (action for action in menu.actions() if action.text() == "Recent studies")
     return cast("QMenu", studies.menu())
 

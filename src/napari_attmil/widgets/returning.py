@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ class Returning(Listening, QObject):
         if hasattr(self._viewer, "window"):
             for name in state.panels:
                 if name not in self._open_panels():
-                    self._viewer.window.add_plugin_dock_widget("napari-attmil", name)
+                    with suppress(KeyError):  # A panel of another version.
+                        self._viewer.window.add_plugin_dock_widget("napari-attmil", name)
         path = Path(state.classifier)
         if state.classifier and path.is_file() and self._session.predictions.classifier is None:
             self._runner.start(

@@ -11,6 +11,7 @@ from .classify import (
 )
 from .demo import DemoResult as DemoResult, run_demo as run_demo
 from .detect import Detection as Detection, Images as Images, detect_cells as detect_cells
+from .detect_many import detect_study as detect_study
 from .evaluate import evaluate_study as evaluate_study
 from .finetune import (
     CheckedImage as CheckedImage,

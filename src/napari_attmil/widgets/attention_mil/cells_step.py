@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout
 from napari_attmil.cells import DetectionSettings, Source
 from napari_attmil.core import counted
 from napari_attmil.widgets.attention_mil.step import Step
+from napari_attmil.widgets.attention_mil.study_detection import DetectStudyButton
 from napari_attmil.widgets.detecting import Detecting
 from napari_attmil.widgets.parts import (
     STRETCH,
@@ -51,6 +52,7 @@ class CellsStep(Step):
             context.runner, "Cancel", "Stop; the cells found so far are kept."
         )
         self._detecting = Detecting(context, self._progress, self)
+        self._detect_study = DetectStudyButton(context, self._progress)
         self._counts = SteadyLabel(2, "counts")
         self._draw = push_button(
             "Draw",
@@ -85,8 +87,8 @@ class CellsStep(Step):
         for place, button in enumerate(buttons):
             tools.addWidget(button, place // 3, place % 3)
         where = row(self._only_shown, self._only_view, STRETCH)
-        above = (self._form, where, self._detect, self._progress, self._counts)
-        column(*above, tools, self._annotate, within=self)
+        above = (self._form, where, self._detect, self._detect_study, self._progress)
+        column(*above, self._counts, tools, self._annotate, within=self)
 
     def _connect(self) -> None:
         context, session = self._context, self._context.session
