@@ -73,6 +73,7 @@ def measure(images: int, folder: Path) -> Figures:
     time_frames(viewer, explorer, figures)
     time_edits(explorer, figures)
     time_cohort(explorer, images, folder, figures)
+    time_card(explorer, folder.with_name("simulated"), figures)
     explorer.close_panel()
     viewer.close()
     return figures
@@ -199,6 +200,66 @@ def time_cohort(explorer: Any, images: int, folder: Path, figures: Figures) -> N
     figures["show another sample of the cohort"] = median(
         lambda: context.image_choice.show_sample(next(names))
     )
+
+
+def time_card(explorer: Any, folder: Path, figures: Figures) -> None:
+    """Time the card about a cell, of samples of some 400 cells with a classifier of their own."""
+    context = explorer.context
+    names = simulate_classified(context, folder)
+    card = explorer.card_host
+
+    def asked(name: str, cell: int) -> Any:
+        return partial(context.exploration.ask_about, (name, cell))
+
+    def complete(ask: Any) -> None:
+        ask()
+        while card.card is None or not card.card.facts.similar:
+            settle(0.005)
+
+    cells = len(context.session.boxes)
+    figures[f"card: first content, {cells} cells"] = timed(asked(names[0], 5))[1]
+    card.close_card()
+    settle(2)
+    card._on_classifier()  # nothing is kept
+    figures["card: complete, first of its study"] = timed(lambda: complete(asked(names[0], 7)))[1]
+    figures["card: complete, another cell"] = timed(lambda: complete(asked(names[0], 9)))[1]
+    ids = iter(range(11, 11 + REPEATS))
+    figures["card: another cell, first content"] = median(lambda: asked(names[0], next(ids))())
+
+
+def simulate_classified(context: Any, folder: Path) -> list[str]:
+    """Draw samples, train on them for a moment, classify them, and show the first."""
+    from napari_attmil.bags import EnsembleSettings, MILSettings
+    from napari_attmil.cells import DetectionSettings
+    from napari_attmil.core import StageRun, finished
+    from napari_attmil.images import open_cohort
+    from napari_attmil.simulation import SimulationSettings, simulate_cohort
+    from napari_attmil.widgets.parts.graphics_clash import keep_triton_out
+    from napari_attmil.workflows import classify_study, train_classifier
+
+    keep_triton_out()  # as the panels' tasks do
+
+    drawn = SimulationSettings(
+        patients_per_class=2,
+        samples_per_patient=1,
+        images_per_sample=13,
+        classes=("healthy", "sickle"),
+    )
+    finished(simulate_cohort(folder, drawn))
+    context.image_choice.use_cohort(open_cohort(folder))
+    study, detection = context.cohort_study(), DetectionSettings()
+    ensemble = EnsembleSettings(members=5, calibrate=False)
+    fast = MILSettings(epochs=2)
+    trained = finished(train_classifier(study, fast, ensemble, detection, "cpu"))
+    context.session.predictions.use(trained.classifier)
+    for step in StageRun(classify_study(study, trained.classifier.model, detection, "cpu")):
+        if (done := step.detail) is not None:
+            key = context.session.key_of(done.sample.name)
+            context.session.editor.merge(done.boxes, key=key)
+            context.session.predictions.set(done.prediction, done.boxes, key)
+    names = [sample.name for sample in study.cohort.samples]
+    context.image_choice.show_sample(names[0])
+    return names
 
 
 def write_cohort(folder: Path, samples: int) -> Any:

@@ -64,6 +64,13 @@ class CardPage(Page):
     def press_similar(self, place: int) -> None:
         self.part(SimilarCells).press(place)
 
+    def tags(self) -> frozenset[str]:
+        """Return the tags of the cell that the card shows."""
+        return self.widget.answers.value()
+
+    def answer(self, tag: str) -> None:
+        self.widget.answers.press(tag)
+
     def press_escape(self) -> None:
         MOUSE.keyClick(self.window, Qt.Key.Key_Escape)
 

@@ -14,6 +14,7 @@ from support.pages.explorer import ExplorerPage
 from support.predictions import FakeClassifier
 
 from napari_attmil.cells import Boxes
+from napari_attmil.cells.annotations import NOT_ALTERED
 from napari_attmil.images import open_cohort
 from napari_attmil.session import WHOLE_COHORT, LoadedClassifier
 
@@ -141,6 +142,25 @@ def test_right_click_offers_the_card(page: ExplorerPage, card: CardPage, qtbot: 
     assert card.panel.context.session.notes.of(7).tags == ("not altered",)
 
 
+def test_answer_tags_the_cell_and_undo_takes_it_back(
+    explored: ExploreWidget, card: CardPage
+) -> None:
+    context = explored.context
+    context.exploration.ask_about(("blood", 3))
+    card.answer(NOT_ALTERED)
+    assert context.session.notes.of(3).tags == (NOT_ALTERED,)
+    assert card.tags() == {NOT_ALTERED}
+    context.exploration.ask_about(("blood", 4))
+    assert card.tags() == frozenset()
+    context.undo()
+    assert context.session.notes.of(3).tags == ()
+    context.session.notes.tag([3], "ghost")
+    context.exploration.ask_about(("blood", 3))
+    assert card.tags() == {"ghost"}, "tags of one's own are offered too"
+    card.answer("ghost")
+    assert card.tags() == frozenset() and context.session.notes.of(3).tags == ()
+
+
 @pytest.fixture
 def cohort_cards(explored: ExploreWidget, tmp_path: Path, qtbot: QtBot) -> CardPage:
     """Return the card where two samples are classified."""
@@ -178,6 +198,9 @@ def test_card_of_a_cell_in_a_sample_that_is_not_shown(cohort_cards: CardPage) ->
     first, second = (sample.name for sample in context.session.cohort.samples[:2])
     context.image_choice.show_sample(first)
     context.exploration.ask_about((second, 2))
+    cohort_cards.answer(NOT_ALTERED)
+    assert context.session.notes.of(2, context.session.key_of(second)).tags == (NOT_ALTERED,)
+    assert context.session.notes.of(2).tags == (), "not of the sample that is shown"
     assert second in cohort_cards.text("sample") and "1st of 2" in cohort_cards.text("attention")
     cohort_cards.press("Go to it")
     assert context.session.sample.name == second and context.session.selection == (2,)

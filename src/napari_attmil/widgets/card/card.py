@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QToolButton, QWidget
 
 from napari_attmil.core import CAUTION
 from napari_attmil.explore import CellFacts, SimilarCell
+from napari_attmil.widgets.card.answers import Answers
 from napari_attmil.widgets.card.strips import ContributionBars, MeasureStrips
 from napari_attmil.widgets.parts import (
     STRETCH,
@@ -36,6 +37,11 @@ class CellCard(QWidget):
     ----------
     progress
         Shows how far a classification is.
+
+    Attributes
+    ----------
+    answers
+        The tags of the cell.
 
     Signals
     -------
@@ -71,6 +77,7 @@ class CellCard(QWidget):
         self._measured = Titled("Beside the sample's cells", self._strips)
         self._similar = SimilarCells()
         self._others = Titled("Similar cells in other samples", self._similar)
+        self.answers = Answers()
         self._state = hint_label(name="state")
         self._lay_out()
         self._similar.cell_clicked.connect(self.go_wanted)

@@ -10,6 +10,7 @@ from qtpy.QtCore import QRectF
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_attmil import workflows
+from napari_attmil.cells.annotations import NOT_A_CELL
 from napari_attmil.explore import CellFacts, SimilarCell
 from napari_attmil.session import UNTOUCHED, CellKey, Exploration, SampleKey
 from napari_attmil.widgets.card.card import (
@@ -65,6 +66,7 @@ class CardHost(Listening, QWidget):
         self._thumbnails.loaded.connect(self._show_pictures)
         self._card.go_wanted.connect(self._go)
         self._card.classify_wanted.connect(lambda: classify_shown(context, self._card.progress))
+        self._card.answers.given.connect(self._tag)
         self.listen(exploration.cell_asked, self._on_asked)
         self.listen(exploration.selection_changed, self._on_selection)
         self.listen(session.classifier_changed, self._on_classifier)
@@ -201,12 +203,23 @@ class CardHost(Listening, QWidget):
     def _take_over(self, asked: AskedCell, facts: CellFacts) -> None:
         """Show facts, unless another cell has been asked about since."""
         if asked is self._asked:
+            notes, key = self._context.session.notes, asked.cells.key
             self._card.setFacts(facts, *self._missing(facts))
+            self._card.answers.setValue(notes.tags(), notes.of(asked.cell_id, key).tags)
             self._show_pictures()
+
+    def _tag(self, tag: str, is_on: bool) -> None:
+        """Note the answer of whoever looks at the cell."""
+        if self._asked is not None:
+            cell = {self._asked.cells.key: [self._asked.cell_id]}
+            self._context.session.notes.tag(cell, tag, is_on)
 
     def _missing(self, facts: CellFacts) -> tuple[str, bool]:
         """Return why there is no attention, and whether the sample can be classified now."""
         session, sample = self._context.session, self._context.session.sample
+        key = None if self._asked is None else self._asked.cells.key
+        if NOT_A_CELL in session.notes.of(facts.cell_id, key).tags:
+            return "Tagged as not a cell, so that it has no say in classifications.", False
         if facts.attention is not None or self._context.exploration.is_blind:
             return "", False
         if sample is None or sample.name != facts.sample:
