@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from napari_attmil.cells.overlaps import greatest_overlap, iou, overlapping_pairs
 
@@ -272,6 +269,8 @@ def match_boxes(
     (n,) int64
         For each found box its row in `truth`, or -1 where none overlaps by `min_iou`.
     """
+    from scipy.optimize import linear_sum_assignment  # 0.2 s that no panel waits for
+
     a, b = (np.asarray(each, dtype=np.float32).reshape(-1, 4) for each in (found, truth))
     pairs = np.full(len(a), -1, dtype=np.int64)
     for own, other in _groups(a, b):
@@ -289,6 +288,9 @@ def _groups(found: Float32Array, truth: Float32Array) -> Iterator[tuple[Int64Arr
     if len(found) * len(truth) <= FEW_PAIRS:
         yield np.arange(len(found)), np.arange(len(truth))
         return
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     rows, columns, _ = overlapping_pairs(found, truth)
     edges = (np.ones(len(rows)), (rows, len(found) + columns))
     size = len(found) + len(truth)

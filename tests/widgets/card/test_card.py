@@ -46,6 +46,7 @@ def test_card_says_what_is_known_at_once_and_the_rest_as_it_comes(
     page.gallery.open()
     page.gallery.click(1)
     assert card.key() == ("blood", 8)
+    assert card.text("sample") == "blood"
     assert "2nd of 9 in attention" in card.text("attention")
     assert list(card.contributions()) == ["sickle", "spherocytosis", "healthy"]
     assert not card.shows("without") and card.shows("state")
@@ -147,6 +148,7 @@ def test_answer_tags_the_cell_and_undo_takes_it_back(
 ) -> None:
     context = explored.context
     context.exploration.ask_about(("blood", 3))
+    assert card.offers("Not a cell") and card.offers("Not altered")
     card.answer(NOT_ALTERED)
     assert context.session.notes.of(3).tags == (NOT_ALTERED,)
     assert card.tags() == {NOT_ALTERED}

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.integrate import trapezoid
-from scipy.stats import rankdata
 
 from napari_attmil.bags.metrics import ranking_metrics
 
@@ -52,6 +50,8 @@ class Removal:
     @property
     def area_between(self) -> float:
         """Area under the insertion curve minus that under the deletion curve: 0 for chance."""
+        from scipy.integrate import trapezoid  # 0.2 s that no panel waits for
+
         return float(trapezoid(self.insertion - self.deletion, dx=1 / CURVE_STEPS))
 
 
@@ -134,6 +134,8 @@ def rank_agreement(scores: Array) -> float:
 
     NaN if a run has no score or only ties, or if there is one run.
     """
+    from scipy.stats import rankdata
+
     ranks = rankdata(scores, axis=1)
     if len(scores) < 2 or np.isnan(scores).any() or (np.ptp(ranks, axis=1) == 0).any():
         return np.nan

@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binomtest, rankdata
 
 from napari_attmil.core import Remedy, UserError, counted, with_interval
 from napari_attmil.explore.cell_export import CONTRIBUTION
@@ -275,6 +274,8 @@ def findings_in_short(table: pd.DataFrame, score: str = "attention") -> str:
 
 def wilson_interval(above: Iterable[int], cells: Iterable[int]) -> Array:
     """Return (2, n) the ends of the 95 % intervals of shares of cells (Wilson 1927)."""
+    from scipy.stats import binomtest  # 0.2 s that no panel waits for
+
     counts = zip(above, cells, strict=True)
     tests = [binomtest(int(above), int(cells)) for above, cells in counts]
     ends = [test.proportion_ci(CONFIDENCE, method="wilson") for test in tests]
@@ -350,6 +351,8 @@ def _cliffs_delta(values: Array, high_shares: Array) -> float:
 
     NaN if too few cells were measured, or if the measured cells all have the same score.
     """
+    from scipy.stats import rankdata
+
     is_measured = np.isfinite(values)
     high = high_shares[is_measured]
     count = round(float(high.sum()), 6)  # a whole number up to rounding

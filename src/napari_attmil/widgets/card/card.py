@@ -62,6 +62,7 @@ class CellCard(QWidget):
         self._picture = QLabel()
         self._picture.setFixedSize(PICTURE_PX, PICTURE_PX)
         self._sample = wrapping_label(name="sample")
+        self._sample.setStyleSheet("font-weight: bold;")
         self._box = hint_label(name="box")
         self._attention = wrapping_label(name="attention")
         self._missing = hint_label(name="missing")
@@ -86,15 +87,9 @@ class CellCard(QWidget):
         beside = column(
             self._sample, self._box, self._attention, self._missing, self._classify, STRETCH
         )
-        parts = (
-            self.progress,
-            self._said,
-            self._without,
-            self._measured,
-            self._others,
-            self._state,
-        )
-        body = column(row(self._picture, (beside, 1)), *parts, hint_label(CAUTION), STRETCH)
+        top = (row(self._picture, (beside, 1)), self.answers, self.progress)
+        parts = (self._said, self._without, self._measured, self._others, self._state)
+        body = column(*top, *parts, hint_label(CAUTION), STRETCH)
         column(scrolling_column(body), row(STRETCH, self._go), within=self, margin_px=4)
 
     def sizeHint(self) -> QSize:
@@ -122,7 +117,7 @@ class CellCard(QWidget):
             self._picture.clear()
         self._facts = facts
         whose = f"{facts.sample} · {facts.label}" if facts.label else facts.sample
-        self._sample.setText(f"<b>{whose}</b>")
+        self._sample.setText(whose)
         self._box.setText(f"Image {facts.image}. Box by {facts.made_by}, score {facts.score:.2f}.")
         self._attention.setText(facts.about_attention)
         self._attention.setVisible(bool(facts.about_attention))
