@@ -251,6 +251,7 @@ def simulate_classified(context: Any, folder: Path) -> list[str]:
     ensemble = EnsembleSettings(members=5, calibrate=False)
     fast = MILSettings(epochs=2)
     trained = finished(train_classifier(study, fast, ensemble, detection, "cpu"))
+    assert trained is not None
     context.session.predictions.use(trained.classifier)
     for step in StageRun(classify_study(study, trained.classifier.model, detection, "cpu")):
         if (done := step.detail) is not None:

@@ -50,6 +50,7 @@ class Answers(QWidget):
         button = QToolButton()
         button.setText(tag[:1].upper() + tag[1:])
         button.setCheckable(True)
+        button.setProperty("answer", True)
         button.setToolTip(f"Tag the cell “{tag}”, or take the tag off again; undo takes it back.")
         button.clicked.connect(lambda is_on: self.given.emit(tag, is_on))
         return button

@@ -89,8 +89,8 @@ class CellCard(QWidget):
         )
         top = (row(self._picture, (beside, 1)), self.answers, self.progress)
         parts = (self._said, self._without, self._measured, self._others, self._state)
-        body = column(*top, *parts, hint_label(CAUTION), STRETCH)
-        column(scrolling_column(body), row(STRETCH, self._go), within=self, margin_px=4)
+        body = scrolling_column(column(*top, *parts, STRETCH))
+        column(body, row((hint_label(CAUTION), 1), self._go), within=self, margin_px=4)
 
     def sizeHint(self) -> QSize:
         """Return a size beside which the images can still be seen."""

@@ -44,6 +44,8 @@ QPushButton:focus, QToolButton:focus, QComboBox:focus {{ border: 1px solid {acce
 QToolButton[fold="true"] {{ border: none; background: transparent; padding: 2px; }}
 QProgressBar {{ border: none; border-radius: 3px; background: {area}; }}
 QProgressBar::chunk {{ border-radius: 3px; background: {accent}; }}
+QToolButton[answer="true"] {{ border: 1px solid {disabled}; border-radius: 3px; padding: 3px 8px; }}
+QToolButton[answer="true"]:checked {{ background: {accent}; }}
 CellCard {{ border: 1px solid {accent}; }}
 StepHeading, ProbabilityBars, AttentionLegend, LossCurve, RemovalPlot, Scatter, GalleryView,
 ConfusionView, ContributionBars, MeasureStrips {{
