@@ -16,7 +16,7 @@ import json
 import tempfile
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from napari_attmil.core import UserError, finished
 from napari_attmil.images import Frame, Sample
 
 Row = tuple[float, float, float, float]
-Content = dict[str, str | bytes]
+Content = Mapping[str, str | bytes]
 SIZE = (200, 160)
 NAMES = ("P1/S1/Snapshot (1).png", "P1/S2/i.png", "P2/S1/décran 2.png")
 PLACES = tuple((x, y) for x in (10, 60, 110, 150) for y in (10, 60, 110))
@@ -147,12 +147,12 @@ def yolo(rows: dict[str, list[Row]]) -> Iterator[Case]:
     def case(quirk: str, files: Content, left: int = 0) -> Case:
         return Case("YOLO", quirk, files, rows, left)
 
-    yield case("plain", labels() | {"classes.txt": "RBC\n"})
+    yield case("plain", {**labels(), "classes.txt": "RBC\n"})
     yield case("confidence last", labels(" 0.91"))
     yield case("confidence and track", labels(" 0.91 12"))
     yield case("class of numpy", labels(number="0.000e+00"))
-    yield case("names as a mapping", labels() | {"data.yaml": "names: {0: RBC}\n"})
-    yield case("dataset.yaml", labels() | {"dataset.yaml": "names:\n  0: RBC\n"})
+    yield case("names as a mapping", {**labels(), "data.yaml": "names: {0: RBC}\n"})
+    yield case("dataset.yaml", {**labels(), "dataset.yaml": "names:\n  0: RBC\n"})
     poses = {
         f"labels/{stem(name)}.txt": "".join(f"0 {centre(r)} {keypoints(r)}\n" for r in rows[name])
         for name in rows
@@ -165,11 +165,11 @@ def yolo(rows: dict[str, list[Row]]) -> Iterator[Case]:
         for name in rows
     }
     yield case("polygons", outlines)
-    short = labels() | {"labels/P1/S2/i.txt": lines("P1/S2/i.png") + "0 0.5\n0 0.5 0.5 -0.1 0.1\n"}
+    short = {**labels(), "labels/P1/S2/i.txt": lines("P1/S2/i.png") + "0 0.5\n0 0.5 0.5 -0.1 0.1\n"}
     yield case("bad lines", short, 2)
     mac = {"labels/P1/S2/._i.txt": b"\0\5\x16\7\0\2", "._data.yaml": b"\0\5\x16\7"}
-    yield case("files of a Mac", labels() | mac, 2)
-    files = labels(folder="obj_train_data") | {"obj.names": "RBC\n"}
+    yield case("files of a Mac", {**labels(), **mac}, 2)
+    files = {**labels(folder="obj_train_data"), "obj.names": "RBC\n"}
     yield Case("YOLO", "archive", {"export.zip": zipped(files)}, rows, 0, "export.zip")
 
 
@@ -226,8 +226,8 @@ def voc(rows: dict[str, list[Row]]) -> Iterator[Case]:
     yield Case("Pascal VOC", "plain", files(), rows)
     yield Case("Pascal VOC", "decimals", files(decimals=".0"), rows)
     yield Case("Pascal VOC", "bad objects", files(bad), rows, 2)
-    yield Case("Pascal VOC", "broken file beside", files() | {"z.xml": "<annotation>"}, rows, 1)
-    yield Case("Pascal VOC", "file of a Mac", files() | {"._a.xml": b"\0\5\x16\7"}, rows, 1)
+    yield Case("Pascal VOC", "broken file beside", {**files(), "z.xml": "<annotation>"}, rows, 1)
+    yield Case("Pascal VOC", "file of a Mac", {**files(), "._a.xml": b"\0\5\x16\7"}, rows, 1)
     yield Case("Pascal VOC", "archive", {"v.zip": zipped(files())}, rows, 0, "v.zip")
 
 
@@ -344,11 +344,11 @@ def labelme(rows: dict[str, list[Row]]) -> Iterator[Case]:
 
     def files(shape: Callable[[Row], dict[str, Any]], extra: bool = False) -> Content:
         point = {"label": "RBC", "shape_type": "point", "points": [[1, 2]]}
-        made: Content = {}
+        made: dict[str, str | bytes] = {}
         for name, of in rows.items():
             shapes = [{"label": "RBC"} | shape(row) for row in of]
             shapes += [point] if extra and name == NAMES[0] else []
-            content = {"version": "5", "imagePath": f"..\\{base(name)}", "shapes": shapes}
+            content: dict[str, Any] = {"version": "5", "shapes": shapes}
             path = name.replace("/", "\\")
             content |= {"imageWidth": 200, "imageHeight": 160, "imagePath": path}
             made[f"{stem(name)}.json"] = json.dumps(content)
@@ -404,7 +404,7 @@ def imagej(rows: dict[str, list[Row]]) -> Iterator[Case]:
         yield Case("ImageJ", quirk, files, rows)
     line = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.LINE, x1=1, y1=2, x2=3, y2=4).tobytes()
     content: Content = {f"{n:04d}.roi": rectangle(r) for n, r in enumerate(rows[NAMES[1]])}
-    archive = {"P1/S2/i/RoiSet.zip": zipped(content | {"9.roi": bytes(line), "10.roi": b"Iout"})}
+    archive = {"P1/S2/i/RoiSet.zip": zipped({**content, "9.roi": bytes(line), "10.roi": b"Iout"})}
     yield Case("ImageJ", "a line and a bad ROI", archive, {NAMES[1]: rows[NAMES[1]]}, 2)
 
 
@@ -424,7 +424,7 @@ def qupath(rows: dict[str, list[Row]]) -> Iterator[Case]:
         ("annotations", "annotation", [], 0),
         ("detections in a region", "detection", [region], 3),
     ):
-        files: Content = {}
+        files: dict[str, str | bytes] = {}
         for name, of in rows.items():
             features = [feature(diamond(row), kind) for row in of] + extra
             content = {"type": "FeatureCollection", "features": features}
@@ -604,11 +604,14 @@ def main() -> None:
                 for case in tool(rows):
                     judge(case, sample, tallies.setdefault(case.tool, Tally()))
     names = ("files", "boxes", "right", "to_tell", "told", "silently_wrong")
-    table = [{"tool": tool} | {n: getattr(t, n) for n in names} for tool, t in tallies.items()]
-    total = {"tool": "all"} | {n: sum(row[n] for row in table) for n in names}
-    for tool, tally in tallies.items():
+    table: list[dict[str, Any]] = [
+        {"tool": name} | {key: getattr(tally, key) for key in names}
+        for name, tally in tallies.items()
+    ]
+    total: dict[str, Any] = {"tool": "all"} | {key: sum(r[key] for r in table) for key in names}
+    for name, tally in tallies.items():
         for fault in dict.fromkeys(tally.faults):
-            print(f"{tool}, {fault}")
+            print(f"{name}, {fault}")
     report("Other tools' files", [*table, total], arguments.out)
 
 

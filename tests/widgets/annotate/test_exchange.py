@@ -169,6 +169,17 @@ def test_boxes_that_are_there_already_are_told_and_not_doubled(
     assert [len(rows) for rows in boxes_of(panel).values()] == [2, 1]
 
 
+def test_a_file_that_cannot_be_read_is_told_in_the_panel(
+    panel: AnnotateWidget, tmp_path: Path, qtbot: QtBot
+) -> None:
+    (tmp_path / "bad.json").write_text('{"what": 1}', "utf-8")
+    panel.exchange.read([tmp_path / "bad.json"])
+    page = AnnotatePage(panel)
+    qtbot.waitUntil(lambda: not page.busy)
+    assert page.messages()[0].startswith("bad.json cannot be read as boxes")
+    assert page.dialog() is None
+
+
 def test_an_export_says_what_it_will_write_and_replaces_others_files_only_when_told(
     panel: AnnotateWidget, tmp_path: Path, qtbot: QtBot
 ) -> None:
