@@ -20,18 +20,26 @@ STEPS = 40
 def main() -> None:
     """Take the pictures."""
     asked = parser(__doc__).parse_args()
-    with scratch_folder():
-        take_pictures(asked.out)
+    with scratch_folder() as scratch:
+        take_pictures(asked.out, scratch)
 
 
-def take_pictures(folder: Path) -> None:
+def take_pictures(folder: Path, folder_of_images: Path) -> None:
     """Review images, fit the detector, and take a picture of what changed."""
     import napari
 
+    from napari_attmil.core import finished
+    from napari_attmil.simulation import SimulationSettings, simulate_cohort
+    from napari_attmil.workflows import open_cohort
+
+    settings = SimulationSettings(
+        patients_per_class=1, samples_per_patient=1, images_per_sample=3, cells_per_image=24
+    )
     viewer = napari.Viewer()
     _, main_panel = viewer.window.add_plugin_dock_widget("napari-attmil", "Classify samples")
-    main_panel.images_step.open_simulated_cohort()
-    wait(lambda: not main_panel.context.runner.busy)
+    study = folder_of_images / "study"
+    finished(simulate_cohort(study, settings))
+    main_panel.context.image_choice.use_cohort(open_cohort(study))
     for sample in SAMPLES:
         main_panel.context.image_choice.show_sample(sample)
         main_panel.cells_step.detect()

@@ -78,6 +78,12 @@ def test_every_look_with_corrections_is_tested() -> None:
     assert [sum(looks[name] == look for name in held) for look in ("dark", "pale")] == [2, 2]
 
 
+def test_more_looks_than_one_in_five_images_are_all_tested() -> None:
+    looks = {name: ("dark", "pale", "soft")[place % 3] for place, name in enumerate(NAMES[:9])}
+    held = drawn(corrected(NAMES[:9]), looks)
+    assert len(held) == 3 and {looks[name] for name in held} == {"dark", "pale", "soft"}
+
+
 def test_of_a_look_with_one_corrected_image_that_one_is_learnt_from() -> None:
     looks = {name: "dark" if name == NAMES[0] else "pale" for name in NAMES[:10]}
     assert NAMES[0] not in drawn(corrected(NAMES[:10]), looks)

@@ -310,6 +310,7 @@ def test_what_changed_is_shown_on_the_held_out_image(
     assert found.data[0].min(axis=0).tolist() == [1, 2, 1]
     assert found.scale.tolist() == [1, 0.2, 0.2]
     assert "1 cell found now (pink), 2 lost now (red), 7 found by both" in page.text("outcome")
+    assert "precision 0.500 → 0.750" in page.text("outcome")
     panel.accept()
     assert "Found now" not in viewer.layers and "Lost now" not in viewer.layers
 

@@ -150,7 +150,7 @@ def hold_out_in_words(
         if boxes:
             sentences.append(
                 f"No test image has the look “{look}”, in which {counted(boxes, 'box', 'boxes')} "
-                "were corrected; correct another image like that."
+                "were corrected; correct another image like that, or hold one out yourself."
             )
     return sentences
 
@@ -177,12 +177,20 @@ class _Draw:
     def names(self) -> frozenset[str]:
         """Return the names of all that are held out."""
         wanted = _test_count(len(self._images))
+        if wanted:
+            wanted = max(wanted, len(self._held) + self._untested_looks())
         for pool in (self._corrected, self._images):
             while len(self._held) < wanted and (name := self._next(pool)) is not None:
                 self._held.add(name)
         if wanted and self._held.isdisjoint(self._corrected):
             self._held |= self._any_corrected()
         return frozenset(self._held)
+
+    def _untested_looks(self) -> int:
+        """Return how many looks have two corrected images or more, none of them held out."""
+        corrected = Counter(self._look_of[name] for name in self._corrected)
+        tested = {self._look_of[name] for name in self._corrected if name in self._held}
+        return sum(count > 1 and look not in tested for look, count in corrected.items())
 
     def _next(self, pool: Sequence[str]) -> str | None:
         """Return the next image of a pool to hold out, from the look with the fewest of them.

@@ -58,7 +58,7 @@ CURVE_TIP = (
     f"{PRECISION_TIP}"
 )
 USE_IT = "Use it"
-NO_COHORT = "Open images in the panel “Classify samples”; the detector is trained on them."
+NO_COHORT = "Open images first; the detector is trained on them."
 
 
 class DetectorPanel(DockPanel):
@@ -244,7 +244,9 @@ class DetectorPanel(DockPanel):
 
     def _show_differences(self, found: workflows.Differences, index: int) -> None:
         self._differences.show({"Found now": found.found, "Lost now": found.lost}, index)
+        new = self._candidate()
         self._outcome.setText(
+            f"{'' if new is None else _describe(new)}\nIn this image: "
             f"{counted(len(found.found), 'cell')} found now (pink), {len(found.lost)} lost now "
             f"(red), {found.same} found by both."
         )
