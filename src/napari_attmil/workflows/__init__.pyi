@@ -53,4 +53,8 @@ from .study_state import (
     write_results as write_results,
     write_state as write_state,
 )
-from .train import Training as Training, train_classifier as train_classifier
+from .train import (
+    Training as Training,
+    train_classifier as train_classifier,
+    unfinished_trainings as unfinished_trainings,
+)

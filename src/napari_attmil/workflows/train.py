@@ -162,3 +162,8 @@ def _unfinished_folder(cohort: Cohort, out: Path | None) -> Path:
             return folder
     except OSError:
         return own_folder("models") / "unfinished"
+
+
+def unfinished_trainings(cohort: Cohort) -> int:
+    """Return how many trainings of single models are kept of one that was stopped in the panel."""
+    return len(list((cohort.folder / "models" / "unfinished").glob("*.safetensors")))

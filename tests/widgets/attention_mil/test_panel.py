@@ -485,6 +485,23 @@ def test_result_of_a_sample_that_was_trained_on_shows_what_was_said_without_it(
     assert page.shows("held_out")
 
 
+def test_a_training_that_was_stopped_can_be_continued_when_the_study_is_opened_again(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    page = ClassifierPage(panel.classifier_step)
+    assert page.offers("Train classifier") and not page.shows("unfinished")
+    kept = tmp_path / "models" / "unfinished"
+    kept.mkdir(parents=True)
+    for name in ("a", "b"):
+        (kept / f"{name}.safetensors").write_bytes(b"state")
+    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+    assert "the states of 2 models are kept" in page.text("unfinished")
+    assert page.can_press("Continue training") and page.shows("unfinished")
+
+
 @pytest.mark.parametrize(
     ("count", "told"),
     [

@@ -34,11 +34,15 @@ from napari_attmil.widgets.parts import (
     tell,
     with_ending,
 )
-from napari_attmil.workflows import Progress
+from napari_attmil.workflows import Progress, unfinished_trainings
 
 MODEL_FILES = "Model files (*.safetensors)"
 NOTES_SHOWN = 3
 STOPPED_EARLY = "Stopped before the first model was trained; the next training continues from here."
+STOPPED = (
+    "A training was stopped before its end; the states of {models} are kept. With the same "
+    "samples, boxes and settings it goes on from there, otherwise it begins anew."
+)
 NO_HEALTHY_CLASS = (
     "No class is called healthy, control or the like: choose the healthy class above, if there is "
     "one. The classifier learns better when it knows what is normal."
@@ -88,6 +92,7 @@ class ClassifierStep(Step):
             "Stop",
             "End the training now; the models trained so far are kept.",
         )
+        self._unfinished = hint_label(name="unfinished")
         self._curve_place = column()
         self._curve: Any = None
         self._held_out = HeldOutView()
@@ -96,7 +101,14 @@ class ClassifierStep(Step):
         """Remarks on the latest training."""
 
     def _lay_out(self) -> None:
-        training = (self.samples, self._form, self._train, self._progress, self._curve_place)
+        training = (
+            self.samples,
+            self._form,
+            self._train,
+            self._unfinished,
+            self._progress,
+            self._curve_place,
+        )
         column(row(self._load, self._save), *training, self._held_out, self._hint, within=self)
 
     def _connect(self) -> None:
@@ -239,6 +251,10 @@ class ClassifierStep(Step):
         self._healthy.setEnabled(session.cohort is not None)
         self._healthy.setClasses(() if session.cohort is None else session.cohort.classes)
         classifier = session.predictions.classifier
+        unfinished = 0 if session.cohort is None else unfinished_trainings(session.cohort)
+        self._train.setText("Continue training" if unfinished else "Train classifier")
+        self._unfinished.setText(STOPPED.format(models=counted(unfinished, "model")))
+        self._unfinished.setVisible(bool(unfinished) and not busy)
         self._hint.setText("\n".join([self._in_use(), *self._remarks()]))
         self._hint.setToolTip("" if classifier is None else str(classifier.path or ""))
         self.state_changed.emit(_summary(classifier), classifier is not None)
