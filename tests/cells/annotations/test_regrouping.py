@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.annotation_file import AnnotationFile, Annotations
 from napari_attmil.cells.annotations.regrouping import SHIFT, id_shifts
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.images.cohort import Cohort, Frame, Sample
@@ -102,6 +103,22 @@ def test_edits_that_no_list_of_images_names_hide_no_box(tmp_path: Path) -> None:
     assert session.boxes.xyxy[:, 2].tolist() == [10, 30, 11, 31]
     session.editor.delete(session.boxes.cell_id[:1])
     assert opened(tmp_path, "ab", "c").boxes.xyxy[:, 2].tolist() == [30, 11, 31]
+
+
+def test_a_cell_that_was_moved_to_another_image_keeps_its_id_in_a_larger_sample(
+    tmp_path: Path,
+) -> None:
+    session = opened(tmp_path, "ab")
+    cell = session.editor.add(0, [0, 0, 10, 9])
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    moved = replace(session.boxes, image_index=np.array([1], dtype=np.int32))
+    assert session.sample is not None
+    file.write(session.sample, Annotations(moved, next_id=moved.next_id))
+    again = opened(tmp_path, "abc")
+    assert again.boxes.cell_id.tolist() == [cell]
+    assert again.boxes.image_index.tolist() == [1]
+    again.editor.add(2, [0, 0, 10, 9])
+    assert opened(tmp_path, "abc").boxes.cell_id.tolist() == [cell, cell + 1]
 
 
 def test_ids_are_shifted_by_the_order_of_the_images() -> None:

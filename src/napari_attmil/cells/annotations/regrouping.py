@@ -22,7 +22,7 @@ from napari_attmil.cells.annotations.notes import SAMPLE
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from napari_attmil.cells.annotations.edits import Edit
 
@@ -38,9 +38,17 @@ _EDIT_IDS: Final = tuple(
     for side in ("before", "after")
 )
 """Of edits that can be undone or redone: their cells need not be there now."""
+_EDITS_OF_IMAGES: Final = (
+    "SELECT frames, json_extract(content, '$.before'), json_extract(content, '$.after') FROM edits "
+    f"WHERE state <= {UNDONE} AND frames IN (SELECT frames FROM frame_lists WHERE {_OF_IMAGES})"
+)
 
 
-def id_shifts(places: Sequence[Place], ids: Mapping[Place, Iterable[int]]) -> dict[Place, int]:
+def id_shifts(
+    places: Sequence[Place],
+    ids: Mapping[Place, Iterable[int]],
+    moved: Collection[int] = frozenset(),
+) -> dict[Place, int]:
     """Return by how much ids of an image's cells are shifted; images that need none are missing.
 
     Parameters
@@ -49,12 +57,14 @@ def id_shifts(places: Sequence[Place], ids: Mapping[Place, Iterable[int]]) -> di
         The images of a sample in their order.
     ids
         The ids of each image's cells as they are stored.
+    moved
+        Ids that are one cell's although several images have them.
     """
     used: set[int] = set()
     shifts: dict[Place, int] = {}
     for index, place in enumerate(places):
         own = set(ids.get(place, ()))
-        if own & used:
+        if (own & used) - set(moved):
             factor = max(index, 1)
             while {cell + factor * SHIFT for cell in own} & used:
                 factor += 1
@@ -83,7 +93,32 @@ def stored_shifts(
     for query in queries:
         for image, page, cell_id in connection.execute(query, (names,)):
             ids.setdefault((image, page), set()).add(int(cell_id))
-    return id_shifts(places, ids)
+    shifts = id_shifts(places, ids)
+    return id_shifts(places, ids, _moved_cells(connection, places, ids)) if shifts else shifts
+
+
+def _moved_cells(
+    connection: sqlite3.Connection, places: Sequence[Place], ids: Mapping[Place, Collection[int]]
+) -> set[int]:
+    """Return ids of cells that an edit has moved from one image to another of its sample.
+
+    Such an edit names the same cell in two images. Where a third has its id, that is another cell.
+    """
+    names, lists = json.dumps([image for image, _ in places]), dict[tuple[str, int], Place]()
+    for key, index, *place in connection.execute("SELECT * FROM frame_lists"):
+        lists[key, index] = (place[0], place[1])
+    between: dict[int, set[Place]] = {}
+    for key, *sides in connection.execute(_EDITS_OF_IMAGES, (names,)):
+        before, after = ({int(row[0]): int(row[1]) for row in json.loads(side)} for side in sides)
+        for cell in before.keys() & after.keys():
+            if before[cell] != after[cell]:
+                ends = {lists[key, before[cell]], lists[key, after[cell]]}
+                between.setdefault(cell, set()).update(ends)
+    return {
+        cell
+        for cell, ends in between.items()
+        if ends.issuperset(place for place, own in ids.items() if cell in own)
+    }
 
 
 def _were_in_others(connection: sqlite3.Connection, places: Sequence[Place]) -> bool:
