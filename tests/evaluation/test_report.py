@@ -104,7 +104,7 @@ def test_one_run_has_no_deviation(by_hand: Evaluation) -> None:
     assert figures["attribution"]["attention"]["instance_auroc"] is None
     assert figures["attribution"]["attention"]["spearman"] is None  # there is nothing to agree with
     assert "| MIL + max | 1.00 | 1.00 | 1.00 | – |" in markdown(report)
-    assert any("not known in this cohort" in note for note in report["notes"])
+    assert any("no ground truth of altered cells" in note for note in report["notes"])
 
 
 def test_predictions_name_patient_sample_and_fold(by_hand: Evaluation) -> None:
