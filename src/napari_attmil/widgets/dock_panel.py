@@ -12,10 +12,12 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_attmil.core import Remedy
 from napari_attmil.widgets.card import CardHost
+from napari_attmil.widgets.closing import guard, working_on
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.open_bar import OpenBar, dropped_paths
 from napari_attmil.widgets.parts import (
     Listening,
+    Message,
     MessageBar,
     MessageBoard,
     pause_timer,
@@ -98,11 +100,18 @@ class DockPanel(Listening, QWidget):
         """End the work when the dock lets the panel go, or the window closes."""
         if event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
+                self._tell_what_stops()
                 self.close_panel()
             self._docked = self.parent() is not None
             if self._docked:
                 self._join_timer.start()
         return super().event(event)
+
+    def _tell_what_stops(self) -> None:
+        """Tell in the other panels what stops with this one, which a script may have removed."""
+        for text in working_on(self):
+            note = f"Stopped, as the panel “{self.title}” was closed: {text}."
+            self.context.shared_board.tell(Message(note))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Let undo and redo work also while the panel has the focus; text fields keep their own."""
@@ -134,6 +143,8 @@ class DockPanel(Listening, QWidget):
     def _join_others(self) -> None:
         """Share the room of another panel as tabs: below each other none has enough."""
         dock, window = self.dock(), self.window()
+        if dock is not None:
+            guard(dock)  # Only now does it lie in the window.
         if dock is None or not isinstance(window, QMainWindow):
             return
         area = window.dockWidgetArea(dock)

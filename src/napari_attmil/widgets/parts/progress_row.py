@@ -83,7 +83,7 @@ class ProgressRow(QWidget):
         super().__init__()
         self._runner = runner
         self._bar = QProgressBar()
-        self._stop = push_button(stop_text, stop_tip, self._on_stop)
+        self._stop = push_button(stop_text, stop_tip, self.stop)
         self._label = hint_label()
         self._remaining = RemainingTime()
 
@@ -139,6 +139,16 @@ class ProgressRow(QWidget):
         self.setValue(Progress(0, 0, text))
         self.show()
 
+    @property
+    def is_working(self) -> bool:
+        """Whether a task that was started here is under way, also while the panel is hidden."""
+        return self._runner.busy and not self.isHidden()
+
+    @property
+    def text(self) -> str:
+        """What is being done: "Model 1 of 3, about 5 min left"."""
+        return self._label.text()
+
     def value(self) -> tuple[int, int]:
         """Return what the bar shows: done and total."""
         return self._bar.value(), self._bar.maximum()
@@ -151,7 +161,8 @@ class ProgressRow(QWidget):
         left = f", {in_words(seconds)} left" if seconds is not None else ""
         self._label.setText(f"{progress.text}{left}")
 
-    def _on_stop(self) -> None:
+    def stop(self) -> None:
+        """Ask the task to end early with what it has."""
         self._stop.setEnabled(False)
         self._stop.setText("Stopping…")
         self._runner.stop()
