@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ class Opening(Listening, QObject):
         """What is being done; empty if nothing is."""
         self._runner = TaskRunner(self)
         self._new: list[Any] = []
+        self._paths: tuple[Path, ...] = ()
+        """Of the open study, as the list of recent ones has them."""
         self._timer = pause_timer(self._gather, TOGETHER_MS, self)
         self._runner.busy_changed.connect(self._on_busy)
         self.listen(viewer.layers.events.inserted, self._on_layer)
@@ -121,6 +124,15 @@ class Opening(Listening, QObject):
             if layer in chosen and isinstance(layer, Image) and paths_of(layer)
         ]
 
+    def note_table(self, table: Path, cohort: Cohort) -> None:
+        """Let the entry of the open study among the recent ones open it with a table just saved."""
+        if self._paths != (table.parent,):  # A folder is opened with the table in it.
+            workflows.forget_recent(
+                [s for s in workflows.recent_studies() if s.paths == self._paths]
+            )
+            self._paths = (table,)
+        workflows.note_recent(self._paths, describe_study(cohort))
+
     # --- inside -----------------------------------------------------------------------------
 
     def _start(
@@ -151,6 +163,7 @@ class Opening(Listening, QObject):
         if gone and self._choice.chosen is not None:
             self._choice.chosen.name = cohort.samples[0].name  # one of those may have had it
         self._choice.bring_to_light()
+        self._paths = tuple(Path(os.path.abspath(path)) for path in paths)
         if paths:
             workflows.note_recent(paths, describe_study(cohort))
         self.opened.emit(cohort)

@@ -14,7 +14,7 @@ from napari_attmil.images import Cohort
 from napari_attmil.session import LoadedClassifier, Session
 from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
 from napari_attmil.widgets.viewer import CellsLayer, ImageChoice
-from napari_attmil.workflows import StudyState
+from napari_attmil.workflows import Results, StudyState
 
 NOTE_AFTER_MS = 1000
 
@@ -44,14 +44,18 @@ class Returning(Listening, QObject):
         self._cells, self._open_panels = cells, open_panels
         self._panels: tuple[str, ...] = ()
         """When they were last noted: as the window closes, they go one by one."""
-        self._has_new_results = False
+        self._written: Results = {}
+        """What the file of results holds, so that turning a page does not write it again."""
         self._runner = TaskRunner(self)
         self._timer = pause_timer(self._note, NOTE_AFTER_MS, self)
         self.at_end(self._note_last)
-        for change in (session.sample_changed, session.classifier_changed):
+        for change in (
+            session.sample_changed,
+            session.classifier_changed,
+            session.prediction_changed,
+            viewer.dims.events.current_step,
+        ):
             self.listen(change, self.note_soon)
-        self.listen(viewer.dims.events.current_step, self.note_soon)
-        self.listen(session.prediction_changed, self._on_prediction)
 
     def note_soon(self) -> None:
         """Note in a pause how the study is left."""
@@ -61,6 +65,7 @@ class Returning(Listening, QObject):
     def bring_back(self, cohort: Cohort, device_name: str) -> None:
         """Show a study that was just opened as it was left."""
         state = workflows.read_state(cohort.folder)
+        self._panels = self._panels or state.panels
         if state.sample in {sample.name for sample in cohort.samples}:
             self._choice.show_sample(state.sample, state.image_index)
         if hasattr(self._viewer, "window"):
@@ -88,34 +93,44 @@ class Returning(Listening, QObject):
         for name, (prediction, boxes) in workflows.read_results(cohort.folder, path).items():
             if name in names:
                 session.predictions.set(prediction, boxes, session.key_of(name))
-        self._has_new_results = False
-
-    def _on_prediction(self) -> None:
-        self._has_new_results = True
-        self.note_soon()
+        self._written = self._results()
 
     def _note(self) -> None:
         self._panels = self._open_panels()
         self._write()
 
     def _note_last(self) -> None:
-        if self._timer.isActive() or self._has_new_results:
-            self._timer.stop()
-            self._write()
+        self._timer.stop()
+        self._write()
 
     def _write(self) -> None:
         session = self._session
         cohort, classifier = session.cohort, session.predictions.classifier
         if cohort is None or not session.shows_cohort or session.sample is None:
             return
-        path = None if classifier is None else classifier.path
+        if classifier is None:  # That of last time may still be loading.
+            path = workflows.read_state(cohort.folder).classifier
+        else:
+            path = str(classifier.path or "")
         shown, image = session.sample.name, self._cells.camera.image_index()
-        state = StudyState(shown, image, self._panels, "" if path is None else str(path))
-        workflows.write_state(cohort.folder, state)
-        if self._has_new_results and path is not None and path.is_file():
-            results = {}
-            for name, of_sample in session.states_of_samples().items():
-                if of_sample.prediction is not None:
-                    results[name] = of_sample.prediction, of_sample.classified
-            workflows.write_results(cohort.folder, path, results)
-            self._has_new_results = False
+        workflows.write_state(cohort.folder, StudyState(shown, image, self._panels, path))
+        results = self._results()
+        if results and Path(path).is_file() and not _are_same(results, self._written):
+            workflows.write_results(cohort.folder, Path(path), results)
+            self._written = results
+
+    def _results(self) -> Results:
+        states = self._session.states_of_samples()
+        return {
+            name: (state.prediction, state.classified)
+            for name, state in states.items()
+            if state.prediction is not None
+        }
+
+
+def _are_same(first: Results, second: Results) -> bool:
+    """Tell whether two sets of results are of the very same predictions."""
+    return first.keys() == second.keys() and all(
+        prediction is second[name][0] and boxes is second[name][1]
+        for name, (prediction, boxes) in first.items()
+    )

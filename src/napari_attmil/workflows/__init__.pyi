@@ -44,6 +44,7 @@ from .study import (
 )
 from .study_state import (
     RecentStudy as RecentStudy,
+    Results as Results,
     StudyState as StudyState,
     forget_recent as forget_recent,
     note_recent as note_recent,

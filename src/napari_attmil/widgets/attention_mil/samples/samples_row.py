@@ -82,6 +82,8 @@ class SamplesRow(Listening, QWidget):
         def use(cohort: Cohort) -> None:
             if self._context.session.cohort is former:
                 use_regrouped(self._context, cohort)
+            if self._context.session.cohort is cohort:
+                self._context.opening.note_table(path, cohort)
             tell_saved()  # after the messages on the former samples have gone
 
         if self._context.session.cohort is former:
