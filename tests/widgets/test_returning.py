@@ -165,7 +165,9 @@ def test_loose_files_that_got_classes_are_opened_with_their_table_from_then_on(
     before = len(recent_studies())
     assert recent_studies()[0].paths == (folder / "b.png",)
     panel.classifier_step.samples.open()
-    table = SamplesPage(panel.classifier_step.samples.dialog)
+    dialog = panel.classifier_step.samples.dialog
+    assert dialog is not None
+    table = SamplesPage(dialog)
     table.paste("Image\tSample\tPatient\tClass\nb.png\tanna\tp\tsickle\n")
     table.press("Save")
     qtbot.waitUntil(lambda: panel.context.session.cohort.classes == ("sickle",), timeout=20_000)
