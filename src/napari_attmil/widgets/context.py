@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.finetuning import detector_in_use
@@ -52,6 +53,10 @@ HOMES = {
     Remedy.TRAIN_DETECTOR: "Train detector",
 }
 """The panel that carries out a remedy; the others are where the mistake was made."""
+
+
+UndoLine: TypeAlias = tuple[QWidget, Callable[[str], None]]
+"""A part of a panel, and what shows a text in it."""
 
 
 def session_of(viewer: Any) -> Session:
@@ -109,6 +114,8 @@ class Workspace(Listening, QObject):
         functions = {"undo": self.undo, "redo": self.redo}
         self.bindings = KeyBindings(viewer, self.keys, functions, self)
         self.listen(self.session.history.moved, self._show_move)
+        self.undo_lines: list[UndoLine] = []
+        """Where undo and redo say what they did."""
 
     def _bring_back(self, cohort: Cohort) -> None:
         self.returning.bring_back(cohort, self.device_name)
@@ -139,19 +146,27 @@ class Workspace(Listening, QObject):
     def undo(self) -> None:
         """Take back the last thing that this person did, and go there."""
         if not self.session.editor.undo_title:
-            show_info("There is nothing to take back.")
+            self._tell_undo("There is nothing to take back.")
         self.session.editor.undo()
 
     def redo(self) -> None:
         """Make again what was taken back last, and go there."""
         if not self.session.editor.redo_title:
-            show_info("Nothing was taken back that could be made again.")
+            self._tell_undo("Nothing was taken back that could be made again.")
         self.session.editor.redo()
 
     def _show_move(self, move: Move) -> None:
         """Show the image where undo or redo changed something, and say what."""
         self.image_choice.show_key(move.key, move.image_index)
-        show_info(move.text)
+        self._tell_undo(move.text)
+
+    def _tell_undo(self, text: str) -> None:
+        """Say what undo did in the panels that have a line for it, else over the images."""
+        for _, show in self.undo_lines:
+            show(text)
+        # Qt counts a panel behind another tab as visible.
+        if all(part.visibleRegion().isEmpty() for part, _ in self.undo_lines):
+            show_info(text)
 
     def leave(self, panel: str) -> None:
         """Let the workspace go; after its last panel the viewer is as if it had never been."""
@@ -197,6 +212,12 @@ class PanelContext(Listening, QObject):
         self.listen(self._workspace.remedy_wanted, self.remedy_wanted.emit)
         self.runner = TaskRunner(self)
         self.listen(self.image_choice.images_changed, self.images_changed.emit)
+
+    def tell_undo_in(self, part: QWidget, show: Callable[[str], None]) -> None:
+        """Let a part of the panel show what undo and redo did; it keeps room for the line."""
+        line = (part, show)
+        self._workspace.undo_lines.append(line)
+        self.at_end(self._workspace.undo_lines.remove, line)
 
     @property
     def shared_board(self) -> MessageBoard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
@@ -169,6 +170,11 @@ def _folder_with_boxes(cohort: Cohort) -> Path | None:
 def own_folder(name: str) -> Path:
     """Return a folder in the user's data folder, for models or simulated images."""
     return Path(platformdirs.user_data_path("napari-attmil")) / name
+
+
+def folder_key(folder: Path) -> str:
+    """Return a name for what is kept of a study outside its folder."""
+    return hashlib.blake2b(str(folder.resolve()).encode(), digest_size=12).hexdigest()
 
 
 def loaded_detector(device_name: str, weights: Path | None = None) -> Detector:

@@ -20,6 +20,7 @@ import platformdirs
 from napari_attmil.cells import Boxes
 from napari_attmil.cells.annotations import FILE_NAME
 from napari_attmil.core import UserError, write_atomically, write_json
+from napari_attmil.workflows.study import folder_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -180,8 +181,7 @@ def _place(folder: Path) -> Path:
 
 
 def _places(folder: Path) -> tuple[Path, Path]:
-    name = hashlib.blake2b(str(folder.resolve()).encode(), digest_size=12).hexdigest()
-    return folder / _FOLDER, _user_folder() / "studies" / name
+    return folder / _FOLDER, _user_folder() / "studies" / folder_key(folder)
 
 
 def _user_folder() -> Path:

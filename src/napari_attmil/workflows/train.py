@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from napari_attmil.images import check_trainable
 from napari_attmil.session import LoadedClassifier
 from napari_attmil.workflows.prepare import prepare_bags
 from napari_attmil.workflows.steps import NEVER, Progress, Stage
-from napari_attmil.workflows.study import own_folder
+from napari_attmil.workflows.study import folder_key, own_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,7 @@ def train_classifier(
     if stop.is_set():
         return None
     yield Progress(0, 0, "Preparing the training")
-    unfinished = _unfinished_folder(study.cohort, out)
+    unfinished = unfinished_folder(study.cohort, out)
     trained = yield from train_on_bags(bags, settings, ensemble, detector.device, unfinished, stop)
     if trained is None:
         return None
@@ -151,19 +152,32 @@ def _saved(classifier: Classifier, cohort: Cohort, out: Path | None) -> Path:
     return path
 
 
-def _unfinished_folder(cohort: Cohort, out: Path | None) -> Path:
+def unfinished_folder(cohort: Cohort, out: Path | None) -> Path:
     """Return the folder for an unfinished training: beside the model, if that can be written."""
     if out is not None:
         return out.with_name(f"{out.name}.unfinished")
-    folder = cohort.folder / "models" / "unfinished"
+    inside, own = _unfinished_places(cohort)
+    if _states_in(own):
+        return own  # The study could not be written to when that training began.
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        inside.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=inside):
+            return inside
     except OSError:
-        return own_folder("models") / "unfinished"
+        return own
 
 
 def unfinished_trainings(cohort: Cohort) -> int:
     """Return how many trainings of single models are kept of one that was stopped in the panel."""
-    return len(list((cohort.folder / "models" / "unfinished").glob("*.safetensors")))
+    inside, own = _unfinished_places(cohort)
+    return _states_in(own) or (_states_in(inside) if os.access(inside, os.W_OK) else 0)
+
+
+def _unfinished_places(cohort: Cohort) -> tuple[Path, Path]:
+    """Return where an unfinished training is kept: in the study, or else in the user's folder."""
+    own = own_folder("models") / "unfinished" / folder_key(cohort.folder)
+    return cohort.folder / "models" / "unfinished", own
+
+
+def _states_in(folder: Path) -> int:
+    return len(list(folder.glob("*.safetensors")))

@@ -55,6 +55,7 @@ class BoxPanel(Listening, QWidget):
         above = (self._counts, self._looks)
         column(*above, *lines, self._cut, within=self, margin_px=0, spacing_px=4)
 
+        context.tell_undo_in(self._looks, self.show_hint)
         session = context.session
         self.listen(session.boxes_changed, self._synchronise)
         self.listen(session.selection_changed, self._synchronise)
@@ -63,7 +64,7 @@ class BoxPanel(Listening, QWidget):
         self._synchronise()
 
     def show_hint(self, text: str) -> None:
-        """Say why a key did nothing, in place of how boxes look, until something is done."""
+        """Say what undo did or why a key did nothing, until something is done."""
         self._looks.setText(text)
 
     def _synchronise(self) -> None:

@@ -21,7 +21,15 @@ from napari_attmil.widgets.annotate.review_panel import QueuePanel, ReviewBar
 from napari_attmil.widgets.annotate.reviewing import Reviewing
 from napari_attmil.widgets.detecting import Detecting
 from napari_attmil.widgets.dock_panel import DockPanel
-from napari_attmil.widgets.parts import ProgressRow, SteadyLabel, column, yielding_column
+from napari_attmil.widgets.parts import (
+    ProgressRow,
+    SteadyLabel,
+    column,
+    push_button,
+    row,
+    to_panel,
+    yielding_column,
+)
 from napari_attmil.widgets.viewer import KeyBindings, key_of_event
 
 WIDTH_PX = 380
@@ -68,11 +76,17 @@ class AnnotateWidget(DockPanel):
             "boxes are searched."
         )
         self._working_on = SteadyLabel(1, "working_on")
+        self._fit = push_button(
+            "Train detector…",
+            "Fit the detector to the images that are reviewed, so that it finds more of the rest.",
+            to_panel(self, Remedy.TRAIN_DETECTOR)[1],
+        )
 
     def _lay_out(self) -> None:
         ahead = (self._ahead, self._working_on)
         tools = yielding_column(column(self.box_panel, self._progress, *ahead))
-        parts = (self.review_bar, tools, (self.queue_panel, 1), self.exchange)
+        below = row((self.exchange, 1), self._fit)
+        parts = (self.review_bar, tools, (self.queue_panel, 1), below)
         column(*parts, within=self, margin_px=6, spacing_px=6)
         self.setMinimumWidth(WIDTH_PX - 30)
 

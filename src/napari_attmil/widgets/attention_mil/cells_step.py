@@ -96,6 +96,7 @@ class CellsStep(Step):
         self._detecting.detected.connect(self.detected)
         context.runner.busy_changed.connect(self.synchronise)
         context.images_changed.connect(self.synchronise)
+        context.tell_undo_in(self._counts, self._show_undo)
         self.listen(context.viewer.dims.events.current_step, self.synchronise)
         self.listen(session.boxes_changed, self.synchronise)
         self.listen(session.selection_changed, self.synchronise)
@@ -118,6 +119,10 @@ class CellsStep(Step):
 
     def _open_workbench(self) -> None:
         self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate cells")
+
+    def _show_undo(self, text: str) -> None:
+        """Say below the numbers of cells what was taken back, until something is done."""
+        self._counts.setText(f"{self._count_text()}\n{text}")
 
     def synchronise(self) -> None:
         """Show how many cells there are, and what can be done with them."""

@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal
 from napari_attmil import workflows
 from napari_attmil.bags import EnsembleSettings, MILSettings, Preset, ensemble_preset, mil_preset
 from napari_attmil.core import counted
-from napari_attmil.images import check_trainable
+from napari_attmil.images import Cohort, check_trainable
 from napari_attmil.session import LoadedClassifier, SessionKey
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
@@ -46,6 +46,10 @@ STOPPED = (
 NO_HEALTHY_CLASS = (
     "No class is called healthy, control or the like: choose the healthy class above, if there is "
     "one. The classifier learns better when it knows what is normal."
+)
+OWN_PATIENTS = (
+    "Each sample counts as a patient of its own; if some are of the same person, say so under "
+    "“Samples and classes”."
 )
 PRESET_TITLES = {
     "default": "recommended",
@@ -92,6 +96,7 @@ class ClassifierStep(Step):
             "Stop",
             "End the training now; the models trained so far are kept.",
         )
+        self._caution = hint_label(OWN_PATIENTS, "caution")
         self._unfinished = hint_label(name="unfinished")
         self._curve_place = column()
         self._curve: Any = None
@@ -104,6 +109,7 @@ class ClassifierStep(Step):
         training = (
             self.samples,
             self._form,
+            self._caution,
             self._train,
             self._unfinished,
             self._progress,
@@ -250,6 +256,7 @@ class ClassifierStep(Step):
         self._train.setEnabled(session.cohort is not None and not busy)
         self._healthy.setEnabled(session.cohort is not None)
         self._healthy.setClasses(() if session.cohort is None else session.cohort.classes)
+        self._caution.setVisible(session.cohort is not None and _own_patients(session.cohort))
         classifier = session.predictions.classifier
         unfinished = 0 if session.cohort is None else unfinished_trainings(session.cohort)
         self._train.setText("Continue training" if unfinished else "Train classifier")
@@ -276,6 +283,11 @@ class ClassifierStep(Step):
             return "Load a model, or open images to train one."
         advice = f" {NO_HEALTHY_CLASS}" if self._healthy.is_missing() else ""
         return f"Train on the open images, or load a model.{advice}"
+
+
+def _own_patients(cohort: Cohort) -> bool:
+    """Tell whether there are classes to train on, and no two samples of the same patient."""
+    return len(cohort.classes) > 1 and len(cohort.patients) == len(cohort)
 
 
 def _summary(classifier: LoadedClassifier | None) -> str:

@@ -41,6 +41,7 @@ from napari_attmil.widgets.parts import (
     scrolling_column,
     set_primary,
     tell,
+    to_panel,
     untell,
     warn,
     wrapping_label,
@@ -80,6 +81,11 @@ class DetectorPanel(DockPanel):
         self._next_held_out = 0
         self._note = ""
         self._hint = hint_label(name="hint")
+        self._annotate = push_button(
+            "Annotate…",
+            "Correct and review more images.",
+            to_panel(self, Remedy.REVIEW_IMAGES)[1],
+        )
         self._images = ReviewedList()
         self._check = ReviewCheck(self.context)
         self._form = SettingsForm(FinetuneSettings)
@@ -113,7 +119,7 @@ class DetectorPanel(DockPanel):
         self._list = DetectorList()
 
     def _lay_out(self) -> None:
-        images = (self._hint, self._images, self._check)
+        images = (row((self._hint, 1), self._annotate), self._images, self._check)
         training = (*images, self._form, self._train, self._progress)
         outcome = (self._curve, self._outcome, self._decision)
         detectors = (QLabel("Detectors of this study"), self._list)
