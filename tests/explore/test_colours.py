@@ -7,16 +7,21 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from napari_attmil.cells.boxes import Source
 from napari_attmil.explore.colouring import Colouring, attention_colours
 from napari_attmil.explore.colours import (
     COLOUR_MAPS,
     UNSCORED_COLOUR,
+    is_bright,
     map_colours,
+    source_colours,
 )
 from napari_attmil.explore.value_scale import ValueScale
 
 if TYPE_CHECKING:
     from random import Random
+
+    import numpy.typing as npt
 
     from napari_attmil.core import Float64Array
     from napari_attmil.explore import ColourMap, Scale
@@ -99,3 +104,38 @@ def test_diverging_map_is_grey_at_zero_blue_below_and_red_above() -> None:
 @pytest.mark.parametrize("name", COLOUR_MAPS)
 def test_cell_without_a_value_has_the_same_colour_in_every_map(name: ColourMap) -> None:
     assert tuple(map_colours([np.nan], name)[0]) == UNSCORED_COLOUR
+
+
+def test_on_bright_images_the_highest_is_the_darkest_and_the_lowest_is_not_white() -> None:
+    luminance = map_colours(np.linspace(0, 1, 50), "ink")[:, :3] @ [0.2126, 0.7152, 0.0722]
+    assert np.all(np.diff(luminance) < 0)
+    assert luminance[0] < 0.7
+
+
+def contrast_with_white(colour: npt.NDArray[np.float64]) -> float:
+    """Return the ratio of WCAG 2: 1 for white, 21 for black."""
+    rgb = colour[:3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05))
+
+
+def test_boxes_of_every_source_can_be_told_from_a_white_image() -> None:
+    sources = np.array([Source.MODEL, Source.PERSON, Source.ACCEPTED], np.uint8)
+    dark, light = source_colours(sources, on_bright=True), source_colours(sources)
+    assert min(map(contrast_with_white, dark)) > 4.5  # what WCAG asks for small text
+    assert max(map(contrast_with_white, light)) < 3
+    assert len(np.unique(dark, axis=0)) == 3
+
+
+@pytest.mark.parametrize(
+    ("grey", "was_bright", "expected"),
+    [(255, False, True), (160, False, True), (150, False, False), (150, True, True)],
+)
+def test_an_image_is_bright_if_more_than_half_of_it_is(
+    grey: int, was_bright: bool, expected: bool
+) -> None:
+    picture = np.full((10, 10, 4), (grey, grey, grey, 255), np.uint8)
+    picture[:4] = (0, 0, 0, 255)
+    picture[4:5] = (0, 0, 0, 0)  # not covered by the image
+    assert is_bright(picture, was_bright) is expected
+    assert not is_bright(np.zeros((3, 3, 4), np.uint8), was_bright=True)

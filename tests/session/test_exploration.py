@@ -166,6 +166,28 @@ def test_boxes_show_who_made_them_until_something_is_known(exploration: Explorat
     assert exploration.is_inside().all()
 
 
+def test_a_bright_image_gets_dark_colours_until_a_person_chooses_a_map(
+    classified: Exploration,
+) -> None:
+    told: list[str] = []
+    classified.colouring_changed.connect(lambda: told.append(classified.colouring.colour_map))
+    on_dark = classified.colours()
+    classified.lay_on(True)
+    classified.lay_on(True)
+    assert told == ["ink"]
+    highest = int(np.argmax(classified.relative()))
+    assert on_dark[highest, :3].tolist() == [1, 1, 1]
+    assert classified.colours()[highest, :3].max() < 0.2
+    classified.lay_on(False)
+    np.testing.assert_array_equal(classified.colours(), on_dark)
+    classified.lay_on(True)
+    classified.colour(colour_map="paper")
+    np.testing.assert_array_equal(classified.colours(), on_dark)
+    classified.lay_on(False)
+    classified.lay_on(True)
+    assert classified.colouring.colour_map == "paper"
+
+
 def test_range_fades_or_hides_what_lies_outside(classified: Exploration) -> None:
     classified.colour(low=0.4)
     assert classified.colours()[:, 3].tolist() == [1, 1, FADED_ALPHA]

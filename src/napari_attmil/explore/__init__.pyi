@@ -38,6 +38,7 @@ from .colours import (
     UNSCORED_COLOUR as UNSCORED_COLOUR,
     ColourMap as ColourMap,
     class_colour as class_colour,
+    is_bright as is_bright,
     map_colours as map_colours,
     source_colours as source_colours,
 )

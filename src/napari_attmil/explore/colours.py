@@ -10,10 +10,11 @@ import numpy.typing as npt
 from napari_attmil.core import Float64Array
 
 Rgba = tuple[float, float, float, float]
-ColourMap = Literal["paper", "viridis", "cividis", "magma", "diverging"]
+ColourMap = Literal["paper", "ink", "viridis", "cividis", "magma", "diverging"]
 
 COLOUR_MAPS: Final[dict[ColourMap, str]] = {
     "paper": "dark blue to white, as in the paper",
+    "ink": "pale to dark blue, for bright images",
     "viridis": "viridis",
     "cividis": "cividis",
     "magma": "magma",
@@ -37,6 +38,20 @@ _PAPER_RGB: Final = np.array(
 )
 """The paper's map (Sadafi et al. 2020, Fig. 4): dark blue for the lowest, white for the highest."""
 
+_INK_RGB: Final = np.array(
+    [
+        (0.42, 0.68, 0.94),
+        (0.22, 0.53, 0.87),
+        (0.09, 0.38, 0.75),
+        (0.05, 0.25, 0.58),
+        (0.03, 0.13, 0.40),
+        (0.00, 0.02, 0.16),
+    ]
+)
+"""The other way round, without white: what counts most must stand out from a bright image."""
+
+_OWN_MAPS: Final[dict[str, npt.NDArray[np.float64]]] = {"paper": _PAPER_RGB, "ink": _INK_RGB}
+
 MODEL_COLOUR: Final[Rgba] = (0.34, 0.71, 0.91, 1.0)
 """A box that the detector found; sky blue of the Okabe-Ito palette for colour-blind readers."""
 
@@ -48,6 +63,20 @@ ACCEPTED_COLOUR: Final[Rgba] = (0.0, 0.75, 0.55, 1.0)
 
 UNSCORED_COLOUR: Final[Rgba] = (0.90, 0.45, 0.0, 1.0)
 """A box without attention, because it is newer than the classification; orange."""
+
+_DARK_SOURCES: Final = np.array(
+    [(0.0, 0.38, 0.66, 1.0), (0.75, 0.25, 0.0, 1.0), (0.0, 0.42, 0.30, 1.0)]
+)
+"""Blue, vermilion and green of the palette, darkened: of boxes of the detector, a person, and
+accepted, on bright images."""
+
+_BRIGHT: Final = 0.62
+_NO_LONGER_BRIGHT: Final = 0.55
+"""An image between the two is taken as the one before it, so that colours seldom change.
+
+Stained smears on a pale ground lie above, unstained cells on grey below (looked at on TXL-PBC,
+Chula RBC-12 and the simulated samples).
+"""
 
 _CLASS_COLOURS: Final = (
     "#E69F00",
@@ -61,9 +90,30 @@ _CLASS_COLOURS: Final = (
 """The palette of Okabe and Ito, visible on dark and on light backgrounds."""
 
 
-def source_colours(source: npt.NDArray[np.uint8]) -> Float64Array:
-    """Return the (n, 4) RGBA of boxes by who made them, (n,) values of `Source`."""
+def source_colours(source: npt.NDArray[np.uint8], on_bright: bool = False) -> Float64Array:
+    """Return the (n, 4) RGBA of boxes by who made them, (n,) values of `Source`.
+
+    `on_bright` says whether they lie over a bright image.
+    """
+    if on_bright:
+        return np.asarray(_DARK_SOURCES[source])
     return np.array([MODEL_COLOUR, PERSON_COLOUR, ACCEPTED_COLOUR])[source]
+
+
+def is_bright(picture: npt.NDArray[np.uint8], was_bright: bool = False) -> bool:
+    """Return whether light boxes would be hard to see on an image.
+
+    Parameters
+    ----------
+    picture
+        (h, w, 4) RGBA of the image as it is displayed, as small as you like.
+    was_bright
+        What was said of the image before.
+    """
+    grey = picture[..., :3] @ np.array([0.2126, 0.7152, 0.0722]) / 255
+    covered = grey[picture[..., 3] > 0]
+    brightness = float(np.median(covered)) if len(covered) else 0.0
+    return brightness > (_NO_LONGER_BRIGHT if was_bright else _BRIGHT)
 
 
 def class_colour(place: int) -> str:
@@ -79,13 +129,14 @@ def map_colours(relative: npt.ArrayLike, colour_map: ColourMap = "paper") -> Flo
     values = np.asarray(relative, dtype=np.float64)
     has_value = np.isfinite(values)
     colours = np.tile(np.array(UNSCORED_COLOUR), (len(values), 1))
-    if colour_map != "paper":
+    table = _OWN_MAPS.get(colour_map)
+    if table is None:
         from matplotlib import colormaps  # slow to import, so only when needed
 
         name = _DIVERGING if colour_map == "diverging" else colour_map
         colours[has_value] = colormaps[name](values[has_value])
         return colours
-    anchors = np.linspace(0, 1, len(_PAPER_RGB))
+    anchors = np.linspace(0, 1, len(table))
     for channel in range(3):
-        colours[has_value, channel] = np.interp(values[has_value], anchors, _PAPER_RGB[:, channel])
+        colours[has_value, channel] = np.interp(values[has_value], anchors, table[:, channel])
     return colours

@@ -72,6 +72,7 @@ class Exploration:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._colouring = Colouring()
+        self._is_map_chosen = self._is_on_bright = False
         self._tables = CellTables(session)
         self._scope = ""
         self._table: pd.DataFrame | None = None
@@ -192,9 +193,24 @@ class Exploration:
         if changes.get("column", self._colouring.column) != self._colouring.column:
             changes = {"low": 0.0, "high": 1.0} | changes
         colouring = replace(self._colouring, **changes)
+        self._is_map_chosen |= colouring.colour_map != self._colouring.colour_map
         if colouring != self._colouring:
             self._colouring = colouring
             self.colouring_changed.emit()
+
+    @property
+    def is_on_bright(self) -> bool:
+        """Whether the boxes lie over a bright image."""
+        return self._is_on_bright
+
+    def lay_on(self, is_bright: bool) -> None:
+        """Take dark colours over a bright image; a map that a person has chosen stays."""
+        if is_bright == self._is_on_bright:
+            return
+        self._is_on_bright = is_bright
+        if not self._is_map_chosen:
+            self._colouring = replace(self._colouring, colour_map="ink" if is_bright else "paper")
+        self.colouring_changed.emit()
 
     @property
     def is_blind(self) -> bool:
@@ -230,7 +246,7 @@ class Exploration:
         """Return (m, 4) RGBA of boxes of the shown sample, by their positions; all by default."""
         session = self._session
         if self.coloured_column == MAKER:
-            colours = source_colours(session.boxes.source[rows])
+            colours = source_colours(session.boxes.source[rows], self._is_on_bright)
         else:
             colours = self._colouring.colours(self._spread, rows)
         others = cells_with_tag(session.state.notes, NOT_A_CELL)

@@ -267,6 +267,34 @@ def test_accepted_box_has_a_bolder_edge(cells: CellsLayer, session: Session) -> 
     assert widths[1] > widths[2] == widths[3]
 
 
+def test_boxes_turn_dark_while_the_image_is_bright_as_it_is_displayed(
+    cells: CellsLayer, session: Session, stack: Image, exploration: Exploration
+) -> None:
+    def mean_of_edges() -> float:
+        return float(cells.layer.edge_color[:, :3].mean())
+
+    on_grey = mean_of_edges()
+    stack.contrast_limits = (0, 100)
+    assert exploration.is_on_bright and mean_of_edges() < on_grey - 0.2
+    stack.contrast_limits = (0, 255)
+    assert not exploration.is_on_bright and mean_of_edges() == pytest.approx(on_grey)
+
+
+def test_turning_to_a_bright_image_turns_the_boxes_dark(
+    viewer: ViewerModel, shown_sample: Session, exploration: Exploration
+) -> None:
+    images = np.stack([np.full((40, 50), 20, np.uint8), np.full((40, 50), 240, np.uint8)])
+    layer = viewer.add_image(images, contrast_limits=(0, 255))
+    cells = CellsLayer(viewer, shown_sample, exploration)
+    cells.attach(layer)
+    seen = []
+    for page in (0, 1, 0):
+        viewer.dims.set_point(0, page)
+        seen.append(exploration.is_on_bright)
+    assert seen == [False, True, False]
+    cells.stop_listening()
+
+
 def test_model_and_person_can_be_told_with_and_without_colour(
     cells: CellsLayer, session: Session
 ) -> None:

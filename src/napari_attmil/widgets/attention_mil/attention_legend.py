@@ -7,13 +7,17 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QLinearGradient, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_attmil.explore import UNSCORED_COLOUR, ColourMap, map_colours
+from napari_attmil.explore import COLOUR_MAPS, UNSCORED_COLOUR, ColourMap, map_colours
 
+TIP = (
+    "What the colours of the boxes mean. Attention is the weight of a cell in the result for its "
+    "sample."
+)
 STOPS = np.linspace(0, 1, 21)
 
 
 class AttentionLegend(QWidget):
-    """A strip from dark blue (low attention) to white (high), and the colour of new boxes."""
+    """A strip of the colours from low attention to high, and the colour of new boxes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,14 +25,12 @@ class AttentionLegend(QWidget):
         self._title = "attention"
         self._colours = map_colours(STOPS)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip(
-            "What the colours of the boxes mean. Attention is the weight of a cell in the result "
-            "for its sample."
-        )
+        self.setToolTip(TIP)
 
     def setColouring(self, title: str, colour_map: ColourMap) -> None:
         """Name the value that the boxes are coloured by, and its colour map."""
         self._title, self._colours = title, map_colours(STOPS, colour_map)
+        self.setToolTip(f"{TIP} Low to high: {COLOUR_MAPS[colour_map]}.")
         self.update()
 
     def setUnscoredShown(self, is_shown: bool) -> None:

@@ -23,7 +23,9 @@ class ColourMapButton(QToolButton):
     def __init__(self) -> None:
         super().__init__()
         self.setText("Colours")
-        self.setToolTip("Other colours for the boxes; white ones are hard to see on bright images.")
+        self.setToolTip(
+            "Other colours for the boxes. Until you choose, they are dark on bright images."
+        )
         # Room for the arrow, which napari's themes draw over the text.
         self.setStyleSheet("QToolButton { padding-right: 16px; }")
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

@@ -12,7 +12,7 @@ from qtpy.QtCore import QTimer
 
 from napari_attmil.cells import Boxes
 from napari_attmil.core import Int64Array
-from napari_attmil.explore import PERSON_COLOUR
+from napari_attmil.explore import PERSON_COLOUR, is_bright
 from napari_attmil.session import Exploration, Session
 from napari_attmil.widgets.parts import Listening, pause_timer
 from napari_attmil.widgets.viewer.box_shapes import (
@@ -119,6 +119,8 @@ class BoxesMirror(Listening):
         if image_layer is not None:
             for name in PLACEMENT:
                 self._to_image.listen(getattr(image_layer.events, name), self._place)
+            self._to_image.listen(image_layer.events.thumbnail, self._look_at_image)
+            self._look_at_image()
             if self._layer is not None and self._layer.ndim != image_layer.ndim:
                 self._viewer.layers.remove(self._layer)
             self._place()
@@ -267,6 +269,11 @@ class BoxesMirror(Listening):
         rows = self._session.boxes.index_of(self.rows.ids())
         with self.synchronising():
             self.rows.colour(self._exploration.colours(rows))
+
+    def _look_at_image(self) -> None:
+        """Have colours that stand out from the image: its little picture shows it as displayed."""
+        exploration, picture = self._exploration, self.camera.image.thumbnail
+        exploration.lay_on(is_bright(picture, exploration.is_on_bright))
 
     def show_selection(self) -> None:
         """Mark the boxes of the selected cells."""
