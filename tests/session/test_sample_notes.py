@@ -9,6 +9,8 @@ from support.predictions import prediction
 from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
 from napari_attmil.cells.annotations.notes import NOT_A_CELL, NOT_ALTERED, SAMPLE, Note
 from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
+from napari_attmil.cells.exchange.importing import ImportPlan, PlacedImage
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session.exploration import NOT_A_CELL_COLOUR, WHOLE_COHORT, Exploration
@@ -31,6 +33,28 @@ def opened(folder: Path) -> Session:
     session.open_cohort(Cohort(samples, folder), AnnotationFile(folder / FILE_NAME))
     session.show(samples[0])
     return session
+
+
+def test_notes_of_an_import_are_taken_back_with_it(session: Session) -> None:
+    assert session.sample is not None
+    session.notes.write([1], "mine")
+    session.notes.tag([1], "seen")
+    boxes = tuple(
+        AnnotatedBox(xyxy, source=Source.MODEL, note=Note(0, ("odd",), "theirs"))
+        for xyxy in ((0, 0, 9, 9), (20, 20, 29, 29))
+    )
+    placed = PlacedImage(session.sample, 0, AnnotatedImage("a1.tif", boxes))
+    plan = ImportPlan("COCO", (placed,))
+    outcome = session.editor.bring_in(plan, {"a": session.key_of("a")})
+    assert session.editor.undo_title == "Import notes"
+    assert session.notes.of(1) == Note(0, ("odd", "seen"), "mine")
+    assert session.notes.of(2) == Note(0, ("odd",), "theirs")
+    assert outcome.notes == (
+        "2 boxes with tags, notes or values from the files.",
+        "The notes of 1 box in the files differ from those in the study, which are kept.",
+    )
+    session.editor.undo()
+    assert session.notes.of(1) == Note(0, ("seen",), "mine") and not session.notes.of(2)
 
 
 @pytest.fixture

@@ -53,7 +53,11 @@ def simulate(
 
 
 def detect(inputs: Inputs, out: TableOut, detection: DetectionOptions) -> None:
-    """Find the cells in images and write a table with one row per cell."""
+    """Find the cells in images and write a table with one row per cell.
+
+    Cells are found anew: a study's corrections, tags and notes are not in the table. `attmil
+    export --format csv` writes those.
+    """
     check_outputs([out], [*inputs, detection.weights])
     explore.check_table_file(out)
     settings = detection.settings

@@ -168,9 +168,11 @@ class BoxEditor:
         """
         states = {name: self._records.state(key) for name, key in keys.items()}
         after, outcome = plan.merged_into(states)
-        title, step = f"Import {counted(outcome.counts.added, 'box', 'boxes')}", new_uid()
+        added, step = outcome.counts.added, new_uid()
+        title = f"Import {counted(added, 'box', 'boxes')}" if added else "Import notes"
         for name, new in after.items():
-            self._edit(title, keys[name], step, boxes=new.boxes, reviewed=new.reviewed)
+            boxes, reviewed, notes = new.boxes, new.reviewed, new.notes
+            self._edit(title, keys[name], step, boxes=boxes, reviewed=reviewed, notes=notes)
         return outcome
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,17 @@ from PIL import Image
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.annotations.notes import Note
 from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.exchange.account import Account
 from napari_attmil.cells.exchange.annotation_set import (
     AnnotatedBox,
     AnnotatedImage,
     AnnotationSet,
 )
+from napari_attmil.cells.exchange.coco import read_coco
+from napari_attmil.cells.exchange.csv_tables import read_csv
+from napari_attmil.cells.exchange.files import read_boxes
 from napari_attmil.cells.exchange.image_names import ImageNames
 from napari_attmil.cells.exchange.importing import import_boxes
 from napari_attmil.cells.exchange.label_images import boxes_of_labels
@@ -27,6 +33,7 @@ from napari_attmil.cells.exchange.study_boxes import (
     merged,
     only_cells,
 )
+from napari_attmil.cells.exchange.writing import write_boxes
 from napari_attmil.core import finished
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
@@ -114,6 +121,74 @@ def test_export_into_a_new_project_and_out_again_is_the_same(tmp_path: Path) -> 
     assert [set(image.boxes) for image in out] == [set(first), set(second)]
     assert [image.reviewed for image in out] == [True, False]
     assert (outcome.counts.added, outcome.images, outcome.notes) == (3, 2, ())
+
+
+NOTED = Note(
+    0, ("odd", "two; cells"), "=as if\nin two lines", (("Source", "blood"), ("Stage", "3"))
+)
+
+
+@pytest.mark.parametrize("format_name", ["coco", "csv"])
+def test_notes_go_out_and_come_in_again(tmp_path: Path, format_name: str) -> None:
+    sample = sample_of(tmp_path, "one/a.png", "two/a.png")
+    boxes = Boxes.from_detections(
+        [0, 0, 1], [[1, 2, 11, 12], [30, 2, 40, 12], [1, 2, 9, 9]], [1] * 3
+    )
+    noted = replace(NOTED, tags=("odd",)) if format_name == "csv" else NOTED
+    notes = {1: noted, 3: Note(1, text="last")}
+    kept = {"s": Annotations(boxes, next_id=4, notes=notes)}
+    written = tmp_path / {"coco": "out.json", "csv": "out.csv"}[format_name]
+    write_boxes(written, annotated_images([sample], kept, tmp_path), format_name)
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    outcome = finished(import_boxes([sample], file, read_boxes([written]), "test"))
+    assert file.read_all([sample])["s"].notes == notes
+    assert outcome.notes == ("2 boxes with tags, notes or values from the files.",)
+
+
+def test_a_table_of_this_program_may_get_columns_in_a_spreadsheet(tmp_path: Path) -> None:
+    lines = "image,frame,cell_id,x_min,y_min,x_max,y_max,score,source,reviewed,width,height,"
+    lines += "cell_type,My Stage\na.png,0,4,1,2,11,12,1,person,0,100,80,red cell,early\n"
+    (image,) = read_csv(lines, Account())
+    assert image.boxes[0].note == Note(columns=(("My Stage", "early"),))
+    (image,) = read_csv("image,x_min,y_min,x_max,y_max,stage\na.png,1,2,3,4,early\n", Account())
+    assert not image.boxes[0].note
+    lines = "image,cell_id,x_min,y_min,x_max,y_max,score,source,tags,attention\n"
+    (image,) = read_csv(f"{lines}a.png,4,1,2,11,12,1,person,odd; new,0.5\n", Account())
+    assert image.boxes[0].note == Note(tags=("new", "odd"))
+
+
+def test_attributes_of_other_programs_are_no_notes() -> None:
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "attributes": {"occluded": False}}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "categories": [{"id": 1, "name": "cell"}],
+        "annotations": [box],
+    }
+    assert not read_coco(content, Account())[0].boxes[0].note
+
+
+def test_an_import_fills_in_notes_and_replaces_none() -> None:
+    boxes = boxes_of(
+        (1, (0, 0, 10, 10), Source.PERSON),
+        (2, (20, 0, 30, 10), Source.MODEL),
+        (3, (40, 0, 50, 10), Source.PERSON),
+    )
+    mine = {1: Note(0, ("a",), "mine", (("x", "1"),)), 2: Note(0, ("kept",))}
+    now = Annotations(boxes, next_id=4, notes=mine)
+    theirs = (
+        AnnotatedBox((0, 0, 10, 10), note=Note(0, ("b",), "theirs", (("x", "2"), ("y", "3")))),
+        AnnotatedBox((20, 0, 30, 11), note=Note(0, ("new",))),  # in place of the detector's
+        AnnotatedBox((40, 0, 50, 10)),
+    )
+    image = AnnotatedImage("a.png", theirs, size_px=(100, 80))
+    after, counts = merged(now, 0, image, 4)
+    assert after.notes == {
+        1: Note(0, ("a", "b"), "mine", (("x", "1"), ("y", "3"))),
+        4: Note(0, ("kept", "new")),
+    }
+    assert (counts.noted, counts.noted_otherwise, counts.replaced) == (2, 1, 1)
+    again, counts = merged(after, 0, image, 5)
+    assert again.notes == after.notes and (counts.noted, counts.noted_otherwise) == (0, 1)
 
 
 def test_what_does_not_fit_is_left_out_and_told(tmp_path: Path) -> None:

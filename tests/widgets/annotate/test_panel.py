@@ -493,6 +493,19 @@ def test_drawing_tool_takes_a_still_click_for_a_question_and_a_drag_for_a_box(
     assert asked == [(0.0, 20.0, 30.0)]
 
 
+def test_boxes_that_are_no_cells_are_not_counted_among_the_cells(bench: AnnotateWidget) -> None:
+    session, counts = bench.context.session, AnnotatePage(bench).boxes
+    session.editor.clear()
+    cells = [session.editor.add(0, [10 + 20 * k, 10, 26 + 20 * k, 26]) for k in range(2)]
+    session.notes.tag(cells[:1], "not a cell")
+    assert counts.text("counts") == (
+        "1 box in this image: 1 yours, 0 accepted, 0 detected, 0 doubtful; "
+        "1 more is tagged “not a cell”."
+    )
+    session.notes.tag(cells, "not a cell")
+    assert counts.text("counts") == "No cells in this image; 2 boxes are tagged “not a cell”."
+
+
 def test_an_image_without_boxes_says_so(bench: AnnotateWidget) -> None:
     bench.context.session.editor.clear()
     assert AnnotatePage(bench).boxes.text("counts") == "No boxes in this image."

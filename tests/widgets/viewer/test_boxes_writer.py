@@ -13,6 +13,7 @@ import tifffile
 from npe2 import PluginManager, PluginManifest
 
 import napari_attmil
+from napari_attmil.cells.annotations.notes import Note
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.exchange.files import read_boxes
 from napari_attmil.core.errors import UserError
@@ -64,10 +65,15 @@ def saved(viewer: ViewerModel, tmp_path: Path) -> Iterator[Callable[..., None]]:
     choice = ImageChoice(viewer, session, cells)
     choice.use_cohort(Cohort((open_sample(folder),), folder))
 
-    def save(name: str, *image_indices: int) -> None:
+    def save(name: str, *image_indices: int, noted: bool = False) -> None:
         session.editor.clear()
         rows = [[1, 2, 9, 8]] * len(image_indices)
         session.editor.merge(Boxes.from_detections(image_indices, rows, [0.5] * len(rows)))
+        if noted:
+            first = session.boxes.cell_id[:1]
+            session.notes.tag(first, "odd")
+            session.notes.write(first, "=two nuclei")
+            session.notes.set_value(first, "stage", "3")
         data, meta, _ = cells.layer.as_layer_data_tuple()
         assert write_boxes(str(tmp_path / name), data, meta) == [str(tmp_path / name)]
 
@@ -97,6 +103,18 @@ def test_a_coco_file_names_the_images_of_the_study(
     content = json.loads((tmp_path / "boxes.json").read_text("utf-8"))
     assert [image["file_name"] for image in content["images"]] == ["images/a.tif", "images/b.tif"]
     assert [image["width"] for image in content["images"]] == [60, 60]
+
+
+def test_a_table_and_a_coco_file_hold_what_is_noted(
+    saved: Callable[..., None], tmp_path: Path
+) -> None:
+    saved("boxes.csv", 0, 1, noted=True)
+    table = pd.read_csv(tmp_path / "boxes.csv")
+    assert table["tags"].fillna("").tolist() == ["odd", ""]
+    assert table["note"][0] == "'=two nuclei" and table["stage"][0] == 3
+    saved("boxes.json", 0, noted=True)
+    ((box,),) = (image.boxes for image in read_boxes([tmp_path / "boxes.json"]).images)
+    assert box.note == Note(0, ("odd",), "=two nuclei", (("stage", "3"),))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "xml", "txt"])

@@ -32,7 +32,9 @@ from .notes import (
     READY_TAGS as READY_TAGS,
     SAMPLE as SAMPLE,
     Note as Note,
+    Notes as Notes,
     cells_with_tag as cells_with_tag,
+    completed_note as completed_note,
     with_notes as with_notes,
 )
 from .past_edits import PastEdit as PastEdit

@@ -43,6 +43,14 @@ class Note:
         """Return whether anything is noted."""
         return bool(self.tags or self.text or self.columns)
 
+    def says(self, other: Note) -> bool:
+        """Return whether all that another note says is said here."""
+        return (
+            {*other.tags} <= {*self.tags}
+            and other.text in ("", self.text)
+            and {*other.columns} <= {*self.columns}
+        )
+
     def tagged(self, tag: str, on: bool = True) -> Self:
         """Return the note with a tag, or without it."""
         others = {name for name in self.tags if name != tag}
@@ -74,6 +82,16 @@ def joined_notes(one: Note, other: Note) -> Note:
         tags=tuple(sorted({*one.tags, *other.tags})),
         text=_both(one.text, other.text, "\n"),
         columns=tuple(sorted(values.items())),
+    )
+
+
+def completed_note(one: Note, other: Note) -> Note:
+    """Return a note with what another one says as well; of different texts, the first's remains."""
+    return replace(
+        one,
+        tags=tuple(sorted({*one.tags, *other.tags})),
+        text=one.text or other.text,
+        columns=tuple(sorted({**dict(other.columns), **dict(one.columns)}.items())),
     )
 
 

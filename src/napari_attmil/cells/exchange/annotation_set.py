@@ -6,15 +6,21 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from napari_attmil.cells.annotations import Note
 from napari_attmil.cells.boxes import SOURCE_NAMES, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from napari_attmil.cells.exchange.account import LeftOut
 
 CELL_LABEL = "red cell"
 """The class under which boxes are exported."""
+TAGS = "tags"
+NOTE = "note"
+OWN = " (own)"
+"""Ends the name of a person's own column where the format has something of that name."""
+NO_NOTE = Note()
 LARGEST_ID = 2**53 - 1
 """The largest cell_id that survives every program's numbers, many of which are floats."""
 
@@ -36,6 +42,8 @@ class AnnotatedBox:
         0 if the file gives none.
     source, score
         As in `Boxes`; a person's if the file does not say.
+    note
+        What is noted about it.
     """
 
     xyxy: Corners
@@ -43,6 +51,7 @@ class AnnotatedBox:
     cell_id: int = 0
     source: Source = Source.PERSON
     score: float = 1.0
+    note: Note = NO_NOTE
 
     def __post_init__(self) -> None:
         """Refuse values that no box can have.
@@ -133,6 +142,29 @@ def source_of(name: str) -> Source:
     """Return the source of this name, in upper or lower case; a person for any other name."""
     key = name.strip().lower()
     return Source(SOURCE_NAMES.index(key)) if key in SOURCE_NAMES else Source.PERSON
+
+
+def named_columns(note: Note, taken: Iterable[str]) -> dict[str, str]:
+    """Return a note's own columns by the names that they have in a file with names `taken`."""
+    reserved = {name.lower() for name in (*taken, TAGS, NOTE)}
+    return {
+        f"{name}{OWN}" if name.removesuffix(OWN).lower() in reserved else name: value
+        for name, value in note.columns
+    }
+
+
+def note_of(
+    tags: Iterable[str], text: str, columns: Mapping[str, str], taken: Iterable[str]
+) -> Note:
+    """Return what a file says of a box; `columns` are named by `named_columns`."""
+    reserved = {name.lower() for name in (*taken, TAGS, NOTE)}
+    own = {
+        name.removesuffix(OWN) if name.removesuffix(OWN).lower() in reserved else name: value
+        for name, value in columns.items()
+    }
+    named = sorted({tag.strip() for tag in tags} - {""})
+    values = tuple(sorted((name, value) for name, value in own.items() if value))
+    return Note(0, tuple(named), text, values)
 
 
 def near_image(corners: Corners) -> Corners:

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 from napari_attmil.cells.boxes import SOURCE_NAMES
 from napari_attmil.cells.exchange.annotation_set import (
     CELL_LABEL,
+    NO_NOTE,
+    NOTE,
+    TAGS,
     AnnotatedBox,
     AnnotatedImage,
     Corners,
     bounds,
     id_of,
+    named_columns,
+    note_of,
     sides,
     source_of,
     turned,
@@ -22,9 +27,12 @@ from napari_attmil.cells.exchange.annotation_set import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_attmil.cells.annotations import Note
     from napari_attmil.cells.exchange.account import Account
 
 COCO_MARK = "Cell boxes written by napari-attmil"
+_ATTRIBUTES = ("cell_id", "source", "score", "rotation")
+"""Those that no own column of a person may replace."""
 CROWD = "it is a crowd, not a cell"
 
 
@@ -148,12 +156,29 @@ def _box(annotation: dict[str, Any], names: dict[str, str], account: Account) ->
         id_of(attributes.get("cell_id")),
         source_of(str(attributes.get("source", ""))),
         _score(annotation, attributes),
+        _note(attributes),
     )
     if attributes.get("rotation"):
         account.outline("turned box")
     elif not _has_box(annotation):
         account.outline("polygon")
     return box
+
+
+def _note(attributes: dict[str, Any]) -> Note:
+    """Return what this program wrote about a box; other programs' attributes are no notes."""
+    if not {"cell_id", "source"} <= attributes.keys():
+        return NO_NOTE
+    own = {name: value for name, value in attributes.items() if name not in _ATTRIBUTES}
+    tags, text = own.pop(TAGS, ()), str(own.pop(NOTE, ""))
+    tags = map(str, tags) if isinstance(tags, list) else str(tags or "").split(";")
+    return note_of(tags, text, {name: str(v) for name, v in own.items()}, _ATTRIBUTES)
+
+
+def _noted(note: Note) -> dict[str, Any]:
+    """Return the attributes in which notes are written; none where nothing is noted."""
+    said = ((TAGS, list(note.tags)), (NOTE, note.text))
+    return {name: value for name, value in said if value} | named_columns(note, _ATTRIBUTES)
 
 
 def _score(annotation: dict[str, Any], attributes: dict[str, Any]) -> float:
@@ -194,5 +219,9 @@ def _annotation(box: AnnotatedBox) -> dict[str, Any]:
         "segmentation": [],
         "iscrowd": 0,
         "score": box.score,
-        "attributes": {"cell_id": box.cell_id, "source": SOURCE_NAMES[box.source]},
+        "attributes": {
+            "cell_id": box.cell_id,
+            "source": SOURCE_NAMES[box.source],
+            **_noted(box.note),
+        },
     }

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 from napari_attmil.cells.boxes import SOURCE_NAMES
 from napari_attmil.cells.exchange.annotation_set import (
     CELL_LABEL,
+    NOTE,
+    TAGS,
     AnnotatedBox,
     AnnotatedImage,
     bounds,
     id_of,
+    named_columns,
+    note_of,
     sides,
     source_of,
 )
@@ -24,6 +28,7 @@ from napari_attmil.images import rows_of_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_attmil.cells.annotations import Note
     from napari_attmil.cells.exchange.account import Account
 
 _CORNERS = ("x_min", "y_min", "x_max", "y_max")
@@ -32,6 +37,8 @@ COLUMNS = (
     *("reviewed", "width", "height", "cell_type"),
 )
 _NUMBERS = (*_CORNERS, "x", "y", "score", "width", "height")
+_OWN = "own column: "
+"""Begins the key of a person's own columns while a table is read."""
 _OTHER_NAMES = {
     "filename": "image",
     "file_name": "image",
@@ -56,6 +63,10 @@ def read_csv(text: str, account: Account) -> tuple[AnnotatedImage, ...]:
     """
     (_, header), *rows = rows_of_table(text) or [(1, [])]
     names = [_OTHER_NAMES.get(name.lower(), name.lower()) for name in header]
+    if set(COLUMNS) <= set(names):  # a table of this program: further columns are a person's own
+        known = (*COLUMNS, TAGS, NOTE)
+        pairs = zip(names, header, strict=True)
+        names = [name if name in known else _OWN + from_cell(title) for name, title in pairs]
     has_points = _check_columns(names)
     read = [
         (number, {name: cell for name, cell in zip(names, cells, strict=False) if cell})
@@ -79,15 +90,25 @@ def write_csv(images: Sequence[AnnotatedImage]) -> str:
     """Return images as the text of a table; an image without boxes has one row without corners."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    notes = [box.note for image in images for box in image.boxes if box.note]
+    own = sorted({name for note in notes for name in named_columns(note, COLUMNS)})
+    said = (TAGS, NOTE, *own) if notes else ()
+    writer.writerow((*COLUMNS, *map(as_cell, said)))
     for image in images:
         end = (int(image.reviewed), *(image.size_px or ("", "")), CELL_LABEL)
         for box in image.boxes:
             middle = (*map(repr, box.xyxy), repr(box.score), SOURCE_NAMES[box.source])
-            writer.writerow((as_cell(image.name), image.page, box.cell_id, *middle, *end))
+            noted = _noted(box.note)
+            cells = (as_cell(noted.get(name, "")) for name in said)
+            writer.writerow((as_cell(image.name), image.page, box.cell_id, *middle, *end, *cells))
         if not image.boxes:
-            writer.writerow((as_cell(image.name), image.page, *("",) * 7, *end))
+            writer.writerow((as_cell(image.name), image.page, *("",) * 7, *end, *("",) * len(said)))
     return out.getvalue()
+
+
+def _noted(note: Note) -> dict[str, str]:
+    """Return what is noted by the titles of columns."""
+    return {TAGS: "; ".join(note.tags), NOTE: note.text} | named_columns(note, COLUMNS)
 
 
 def _check_columns(names: list[str]) -> bool:
@@ -146,5 +167,18 @@ def _boxes(row: dict[str, str], has_points: bool) -> list[AnnotatedBox]:
             id_of(row.get("cell_id")),
             source_of(row.get("source", "")),
             float(row.get("score", 1)),
+            _note(row),
         )
     ]
+
+
+def _note(row: dict[str, str]) -> Note:
+    """Return what a table of this program says of a box besides where it is."""
+    own = {
+        name.removeprefix(_OWN): from_cell(cell)
+        for name, cell in row.items()
+        if name.startswith(_OWN)
+    }
+    is_own = {"cell_id", "source"} <= row.keys()  # also a table of `attmil detect`
+    tags, text = (from_cell(row.get(name, "")) if is_own else "" for name in (TAGS, NOTE))
+    return note_of(tags.split(";"), text, own, COLUMNS)

@@ -30,7 +30,7 @@ from napari_attmil.core import Progress, UserError, counted
 from napari_attmil.images import read_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -99,7 +99,8 @@ class ImportPlan:
                 now, of_image = merged(now, placed.index, placed.image, floor_id)
                 counts.append((placed, of_image))
             after[name] = now
-        return after, ImportOutcome(self.format_name, tuple(counts), self.notes, self.left_out)
+        notes = (*self.notes, *_about_notes([of_image for _, of_image in counts]))
+        return after, ImportOutcome(self.format_name, tuple(counts), notes, self.left_out)
 
     def write(
         self, samples: Sequence[Sample], annotations: AnnotationFile, made_by: str
@@ -369,6 +370,18 @@ def _around_points(
             place = f"the point at {point.xyxy[0]:g}, {point.xyxy[1]:g}"
             account.leave_out(place, "no single cell was found around it", image.name)
     return replace(image, boxes=tuple(boxes), has_points=False)
+
+
+def _about_notes(counts: Sequence[MergeCounts]) -> Iterator[str]:
+    """Say what happens to tags, notes and values of the files."""
+    noted, otherwise = sum(c.noted for c in counts), sum(c.noted_otherwise for c in counts)
+    if noted:
+        yield f"{counted(noted, 'box', 'boxes')} with tags, notes or values from the files."
+    if otherwise:
+        yield (
+            f"The notes of {counted(otherwise, 'box', 'boxes')} in the files differ from those in "
+            "the study, which are kept."
+        )
 
 
 def _tell_points(

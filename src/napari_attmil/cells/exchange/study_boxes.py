@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
-from napari_attmil.cells.boxes import SAME_BOX_IOU, SAME_CELL_IOU, Boxes, Source
-from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
+from napari_attmil.cells.annotations import Note, completed_note, with_notes
+from napari_attmil.cells.boxes import SAME_BOX_IOU, SAME_CELL_IOU, Boxes, Source, iou_matrix
+from napari_attmil.cells.exchange.annotation_set import NO_NOTE, AnnotatedBox, AnnotatedImage
 from napari_attmil.cells.overlaps import greatest_overlap
 from napari_attmil.core import UserError
 from napari_attmil.images import name_within
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from napari_attmil.cells.annotations import Annotations
+    from napari_attmil.cells.annotations import Annotations, Notes
     from napari_attmil.core import Float32Array
     from napari_attmil.images import Frame, Sample
 
@@ -42,12 +43,18 @@ class MergeCounts(NamedTuple):
         Added boxes that overlap with a person's box; both remain.
     replaced
         Boxes of the detector that were replaced by a person's.
+    noted
+        Boxes that got a tag, note or value from the file.
+    noted_otherwise
+        Boxes whose note or values stay as they are here, though the file says something else.
     """
 
     added: int = 0
     already_there: int = 0
     overlapping: int = 0
     replaced: int = 0
+    noted: int = 0
+    noted_otherwise: int = 0
 
 
 def annotated_images(
@@ -58,11 +65,13 @@ def annotated_images(
     for sample in samples:
         if sample.name not in annotations:
             continue
-        boxes, reviewed = annotations[sample.name].cells, annotations[sample.name].reviewed
+        kept = annotations[sample.name]
+        boxes, reviewed = kept.cells, kept.reviewed
         for index in sorted(reviewed.union(boxes.image_index.tolist())):
             frame, own = sample.frames[index], boxes.of_image(index)
             name = name_within(folder, frame.path)
-            images.append(annotated_image(name, own, frame.page, size_of(frame), index in reviewed))
+            size, is_reviewed = size_of(frame), index in reviewed
+            images.append(annotated_image(name, own, frame.page, size, is_reviewed, kept.notes))
     return images
 
 
@@ -72,12 +81,19 @@ def annotated_image(
     page: int = 0,
     size_px: tuple[int, int] | None = None,
     reviewed: bool = False,
+    notes: Notes | None = None,
 ) -> AnnotatedImage:
     """Return one image with its boxes for export; see `AnnotatedImage`."""
     columns = (boxes.xyxy, boxes.cell_id, boxes.source, boxes.score)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     exported = tuple(
-        AnnotatedBox((*xyxy,), cell_id=cell_id, source=Source(source), score=score)
+        AnnotatedBox(
+            (*xyxy,),
+            cell_id=cell_id,
+            source=Source(source),
+            score=score,
+            note=replace((notes or {}).get(cell_id, NO_NOTE), image_index=0),
+        )
         for xyxy, cell_id, source, score in rows
     )
     return AnnotatedImage(name, exported, page, size_px, reviewed)
@@ -138,7 +154,9 @@ def merged(
     """Return a sample's annotations with the boxes that a file has for one of its images.
 
     No person's box is changed or lost. A box is not added if the sample has it already, or if a
-    person deleted it; a person's box replaces the detector's box of the same cell.
+    person deleted it; a person's box replaces the detector's box of the same cell, and takes over
+    what is noted about it. Notes of the file are added to those of the study, of which none is
+    replaced.
 
     Parameters
     ----------
@@ -168,10 +186,51 @@ def merged(
     new = list(compress(image.boxes, ~twice))
     added = _numbered(new, index, now, floor_id)
     boxes = Boxes.concatenate([remaining, added]).sorted_by_image()
-    counts = MergeCounts(len(new), int(twice.sum()), int(overlapping.sum()), int(replaced.sum()))
+    notes = _handed_on(now.notes, here[replaced], added)
+    known = Boxes.concatenate([here[~replaced], added])
+    notes, noted = _with_notes_of_file(notes, image, known, index)
+    counts = MergeCounts(
+        len(new), int(twice.sum()), int(overlapping.sum()), int(replaced.sum()), *noted
+    )
     reviewed = now.reviewed | ({index} if image.reviewed else set())
     next_id = max(now.next_id, boxes.next_id)
-    return replace(now, boxes=boxes, next_id=next_id, reviewed=reviewed), counts
+    after = replace(now, boxes=boxes, next_id=next_id, reviewed=reviewed, notes=notes)
+    return after, counts
+
+
+def _handed_on(notes: Notes, replaced: Boxes, added: Boxes) -> Notes:
+    """Return notes where boxes that replace others have what was noted about those."""
+    found = dict(notes)
+    for row, cell in enumerate(replaced.cell_id.tolist()):
+        if cell in found:
+            overlaps = iou_matrix(added.xyxy, replaced.xyxy[row : row + 1])[:, 0]
+            heir = int(added.cell_id[overlaps.argmax()])
+            said = found.pop(cell)
+            found[heir] = completed_note(found.get(heir, Note(said.image_index)), said)
+    return found
+
+
+def _with_notes_of_file(
+    notes: Notes, image: AnnotatedImage, boxes: Boxes, index: int
+) -> tuple[Notes, tuple[int, int]]:
+    """Return notes with those of a file's boxes, and to how many boxes that was new, or otherwise.
+
+    `boxes` are those of the image after the import.
+    """
+    found, noted, otherwise = dict(notes), 0, 0
+    for box in image.boxes:
+        if not box.note:
+            continue
+        corners = _clipped(np.array([box.xyxy], dtype=np.float32), image.size_px)
+        overlaps = iou_matrix(_clipped(boxes.xyxy, image.size_px), corners)[:, 0]
+        if overlaps.max(initial=0) < SAME_CELL_IOU:
+            continue  # The cell is one that a person deleted.
+        cell = int(boxes.cell_id[overlaps.argmax()])
+        before = found.get(cell, Note(index))
+        found[cell] = completed_note(before, box.note)
+        noted += found[cell] != before
+        otherwise += not found[cell].says(box.note)
+    return with_notes({}, found), (noted, otherwise)
 
 
 def size_of(frame: Frame) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_attmil.cells import Boxes, Source
+from napari_attmil.cells.annotations import NOT_A_CELL
 from napari_attmil.core import counted
 from napari_attmil.session import DOUBTFUL_SCORE
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
@@ -23,6 +24,7 @@ BUTTONS = (
     ("undo", "redo", "history", "hide_boxes", "keys"),
 )
 LOOKS = "Thin: the detector's. Medium: accepted. Bold: yours."
+NOTHING_OPEN = "Open images first, in the panel “Classify samples”."
 TEXTS = {
     **{"next_doubtful": "Doubtful", "hide_boxes": "Hide", "snap": "Snap"},
     **{"keys": "Keys…", "history": "History…"},
@@ -70,11 +72,11 @@ class BoxPanel(Listening, QWidget):
     def _synchronise(self) -> None:
         self._looks.setText(LOOKS)
         session, context = self._context.session, self._context
-        boxes = session.boxes.of_image(context.cells.camera.image_index())
+        index = context.cells.camera.image_index()
+        boxes, cells = session.boxes.of_image(index), session.state.cells.of_image(index)
         is_open = context.images is not None
-        self._counts.setText(
-            _counts(boxes) if is_open else "Open images first, in the panel “Classify samples”."
-        )
+        counts = _counts(cells, len(boxes) - len(cells))
+        self._counts.setText(counts if is_open else NOTHING_OPEN)
         for name, button in self._buttons.items():
             button.setEnabled(is_open or name in ("keys", "history"))
         for name in ("delete_selected", "accept_selected", "snap", *TAG_KEYS):
@@ -87,13 +89,17 @@ class BoxPanel(Listening, QWidget):
         self._cut.synchronise()
 
 
-def _counts(boxes: Boxes) -> str:
-    """Return how many boxes an image has, and where they come from."""
+def _counts(boxes: Boxes, others: int) -> str:
+    """Return how many boxes of cells an image has, where they come from, and how many others."""
     if not len(boxes):
-        return "No boxes in this image."
+        tagged = counted(others, "box is", "boxes are")
+        empty = "No boxes in this image."
+        return f"No cells in this image; {tagged} tagged “{NOT_A_CELL}”." if others else empty
+    tagged = counted(others, "more is", "more are")
     made = np.bincount(boxes.source, minlength=len(Source))
     doubtful = int(np.count_nonzero(boxes.score[boxes.source == Source.MODEL] < DOUBTFUL_SCORE))
     return (
         f"{counted(len(boxes), 'box', 'boxes')} in this image: {made[Source.PERSON]} yours, "
-        f"{made[Source.ACCEPTED]} accepted, {made[Source.MODEL]} detected, {doubtful} doubtful."
+        f"{made[Source.ACCEPTED]} accepted, {made[Source.MODEL]} detected, {doubtful} doubtful"
+        f"{f'; {tagged} tagged “{NOT_A_CELL}”.' if others else '.'}"
     )

@@ -25,6 +25,8 @@ BOXES_OF_LAYER = "napari-attmil cells of the sample"
 """Key of a layer's metadata: the sample's `Boxes`, and the `Portion` of them that it holds."""
 SAMPLE_OF_LAYER = "napari-attmil images of the sample"
 """Key of a layer's metadata: the `Sample`, which names the images that the boxes are of."""
+NOTES_OF_LAYER = "napari-attmil notes of the sample"
+"""Key of a layer's metadata: what is noted about the cells, by their ids."""
 MOST_SHAPES = 1000
 """A layer holds more only where the shown image has more: napari builds some 5,000 a second."""
 

@@ -17,6 +17,7 @@ from napari_attmil.session import Exploration, Session
 from napari_attmil.widgets.parts import Listening, pause_timer
 from napari_attmil.widgets.viewer.box_shapes import (
     BOXES_OF_LAYER,
+    NOTES_OF_LAYER,
     SAMPLE_OF_LAYER,
     Portion,
     edge_widths,
@@ -245,9 +246,10 @@ class BoxesMirror(Listening):
         return self.portion if least.is_part_with(index) and is_enough else least
 
     def _note_sample(self) -> None:
-        """Tell who saves the layer of the boxes that it does not hold."""
+        """Tell who saves the layer of the boxes that it does not hold, and of notes."""
         self._layer.metadata[BOXES_OF_LAYER] = (self._session.boxes, self.portion)
         self._layer.metadata[SAMPLE_OF_LAYER] = self._session.sample
+        self._layer.metadata[NOTES_OF_LAYER] = self._session.state.notes
 
     def _is_of_sample(self) -> bool:
         return self._layer.metadata.get(SAMPLE_OF_LAYER) is self._session.sample

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_attmil.cells import SOURCE_NAMES, Boxes, Source
-from napari_attmil.cells.annotations import Annotations
+from napari_attmil.cells.annotations import Annotations, Notes
 from napari_attmil.cells.exchange import (
     AnnotatedImage,
     annotated_image,
@@ -21,6 +21,7 @@ from napari_attmil.explore import cell_table, write_cells
 from napari_attmil.images import Frame, Sample
 from napari_attmil.widgets.viewer.box_shapes import (
     BOXES_OF_LAYER,
+    NOTES_OF_LAYER,
     SAMPLE_OF_LAYER,
     Portion,
     from_vertices,
@@ -49,19 +50,24 @@ def write_boxes(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """
     boxes, target = _all_boxes(data, meta), Path(path)
     sample = _sample(meta, int(boxes.image_index.max(initial=-1)) + 1)
+    notes: Notes = meta.get("metadata", {}).get(NOTES_OF_LAYER, {})
     if target.suffix.lower() == ".csv":
-        write_cells(target, [cell_table(sample, boxes)])
+        write_cells(target, [cell_table(sample, boxes, notes=notes)])
     else:
-        write_by_suffix(target, _listed(sample, boxes, target.absolute().parent))
+        annotations = Annotations(boxes, notes=notes)
+        write_by_suffix(target, _listed(sample, annotations, target.absolute().parent))
     return [path]
 
 
-def _listed(sample: Sample, boxes: Boxes, folder: Path) -> list[AnnotatedImage]:
+def _listed(sample: Sample, kept: Annotations, folder: Path) -> list[AnnotatedImage]:
     """Return the images that have boxes, named from the folder where they are files."""
     if all(frame.path.is_file() for frame in sample.frames):
-        return annotated_images([sample], {sample.name: Annotations(boxes)}, folder)
-    indices = np.unique(boxes.image_index).tolist()
-    return [annotated_image(sample.name, boxes.of_image(index), index) for index in indices]
+        return annotated_images([sample], {sample.name: kept}, folder)
+    indices = np.unique(kept.cells.image_index).tolist()
+    return [
+        annotated_image(sample.name, kept.cells.of_image(index), index, notes=kept.notes)
+        for index in indices
+    ]
 
 
 def _sample(meta: Mapping[str, Any], image_count: int) -> Sample:
