@@ -12,7 +12,10 @@ from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
 from napari_attmil.cells.exchange.importing import ImportPlan, PlacedImage
 from napari_attmil.core.errors import UserError
+from napari_attmil.explore.categories import Categories
+from napari_attmil.explore.colours import rgba_of
 from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.session.cell_tables import MAKER
 from napari_attmil.session.exploration import NOT_A_CELL_COLOUR, WHOLE_COHORT, Exploration
 from napari_attmil.session.session import Session
 
@@ -33,6 +36,49 @@ def opened(folder: Path) -> Session:
     session.open_cohort(Cohort(samples, folder), AnnotationFile(folder / FILE_NAME))
     session.show(samples[0])
     return session
+
+
+def test_boxes_are_coloured_by_tags_and_by_own_texts_alike_in_all_samples(
+    session: Session,
+) -> None:
+    exploration = Exploration(session)
+    session.notes.tag([1], "odd")
+    session.notes.tag({session.key_of("b"): [2]}, "burr")
+    session.notes.set_value([2], "score", "late")
+    exploration.colour(column="tags")
+    burr, odd, without = rgba_of("#E69F00"), rgba_of("#56B4E9"), 0.45
+    assert exploration.colours()[0].tolist() == list(odd)
+    assert exploration.colours()[1:, 3].tolist() == [without] * 2
+    assert exploration.categories is not None and not exploration.has_scale
+    assert exploration.categories.names == ("burr", "odd")
+    assert exploration.categories.counts() == [0, 1]
+    exploration.colour(column="score (own)")
+    assert exploration.colours()[1].tolist() == list(burr)  # the first of its own column
+    session.notes.set_value([2], "score", "")
+    assert exploration.coloured_column == MAKER and exploration.categories is None
+
+
+def test_of_many_texts_the_most_frequent_have_colours(session: Session) -> None:
+    counts = {f"t{k}": 9 - k for k in range(9)}
+    found = Categories.of(["t8", "t0", "", "t6", "t7"], counts)
+    assert found.names == (*(f"t{k}" for k in range(7)), "others")
+    assert found.codes.tolist() == [7, 0, -1, 6, 7]
+    assert found.colours(np.array([0, 3])).tolist() == [
+        [0.55, 0.55, 0.55, 1.0],
+        list(rgba_of("#F0E442")),
+    ]
+
+
+def test_boxes_stay_coloured_where_a_column_of_numbers_gets_a_text(session: Session) -> None:
+    exploration = Exploration(session)
+    session.notes.set_value([1], "stage", "1")
+    session.notes.set_value([2], "stage", "2")
+    exploration.colour(column="stage")
+    assert exploration.has_scale and exploration.relative()[:2].tolist() == [0, 1]
+    session.notes.set_value([2], "stage", "late")
+    assert not exploration.has_scale and np.isnan(exploration.relative()).all()
+    assert exploration.categories is not None
+    assert exploration.categories.names == ("1", "late")
 
 
 def test_notes_of_an_import_are_taken_back_with_it(session: Session) -> None:

@@ -1,3 +1,4 @@
+from .categories import Categories as Categories
 from .cell_export import (
     CONTRIBUTION as CONTRIBUTION,
     CORNERS as CORNERS,
@@ -52,6 +53,7 @@ from .figures import (
 from .gallery import gallery_plot as gallery_plot
 from .noted import (
     NOTE as NOTE,
+    OWN as OWN,
     TAG_SEPARATOR as TAG_SEPARATOR,
     TAGS as TAGS,
     note_columns as note_columns,

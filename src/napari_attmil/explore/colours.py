@@ -89,6 +89,8 @@ _CLASS_COLOURS: Final = (
 )
 """The palette of Okabe and Ito, visible on dark and on light backgrounds."""
 
+PALETTE_SIZE: Final = len(_CLASS_COLOURS)
+
 
 def source_colours(source: npt.NDArray[np.uint8], on_bright: bool = False) -> Float64Array:
     """Return the (n, 4) RGBA of boxes by who made them, (n,) values of `Source`.
@@ -119,6 +121,12 @@ def is_bright(picture: npt.NDArray[np.uint8], was_bright: bool = False) -> bool:
 def class_colour(place: int) -> str:
     """Return the colour of the class at a position in alphabetical order; colours repeat."""
     return _CLASS_COLOURS[place % len(_CLASS_COLOURS)]
+
+
+def rgba_of(colour: str) -> Rgba:
+    """Return the RGBA of a colour like "#E69F00"."""
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    return (red, green, blue, 1.0)
 
 
 def map_colours(relative: npt.ArrayLike, colour_map: ColourMap = "paper") -> Float64Array:

@@ -16,6 +16,8 @@ TAGS: Final = "tags"
 """Column of tags, joined by `TAG_SEPARATOR`."""
 NOTE: Final = "note"
 TAG_SEPARATOR: Final = "; "
+OWN: Final = " (own)"
+"""Ends the name of a person's own column whose name a table has already."""
 
 
 def note_columns(
@@ -58,7 +60,7 @@ def notes_of_rows(cell_ids: Sequence[int], notes: Mapping[int, Note]) -> list[No
 
 def own_title(name: str, taken: Collection[str]) -> str:
     """Return the name of an own column in a table that has columns of these names."""
-    return f"{name} (own)" if name in (*taken, TAGS, NOTE) else name
+    return f"{name}{OWN}" if name in (*taken, TAGS, NOTE) else name
 
 
 def _as_numbers(texts: Any) -> Any:

@@ -3,6 +3,7 @@ from .cell_tables import (
     MAP_COLUMNS as MAP_COLUMNS,
     column_title as column_title,
     numeric_columns as numeric_columns,
+    text_columns as text_columns,
 )
 from .exploration import (
     WHOLE_COHORT as WHOLE_COHORT,

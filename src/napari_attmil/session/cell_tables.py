@@ -14,6 +14,7 @@ from napari_attmil.cells import SOURCE_NAMES, Boxes
 from napari_attmil.explore import (
     CONTRIBUTION,
     CORNERS,
+    NOTE,
     contribution_of,
     note_columns,
     notes_of_rows,
@@ -48,6 +49,13 @@ def numeric_columns(table: pd.DataFrame) -> tuple[str, ...]:
     numeric = [name for name in names if name not in ("cell_id", "image", *CORNERS)]
     telling = [n for n in numeric if n == "attention" or n.startswith(CONTRIBUTION)]
     return tuple(telling + [name for name in numeric if name not in telling])
+
+
+def text_columns(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the columns of tags and of a person's own texts to colour cells by."""
+    others = ("sample", "patient", "class", MAKER, NOTE)
+    texts = [str(n) for n in table if n not in others and not is_numeric_dtype(table[n])]
+    return tuple(name for name in texts if (table[name] != "").any())
 
 
 class CellTables:

@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from pandas.api.types import is_numeric_dtype
 from psygnal import Signal
 
 from napari_attmil.cells.annotations import NOT_A_CELL, cells_with_tag
 from napari_attmil.explore import (
+    Categories,
     Colouring,
     Condition,
     Distribution,
@@ -23,7 +25,7 @@ from napari_attmil.explore import (
     rows_that_meet,
     source_colours,
 )
-from napari_attmil.session.cell_tables import MAKER, CellTables
+from napari_attmil.session.cell_tables import MAKER, CellTables, text_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -226,8 +228,28 @@ class Exploration:
     @property
     def coloured_column(self) -> str:
         """The column that colours the boxes: `MAKER` while the chosen one does not exist."""
-        column = self._colouring.column
-        return column if column in self.sample_table else MAKER
+        column, table = self._colouring.column, self.sample_table
+        if column in table and is_numeric_dtype(table[column]):
+            return column
+        return column if column in text_columns(table) else MAKER
+
+    @property
+    def has_scale(self) -> bool:
+        """Whether numbers colour the boxes, from a lowest to a highest one."""
+        column = self.coloured_column
+        return column != MAKER and is_numeric_dtype(self.sample_table[column])
+
+    @property
+    def categories(self) -> Categories | None:
+        """The texts that colour the boxes of the shown sample; None where something else does."""
+        column = self.coloured_column
+        if column == MAKER or self.has_scale:
+            return None
+        return self.categories_of(self.sample_table, column)
+
+    def categories_of(self, table: pd.DataFrame, column: str) -> Categories:
+        """Return the texts in a column of a table of cells, with colours."""
+        return Categories.of(table[column], self._session.notes.texts(column))
 
     def relative(self) -> Float64Array:
         """Return (n,) from 0 to 1 where each box of the shown sample stands; NaN if unknown."""
@@ -239,13 +261,15 @@ class Exploration:
 
     def distribution(self) -> Distribution:
         """Return the distribution of the values that colour the shown sample's boxes."""
-        is_known = self.coloured_column != MAKER
-        return self._spread.distribution if is_known else Distribution()
+        return self._spread.distribution if self.has_scale else Distribution()
 
     def colours(self, rows: Rows | slice = slice(None)) -> Float64Array:
         """Return (m, 4) RGBA of boxes of the shown sample, by their positions; all by default."""
         session = self._session
-        if self.coloured_column == MAKER:
+        categories = self.categories
+        if categories is not None:
+            colours = categories.colours(rows)
+        elif self.coloured_column == MAKER:
             colours = source_colours(session.boxes.source[rows], self._is_on_bright)
         else:
             colours = self._colouring.colours(self._spread, rows)
@@ -261,7 +285,7 @@ class Exploration:
         table, column, colouring = self.sample_table, self.coloured_column, self._colouring
         key = (column, colouring.scale, colouring.is_signed)
         if self._spread_found[0] is not table or self._spread_found[1] != key:
-            values = np.full(len(table), np.nan) if column == MAKER else table[column]
+            values = table[column] if self.has_scale else np.full(len(table), np.nan)
             self._spread_found = (table, key, colouring.spread(values))
         return self._spread_found[2]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 from napari_attmil.cells import Boxes
 from napari_attmil.cells.annotations import READY_TAGS, SAMPLE, Note, new_uid, with_notes
 from napari_attmil.core import UserError, counted
+from napari_attmil.explore import OWN, TAG_SEPARATOR, TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,6 +54,19 @@ class SampleNotes:
     def columns(self) -> tuple[str, ...]:
         """Return the names of all own columns in use."""
         return tuple(sorted({name for note in self._all() for name, _ in note.columns}))
+
+    def texts(self, title: str) -> Counter[str]:
+        """Return how many cells of all samples have each text in a column of the tables."""
+        name = title if title in self.columns() else title.removesuffix(OWN)
+        notes = [
+            note
+            for record in self._records.all()
+            for cell, note in record.state.notes.items()
+            if cell != SAMPLE
+        ]
+        if title == TAGS:
+            return Counter(TAG_SEPARATOR.join(note.tags) for note in notes if note.tags)
+        return Counter(value for note in notes for column, value in note.columns if column == name)
 
     def is_tagged(self, cells: NotedCells, tag: str) -> bool:
         """Return whether all of some cells have a tag; False for no cells."""

@@ -76,6 +76,22 @@ def test_boxes_are_coloured_by_the_column_that_is_chosen(
     assert layer.edge_color[8].tolist() == [1, 1, 1, 1]
 
 
+def test_tags_have_colours_and_a_legend(
+    explored: ExploreWidget, colours: ColoursPage, qtbot: QtBot
+) -> None:
+    session, layer = explored.context.session, explored.context.cells.layer
+    cells = session.boxes.cell_id.tolist()
+    session.notes.tag(cells[:2], "a < b")
+    choice = colours.combo("What the boxes are coloured by")
+    qtbot.waitUntil(lambda: choice.findData("tags") >= 0)
+    colours.colour_by("tags")
+    first = layer.edge_color[layer.features["cell_id"].to_numpy() == cells[0]][0]
+    np.testing.assert_allclose(first, [230 / 255, 159 / 255, 0, 1], atol=0.01)
+    qtbot.waitUntil(lambda: "a &lt; b: 2 cells" in colours.text("explanation"))
+    session.editor.undo()
+    qtbot.waitUntil(lambda: "a &lt; b" not in colours.text("explanation"))
+
+
 def test_slider_fades_cells_outside_of_the_range(
     explored: ExploreWidget, colours: ColoursPage, qtbot: QtBot
 ) -> None:

@@ -233,6 +233,7 @@ class ResultStep(Step):
         exploration = self._context.exploration
         relative = exploration.relative()
         title = column_title(exploration.coloured_column)
+        self._legend.setVisible(exploration.has_scale)
         self._legend.setColouring(title, exploration.colouring.colour_map)
         self._colours.setColourMap(exploration.colouring.colour_map)
         self._legend.setUnscoredShown(bool(np.isnan(relative).any()))

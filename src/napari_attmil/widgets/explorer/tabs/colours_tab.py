@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
 from qtpy.QtCore import QSignalBlocker
 
-from napari_attmil.core import CAUTION
-from napari_attmil.explore import COLOUR_MAPS, SCALES, colours_of_parts
-from napari_attmil.session import MAKER, column_title, numeric_columns
+from napari_attmil.core import CAUTION, counted
+from napari_attmil.explore import COLOUR_MAPS, SCALES, Categories, colours_of_parts
+from napari_attmil.session import MAKER, column_title, numeric_columns, text_columns
 from napari_attmil.widgets.classifying import classify_shown, missing_to_classify
 from napari_attmil.widgets.explorer.column_combo import ColumnCombo
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab
@@ -93,8 +95,8 @@ class ColoursTab(ExplorerTab):
 
     def refresh(self) -> None:
         """Show colouring and range, and whether they are up to date."""
-        columns = numeric_columns(self._context.exploration.sample_table)
-        self._column.setColumns([MAKER, *columns])
+        table = self._context.exploration.sample_table
+        self._column.setColumns([MAKER, *numeric_columns(table), *text_columns(table)])
         self._show_choices()
         self._show_distribution()
         self._show_state()
@@ -110,10 +112,11 @@ class ColoursTab(ExplorerTab):
         ):
             with QSignalBlocker(combo):
                 combo.setCurrentIndex(combo.findData(value))
-        has_scale = exploration.coloured_column != MAKER
+        has_scale = exploration.has_scale
         for control in (self._scale, self._map, self._outside, self._range):
             control.setEnabled(has_scale)
         self._range.setRange(colouring.low, colouring.high)
+        self._range.setVisible(has_scale)
 
     def _show_distribution(self) -> None:
         exploration = self._context.exploration
@@ -122,7 +125,8 @@ class ColoursTab(ExplorerTab):
         self._range.histogram.setValue(spread.heights, colours, spread.ticks)
         has_value = np.isfinite(exploration.relative())
         if not has_value.any():
-            self._explanation.setText(WHO_MADE_THEM)
+            categories = exploration.categories
+            self._explanation.setText(_legend(categories) if categories else WHO_MADE_THEM)
             return
         shown = int(np.count_nonzero(exploration.is_inside() & has_value))
         title = column_title(exploration.coloured_column)
@@ -156,3 +160,13 @@ class ColoursTab(ExplorerTab):
     def _apply_range(self) -> None:
         low, high = self._wanted_range
         self._context.exploration.colour(low=low, high=high)
+
+
+def _legend(categories: Categories) -> str:
+    """Return the names of categories with their colours and numbers of cells, one a line."""
+    lines = []
+    for place, (name, count) in enumerate(zip(categories.names, categories.counts(), strict=True)):
+        red, green, blue, _ = (round(255 * part) for part in categories.colour(place))
+        square = f'<span style="color: #{red:02x}{green:02x}{blue:02x}">\u25a0</span>'
+        lines.append(f"{square} {escape(name)}: {counted(count, 'cell')}")
+    return "<br>".join([*lines, "Cells without any are grey."])

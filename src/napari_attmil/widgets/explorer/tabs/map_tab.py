@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel
 from napari_attmil import workflows
 from napari_attmil.explore import MapMethod, map_colours
 from napari_attmil.reports import gallery_scale
-from napari_attmil.session import MAKER, MAP_COLUMNS, column_title, numeric_columns
+from napari_attmil.session import MAKER, MAP_COLUMNS, column_title, numeric_columns, text_columns
 from napari_attmil.widgets.card import offer_menu
 from napari_attmil.widgets.explorer.cell_model import CellModel
 from napari_attmil.widgets.explorer.cells_at_hand import cells_in_scope
@@ -139,6 +139,9 @@ class MapTab(ExplorerTab):
         name = self._colour.currentData()
         if name not in table:
             return map_colours(np.full(len(self._model.rows), 0.5))[:, :3]
+        if name in text_columns(table):
+            categories = self._context.exploration.categories_of(table, name)
+            return categories.colours(self._model.rows)[:, :3]
         values = table[name].to_numpy(np.float64)[self._model.rows]
         return colouring.colours(colouring.spread(values))[:, :3]
 
@@ -148,10 +151,12 @@ class MapTab(ExplorerTab):
         wanted = (ACROSS, UP) if has_map else ("diameter_px", "attention")
         first = self._context.exploration.colouring.column
         defaults = (*wanted, "attention" if first == MAKER else first)
-        for combo, default in zip((self._across, self._up, self._colour), defaults, strict=True):
+        texts = text_columns(self._model.table)
+        combos = {self._across: columns, self._up: columns, self._colour: [*columns, *texts]}
+        for (combo, offered), default in zip(combos.items(), defaults, strict=True):
             if has_map and ACROSS not in combo.columns():
                 combo.clear()  # a new map is shown at once
-            combo.setColumns(columns, default)
+            combo.setColumns(offered, default)
 
     def _ring_selected(self) -> None:
         rows = self._model.rows_of(self._context.exploration.selection)
