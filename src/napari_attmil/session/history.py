@@ -140,9 +140,10 @@ class History:
     def _read(self, file: AnnotationFile, samples: Mapping[SessionKey, Sample]) -> None:
         keys = {sample.name: key for key, sample in samples.items()}
         own, self._steps = self._steps, []
+        me = author_name(), platform.node()  # asked once: a journal has 100,000 edits
         try:
             for past in file.history(list(samples.values())):
-                self._add_past(past, keys[past.sample])
+                self._add_past(past, keys[past.sample], me)
         finally:
             # Where several files are open, their steps stand in the order of time.
             both = (*_times(self._steps), *_times(own))
@@ -150,8 +151,8 @@ class History:
         if not self._redo:
             self._find_redo()
 
-    def _add_past(self, past: PastEdit, key: SessionKey) -> None:
-        is_mine = past.author == author_name() and past.machine in ("", platform.node())
+    def _add_past(self, past: PastEdit, key: SessionKey, me: tuple[str, str]) -> None:
+        is_mine = past.author == me[0] and past.machine in ("", me[1])
         part = Part(key, past.uid, past.images, past.is_done, past.settled)
         title = _FORMER_TITLE.sub(lambda m: "Not reviewed" if m[1] else "Reviewed", past.title)
         stamp = past.author, past.made_at, is_mine, past.automatic

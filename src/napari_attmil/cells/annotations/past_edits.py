@@ -6,6 +6,7 @@ What an edit changed is read only when it is taken back: a study has thousands o
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_attmil.cells.annotations.journal import DONE, UNDONE, Place, edit_from_text, frames_key
@@ -89,6 +90,11 @@ def read_past_edits(
     return found
 
 
+@lru_cache(maxsize=4096)
+def _images(text: str) -> tuple[int, ...]:
+    return tuple(json.loads(text)) if text else ()
+
+
 class _Finder:
     """Finds the sample that an edit belongs to, and where the images it changed are now."""
 
@@ -111,12 +117,12 @@ class _Finder:
     def find(self, frames: str, uid: str, images: str) -> Iterator[_Where]:
         """Yield the sample and its images; nothing if they are not all there."""
         if frames in self._names:
-            yield self._names[frames], tuple(json.loads(images)) if images else ()
+            yield self._names[frames], _images(images)
             return
         then = self._lists.get(frames, [])
         if not any(place in self._now for place in then):
             return
-        changed = json.loads(images) if images else sorted(self._read_images(uid))
+        changed = _images(images) if images else sorted(self._read_images(uid))
         now = [self._now.get(then[image]) for image in changed]
         if not changed:
             yield next(self._now[place] for place in then if place in self._now)[0], ()
