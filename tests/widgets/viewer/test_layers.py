@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
+from matplotlib.colors import to_rgba
 from napari.layers import Image, Shapes
 from support.predictions import prediction
 
@@ -276,6 +277,7 @@ def test_boxes_turn_dark_while_the_image_is_bright_as_it_is_displayed(
     on_grey = mean_of_edges()
     stack.contrast_limits = (0, 100)
     assert exploration.is_on_bright and mean_of_edges() < on_grey - 0.2
+    assert np.allclose(to_rgba(cells.layer.current_edge_color), (0.75, 0.25, 0, 1), atol=0.01)
     stack.contrast_limits = (0, 255)
     assert not exploration.is_on_bright and mean_of_edges() == pytest.approx(on_grey)
 

@@ -47,9 +47,10 @@ NO_HEALTHY_CLASS = (
     "No class is called healthy, control or the like: choose the healthy class above, if there is "
     "one. The classifier learns better when it knows what is normal."
 )
-OWN_PATIENTS = (
-    "Each sample counts as a patient of its own; if some are of the same person, say so under "
-    "“Samples and classes”."
+OWN_PATIENTS = "Each sample counts as a separate patient; check this."
+OWN_PATIENTS_TIP = (
+    "If some samples are of the same person, say so under “Samples and classes”, or results will "
+    "look better than they are."
 )
 PRESET_TITLES = {
     "default": "recommended",
@@ -97,6 +98,7 @@ class ClassifierStep(Step):
             "End the training now; the models trained so far are kept.",
         )
         self._caution = hint_label(OWN_PATIENTS, "caution")
+        self._caution.setToolTip(OWN_PATIENTS_TIP)
         self._unfinished = hint_label(name="unfinished")
         self._curve_place = column()
         self._curve: Any = None

@@ -10,9 +10,9 @@ import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_attmil.cells import Boxes
-from napari_attmil.core import Int64Array
-from napari_attmil.explore import PERSON_COLOUR, is_bright
+from napari_attmil.cells import Boxes, Source
+from napari_attmil.core import Float64Array, Int64Array
+from napari_attmil.explore import is_bright, source_colours
 from napari_attmil.session import Exploration, Session
 from napari_attmil.widgets.parts import Listening, pause_timer
 from napari_attmil.widgets.viewer.box_shapes import (
@@ -133,6 +133,7 @@ class BoxesMirror(Listening):
             layer = self._former_layer() or self._new_layer()
             lay_over(layer, self.camera.image)
             self._layer, self.rows = layer, LayerRows(layer)
+            self.rows.draw_in(self._drawn_colour())
             self.layer_changed.emit(layer)
             self.refill()
         return self._layer
@@ -143,7 +144,7 @@ class BoxesMirror(Listening):
             ndim=image.ndim,
             name=LAYER_NAME,
             features=features_of(Boxes.empty()),
-            edge_color=np.array(PERSON_COLOUR),
+            edge_color=self._drawn_colour(),
             face_color="transparent",
             opacity=0.9,
             metadata={IS_CELLS: True},
@@ -275,7 +276,15 @@ class BoxesMirror(Listening):
     def _look_at_image(self) -> None:
         """Have colours that stand out from the image: its little picture shows it as displayed."""
         exploration, picture = self._exploration, self.camera.image.thumbnail
-        exploration.lay_on(is_bright(picture, exploration.is_on_bright))
+        was_bright = exploration.is_on_bright
+        exploration.lay_on(is_bright(picture, was_bright))
+        if self._layer is not None and exploration.is_on_bright != was_bright:
+            self.rows.draw_in(self._drawn_colour())
+
+    def _drawn_colour(self) -> Float64Array:
+        """Return the RGBA of a box that a person draws."""
+        person = np.array([Source.PERSON], np.uint8)
+        return source_colours(person, self._exploration.is_on_bright)[0]
 
     def show_selection(self) -> None:
         """Mark the boxes of the selected cells."""

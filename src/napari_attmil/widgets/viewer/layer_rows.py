@@ -40,6 +40,7 @@ class LayerRows:
     """
 
     def __init__(self, layer: Any) -> None:
+        self._drawn_colour: npt.ArrayLike = PERSON_COLOUR
         self._layer = layer
 
     def ids(self) -> Int64Array:
@@ -147,6 +148,12 @@ class LayerRows:
         stays[rows[stay]] = True
         return stays
 
+    def draw_in(self, colour: npt.NDArray[np.float64]) -> None:
+        """Give boxes to be drawn an RGBA; those that are there keep theirs."""
+        self._drawn_colour = colour
+        with self._layer.block_update_properties():
+            self._layer.current_edge_color = colour
+
     @contextmanager
     def _drawn_later(self) -> Iterator[None]:
         """Keep napari from drawing the layer after every single step; whoever asks refreshes it."""
@@ -187,4 +194,4 @@ class LayerRows:
         with self._layer.block_update_properties():
             if not np.isclose(self._layer.current_edge_width, width, rtol=LEAST_CHANGE):
                 self._layer.current_edge_width = width
-            self._layer.current_edge_color = PERSON_COLOUR
+            self._layer.current_edge_color = self._drawn_colour
