@@ -2,7 +2,8 @@
 
 xvfb-run -a -s "-screen 0 3840x2160x24" python scripts/screenshots.py [--only main annotate]
 
-Each panel's pictures are taken by a script of its own, in a process of its own.
+Each panel's pictures are taken by a script of its own, in a process of its own. Of those in
+docs/images only the ones that a page shows are kept; --out FOLDER keeps all looks.
 """
 
 from __future__ import annotations
@@ -37,6 +38,18 @@ def main() -> None:
     for panel in asked.only:
         script = Path(__file__).with_name(f"screenshots_{panel}.py")
         subprocess.run([sys.executable, str(script), "--out", str(asked.out)], check=True)
+    if asked.out == OUT:
+        remove_unshown()
+
+
+def remove_unshown() -> None:
+    """Remove the pictures that no page shows."""
+    root = OUT.parents[1]
+    pages = [root / "README.md", *(root / "docs").glob("*.md")]
+    text = "".join(page.read_text("utf-8") for page in pages)
+    for picture in OUT.glob("*.png"):
+        if f"images/{picture.name}" not in text:
+            picture.unlink()
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -51,7 +64,8 @@ def scratch_folder() -> Iterator[Path]:
     """Yield a folder that stands for this person's settings and data, which stay as they are."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["NAPARI_CONFIG"] = str(Path(scratch) / "napari.yaml")
-        os.environ["XDG_DATA_HOME"] = os.environ["XDG_CONFIG_HOME"] = scratch
+        for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+            os.environ[name] = scratch
         yield Path(scratch)
 
 
@@ -62,7 +76,7 @@ def photograph(
     prepare: Callable[[], None] | None = None,
     keep_view: bool = False,
 ) -> None:
-    """Take pictures of the whole window in several themes and sizes.
+    """Take pictures of the whole window, with what floats over it, in several themes and sizes.
 
     Parameters
     ----------
@@ -77,6 +91,8 @@ def photograph(
     keep_view
         Whether the view stays instead of showing the whole image.
     """
+    from qtpy.QtGui import QGuiApplication
+
     stem.parent.mkdir(parents=True, exist_ok=True)
     for theme, width, height in looks:
         viewer.theme = theme
@@ -88,7 +104,8 @@ def photograph(
             viewer.reset_view()
         settle(1.5)
         path = stem.with_name(f"{stem.name}-{theme}-{width}x{height}.png")
-        viewer.screenshot(str(path), canvas_only=False, flash=False)
+        screen: Any = QGuiApplication.primaryScreen()
+        screen.grabWindow(0, *viewer.window.geometry()).save(str(path))
         print(path)
 
 

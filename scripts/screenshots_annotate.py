@@ -5,9 +5,10 @@ A few images of a study are reviewed and corrected by hand, while the next ones 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from screenshots import ALL_LOOKS, parser, photograph, scratch_folder, settle, wait
+from screenshots import ALL_LOOKS, LOOKS, parser, photograph, scratch_folder, settle, wait
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +46,15 @@ def take_pictures(folder: Path, study: Path) -> None:
     wait(lambda: not bench.look_ahead.busy)
     correct(bench)
     photograph(viewer, folder / "6-annotate", ALL_LOOKS)
+    bench.exchange.read([boxes_of_another_program(bench.context.session, study.parent)])
+    wait(lambda: bench.findChild(QDialog) is not None)
+    photograph(viewer, folder / "6-import", LOOKS)
+    bench.findChild(QDialog).reject()
+    settle(0.5)
+    bench.show_history()
+    photograph(viewer, folder / "6-history", LOOKS)
+    bench.findChild(QDialog).close()
+    settle(0.5)
     bench.show_keys()
     settle(1)
     sheet = bench.findChild(QDialog)
@@ -52,6 +62,23 @@ def take_pictures(folder: Path, study: Path) -> None:
     sheet.close()
     bench.close_panel()
     viewer.close()
+
+
+def boxes_of_another_program(session: Any, folder: Path) -> Path:
+    """Write a COCO file with boxes of the first images, white cells and a foreign image."""
+    frames = [sample.frames[0].path.name for sample in session.cohort.samples[:1]]
+    names = [*frames, "elsewhere.tif"]
+    boxes = [
+        {"id": 7 * image + k, "image_id": image, "category_id": 1 + (k == 6), "iscrowd": 0}
+        | {"bbox": [60 * k + 20, 90 * image + 300, 45, 45], "area": 2025}
+        for image in range(len(names))
+        for k in range(7)
+    ]
+    path = folder / "boxes.json"
+    images = [{"id": place, "file_name": name} for place, name in enumerate(names)]
+    kinds = [{"id": 1, "name": "RBC"}, {"id": 2, "name": "WBC"}]
+    path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": kinds}))
+    return path
 
 
 def correct(bench: Any) -> None:

@@ -37,8 +37,11 @@ def take_pictures(folder: Path, epochs: int) -> None:
         photograph(viewer, folder / name, looks, partial(panel.show_step, step), keep_view)
 
     shoot("images", "1-start")
-    panel.images_step.open_simulated_cohort()
-    wait(lambda: not panel.context.runner.busy)
+    panel.context.opening.open_simulated()
+    wait(lambda: not panel.context.opening.busy)
+    panel.classifier_step.samples.open()
+    shoot("classifier", "3-samples")
+    panel.classifier_step.samples.dialog.close()
     panel.context.image_choice.show_sample(SAMPLE)
     panel.cells_step.detect()
     wait(lambda: not panel.context.runner.busy)
@@ -54,7 +57,8 @@ def take_pictures(folder: Path, epochs: int) -> None:
     shoot("result", "4-result", ALL_LOOKS)
     panel.result_step._slider.setValue(75)
     panel.result_step._top_cells.button(0).click()
-    shoot("result", "5-top-cell", keep_view=True)
+    wait(lambda: panel.card_host.card is not None and bool(panel.card_host.card.facts.similar))
+    shoot("result", "5-cell-card", keep_view=True)
     panel.close_panel()
     viewer.close()
 

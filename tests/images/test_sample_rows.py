@@ -154,6 +154,23 @@ def test_a_pattern_of_samples_merges_and_parts_images() -> None:
     assert values(new) == [("day1/s1", "s1", "", 2), ("day1/s2", "s2", "", 1)]
 
 
+def test_samples_of_one_name_stay_apart_where_patients_or_classes_differ() -> None:
+    rows = flat("ann_1.tif", "ben_1.tif", "ann_2.tif", "ben_2.tif", "ben_2.png")
+    new, _ = from_names(rows, "{patient}_{sample}", FOLDER)
+    assert values(new) == [
+        ("ann/1", "ann", "", 1),
+        ("ben/1", "ben", "", 1),
+        ("ann/2", "ann", "", 1),
+        ("ben/2", "ben", "", 2),
+    ]
+    new, _ = from_names(flat("sick_1.tif", "well_1.tif", "well_2.tif"), "{class}_{sample}", FOLDER)
+    assert values(new) == [
+        ("sick/1", "sick/1", "sick", 1),
+        ("well/1", "well/1", "well", 1),
+        ("2", "2", "well", 1),
+    ]
+
+
 @pytest.mark.parametrize("pattern", ["", "*.tif", "{who}_*", "{class}_{label}", "{class"])
 def test_a_pattern_without_a_known_field_is_refused(pattern: str) -> None:
     with pytest.raises(UserError, match="does not tell what is what"):

@@ -84,7 +84,7 @@ def test_files_dropped_on_a_panel_are_a_study_beside_them(
     panel.context.session.editor.add(0, [1, 2, 20, 30])
     page = Page(panel.images_step)
     assert page.text("kept") == f"Boxes are kept in {folder / 'annotations.sqlite'}"
-    assert page.text("cohort_label") == "2 images"
+    assert page.text("cohort_label") == "In the study: 2 images, each a sample of its own"
     assert (folder / "annotations.sqlite").exists()
 
 

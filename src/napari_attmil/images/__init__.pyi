@@ -4,6 +4,7 @@ from .cohort import (
     Sample as Sample,
     check_trainable as check_trainable,
     common_pixel_size_um as common_pixel_size_um,
+    name_in_study as name_in_study,
     reference_class as reference_class,
 )
 from .cohort_table_file import write_cohort_csv as write_cohort_csv

@@ -72,6 +72,11 @@ class Sample:
         ]
 
 
+def name_in_study(sample: str, title: str) -> str:
+    """Return what an image of a study is called: "s1, a.tif"; "s1.tif" where that says both."""
+    return title if title.startswith(f"{sample}.") else f"{sample}, {title}"
+
+
 @dataclass(frozen=True)
 class Cohort:
     """All samples of a study.
@@ -139,9 +144,8 @@ def check_trainable(cohort: Cohort) -> None:
     if len(cohort.classes) < 2:
         raise UserError(
             f"The cohort has {counted(len(cohort.classes), 'labelled class', 'labelled classes')}, "
-            "but training needs two; give the samples classes in the table of samples or in a "
-            "cohort.csv (image, sample, patient, label), or put them into one folder a class "
-            "(class/patient/images).",
+            "but training needs two; give the samples classes in the table of samples "
+            "(cohort.csv).",
             Remedy.GIVE_CLASSES,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +58,7 @@ def from_names(rows: Rows, pattern: str, folder: Path) -> tuple[Rows, int]:
     """Return rows with the fields that their images' names give, and how many images fitted.
 
     Images of the same sample become one row. A sample whose images' names give different values is
-    parted.
+    parted; samples of one name that are of different patients or classes stay apart.
 
     Parameters
     ----------
@@ -85,7 +86,27 @@ def from_names(rows: Rows, pattern: str, folder: Path) -> tuple[Rows, int]:
                 given["patient"] = follow_sample(row, given["sample"])
             found.append(row._replace(images=images, **given))
             fitted += len(images) if values else 0
-    return merged_by_name(found), fitted
+    return merged_by_name(_told_apart(found)), fitted
+
+
+def _told_apart(rows: Sequence[SampleRow]) -> list[SampleRow]:
+    """Return the rows with patient or class in the names that several of them have.
+
+    Every patient may have a "slide1".
+    """
+    alike: dict[str, list[SampleRow]] = {}
+    for row in rows:
+        alike.setdefault(row.sample, []).append(row)
+    found = []
+    for row in rows:
+        several = [
+            len({getattr(each, field) for each in alike[row.sample]}) > 1
+            for field in ("label", "patient")
+        ]
+        parts = compress((row.label, row.patient), several)
+        name = "/".join([*filter(None, parts), row.sample])
+        found.append(row._replace(sample=name, patient=follow_sample(row, name)))
+    return found
 
 
 def _by_values(

@@ -52,6 +52,9 @@ class DockPanel(Listening, QWidget):
         self._create()
         self._lay_out()
         layout = cast("QVBoxLayout", self.layout())
+        # In a low window the controls scroll, so that messages keep their buttons in sight.
+        if not any(layout.stretch(place) for place in range(layout.count())):
+            layout.setStretch(layout.count() - 1, 1)
         layout.insertWidget(0, MessageBar(self.message_board, self.context.shared_board))
         self.open_bar = OpenBar(self.context, self.glossary_word)
         layout.insertWidget(0, self.open_bar)

@@ -49,7 +49,9 @@ def add_note_actions(menu: QMenu, session: Session, cells: Noted, parent: QWidge
     menu.addSeparator()
     menu.addAction("New tag…", partial(_ask_for_tag, session, cells, parent))
     menu.addAction("Note…", partial(_ask_for_note, session, cells, parent))
-    menu.addAction("Value in an own column…", partial(_ask_for_value, session, cells, parent))
+    menu.addAction(
+        "Value in a column of your own…", partial(_ask_for_value, session, cells, parent)
+    )
 
 
 def _ask_for_tag(session: Session, cells: Noted, parent: QWidget) -> None:

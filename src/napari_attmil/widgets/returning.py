@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from napari_attmil.widgets.viewer import CellsLayer, ImageChoice
 from napari_attmil.workflows import Results, StudyState
 
 NOTE_AFTER_MS = 1000
+LAID_OUT_MS = 300
 
 
 class Returning(Listening, QObject):
@@ -48,6 +49,8 @@ class Returning(Listening, QObject):
         """What the file of results holds, so that turning a page does not write it again."""
         self._runner = TaskRunner(self)
         self._timer = pause_timer(self._note, NOTE_AFTER_MS, self)
+        self._size = (0, 0)
+        self._size_timer = pause_timer(self._give_size_back, LAID_OUT_MS, self)
         self.at_end(self._note_last)
         for change in (
             session.sample_changed,
@@ -69,10 +72,7 @@ class Returning(Listening, QObject):
         if state.sample in {sample.name for sample in cohort.samples}:
             self._choice.show_sample(state.sample, state.image_index)
         if hasattr(self._viewer, "window"):
-            for name in state.panels:
-                if name not in self._open_panels():
-                    with suppress(KeyError):  # A panel of another version.
-                        self._viewer.window.add_plugin_dock_widget("napari-attmil", name)
+            self._bring_back_panels(state.panels)
         path = Path(state.classifier)
         if state.classifier and path.is_file() and self._session.predictions.classifier is None:
             self._runner.start(
@@ -83,6 +83,19 @@ class Returning(Listening, QObject):
             )
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _bring_back_panels(self, names: Sequence[str]) -> None:
+        self._size = self._viewer.window.geometry()[2:]
+        for name in names:
+            if name not in self._open_panels():
+                with suppress(KeyError):  # A panel of another version.
+                    self._viewer.window.add_plugin_dock_widget("napari-attmil", name)
+        self._size_timer.start()
+
+    def _give_size_back(self) -> None:
+        """Undo that Qt enlarged the window until its docks had found their places."""
+        if self._viewer.window.geometry()[2:] != self._size:
+            self._viewer.window.resize(*self._size)
 
     def _use(self, loaded: LoadedClassifier, path: Path, cohort: Cohort) -> None:
         session = self._session

@@ -82,6 +82,18 @@ def test_a_box_that_napari_s_key_deletes_is_deleted_for_good_and_can_be_undone(
     assert settled(bench, qtbot) == [FIRST, SECOND] and session.boxes.cell_id.tolist() == [1, 2]
 
 
+def test_delete_key_deletes_the_selected_box_while_the_image_is_the_active_layer(
+    bench: AnnotateWidget, hand: Hand, qtbot: QtBot
+) -> None:
+    viewer, session = bench.context.viewer, bench.context.session
+    viewer.layers.selection.active = bench.context.image_choice.chosen
+    hand.click(*MIDDLE)
+    assert session.selection and viewer.layers.selection.active is not bench.context.cells.layer
+    hand.key(Qt.Key.Key_Delete)
+    assert settled(bench, qtbot) == [SECOND]
+    assert session.editor.undo_title == "Delete 1 box"
+
+
 def test_a_pasted_box_is_the_person_s_and_has_an_id_of_its_own(
     bench: AnnotateWidget, hand: Hand, qtbot: QtBot
 ) -> None:

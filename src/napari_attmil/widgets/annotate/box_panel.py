@@ -24,7 +24,7 @@ BUTTONS = (
     ("undo", "redo", "history", "hide_boxes", "keys"),
 )
 LOOKS = "Thin: the detector's. Medium: accepted. Bold: yours."
-NOTHING_OPEN = "Open images first, in the panel “Classify samples”."
+NOTHING_OPEN = "Open images with the button above."
 TEXTS = {
     **{"next_doubtful": "Doubtful", "hide_boxes": "Hide", "snap": "Snap"},
     **{"keys": "Keys…", "history": "History…"},

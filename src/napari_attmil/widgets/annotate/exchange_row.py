@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
 from napari_attmil.cells.annotations import Annotations
 from napari_attmil.cells.exchange import READ, AnnotationSet
-from napari_attmil.core import UserError, counted
+from napari_attmil.core import Remedy, UserError, counted
 from napari_attmil.session import SessionKey
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.annotate.export_dialog import ExportDialog
@@ -132,7 +132,10 @@ class ExchangeRow(Listening, QWidget):
         annotations = self._annotations()
         with errors_shown(self, EXPORTED):
             if not any(len(each.boxes) or each.reviewed for each in annotations.values()):
-                raise UserError("There are no boxes yet; draw some, detect cells, or import them.")
+                raise UserError(
+                    "There are no boxes yet; draw some, detect cells, or import them.",
+                    Remedy.DETECT_CELLS,
+                )
             dialog = ExportDialog(self._reviewing.samples, annotations, self._folder(), self)
             dialog.accepted.connect(lambda: self._write(dialog))
             dialog.finished.connect(dialog.deleteLater)

@@ -20,7 +20,7 @@ from qtpy.QtGui import QColor, QKeyEvent, QPainter, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from napari_attmil.core import counted
-from napari_attmil.images import Sample
+from napari_attmil.images import Sample, name_in_study
 from napari_attmil.session import QueueEntry, ReviewState
 from napari_attmil.widgets.viewer import HEIGHT_PX, WIDTH_PX, ImagePictures, Place
 
@@ -136,7 +136,7 @@ class QueueDelegate(QStyledItemDelegate):
         middle = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         painter.setPen(text)
         first = QRect(area.left(), area.top(), area.width(), height)
-        names = f"{entry.sample}  ·  {entry.title}"
+        names = name_in_study(entry.sample, entry.title)
         shown = metrics.elidedText(names, Qt.TextElideMode.ElideMiddle, area.width())
         painter.drawText(first, middle, shown)
         second = QRect(area.left(), area.bottom() - height, area.width(), height)
@@ -206,7 +206,7 @@ def details(entry: QueueEntry) -> str:
 
 def describe(entry: QueueEntry) -> str:
     """Return all of an entry in one line, for tooltips and screen readers."""
-    return f"{entry.sample}, {entry.title}: {details(entry)}"
+    return f"{name_in_study(entry.sample, entry.title)}: {details(entry)}"
 
 
 def draw_mark(painter: QPainter, area: QRectF, state: ReviewState, text: QColor) -> None:

@@ -43,6 +43,7 @@ STOPPED = (
     "A training was stopped before its end; the states of {models} are kept. With the same "
     "samples, boxes and settings it goes on from there, otherwise it begins anew."
 )
+NO_CLASSES = "To train, give the samples their classes above: two at least. Or load a model."
 NO_HEALTHY_CLASS = (
     "No class is called healthy, control or the like: choose the healthy class above, if there is "
     "one. The classifier learns better when it knows what is normal."
@@ -283,6 +284,8 @@ class ClassifierStep(Step):
             return f"In use: {classifier.name}\n{classifier.model.description}\nClasses: {classes}"
         if session.cohort is None:
             return "Load a model, or open images to train one."
+        if len(session.cohort.classes) < 2:
+            return NO_CLASSES
         advice = f" {NO_HEALTHY_CLASS}" if self._healthy.is_missing() else ""
         return f"Train on the open images, or load a model.{advice}"
 

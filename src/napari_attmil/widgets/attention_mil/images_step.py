@@ -144,11 +144,13 @@ class ImagesStep(Step):
 
 
 def _in_all(cohort: Cohort) -> str:
-    """Return what is open: "18 images", with samples, patients and classes where there are some."""
+    """Return what is open, with samples, patients and classes where there are some."""
     images, samples = sum(map(len, cohort.samples)), len(cohort)
-    parts = [counted(images, "image")]
+    parts = [f"In the study: {counted(images, 'image')}"]
     if samples < images or cohort.classes:
         parts += [counted(samples, "sample"), counted(len(cohort.patients), "patient")]
+    elif images > 1:
+        parts.append("each a sample of its own")
     if cohort.classes:
         parts.append(counted(len(cohort.classes), "class", "classes"))
     return ", ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ from napari_attmil.cells.finetuning import (
     training_folder,
 )
 from napari_attmil.core import Remedy, counted
+from napari_attmil.images import name_in_study
 from napari_attmil.widgets.detector.detector_list import DetectorList
 from napari_attmil.widgets.detector.review_check import ReviewCheck
 from napari_attmil.widgets.detector.reviewed_list import ReviewedList
@@ -35,6 +37,7 @@ from napari_attmil.widgets.parts import (
     column,
     errors_shown,
     hint_label,
+    pause_timer,
     primary_button,
     push_button,
     row,
@@ -124,8 +127,10 @@ class DetectorPanel(DockPanel):
         outcome = (self._curve, self._outcome, self._decision)
         detectors = (QLabel("Detectors of this study"), self._list)
         # What appears during the training must not make the window higher than the screen.
-        area = scrolling_column(column(*training, *outcome, *detectors))
-        column(area, within=self, margin_px=0)
+        self._area = scrolling_column(column(*training, *outcome, *detectors))
+        column(self._area, within=self, margin_px=0)
+        show = partial(self._area.ensureWidgetVisible, self._decision)
+        self._decision_timer = pause_timer(show, parent=self)
 
     def _connect(self) -> None:
         context, session = self.context, self.context.session
@@ -198,7 +203,7 @@ class DetectorPanel(DockPanel):
         """Use the new detector from now on."""
         if self._decide(accept_candidate):
             accepted = "The new detector is now used for this study. Detect cells again to see it."
-            tell(self, accepted, "decide")
+            tell(self, accepted, "decide", to_panel(self, Remedy.DETECT_CELLS))
 
     def put_aside(self) -> None:
         """Keep the new detector in the list, without using it."""
@@ -213,7 +218,7 @@ class DetectorPanel(DockPanel):
             return False
         with errors_shown(self, "decide"):
             decision(cohort.folder)
-            has_worked = True
+            has_worked, self._note = True, ""
             untell(self, "train")
         self._clear_layers()
         self._synchronise()
@@ -247,6 +252,7 @@ class DetectorPanel(DockPanel):
             warn(self, self._note, "train")
         elif self._note:
             tell(self, self._note, "train")
+        self._decision_timer.start()  # once it is laid out
 
     def _show_differences(self, found: workflows.Differences, index: int) -> None:
         self._differences.show({"Found now": found.found, "Lost now": found.lost}, index)
@@ -317,7 +323,7 @@ def _titles(table: pd.DataFrame) -> dict[Place, str]:
     """Return the title of each image in a table of images."""
     columns = (table[name] for name in ("sample", "image_index", "path"))
     return {
-        (sample, int(index)): f"{sample}, {Path(path).name}"
+        (sample, int(index)): name_in_study(sample, Path(path).name)
         for sample, index, path in zip(*columns, strict=True)
     }
 

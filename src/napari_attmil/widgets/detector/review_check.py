@@ -164,7 +164,7 @@ class ReviewCheck(Listening, QWidget):
         missed = [len(image.without_box) for image in images if len(image.without_box)]
         cells = counted(sum(missed), "clear cell has", "clear cells have")
         self._missed.setText(
-            f"{cells} no box in {counted(len(missed), 'reviewed image')}. The detector learns from "
-            "them that they are no cells."
+            f"{cells} no box in {counted(len(missed), 'reviewed image')}. The detector would learn "
+            "that nothing is there."
         )
         self._warning.setVisible(bool(missed))

@@ -63,7 +63,7 @@ ACTIONS = (
     Action("next_box", "Next box", ".", "Select the next box of this image."),
     Action("previous_box", "Previous box", ",", "Select the box before."),
     Action("delete_here", "Delete here", "K", "Delete the box under the mouse pointer."),
-    Action("delete_selected", "Delete", "Shift+K", "Delete the selected boxes."),
+    Action("delete_selected", "Delete", "Delete", "Delete the selected boxes."),
     Action("accept_here", "Accept here", "J", "Confirm the box under the mouse pointer."),
     Action("accept_selected", "Accept", "Shift+J", "Confirm the selected boxes."),
     Action("snap", "Snap to cell", "G", "Pull a box, pointed at or selected, onto its cell."),
