@@ -106,7 +106,7 @@ class SampleTableDialog(QDialog):
         self._problem = wrapping_label(name="problem")
         self._show = push_button("Show", "Go to the row.", self._show_problem)
         self._remarks = hint_label(name="remarks")
-        self._where = hint_label(f"Saved as {self._path}", name="where")
+        self._where = hint_label(f"Save writes to {self._path}", name="where")
         self._save = primary_button(
             "Save", "Write the table, and use it at once; boxes stay as they are.", self.save
         )
