@@ -94,8 +94,9 @@ class Returning(Listening, QObject):
 
     def _give_size_back(self) -> None:
         """Undo that Qt enlarged the window until its docks had found their places."""
-        if self._viewer.window.geometry()[2:] != self._size:
-            self._viewer.window.resize(*self._size)
+        with suppress(AttributeError, RuntimeError):  # napari's window may have closed.
+            if self._viewer.window.geometry()[2:] != self._size:
+                self._viewer.window.resize(*self._size)
 
     def _use(self, loaded: LoadedClassifier, path: Path, cohort: Cohort) -> None:
         session = self._session
