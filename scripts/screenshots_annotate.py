@@ -66,8 +66,9 @@ def take_pictures(folder: Path, study: Path) -> None:
 
 def boxes_of_another_program(session: Any, folder: Path) -> Path:
     """Write a COCO file with boxes of the first images, white cells and a foreign image."""
-    frames = [sample.frames[0].path.name for sample in session.cohort.samples[:1]]
-    names = [*frames, "elsewhere.tif"]
+    study = session.cohort.folder
+    frames = [sample.frames[0].path for sample in session.cohort.samples[:3]]
+    names = [*(str(path.relative_to(study)) for path in frames), "elsewhere.tif"]
     boxes = [
         {"id": 7 * image + k, "image_id": image, "category_id": 1 + (k == 6), "iscrowd": 0}
         | {"bbox": [60 * k + 20, 90 * image + 300, 45, 45], "area": 2025}

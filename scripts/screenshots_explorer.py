@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from screenshots import parser, photograph, scratch_folder, settle, wait
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 LOOKS = (("dark", 1280, 800), ("light", 1280, 800))
@@ -46,6 +47,7 @@ def take_pictures(folder: Path, cohort: Path, epochs: int, tabs: list[str]) -> N
     explorer.cohort.classify()
     wait(lambda: not explorer.cohort._runner.busy)
     panel.context.image_choice.show_sample(SAMPLE)
+    shoot_card(viewer, explorer, (panel.card_host, explorer.card_host), folder)
     if "sample" in tabs:
         explorer.sample.prepare()
         wait(lambda: not explorer.sample._runner.busy)
@@ -109,6 +111,26 @@ def fill_teaching_tab(explorer: Any) -> None:
     session.select(ranked[[0, 1, 2, 4, 7, 12]])
     settle(0.5)
     tab.finish()
+
+
+def shoot_card(viewer: Any, explorer: Any, hosts: Sequence[Any], folder: Path) -> None:
+    """Ask why the cell with the highest attention is white."""
+    context = explorer.context
+    prediction = context.session.state.prediction
+    cell = int(prediction.cell_id[prediction.attention.argmax()])
+
+    def is_complete() -> bool:
+        cards = [host.card for host in hosts if host.card is not None]
+        return bool(cards and cards[0].facts is not None and cards[0].facts.similar)
+
+    def ask() -> None:
+        context.cells.show_cell(cell)
+        context.exploration.ask_about((SAMPLE, cell))
+        wait(is_complete)
+
+    photograph(viewer, folder / "5-cell-card", LOOKS, ask, keep_view=True)
+    for host in hosts:
+        host.close_card()
 
 
 def shoot(viewer: Any, explorer: Any, name: str, folder: Path) -> None:

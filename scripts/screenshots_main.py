@@ -33,8 +33,8 @@ def take_pictures(folder: Path, epochs: int) -> None:
     viewer = napari.Viewer()
     _, panel = viewer.window.add_plugin_dock_widget("napari-attmil", "Classify samples")
 
-    def shoot(step: str, name: str, looks: Any = LOOKS, keep_view: bool = False) -> None:
-        photograph(viewer, folder / name, looks, partial(panel.show_step, step), keep_view)
+    def shoot(step: str, name: str, looks: Any = LOOKS) -> None:
+        photograph(viewer, folder / name, looks, partial(panel.show_step, step))
 
     shoot("images", "1-start")
     panel.context.opening.open_simulated()
@@ -55,10 +55,6 @@ def take_pictures(folder: Path, epochs: int) -> None:
     panel.result_step.classify()
     wait(lambda: not panel.context.runner.busy and bool(panel.result_step._top_cells.value()))
     shoot("result", "4-result", ALL_LOOKS)
-    panel.result_step._slider.setValue(75)
-    panel.result_step._top_cells.button(0).click()
-    wait(lambda: panel.card_host.card is not None and bool(panel.card_host.card.facts.similar))
-    shoot("result", "5-cell-card", keep_view=True)
     panel.close_panel()
     viewer.close()
 
