@@ -53,6 +53,17 @@ def test_what_each_did_is_there_once_and_a_conflict_is_listed(
     assert sorted(boxes.of_image(2).xyxy.tolist()) == [[0, 1, 5, 5], [3, 2, 14, 9]]
 
 
+def test_a_merge_that_ends_before_its_conflicts_are_written_can_be_run_again(
+    copies: tuple[Any, Any], attmil: Any, tmp_path: Path
+) -> None:
+    (ana, ben), out = copies, tmp_path / "both"
+    (out / "conflicts.csv").mkdir(parents=True)
+    assert attmil("merge", ana.folder, ben.folder, "--out", out).code == 1
+    assert not (out / "annotations.sqlite").exists()
+    (out / "conflicts.csv").rmdir()
+    assert attmil("merge", ana.folder, ben.folder, "--out", out).code == 0
+
+
 def test_neither_copy_is_changed(copies: tuple[Any, Any], attmil: Any, tmp_path: Path) -> None:
     before = [copy.kept().boxes.digest() for copy in copies]
     attmil("merge", copies[0].folder, copies[1].folder, "--out", tmp_path / "both")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections import deque
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from napari_attmil.cells.annotations import Conflict, SampleMerged
 
 COLUMNS = ("sample", "image", "page", "reason", "cell_ids")
+_Row = tuple[str, str, int, str, str]
 
 
 def merge(
@@ -34,13 +37,12 @@ def merge(
 
     samples = open_labelled_cohort(mine).samples
     files = mine / FILE_NAME, theirs / FILE_NAME, out / FILE_NAME
-    merged = list(merge_files(*files, samples))
+    steps = merge_files(*files, samples)
+    merged = list(islice(steps, len(samples)))
     rows = [row for sample in merged for row in _conflict_rows(sample)]
-    with (
-        write_atomically(out / "conflicts.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        csv.writer(file).writerows([COLUMNS, *rows])
+    _write_conflicts(out, rows)
+    # Only the end of the merge puts its file in place: one that is killed can be run again.
+    deque(steps, maxlen=0)
     taken_over = sum(sample.taken_over for sample in merged)
     edits, conflicts = counted(taken_over, "edit"), counted(len(rows), "conflict")
     print(f"{edits} taken over, {conflicts}; written to {out / FILE_NAME}")
@@ -52,7 +54,15 @@ def merge(
     say(f"Put {FILE_NAME} into a copy of the study to go on from there.")
 
 
-def _conflict_rows(merged: SampleMerged) -> list[tuple[str, str, int, str, str]]:
+def _write_conflicts(folder: Path, rows: list[_Row]) -> None:
+    with (
+        write_atomically(folder / "conflicts.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        csv.writer(file).writerows([COLUMNS, *rows])
+
+
+def _conflict_rows(merged: SampleMerged) -> list[_Row]:
     sample, rows = merged.sample, []
     for conflict in merged.conflicts:
         frame = sample.frames[conflict.image_index]

@@ -134,6 +134,34 @@ def test_a_whole_file_stays_as_it_is(tmp_path: Path, sample: Sample) -> None:
     assert same(AnnotationFile(path).read(sample), wanted)
 
 
+def test_a_repair_that_was_killed_after_it_took_the_log_away_can_be_run_again(
+    tmp_path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, path = tmp_path / "made.sqlite", tmp_path / "annotations.sqlite"
+    annotate(made, sample, 20)
+    file = AnnotationFile(made)
+    now = file.read(sample) or Annotations()
+    added = add_box(now.boxes, 0, [200, 0, 209, 9], now.next_id)
+    wanted = replace(now, boxes=added, next_id=now.next_id + 1)
+    file.write(sample, wanted)
+    for ending in ("", "-wal"):  # as they are while it is open: the last edit is in the log
+        (tmp_path / f"annotations.sqlite{ending}").write_bytes(
+            (tmp_path / f"made.sqlite{ending}").read_bytes()
+        )
+
+    def killed(made: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(type(path), "replace", killed)
+        repair_file(path)
+    assert path.exists() and not (tmp_path / "annotations.sqlite-wal").exists()
+    (tmp_path / ".repair-of-a-killed-one").mkdir()
+    repair_file(path)
+    assert same(AnnotationFile(path).read(sample), wanted)
+    assert not list(tmp_path.glob(".repair-*"))
+
+
 def test_an_empty_file_comes_back_from_the_days_copy(tmp_path: Path, sample: Sample) -> None:
     path = tmp_path / "annotations.sqlite"
     wanted = annotate(path, sample, 20)

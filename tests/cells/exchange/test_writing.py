@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 import roifile
 
 from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.exchange import writing
 from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
 from napari_attmil.cells.exchange.files import read_boxes
 from napari_attmil.cells.exchange.writing import plan_export, write_boxes
@@ -115,6 +117,32 @@ def test_an_export_replaces_an_earlier_one(tmp_path: Path, format_name: str) -> 
     write_boxes(tmp_path / "out", [INSIDE], format_name)
     write_boxes(tmp_path / "out", [replace(INSIDE, boxes=INSIDE.boxes[:1])], format_name)
     assert read_boxes([tmp_path / "out"]).box_count == 1
+
+
+@pytest.mark.parametrize("files_written", [0, 1, 2])
+def test_an_export_that_was_killed_can_be_run_again_with_other_boxes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files_written: int
+) -> None:
+    out, real = tmp_path / "out", writing.write_atomically
+    write_boxes(out, [INSIDE], "yolo")
+    left = [files_written]
+
+    def killed(path: Path) -> contextlib.AbstractContextManager[Path]:
+        if path.suffix in (".txt", ".yaml"):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+        return real(path)
+
+    fewer = replace(INSIDE, boxes=INSIDE.boxes[:1])
+    monkeypatch.setattr(writing, "write_atomically", killed)
+    with contextlib.suppress(KeyboardInterrupt):
+        write_boxes(out, [fewer], "yolo")
+    monkeypatch.undo()
+    none = replace(INSIDE, boxes=())
+    assert plan_export(out, [none], "yolo").foreign == ()
+    write_boxes(out, [none], "yolo")
+    assert (out / "labels" / "s1" / "a.txt").read_text("utf-8") == ""
 
 
 def test_a_label_file_that_was_corrected_since_it_was_exported_is_not_replaced(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import shutil
 import sqlite3
 import tempfile
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from napari_attmil.cells.annotations.edits import Edit
 
 _LOGS: Final = ("-wal", "-shm", "-journal")
+_ASIDE: Final = ".repair-"
 _DAMAGE: Final = (sqlite3.Error, OSError, ValueError, TypeError, LookupError, OverflowError)
 
 
@@ -80,10 +82,11 @@ def repair_file(path: Path) -> Repaired:
     stamp = f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
     damaged = path.with_name(f"{path.stem}-damaged-{stamp}{path.suffix}")
     try:
+        _tidy_after_a_killed_repair(path)
         for ending in ("", *_LOGS):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy2(f"{path}{ending}", f"{damaged}{ending}")
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".repair-") as folder:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=_ASIDE) as folder:
             made = Path(folder) / path.name
             with contextlib.closing(open_for_writing(made)) as connection, connection:
                 repaired = _fill(connection, path, damaged)
@@ -102,6 +105,20 @@ def repair_file(path: Path) -> Repaired:
         ) from error
     finally:
         claim.release()
+
+
+def _tidy_after_a_killed_repair(path: Path) -> None:
+    """Remove what it left half made, and give the file back its logs if they were gone already."""
+    for folder in path.parent.glob(f"{_ASIDE}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    if any(Path(f"{path}{ending}").exists() for ending in _LOGS):
+        return
+    copies = sorted(path.parent.glob(f"{path.stem}-damaged-*{path.suffix}"), reverse=True)
+    same = (copy for copy in copies if filecmp.cmp(copy, path, shallow=False))
+    if (copy := next(same, None)) is not None:
+        for ending in _LOGS:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy2(f"{copy}{ending}", f"{path}{ending}")
 
 
 def _fill(made: sqlite3.Connection, path: Path, damaged: Path) -> Repaired:

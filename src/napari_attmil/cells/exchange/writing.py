@@ -95,10 +95,13 @@ class ExportPlan:
                 "program did not write it as it is now; export to another place, or allow it with "
                 "--overwrite (Replace them in the window)."
             )
+        is_folder = self.path not in self.contents
+        if is_folder:  # first, or an export that was killed could not be run again
+            _note_in_ledger(self.path, self.contents, is_begun=True)
         for path, content in self.contents.items():
             with write_atomically(path) as temporary:
                 temporary.write_bytes(content)
-        if self.path not in self.contents:
+        if is_folder:
             _note_in_ledger(self.path, self.contents)
 
 
@@ -191,11 +194,14 @@ def _is_own(file: Path, folder: Path, ledger: Mapping[str, str]) -> bool:
     content = file.read_bytes()
     if file == folder:
         return any(mark in content[:_HEAD_BYTES] for mark in _MARKS)
-    return ledger.get(file.relative_to(folder).as_posix()) == _digest(content)
+    return _digest(content) in ledger.get(file.relative_to(folder).as_posix(), "").split()
 
 
 def _ledger(folder: Path) -> dict[str, str]:
-    """Return the digests of the files that earlier exports wrote into a folder."""
+    """Return the digests of the files that earlier exports wrote into a folder.
+
+    Those of an export that was not ended are two: what was there before, and what was to be.
+    """
     try:
         content = json.loads((folder / _LEDGER).read_text("utf-8"))
         return {str(name): str(digest) for name, digest in content["files"].items()}
@@ -203,10 +209,14 @@ def _ledger(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _note_in_ledger(folder: Path, contents: Mapping[Path, bytes]) -> None:
-    written = {
-        path.relative_to(folder).as_posix(): _digest(content) for path, content in contents.items()
-    }
+def _note_in_ledger(
+    folder: Path, contents: Mapping[Path, bytes], is_begun: bool = False
+) -> None:
+    former = _ledger(folder) if is_begun else {}
+    written = {}
+    for path, content in contents.items():
+        name = path.relative_to(folder).as_posix()
+        written[name] = f"{former.get(name, '')} {_digest(content)}".strip()
     what = "Files that napari-attmil exported; others are not replaced by a later export"
     entries = {"about": what, "files": _ledger(folder) | written}
     _write_text(folder / _LEDGER, json.dumps(entries, indent=1) + "\n")
