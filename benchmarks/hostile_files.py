@@ -78,7 +78,7 @@ def damaged(raw: bytes, rng: np.random.Generator) -> bytes:
             return with_hostile_value(json.loads(raw), rng)
     content = bytearray(raw)
     for _ in range(rng.integers(1, 5)):
-        step = rng.integers(7)
+        step = int(rng.integers(7))
         # Headers are short: half of all damages are within the first bytes.
         end = len(content) if rng.random() < 0.5 else min(len(content), 600)
         start = int(rng.integers(end + 1))
@@ -131,8 +131,8 @@ def places_in(value: Any) -> Iterator[tuple[Any, Any]]:
 def damaged_model(raw: bytes, rng: np.random.Generator) -> bytes:
     """Return a model file with a value of its settings, its tables or its weights changed."""
     (length,) = struct.unpack("<Q", raw[:8])
-    header, weights, step = json.loads(raw[8 : 8 + length]), bytearray(raw[8 + length :]), 0
-    step = rng.integers(10)
+    header, weights = json.loads(raw[8 : 8 + length]), bytearray(raw[8 + length :])
+    step = int(rng.integers(10))
     if step < 5:
         name = "settings" if step < 4 else "provenance"
         changed = with_hostile_value(json.loads(header["__metadata__"][name]), rng)
@@ -186,8 +186,8 @@ def pictures() -> list[tuple[str, bytes]]:
     noise = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
     grey, deep = noise[..., 0], noise[..., 0].astype(np.uint16) * 200
     made = [
-        ("a.png", imagecodecs.png_encode(noise)),
-        ("b.png", imagecodecs.png_encode(deep)),
+        ("a.png", bytes(imagecodecs.png_encode(noise))),
+        ("b.png", bytes(imagecodecs.png_encode(deep))),
         ("a.jpg", pillow(Image.fromarray(noise), "JPEG")),
         ("a.bmp", pillow(Image.fromarray(grey), "BMP")),
         ("palette.png", pillow(Image.fromarray(noise).quantize(16), "PNG")),
@@ -207,7 +207,7 @@ def pictures() -> list[tuple[str, bytes]]:
     for number, (image, options) in enumerate(kinds):
         out = io.BytesIO()
         tifffile.imwrite(out, image, **options)
-        made.append((f"{number}.tif", out.getvalue()))
+        made.append((f"{number}.tif", bytes(out.getvalue())))
     return made + [(path.name, path.read_bytes()) for path in sorted(CZI.glob("*.czi"))]
 
 
@@ -262,7 +262,8 @@ def try_classifiers(folder: Path, rng: np.random.Generator) -> list[str]:
     path.write_bytes(damaged_model(sound_classifier(), rng))
     classifier = Classifier.load(path, CPU)
     features = np.random.default_rng(0).normal(0, 1, (6, 4, 14, 14)).astype(np.float16)
-    classifier.classify(Bag(features, np.arange(1, 7), sample="s", patient="p"))
+    bag = Bag(features, np.arange(1, 7), sample="s", patient="p", detector_digest="digest")
+    classifier.classify(bag)
     return [classifier.description, classifier.on_new_patients]
 
 

@@ -52,6 +52,8 @@ def test_a_file_as_it_was_written_opens(path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "value"),
     [
+        ("mil", 1.5),
+        ("features", None),
         ("classes", ["a", "a"]),
         ("classes", ["a", 7]),
         ("classes", ["a", "\ud800"]),
@@ -71,6 +73,8 @@ def test_a_file_as_it_was_written_opens(path: Path) -> None:
         ("certainty.offset", [float("inf"), 0]),
         ("certainty.patients", [-1, 9]),
         ("certainty.by_class", [True]),
+        ("certainty.by_class", []),
+        ("certainty.patients", []),
     ],
 )
 def test_values_that_no_classifier_can_have_are_refused(path: Path, place: str, value: Any) -> None:

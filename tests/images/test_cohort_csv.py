@@ -142,3 +142,9 @@ def test_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\x81\x8d\x00\xff" * 20)
     with pytest.raises(UserError, match="is not text"):
         open_cohort(path)
+
+
+def test_a_name_of_thousands_of_characters_is_not_shown_but_counted(tmp_path: Path) -> None:
+    (tmp_path / "cohort.csv").write_text(f"image,sample,patient,label\na.png,{'s' * 9000},p,\n")
+    with pytest.raises(UserError, match=r"row 2: the column 'sample' holds 9,000 characters"):
+        open_cohort(tmp_path / "cohort.csv")

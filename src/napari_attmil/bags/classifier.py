@@ -63,6 +63,13 @@ LEARNT_FROM = (
 MEASURE_IT = "`attmil evaluate` measures it."
 
 
+_DAMAGE: Final = (
+    *(KeyError, TypeError, AttributeError, IndexError),
+    *(RuntimeError, ValueError, OverflowError, MemoryError),
+)
+"""What values raise that are not those of a classifier."""
+
+
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """One or several trained models with all that is needed to use them again.
@@ -261,7 +268,7 @@ class Classifier:
                 models.append(_load_member(model, checkpoint.weights, number))
             digest = str(settings["detector_digest"])
             votes = model_votes(settings.get("votes", ()), len(models))
-        except (KeyError, TypeError, RuntimeError, ValueError, OverflowError) as error:
+        except _DAMAGE as error:
             raise UserError(
                 f"{path} does not fit this version of napari-attmil or is damaged; train the "
                 "classifier again.",

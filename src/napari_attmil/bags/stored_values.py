@@ -55,7 +55,8 @@ def checked_certainty(certainty: Certainty, classes: int) -> Certainty:
         "offsets": certainty.offset,
     }
     for name, values in of_classes.items():
-        if len(values) not in (0, classes):
+        is_needed = certainty.is_calibrated and name != "offsets"
+        if len(values) != classes and (values or is_needed):
             raise ValueError(f"{len(values)} {name} of {classes} classes")
     _within("the temperature", certainty.temperature, 1e-3, 1e3)
     _within("the coverage", certainty.coverage, 0.5, 1)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_attmil.cells import Boxes, match_boxes
-from napari_attmil.core import UserError
+from napari_attmil.core import UserError, reason_in_words
 from napari_attmil.images import Sample, name_within
 
 SIDES = ["x_min", "y_min", "x_max", "y_max"]
@@ -75,7 +75,7 @@ def read_truth(folder: Path) -> Truth | None:
     except (KeyError, ValueError, OSError) as error:
         raise UserError(
             f"{path} is not a table with the columns image, {', '.join(SIDES)} and altered "
-            f"({error}); mend it or take it away."
+            f"({reason_in_words(error)}); mend it or take it away."
         ) from error
     cells = {
         image: (rows[SIDES].to_numpy(), rows["altered"].to_numpy(dtype=bool))

@@ -10,7 +10,12 @@ from .device import (
     in_batches as in_batches,
     is_out_of_memory as is_out_of_memory,
 )
-from .errors import Remedy as Remedy, UserError as UserError
+from .errors import (
+    ContentError as ContentError,
+    Remedy as Remedy,
+    UserError as UserError,
+    reason_in_words as reason_in_words,
+)
 from .files import (
     check_replaceable as check_replaceable,
     check_writable as check_writable,

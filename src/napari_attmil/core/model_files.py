@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_attmil.core.errors import Remedy, UserError
+from napari_attmil.core.errors import ContentError, Remedy, UserError, reason_in_words
 from napari_attmil.core.files import write_atomically
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def _opened(
         raise
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise UserError(
-            f"{path} is not a readable model file ({error}); train or download it again.",
+            f"{path} is not a readable model file ({reason_in_words(error)}); train or download it "
+            "again.",
             Remedy.LOAD_MODEL,
         ) from error
 
@@ -122,8 +123,9 @@ def _check(metadata: Mapping[str, str], kind: str, path: Path) -> None:
             "that was saved here.",
             Remedy.LOAD_MODEL,
         )
-    found = metadata.get("kind", "model of no known kind")
+    found = metadata.get("kind", "")
     if found != kind:
+        found = found if found in _MODELS else "model of another kind"
         raise UserError(
             f"{path} holds a {found}, but a {kind} is needed here; choose another file.",
             Remedy.LOAD_MODEL,
@@ -135,16 +137,16 @@ def _check_weights(weights: Mapping[str, torch.Tensor]) -> None:
     for name, tensor in weights.items():
         kind = str(tensor.dtype).removeprefix("torch.")
         if kind not in _WEIGHTS:
-            raise ValueError(f"its weights {name} are of the type {kind}")
+            raise ContentError(f"its weights {name} are of the type {kind}")
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise ValueError(f"its weights {name} hold values that are no finite numbers")
+            raise ContentError(f"its weights {name} hold values that are no finite numbers")
 
 
 def _values(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
     """Return the dictionary under a name; a ValueError if it is anything else."""
     values = json.loads(metadata.get(name, "{}"))
     if not isinstance(values, dict):
-        raise ValueError(f"its {name} are no table of names and values")
+        raise ContentError(f"its {name} are no table of names and values")
     return values
 
 

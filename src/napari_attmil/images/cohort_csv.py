@@ -8,13 +8,17 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from napari_attmil.core import Remedy, UserError
+from napari_attmil.core import Remedy, UserError, reason_in_words
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.folders import make_sample
 from napari_attmil.images.labels import known_label, notes_on_labels
 from napari_attmil.images.text_tables import read_text, rows_of_table
 
 COLUMNS = ("image", "sample", "patient", "label")
+
+
+_LONGEST = 500
+"""So many characters a name may have: paths are longer on no system that people work on."""
 
 
 class _Row(NamedTuple):
@@ -61,7 +65,8 @@ def _read_rows(path: Path) -> list[_Row]:
         table = rows_of_table(read_text(path))
     except csv.Error as error:
         raise UserError(
-            f"{path.name} cannot be read as a table ({error}); save it again as CSV (UTF-8).",
+            f"{path.name} cannot be read as a table ({reason_in_words(error)}); save it again "
+            "as CSV (UTF-8).",
             Remedy.OPEN_IMAGES,
         ) from None
     if not table:
@@ -99,6 +104,12 @@ def _row(number: int, cells: list[str], positions: dict[str, int], path: Path) -
             raise UserError(
                 f"{path.name}, row {number}: the column '{column}' is empty; fill it in or delete "
                 "the row.",
+                Remedy.OPEN_IMAGES,
+            )
+        if len(value) > _LONGEST:
+            raise UserError(
+                f"{path.name}, row {number}: the column '{column}' holds {len(value):,} "
+                f"characters, more than {_LONGEST}; shorten it.",
                 Remedy.OPEN_IMAGES,
             )
     return _Row(number, **values)

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_attmil.core import UserError, write_atomically
+from napari_attmil.core import UserError, reason_in_words, write_atomically
 from napari_attmil.images.cohort_csv import COLUMNS, image_path
 from napari_attmil.images.labels import known_label
 from napari_attmil.images.sample_rows import Rows, SampleRow, check_rows
@@ -62,8 +62,8 @@ def _former(path: Path) -> tuple[list[list[str]], str]:
         table = [cells for _, cells in rows_of_table(text)]
     except csv.Error as error:
         raise UserError(
-            f"{path} cannot be read as a table ({error}), so it is not replaced; rename it, and "
-            "save again."
+            f"{path} cannot be read as a table ({reason_in_words(error)}), so it is not replaced; "
+            "rename it, and save again."
         ) from None
     if not table:
         return [list(COLUMNS)], ","

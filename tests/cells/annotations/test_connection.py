@@ -118,7 +118,7 @@ def test_boxes_of_a_read_only_study_stay_in_memory_until_it_can_be_written(
 
     with monkeypatch.context() as patch:
         patch.setattr(connection_module, "open_for_writing", open_read_only)
-        with pytest.raises(UserError, match=r"readonly.*stay in memory.*you may write"):
+        with pytest.raises(UserError, match=r"is read-only; they stay in memory.*you may write"):
             file.write(sample, with_boxes(2))
     assert kept_boxes(path, sample) == 1
     file.retry()

@@ -18,6 +18,7 @@ from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedI
 from napari_attmil.cells.exchange.files import read_boxes
 from napari_attmil.cells.exchange.writing import plan_export, write_boxes
 from napari_attmil.core.errors import UserError
+from napari_attmil.core.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +124,7 @@ def test_an_export_replaces_an_earlier_one(tmp_path: Path, format_name: str) -> 
 def test_an_export_that_was_killed_can_be_run_again_with_other_boxes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files_written: int
 ) -> None:
-    out, real = tmp_path / "out", writing.write_atomically
+    out, real = tmp_path / "out", write_atomically
     write_boxes(out, [INSIDE], "yolo")
     left = [files_written]
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_attmil.core import UserError
+from napari_attmil.core import reason_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,29 +69,13 @@ class Account:
         try:
             yield
         except Exception as error:  # whatever a value of the wrong kind may raise
-            self.leave_out(name, reason_of(error), image)
+            self.leave_out(name, reason_in_words(error), image)
 
     def notes(self) -> tuple[str, ...]:
         """Return sentences about what was interpreted."""
         kinds = ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in self.outlines.items())
         taken = [f"The upright boxes around them were taken for {kinds}."] if kinds else []
         return (*taken, *self.remarks)
-
-
-def reason_of(error: Exception) -> str:
-    """Say in a few words what is wrong with a value that could not be read."""
-    match error:
-        case KeyError():
-            reason = f"{error} is missing"
-        case TypeError() | AttributeError() | IndexError():
-            reason = f"a value is of another kind than needed ({error})"
-        case OverflowError() | RecursionError():
-            reason = "its numbers or its nesting are out of bounds"
-        case UserError():
-            return str(error)
-        case _:
-            reason = str(error)
-    return " ".join(reason.split())[:200]
 
 
 def in_sentences(left_out: Iterable[LeftOut]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_attmil.cells.annotations import Note
 from napari_attmil.cells.boxes import SOURCE_NAMES, Source
+from napari_attmil.core import ContentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,11 +63,11 @@ class AnnotatedBox:
             If a number is not finite or too large, or the score is not within 0 and 1.
         """
         if not all(math.isfinite(value) and abs(value) < 1e7 for value in self.xyxy):
-            raise ValueError(f"a box has the corners {self.xyxy}")
+            raise ContentError(f"a box has the corners {self.xyxy}")
         if not 0 <= self.score <= 1:
-            raise ValueError(f"a box has the score {self.score}, but 0 to 1 is needed")
+            raise ContentError(f"a box has the score {self.score}, but 0 to 1 is needed")
         if not 0 <= self.cell_id < 2**62:
-            raise ValueError(f"a box has the cell_id {self.cell_id}")
+            raise ContentError(f"a box has the cell_id {self.cell_id}")
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def near_image(corners: Corners) -> Corners:
         If a box lies further from the image than the image is large.
     """
     if any(not -1 <= value <= 2 for value in corners):
-        raise ValueError("a box lies far outside of its image")
+        raise ContentError("a box lies far outside of its image")
     return corners
 
 
@@ -190,7 +191,7 @@ def sides(left: float, top: float, width: float, height: float) -> Corners:
     """
     if not (width > 0 and height > 0):
         size = "a negative size" if min(width, height) < 0 else "no area"
-        raise ValueError(f"it has {size}: it is {width:g} wide and {height:g} high")
+        raise ContentError(f"it has {size}: it is {width:g} wide and {height:g} high")
     return (left, top, left + width, top + height)
 
 
@@ -227,7 +228,7 @@ def bounds(coordinates: Iterable[float | str]) -> Corners:
     """
     values = [float(value) for value in coordinates]
     if not all(map(math.isfinite, values)):
-        raise ValueError("a box has a corner that is no number")
+        raise ContentError("a box has a corner that is no number")
     xs, ys = values[0::2], values[1::2]
     return (min(xs), min(ys), max(xs), max(ys))
 

@@ -23,6 +23,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     source_of,
     turned,
 )
+from napari_attmil.core import ContentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,9 +63,9 @@ def read_coco(content: dict[str, Any], account: Account) -> tuple[AnnotatedImage
         with account.item(f"annotation {_number(annotation, number)}", image):
             key = _key(annotation["image_id"])
             if key not in images:
-                raise ValueError(f"it is of image {key}, which it does not list")
+                raise ContentError(f"it is of image {key}, which it does not list")
             if _is_true(annotation.get("iscrowd")):
-                raise ValueError(CROWD)
+                raise ContentError(CROWD)
             boxes[key].append(_box(annotation, names, account))
     found: list[AnnotatedImage] = []
     for key, entry in images.items():
@@ -106,7 +107,7 @@ def _by_id(entries: Any, name: str) -> dict[str, dict[str, Any]]:
     for entry in entries or []:
         other = found.setdefault(_key(entry["id"]), entry)
         if (other.get(name), other.get("page")) != (entry.get(name), entry.get("page")):
-            raise ValueError(
+            raise ContentError(
                 f"{other.get(name)} and {entry.get(name)} both have the id {entry['id']}, so it is "
                 "unknown which of them annotations mean"
             )
@@ -118,7 +119,7 @@ def _key(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, (int, str)):
-        raise TypeError(f"{value!r} as an id")
+        raise ContentError(f"{value!r} is no id")
     return str(value).strip()
 
 
@@ -200,11 +201,11 @@ def _corners(annotation: dict[str, Any], degrees: float) -> Corners:
         return turned(corners, degrees) if degrees else corners
     polygons = annotation.get("segmentation")
     if not isinstance(polygons, list):
-        raise ValueError("it has a mask but no box")
+        raise ContentError("it has a mask but no box")
     # Of an odd number of values the last is no point; the next polygon begins with an x again.
     points = [polygon[: len(polygon) // 2 * 2] for polygon in polygons]
     if not any(points):
-        raise ValueError("it has neither a box nor a polygon")
+        raise ContentError("it has neither a box nor a polygon")
     x0, y0, x1, y1 = bounds(chain.from_iterable(points))
     return sides(x0, y0, x1 - x0, y1 - y0)
 

@@ -22,7 +22,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     sides,
     source_of,
 )
-from napari_attmil.core import as_cell, from_cell
+from napari_attmil.core import ContentError, as_cell, from_cell
 from napari_attmil.images import rows_of_table
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _check_columns(names: list[str]) -> bool:
     has_points = {"x", "y"} <= set(names) and "x_min" not in names
     for needed in ("image", *(("x", "y") if has_points else _CORNERS)):
         if names.count(needed) != 1:
-            raise ValueError(f"it needs one column {needed!r}")
+            raise ContentError(f"it needs one column {needed!r}")
     return has_points
 
 
@@ -131,7 +131,7 @@ def _with_points(row: dict[str, str], decimal: str) -> dict[str, str]:
     """Return a row whose numbers have decimal points."""
     numbers = {name: row[name].replace(decimal, ".") for name in _NUMBERS if name in row}
     if unclear := next((number for number in numbers.values() if "," in number), ""):
-        raise ValueError(
+        raise ContentError(
             f"{unclear} has a comma where other numbers have a point; write numbers without "
             "separators of thousands"
         )
@@ -149,7 +149,7 @@ def _row(
         image = AnnotatedImage(key[0], (), key[1], size if min(size) > 0 else None, reviewed)
         return key, image, _boxes(row, has_points)
     except KeyError as error:
-        raise ValueError(f"{error} is empty") from None
+        raise ContentError(f"{error} is empty") from None
 
 
 def _boxes(row: dict[str, str], has_points: bool) -> list[AnnotatedBox]:

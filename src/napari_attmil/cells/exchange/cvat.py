@@ -14,6 +14,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     sides,
     turned,
 )
+from napari_attmil.core import ContentError
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -41,7 +42,7 @@ def read_cvat(root: Element, account: Account) -> tuple[AnnotatedImage, ...]:
         size = (int(image.attrib["width"]), int(image.attrib["height"]))
         images.append(AnnotatedImage(name, tuple(boxes), size_px=size))
     if not images:
-        raise ValueError("it has no images; export the task as 'CVAT for images'")
+        raise ContentError("it has no images; export the task as 'CVAT for images'")
     return tuple(images)
 
 
@@ -65,6 +66,6 @@ def _corners(shape: Element, account: Account) -> Corners:
         case "mask":
             corners = sides(*(float(values[key]) for key in ("left", "top", "width", "height")))
         case _:
-            raise ValueError("it is no outline of a cell")
+            raise ContentError("it is no outline of a cell")
     account.outline(shape.tag)
     return corners

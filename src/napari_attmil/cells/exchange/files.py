@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import yaml
 
-from napari_attmil.cells.exchange.account import Account, reason_of
+from napari_attmil.cells.exchange.account import Account
 from napari_attmil.cells.exchange.annotation_set import AnnotatedImage, AnnotationSet
 from napari_attmil.cells.exchange.coco import is_coco, read_coco
 from napari_attmil.cells.exchange.csv_tables import read_csv
@@ -44,7 +44,7 @@ from napari_attmil.cells.exchange.yolo import (
     image_name,
     read_yolo,
 )
-from napari_attmil.core import UserError
+from napari_attmil.core import ContentError, UserError, reason_in_words
 from napari_attmil.images import decoded_text
 from napari_attmil.images.formats import IMAGE_SUFFIXES
 
@@ -139,8 +139,8 @@ def _read_group(group: Sequence[SourceFile], classes: _ClassLists, account: Acco
     try:
         name, images = _read_content(group, classes, account)
     except Exception as error:  # ValueError, csv.Error and whatever else a hostile file may raise
-        account.leave_out(f"the file {file}", reason_of(error))
-        raise _refusal(file, reason_of(error)) from None
+        account.leave_out(f"the file {file}", reason_in_words(error))
+        raise _refusal(file, reason_in_words(error)) from None
     own = account.left_out[before:]
     if own and not any(image.boxes for image in images):
         raise _refusal(file, f"{own[0].item}: {own[0].reason}")
@@ -176,13 +176,15 @@ def _read_content(group: Sequence[SourceFile], classes: _ClassLists, account: Ac
 
 def _read_xml(text: str, account: Account) -> Read:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ValueError("it defines entities, which no annotation file needs")
+        raise ContentError("it defines entities, which no annotation file needs")
     root = ElementTree.fromstring(text)
     if root.tag == "annotation":
         return "Pascal VOC", read_voc(root, account)
     if root.tag == "annotations":
         return "CVAT", read_cvat(root, account)
-    raise ValueError(f"its root is <{root.tag[:40]}>, but <annotation> or <annotations> is needed")
+    raise ContentError(
+        f"its root is <{root.tag[:40]}>, but <annotation> or <annotations> is needed"
+    )
 
 
 def _read_json(text: str, name: str, account: Account) -> Read:
@@ -198,7 +200,7 @@ def _read_json(text: str, name: str, account: Account) -> Read:
         return "CreateML", read_createml(content, account)
     if is_label_studio(content):
         return "Label Studio", read_label_studio(content, account)
-    raise ValueError(
+    raise ContentError(
         "it is JSON, but neither COCO (images, annotations) nor Label Studio's tasks, labelme's "
         "shapes, CreateML's images or QuPath's GeoJSON"
     )

@@ -19,6 +19,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     sides,
     source_of,
 )
+from napari_attmil.core import ContentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ def read_rois(files: Sequence[SourceFile], name: str, account: Account) -> list[
         with account.item(f"the ROI {file.place.stem}", name):
             content = file.read()
             if len(content) > _GROUP_OF_BYTES or content[:4] != b"Iout":
-                raise ValueError("it is no ROI of ImageJ")
+                raise ContentError("it is no ROI of ImageJ")
             roi = ImagejRoi.frombytes(content)
             pages.setdefault(_page(roi), []).append(_box(roi, account))
     return [AnnotatedImage(name, tuple(boxes), page) for page, boxes in sorted(pages.items())]
@@ -85,7 +86,7 @@ def _page(roi: ImagejRoi) -> int:
 def _box(roi: ImagejRoi, account: Account) -> AnnotatedBox:
     kind = roi.roitype.name
     if kind in _NO_AREA:
-        raise ValueError(f"it is no outline of a cell ({kind.lower()})")
+        raise ContentError(f"it is no outline of a cell ({kind.lower()})")
     if roi.subpixelrect:
         corners = sides(*map(float, (roi.xd, roi.yd, roi.widthd, roi.heightd)))
     elif kind in ("RECT", "OVAL") and not roi.composite:

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_attmil.cells.annotations import Annotations, new_uid
 from napari_attmil.cells.boxes import Source
-from napari_attmil.cells.exchange.account import Account, LeftOut, as_json, in_sentences, reason_of
+from napari_attmil.cells.exchange.account import Account, LeftOut, as_json, in_sentences
 from napari_attmil.cells.exchange.annotation_set import (
     AnnotatedBox,
     AnnotatedImage,
@@ -26,7 +26,7 @@ from napari_attmil.cells.exchange.study_boxes import (
     size_of,
     why_not,
 )
-from napari_attmil.core import Progress, UserError, counted
+from napari_attmil.core import ContentError, Progress, UserError, counted, reason_in_words
 from napari_attmil.images import read_frame
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def plan_import(
         try:
             placed.append(_fitted(claim, account))
         except (UserError, ValueError) as error:
-            _leave_out_image(claim.image, reason_of(error), account)
+            _leave_out_image(claim.image, reason_in_words(error), account)
         yield Progress(done, len(claims), "Looking for the images")
     _tell_points(images, placed, account)
     _tell_renamed(placed, account)
@@ -330,7 +330,7 @@ def _fitted(claim: _Claim, account: Account) -> PlacedImage:
     sample, index = claim.match.places[0]
     frame, image = sample.frames[index], claim.image
     if reason := why_not(image, frame):
-        raise ValueError(reason)
+        raise ContentError(reason)
     size = size_of(frame)
     if image.has_points:
         image = _around_points(image, read_frame(frame), account)

@@ -14,7 +14,7 @@ from skimage.measure import label, regionprops_table
 
 from napari_attmil.cells.boxes import MIN_SIDE_PX
 from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage, bounds, sides
-from napari_attmil.core import UserError
+from napari_attmil.core import ContentError, UserError
 from napari_attmil.images import open_frames, read_frame
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _array(file: SourceFile) -> NDArray[Any]:
     try:
         labels: NDArray[Any] = np.load(io.BytesIO(file.read()), allow_pickle=False)
     except ValueError:
-        raise ValueError(
+        raise ContentError(
             "it holds Python objects, which are not read, as they could run a program; save the "
             "masks in Cellpose as PNG or TIFF"
         ) from None

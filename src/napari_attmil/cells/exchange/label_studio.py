@@ -17,6 +17,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     near_image,
     sides,
 )
+from napari_attmil.core import ContentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +114,7 @@ def _box(region: _Region, account: Account) -> AnnotatedBox:
     values = region.values
     kind = next((kind for kind, needed in _GEOMETRY if needed <= values.keys()), "")
     if not kind:
-        raise ValueError(f"it is no outline of a cell ({values.get('type') or 'unknown shape'})")
+        raise ContentError(f"it is no outline of a cell ({values.get('type') or 'unknown shape'})")
     labels = next((v for k, v in values.items() if k.endswith(_LABELS) and v), [""])
     score = float(values.get("score", 1)) if region.source == Source.MODEL else 1.0
     box = AnnotatedBox(_corners(kind, values), str(labels[0]), 0, region.source, score)
@@ -151,7 +152,7 @@ def _image_name(data: dict[str, Any]) -> str:
     """Return the image's name from an address such as /data/local-files/?d=folder/a.png."""
     address = _address(data)
     if address is None:
-        raise ValueError("it names no image")
+        raise ContentError("it names no image")
     # Names are written into addresses as they are, with their + and #, or percent-encoded;
     # whoever looks for the image tries both.
     local = re.search(r"[?&]d=(.*)$", address)

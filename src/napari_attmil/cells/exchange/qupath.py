@@ -16,6 +16,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     sides,
     source_of,
 )
+from napari_attmil.core import ContentError
 
 if TYPE_CHECKING:
     from napari_attmil.cells.exchange.account import Account
@@ -43,7 +44,7 @@ def read_geojson(content: Any, name: str, account: Account) -> list[AnnotatedIma
             properties = feature.get("properties") or {}
             is_region = _object_type(feature) == "annotation" and "classification" not in properties
             if has_cells and is_region:
-                raise ValueError("it is a region without a class, in which cells were detected")
+                raise ContentError("it is a region without a class, in which cells were detected")
             plane = feature["geometry"].get("plane") or {}
             page = max(int(plane.get("z", 0)), int(plane.get("t", 0)))
             pages.setdefault(page, []).append(_box(feature["geometry"], properties, account))
@@ -84,7 +85,7 @@ def _feature(box: AnnotatedBox, page: int) -> dict[str, Any]:
 
 def _box(geometry: dict[str, Any], properties: dict[str, Any], account: Account) -> AnnotatedBox:
     if geometry["type"] not in _AREAS:
-        raise ValueError(f"it is no outline of a cell ({geometry['type']})")
+        raise ContentError(f"it is no outline of a cell ({geometry['type']})")
     numbers = list(_numbers(geometry["coordinates"]))
     x0, y0, x1, y1 = bounds(numbers)
     if set(zip(numbers[::2], numbers[1::2], strict=True)) != {

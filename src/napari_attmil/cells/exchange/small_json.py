@@ -12,6 +12,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     bounds,
     sides,
 )
+from napari_attmil.core import ContentError
 
 if TYPE_CHECKING:
     from napari_attmil.cells.exchange.account import Account
@@ -78,6 +79,6 @@ def _around(shape: dict[str, Any], account: Account) -> Corners:
     if kind in _OUTLINES:
         account.outline("polygon")
     elif kind != "rectangle":
-        raise ValueError(f"it is no outline of a cell ({kind})")
+        raise ContentError(f"it is no outline of a cell ({kind})")
     x0, y0, x1, y1 = bounds(numbers)
     return sides(x0, y0, x1 - x0, y1 - y0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from napari_attmil.core import UserError
+from napari_attmil.core import ContentError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,8 +95,8 @@ def _unpacked(
     try:
         source = file.path or io.BytesIO(file.read())
         archive = opened.enter_context(zipfile.ZipFile(source))
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        sentence = f"it is no archive that can be read ({error})"
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
+        sentence = "it is no archive that can be read, or damaged"
         if is_given:
             raise UserError(f"{file.place}: {sentence}; export it again.") from None
         account.leave_out(f"the archive {file}", sentence)
@@ -122,8 +123,10 @@ def _packed(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: SourceFile) -
         try:
             with archive.open(info) as member:
                 content = member.read(LARGEST_BYTES + 1)
-        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
-            raise ValueError(f"it cannot be unpacked ({error})") from None
+        except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError, zlib.error):
+            raise ContentError("it cannot be unpacked, its archive is damaged") from None
+        except RuntimeError:
+            raise ContentError("it cannot be unpacked, it is locked by a password") from None
         return _bounded(content)
 
     return SourceFile(place, read, within=file.within / file.place)
@@ -144,7 +147,7 @@ def _on_disk(path: Path, folder: Path) -> SourceFile:
 
 def _bounded(content: bytes) -> bytes:
     if len(content) > LARGEST_BYTES:
-        raise ValueError(f"it is larger than {LARGEST_BYTES >> 20} MB")
+        raise ContentError(f"it is larger than {LARGEST_BYTES >> 20} MB")
     return content
 
 

@@ -16,6 +16,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     sides,
     source_of,
 )
+from napari_attmil.core import ContentError
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -115,5 +116,5 @@ def _voc_name(root: Element) -> str:
 def _text(element: Element, path: str) -> str:
     text = (element.findtext(path) or "").strip()
     if not text:
-        raise ValueError(f"<{path}> is missing or empty")
+        raise ContentError(f"<{path}> is missing or empty")
     return text

@@ -209,9 +209,7 @@ def _ledger(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _note_in_ledger(
-    folder: Path, contents: Mapping[Path, bytes], is_begun: bool = False
-) -> None:
+def _note_in_ledger(folder: Path, contents: Mapping[Path, bytes], is_begun: bool = False) -> None:
     former = _ledger(folder) if is_begun else {}
     written = {}
     for path, content in contents.items():

@@ -22,6 +22,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     near_image,
     sides,
 )
+from napari_attmil.core import ContentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,7 @@ class Classes:
             If there is a list without it.
         """
         if number < 0 or (self.names and number not in self.names):
-            raise ValueError(f"there is no class {number}")
+            raise ContentError(f"there is no class {number}")
         return self.names.get(number, str(number))
 
 
@@ -92,7 +93,7 @@ def write_yolo(image: AnnotatedImage) -> str:
         If the image's size is not known.
     """
     if image.size_px is None:
-        raise ValueError(f"the size of {image.name} is not known")
+        raise ContentError(f"the size of {image.name} is not known")
     width, height = image.size_px
     text = ""
     for box in image.boxes:
@@ -154,7 +155,7 @@ def _box(words: Sequence[str], classes: Classes, is_pose: bool, account: Account
         corners = sides(x0, y0, x1 - x0, y1 - y0)
         account.outline("polygon")
     else:
-        raise ValueError(f"{len(words)} numbers, but class, x, y, width, height are needed")
+        raise ContentError(f"{len(words)} numbers, but class, x, y, width, height are needed")
     is_detected = len(values) > _BOX and score < 1
     source = Source.MODEL if is_detected else Source.PERSON
     return AnnotatedBox(near_image(corners), label, source=source, score=score)
@@ -163,7 +164,7 @@ def _box(words: Sequence[str], classes: Classes, is_pose: bool, account: Account
 def _class_number(word: str) -> int:
     number = float(word)  # numpy writes 0.000e+00
     if not number.is_integer():
-        raise ValueError(f"{word} is no class")
+        raise ContentError(f"{word} is no class")
     return int(number)
 
 

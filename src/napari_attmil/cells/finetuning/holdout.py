@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from napari_attmil.core import UserError, counted, write_json
+from napari_attmil.core import UserError, counted, reason_in_words, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -60,8 +60,8 @@ class HoldOut:
             return cls(decided, frozenset(map(str, content.get("by_hand", ()))))
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise UserError(
-                f"{path} is damaged ({error}); it says which images are held out. Restore it, or "
-                "delete it to have them chosen anew."
+                f"{path} is damaged ({reason_in_words(error)}); it says which images are held "
+                "out. Restore it, or delete it to have them chosen anew."
             ) from error
 
     def write(self, folder: Path | None) -> None:

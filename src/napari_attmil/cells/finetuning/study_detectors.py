@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_attmil.cells.detection import DetectionScore
 from napari_attmil.cells.finetuning.gate import LookOutcome, is_better
-from napari_attmil.core import Remedy, UserError, read_provenance, write_json
+from napari_attmil.core import Remedy, UserError, read_provenance, reason_in_words, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,7 +153,8 @@ def keep_candidate(models: Path, now: datetime | None = None) -> DetectorModel |
         waiting.rename(path)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error}); free the folder.", Remedy.TRY_AGAIN
+            f"{path} cannot be written ({reason_in_words(error)}); free the folder.",
+            Remedy.TRY_AGAIN,
         ) from error
     return DetectorModel(path, model.provenance)
 

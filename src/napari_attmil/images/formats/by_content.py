@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
 
-from napari_attmil.core import Remedy, UserError, counted
+from napari_attmil.core import ContentError, Remedy, UserError, counted, reason_in_words
 from napari_attmil.images.formats import microscopes as microscope, pillow as pictures, tiff
 
 if TYPE_CHECKING:
@@ -191,11 +191,16 @@ def _explained(path: Path) -> Iterator[None]:
             Remedy.OPEN_IMAGES,
         ) from None
     except Exception as error:  # decoders raise anything on damaged data
-        cut_short = isinstance(error, (struct.error, EOFError))
-        text = "it is cut short" if cut_short else str(error) or type(error).__name__
-        reason = " ".join(text.split()).rstrip(".")[:200]
         raise UserError(
-            f"'{path}' cannot be read: {reason}; copy it again, export it as a grey or RGB TIFF, "
-            "or leave it out.",
+            f"'{path}' cannot be read: {_reason(error)}; copy it again, export it as a grey or RGB "
+            "TIFF, or leave it out.",
             Remedy.OPEN_IMAGES,
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, (struct.error, EOFError)):
+        return "it is cut short"
+    if isinstance(error, (ContentError, OverflowError)) or getattr(error, "strerror", None):
+        return reason_in_words(error)
+    return "it is damaged, or stored in a way that this program does not read"

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_attmil.core import ContentError
+
 _PLAUSIBLE_UM = (0.01, 5.0)
 """Outside this range, a pixel size is a printing resolution (72 dpi is 353 um) or a placeholder."""
 
@@ -78,9 +80,9 @@ def page_header(plane: tuple[int, int], samples: int, dtype: DTypeLike, place: A
         if no image has this size, as in a damaged header.
     """
     if not 0 < plane[0] * plane[1] <= _MOST_PIXELS:
-        raise ValueError(f"it states a size of {plane[1]} x {plane[0]} pixels")
+        raise ContentError(f"it states a size of {plane[1]} x {plane[0]} pixels")
     if samples not in (1, 2, 3, 4):
-        raise ValueError(f"it has {samples} channels, but grey or RGB is needed")
+        raise ContentError(f"it has {samples} channels, but grey or RGB is needed")
     colour = (3,) if samples > 2 else ()
     return PageHeader((*plane, *colour), unsigned_dtype(dtype), place)
 
@@ -112,7 +114,7 @@ def unsigned_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """
     dtype = np.dtype(dtype)
     if dtype.kind not in "buif":
-        raise ValueError(f"its pixels are of the type {dtype}, but real numbers are needed")
+        raise ContentError(f"its pixels are of the type {dtype}, but real numbers are needed")
     return np.dtype(np.uint8 if dtype.kind in "bu" and dtype.itemsize == 1 else np.uint16)
 
 

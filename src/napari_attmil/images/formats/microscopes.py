@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import FileHandle
 
-from napari_attmil.core import UserError
+from napari_attmil.core import ContentError, UserError
 from napari_attmil.images.formats.header import (
     FileHeader,
     PageHeader,
@@ -52,9 +52,9 @@ def read_czi_header(path: Path) -> FileHeader:
         metadata = czi.metadata() or ""
     channels = {dim.start for e in entries for dim in e.dimension_entries if dim.dimension == "C"}
     if len(channels) > 1:
-        raise ValueError(f"it has {len(channels)} channels, but one is needed")
+        raise ContentError(f"it has {len(channels)} channels, but one is needed")
     if not entries:
-        raise ValueError("it holds no images")
+        raise ContentError("it holds no images")
     entries.sort(key=_czi_order)
     return FileHeader(tuple(map(_czi_page_header, entries)), _czi_pixel_size_um(metadata))
 
@@ -90,7 +90,7 @@ def read_bioio_header(path: Path) -> FileHeader:
         samples = dims.S if "S" in dims.order else 1
         channels = dims.C if samples == 1 else 1
         if channels not in (1, 3):
-            raise ValueError(f"it has {channels} channels, but one or three are needed")
+            raise ContentError(f"it has {channels} channels, but one or three are needed")
         pages.extend(
             page_header((dims.Y, dims.X), max(samples, channels), image.dtype, (number, t, z))
             for t in range(dims.T)

@@ -8,6 +8,7 @@ given by EXIF is not applied.
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from napari_attmil.core import ContentError
 from napari_attmil.images.formats.header import FileHeader, PageHeader, page_header, to_image
 
 # PNG's colour types: grey, RGB, palette, grey with alpha, RGB with alpha.
@@ -35,7 +37,7 @@ def read_png_header(path: Path) -> FileHeader:
     with path.open("rb") as file:
         width, height, bits, colour_type = struct.unpack(">16x2I2B", file.read(26))
     if colour_type not in _PNG_SAMPLES:
-        raise ValueError(f"its colour type {colour_type} does not exist")
+        raise ContentError(f"its colour type {colour_type} does not exist")
     dtype = np.uint16 if bits == 16 else np.uint8
     return FileHeader((page_header((height, width), _PNG_SAMPLES[colour_type], dtype, None),))
 
@@ -46,6 +48,15 @@ def decode_png(path: Path, page: PageHeader) -> NDArray[Any]:
     return to_image(imagecodecs.png_decode(path.read_bytes()))
 
 
+def _opened(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except Image.DecompressionBombError as error:
+        stated = re.search(r"\d+", str(error))
+        pixels = f"{stated[0]} pixels" if stated else "too many pixels"
+        raise ContentError(f"it states {pixels}, more than such a picture may have") from None
+
+
 def read_picture_header(path: Path) -> FileHeader:
     """Read size and colour of a JPEG or BMP file.
 
@@ -54,7 +65,7 @@ def read_picture_header(path: Path) -> FileHeader:
     ValueError, OSError
         If the file is damaged.
     """
-    with Image.open(path) as picture:
+    with _opened(path) as picture:
         samples = 1 if picture.mode in _GREY_MODES else 3
         plane = (picture.height, picture.width)
         return FileHeader((page_header(plane, samples, np.uint8, None),))
@@ -69,5 +80,5 @@ def decode_picture(path: Path, page: PageHeader) -> NDArray[Any]:
         If the data are cut short or damaged.
     """
     del page
-    with Image.open(path) as picture:
+    with _opened(path) as picture:
         return np.array(picture.convert("L" if picture.mode in _GREY_MODES else "RGB"))

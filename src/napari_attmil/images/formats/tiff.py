@@ -21,6 +21,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_attmil.core import ContentError
 from napari_attmil.images.formats.header import (
     FileHeader,
     PageHeader,
@@ -77,7 +78,7 @@ def read_header(path: Path) -> FileHeader:
             # would give every image as often as there are files.
             pages = list(_own_pages(tif))
         if not pages:
-            raise ValueError("it holds nothing but reduced copies of images")
+            raise ContentError("it holds nothing but reduced copies of images")
         return FileHeader(tuple(pages), _pixel_size_um(tif))
 
 
@@ -102,7 +103,7 @@ def decode(path: Path, page: PageHeader) -> NDArray[Any]:
 def _check_complete(tif: tifffile.TiffFile) -> None:
     """Refuse a file that ends before its list of pages; tifffile would drop the rest."""
     if not len(tif.pages):
-        raise ValueError("it is cut short before its first image")
+        raise ContentError("it is cut short before its first image")
     form = tif.tiff
     with tif.filehandle.lock:
         tif.filehandle.seek(tif.pages[-1].offset)
@@ -110,7 +111,7 @@ def _check_complete(tif: tifffile.TiffFile) -> None:
         tif.filehandle.seek(tags * form.tagsize, 1)
         following = tif.filehandle.read(form.offsetsize)
     if following.strip(b"\0"):
-        raise ValueError(f"it is cut short after {len(tif.pages)} images")
+        raise ContentError(f"it is cut short after {len(tif.pages)} images")
     for page in tif.pages:
         _check_data(page, tif)
 
@@ -123,19 +124,19 @@ def _check_stated_images(tif: tifffile.TiffFile) -> None:
         sizes = re.findall(r'\bSize[CZT]\s*=\s*["\'](\d{1,18})', pixels)
         stated = math.prod(map(int, sizes))
         if stated > _MOST_IMAGES:
-            raise ValueError(f"it states {stated:,} images")
+            raise ContentError(f"it states {stated:,} images")
 
 
 def _check_data(page: Any, tif: tifffile.TiffFile) -> None:
     """Refuse pixels beyond the end of the file; JPEG would be filled up with grey."""
     if not page.dataoffsets:
-        raise ValueError("it holds a page without pixels")
+        raise ContentError("it holds a page without pixels")
     if page.is_contiguous:
         end = page.dataoffsets[0] + page.nbytes
     else:
         end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=False)))
     if end > tif.filehandle.size:
-        raise ValueError(f"it is cut short: {end - tif.filehandle.size} bytes are missing")
+        raise ContentError(f"it is cut short: {end - tif.filehandle.size} bytes are missing")
 
 
 def _lies_in_this_file(series: tifffile.TiffPageSeries, tif: tifffile.TiffFile) -> bool:
@@ -154,7 +155,7 @@ def _series_pages(series: tifffile.TiffPageSeries, tif: tifffile.TiffFile) -> li
     if keyframe.is_reduced:
         return []
     if keyframe.axes not in ("YX", "YXS", "SYX"):
-        raise ValueError(f"its pages hold {keyframe.axes}, but single images are needed")
+        raise ContentError(f"its pages hold {keyframe.axes}, but single images are needed")
     outer = series.shape[: len(series.shape) - len(keyframe.axes)]
     planes = _series_planes(series, int(np.prod(outer)), tif)
     numbers = np.arange(len(planes)).reshape(outer)
@@ -174,9 +175,9 @@ def _series_planes(
         return [Plane(page.offset) for page in series if page is not None]
     keyframe, start = series.keyframe, series.dataoffset
     if start is None:
-        raise ValueError(f"it describes {count} images but holds {len(series)}")
+        raise ContentError(f"it describes {count} images but holds {len(series)}")
     if start + count * keyframe.nbytes > tif.filehandle.size:
-        raise ValueError(f"it is cut short: its {count} images do not fit into its size")
+        raise ContentError(f"it is cut short: its {count} images do not fit into its size")
     return [Plane(keyframe.offset, start + i * keyframe.nbytes) for i in range(count)]
 
 
@@ -192,7 +193,7 @@ def _channel_axis(series: tifffile.TiffPageSeries, tif: tifffile.TiffFile) -> in
         return None
     axis = int(series.axes.index("C"))
     if series.shape[axis] != 3:
-        raise ValueError(f"it has {series.shape[axis]} channels, but one or three are needed")
+        raise ContentError(f"it has {series.shape[axis]} channels, but one or three are needed")
     return axis
 
 
@@ -204,7 +205,7 @@ def _page_header(page: Any, planes: tuple[Plane, ...]) -> PageHeader:
     if photometric == "PALETTE":
         return page_header(plane, 3, np.uint8, planes)
     if page.dtype is None:
-        raise ValueError(f"its {page.bitspersample}-bit pixels cannot be read")
+        raise ContentError(f"its {page.bitspersample}-bit pixels cannot be read")
     return page_header(plane, len(planes) if len(planes) > 1 else samples, page.dtype, planes)
 
 
@@ -214,7 +215,7 @@ def _photometric(page: Any) -> str:
     if name == "YCBCR" and getattr(page.compression, "name", "").endswith("JPEG"):
         return "RGB"
     if name not in _GREY_OR_RGB:
-        raise ValueError(f"its colours are stored as {name}, but grey or RGB is needed")
+        raise ContentError(f"its colours are stored as {name}, but grey or RGB is needed")
     return name
 
 
@@ -234,7 +235,7 @@ def _decode_plane(tif: tifffile.TiffFile, plane: Plane) -> NDArray[Any]:
     photometric = _photometric(page)
     if photometric == "PALETTE":
         if page.colormap is None:
-            raise ValueError("its palette of colours is missing")
+            raise ContentError("its palette of colours is missing")
         return _apply_palette(pixels, page.colormap)
     if photometric == "MINISWHITE":
         return _inverted(pixels, page.bitspersample)

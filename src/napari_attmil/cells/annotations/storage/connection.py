@@ -13,7 +13,7 @@ from napari_attmil.cells.annotations.storage.claim import Claim
 from napari_attmil.cells.annotations.storage.drive import is_own_drive
 from napari_attmil.cells.annotations.storage.schema import open_for_reading, open_for_writing
 from napari_attmil.cells.annotations.storage.schema_check import REPAIR, check_pages
-from napari_attmil.core import Remedy, UserError
+from napari_attmil.core import Remedy, UserError, reason_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,18 @@ _UNREADABLE: Final = (
     *(OverflowError, RecursionError, MemoryError),
 )
 """What files that cannot be used raise: SQLite's errors, and those of rows that make no sense."""
+
+
+_REASONS: Final = {
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_BUSY": "another program is using it",
+    "SQLITE_LOCKED": "another program is using it",
+    "SQLITE_READONLY": "the folder or the file is read-only",
+    "SQLITE_CANTOPEN": "it cannot be opened",
+    "SQLITE_IOERR": "the drive reports an error",
+    "SQLITE_PROTOCOL": "the drive cannot lock files",
+}
+"""What SQLite's errors mean, by the start of their names; all others are damages."""
 
 
 class Connection:
@@ -89,8 +101,8 @@ class Connection:
             raise
         except _UNREADABLE as error:
             raise UserError(
-                f"The boxes kept in {self._path} could not be read ({error}). Close what else "
-                f"uses the file; if it is damaged, {REPAIR}.",
+                f"The boxes kept in {self._path} could not be read: {_reason(error)}. Close what "
+                f"else uses the file; if it is damaged, {REPAIR}.",
                 Remedy.TRY_AGAIN,
             ) from error
 
@@ -150,9 +162,18 @@ class Connection:
 
     def _not_written(self, error: Exception) -> UserError:
         return UserError(
-            f"Changes of boxes cannot be written to {self._path} ({error}); they stay in memory. "
-            f"{_remedy(error)}, and the next change tries again."
+            f"Changes of boxes cannot be written to {self._path}: {_reason(error)}; they stay in "
+            f"memory. {_remedy(error)}, and the next change tries again."
         )
+
+
+def _reason(error: Exception) -> str:
+    """Say what has happened; SQLite's own words are for programmers."""
+    name = getattr(error, "sqlite_errorname", "")
+    for start, reason in _REASONS.items():
+        if name.startswith(start):
+            return reason
+    return reason_in_words(error) if isinstance(error, OSError) else "it is damaged"
 
 
 def _remedy(error: Exception) -> str:
