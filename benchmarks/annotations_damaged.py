@@ -7,6 +7,7 @@ end is cut, the file is emptied or filled with zeros; with a write-ahead log bes
 without. What then opens has to be what was written; otherwise a sentence has to say so. The file is
 then repaired, with a copy of the day before or without one, and what comes back is counted. A
 damage of the log's end leaves what was there before, as after a kill: that is counted by itself.
+Goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from annotations_survive import edit_once, fingerprint, opened
-from reporting import parser, report
+from reporting import keep_rows, kept_rows, parser, report
 
 from napari_attmil.cells.annotations import FILE_NAME, AnnotationFile, repair_file
 from napari_attmil.core import UserError
@@ -163,15 +164,20 @@ def main() -> None:
     options = parser(__doc__ or "")
     options.add_argument("--damages", type=int, default=2000)
     arguments = options.parse_args()
-    rows, each = [], arguments.damages // (4 * len(KINDS))
+    rows, each = kept_rows(arguments.out), arguments.damages // (4 * len(KINDS))
+    rows = [row for row in rows if row["damage"] != "all"]
+    known = {(row["file"], row["damage"]) for row in rows}
     for has_log in (False, True):
         for has_copy in (False, True):
             with tempfile.TemporaryDirectory() as folder:
                 whole = Whole(Path(folder), has_log, has_copy)
                 for number, kind in enumerate(KINDS):
+                    if (whole.name, kind) in known:
+                        continue
                     rng = np.random.default_rng([number, has_log, has_copy])
                     outcomes = [damage_once(whole, kind, rng) for _ in range(each)]
                     rows.append(row_of(kind, whole.name, outcomes))
+                    keep_rows(rows, arguments.out)
                     print(rows[-1], flush=True)
     counts = [name for name in rows[0] if name not in ("damage", "file")]
     total = {name: sum(row[name] for row in rows) for name in counts}

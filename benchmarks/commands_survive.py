@@ -5,7 +5,7 @@
 Asked for: after a kill no box that was there is lost, every file can be read, and the same command
 run again succeeds, with the result of a run that nobody killed. The moments are spread over the
 time that a command takes. Edits are those of `annotations_survive.py`; here a second program edits
-after each kill. Needs a system with fork and SIGKILL; the command line is `attmil`'s.
+after each kill. Goes on where it was stopped. Needs a system with fork and SIGKILL.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from annotations_survive import edit_once
 from PIL import Image
-from reporting import parser, report
+from reporting import keep_rows, kept_rows, parser, report
 
 from napari_attmil.cells.annotations import FILE_NAME, AnnotationFile
 from napari_attmil.cli import app
@@ -273,16 +273,19 @@ def main() -> None:
     options.add_argument("--kills", type=int, default=200)
     options.add_argument("--only", help="a command")
     arguments = options.parse_args()
-    rng, rows = random.Random(SEED), list[dict[str, Any]]()
+    rng, rows = random.Random(SEED), kept_rows(arguments.out)
+    rows = [row for row in rows if row["command"] != "all"]
+    known = {row["command"] for row in rows}
     chosen = [job for job in jobs() if arguments.only in (None, job.name)]
     with tempfile.TemporaryDirectory() as name:
         sound, spoilt = Path(name, "sound"), Path(name, "spoilt")
         make(sound)
         shutil.copytree(sound, spoilt)
         damage(spoilt)
-        for job in chosen:
+        for job in (job for job in chosen if job.name not in known):
             template = spoilt if job.name == "repair" else sound
             rows.append(measure(job, template, arguments.kills // len(chosen), rng))
+            keep_rows(rows, arguments.out)
             print(rows[-1], flush=True)
     counts = [key for key in rows[0] if key not in ("command", "takes s")]
     rows.append({"command": "all"} | {key: sum(row[key] for row in rows) for key in counts})

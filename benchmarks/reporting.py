@@ -83,6 +83,21 @@ def report(title: str, rows: list[dict[str, Any]], out: Path | None) -> None:
         out.write_text(json.dumps({"title": title, "machine": machine(), "rows": rows}, indent=2))
 
 
+def kept_rows(out: Path | None) -> list[dict[str, Any]]:
+    """Return the rows of a run that was stopped: those that `keep_rows` has written."""
+    if out is None or not out.exists():
+        return []
+    rows: list[dict[str, Any]] = json.loads(out.read_text("utf-8"))["rows"]
+    return rows
+
+
+def keep_rows(rows: list[dict[str, Any]], out: Path | None) -> None:
+    """Write the rows that there are so far, for `kept_rows`."""
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps({"title": "so far", "rows": rows}, indent=2))
+
+
 def _as_text(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 

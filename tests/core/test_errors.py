@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         (lambda: float("\0" * 5000), "a value is no number"),
         (lambda: int(float("inf")), "its numbers or its nesting are out of bounds"),
         (lambda: [][0], "a value is of another kind than needed"),
-        (lambda: {}["bbox"], "'bbox' is missing"),
+        (lambda: dict[str, int]()["bbox"], "'bbox' is missing"),
         (lambda: json.loads('{"a":\n 1, b}'), "its JSON ends or breaks in line 2"),
         (lambda: ElementTree.fromstring("<a>\n<b>"), "its XML ends or breaks in line 2"),
         (lambda: b"\xff".decode(), "it holds bytes that are no text"),

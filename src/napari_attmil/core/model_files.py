@@ -125,7 +125,7 @@ def _check(metadata: Mapping[str, str], kind: str, path: Path) -> None:
         )
     found = metadata.get("kind", "")
     if found != kind:
-        found = found if found in _MODELS else "model of another kind"
+        found = found if found in _MODELS else "model of no known kind"
         raise UserError(
             f"{path} holds a {found}, but a {kind} is needed here; choose another file.",
             Remedy.LOAD_MODEL,
