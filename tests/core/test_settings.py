@@ -124,3 +124,9 @@ def test_a_diameter_in_micrometres_becomes_pixels_of_the_images() -> None:
 def test_a_diameter_in_micrometres_needs_the_size_of_a_pixel() -> None:
     with pytest.raises(UserError, match=r"7\.5 µm.*give it in pixels"):
         DetectionSettings(cell_diameter_um=7.5).in_pixels(None)
+
+
+def test_a_long_wrong_value_is_cut_in_what_is_told() -> None:
+    with pytest.raises(UserError) as raised:
+        FeatureSettings.checked(roi_scale="a" * 20_000)
+    assert len(str(raised.value)) < 300 and "…" in str(raised.value)

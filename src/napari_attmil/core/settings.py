@@ -55,6 +55,10 @@ ForResearch = Annotated[T, FormPlace.RESEARCH]
 ShownElsewhere = Annotated[T, FormPlace.ELSEWHERE]
 
 
+_SHOWN = 80
+"""So many characters of a wrong value are shown."""
+
+
 class Settings(BaseModel):
     """Immutable settings that refuse unknown names and values out of range."""
 
@@ -86,9 +90,9 @@ class Settings(BaseModel):
             name = ".".join(str(part) for part in first["loc"]) or cls.__name__
             field = cls.model_fields.get(name)
             title = f"{field.title} ({name})" if field is not None and field.title else name
-            raise UserError(
-                f"{title} was given {first.get('input')!r}: {first['msg'].lower()}."
-            ) from None
+            given = repr(first.get("input"))
+            given = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}…"
+            raise UserError(f"{title} was given {given}: {first['msg'].lower()}.") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Self
 
 import platformdirs
 
-from napari_attmil.cells.annotations import AnnotationFile, orphaned_boxes_in_words
+from napari_attmil.cells.annotations import (
+    AnnotationFile,
+    bring_boxes,
+    orphaned_boxes_in_words,
+)
 from napari_attmil.cells.finetuning import detector_in_use
 from napari_attmil.core import UserError, counted
 from napari_attmil.images import Cohort
@@ -140,7 +144,7 @@ def detector_around(sample: Sample) -> Path | None:
 
 
 def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
-    """Return the study of any images, with a note on boxes without an image.
+    """Return the study of any images, with notes on boxes without an image, or kept elsewhere.
 
     Images that are part of a study, whose folder has their boxes, are opened as a part of it.
 
@@ -151,12 +155,13 @@ def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
     """
     from napari_attmil.images import open_cohort as read_cohort
 
-    cohort, lost = read_cohort(paths), ""
+    cohort, kept, lost = read_cohort(paths), "", ""
     with contextlib.suppress(UserError):  # As below.
         cohort = replace(cohort, folder=_folder_with_boxes(cohort) or cohort.folder)
     with contextlib.suppress(UserError):  # Raised again where the boxes are read.
+        kept = bring_boxes(cohort.folder, cohort.samples)
         lost = orphaned_boxes_in_words(cohort)
-    return replace(cohort, notes=(*cohort.notes, lost)) if lost else cohort
+    return replace(cohort, notes=(*cohort.notes, *filter(None, (kept, lost))))
 
 
 def _folder_with_boxes(cohort: Cohort) -> Path | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import imagecodecs
+import numpy as np
 import pytest
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
@@ -11,6 +13,7 @@ from napari_attmil.cells.annotations.homes import boxes_beside
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session.session import Session
+from napari_attmil.workflows import open_cohort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,3 +97,26 @@ def test_an_image_of_a_study_has_its_boxes_in_the_study(tmp_path: Path, own: Pat
 
 def test_where_nothing_can_be_written_the_user_s_file_is_used(tmp_path: Path, own: Path) -> None:
     assert boxes_beside(tmp_path / "gone", [sample(tmp_path, "a", "a.tif")]).path == own
+
+
+def test_boxes_of_a_study_that_cannot_be_written_are_told_and_brought_back(
+    tmp_path: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    imagecodecs.imwrite(folder / "a.png", np.zeros((40, 60), np.uint8))
+    with monkeypatch.context() as patched:
+        patched.setattr(AnnotationFile, "beside", lambda folder: AnnotationFile.of_user())
+        cohort = open_cohort(folder)
+        assert f"{folder} cannot be written, so boxes of its images are kept in {own}" in (
+            " ".join(cohort.notes)
+        )
+        opened(folder, boxes_beside(folder, cohort.samples), *cohort.samples).editor.add(
+            0, [0, 0, 9, 9]
+        )
+    assert not (folder / "annotations.sqlite").exists()
+    cohort = open_cohort(folder)
+    assert any(note.startswith("1 box was brought from") for note in cohort.notes)
+    session = opened(folder, AnnotationFile.beside(folder), *cohort.samples)
+    assert session.boxes.xyxy.tolist() == [[0, 0, 9, 9]]
+    assert not any("brought" in note for note in open_cohort(folder).notes)

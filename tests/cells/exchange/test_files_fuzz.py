@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_attmil.cells.exchange.account import Account, in_sentences
 from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
 from napari_attmil.cells.exchange.coco import write_coco
 from napari_attmil.cells.exchange.csv_tables import write_csv
@@ -82,3 +84,19 @@ def test_damaged_files_give_boxes_or_one_sentence(tmp_path: Path) -> None:
             assert "\n" not in str(error)
             assert len(str(error)) < 700
     assert refused > CASES / 10
+
+
+def test_an_archive_with_a_file_of_no_name_is_read_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x", "nothing")
+        archive.writestr("a.json", SOUND["a.json"])
+        archive.filelist[0].filename = ""
+    assert read_boxes([path]).box_count == 2
+
+
+def test_a_name_of_thousands_of_characters_is_cut_in_what_is_told() -> None:
+    account = Account()
+    account.leave_out("line 1", "it is 0 wide", "a\n" * 5000)
+    (sentence,) = in_sentences(account.left_out)
+    assert len(sentence) < 200 and "\n" not in sentence and "…" in sentence

@@ -13,7 +13,7 @@ from napari_attmil.cells.exchange.annotation_set import (
     AnnotatedImage,
     AnnotationSet,
 )
-from napari_attmil.cells.exchange.image_names import ImageNames
+from napari_attmil.cells.exchange.image_names import ImageNames, same_image
 from napari_attmil.cells.exchange.importing import ImportPlan, plan_import
 from napari_attmil.core import finished
 from napari_attmil.images.cohort import Frame, Sample
@@ -115,3 +115,7 @@ def test_a_similar_name_is_told(tmp_path: Path) -> None:
     done = plan(tmp_path, ["Snapshot (3).tif"], ["Snapshot_3.tif"])
     assert done.images[0].is_renamed
     assert done.notes == ("Found by a similar name: Snapshot_3.tif as Snapshot (3).tif.",)
+
+
+def test_a_name_of_nothing_but_slashes_is_of_no_image() -> None:
+    assert not same_image("/", "a.png") and not same_image("", "a.png")

@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 from typing import TYPE_CHECKING
 
+import imagecodecs
 import numpy as np
 import psutil
 import pytest
@@ -76,3 +77,17 @@ def test_a_stated_size_that_no_memory_holds_is_refused_by_its_header(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000_000
+
+
+def test_a_decoder_that_runs_out_of_memory_gives_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(imagecodecs.png_encode(np.zeros((8, 8), np.uint8)))
+
+    def hungry(data: bytes) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(imagecodecs, "png_decode", hungry)
+    with pytest.raises(UserError, match="there is not enough memory"):
+        decode_page(path, 0)

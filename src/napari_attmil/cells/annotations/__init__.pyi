@@ -19,6 +19,7 @@ from .edits import Annotations as Annotations, Edit as Edit, new_uid as new_uid
 from .file_merge import SampleMerged as SampleMerged, merge_files as merge_files
 from .homes import (
     boxes_beside as boxes_beside,
+    bring_boxes as bring_boxes,
     orphaned_boxes_in_words as orphaned_boxes_in_words,
 )
 from .layer_edits import (

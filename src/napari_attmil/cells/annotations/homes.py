@@ -36,18 +36,50 @@ def boxes_beside(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
     UserError
         If a file cannot be read, or boxes cannot be copied.
     """
+    file, _ = _brought(folder, samples)
+    return file
+
+
+def bring_boxes(folder: Path, samples: Sequence[Sample]) -> str:
+    """Bring a study its boxes that are kept elsewhere, because it could not be written.
+
+    Returns
+    -------
+    str
+        That they were brought, or that boxes are kept elsewhere now; empty if neither.
+
+    Raises
+    ------
+    UserError
+        As `boxes_beside`.
+    """
+    file, count = _brought(folder, samples)
+    own = AnnotationFile.of_user().path
+    if file.path == own:
+        return (
+            f"{folder} cannot be written, so boxes of its images are kept in {own}; they are "
+            "brought to it when it is opened and can be written."
+        )
+    if not count:
+        return ""
+    boxes = counted(count, "box was", "boxes were")
+    return f"{boxes} brought from {own}, where they were kept while {folder} could not be written."
+
+
+def _brought(folder: Path, samples: Sequence[Sample]) -> tuple[AnnotationFile, int]:
+    """Return the file for boxes of images in a folder, and how many were brought there."""
     file, own = AnnotationFile.beside(folder), AnnotationFile.of_user()
     if not file.path.exists():
         above = AnnotationFile.above(folder / "image")
         if above is not None and above.read_all(samples):
-            return above
-    if file.path != own.path and own.path.exists():
-        _copy_boxes(own.path, file.path, samples)
-    return file
+            return above, 0
+    if file.path == own.path or not own.path.exists():
+        return file, 0
+    return file, _copy_boxes(own.path, file.path, samples)
 
 
-def _copy_boxes(source: Path, target: Path, samples: Sequence[Sample]) -> None:
-    """Copy what a file knows of images of which the target knows nothing."""
+def _copy_boxes(source: Path, target: Path, samples: Sequence[Sample]) -> int:
+    """Copy what a file knows of images of which the target knows nothing; return its boxes."""
     frames = {frame for sample in samples for frame in sample.frames}
     here = {(name_within(source.parent, each.path), each.page) for each in frames}
     there = {(name_within(target.parent, each.path), each.page) for each in frames}
@@ -69,6 +101,7 @@ def _copy_boxes(source: Path, target: Path, samples: Sequence[Sample]) -> None:
                 marks = ", ".join("?" * len(values[0]))
                 connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)
         writer.close()
+    return len(rows.get("cells", ()))
 
 
 def _renamed(place: Place, source: Path, target: Path) -> Place:

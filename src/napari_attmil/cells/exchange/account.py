@@ -12,6 +12,8 @@ from napari_attmil.core import reason_in_words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_SHOWN = 120
+"""So many characters of a name are shown; the report has all of it."""
 _NAMED = 3
 """How many of the things that were left out for one reason a sentence names."""
 
@@ -39,7 +41,9 @@ class LeftOut:
 
     def __str__(self) -> str:
         """Return the item and its image."""
-        return f"{self.item} of {self.image}" if self.image else self.item
+        text = f"{self.item} of {self.image}" if self.image else self.item
+        text = " ".join(text.split())
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 class Account:

@@ -114,7 +114,7 @@ def same_image(name: str, other: str) -> bool:
 
 def _parts(path: str, way: Callable[[str], str]) -> list[str]:
     """Return a path's parts in one way of writing; generic folders are left out."""
-    *folders, file = (part for part in path.split("/") if part)
+    *folders, file = [part for part in path.split("/") if part] or [""]
     stem = _stem(file)
     # The suffix stays apart: letters and digits alone would join it to the name.
     written = way(file) if stem == file else f"{way(stem)}.{file.rpartition('.')[2].casefold()}"

@@ -101,7 +101,7 @@ def _unpacked(
             raise UserError(f"{file.place}: {sentence}; export it again.") from None
         account.leave_out(f"the archive {file}", sentence)
         return []
-    infos = [info for info in archive.infolist() if not info.is_dir()]
+    infos = [info for info in archive.infolist() if info.filename and not info.is_dir()]
     if len(infos) > MOST_FILES:
         raise UserError(
             f"{file.place} holds {len(infos)} files, more than {MOST_FILES}; unpack it, and import "

@@ -179,8 +179,14 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn any error in reading a file into one sentence for the user."""
     try:
         yield
-    except (UserError, MemoryError):
+    except UserError:
         raise
+    except MemoryError:
+        raise UserError(
+            f"'{path}' states a size for which there is not enough memory; close other programs, "
+            "export a part of the image, or leave it out.",
+            Remedy.OPEN_IMAGES,
+        ) from None
     except FileNotFoundError:
         raise UserError(
             f"'{path}' does not exist; check the path or open it again.", Remedy.OPEN_IMAGES
