@@ -109,7 +109,7 @@ def _row(number: int, cells: list[str], positions: dict[str, int], path: Path) -
         if len(value) > _LONGEST:
             raise UserError(
                 f"{path.name}, row {number}: the column '{column}' holds {len(value):,} "
-                f"characters, more than {_LONGEST}; shorten it.",
+                f"characters, more than {_LONGEST}; give a shorter name.",
                 Remedy.OPEN_IMAGES,
             )
     return _Row(number, **values)
