@@ -10,6 +10,8 @@ import tifffile
 
 from napari_attmil.bags.feature_store import (
     FeatureStore,
+    _digest,
+    _feature_key,
     default_store_folder,
     features_bytes,
     size_note,
@@ -19,6 +21,7 @@ from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Cohort, Frame, Sample
+from napari_attmil.images.reading import frame_digest
 
 SETTINGS = FeatureSettings()
 
@@ -56,6 +59,19 @@ def test_kept_features_come_back_mapped_and_unchanged(
     assert read.dtype == np.float16
     np.testing.assert_array_equal(read, features_of(two_boxes))
     np.testing.assert_array_equal(written, read)
+
+
+def test_features_that_were_read_at_one_scale_for_all_image_sizes_are_stale(
+    store: FeatureStore, sample: Sample, two_boxes: Boxes
+) -> None:
+    # The key as it always was, and still is for images of like size.
+    images = _digest(*(frame_digest(frame) for frame in sample.frames))
+    assert _feature_key(sample, "d", SETTINGS) == _digest(images, "d", SETTINGS.model_dump_json())
+    tifffile.imwrite(sample.frames[1].path, np.zeros((64, 64), dtype=np.uint8))
+    images = _digest(*(frame_digest(frame) for frame in sample.frames))
+    assert _feature_key(sample, "d", SETTINGS) != _digest(images, "d", SETTINGS.model_dump_json())
+    keep(store, sample, two_boxes)
+    assert store.features(sample, two_boxes, "d", SETTINGS) is not None
 
 
 def test_rows_may_be_written_in_any_order(store: FeatureStore, sample: Sample) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.boxes import shifted
 
-from napari_attmil.bags.features import KnownFeatures, extract_features, sample_diameter_px
+from napari_attmil.bags.features import KnownFeatures, diameters_px, extract_features
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
 from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.cells.annotations.corrections import move_box
@@ -90,8 +90,48 @@ def test_one_correction_among_many_cells_keeps_the_sample_s_scale() -> None:
     xyxy = np.stack([0 * sides, 0 * sides, sides, sides], axis=1)
     boxes = Boxes.from_detections(np.zeros(90), xyxy, np.ones(90))
     moved = move_box(boxes, 5, [0, 0, 20, 20])
-    assert sample_diameter_px(moved) == sample_diameter_px(boxes)
-    assert sample_diameter_px(boxes) == pytest.approx(np.median(sides), rel=0.025)
+    assert diameters_px(moved, None) == diameters_px(boxes, None)
+    assert diameters_px(boxes, None) == {0: pytest.approx(np.median(sides), rel=0.025)}
+
+
+@pytest.fixture
+def mixed() -> Boxes:
+    """Return six cells of 80 px in the first image, five of 40 px in the second, of half size."""
+    large = [[90 * k, 10, 90 * k + 80, 90] for k in range(6)]
+    small = [[45 * k, 5, 45 * k + 40, 45] for k in range(5)]
+    return Boxes.from_detections([0] * 6 + [1] * 5, large + small, np.ones(11))
+
+
+def test_cells_are_read_at_the_scale_of_images_of_their_size(
+    mixed: Boxes, monkeypatch: pytest.MonkeyPatch, detector: FakeDetector
+) -> None:
+    asked: dict[int, float | None] = {}
+
+    def roi_features(image: np.ndarray, xyxy: Any, _: Any, diameter: float | None) -> np.ndarray:
+        asked[len(image)] = diameter
+        return np.zeros((len(xyxy), 8, 14, 14), np.float16)
+
+    monkeypatch.setattr(detector, "roi_features", roi_features)
+    images = [np.zeros((side, side), np.uint8) for side in (1024, 512)]
+    list(extract_features(detector, images, mixed, SETTINGS))
+    assert asked == {1024: pytest.approx(80, rel=0.025), 512: pytest.approx(40, rel=0.025)}
+    # A few pixels more or less are the same scale: that of the median of all eleven, 80 px.
+    images[1] = np.zeros((1020, 1000), np.uint8)
+    list(extract_features(detector, images, mixed, SETTINGS))
+    assert asked[1020] == asked[1024] == pytest.approx(80, rel=0.025)
+
+
+def test_another_scale_of_one_size_leaves_the_features_of_other_sizes(
+    mixed: Boxes, detector: FakeDetector
+) -> None:
+    images = [np.zeros((side, side), np.uint8) for side in (1024, 512)]
+    known = KnownFeatures(mixed, np.full((11, 8, 14, 14), 7, dtype=np.float16))
+    xyxy = mixed.xyxy.copy()
+    xyxy[6:, 2:] += 20
+    features = gathered(
+        extract_features(detector, images, replace(mixed, xyxy=xyxy), SETTINGS, known), 11
+    )
+    assert (features == 7).tolist() == [True] * 6 + [False] * 5
 
 
 def test_no_cells_need_no_features(detector: FakeDetector, images: list[np.ndarray]) -> None:

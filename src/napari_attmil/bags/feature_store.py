@@ -30,9 +30,9 @@ import platformdirs
 from napari_attmil.bags.features import Features, KnownFeatures
 from napari_attmil.bags.network import PROFILE_LENGTH
 from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
-from napari_attmil.cells.detection import FEATURE_CHANNELS
+from napari_attmil.cells.detection import FEATURE_CHANNELS, alike_in_size
 from napari_attmil.core import Int64Array, write_atomically
-from napari_attmil.images import Cohort, Sample, frame_digest
+from napari_attmil.images import Cohort, Sample, frame_digest, read_images
 
 CELLS_PER_IMAGE = 30
 """Typical for fields at 100x (paper, section 3); used only to estimate the size of features."""
@@ -263,7 +263,11 @@ def _detection_key(sample: Sample, detector_digest: str, settings: DetectionSett
 
 
 def _feature_key(sample: Sample, detector_digest: str, settings: FeatureSettings) -> str:
-    return _digest(_images_digest(sample), detector_digest, settings.model_dump_json())
+    parts = [_images_digest(sample), detector_digest, settings.model_dump_json()]
+    sizes = [(height, width) for height, width in read_images(sample).sizes]
+    if len(alike_in_size(sizes)) > 1:
+        parts.append("a scale for each size")  # Earlier versions read all sizes at one scale.
+    return _digest(*parts)
 
 
 def _images_digest(sample: Sample) -> str:

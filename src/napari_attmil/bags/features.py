@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.spatial import KDTree
 
 from napari_attmil.cells import Boxes, FeatureSettings, has_moved
+from napari_attmil.cells.detection import alike_in_size
 from napari_attmil.core import Int64Array
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ Features = npt.NDArray[np.float16]
 
 DIAMETER_STEP = 1.05
 """Ratio of neighbouring cell diameters that a sample's scale is rounded to."""
+
+Sizes = Sequence[tuple[int, int]]
+"""Height and width of each image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +84,17 @@ def extract_features(
     FeatureProgress
         First the cells with earlier features, then those of each image.
     """
-    known_rows = _known_rows(boxes, known)
+    sizes = _sizes_of(images)
+    known_rows = _known_rows(boxes, known, sizes)
     kept = np.flatnonzero(known_rows >= 0)
     if known is not None and len(kept):
         yield FeatureProgress(len(kept), len(boxes), kept, known.features[known_rows[kept]])
     done, missing = len(kept), known_rows < 0
-    diameter = sample_diameter_px(boxes)
-    for image in np.unique(boxes.image_index[missing]):
+    diameters = diameters_px(boxes, sizes)
+    for image in np.unique(boxes.image_index[missing]).tolist():
         rows = np.flatnonzero(missing & (boxes.image_index == image))
-        features = detector.roi_features(images[int(image)], boxes.xyxy[rows], settings, diameter)
+        xyxy = boxes.xyxy[rows]
+        features = detector.roi_features(images[image], xyxy, settings, diameters[image])
         if settings.kept == "profile":
             features = _profiles(features)
         done += len(rows)
@@ -124,25 +130,51 @@ class FeatureRows:
         self.features[rows] = features
 
 
-def sample_diameter_px(boxes: Boxes) -> float | None:
-    """Return the typical cell diameter of a sample, rounded to a ratio; None without cells.
+def diameters_px(boxes: Boxes, sizes: Sizes | None) -> dict[int, float]:
+    """Return the typical cell diameter of each image with cells, rounded to a ratio.
 
-    It sets the scale at which all features of the sample are read. Because of the rounding, the
-    scale, and with it the features of the other cells, stays the same when one box is corrected.
+    It sets the scale at which features are read. Images of like size share one: the same view
+    saved at half the size has cells of half the diameter. Because of the rounding, the scale, and
+    with it the features of the other cells, stays the same when one box is corrected.
+
+    Parameters
+    ----------
+    boxes
+        All cells of a sample.
+    sizes
+        Of the sample's images; None if they are all alike.
     """
-    if len(boxes) == 0:
-        return None
-    median = max(float(np.median(boxes.diameter_px)), 1.0)
-    return float(DIAMETER_STEP ** round(np.log(median) / np.log(DIAMETER_STEP)))
+    images = np.unique(boxes.image_index)
+    groups = [images.tolist()] if sizes is None else alike_in_size(sizes)
+    diameters: dict[int, float] = {}
+    for group in groups:
+        own = boxes.diameter_px[np.isin(boxes.image_index, group)]
+        if len(own):
+            diameters |= dict.fromkeys(group, _rounded(float(np.median(own))))
+    return {image: diameters[image] for image in images.tolist()}
 
 
-def _known_rows(boxes: Boxes, known: KnownFeatures | None) -> Int64Array:
+def _rounded(diameter_px: float) -> float:
+    """Return the next power of `DIAMETER_STEP`."""
+    steps = round(np.log(max(diameter_px, 1.0)) / np.log(DIAMETER_STEP))
+    return float(DIAMETER_STEP**steps)
+
+
+def _sizes_of(images: Sequence[npt.NDArray[Any]]) -> Sizes | None:
+    """Return the sizes of images without reading any; None for a stack, whose images are alike."""
+    if isinstance(images, (list, tuple)):
+        return [(image.shape[0], image.shape[1]) for image in images]
+    return getattr(images, "sizes", None)
+
+
+def _known_rows(boxes: Boxes, known: KnownFeatures | None, sizes: Sizes | None) -> Int64Array:
     """Return (n,) the row of each box in the earlier ones, or -1 if it must be computed."""
     rows = np.full(len(boxes), -1, dtype=np.int64)
-    if known is None or sample_diameter_px(boxes) != sample_diameter_px(known.boxes):
+    if known is None:
         return rows
+    now_px, before_px = diameters_px(boxes, sizes), diameters_px(known.boxes, sizes)
     # By place, not by id: a cell that is detected again gets a new id.
-    for image in np.intersect1d(boxes.image_index, known.boxes.image_index):
+    for image in [image for image in now_px if now_px[image] == before_px.get(image)]:
         here, there = (np.flatnonzero(b.image_index == image) for b in (boxes, known.boxes))
         before, now = known.boxes.xyxy[there], boxes.xyxy[here]
         _, nearest = KDTree(before).query(now, p=np.inf)
