@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, strategies as st
 
 from napari_attmil.cells.annotations.edits import Annotations, Edit
+from napari_attmil.cells.annotations.notes import Note
 from napari_attmil.cells.boxes import Boxes
 
 CELLS = st.lists(
@@ -51,3 +54,13 @@ def test_edit_holds_just_the_rows_that_changed(before: Cells, after: Cells) -> N
     stayed = set(before) & set(after)
     assert edit.before.cells.boxes.cell_id.tolist() == sorted(c[0] for c in set(before) - stayed)
     assert edit.after.cells.boxes.cell_id.tolist() == sorted(c[0] for c in set(after) - stayed)
+
+
+def test_a_tag_leaves_the_very_boxes_and_a_deletion_the_other_ones() -> None:
+    old = annotated([(1, 0, 0, False), (2, 0, 3, False), (3, 0, 1, True)])
+    tagged = Edit.between("Tag", old, replace(old, notes={1: Note(tags=("odd",))}))
+    after = tagged.applied_to(old)
+    assert after.notes[1].tags == ("odd",)
+    assert after.boxes is old.boxes and after.deleted is old.deleted
+    fewer = Edit.between("Delete", old, annotated([(1, 0, 0, False), (3, 0, 1, True)]))
+    assert rows(fewer.applied_to(old)) == [[(1, 0, 0)], [(3, 0, 1)]]

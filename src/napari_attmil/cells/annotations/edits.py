@@ -324,9 +324,14 @@ class Edit:
         return {c: note for c, note in notes.items() if c not in changed} | {**self.after.notes}
 
     def _put_into(self, boxes: Boxes, fresh: Boxes) -> Boxes:
-        """Return boxes without those that this edit takes away, and with fresh ones."""
-        kept = boxes[~np.isin(boxes.cell_id, self.before.cells.boxes.cell_id)]
-        return Boxes.concatenate([kept, fresh]).in_order()
+        """Return boxes without those that this edit takes away, and with fresh ones.
+
+        The very same boxes if there are none, so that what was computed of them is still known.
+        """
+        taken = np.isin(boxes.cell_id, self.before.cells.boxes.cell_id)
+        if not taken.any() and not len(fresh):
+            return boxes
+        return Boxes.concatenate([boxes[~taken], fresh]).in_order()
 
 
 def _where_they_differ(old: Boxes, new: Boxes) -> tuple[Boxes, Boxes]:

@@ -236,7 +236,7 @@ def import_boxes(
     made_by: str,
     classes: Sequence[str] = (),
 ) -> Generator[Progress, None, ImportOutcome]:
-    """Merge annotation files into a study, in one transaction; see `merged`.
+    """Merge annotation files into a study, in one transaction and one step of undo; see `merged`.
 
     Parameters
     ----------
@@ -257,12 +257,7 @@ def import_boxes(
         If the study's annotation file cannot be read or written.
     """
     plan = yield from plan_import(samples, found, classes)
-    after, outcome = plan.merged_into(annotations.read_all(samples))
-    by_name = {sample.name: sample for sample in samples}
-    step = new_uid()
-    for name, of_sample in after.items():
-        annotations.write(by_name[name], of_sample, "Import", made_by, step=step)
-    return outcome
+    return plan.write(samples, annotations, made_by)
 
 
 @dataclass(frozen=True)
