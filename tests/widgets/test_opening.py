@@ -24,6 +24,7 @@ from napari_attmil.workflows import Detection, Progress, detect_many, read_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
+    from threading import Event
 
     from qtpy.QtWidgets import QMenu, QPushButton
 
@@ -111,6 +112,61 @@ def test_cells_of_a_whole_study_are_found_with_three_presses_after_the_folder_wa
     assert page.messages() == ["2 cells found in the study."]
     context.undo()
     assert [len(state.boxes) for state in context.session.states_of_samples().values()] == [0]
+
+
+def test_stopped_within_an_image_the_boxes_of_its_other_parts_stay(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[Any], None],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(detect_many, "detect_cells", stopped_in_the_first_image)
+    drop(panel, folder)
+    wait_idle(panel)
+    session = panel.context.session
+    session.editor.merge(boxes_in(0, [5, 5, 15, 15], [40, 25, 55, 35]), [0])
+    page = Page(panel)
+    page.press("Detect in all 3 images of the study")
+    wait_idle(panel)
+    # Of the two earlier boxes, the one in the searched left half was found again elsewhere.
+    assert session.state.boxes.xyxy.tolist() == [[40, 25, 55, 35], [2, 20, 12, 30]]
+    assert session.state.searched == {0} and page.messages() == [
+        "Stopped: 1 cell found in 0 of 3 images."
+    ]
+
+
+def test_cells_of_a_study_that_was_closed_meanwhile_are_not_counted_as_found(
+    panel: AttentionMILWidget,
+    wait_idle: Callable[[Any], None],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(detect_many, "detect_cells", found_in_each_image)
+    drop(panel, folder)
+    wait_idle(panel)
+    session, page = panel.context.session, Page(panel)
+    page.press("Detect in all 3 images of the study")
+    assert session.cohort is not None
+    session.open_cohort(session.cohort)
+    wait_idle(panel)
+    assert sum(len(state.boxes) for state in session.states_of_samples().values()) == 0
+    assert page.messages() == [
+        "0 cells found in the study. 3 cells were not taken over, since the study was closed "
+        "meanwhile; detect again."
+    ]
+
+
+def boxes_in(image: int, *xyxy: list[int]) -> Boxes:
+    return Boxes.from_detections([image] * len(xyxy), xyxy, [0.9] * len(xyxy))
+
+
+def stopped_in_the_first_image(
+    *_: Any, stop: Event, **__: Any
+) -> Generator[Progress, None, Detection]:
+    yield Progress(1, 2, "1 cell so far, part 1 of 2")
+    stop.set()
+    left_half = np.array([[0, 0, 30, 40]], np.float32)
+    return Detection(boxes_in(0, [2, 20, 12, 30]), (0,), {0: left_half})
 
 
 def found_in_each_image(

@@ -102,7 +102,7 @@ class BoxEditor:
         step: str = "",
         automatic: bool = False,
         within: Mapping[int, Float32Array] | None = None,
-    ) -> None:
+    ) -> bool:
         """Merge a detection; a person's boxes and deletions, and reviewed images, do not change.
 
         Parameters
@@ -121,9 +121,14 @@ class BoxEditor:
         within
             Of images that were searched only in part, these parts; see `with_corrections`. Such
             images do not count as searched.
+
+        Returns
+        -------
+        bool
+            Whether the sample's study is still open, so that the detection was merged.
         """
         if isinstance(key, SampleKey) and self._records.get(key) is None:
-            return
+            return False
         key, record = self._to_edit(key)
         seen = range(len(record.sample)) if images is None else np.asarray(images).tolist()
         self._edit(
@@ -134,6 +139,7 @@ class BoxEditor:
             boxes=with_corrections(detected, record.state, images, within),
             searched=record.state.searched.union(set(seen).difference(within or ())),
         )
+        return True
 
     def follow(
         self,

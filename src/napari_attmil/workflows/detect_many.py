@@ -24,7 +24,7 @@ def detect_study(
     device_name: str,
     weights: Path | None = None,
     stop: Event = NEVER,
-) -> Stage[None]:
+) -> Stage[bool]:
     """Detect the cells of sample after sample, in images that nobody has reviewed.
 
     Parameters
@@ -41,6 +41,11 @@ def detect_study(
     Progress
         `detail` is a pair when a sample is finished, its name and its `Detection`, otherwise None;
         `note` says why a sample was left out.
+
+    Returns
+    -------
+    bool
+        Whether it came to its end.
     """
     from napari_attmil.images import read_images
 
@@ -66,4 +71,5 @@ def detect_study(
             done += len(wanted)
             yield Progress(done, total, "", note=str(error))
         if stop.is_set():
-            return
+            return False
+    return True
