@@ -181,6 +181,14 @@ def test_the_pattern_that_is_proposed_fits_all_images() -> None:
     assert guessed_pattern(flat("s1_1.tif", "s1_2.tif"), FOLDER) == "{sample}_*"
     deep = (SampleRow("x", "x", "", (FOLDER / "a/b/c.tif",)),)
     assert guessed_pattern(deep, FOLDER) == "{class}/**"
+    named = flat("healthy_p1_1.tif", "healthy_p1_2.tif", "healthy_p2_1.tif", "sickle_p3_1.tif")
+    assert guessed_pattern(named, FOLDER) == "{class}_{patient}_*"
+    turned = flat("p1_healthy_1.tif", "p2_healthy_1.tif", "p3_sickle_1.tif")
+    assert guessed_pattern(turned, FOLDER) == "{patient}_{class}_*"
+    numbered = flat("smear_1_a.tif", "smear_2_a.tif", "smear_3_a.tif")  # one name is no class
+    assert guessed_pattern(numbered, FOLDER) == "{sample}_*"
+    shared = flat("healthy_p1_1.tif", "sickle_p1_1.tif", "sickle_p2_1.tif")  # whose p1 is unclear
+    assert guessed_pattern(shared, FOLDER) == "{sample}_*"
     assert all("{" in pattern for pattern in EXAMPLES)
 
 

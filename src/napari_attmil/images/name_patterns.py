@@ -19,9 +19,10 @@ EXAMPLES: Final = {
     "{class}/{patient}/**": "Folders are class and patient",
     "{class}/{patient}/{sample}/**": "Folders are class, patient and sample",
     "{patient}/**": "The first folder is the patient",
+    "{class}_{patient}_*": "The file name begins with class and patient",
+    "{patient}_{class}_*": "The file name begins with patient and class",
     "{sample}_*": "The file name begins with the sample",
     "{patient}_*": "The file name begins with the patient",
-    "{patient}_{class}_*": "The file name begins with patient and class",
 }
 """Patterns that often fit, with what they say."""
 
@@ -124,9 +125,22 @@ def _by_values(
 
 
 def guessed_pattern(rows: Sequence[SampleRow], folder: Path) -> str:
-    """Return the first of `EXAMPLES` that fits all images; the one for file names else."""
+    """Return the first of `EXAMPLES` that fits all images; the one for file names else.
+
+    A pattern of file names fits with its classes only if they look like some: there are several,
+    each patient has one, and they are fewer than the patients.
+    """
+    images = sum(len(row.images) for row in rows)
     for pattern in EXAMPLES:
-        images = sum(len(row.images) for row in rows)
-        if from_names(tuple(rows), pattern, folder)[1] == images:
+        found, fitted = from_names(tuple(rows), pattern, folder)
+        is_sure = "/" in pattern or "{class}" not in pattern
+        if fitted == images and (is_sure or _look_like_classes(found)):
             return pattern
     return "{sample}_*"
+
+
+def _look_like_classes(rows: Rows) -> bool:
+    classes = {row.label for row in rows}
+    patients = {row.patient for row in rows}
+    pairs = {(row.patient, row.label) for row in rows}
+    return 1 < len(classes) < len(patients) == len(pairs)

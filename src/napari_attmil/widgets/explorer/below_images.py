@@ -37,6 +37,7 @@ class BelowImages(Listening, QObject):
         super().__init__(parent)
         self._dock, self._window = dock, window
         self._height_at_press = 0
+        self._has_let_go = False
         self._fit_timer = pause_timer(self._fit, parent=self)
         window.setCorner(CORNER, LEFT)  # otherwise a low window would grow at once
         window.addDockWidget(BOTTOM, dock)
@@ -46,6 +47,7 @@ class BelowImages(Listening, QObject):
 
     def _let_go(self) -> None:
         """Give the corner of the window back."""
+        self._has_let_go = True
         if isalive(self._window):
             self._window.removeEventFilter(self)
             self._window.setCorner(CORNER, BOTTOM)
@@ -53,6 +55,8 @@ class BelowImages(Listening, QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the size of the window; the edges between docks are the window's own."""
+        if self._has_let_go:  # an event that was under way while the panel closed
+            return False
         was_dragged = self._dock.height() != self._height_at_press
         if event.type() == QEvent.Type.Resize:
             self._fit_timer.start()
