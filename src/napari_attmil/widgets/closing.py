@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
 from napari_attmil.widgets.parts import ProgressRow
@@ -17,12 +17,16 @@ KEEP = "Keep it running"
 STOP = "Stop and close"
 
 
-def guard(dock: QDockWidget) -> None:
-    """Have a dock, and the window that it is in, ask before they stop the work in them."""
+def guard(dock: QDockWidget) -> WindowGuard | None:
+    """Have a dock, and the window that it is in, ask before they stop the work in them.
+
+    Returns the window's guard; None if the dock is in no window.
+    """
     _guard_dock(dock)
     window = dock.parent()
-    if isinstance(window, QMainWindow) and window.findChild(WindowGuard) is None:
-        WindowGuard(window)
+    if not isinstance(window, QMainWindow):
+        return None
+    return window.findChild(WindowGuard) or WindowGuard(window)
 
 
 class WindowGuard(QObject):
@@ -32,26 +36,39 @@ class WindowGuard(QObject):
     ----------
     window
         napari's.
+
+    Signals
+    -------
+    closed()
+        The window has closed; its parts are still there.
     """
+
+    closed = Signal()
 
     def __init__(self, window: QMainWindow) -> None:
         super().__init__(window)
         self._is_asking = False
+        self._is_closing = False
         window.installEventFilter(self)
 
     def eventFilter(self, window: QObject | None, event: QEvent | None) -> bool:
-        """Refuse to close while a person wants the work to go on."""
+        """Refuse to close while a person wants the work to go on; else end the panels."""
+        if event is not None and event.type() == QEvent.Type.Hide and self._is_closing:
+            self._is_closing = False
+            self.closed.emit()
         if event is None or event.type() != QEvent.Type.Close or not isinstance(window, QWidget):
             return False
         if self._is_asking:
             event.ignore()
             return True
+        self._is_closing = True  # unless napari asks too, and is told to stay
         if not _is_in_use(window) or not working_on(window):
             return False
         self._is_asking = True
         stops = may_stop(window, "napari stays open.")
         self._is_asking = False
         if not stops:
+            self._is_closing = False
             event.ignore()
             return True
         for row in _working_rows(window):

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_attmil.core import Remedy
 from napari_attmil.widgets.card import CardHost
-from napari_attmil.widgets.closing import guard, working_on
+from napari_attmil.widgets.closing import WindowGuard, guard, working_on
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.open_bar import OpenBar, dropped_paths
 from napari_attmil.widgets.parts import (
@@ -45,7 +45,8 @@ class DockPanel(Listening, QWidget):
         super().__init__(parent)
         self._viewer = napari_viewer
         self._docked = False
-        self._join_timer = pause_timer(self._join_others, parent=self)
+        self._join_timer = pause_timer(self._on_docked, parent=self)
+        self._of_window: WindowGuard | None = None
         self.context = PanelContext(napari_viewer, self, self.title)
         self.listen(self._viewer.events.theme, self._apply_theme)
         self._apply_theme()
@@ -143,11 +144,18 @@ class DockPanel(Listening, QWidget):
         self.close_panel()
         super().closeEvent(event)
 
+    def _on_docked(self) -> None:
+        """Ask before the dock or the window closes, and end with them; only now is there one."""
+        dock = self.dock()
+        of_window = None if dock is None else guard(dock)
+        if of_window is not None and of_window is not self._of_window:
+            self._of_window = of_window
+            self.listen(of_window.closed, self.close_panel)
+        self._join_others()
+
     def _join_others(self) -> None:
         """Share the room of another panel as tabs: below each other none has enough."""
         dock, window = self.dock(), self.window()
-        if dock is not None:
-            guard(dock)  # Only now does it lie in the window.
         if dock is None or not isinstance(window, QMainWindow):
             return
         area = window.dockWidgetArea(dock)
