@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QPoint, QTimer
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -89,7 +88,7 @@ class Mouse:
     def _take(self, menu: QWidget, entries: tuple[str, ...]) -> None:
         assert isinstance(menu, QMenu)
         for text in entries:
-            QTest.qWait(50)
+            MOUSE.qWait(50)
             found = [each for each in menu.actions() if each.text().startswith(text)]
             assert len(found) == 1, f"{[each.text() for each in menu.actions()]}"
             assert found[0].isEnabled(), f"{text!r} is grey"

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
 from support.pages.attention_mil import ResultPage
+from support.predictions import FakeClassifier
 
 from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.prediction import Prediction
@@ -44,7 +44,7 @@ def demo_result(folder: Path, *, classified: bool) -> DemoResult:
         np.array([0.7, 0.3], dtype=np.float32),
         np.zeros((2, 2), dtype=np.float32),
     )
-    stand_in = SimpleNamespace(classes=("healthy", "sickle"), description="1 model.")
+    stand_in = FakeClassifier(("healthy", "sickle"))
     return DemoResult(
         cohort,
         sample,

@@ -135,7 +135,7 @@ def test_a_loss_that_is_no_number_ends_with_a_sentence(
     broken = planted_bags[3].features.copy()
     broken[0, 0, 0, 0] = np.nan
     bags = [*planted_bags[:3], replace(planted_bags[3], features=broken), *planted_bags[4:]]
-    with pytest.raises(UserError, match="The loss is not a number after 1 epochs; choose a lear"):
+    with pytest.raises(UserError, match="The loss is not a number after 1 pass; choose a lear"):
         list(Trainer(bags, small.replace(cell_dropout=0, standardise=False), cpu).epochs())
 
 

@@ -42,6 +42,7 @@ from napari_attmil.core import (
     Remedy,
     UserError,
     choose_device,
+    counted,
     is_out_of_memory,
     moments_of,
     set_moments,
@@ -307,9 +308,10 @@ class Trainer:
             sums.add(loss=losses, mil=mil, sic=sic, correct=predicted == targets)
         means = sums.means()
         if not math.isfinite(means["loss"]):
+            passes = counted(epoch + 1, "pass", "passes")
             raise UserError(
-                f"The loss is not a number after {epoch + 1} passes; choose a learning rate "
-                f"below {self.settings.learning_rate:g}, or standardise the features.",
+                f"The loss is not a number after {passes}; choose a learning rate below "
+                f"{self.settings.learning_rate:g}, or standardise the features.",
                 Remedy.TRAIN_CLASSIFIER,
             )
         return EpochProgress(
