@@ -14,7 +14,11 @@ import pytest
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.corrections import add_box
 from napari_attmil.cells.annotations.edits import Annotations
-from napari_attmil.cells.annotations.storage import connection as connection_module
+from napari_attmil.cells.annotations.storage import (
+    backups_of,
+    checked_files,
+    connection as connection_module,
+)
 from napari_attmil.cells.annotations.storage.schema import open_for_writing, read_into_memory
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.core.errors import UserError
@@ -159,3 +163,39 @@ def test_edits_in_the_log_of_a_killed_program_are_read_where_nothing_can_be_writ
     with contextlib.closing(read_into_memory(left / path.name)) as connection:
         assert connection.execute("SELECT count(*) FROM cells").fetchone() == (3,)
     assert sorted(part.name for part in left.iterdir()) == [path.name, f"{path.name}-wal"]
+
+
+def test_a_file_is_checked_once_by_whoever_in_the_program_reads_or_changes_it(
+    path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[object] = []
+    monkeypatch.setattr(checked_files, "check_digests", lambda _, path: checked.append(path))
+    first = AnnotationFile(path)
+    first.write(sample, with_boxes(1))
+    first.close()
+    assert kept_boxes(path, sample) == 1 and checked == [path]
+    second = AnnotationFile(path)
+    second.write(sample, with_boxes(2))  # the first of the day, so that a copy is put aside
+    assert len(backups_of(path)) == 1
+    assert kept_boxes(path, sample) == 2
+    second.close()
+    assert kept_boxes(path, sample) == 2 and checked == [path]
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_file_that_something_else_changed_is_checked_again(
+    path: Path, sample: Sample, is_open: bool
+) -> None:
+    file = AnnotationFile(path)
+    file.write(sample, with_boxes(2))
+    assert kept_boxes(path, sample) == 2
+    if not is_open:  # or the change is in the log alone
+        file.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE cells SET x_min = x_min + 1 WHERE cell_id = 1")
+    with pytest.raises(UserError, match="not as they were written"):
+        kept_boxes(path, sample)
+    if is_open:
+        file.write(sample, with_boxes(3))
+        with pytest.raises(UserError, match="not as they were written"):
+            kept_boxes(path, sample)

@@ -18,6 +18,7 @@ from support.pages.detector import DetectorPage
 from support.pages.page import Page
 
 from napari_attmil import workflows
+from napari_attmil.cells.annotations.storage import connection, schema
 from napari_attmil.cells.finetuning.gate import LookOutcome
 from napari_attmil.cells.finetuning.holdout import HoldOut
 from napari_attmil.cells.finetuning.study_detectors import (
@@ -139,6 +140,19 @@ def test_without_reviewed_images_the_panel_says_what_to_do(
     panel.context.session.editor.set_reviewed(0)
     assert page.text("hint") == "1 of 2 images reviewed."
     assert page.can_train()
+
+
+def test_marking_an_image_as_reviewed_does_not_read_the_file_of_boxes(
+    panel: DetectorPanel, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel.context.image_choice.use_cohort(cohort)
+    read: list[object] = []
+    real = schema.open_for_reading
+    monkeypatch.setattr(
+        connection, "open_for_reading", lambda path: (read.append(path), real(path))[1]
+    )
+    panel.context.session.editor.set_reviewed(1)
+    assert DetectorPage(panel).reviewed() == ["s1, s1-1.tif"] and not read
 
 
 def test_a_training_ends_with_a_candidate_that_is_accepted(

@@ -8,13 +8,11 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_attmil import workflows
 from napari_attmil.cells import FinetuneSettings
-from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.cells.finetuning import (
     DetectorModel,
     accept_candidate,
@@ -49,7 +47,7 @@ from napari_attmil.widgets.parts import (
     warn,
     wrapping_label,
 )
-from napari_attmil.widgets.viewer import OverlayBoxes, Place
+from napari_attmil.widgets.viewer import OverlayBoxes
 from napari_attmil.workflows import Progress
 
 CURVES = {"loss": ("loss", "#D55E00"), "ap": ("precision on held-out images", "#0072B2")}
@@ -308,24 +306,17 @@ class DetectorPanel(DockPanel):
 
     def _list_reviewed(self) -> tuple[int, int]:
         """List the reviewed images of the cohort; return their number, and that of all images."""
-        cohort = self.context.session.cohort
-        titles: dict[Place, str] = {}
-        count = 0
-        if cohort is not None:
-            with errors_shown(self, "list"):
-                table = AnnotationFile.beside(cohort.folder).summaries(cohort.samples)
-                titles, count = _titles(table[table["reviewed"]]), len(table)
+        session = self.context.session
+        cohort, states = session.cohort, session.states_of_samples()
+        samples = () if cohort is None else cohort.samples
+        titles = {
+            (sample.name, index): name_in_study(sample.name, sample.frames[index].path.name)
+            for sample in samples
+            if sample.name in states
+            for index in sorted(states[sample.name].reviewed)
+        }
         self._images.setImages(titles)
-        return len(titles), count
-
-
-def _titles(table: pd.DataFrame) -> dict[Place, str]:
-    """Return the title of each image in a table of images."""
-    columns = (table[name] for name in ("sample", "image_index", "path"))
-    return {
-        (sample, int(index)): name_in_study(sample, Path(path).name)
-        for sample, index, path in zip(*columns, strict=True)
-    }
+        return len(titles), sum(len(sample) for sample in samples)
 
 
 def _advice(reviewed: int, images: int) -> str:

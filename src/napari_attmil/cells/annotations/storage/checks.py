@@ -64,12 +64,10 @@ def _step(table: str, columns: Iterable[str], side: str) -> str:
     image, page = (f"{row}.image", f"{row}.page")
     if table == "edits":
         image, page = f"{row}.uid", str(_EDIT)
-    here = f"image = {image} AND page = {page}"
+    digest = f"{side}row_digest('{table}', {values}) & {_MASK}"
     return (
-        f"INSERT INTO checks SELECT {image}, {page}, 0 "
-        f"WHERE NOT EXISTS (SELECT 1 FROM checks WHERE {here}); "
-        f"UPDATE checks SET digest = (digest {side} row_digest('{table}', {values})) & {_MASK} "
-        f"WHERE {here}; "
+        f"INSERT INTO checks VALUES ({image}, {page}, {digest}) "
+        f"ON CONFLICT DO UPDATE SET digest = (digest + excluded.digest) & {_MASK}; "
     )
 
 

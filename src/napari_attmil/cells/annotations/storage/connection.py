@@ -8,11 +8,11 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from napari_attmil.cells.annotations.storage.backup import back_up_daily
-from napari_attmil.cells.annotations.storage.checks import check_digests
+from napari_attmil.cells.annotations.storage.checked_files import check_once, own_change
 from napari_attmil.cells.annotations.storage.claim import Claim
 from napari_attmil.cells.annotations.storage.drive import is_own_drive
 from napari_attmil.cells.annotations.storage.schema import open_for_reading, open_for_writing
-from napari_attmil.cells.annotations.storage.schema_check import REPAIR, check_pages
+from napari_attmil.cells.annotations.storage.schema_check import REPAIR
 from napari_attmil.core import Remedy, UserError, reason_in_words
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ class Connection:
         try:
             with contextlib.closing(open_for_reading(self._path)) as connection:
                 if self._seen is None:
-                    check_pages(connection, self._path)
-                    check_digests(connection, self._path)
+                    check_once(connection, self._path)
                     self._seen = _identity(self._path)
                 yield connection
         except UserError:
@@ -127,7 +126,8 @@ class Connection:
                     self._is_backed_up = True
             elif self._claim is not None:
                 self._claim.check()
-            yield self._open
+            with own_change(self._path):
+                yield self._open
             if not is_own_drive(self._path.parent):
                 # Only a file that is opened again is sure to be as another machine has left it.
                 self._close_file()
@@ -158,7 +158,8 @@ class Connection:
     def _close_file(self) -> None:
         connection, self._open = self._open, None
         if connection is not None:
-            connection.close()
+            with own_change(self._path):  # SQLite moves its log into the file
+                connection.close()
 
     def _not_written(self, error: Exception) -> UserError:
         return UserError(
