@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_attmil.cells.annotations import Annotations
+from napari_attmil.cells import FinetuneSettings
+from napari_attmil.cells.annotations import AnnotationFile, Annotations
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.finetuning import HoldOut, training_folder
 from napari_attmil.core import StageRun, finished
 from napari_attmil.images.cohort import Cohort, Frame, Sample
-from napari_attmil.workflows import Study, check_reviewed
+from napari_attmil.workflows import Study, check_reviewed, finetune_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,3 +99,20 @@ def test_a_check_ends_within_an_image(study: Study, finder: Finder) -> None:
         stop.set()
     assert stage.result is None and finder.images <= 1
     assert set(texts) == {"Checking reviewed image 1 of 4"}
+
+
+def test_training_uses_the_boxes_of_the_open_study_not_older_ones_of_the_disk(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def finetune(images: Any, *_: Any) -> Iterator[Any]:
+        asked.extend(images)
+        return iter(())
+
+    monkeypatch.setattr("napari_attmil.cells.finetuning.finetune", finetune)
+    older = Annotations(study.annotations["s"].boxes, reviewed=frozenset({3}))
+    AnnotationFile.beside(study.cohort.folder).write(study.cohort.samples[0], older)
+    finished(finetune_study(study, FinetuneSettings(), "cpu", None, frozenset({("s", 1)})))
+    assert [image.name for image in asked] == ["0.tif#0", "2.tif#0", "3.tif#0"]
+    assert [image.xyxy.tolist() for image in asked] == [[CELL]] * 3

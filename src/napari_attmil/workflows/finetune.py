@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_attmil.cells import DetectionSettings, match_boxes, median_diameter_px
-from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.cells.finetuning import candidate_path, training_folder
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
 from napari_attmil.workflows.study import loaded_detector
@@ -195,8 +194,7 @@ def finetune_study(
     from napari_attmil.cells.finetuning import reviewed_images
 
     cohort = study.cohort
-    file = AnnotationFile.beside(cohort.folder)
-    images = reviewed_images(cohort.samples, file, left_out)
+    images = reviewed_images(cohort.samples, study.annotations, cohort.folder, left_out)
     out = out or candidate_path(cohort.folder)
     parent, folder = study.detector_path, training_folder(cohort.folder)
     return (yield from finetune_images(images, settings, device_name, out, parent, folder, stop))

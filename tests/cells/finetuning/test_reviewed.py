@@ -40,9 +40,12 @@ def test_reviewed_images_come_with_their_boxes_and_empty_ones_too(
     boxes = Boxes.from_detections([0, 1], [[1, 2, 9, 8], [3, 3, 7, 7]], [0.9, 0.8])
     searched, reviewed = frozenset({0, 1, 2}), frozenset({0, 2})
     file.write(sample, Annotations(boxes, Boxes.empty(), searched, 3, reviewed))
-    images = reviewed_images([sample], file)
+    study = file.read_all([sample])
+    images = reviewed_images([sample], study, tmp_path)
     assert [image.name for image in images] == ["a.tif#0", "c.tif#0"]
-    (left,) = reviewed_images([sample], file, left_out={(sample.name, 0)})
+    (left,) = reviewed_images(
+        [sample], file.read_all([sample]), tmp_path, left_out={(sample.name, 0)}
+    )
     assert left.name == "c.tif#0"
     assert images[0].xyxy.tolist() == [[1, 2, 9, 8]]
     assert images[1].xyxy.shape == (0, 4)
@@ -56,7 +59,7 @@ def test_an_image_comes_with_what_a_person_did_to_its_boxes(sample: Sample, tmp_
     )
     kept = move_box(found[:2], 2, [4, 3, 8, 7])
     file.write(sample, Annotations(kept, found[2:], frozenset({0}), 4, frozenset({0})))
-    (image,) = reviewed_images([sample], file)
+    (image,) = reviewed_images([sample], file.read_all([sample]), tmp_path)
     assert image.touched is not None and image.touched.tolist() == [False, True]
     assert image.rejected.tolist() == [[9, 9, 15, 15]] and image.corrections == 2
 
@@ -75,7 +78,7 @@ def test_clear_cells_without_a_box_leave_out_those_that_a_person_deleted() -> No
 def test_a_project_without_reviewed_images_is_refused(sample: Sample, tmp_path: Path) -> None:
     file = AnnotationFile(tmp_path / "annotations.sqlite")
     with pytest.raises(UserError, match="marked as reviewed"):
-        reviewed_images([sample], file)
+        reviewed_images([sample], file.read_all([sample]), tmp_path)
 
 
 def test_coco_boxes_become_corners_and_images_without_boxes_stay(

@@ -15,12 +15,12 @@ from napari_attmil.core import Remedy, UserError
 from napari_attmil.images import Frame, name_within, read_frame, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from napari_attmil.cells.annotations import AnnotationFile, Annotations
+    from napari_attmil.cells.annotations import Annotations
     from napari_attmil.core import Float32Array
     from napari_attmil.images import Sample
 
@@ -32,7 +32,8 @@ OTHER_CELL_IOU: Final = 0.3
 
 def reviewed_images(
     samples: Sequence[Sample],
-    annotations: AnnotationFile,
+    annotations: Mapping[str, Annotations],
+    folder: Path,
     left_out: Collection[tuple[str, int]] = (),
 ) -> list[LabelledImage]:
     """Return a study's reviewed images with their boxes, including those without cells.
@@ -42,7 +43,9 @@ def reviewed_images(
     samples
         The study's samples.
     annotations
-        The study's annotation file.
+        Those of samples, by name.
+    folder
+        The study's.
     left_out
         Reviewed images that are not to be used: the sample's name and the position in it.
 
@@ -51,14 +54,15 @@ def reviewed_images(
     UserError
         If none is reviewed, or a file cannot be read.
     """
-    images, study, folder = [], annotations.read_all(samples), annotations.path.parent
-    for sample in (each for each in samples if each.name in study):
-        for index in sorted(study[sample.name].reviewed):
+    images = []
+    for sample in (each for each in samples if each.name in annotations):
+        own = annotations[sample.name]
+        for index in sorted(own.reviewed):
             if (sample.name, index) not in left_out:
-                images.append(reviewed_image(sample, index, study[sample.name], folder))
+                images.append(reviewed_image(sample, index, own, folder))
     if not images:
         raise UserError(
-            f"No image of {annotations.path.parent} is marked as reviewed; correct the boxes of "
+            f"No image of {folder} is marked as reviewed; correct the boxes of "
             "some images and mark them, best about ten.",
             Remedy.REVIEW_IMAGES,
         )
