@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Event
+from threading import Event, current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -155,6 +155,34 @@ def test_turning_a_page_does_not_write_the_results_again(
     session.predictions.set(FakeClassifier().predict("b", session.boxes.cell_id), session.boxes)
     close(panel._viewer)
     assert len(written) == 2
+
+
+def test_results_are_read_and_written_off_the_main_thread_while_people_work(
+    viewers: Callable[[Path], AttentionMILWidget],
+    folder: Path,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_main: dict[str, bool] = {}
+
+    def note(name: str) -> None:
+        real = getattr(workflows, name)
+
+        def noted(*args: Any) -> Any:
+            on_main.setdefault(name, current_thread() is main_thread())
+            return real(*args)
+
+        monkeypatch.setattr(workflows, name, noted)
+
+    note("write_results")
+    note("read_results")
+    first = viewers(folder)
+    work(first, folder)
+    qtbot.waitUntil(lambda: "write_results" in on_main, timeout=10_000)
+    close(first._viewer)
+    predictions = viewers(folder).context.session.predictions
+    qtbot.waitUntil(lambda: predictions.classifier is not None, timeout=20_000)
+    assert on_main == {"write_results": False, "read_results": False}
 
 
 def test_loose_files_that_got_classes_are_opened_with_their_table_from_then_on(

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject
 from napari_attmil import workflows
 from napari_attmil.images import Cohort
 from napari_attmil.session import LoadedClassifier, Session
+from napari_attmil.widgets import tasks
 from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
 from napari_attmil.widgets.viewer import CellsLayer, ImageChoice
 from napari_attmil.workflows import Results, StudyState
@@ -47,7 +48,7 @@ class Returning(Listening, QObject):
         """When they were last noted: as the window closes, they go one by one."""
         self._written: Results = {}
         """What the file of results holds, so that turning a page does not write it again."""
-        self._runner = TaskRunner(self)
+        self._runner, self._writer = TaskRunner(self), TaskRunner(self)
         self._timer = pause_timer(self._note, NOTE_AFTER_MS, self)
         self._size = (0, 0)
         self._size_timer = pause_timer(self._give_size_back, LAID_OUT_MS, self)
@@ -76,10 +77,11 @@ class Returning(Listening, QObject):
         path = Path(state.classifier)
         if state.classifier and path.is_file() and self._session.predictions.classifier is None:
             self._runner.start(
-                workflows.load_classifier,
+                tasks.load_with_results,
                 path,
                 device_name,
-                on_done=lambda loaded: self._use(loaded, path, cohort),
+                cohort.folder,
+                on_done=lambda found: self._use(found[0], found[1], cohort),
             )
 
     # --- inside -----------------------------------------------------------------------------
@@ -98,13 +100,13 @@ class Returning(Listening, QObject):
             if self._viewer.window.geometry()[2:] != self._size:
                 self._viewer.window.resize(*self._size)
 
-    def _use(self, loaded: LoadedClassifier, path: Path, cohort: Cohort) -> None:
+    def _use(self, loaded: LoadedClassifier, results: Results, cohort: Cohort) -> None:
         session = self._session
         if session.cohort is not cohort or session.predictions.classifier is not None:
             return
         session.predictions.use(loaded)
         names = {sample.name for sample in cohort.samples}
-        for name, (prediction, boxes) in workflows.read_results(cohort.folder, path).items():
+        for name, (prediction, boxes) in results.items():
             if name in names:
                 session.predictions.set(prediction, boxes, session.key_of(name))
         self._written = self._results()
@@ -115,9 +117,9 @@ class Returning(Listening, QObject):
 
     def _note_last(self) -> None:
         self._timer.stop()
-        self._write()
+        self._write(is_last=True)
 
-    def _write(self) -> None:
+    def _write(self, is_last: bool = False) -> None:
         session = self._session
         cohort, classifier = session.cohort, session.predictions.classifier
         if cohort is None or not session.shows_cohort or session.sample is None:
@@ -130,8 +132,20 @@ class Returning(Listening, QObject):
         workflows.write_state(cohort.folder, StudyState(shown, image, self._panels, path))
         results = self._results()
         if results and Path(path).is_file() and not _are_same(results, self._written):
-            workflows.write_results(cohort.folder, Path(path), results)
-            self._written = results
+            self._keep(cohort.folder, Path(path), results, is_last)
+
+    def _keep(self, folder: Path, classifier: Path, results: Results, is_last: bool) -> None:
+        if is_last:
+            workflows.write_results(folder, classifier, results)
+        elif self._writer.busy:
+            self.note_soon()
+        else:
+            self._writer.start(
+                tasks.keep_results, folder, classifier, results, on_done=self._note_written
+            )
+
+    def _note_written(self, results: Results) -> None:
+        self._written = results
 
     def _results(self) -> Results:
         states = self._session.states_of_samples()

@@ -20,8 +20,9 @@ from napari_attmil.cells.exchange import (
 )
 from napari_attmil.core import Device, StageRun, UserError
 from napari_attmil.images import Cohort, Sample
+from napari_attmil.session import LoadedClassifier
 from napari_attmil.simulation import SimulationSettings
-from napari_attmil.workflows import Progress, Stage
+from napari_attmil.workflows import Progress, Results, Stage
 
 SIMULATION = SimulationSettings(
     patients_per_class=3, samples_per_patient=1, images_per_sample=3, cells_per_image=24
@@ -39,6 +40,22 @@ def open_cohort(paths: Path | Sequence[Path], stop: Event) -> Stage[Cohort | Non
         # Checking and copying the boxes of a large study takes seconds: not on the main thread.
         boxes_beside(cohort.folder, cohort.samples)
     return cohort
+
+
+def load_with_results(
+    path: Path, device_name: str, folder: Path, stop: Event
+) -> Stage[tuple[LoadedClassifier, Results]]:
+    """Read a classifier, and what was kept of its results in a study."""
+    loaded = yield from workflows.load_classifier(path, device_name, stop=stop)
+    return loaded, workflows.read_results(folder, path)
+
+
+def keep_results(folder: Path, classifier: Path, results: Results, stop: Event) -> Stage[Results]:
+    """Write a classifier's results of a study; return them."""
+    del stop
+    yield Progress(0, 0, "Keeping the results")
+    workflows.write_results(folder, classifier, results)
+    return results
 
 
 def simulate_cohort(folder: Path, stop: Event) -> Stage[Cohort | None]:
