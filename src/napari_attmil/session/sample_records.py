@@ -14,7 +14,7 @@ from napari_attmil.session.keys import SampleKey
 from napari_attmil.session.sample_state import UNTOUCHED, SampleState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from napari_attmil.cells.annotations import AnnotationFile, Annotations
     from napari_attmil.images import Sample
@@ -147,9 +147,30 @@ class SampleRecords:
 
     def forget_samples(self) -> None:
         """Forget the samples of the study."""
-        self.forgotten.emit([key for key in self._records if isinstance(key, SampleKey)])
-        self._records = {k: v for k, v in self._records.items() if not isinstance(k, SampleKey)}
-        self._unread = {k: v for k, v in self._unread.items() if not isinstance(k, SampleKey)}
+        self._forget([key for key in self._records if isinstance(key, SampleKey)])
+
+    def forget_layers_of(self, samples: Iterable[Sample]) -> None:
+        """Forget layers that show images of these samples, if all their boxes are on the disk.
+
+        Two records of one image would give the same id to different cells.
+        """
+        frames = {frame for sample in samples for frame in sample.frames}
+        self._forget(
+            [
+                key
+                for key, record in self._records.items()
+                if not isinstance(key, SampleKey)
+                and record.file is not None
+                and not record.file.has_pending
+                and not frames.isdisjoint(record.sample.frames)
+            ]
+        )
+
+    def _forget(self, keys: Collection[SessionKey]) -> None:
+        self.forgotten.emit(keys)
+        for key in keys:
+            del self._records[key]
+            self._unread.pop(key, None)
 
     def edit(
         self,

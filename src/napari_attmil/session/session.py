@@ -124,6 +124,7 @@ class Session:
         for key, sample in samples.items():
             self.records.begin(key, sample)
         if file is not None:
+            self.records.forget_layers_of(cohort.samples)
             self.records.attach(samples, file)
         self.cohort_changed.emit()
 

@@ -158,6 +158,44 @@ def test_a_sample_that_another_program_has_changed_is_not_written_over(tmp_path:
     assert_same(read.boxes, after.boxes)
 
 
+@pytest.mark.parametrize("one_file", [True, False])
+def test_an_image_open_on_its_own_and_in_a_sample_loses_no_box(
+    tmp_path: Path, one_file: bool
+) -> None:
+    alone, both = sample_in(tmp_path, "a.tif"), sample_in(tmp_path, "a.tif", "b.tif")
+    one = AnnotationFile(tmp_path / "annotations.sqlite")
+    two = one if one_file else AnnotationFile(one.path)
+    one.read(alone)
+    two.read(both)
+    after, edit = drawn(Annotations(), 0, 0, 9, 9)
+    one.record(alone, edit, after.next_id)
+    again, more = drawn(after, 5, 5, 15, 15)
+    one.record(alone, more, again.next_id)
+    other, theirs = drawn(Annotations(), 40, 40, 50, 50)
+    with pytest.raises(UserError, match="Another window or program has changed the boxes"):
+        two.record(both, theirs, other.next_id)
+    read = AnnotationFile(one.path).read(both)
+    assert read is not None
+    assert_same(read.boxes, again.boxes)
+
+
+def test_a_sample_sees_what_was_done_to_its_image_alone_when_it_is_read_again(
+    tmp_path: Path,
+) -> None:
+    alone, both = sample_in(tmp_path, "a.tif"), sample_in(tmp_path, "a.tif", "b.tif")
+    file = AnnotationFile(tmp_path / "annotations.sqlite")
+    after, edit = drawn(Annotations(), 0, 0, 9, 9)
+    file.record(alone, edit, after.next_id)
+    now = file.read(both)
+    assert now is not None
+    other, more = drawn(now, 40, 40, 50, 50)
+    file.record(both, more, other.next_id)
+    with pytest.raises(UserError, match="Another window or program has changed the boxes"):
+        file.record(alone, drawn(after, 5, 5, 15, 15)[1], after.next_id + 1)
+    read = AnnotationFile(file.path).read(both)
+    assert read is not None and read.boxes.xyxy.tolist() == [[0, 0, 9, 9], [40, 40, 50, 50]]
+
+
 def test_the_journal_says_who_did_what_when_and_what_made_the_boxes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

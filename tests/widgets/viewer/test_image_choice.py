@@ -17,7 +17,7 @@ from support.pages.page import Page
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.storage import connection
-from napari_attmil.images.cohort import Cohort
+from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.images.reading import open_sample
 from napari_attmil.widgets.attention_mil.images_step import MORE_AXES
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
@@ -170,6 +170,44 @@ def test_layers_of_one_file_keep_their_own_boxes(
     viewer.layers.remove(first)
     choice.choose(second)
     assert session.boxes.xyxy.tolist() == [[20, 20, 30, 30]]
+
+
+@pytest.mark.parametrize("drawn_before", [True, False])
+def test_a_file_of_the_study_shows_the_sample_that_has_it(
+    panel: AttentionMILWidget,
+    viewer: ViewerModel,
+    open_file: Callable[[str], Image],
+    tmp_path: Path,
+    drawn_before: bool,
+) -> None:
+    session, choice = panel.context.session, panel.context.image_choice
+    viewer.layers.clear()
+    open_file("a")
+    layer = open_file("b")
+    choice.choose(layer)
+    if drawn_before:
+        session.editor.add(0, [1, 2, 9, 8])
+    frames = (Frame(tmp_path / "a.png"), Frame(tmp_path / "b.png"))
+    study = Sample("both", "p", None, frames, None)
+    assert choice.use_cohort(Cohort((study,), tmp_path))
+    choice.choose(layer)
+    assert session.sample == study and choice.chosen is not layer and choice.cover is None
+    assert panel.context.cells.camera.image_index() == 1
+    assert Page(panel).messages() == ["b is image 2 of both in the open study; it is shown there."]
+    session.editor.add(1, [20, 20, 30, 30])
+    session.editor.add(0, [30, 20, 39, 30])
+    for _ in range(2):
+        session.editor.undo()
+    assert len(session.boxes) == drawn_before
+    session.editor.undo()
+    assert len(session.boxes) == 0 and not session.records.has_pending
+    for _ in range(2 + drawn_before):
+        session.editor.redo()
+    drawn = [[1, 2, 9, 8]] * drawn_before + [[20, 20, 30, 30]]
+    kept = AnnotationFile(tmp_path / "annotations.sqlite").read(study)
+    assert kept is not None and kept.boxes.of_image(1).xyxy.tolist() == drawn
+    viewer.layers.remove(choice.chosen)
+    assert choice.chosen is None and session.sample == study
 
 
 def test_boxes_of_a_folder_s_images_stay_with_them_when_another_image_comes(

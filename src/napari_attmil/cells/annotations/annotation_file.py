@@ -151,9 +151,8 @@ class AnnotationFile:
     def read_all(self, samples: Sequence[Sample]) -> dict[str, Annotations]:
         """Return what was written about several samples, by name; the others are left out."""
         places = {sample.name: self._places(sample) for sample in samples}
-        keys = {name: frames_key(of_sample) for name, of_sample in places.items()}
         if not self.path.exists():
-            self._pending.note_versions(dict.fromkeys(keys.values(), 0))
+            self._pending.note_versions(places.values(), {})
             return {}
         with self._connection.reading() as connection:
             images, cells = read_tables(connection, self._where(samples))
@@ -167,7 +166,7 @@ class AnnotationFile:
                 for name, of_sample in places.items()
                 if any(place in images for place in of_sample)
             }
-        self._pending.note_versions({key: versions.get(key, 0) for key in keys.values()})
+        self._pending.note_versions(places.values(), versions)
         return found
 
     def history(self, samples: Sequence[Sample]) -> list[PastEdit]:

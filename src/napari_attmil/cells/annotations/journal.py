@@ -131,7 +131,7 @@ def write_cells(
         ],
     )
     connection.executemany(
-        "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(*places[row[1]], row[0], *row[2:], number) for row in rows_of(edit.after.cells)],
     )
     for images, flag in (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -25,17 +26,18 @@ LAST: Final = "last write"
 
 @dataclass(frozen=True)
 class _Attempt:
-    """An attempt to write: its random number, and each sample's version and operations in it."""
+    """An attempt to write: its random number, and each sample's versions and operations in it."""
 
     mark: int
-    versions: Mapping[str, int]
+    versions: Mapping[str, Mapping[str, int]]
     counts: Mapping[str, int]
 
 
 class PendingWrites:
     """What is still to be written of each sample.
 
-    A sample that something else has changed since it was read is refused, never overwritten.
+    A sample that something else has changed since it was read, or an image of it, is refused, never
+    overwritten.
 
     Parameters
     ----------
@@ -45,7 +47,8 @@ class PendingWrites:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._versions: dict[str, int] = {}
+        self._versions: dict[str, Mapping[str, int]] = {}
+        """By the key of a sample's frames: the versions of it, and of each of its images."""
         self._with_unique_ids: set[str] = set()
         """The keys of samples whose ids no other sample's images can share any more."""
         self._pending: dict[str, tuple[str, Sequence[Place], list[Operation]]] = {}
@@ -59,9 +62,24 @@ class PendingWrites:
         """Return whether anything could not be written yet."""
         return bool(self._pending)
 
-    def note_versions(self, versions: Mapping[str, int]) -> None:
-        """Note which versions of samples were read: only these may be changed."""
-        self._versions |= versions
+    def note_versions(
+        self, samples: Iterable[Sequence[Place]], versions: Mapping[str, int]
+    ) -> None:
+        """Note which versions of samples were read: only these may be changed.
+
+        Parameters
+        ----------
+        samples
+            The images of each sample.
+        versions
+            All versions in the file.
+        """
+        for places in samples:
+            key = frames_key(places)
+            read = {each: versions.get(each, 0) for each in _watched(places)}
+            if self._versions.get(key, read) != read:
+                self._with_unique_ids.discard(key)
+            self._versions[key] = read
 
     def do(self, places: Sequence[Place], name: str, operation: Operation) -> None:
         """Do an operation on a sample, after those that could not be done before it."""
@@ -134,12 +152,11 @@ class PendingWrites:
                 del self._pending[key]
         self._doubtful = None
 
-    def _write(self, connection: sqlite3.Connection, key: str) -> int:
-        """Write what is pending of a sample; return its version then."""
+    def _write(self, connection: sqlite3.Connection, key: str) -> Mapping[str, int]:
+        """Write what is pending of a sample; return its versions then."""
         name, places, operations = self._pending[key]
-        row = connection.execute("SELECT version FROM versions WHERE frames = ?", (key,)).fetchone()
-        version = int(row[0]) if row else 0
-        if self._versions.get(key, version) != version:
+        versions = _versions_in(connection, places)
+        if self._versions.get(key, versions) != versions:
             raise UserError(
                 f"Another window or program has changed the boxes of sample {name!r} since it "
                 "was opened here, so yours were not written over them: export yours (CSV), "
@@ -149,5 +166,25 @@ class PendingWrites:
             make_ids_unique(connection, places)
         for operation in operations:
             operation(connection)
-        connection.execute("INSERT OR REPLACE INTO versions VALUES (?, ?)", (key, version + 1))
-        return version + 1
+        written = {each: version + 1 for each, version in versions.items()}
+        connection.executemany("INSERT OR REPLACE INTO versions VALUES (?, ?)", written.items())
+        return written
+
+
+def _watched(places: Sequence[Place]) -> list[str]:
+    """Return the keys of the versions that say whether a sample is as it was read.
+
+    Its own, and that of each of its images, which may be open as a layer or in another sample too:
+    both would give the same id to different cells.
+    """
+    return [frames_key(places), *(frames_key([place]) for place in places)]
+
+
+def _versions_in(connection: sqlite3.Connection, places: Sequence[Place]) -> dict[str, int]:
+    """Return the versions in the file of a sample and of its images."""
+    keys = _watched(places)
+    rows = connection.execute(
+        "SELECT frames, version FROM versions WHERE frames IN (SELECT value FROM json_each(?))",
+        (json.dumps(keys),),
+    )
+    return dict.fromkeys(keys, 0) | dict(rows)

@@ -15,7 +15,7 @@ from napari_attmil.cells.annotations import AnnotationFile, boxes_beside
 from napari_attmil.core import UserError
 from napari_attmil.images import Cohort, Sample
 from napari_attmil.session import LayerKey, SampleKey, Session, SessionKey
-from napari_attmil.widgets.parts import Listening, errors_shown, tell_error
+from napari_attmil.widgets.parts import Listening, errors_shown, tell, tell_error
 from napari_attmil.widgets.viewer.image_layers import (
     LayerImages,
     cover_of,
@@ -94,12 +94,16 @@ class ImageChoice(Listening, QObject):
             layers.move(layers.index(self._chosen), layers.index(cover) + 1)
 
     def choose(self, layer: Any) -> None:
-        """Use the images of a layer."""
+        """Use the images of a layer; for those of the open study, the sample that has them."""
         try:
             images = LayerImages(layer)
         except UserError as error:
             tell_error(self, error, "show")
             self.layers_changed.emit()
+            return
+        place = self._place_in_study(layer)
+        if place is not None:
+            self._show_in_study(layer, *place)
             return
         self._chosen = layer
         session, key = self._session, self._key_of(layer)
@@ -109,6 +113,14 @@ class ImageChoice(Listening, QObject):
         session.show(sample, key)
         self._cells.attach(layer)
         self._set_images(images)
+
+    def _show_in_study(self, layer: Any, sample: Sample, image_index: int) -> None:
+        """Show a file's image where the study has it: its boxes are kept there, and only there."""
+        if self.show_sample(sample.name, image_index):
+            self.bring_to_light()
+            place = f"image {image_index + 1} of {sample.name}"
+            tell(self, f"{layer.name} is {place} in the open study; it is shown there.", "show")
+        self.layers_changed.emit()
 
     def _keep_beside(self, key: LayerKey, sample: Sample) -> None:
         """Keep the boxes of a file's or folder's layer beside it."""
@@ -228,6 +240,21 @@ class ImageChoice(Listening, QObject):
             return next((s for s in cohort.samples if s.frames == frames), None)
         return next((s for s in cohort.samples if s.name == name), None)
 
+    def _place_in_study(self, layer: Any) -> tuple[Sample, int] | None:
+        """Return the cohort's sample, and its image, that has a file's layer among others."""
+        cohort = self._session.cohort
+        is_of_file = getattr(layer.source, "path", None) and layer.ndim in (2, 3)
+        if cohort is None or not is_of_file or self._sample_of(layer) is not None:
+            return None
+        frames = sample_of_layer(layer).frames
+        places = (
+            (sample, sample.frames.index(frame))
+            for frame in frames
+            for sample in cohort.samples
+            if frame in sample.frames
+        )
+        return next(places, None)
+
     def _key_of(self, layer: Any) -> SessionKey:
         """Return a key under which the boxes of a file's layer are found when it is reopened."""
         sample = self._sample_of(layer)
@@ -266,7 +293,12 @@ class ImageChoice(Listening, QObject):
 
     def _take_first(self) -> None:
         """Use the image on top, unless only the screen still has the boxes of a removed one."""
-        usable = [layer for layer in self._layers if layer.ndim in (2, 3)]
+        usable = [
+            layer
+            for layer in self._layers
+            # Whoever closes the sample's layer does not want it back for a file of the study.
+            if layer.ndim in (2, 3) and self._place_in_study(layer) is None
+        ]
         known = [layer for layer in usable if self._key_of(layer) == self._session.key]
         if len(self._session.boxes) and not self._session.records.is_saved(self._session.key):
             usable = known
