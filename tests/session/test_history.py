@@ -250,6 +250,34 @@ def test_undo_to_a_step_takes_back_all_later_ones_and_one_redo_makes_them_again(
     assert [step.is_done for step in third.history.steps] == [True] * 4
 
 
+def test_a_step_taken_back_though_overtaken_is_made_again_after_a_restart(tmp_path: Path) -> None:
+    session = opened(tmp_path)
+    session.editor.merge(FOUND)
+    session.editor.move(1, [2, 2, 12, 12])
+    session.history.take_back(session.history.steps[0])
+    assert ids(session, "a") == [1]
+    session = opened(tmp_path)
+    titles = (session.history.undo_title, session.history.redo_title)
+    assert titles == ("Move 1 box", "Detect cells")
+    session.editor.redo()
+    assert ids(session, "a") == [1, 2] and session.history.redo_title == ""
+
+
+def test_what_was_made_again_is_not_offered_to_redo_after_a_restart(tmp_path: Path) -> None:
+    session = opened(tmp_path)
+    session.editor.merge(FOUND)
+    session.editor.move(1, [2, 2, 12, 12])
+    session.history.take_back(session.history.steps[0])
+    session.editor.redo()
+    session = opened(tmp_path)
+    assert session.history.redo_title == ""
+    session.editor.redo()
+    assert ids(session, "a") == [1, 2]
+    session.editor.undo()
+    session.editor.undo()
+    assert ids(session, "a") == []
+
+
 def test_a_change_that_cannot_be_read_is_told_and_undo_goes_on_before_it(tmp_path: Path) -> None:
     session = opened(tmp_path)
     session.editor.add(0, [0, 0, 9, 9])

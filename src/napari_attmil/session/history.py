@@ -156,7 +156,8 @@ class History:
         part = Part(key, past.uid, past.images, past.is_done, past.settled)
         title = _FORMER_TITLE.sub(lambda m: "Not reviewed" if m[1] else "Reviewed", past.title)
         stamp = past.author, past.made_at, is_mine, past.automatic
-        self._add(part, past.step, title, *stamp).undone = past.undone
+        step = self._add(part, past.step, title, *stamp)
+        step.undone = past.undone or step.undone
 
     def _add(
         self,
@@ -182,12 +183,20 @@ class History:
 
     def _find_redo(self) -> None:
         """Find what was taken back before a restart and can be made again."""
+        overtaken = {step.settling_name: step for step in self._steps if step.undone}
         groups: dict[str, list[tuple[Step, Step | None]]] = {}
         for step in reversed(self._steps):
             if step.can_be_undone:
                 break
-            if not step.is_done:
-                groups.setdefault(step.undone or step.name, []).insert(0, (step, None))
+            if step.is_done and step.name in overtaken:
+                first, later = overtaken[step.name], step
+            elif not step.is_done and not step.is_settled:
+                first, later = step, None
+            else:
+                continue
+            groups.setdefault(first.undone or first.name, []).append((first, later))
+        for group in groups.values():
+            group.sort(key=lambda pair: self._steps.index(pair[0]))
         mine = [group for group in groups.values() if any(step.is_mine for step, _ in group)]
         self._redo = mine
 
@@ -237,7 +246,9 @@ class History:
 
     def _step_back(self, step: Step, name: str, told: Told) -> Step | None:
         """Take a step back; return the step that does so where later ones have overtaken it."""
-        settling = Step(new_uid(), f"{step.title}, taken back", author_name(), _now(), True, False)
+        step.undone = name
+        title = f"{step.title}, taken back"
+        settling = Step(step.settling_name, title, author_name(), _now(), True, False)
         for part in reversed(step.parts):
             record = self._records.get(part.key)
             edit = None if record is None or not part.is_done else self._edit_of(part, told)
@@ -249,10 +260,10 @@ class History:
                 part.is_done = False
                 self._records.attempt(partial(record.undo, edit, name))
             else:
+                self._records.attempt(partial(record.settle, part.uid, True, name))
                 self._settle(record, part, edit, settling)
                 told.overtaken = True
             told.keys.append(part.key)
-        step.undone = name
         if not settling.parts:
             return None
         self._steps.append(settling)
@@ -271,7 +282,6 @@ class History:
     def _settle(self, record: SampleRecord, part: Part, edit: Edit, settling: Step) -> None:
         """Take back, with a later edit, what others have not overtaken of an edit."""
         part.settled = True
-        self._records.attempt(partial(record.settle, part.uid, True))
         rest = edit.inverse.where_it_fits(record.state)
         later = Edit.between(settling.title, record.state, rest.applied_to(record.state))
         if later.changes_anything:

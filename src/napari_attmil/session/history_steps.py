@@ -83,6 +83,19 @@ class Step:
         """Whether undo takes it back, or a part of it."""
         return self.is_mine and any(part.is_done and not part.settled for part in self.parts)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether undo passes over all of it."""
+        return all(part.settled for part in self.parts)
+
+    @property
+    def settling_name(self) -> str:
+        """The name of the later step that took it back for it, where it had been overtaken.
+
+        Found by this name, so that both can be made again together after a restart.
+        """
+        return f"{self.undone}/{self.name}"
+
 
 @dataclass(frozen=True)
 class Move:

@@ -70,10 +70,10 @@ class SampleRecord:
         if self.file is not None:
             self.file.redo(self.sample, edit)
 
-    def settle(self, uid: str, settled: bool) -> None:
-        """Write whether undo passes over an edit from now on."""
+    def settle(self, uid: str, settled: bool, undone: str = "") -> None:
+        """Write whether undo passes over an edit from now on, due to the undo of that name."""
         if self.file is not None:
-            self.file.settle(self.sample, uid, settled)
+            self.file.settle(self.sample, uid, settled, undone)
 
 
 class SampleRecords:

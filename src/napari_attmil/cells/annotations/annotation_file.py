@@ -269,7 +269,7 @@ class AnnotationFile:
         )
 
         def write(connection: sqlite3.Connection) -> None:
-            if not edit.automatic:
+            if not (edit.automatic or edit.settled):
                 drop_undone(connection, places)
             note_frames(connection, places)
             entry = (sample.name, edit.title, *stamp, DONE, edit_to_text(edit))
@@ -291,11 +291,12 @@ class AnnotationFile:
         """Write that an edit that was taken back was made again; errors as `record`."""
         self._step(sample, edit, DONE)
 
-    def settle(self, sample: Sample, uid: str, settled: bool = True) -> None:
-        """Write whether undo is to pass over an edit: a later one has taken it back for it."""
+    def settle(self, sample: Sample, uid: str, settled: bool = True, undone: str = "") -> None:
+        """Write whether undo passes over an edit: a later one, of that undo, has taken it back."""
 
         def write(connection: sqlite3.Connection) -> None:
             set_of_step(connection, uid, "settled", int(settled))
+            set_of_step(connection, uid, "undone", undone)
 
         self._do(self._places(sample), sample.name, write)
 
