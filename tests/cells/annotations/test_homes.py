@@ -70,6 +70,31 @@ def test_boxes_of_the_user_s_file_come_to_their_images_with_every_edit(
     assert titles == ["Reviewed", "Draw 1 box", "Detect cells"]
 
 
+def test_the_copied_history_still_says_what_belongs_together_and_who_did_it(
+    tmp_path: Path, own: Path
+) -> None:
+    samples = [sample(tmp_path, name, f"{name}.tif") for name in "abc"]
+    found = Boxes.from_detections([0], [[0, 0, 9, 9]], [0.9])
+    before = opened(tmp_path, AnnotationFile.of_user(), *samples)
+    for name in "ab":
+        before.editor.merge(found, key=before.key_of(name), step="both")
+    before.editor.add(0, [20, 20, 30, 30])
+    before.editor.merge(found, key=before.key_of("c"), automatic=True)
+    told = [(step.title, step.is_mine, len(step.parts)) for step in before.history.steps]
+    assert told == [
+        ("Detect cells", True, 2),
+        ("Draw 1 box", True, 1),
+        ("Detect cells", False, 1),
+    ]
+    session = opened(tmp_path, boxes_beside(tmp_path, samples), *samples)
+    steps = session.history.steps
+    assert [(step.title, step.is_mine, len(step.parts)) for step in steps] == told
+    session.editor.undo()
+    assert [step.is_done for step in steps] == [True, False, True]
+    session.editor.undo()
+    assert [step.is_done for step in steps] == [False, False, True]
+
+
 def test_boxes_that_lie_beside_the_images_already_stay(tmp_path: Path, own: Path) -> None:
     one = sample(tmp_path, "a", "a.tif")
     opened(tmp_path, AnnotationFile.of_user(), one).editor.add(0, [0, 0, 9, 9])

@@ -138,6 +138,10 @@ def _rows_of(
             (new_key, index, *place) for index, place in enumerate(moved_list)
         )
         rows.setdefault("edits", []).extend(_edits_of(connection, key, new_key))
+        rows.setdefault("steps", []).extend(_steps_of(connection, key))
+    # In the order in which they were made, whichever sample; the other file gives new numbers.
+    in_order = sorted(rows.pop("edits", []), key=lambda row: int(row[0]))
+    rows["edits"] = [(None, *row[1:]) for row in in_order]
     return {table: values for table, values in rows.items() if values}
 
 
@@ -161,14 +165,22 @@ def _lists_with(connection: sqlite3.Connection, places: set[Place]) -> dict[str,
 
 
 def _edits_of(connection: sqlite3.Connection, key: str, new_key: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a list's edits without their numbers, which the other file gives."""
+    """Return the rows of a list's edits, the number of each first."""
     columns = [row[1] for row in connection.execute("PRAGMA table_info(edits)")]
     rows = connection.execute("SELECT * FROM edits WHERE frames = ? ORDER BY number", (key,))
-    changed = {"number": None, "frames": new_key}
     return [
-        tuple(changed.get(name, value) for name, value in zip(columns, row, strict=True))
+        tuple(
+            new_key if name == "frames" else value for name, value in zip(columns, row, strict=True)
+        )
         for row in rows
     ]
+
+
+def _steps_of(connection: sqlite3.Connection, key: str) -> list[tuple[Any, ...]]:
+    """Return the rows that say how a list's edits were made: by whom, and in which step."""
+    return connection.execute(
+        "SELECT * FROM steps WHERE uid IN (SELECT uid FROM edits WHERE frames = ?)", (key,)
+    ).fetchall()
 
 
 def orphaned_boxes_in_words(cohort: Cohort) -> str:
