@@ -174,6 +174,8 @@ def _reason(error: Exception) -> str:
     for start, reason in _REASONS.items():
         if name.startswith(start):
             return reason
+    if isinstance(error, sqlite3.Error) and not name:
+        return str(error)  # our own words
     return reason_in_words(error) if isinstance(error, OSError) else "it is damaged"
 
 
