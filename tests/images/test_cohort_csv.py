@@ -91,12 +91,18 @@ def test_table_in_a_folder_is_believed_rather_than_the_folders(
 def test_image_listed_twice_is_counted_once_and_it_is_said(write_table: Callable[..., Any]) -> None:
     path = write_table(TABLE + "./a.png,s1,p1,x\n")
     assert as_read(path) == EXPECTED
-    assert open_cohort(path).notes == ("Rows that repeat an image were left out: 1.",)
+    assert open_cohort(path).notes == (
+        "Rows that repeat an image were left out: 1.",
+        "2 images in the folder not listed in cohort.csv.",
+    )
 
 
 def test_labels_that_differ_in_case_only_are_pointed_out(write_table: Callable[..., Any]) -> None:
     notes = open_cohort(write_table(TABLE.replace(",y", ",X"))).notes
-    assert notes == ("Labels 'x' and 'X' differ in case only; they are two classes.",)
+    assert notes == (
+        "Labels 'x' and 'X' differ in case only; they are two classes.",
+        "2 images in the folder not listed in cohort.csv.",
+    )
 
 
 def test_samples_whose_class_is_not_known_may_have_no_label(
@@ -105,7 +111,7 @@ def test_samples_whose_class_is_not_known_may_have_no_label(
     study = open_cohort(write_table(TABLE + "b.png,s9,p9,\n"))
     assert study.samples[-1].label is None
     assert study.classes == ("x", "y")
-    assert study.notes == ()
+    assert study.notes == ("1 image in the folder not listed in cohort.csv.",)
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,12 @@ def samples(
     from napari_attmil.images import (
         COHORT_CSV,
         from_names,
+        other_rows,
         remarks,
         rows_of,
         unlisted_images,
         with_images,
-        write_cohort_csv,
+        write_whole_table,
     )
 
     study = open_labelled_cohort(cohort)
@@ -46,11 +47,12 @@ def samples(
     if path.suffix.lower() != ".csv":
         raise UserError(f"{path} does not end in .csv; give the table a name that does.")
     rows = rows_of(study)
-    rows = with_images(rows, unlisted_images(rows, study.folder))
+    others = other_rows(rows, path)
+    rows = with_images(rows, unlisted_images((*rows, *others), study.folder))
     if names:
         rows, fitted = from_names(rows, names, study.folder)
         say(f"The pattern fits {fitted} of {sum(len(row.images) for row in rows)} images.")
-    backup = write_cohort_csv(path, rows)
+    backup = write_whole_table(path, rows, others)
     print(f"Samples written to {path}")
     if backup is not None:
         print(f"The former table is kept as {backup}")

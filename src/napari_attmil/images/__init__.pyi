@@ -7,6 +7,7 @@ from .cohort import (
     name_in_study as name_in_study,
     reference_class as reference_class,
 )
+from .cohort_csv import COHORT_CSV as COHORT_CSV
 from .cohort_table_file import write_cohort_csv as write_cohort_csv
 from .crops import crop_cell as crop_cell, shrink as shrink, to_uint8 as to_uint8
 from .folders import name_within as name_within
@@ -17,7 +18,6 @@ from .name_patterns import (
     guessed_pattern as guessed_pattern,
 )
 from .reading import (
-    COHORT_CSV as COHORT_CSV,
     ImageSequence as ImageSequence,
     frame_digest as frame_digest,
     open_cohort as open_cohort,
@@ -50,3 +50,4 @@ from .text_tables import (
     read_text as read_text,
     rows_of_table as rows_of_table,
 )
+from .whole_tables import other_rows as other_rows, write_whole_table as write_whole_table

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import os
 from collections import defaultdict
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from napari_attmil.core import Remedy, UserError, reason_in_words
+from napari_attmil.core import Remedy, UserError, counted, reason_in_words
 from napari_attmil.images.cohort import Cohort
-from napari_attmil.images.folders import make_sample
+from napari_attmil.images.folders import images_beside, make_sample
 from napari_attmil.images.labels import known_label, notes_on_labels
 from napari_attmil.images.text_tables import read_text, rows_of_table
 
+COHORT_CSV = "cohort.csv"
+"""A file of this name in a cohort's folder describes the cohort; the folders are then ignored."""
 COLUMNS = ("image", "sample", "patient", "label")
 
 
@@ -36,7 +39,8 @@ def open_csv(path: Path) -> Cohort:
     among others; they are separated by commas, semicolons (Excel in much of Europe) or tabs. Paths
     are relative to the file, with forward or backward slashes. The encoding is UTF-8, or UTF-16 or
     Windows-1252 as Excel writes them. All images of a stack belong to the row's sample. A label may
-    be empty, NA, n/a, unknown or ?: that of a patient whose class is not known.
+    be empty, NA, n/a, unknown or ?: that of a patient whose class is not known. The notes tell how
+    many images in the folder of a cohort.csv it does not list.
 
     Raises
     ------
@@ -56,6 +60,10 @@ def open_csv(path: Path) -> Cohort:
     )
     notes = [f"Rows that repeat an image were left out: {repeated}."] if repeated else []
     notes += notes_on_labels([label for _, label in {(r.sample, r.label): r for r in written}])
+    # A table of another name describes images of any place, not those of its folder.
+    left_out = path.name == COHORT_CSV and images_beside(path.parent, chain(*files.values()))
+    if left_out:
+        notes.append(f"{counted(len(left_out), 'image')} in the folder not listed in {path.name}.")
     return Cohort(samples, path.parent, tuple(notes), path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _IGNORED_PREFIXES = (".", "@", "$", "__MACOSX")
 """Of thumbnails and copies that macOS, Synology and Windows leave beside images."""
+
+OWN_FOLDERS = ("features", "models", "reports")
+"""Folders that this program writes beside the class folders."""
 
 FORMATS = "TIFF, PNG, JPEG, BMP, CZI or another microscope's format"
 
@@ -69,6 +73,23 @@ def _walk(
     yield from images
     for subfolder in subfolders:
         yield from _walk(subfolder, seen, listed)
+
+
+def images_beside(folder: Path, listed: Iterable[Path]) -> list[Path]:
+    """Return the images in a study's folder that are not listed.
+
+    What is in the program's own folders, or in one that may not be read, is not of the study.
+    """
+    known = {os.path.abspath(image) for image in listed}
+
+    def readable(place: Path) -> tuple[list[Path], list[Path]]:
+        try:
+            images, subfolders = list_folder(place)
+        except UserError:
+            return [], []
+        return images, [f for f in subfolders if place != folder or f.name not in OWN_FOLDERS]
+
+    return [image for image in find_images(folder, readable) if os.path.abspath(image) not in known]
 
 
 def name_within(folder: Path, path: Path) -> str:

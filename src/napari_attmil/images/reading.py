@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from napari_attmil.core import Remedy, UserError, counted
-from napari_attmil.images.cohort_csv import open_csv
+from napari_attmil.images.cohort_csv import COHORT_CSV, open_csv
 from napari_attmil.images.folders import FORMATS, find_images, frames_of, make_sample
 from napari_attmil.images.formats import decode_page, file_header
 from napari_attmil.images.trees import open_together, open_tree
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from napari_attmil.images.cohort import Cohort, Frame, Sample
     from napari_attmil.images.formats import PageHeader
-
-COHORT_CSV = "cohort.csv"
-"""A file of this name in a cohort's folder describes the cohort; the folders are then ignored."""
 
 _TABLES = (".csv", ".tsv", ".txt")
 _DIGESTED_BYTES, _MOST_PARTS = 64 * 1024, 1024

@@ -6,14 +6,13 @@ Every function takes rows and returns new ones, so that undo only has to keep th
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from napari_attmil.core import UserError, counted
-from napari_attmil.images.folders import find_images, natural_key
+from napari_attmil.images.folders import images_beside, natural_key
 from napari_attmil.images.labels import known_label, notes_on_labels
 
 if TYPE_CHECKING:
@@ -74,8 +73,7 @@ def rows_of(cohort: Cohort) -> Rows:
 
 def unlisted_images(rows: Rows, folder: Path) -> list[Path]:
     """Return the images in a study's folder that no row has."""
-    listed = {os.path.abspath(image) for row in rows for image in row.images}
-    return [image for image in find_images(folder) if os.path.abspath(image) not in listed]
+    return images_beside(folder, (image for row in rows for image in row.images))
 
 
 def with_images(rows: Rows, images: Sequence[Path]) -> Rows:

@@ -15,6 +15,7 @@ from napari_attmil.core import Remedy, UserError
 from napari_attmil.images.cohort import Cohort, Sample
 from napari_attmil.images.folders import (
     FORMATS,
+    OWN_FOLDERS,
     find_images,
     list_folder,
     make_sample,
@@ -25,9 +26,6 @@ from napari_attmil.images.labels import known_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-_OWN_FOLDERS = ("features", "models", "reports")
-"""Folders that this program writes beside the class folders."""
 
 _CLASS_WORDS = ("class", "group", "label", "type", "grade", "stage", "category")
 """Numbered folders of such a name are classes all the same: class 0, class 1."""
@@ -91,11 +89,17 @@ def open_together(paths: Sequence[Path]) -> Cohort:
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:
-    """Return the lowest folder above all paths; of paths on several drives, the first one's."""
+    """Return the lowest folder above all paths; of paths with nothing in common, the first one's.
+
+    That is so on several drives, and where only the home folder or one above it is common: a
+    study's files do not belong there.
+    """
     try:
-        return Path(os.path.commonpath([path.parent for path in paths]))
+        common = Path(os.path.commonpath([path.parent for path in paths]))
     except ValueError:
         return paths[0].parent
+    too_wide = {Path(common.anchor), Path.home(), *Path.home().parents}
+    return paths[0].parent if common in too_wide else common
 
 
 def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -114,7 +118,7 @@ def _is_other_format(path: Path) -> bool:
 def _open(root: Path, files: Sequence[Path], subfolders: Sequence[Path]) -> Cohort:
     notes = _Notes(root)
     loose = notes.readable(files)
-    folders = [f for f in subfolders if f.parent != root or f.name not in _OWN_FOLDERS]
+    folders = [f for f in subfolders if f.parent != root or f.name not in OWN_FOLDERS]
     if _are_classes(folders, notes):
         drafts = [draft for folder in folders for draft in _class_drafts(folder, notes)]
         if all(draft.files[0].parent in folders for draft in drafts):

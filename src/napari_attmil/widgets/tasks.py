@@ -19,7 +19,7 @@ from napari_attmil.cells.exchange import (
     read_boxes,
 )
 from napari_attmil.core import Device, StageRun, UserError
-from napari_attmil.images import Cohort, Sample
+from napari_attmil.images import Cohort, Rows, Sample, other_rows, unlisted_images
 from napari_attmil.session import LoadedClassifier
 from napari_attmil.simulation import SimulationSettings
 from napari_attmil.workflows import Progress, Results, Stage
@@ -56,6 +56,14 @@ def keep_results(folder: Path, classifier: Path, results: Results, stop: Event) 
     yield Progress(0, 0, "Keeping the results")
     workflows.write_results(folder, classifier, results)
     return results
+
+
+def look_for_others(rows: Rows, table: Path, stop: Event) -> Stage[tuple[Rows, list[Path]]]:
+    """Find what belongs into a table beside some rows, and images that are in neither."""
+    del stop
+    yield Progress(0, 0, "Looking for other images")
+    others = other_rows(rows, table)
+    return others, unlisted_images((*rows, *others), table.parent)
 
 
 def simulate_cohort(folder: Path, stop: Event) -> Stage[Cohort | None]:

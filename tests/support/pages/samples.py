@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, cast
 
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, Qt
@@ -14,13 +15,19 @@ from support.pages.page import Page
 if TYPE_CHECKING:
     from qtpy.QtCore import QAbstractItemModel
     from qtpy.QtGui import QClipboard
-    from qtpy.QtWidgets import QTableWidgetItem
+    from qtpy.QtWidgets import QTableWidgetItem, QWidget
 
 COLUMNS = ("sample", "patient", "class", "images")
 
 
 class SamplesPage(Page):
-    """The table of samples."""
+    """The table of samples, once its folder has been looked through."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        end = time.monotonic() + 20
+        while self.busy and time.monotonic() < end:
+            MOUSE.qWait(10)
 
     @property
     def view(self) -> QTableView:

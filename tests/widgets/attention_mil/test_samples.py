@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,7 @@ from napari_attmil.widgets.attention_mil.samples.dialog import SampleTableDialog
 from napari_attmil.widgets.attention_mil.samples.name_pattern import NamePatternDialog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from pytestqt.qtbot import QtBot
 
@@ -255,6 +255,42 @@ def test_a_table_made_by_hand_is_kept_and_new_images_can_be_added(
     assert (folder / "cohort.csv.bak").read_text() == by_hand
     told = AttentionMILPage(opened).messages()[0]
     assert told.endswith("The former table is kept as cohort.csv.bak.")
+
+
+def test_saving_a_part_keeps_the_part_open_and_the_rest_in_the_table(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], folder: Path
+) -> None:
+    files = [folder / "P1_1.png", folder / "P2_1.png"]
+    panel.context.image_choice.use_cohort(open_cohort(files))
+    table = table_of(panel)
+    assert [row[0] for row in table.rows()] == ["P1_1", "P2_1"]
+    where = f"Save writes to {folder / 'cohort.csv'}, with 2 other images of the study as before."
+    assert table.text("where") == where
+    table.select("class", 0)
+    table.type("sickle")
+    table.press("Save")
+    wait_idle(panel)
+    assert samples_of(panel) == [("P1_1", "P1_1", "sickle", 1), ("P2_1", "P2_1", None, 1)]
+    again = open_cohort(folder)
+    assert [s.name for s in again.samples] == ["P1_1", "P2_1", "P1_2", "P3_1"]
+    assert again.notes == ()
+
+
+def test_a_folder_that_may_not_be_read_does_not_keep_the_table_shut(
+    opened: AttentionMILWidget, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "shut").mkdir()
+    listed = Path.iterdir
+
+    def refusing(self: Path) -> Iterator[Path]:
+        if self.name == "shut":
+            raise PermissionError(13, "Permission denied")
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    table = table_of(opened)
+    assert len(table.rows()) == 4 and table.can_press("Save")
+    assert table.text("where") == f"Save writes to {folder / 'cohort.csv'}."
 
 
 def test_a_table_that_cannot_be_written_says_so_and_stays_open(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QDialog, QMessageBox, QWidget
@@ -11,23 +13,26 @@ from napari_attmil.images import (
     COHORT_CSV,
     FIELDS,
     Cohort,
+    Rows,
     remarks,
     rows_of,
-    unlisted_images,
     with_images,
-    write_cohort_csv,
+    write_whole_table,
 )
+from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.samples.name_pattern import NamePatternDialog
 from napari_attmil.widgets.attention_mil.samples.table import SampleTable
 from napari_attmil.widgets.attention_mil.samples.view import SampleTableView
 from napari_attmil.widgets.parts import (
     STRETCH,
+    TaskRunner,
     column,
     hint_label,
     primary_button,
     push_button,
     row,
     set_warning,
+    stop_listening_within,
     wrapping_label,
 )
 
@@ -63,7 +68,10 @@ class SampleTableDialog(QDialog):
         super().__init__(parent)
         self.cohort = cohort
         self._path = cohort.table or cohort.folder / COHORT_CSV
-        self._new = unlisted_images(rows_of(cohort), cohort.folder)
+        self._others: Rows = ()
+        """Samples of the study that are not open: they stay in the table."""
+        self._new: list[Path] = []
+        self._runner = TaskRunner(self)
         self._create()
         self._lay_out()
         self._connect()
@@ -71,6 +79,9 @@ class SampleTableDialog(QDialog):
         self.resize(*SIZE_PX)
         self._table.start(rows_of(cohort))
         self._view.go_to(0, FIELDS.index("label"))
+        look = (tasks.look_for_others, self._table.samples, self._path)
+        self._runner.start(*look, on_done=self._use_others)
+        self._synchronise()
 
     def _create(self) -> None:
         self._table = SampleTable(self)
@@ -95,7 +106,7 @@ class SampleTableDialog(QDialog):
             "Paste", "Paste cells from a spreadsheet (Ctrl+V).", self._view.paste
         )
         self._add = push_button(
-            f"Add {counted(len(self._new), 'new image')}",
+            "Add new images",
             "Images in the study's folder that the table does not list.",
             self._add_new,
         )
@@ -106,7 +117,7 @@ class SampleTableDialog(QDialog):
         self._problem = wrapping_label(name="problem")
         self._show = push_button("Show", "Go to the row.", self._show_problem)
         self._remarks = hint_label(name="remarks")
-        self._where = hint_label(f"Save writes to {self._path}", name="where")
+        self._where = hint_label(name="where")
         self._save = primary_button(
             "Save", "Write the table, and use it at once; boxes stay as they are.", self.save
         )
@@ -133,6 +144,7 @@ class SampleTableDialog(QDialog):
         for changed in (stack.canUndoChanged, stack.canRedoChanged):
             changed.connect(self._synchronise)
         self._table.changed.connect(self._synchronise)
+        self._runner.busy_changed.connect(self._synchronise)
         self._view.selectionModel().selectionChanged.connect(self._synchronise)
         self._view.told.connect(self._tell_left_out)
         self._view.images_wanted.connect(
@@ -158,12 +170,17 @@ class SampleTableDialog(QDialog):
         """Whether there are changes that are not saved."""
         return not self._table.undo_stack.isClean()
 
+    @property
+    def images(self) -> list[Path]:
+        """The images in the rows."""
+        return [image for row in self._table.samples for image in row.images]
+
     def save(self) -> None:
         """Write the table and close."""
-        if self._table.problem() is not None:
+        if self._table.problem() is not None or self._runner.busy:
             return
         try:
-            kept = write_cohort_csv(self._path, self._table.samples)
+            kept = write_whole_table(self._path, self._table.samples, self._others)
         except UserError as error:
             self._say(str(error))
             return
@@ -174,6 +191,7 @@ class SampleTableDialog(QDialog):
     def discard(self) -> None:
         """Close without a question: the panel goes away."""
         self._table.undo_stack.setClean()
+        stop_listening_within(self)
         self.close()
         self.deleteLater()
 
@@ -195,6 +213,11 @@ class SampleTableDialog(QDialog):
         if dialog.exec():
             self._table.change("Taken from names", dialog.value())
 
+    def _use_others(self, found: tuple[Rows, list[Path]]) -> None:
+        self._others, self._new = found
+        self._add.setText(f"Add {counted(len(self._new), 'new image')}")
+        self._synchronise()
+
     def _add_new(self) -> None:
         added, self._new = self._new, []
         self._table.change("Images added", with_images(self._table.samples, added))
@@ -214,13 +237,21 @@ class SampleTableDialog(QDialog):
         if problem is not None:
             self._view.go_to(problem.row, FIELDS.index(problem.field))
 
+    def _where_in_words(self) -> str:
+        if self._runner.busy:
+            return "Looking for other images in the folder…"
+        count = sum(len(row.images) for row in self._others)
+        rest = f", with {counted(count, 'other image')} of the study as before" if count else ""
+        return f"Save writes to {self._path}{rest}."
+
     def _synchronise(self) -> None:
         """Show what is wrong, what is noteworthy, and what can be done."""
         stack, chosen = self._table.undo_stack, self._view.chosen_rows()
         rows, problem = self._table.samples, self._table.problem()
         self._say("" if problem is None else problem.text)
         self._remarks.setText(" ".join(remarks(rows)))
-        self._save.setEnabled(problem is None)
+        self._where.setText(self._where_in_words())
+        self._save.setEnabled(problem is None and not self._runner.busy)
         self._show.setVisible(problem is not None)
         self._undo.setEnabled(stack.canUndo())
         self._redo.setEnabled(stack.canRedo())

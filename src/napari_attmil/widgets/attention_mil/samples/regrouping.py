@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from napari_attmil.images import Cohort
 from napari_attmil.session import UNTOUCHED
 from napari_attmil.widgets.context import PanelContext
+
+
+def part_with(cohort: Cohort, images: Collection[Path]) -> Cohort:
+    """Return a cohort without the samples that have none of some image files."""
+    wanted = {os.path.abspath(image) for image in images}
+    samples = tuple(
+        sample
+        for sample in cohort.samples
+        if any(os.path.abspath(frame.path) in wanted for frame in sample.frames)
+    )
+    return cohort if len(samples) in (0, len(cohort)) else replace(cohort, samples=samples)
 
 
 def use_regrouped(context: PanelContext, cohort: Cohort) -> None:

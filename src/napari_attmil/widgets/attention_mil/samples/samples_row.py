@@ -11,7 +11,11 @@ from napari_attmil.core import counted
 from napari_attmil.images import Cohort
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.attention_mil.samples.dialog import SampleTableDialog
-from napari_attmil.widgets.attention_mil.samples.regrouping import show_image, use_regrouped
+from napari_attmil.widgets.attention_mil.samples.regrouping import (
+    part_with,
+    show_image,
+    use_regrouped,
+)
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import (
     Listening,
@@ -78,8 +82,10 @@ class SamplesRow(Listening, QWidget):
         backup = "" if kept is None else f" The former table is kept as {kept.name}."
         saved = f"Samples and classes were saved as {path}.{backup}"
         tell_saved = partial(tell, self, saved, "samples", showing_folder(path))
+        images = [] if self._dialog is None else self._dialog.images
 
         def use(cohort: Cohort) -> None:
+            cohort = part_with(cohort, images)  # The table may have more of the study.
             if self._context.session.cohort is former:
                 use_regrouped(self._context, cohort)
             if self._context.session.cohort is cohort:
