@@ -127,6 +127,23 @@ def test_the_preview_says_what_comes_in_and_what_is_left_out_and_changes_nothing
     assert boxes_of(panel) == {}
 
 
+def test_an_import_never_reaches_a_study_that_was_opened_meanwhile(
+    panel: AnnotateWidget, preview: ImportPage, tmp_path: Path
+) -> None:
+    session = panel.context.session
+    former = session.cohort
+    assert former is not None
+    other = tmp_path / "other"
+    other.mkdir()
+    session.open_cohort(Cohort(former.samples, other), AnnotationFile(other / "annotations.sqlite"))
+    preview.press("Import")
+    assert AnnotatePage(panel).messages() == [
+        "Nothing was imported, as other images were opened meanwhile; open the former images, "
+        "then import again."
+    ]
+    assert boxes_of(panel) == {}
+
+
 def test_an_import_is_one_step_of_undo_over_all_samples(
     panel: AnnotateWidget, preview: ImportPage, tmp_path: Path
 ) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
 from napari_attmil.cells.annotations import Annotations
-from napari_attmil.cells.exchange import READ, AnnotationSet
+from napari_attmil.cells.exchange import READ, AnnotationSet, ImportPlan
 from napari_attmil.core import Remedy, UserError, counted
 from napari_attmil.session import SessionKey
 from napari_attmil.widgets import tasks
@@ -113,16 +113,26 @@ class ExchangeRow(Listening, QWidget):
 
     def _show_preview(self, found: AnnotationSet) -> None:
         dialog = ImportDialog(found, self._reviewing.samples, self._annotations(), self)
-        dialog.accepted.connect(lambda: self._bring_in(dialog))
+        keys = self._keys()  # Another study may have samples of the same names.
+        dialog.accepted.connect(lambda: self._bring_in(dialog, keys))
         dialog.finished.connect(dialog.deleteLater)
         dialog.open()
 
-    def _bring_in(self, dialog: ImportDialog) -> None:
+    def _bring_in(self, dialog: ImportDialog, keys: Mapping[str, SessionKey]) -> None:
         if dialog.plan is None:
             return
-        editor = self._context.session.editor
-        outcome = editor.bring_in(dialog.plan, self._keys())
-        for placed in dialog.plan.images:
+        with errors_shown(self, IMPORTED):
+            if any(self._context.session.records.get(key) is None for key in keys.values()):
+                raise UserError(
+                    "Nothing was imported, as other images were opened meanwhile; open the former "
+                    "images, then import again.",
+                    Remedy.OPEN_IMAGES,
+                )
+            self._merge(dialog.plan, keys)
+
+    def _merge(self, plan: ImportPlan, keys: Mapping[str, SessionKey]) -> None:
+        outcome = self._context.session.editor.bring_in(plan, keys)
+        for placed in plan.images:
             self._reviewing.refresh_sample(placed.sample.name)
         added = counted(outcome.counts.added, "box", "boxes")
         tell(self, f"{added} imported into {counted(outcome.images, 'image')}.", IMPORTED)
