@@ -100,6 +100,11 @@ class Walk:
         buttons = self.window.findChildren(QAbstractButton)
         return any(button.isVisible() and button.text() == text for button in buttons)
 
+    def stands_out(self, text: str) -> bool:
+        buttons = self.window.findChildren(QAbstractButton)
+        (found,) = (button for button in buttons if button.isVisible() and button.text() == text)
+        return bool(found.property("primary"))
+
     def settle(self) -> None:
         """Wait until nothing runs in any panel."""
         self._qtbot.wait(300)
@@ -137,8 +142,10 @@ def test_from_a_folder_to_a_report_and_back(
     assert len(session.cohort) == 12
     assert session.cohort.classes == ()
     start = at_desk.actions
+    assert at_desk.stands_out("Detect in all 12 images of the study")
     mouse.press("Detect in all 12 images of the study")
     at_desk.settle()
+    assert at_desk.stands_out("Detect cells")
     assert len(session.boxes) >= 4
     assert at_desk.actions - start <= TO_FIRST_BOXES
 

@@ -20,6 +20,7 @@ from napari_attmil.widgets.parts import (
     primary_button,
     push_button,
     row,
+    set_primary,
 )
 
 
@@ -129,6 +130,11 @@ class CellsStep(Step):
         context, session = self._context, self._context.session
         shown, count = context.images is not None, len(session.state.cells)
         self._detect.setEnabled(shown and not context.runner.busy)
+        # In a study of which nothing is known yet, all images are searched first.
+        is_new = session.cohort is not None and len(session.cohort) > 1
+        is_new = is_new and not session.states_of_samples()
+        set_primary(self._detect_study, is_new)
+        set_primary(self._detect, not is_new)
         self._only_shown.setVisible(context.images is None or len(context.images) > 1)
         self._draw.setEnabled(shown)
         self._select.setEnabled(shown and count > 0)
