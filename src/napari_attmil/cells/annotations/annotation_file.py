@@ -194,21 +194,27 @@ class AnnotationFile:
             )
         return edit
 
-    def journal(self, sample: Sample) -> list[JournalEntry]:
-        """Return all that was ever done to a sample, the first edit first."""
+    def journal(self, sample: Sample, are_parts_enough: bool = False) -> list[JournalEntry]:
+        """Return all that was ever done to a sample, the first edit first; see `read_entries`."""
         if not self.path.exists():
             return []
         with self._connection.reading() as connection:
-            entries = entries_of(connection, self._places(sample))
+            places = self._places(sample)
+            entries = entries_of(connection, places, are_parts_enough=are_parts_enough)
             _ = [entry.edit for entry in entries]  # Fails here if one is damaged.
         return entries
+
+    def edit_uids(self) -> frozenset[str]:
+        """Return the names of all edits of all samples, those that a merge brought among them."""
+        with self._connection.reading() as connection:
+            return frozenset(uid for (uid,) in connection.execute("SELECT uid FROM edits"))
 
     def note_merged(self, sample: Sample, entries: Sequence[JournalEntry]) -> None:
         """Note another person's edits, which a merge brings; errors as `record`."""
         key = frames_key(self._places(sample))
         with self._connection.writing() as connection, connection:
             connection.executemany(
-                f"INSERT INTO edits (frames, {', '.join(JournalEntry._fields)}) "
+                f"INSERT OR IGNORE INTO edits (frames, {', '.join(JournalEntry._fields)}) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(key, *entry._replace(state=MERGED)) for entry in entries],
             )

@@ -108,9 +108,11 @@ class Cells:
         return Cells(self.boxes[rows], self.deleted[rows])
 
     def on_images(self, positions: Sequence[int | None]) -> Cells:
-        """Return the same cells where their images lie elsewhere in the sample."""
-        index = [positions[image] for image in self.boxes.image_index.tolist()]
-        return Cells(replace(self.boxes, image_index=np.array(index, dtype=np.int32)), self.deleted)
+        """Return the same cells where their images lie elsewhere; without those of images gone."""
+        moved = [positions[image] for image in self.boxes.image_index.tolist()]
+        kept = self[np.array([place is not None for place in moved], dtype=bool)]
+        index = np.array([place for place in moved if place is not None], dtype=np.int32)
+        return Cells(replace(kept.boxes, image_index=index), kept.deleted)
 
     def without(self, others: Cells) -> Cells:
         """Return the rows that `others` does not contain unchanged."""
@@ -149,7 +151,7 @@ class Content:
         return self.cells.boxes.cell_id[~self.cells.deleted]
 
     def on_images(self, positions: Sequence[int | None]) -> Content:
-        """Return the same where the images lie elsewhere in the sample."""
+        """Return the same where the images lie elsewhere; without what was in images gone."""
         return Content(
             self.cells.on_images(positions),
             _moved(self.searched, positions),
@@ -157,6 +159,7 @@ class Content:
             {
                 cell: replace(note, image_index=(cell and positions[note.image_index]) or 0)
                 for cell, note in self.notes.items()
+                if cell == SAMPLE or positions[note.image_index] is not None
             },
         )
 
@@ -235,20 +238,25 @@ class Edit:
         of_notes = [note.image_index for cell, note in noted.items() if cell != SAMPLE]
         return flags.union(np.concatenate(of_cells).tolist(), of_notes)
 
-    def on_images(self, positions: Sequence[int | None]) -> Edit | None:
+    def on_images(
+        self, positions: Sequence[int | None], is_part_enough: bool = False
+    ) -> Edit | None:
         """Return the edit for a sample whose images have been added to, or taken from, since.
 
         Parameters
         ----------
         positions
             Where each image of then is now; None for one that has gone.
+        is_part_enough
+            Whether to return what it changes in the images that are there, if in any.
 
         Returns
         -------
         Edit or None
             None if it changes an image that has gone.
         """
-        if any(positions[image] is None for image in self.images):
+        gone = [image for image in self.images if positions[image] is None]
+        if gone and (not is_part_enough or len(gone) == len(self.images)):
             return None
         before, after = self.before.on_images(positions), self.after.on_images(positions)
         return replace(self, before=before, after=after)

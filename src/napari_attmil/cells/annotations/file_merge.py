@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.edits import Annotations, new_uid
 from napari_attmil.cells.annotations.journal import DONE
+from napari_attmil.cells.annotations.renumbering import with_ids_of
 from napari_attmil.cells.annotations.storage import Connection
 from napari_attmil.cells.annotations.three_way_merge import Conflict, merge_annotations
 from napari_attmil.core import UserError, check_writable
@@ -82,10 +83,12 @@ def merge_files(
     joined, step = AnnotationFile(aside), new_uid()
     try:
         _copy(mine, aside)
+        other = AnnotationFile(theirs)
+        shared = joined.edit_uids() & other.edit_uids()
         for sample in samples:
             here = _moved(sample, mine.parent, out.parent)
             there = _moved(sample, mine.parent, theirs.parent)
-            merged = _merge_sample(joined, here, AnnotationFile(theirs), there, step)
+            merged = _merge_sample(joined, here, other, there, step, shared)
             yield replace(merged, sample=sample)
         joined.close()
         aside.replace(out)
@@ -112,17 +115,26 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _merge_sample(
-    joined: AnnotationFile, here: Sample, theirs: AnnotationFile, there: Sample, step: str
+    joined: AnnotationFile,
+    here: Sample,
+    theirs: AnnotationFile,
+    there: Sample,
+    step: str,
+    shared: frozenset[str],
 ) -> SampleMerged:
     other = theirs.read(there)
     if other is None:
         return SampleMerged(here, 0, ())
     mine = joined.read(here) or Annotations()
-    my_entries, their_entries = joined.journal(here), theirs.journal(there)
-    base = _common_ancestor(mine, my_entries, other, their_entries)
+    # Of an edit of images that are in other samples now, each sample takes its part.
+    my_entries, their_entries = (
+        file.journal(sample, are_parts_enough=True)
+        for file, sample in ((joined, here), (theirs, there))
+    )
+    other, others_entries = with_ids_of(mine, my_entries, other, their_entries)
+    base = _common_ancestor(mine, my_entries, other, others_entries, shared)
     merged, conflicts = merge_annotations(base, mine, other)
-    known = {entry.uid for entry in my_entries}
-    new = [entry for entry in their_entries if entry.uid not in known]
+    new = [entry for entry in others_entries if entry.uid not in shared]
     joined.note_merged(here, new)
     authors = ", ".join(dict.fromkeys(entry.author for entry in new if entry.state == DONE))
     joined.write(here, merged, MERGE_TITLE, step=step, automatic=True, author=authors)
@@ -135,6 +147,7 @@ def _common_ancestor(
     my_entries: Sequence[JournalEntry],
     theirs: Annotations,
     their_entries: Sequence[JournalEntry],
+    shared: frozenset[str],
 ) -> Annotations:
     """Return the annotations at the parting of two files that were copies of each other.
 
@@ -142,7 +155,6 @@ def _common_ancestor(
     lead to the same; but one that has taken back a shared edit since, which is then no longer in
     force there, ends earlier. The side that shares more edits is closer to the common ancestor.
     """
-    shared = {entry.uid for entry in my_entries} & {entry.uid for entry in their_entries}
     sides = []
     for state, entries in ((mine, my_entries), (theirs, their_entries)):
         in_force = [entry for entry in entries if entry.state == DONE]

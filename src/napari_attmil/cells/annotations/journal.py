@@ -65,11 +65,12 @@ def read_entries(
     places: Sequence[Place],
     states: Iterable[int] = ALL_STATES,
     uid: str = "",
+    are_parts_enough: bool = False,
 ) -> list[JournalEntry]:
     """Return the edits of a sample's images, the first one first; only that of a uid, if given.
 
     Edits that were made while the sample had other images are moved to where its images are now,
-    and left out if one of theirs has gone.
+    and left out if one of theirs has gone; or, if parts are enough, if all of theirs have.
     """
     lists = _positions(connection, places)
     rows = connection.execute(
@@ -87,7 +88,7 @@ def read_entries(
         if lists[key] == same:
             entries.append(entry)
             continue
-        edit = entry.edit.on_images(lists[key])
+        edit = entry.edit.on_images(lists[key], are_parts_enough)
         if edit is not None:
             entries.append(entry._replace(content=edit_to_text(edit)))
     return entries

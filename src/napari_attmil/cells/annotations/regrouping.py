@@ -139,10 +139,13 @@ def shifted_entry(entry: JournalEntry, shifts: Mapping[int, int]) -> JournalEntr
 
 
 def entries_of(
-    connection: sqlite3.Connection, places: Sequence[Place], uid: str = ""
+    connection: sqlite3.Connection,
+    places: Sequence[Place],
+    uid: str = "",
+    are_parts_enough: bool = False,
 ) -> list[JournalEntry]:
     """Return the edits of a sample's images, as `read_entries`, with the ids its cells have."""
-    entries = read_entries(connection, places, uid=uid)
+    entries = read_entries(connection, places, uid=uid, are_parts_enough=are_parts_enough)
     shifts = stored_shifts(connection, places)
     by_index = {index: shifts[place] for index, place in enumerate(places) if place in shifts}
     return [shifted_entry(entry, by_index) for entry in entries] if by_index else entries
