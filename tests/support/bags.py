@@ -11,7 +11,7 @@ import pytest
 from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.settings import MILSettings
 from napari_attmil.cells.boxes import Boxes
-from napari_attmil.cells.detection.detector import DetectionProgress
+from napari_attmil.cells.detection.found_cells import DetectionProgress
 from napari_attmil.core.device import Device
 
 if TYPE_CHECKING:

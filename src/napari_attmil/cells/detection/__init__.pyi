@@ -1,10 +1,6 @@
 from .cell_outlines import box_from_outline as box_from_outline, snap_to_outline as snap_to_outline
-from .detector import (
-    DetectionProgress as DetectionProgress,
-    Detector as Detector,
-    DetectorLike as DetectorLike,
-    boxes_of_frames as boxes_of_frames,
-)
+from .detector import Detector as Detector, DetectorLike as DetectorLike
+from .found_cells import DetectionProgress as DetectionProgress, boxes_of_frames as boxes_of_frames
 from .network import FEATURE_CHANNELS as FEATURE_CHANNELS, CellRCNN as CellRCNN
 from .network_file import (
     SavedNetwork as SavedNetwork,

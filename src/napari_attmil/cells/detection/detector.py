@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_attmil.cells.boxes import Boxes, median_diameter_px
+from napari_attmil.cells.boxes import median_diameter_px
+from napari_attmil.cells.detection.found_cells import DetectionProgress, boxes_of_frames
 from napari_attmil.cells.detection.network import (
     FEATURE_CHANNELS,
     ROI_LEVEL,
@@ -42,6 +43,8 @@ from napari_attmil.core import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_attmil.cells.boxes import Boxes
+
 FRAMES_FOR_SCALE = 2
 """Images in which the cell diameter of a stack is measured."""
 CPU_BATCH_PX = 2_000_000
@@ -55,38 +58,6 @@ enough to measure sizes, but not for good boxes."""
 Found = tuple[Float32Array, Float32Array]
 """(n, 4) boxes and (n,) scores."""
 NO_BOXES, NO_SCORES = np.empty((0, 4), dtype=np.float32), np.empty(0, dtype=np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class DetectionProgress:
-    """The cells of one image, or of a part of a large one, as soon as they are found.
-
-    Attributes
-    ----------
-    done, total
-        Images finished, this one included if it is, and images in all.
-    image_index
-        Position of this image in the stack.
-    xyxy, score
-        (n, 4) float32 pixels of the image as given, and (n,) float32, surest first.
-    cell_diameter_px
-        The cell diameter that set the working scale, in pixels of the image as given.
-    part, parts
-        Parts of this image searched so far, and parts in all. The cells are those of this part
-        only, until all parts are searched: then they are those of the image.
-    searched
-        (4,) x_min, y_min, x_max, y_max of the part whose cells these are; None for a whole image.
-    """
-
-    done: int
-    total: int
-    image_index: int
-    xyxy: Float32Array
-    score: Float32Array
-    cell_diameter_px: float
-    part: int = 1
-    parts: int = 1
-    searched: Float32Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -414,17 +385,6 @@ class Detector:
         heads.score_thresh = settings.min_score
         heads.nms_thresh = settings.max_overlap
         heads.detections_per_img = settings.max_cells_per_image
-
-
-def boxes_of_frames(frames: Sequence[DetectionProgress]) -> Boxes:
-    """Return the boxes of several images, with ids in the order of `frames`."""
-    if not frames:
-        return Boxes.empty()
-    return Boxes.from_detections(
-        np.concatenate([np.full(len(frame.score), frame.image_index) for frame in frames]),
-        np.concatenate([frame.xyxy for frame in frames]),
-        np.concatenate([frame.score for frame in frames]),
-    )
 
 
 def _enlarged(xyxy: Float32Array, factor: float) -> Float32Array:
