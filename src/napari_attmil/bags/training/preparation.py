@@ -47,6 +47,51 @@ class PreparedCells:
     guidance: list[Tensor] | None
 
 
+def check_bags(bags: Sequence[Bag], classes: Sequence[str]) -> None:
+    """Refuse bags that no classifier of some classes can be trained on.
+
+    Raises
+    ------
+    UserError
+        If a bag has no cells or no label of these classes, there are fewer than two classes, or
+        features were computed in several ways.
+    """
+    for bag in bags:
+        if bag.label is None:
+            raise UserError(
+                f"Sample {bag.sample!r} has no label; give it one or leave it out.",
+                Remedy.GIVE_CLASSES,
+            )
+        if bag.label not in classes:
+            raise UserError(
+                f"Sample {bag.sample!r} is labelled {bag.label!r}, which is none of the classes "
+                f"{', '.join(classes)}; correct its label or leave it out.",
+                Remedy.GIVE_CLASSES,
+            )
+        if len(bag) == 0:
+            raise UserError(
+                f"Sample {bag.sample!r} has no cells; run detection or draw one.",
+                Remedy.DETECT_CELLS,
+            )
+    if len(classes) < 2:
+        raise UserError(
+            f"A classifier needs samples of at least 2 classes, but got {len(classes)}; open a "
+            "cohort with more classes.",
+            Remedy.GIVE_CLASSES,
+        )
+    first = bags[0]
+    for bag in bags:
+        if (bag.detector_digest, bag.feature_settings) != (
+            first.detector_digest,
+            first.feature_settings,
+        ):
+            raise UserError(
+                f"The cells of samples {first.sample!r} and {bag.sample!r} were read with "
+                "different detectors or settings; prepare all samples again.",
+                Remedy.TRY_AGAIN,
+            )
+
+
 def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) -> PreparedCells:
     """Fit the parts of a model that are not learnt by gradient, and compute all that is constant.
 

@@ -28,7 +28,7 @@ from napari_attmil.bags.training.losses import (
     rate_share,
     should_stop,
 )
-from napari_attmil.bags.training.preparation import copy_fitted, prepare
+from napari_attmil.bags.training.preparation import check_bags, copy_fitted, prepare
 from napari_attmil.bags.training.resident_features import loaded_bags
 from napari_attmil.bags.training.training_state import (
     TRAINING_VERSION,
@@ -117,7 +117,7 @@ class Trainer:
     ) -> None:
         self.settings = settings or MILSettings()
         self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
-        _check(bags, self.classes)
+        check_bags(bags, self.classes)
         self._bags = loaded_bags(bags, self.settings)
         self._device = (device or choose_device()).for_training()
         channels = int(bags[0].features.shape[1])
@@ -366,40 +366,3 @@ class _Sums:
 
     def means(self) -> dict[str, float]:
         return {name: float(total) / self._count for name, total in self._sums.items()}
-
-
-def _check(bags: Sequence[Bag], classes: Sequence[str]) -> None:
-    for bag in bags:
-        if bag.label is None:
-            raise UserError(
-                f"Sample {bag.sample!r} has no label; give it one or leave it out.",
-                Remedy.GIVE_CLASSES,
-            )
-        if bag.label not in classes:
-            raise UserError(
-                f"Sample {bag.sample!r} is labelled {bag.label!r}, which is none of the classes "
-                f"{', '.join(classes)}; correct its label or leave it out.",
-                Remedy.GIVE_CLASSES,
-            )
-        if len(bag) == 0:
-            raise UserError(
-                f"Sample {bag.sample!r} has no cells; run detection or draw one.",
-                Remedy.DETECT_CELLS,
-            )
-    if len(classes) < 2:
-        raise UserError(
-            f"A classifier needs samples of at least 2 classes, but got {len(classes)}; open a "
-            "cohort with more classes.",
-            Remedy.GIVE_CLASSES,
-        )
-    first = bags[0]
-    for bag in bags:
-        if (bag.detector_digest, bag.feature_settings) != (
-            first.detector_digest,
-            first.feature_settings,
-        ):
-            raise UserError(
-                f"The cells of samples {first.sample!r} and {bag.sample!r} were read with "
-                "different detectors or settings; prepare all samples again.",
-                Remedy.TRY_AGAIN,
-            )
