@@ -11,8 +11,9 @@ import tifffile
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.boxes import Source
 from napari_attmil.cells.exchange.account import LeftOut
+from napari_attmil.cells.exchange.boxes_from_points import POINT_SCORE
 from napari_attmil.cells.exchange.files import read_boxes
-from napari_attmil.cells.exchange.importing import POINT_SCORE, import_boxes
+from napari_attmil.cells.exchange.importing import import_boxes
 from napari_attmil.core import finished
 from napari_attmil.images.cohort import Frame, Sample
 

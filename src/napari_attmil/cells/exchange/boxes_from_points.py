@@ -7,7 +7,7 @@ nobody labelled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,9 +16,14 @@ from skimage.feature import peak_local_max
 from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
+from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, bounds
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from napari_attmil.cells.exchange.account import Account
+    from napari_attmil.cells.exchange.annotation_set import AnnotatedImage
     from napari_attmil.core import Float32Array
 
     Mask = npt.NDArray[np.bool_]
@@ -33,6 +38,30 @@ LONGEST: Final = 2.2
 """Plausible ratio of a box's sides."""
 LEAST_FILLED: Final = 0.5
 """Plausible share of a box that its cell covers; a disc covers 0.79."""
+POINT_SCORE: Final = 0.5
+"""Score of a box that was found around a centre point."""
+
+
+def around_points(
+    image: AnnotatedImage, pixels: npt.NDArray[Any], account: Account
+) -> AnnotatedImage:
+    """Return an image with boxes around its centre points; points without a cell are left out.
+
+    Nobody has looked at these boxes, so they count as the detector's, with a low score.
+    """
+    found = boxes_from_points(pixels, [box.xyxy[:2] for box in image.boxes])
+    boxes = []
+    for point, xyxy, plausible in zip(
+        image.boxes, found.xyxy.tolist(), found.plausible, strict=True
+    ):
+        if plausible:
+            boxes.append(
+                AnnotatedBox(bounds(xyxy), point.label, source=Source.MODEL, score=POINT_SCORE)
+            )
+        else:
+            place = f"the point at {point.xyxy[0]:g}, {point.xyxy[1]:g}"
+            account.leave_out(place, "no single cell was found around it", image.name)
+    return replace(image, boxes=tuple(boxes), has_points=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_attmil.cells.annotations import Annotations, new_uid
-from napari_attmil.cells.boxes import Source
 from napari_attmil.cells.exchange.account import Account, LeftOut, as_json, in_sentences
-from napari_attmil.cells.exchange.annotation_set import (
-    AnnotatedBox,
-    AnnotatedImage,
-    AnnotationSet,
-    bounds,
-)
-from napari_attmil.cells.exchange.boxes_from_points import boxes_from_points
+from napari_attmil.cells.exchange.boxes_from_points import around_points
 from napari_attmil.cells.exchange.image_names import ImageNames, Match, same_image
 from napari_attmil.cells.exchange.study_boxes import (
     MergeCounts,
@@ -32,13 +25,14 @@ from napari_attmil.images import read_frame
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
-
     from napari_attmil.cells.annotations import AnnotationFile
+    from napari_attmil.cells.exchange.annotation_set import (
+        AnnotatedBox,
+        AnnotatedImage,
+        AnnotationSet,
+    )
     from napari_attmil.images import Sample
 
-POINT_SCORE: Final = 0.5
-"""Score of a box that was found around a centre point."""
 _MOST_NAMED: Final = 3
 
 
@@ -328,7 +322,7 @@ def _fitted(claim: _Claim, account: Account) -> PlacedImage:
         raise ContentError(reason)
     size = size_of(frame)
     if image.has_points:
-        image = _around_points(image, read_frame(frame), account)
+        image = around_points(image, read_frame(frame), account)
     image = replace(image.in_pixels(size), size_px=size)
     kept = tuple(box for box in dict.fromkeys(image.boxes) if not _is_outside(box, size))
     for count, reason in (
@@ -343,28 +337,6 @@ def _fitted(claim: _Claim, account: Account) -> PlacedImage:
 def _is_outside(box: AnnotatedBox, size_px: tuple[int, int]) -> bool:
     x0, y0, x1, y1 = box.xyxy
     return x1 <= 0 or y1 <= 0 or x0 >= size_px[0] or y0 >= size_px[1]
-
-
-def _around_points(
-    image: AnnotatedImage, pixels: npt.NDArray[Any], account: Account
-) -> AnnotatedImage:
-    """Return an image with boxes around its centre points; points without a cell are left out.
-
-    Nobody has looked at these boxes, so they count as the detector's, with a low score.
-    """
-    found = boxes_from_points(pixels, [box.xyxy[:2] for box in image.boxes])
-    boxes = []
-    for point, xyxy, plausible in zip(
-        image.boxes, found.xyxy.tolist(), found.plausible, strict=True
-    ):
-        if plausible:
-            boxes.append(
-                AnnotatedBox(bounds(xyxy), point.label, source=Source.MODEL, score=POINT_SCORE)
-            )
-        else:
-            place = f"the point at {point.xyxy[0]:g}, {point.xyxy[1]:g}"
-            account.leave_out(place, "no single cell was found around it", image.name)
-    return replace(image, boxes=tuple(boxes), has_points=False)
 
 
 def _about_notes(counts: Sequence[MergeCounts]) -> Iterator[str]:
