@@ -246,7 +246,7 @@ def test_an_older_file_is_read_and_stays_as_it_is(tmp_path: Path) -> None:
     assert read is not None
     assert (read.boxes.cell_id.tolist(), read.deleted.cell_id.tolist()) == ([1], [3])
     assert (read.searched, read.next_id, read.reviewed) == ({0}, 4, frozenset())
-    assert AnnotationFile(path).summaries([sample])["boxes"].tolist() == [1]
+    assert len(AnnotationFile(path).read_all([sample])["s"].boxes) == 1
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -280,19 +280,19 @@ def test_an_edit_that_the_file_no_longer_has_is_told_when_undone(tmp_path: Path)
     assert_same(now.boxes, after.boxes)
 
 
-def test_images_are_summed_up_in_the_order_of_the_samples(tmp_path: Path) -> None:
+def test_each_image_of_the_samples_is_known_as_far_as_it_was_written(tmp_path: Path) -> None:
     file, sample = AnnotationFile(tmp_path / "annotations.sqlite"), sample_in(tmp_path, "a", "b")
     other = replace(sample_in(tmp_path, "c"), name="other")
-    assert file.summaries([sample])["boxes"].tolist() == [0, 0]
+    assert file.read_all([sample]) == {}
     file.write(sample, replace(corrected(), reviewed=frozenset({1})))
-    table = file.summaries([other, sample])
-    assert table["sample"].tolist() == ["other", "s", "s"]
-    assert table["image_index"].tolist() == [0, 0, 1]
-    assert table["boxes"].tolist() == [0, 1, 2]
-    assert table["person"].tolist() == [0, 0, 1]
-    assert table["reviewed"].tolist() == [False, False, True]
-    assert table["detected"].tolist() == [False, True, True]
-    np.testing.assert_allclose(table["least_score"], [np.nan, 0.9, 0.7], rtol=1e-6)
+    read = file.read_all([other, sample])
+    assert list(read) == ["s"]
+    boxes = [read["s"].boxes.of_image(index) for index in range(2)]
+    assert [len(each) for each in boxes] == [1, 2]
+    assert [np.count_nonzero(each.source == Source.PERSON) for each in boxes] == [0, 1]
+    assert (read["s"].reviewed, read["s"].searched) == ({1}, {0, 1})
+    least = [each.score[each.source == Source.MODEL].min() for each in boxes]
+    np.testing.assert_allclose(least, [0.9, 0.7], rtol=1e-6)
 
 
 def test_a_damaged_file_is_said_and_not_overwritten(tmp_path: Path) -> None:

@@ -35,11 +35,10 @@ from napari_attmil.cells.annotations.journal import (
 from napari_attmil.cells.annotations.past_edits import read_past_edits
 from napari_attmil.cells.annotations.pending_writes import PendingWrites
 from napari_attmil.cells.annotations.queries import (
-    SUMMARY,
+    BOX_COUNTS,
     annotations_of,
     read_notes,
     read_tables,
-    summary_table,
 )
 from napari_attmil.cells.annotations.regrouping import edit_of, entries_of, stored_shifts
 from napari_attmil.cells.annotations.storage import (
@@ -53,8 +52,6 @@ from napari_attmil.core import UserError
 if TYPE_CHECKING:
     import contextlib
     from collections.abc import Sequence
-
-    import pandas as pd
 
     from napari_attmil.cells.annotations.past_edits import PastEdit
     from napari_attmil.cells.annotations.pending_writes import Operation
@@ -219,19 +216,6 @@ class AnnotationFile:
                 [(key, *entry._replace(state=MERGED)) for entry in entries],
             )
 
-    def summaries(self, samples: Sequence[Sample]) -> pd.DataFrame:
-        """Return one row an image of the samples, in their order.
-
-        Columns: sample, image_index, path, page; boxes, person, accepted (their numbers),
-        detected, reviewed (bool); least_score (the least certain box that nobody has confirmed, NaN
-        if there is none), mean_score (of the same boxes).
-        """
-        counted: dict[Place, tuple[float, ...]] = {}
-        if self.path.exists():
-            with self._connection.reading() as connection:
-                counted = {(row[0], row[1]): row[2:] for row in connection.execute(SUMMARY)}
-        return summary_table([(sample, self._places(sample)) for sample in samples], counted)
-
     def boxes_of_other_images(self, samples: Sequence[Sample]) -> dict[Path, int]:
         """Return how many boxes there are of files that are none of the samples' images."""
         if not self.path.exists():
@@ -239,7 +223,7 @@ class AnnotationFile:
         known = {place for sample in samples for place in self._places(sample)}
         counts: dict[Path, int] = {}
         with self._connection.reading() as connection:
-            for image, page, _, _, boxes, *_ in connection.execute(SUMMARY):
+            for image, page, boxes in connection.execute(BOX_COUNTS):
                 if boxes and (image, page) not in known:
                     path = self._folder / image
                     counts[path] = counts.get(path, 0) + int(boxes)

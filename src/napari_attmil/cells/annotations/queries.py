@@ -6,49 +6,25 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.annotations.journal import Place, cells_of
 from napari_attmil.cells.annotations.notes import SAMPLE, Note, joined_notes, with_notes
-from napari_attmil.cells.boxes import Source
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
     from napari_attmil.cells.annotations.notes import Notes
-    from napari_attmil.images import Sample
 
 Images = dict[Place, tuple[int, int, int]]
 """Whether the detector has seen it, the next cell_id, and whether it is reviewed."""
 StoredCells = dict[Place, list[tuple[float, ...]]]
 StoredNotes = dict[Place, dict[int, Note]]
 
-NOTHING_KNOWN = (0, 0, 0, 0, 0, None, None)
-"""What `SUMMARY` would say of an image that is not in the file."""
-_UNSEEN = f"CASE WHEN deleted = 0 AND source = {int(Source.MODEL)} THEN score END"
-SUMMARY = f"""
-SELECT images.image, images.page, detected, reviewed, TOTAL(deleted = 0),
-    TOTAL(deleted = 0 AND source = {int(Source.PERSON)}),
-    TOTAL(deleted = 0 AND source = {int(Source.ACCEPTED)}), MIN({_UNSEEN}), AVG({_UNSEEN})
-FROM images LEFT JOIN cells USING (image, page) GROUP BY images.image, images.page
+BOX_COUNTS = """
+SELECT images.image, images.page, TOTAL(deleted = 0) FROM images LEFT JOIN cells USING (image, page)
+GROUP BY images.image, images.page
 """
-
-
-def summary_table(
-    samples: Sequence[tuple[Sample, Sequence[Place]]], counted: Mapping[Place, tuple[float, ...]]
-) -> pd.DataFrame:
-    """Return one row an image of samples from rows of `SUMMARY`; see `AnnotationFile.summaries`."""
-    rows = [
-        (sample.name, index, str(frame.path), frame.page, *counted.get(place, NOTHING_KNOWN))
-        for sample, places in samples
-        for index, (frame, place) in enumerate(zip(sample.frames, places, strict=True))
-    ]
-    columns = ["sample", "image_index", "path", "page", "detected", "reviewed"]
-    columns += ["boxes", "person", "accepted", "least_score", "mean_score"]
-    types = {"detected": bool, "reviewed": bool, "least_score": float, "mean_score": float}
-    return pd.DataFrame(rows, columns=columns).astype(types)
 
 
 def read_tables(connection: sqlite3.Connection, names: Sequence[str]) -> tuple[Images, StoredCells]:
