@@ -78,6 +78,20 @@ def test_test_images_corrections_and_cells_without_a_box_are_told(study: Study) 
     assert HoldOut.read(training_folder(study.cohort.folder)) == HoldOut()
 
 
+@pytest.mark.usefixtures("finder")
+def test_a_test_image_from_which_a_training_has_learnt_is_known_as_such(study: Study) -> None:
+    first = finished(check_reviewed(study, "cpu"))
+    assert first is not None and not any(image.is_learnt for image in first)
+    (test,) = (image.name for image in first if image.is_held_out)
+    others = [image.name for image in first if image.name != test]
+    folder = training_folder(study.cohort.folder)
+    HoldOut().with_learnt(others).with_choice(others[0], is_held_out=True).write(folder)
+    again = finished(check_reviewed(study, "cpu", known=first))
+    assert again is not None
+    assert [image.name for image in again if image.is_learnt] == others
+    assert others[0] in [image.name for image in again if image.is_held_out and image.is_learnt]
+
+
 def test_images_that_have_not_changed_are_not_searched_again(study: Study, finder: Finder) -> None:
     before = finished(check_reviewed(study, "cpu"))
     assert before is not None and finder.images == 4

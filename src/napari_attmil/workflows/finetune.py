@@ -45,6 +45,8 @@ class CheckedImage:
         The group of images that it looks like, in words.
     is_held_out
         Whether it tests the detector instead of training it.
+    is_learnt
+        Whether an earlier training has learnt from it.
     measured
         What its look was told from.
     state
@@ -59,6 +61,7 @@ class CheckedImage:
     state: object
     look: str = ""
     is_held_out: bool = False
+    is_learnt: bool = False
 
 
 def check_reviewed(
@@ -104,7 +107,15 @@ def check_reviewed(
     corrections = {image.name: image.corrections for image in checked}
     hold_out = HoldOut.read(training_folder(study.cohort.folder)).extended(corrections, looks)
     held = hold_out.of(corrections)
-    return [replace(i, look=looks[i.name], is_held_out=i.name in held) for i in checked]
+    return [
+        replace(
+            image,
+            look=looks[image.name],
+            is_held_out=image.name in held,
+            is_learnt=image.name in hold_out.learnt,
+        )
+        for image in checked
+    ]
 
 
 def _reviewed_places(

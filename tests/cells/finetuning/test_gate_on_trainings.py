@@ -36,6 +36,7 @@ def fitted(images: list[LabelledImage], folder: Path) -> FinetuneProgress:
     out = folder / "w.safetensors"
     *_, last = finetune(images, SETTINGS, out, choose_device("cpu"), None, folder)
     assert HoldOut.read(folder).of(["0", "1"]) == {"0"} and out.exists()
+    assert HoldOut.read(folder).learnt == {"1", "2", "3", "4"}
     return last
 
 

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, strategies as st
 
-from napari_attmil.cells.finetuning.holdout import FILE_NAME, HoldOut, choose_held_out
+from napari_attmil.cells.finetuning.holdout import (
+    FILE_NAME,
+    HoldOut,
+    choose_held_out,
+    hold_out_in_words,
+)
 from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -129,7 +134,24 @@ def test_an_unknown_image_or_all_of_them_cannot_be_held_out(tmp_path: Path) -> N
 
 def test_a_list_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text('{"held_out": {"a.tif#0": true, "b.tif#0": false}}', "utf-8")
-    assert HoldOut.read(tmp_path) == HoldOut({"a.tif#0": True, "b.tif#0": False})
+    decided = {"a.tif#0": True, "b.tif#0": False}
+    assert HoldOut.read(tmp_path) == HoldOut(decided, learnt=frozenset({"b.tif#0"}))
+
+
+def test_a_test_image_that_a_training_learnt_from_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text('{"held_out": {"a.tif#0": false, "b.tif#0": true}}', "utf-8")
+    HoldOut.read(tmp_path).with_choice("a.tif#0", is_held_out=True).write(tmp_path)
+    held_out, corrections = HoldOut.read(tmp_path), {"a.tif#0": 1, "b.tif#0": 1}
+    held = held_out.of(corrections)
+    assert held == set(corrections)
+    alike = dict.fromkeys(corrections, "all images")
+    words = " ".join(hold_out_in_words(corrections, alike, held, held_out.learnt))
+    assert "learnt from a.tif, so the precision there is too high" in words
+    assert "b.tif" not in words
+    both = held_out.with_learnt(["b.tif#0"]).learnt
+    words = " ".join(hold_out_in_words(corrections, alike, held, both))
+    assert "learnt from a.tif and 1 other test image" in words
+    assert "too high" not in " ".join(hold_out_in_words(corrections, alike, held))
 
 
 def test_a_damaged_list_is_not_replaced_in_silence(tmp_path: Path) -> None:

@@ -148,8 +148,8 @@ def finetune(
     images, look_of = _checked(images), Looks.of(images).of_image
     corrections = {image.name: image.corrections for image in images}
     hold_out = HoldOut.read(project).extended(corrections, look_of)
-    hold_out.write(project)
     held_out = hold_out.of(corrections)
+    hold_out.with_learnt(corrections.keys() - held_out).write(project)
     learnt = [image for image in images if image.name not in held_out]
     measured = [image for image in images if image.name in held_out]
     if not any(len(image.xyxy) for image in learnt):
@@ -162,6 +162,7 @@ def finetune(
         learnt,
         measured if any(len(image.xyxy) for image in measured) else [],
         look_of,
+        hold_out.learnt,
         settings,
         out,
         load_network(weights),
@@ -178,6 +179,7 @@ class _Finetuning:
     images: Sequence[LabelledImage]
     held_out: Sequence[LabelledImage]
     look_of: Mapping[str, str]
+    learnt_before: frozenset[str]
     settings: FinetuneSettings
     out: Path
     parent: SavedNetwork
@@ -297,7 +299,7 @@ class _Finetuning:
             )
         corrections = {i.name: i.corrections for i in (*self.images, *self.held_out)}
         names = [image.name for image in self.held_out]
-        sentences = hold_out_in_words(corrections, self.look_of, names)
+        sentences = hold_out_in_words(corrections, self.look_of, names, self.learnt_before)
         return " ".join([*sentences, f"Held out: {', '.join(names)}.", WEIGHTS_IN_WORDS])
 
     def _closing_note(self) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from napari_attmil.core import UserError, counted, reason_in_words, write_json
@@ -37,10 +37,13 @@ class HoldOut:
         By name, whether an image is held out; images that no training has met are missing.
     by_hand
         Names of those about which a person has decided.
+    learnt
+        Names of those that a training has learnt from, whatever has been decided since.
     """
 
     decided: Mapping[str, bool] = field(default_factory=dict)
     by_hand: frozenset[str] = frozenset()
+    learnt: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, folder: Path | None) -> Self:
@@ -57,7 +60,10 @@ class HoldOut:
         try:
             content = json.loads(path.read_text("utf-8"))
             decided = {str(name): bool(value) for name, value in content["held_out"].items()}
-            return cls(decided, frozenset(map(str, content.get("by_hand", ()))))
+            by_hand = frozenset(map(str, content.get("by_hand", ())))
+            # Earlier versions say only which images are not held out.
+            learnt = content.get("learnt", [name for name, held in decided.items() if not held])
+            return cls(decided, by_hand, frozenset(map(str, learnt)))
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise UserError(
                 f"{path} is damaged ({reason_in_words(error)}); it says which images are held "
@@ -68,11 +74,17 @@ class HoldOut:
         """Write it to a folder's ``holdout.json``; a UserError if that cannot be written."""
         if folder is not None:
             content: dict[str, Any] = {"held_out": dict(self.decided)}
-            write_json(folder / FILE_NAME, content | {"by_hand": sorted(self.by_hand)})
+            content |= {"by_hand": sorted(self.by_hand), "learnt": sorted(self.learnt)}
+            write_json(folder / FILE_NAME, content)
 
     def with_choice(self, name: str, is_held_out: bool) -> Self:
         """Return it with a person's decision about an image."""
-        return type(self)({**self.decided, name: is_held_out}, self.by_hand | {name})
+        decided = {**self.decided, name: is_held_out}
+        return replace(self, decided=decided, by_hand=self.by_hand | {name})
+
+    def with_learnt(self, names: Iterable[str]) -> Self:
+        """Return it after a training on some images."""
+        return replace(self, learnt=self.learnt.union(names))
 
     def extended(self, corrections: Mapping[str, int], look_of: Mapping[str, str]) -> Self:
         """Return it with a decision about each of a study's reviewed images.
@@ -86,7 +98,7 @@ class HoldOut:
         """
         held = _Draw(self, corrections, look_of).names()
         fresh = {name: name in held for name in corrections}
-        return type(self)({**self.decided, **fresh}, self.by_hand)
+        return replace(self, decided={**self.decided, **fresh})
 
     def of(self, names: Iterable[str]) -> frozenset[str]:
         """Return those of some images that are held out."""
@@ -120,7 +132,10 @@ def choose_held_out(folder: Path, names: Collection[str], images: Collection[str
 
 
 def hold_out_in_words(
-    corrections: Mapping[str, int], look_of: Mapping[str, str], held: Collection[str]
+    corrections: Mapping[str, int],
+    look_of: Mapping[str, str],
+    held: Collection[str],
+    learnt: Collection[str] = (),
 ) -> list[str]:
     """Say how many images are held out, and what cannot be tested with them.
 
@@ -130,6 +145,8 @@ def hold_out_in_words(
         As for `HoldOut.extended`.
     held
         Names of the held-out images.
+    learnt
+        Names of images that an earlier training has learnt from.
     """
     if not held:
         return [
@@ -138,6 +155,11 @@ def hold_out_in_words(
         ]
     verb = "tests" if len(held) == 1 else "test"
     sentences = [f"{counted(len(held), 'image')} {verb} the new detector."]
+    if known := sorted(name for name in held if name in learnt):
+        sentences.append(
+            f"An earlier training learnt from {_some(known)}, so the precision there is too high; "
+            "review and correct more images, and hold those out instead."
+        )
     if not any(corrections[name] for name in held):
         sentences.append(
             "Nobody corrected a box there, so that no new detector can be better; correct the "
@@ -153,6 +175,12 @@ def hold_out_in_words(
                 "were corrected; correct another image like that, or hold one out yourself."
             )
     return sentences
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many there are beside it."""
+    more = f" and {counted(len(names) - 1, 'other test image')}" if len(names) > 1 else ""
+    return _short(names[0]) + more
 
 
 def _test_count(image_count: int) -> int:

@@ -157,7 +157,8 @@ class ReviewCheck(Listening, QWidget):
         corrections = {image.name: image.corrections for image in images}
         looks = {image.name: image.look for image in images}
         held = [image.name for image in images if image.is_held_out]
-        words = hold_out_in_words(corrections, looks, held) if images else []
+        learnt = [image.name for image in images if image.is_learnt]
+        words = hold_out_in_words(corrections, looks, held, learnt) if images else []
         self._tested.setText(" ".join([*words, WEIGHTS_IN_WORDS] if held else words))
         self._tested.setVisible(bool(words))
         self._progress.hide()
