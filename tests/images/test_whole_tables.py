@@ -10,7 +10,7 @@ import pytest
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.images.sample_rows import Rows, rows_of, with_values
-from napari_attmil.images.whole_tables import other_rows, write_whole_table
+from napari_attmil.images.whole_tables import as_listed, other_rows, write_whole_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,3 +118,40 @@ def test_images_with_only_the_home_folder_in_common_are_a_study_of_the_first_one
     assert open_cohort(files[:2]).folder == data
     assert open_cohort([files[1], write_tree(tmp_path, "x.png") / "x.png"]).folder == data / "b"
     assert [s.name for s in open_cohort(files).samples] == ["a", "b", "c"]
+
+
+def test_a_part_has_the_names_that_the_table_gives_its_images(study: Path) -> None:
+    (study / "cohort.csv").write_text(
+        "image,sample,patient,label\n"
+        "sick/s1/s/0.png,anna 1,anna,sickle\n"
+        "sick/s1/s/1.png,anna 1,anna,sickle\n"
+        "healthy/h1/s/0.png,1,bert,ok\n"
+    )
+    both = as_listed(open_cohort(study / "sick" / "s1"), study)
+    assert [(s.name, s.patient, s.label, len(s)) for s in both.samples] == [
+        ("anna 1", "anna", "sickle", 2)
+    ]
+    assert (both.folder, both.table, both.notes) == (study, study / "cohort.csv", ())
+    one = as_listed(open_cohort([study / "sick" / "s1" / "s" / "1.png"]), study)
+    assert [(s.name, [f.path.name for f in s.frames]) for s in one.samples] == [
+        ("anna 1", ["1.png"])
+    ]
+    mixed = [study / "healthy" / "h1" / "s" / f"{k}.png" for k in (0, 1)]
+    assert [(s.name, s.patient, s.label) for s in as_listed(open_cohort(mixed), study).samples] == [
+        ("1", "bert", "ok"),
+        ("s/1", "1", None),
+    ]
+
+
+def test_a_part_keeps_its_own_names_where_no_table_lists_it(study: Path) -> None:
+    part = open_cohort(study / "sick" / "s1")
+    (study / "cohort.csv").write_text(
+        "image,sample,patient,label\nsick/s1/s/0.png,a,p,x\nsick/s1/s/1.png,a,q,x\n"
+    )
+    faulty = as_listed(part, study)
+    assert (faulty.samples, faulty.table) == (part.samples, None)
+    assert faulty.notes[-1].startswith("The table was not used: cohort.csv, row 3: sample 'a' has")
+    (study / "cohort.csv").write_text("image,sample,patient,label\nhealthy/h1/s/0.png,a,p,x\n")
+    assert as_listed(part, study) is part
+    (study / "cohort.csv").write_text("image,sample,patient,label\nsick/s1/s/0.png,a,p,x\n")
+    assert as_listed(part, study / "sick") is part

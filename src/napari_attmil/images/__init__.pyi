@@ -50,4 +50,8 @@ from .text_tables import (
     read_text as read_text,
     rows_of_table as rows_of_table,
 )
-from .whole_tables import other_rows as other_rows, write_whole_table as write_whole_table
+from .whole_tables import (
+    as_listed as as_listed,
+    other_rows as other_rows,
+    write_whole_table as write_whole_table,
+)

@@ -7,13 +7,16 @@ import os
 from collections import defaultdict
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_attmil.core import Remedy, UserError, counted, reason_in_words
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.folders import images_beside, make_sample
 from napari_attmil.images.labels import known_label, notes_on_labels
 from napari_attmil.images.text_tables import read_text, rows_of_table
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 COHORT_CSV = "cohort.csv"
 """A file of this name in a cohort's folder describes the cohort; the folders are then ignored."""
@@ -32,8 +35,8 @@ class _Row(NamedTuple):
     label: str
 
 
-def open_csv(path: Path) -> Cohort:
-    """Open the cohort that a CSV file describes.
+def open_csv(path: Path, images: Collection[Path] | None = None) -> Cohort:
+    """Open the cohort that a CSV file describes, or what it says of some images by full paths.
 
     The columns image, sample, patient and label may be in any order, in upper or lower case, and
     among others; they are separated by commas, semicolons (Excel in much of Europe) or tabs. Paths
@@ -49,6 +52,8 @@ def open_csv(path: Path) -> Cohort:
         two patients, an image is in two samples, or the file cannot be read as a table.
     """
     written = _read_rows(path)
+    if images is not None:
+        written = [row for row in written if image_path(path.parent, row.image) in images]
     rows = [row._replace(label=known_label(row.label) or "") for row in written]
     _check_one(rows, path, "sample", "patient")
     _check_one(rows, path, "patient", "label")
@@ -61,8 +66,8 @@ def open_csv(path: Path) -> Cohort:
     notes = [f"Rows that repeat an image were left out: {repeated}."] if repeated else []
     notes += notes_on_labels([label for _, label in {(r.sample, r.label): r for r in written}])
     # A table of another name describes images of any place, not those of its folder.
-    left_out = path.name == COHORT_CSV and images_beside(path.parent, chain(*files.values()))
-    if left_out:
+    is_whole = images is None and path.name == COHORT_CSV
+    if is_whole and (left_out := images_beside(path.parent, chain(*files.values()))):
         notes.append(f"{counted(len(left_out), 'image')} in the folder not listed in {path.name}.")
     return Cohort(samples, path.parent, tuple(notes), path)
 

@@ -4,17 +4,56 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_attmil.core import UserError
 from napari_attmil.images.cohort_csv import COHORT_CSV, open_csv
 from napari_attmil.images.cohort_table_file import write_cohort_csv
+from napari_attmil.images.folders import make_sample
 from napari_attmil.images.labels import known_label
 from napari_attmil.images.sample_rows import Rows, SampleRow, rows_of, unlisted_images
 from napari_attmil.images.trees import open_tree
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from napari_attmil.images.cohort import Cohort
+
+
+def as_listed(cohort: Cohort, highest: Path) -> Cohort:
+    """Return a part of a study as the study's table lists its images.
+
+    Parameters
+    ----------
+    cohort
+        Images that were opened without a table.
+    highest
+        The folder up to which a cohort.csv is looked for, from the cohort's own upwards. The
+        nearest is the table. Images that it does not list keep what they are, under names that it
+        does not use.
+    """
+    own = Path(os.path.abspath(cohort.folder))
+    folders = (folder for folder in (own, *own.parents) if folder.is_relative_to(highest))
+    tables = (folder / COHORT_CSV for folder in folders)
+    table = next((table for table in tables if os.path.isfile(table)), None)
+    if cohort.table is not None or table is None:
+        return cohort
+    rows = rows_of(cohort)
+    try:
+        listed = open_csv(table, {Path(os.path.abspath(i)) for row in rows for i in row.images})
+    except UserError as error:
+        return replace(cohort, notes=(*cohort.notes, f"The table was not used: {error}"))
+    if not listed.samples:
+        return cohort
+    others = _renamed(_without(rows, rows_of(listed)), rows_of(listed), own.name)
+    samples = (make_sample(s, p, known_label(label), images) for s, p, label, images in others)
+    return replace(
+        cohort,
+        samples=(*listed.samples, *samples),
+        folder=table.parent,
+        notes=(*cohort.notes, *listed.notes),
+        table=table,
+    )
 
 
 def other_rows(rows: Rows, table: Path) -> Rows:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Self
 import platformdirs
 
 from napari_attmil.cells.annotations import (
+    STUDY_DEPTH,
     AnnotationFile,
     bring_boxes,
     orphaned_boxes_in_words,
 )
 from napari_attmil.cells.finetuning import detector_in_use
 from napari_attmil.core import UserError, counted
-from napari_attmil.images import Cohort
+from napari_attmil.images import Cohort, as_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -146,7 +147,8 @@ def detector_around(sample: Sample) -> Path | None:
 def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
     """Return the study of any images, with notes on boxes without an image, or kept elsewhere.
 
-    Images that are part of a study, whose folder has their boxes, are opened as a part of it.
+    Images that are part of a study, whose folder has their boxes or lists them in its table, are
+    opened as a part of it.
 
     Raises
     ------
@@ -155,21 +157,29 @@ def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
     """
     from napari_attmil.images import open_cohort as read_cohort
 
-    cohort, kept, lost = read_cohort(paths), "", ""
-    with contextlib.suppress(UserError):  # As below.
-        cohort = replace(cohort, folder=_folder_with_boxes(cohort) or cohort.folder)
+    cohort, kept, lost = _part_of_study(read_cohort(paths)), "", ""
     with contextlib.suppress(UserError):  # Raised again where the boxes are read.
         kept = bring_boxes(cohort.folder, cohort.samples)
         lost = orphaned_boxes_in_words(cohort)
     return replace(cohort, notes=(*cohort.notes, *filter(None, (kept, lost))))
 
 
+def _part_of_study(cohort: Cohort) -> Cohort:
+    """Return a cohort with the folder and the table of the study that its images are part of."""
+    boxes, folder = None, cohort.folder.absolute()
+    with contextlib.suppress(UserError):  # Raised again where the boxes are read.
+        boxes = _folder_with_boxes(cohort)
+    cohort = as_listed(cohort, boxes or (folder, *folder.parents)[:STUDY_DEPTH][-1])
+    return cohort if boxes is None else replace(cohort, folder=boxes)
+
+
 def _folder_with_boxes(cohort: Cohort) -> Path | None:
-    """Return the folder above a cohort's own whose study has boxes of its images, or None."""
+    """Return a cohort's own folder, or one above, if that is where its boxes are; else None."""
     file = AnnotationFile.above(cohort.folder / "image")
-    if file is None or file.path.parent == cohort.folder:
+    if file is None:
         return None
-    return file.path.parent if file.read_all(cohort.samples) else None
+    is_beside = file.path.parent == cohort.folder.absolute()
+    return file.path.parent if is_beside or file.read_all(cohort.samples) else None
 
 
 def own_folder(name: str) -> Path:

@@ -276,6 +276,34 @@ def test_saving_a_part_keeps_the_part_open_and_the_rest_in_the_table(
     assert again.notes == ()
 
 
+def test_a_part_of_a_study_with_a_table_keeps_the_names_that_the_table_has(
+    panel: AttentionMILWidget, wait_idle: Callable[[AttentionMILWidget], None], folder: Path
+) -> None:
+    (folder / "cohort.csv").write_text(
+        "image,sample,patient,label\n"
+        "P1_1.png,first visit,anna,sickle\n"
+        "P1_2.png,first visit,anna,sickle\n"
+        "P3_1.png,third visit,anna,sickle\n"
+    )
+    panel.context.opening.open([folder / "P1_1.png", folder / "P2_1.png"])
+    wait_idle(panel)
+    opened = [("first visit", "anna", "sickle", 1), ("P2_1", "P2_1", None, 1)]
+    assert samples_of(panel) == opened
+    table = table_of(panel)
+    table.select("class", 1)
+    table.type("healthy")
+    table.press("Save")
+    wait_idle(panel)
+    assert samples_of(panel) == [opened[0], ("P2_1", "P2_1", "healthy", 1)]
+    lines = (folder / "cohort.csv").read_text().splitlines()
+    assert lines[1:] == [
+        "P1_1.png,first visit,anna,sickle",
+        "P1_2.png,first visit,anna,sickle",
+        "P3_1.png,third visit,anna,sickle",
+        "P2_1.png,P2_1,P2_1,healthy",
+    ]
+
+
 def test_a_folder_that_may_not_be_read_does_not_keep_the_table_shut(
     opened: AttentionMILWidget, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

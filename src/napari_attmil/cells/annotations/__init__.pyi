@@ -4,6 +4,7 @@ from .agreement import (
 )
 from .annotation_file import (
     FILE_NAME as FILE_NAME,
+    STUDY_DEPTH as STUDY_DEPTH,
     AnnotationFile as AnnotationFile,
     author_name as author_name,
 )

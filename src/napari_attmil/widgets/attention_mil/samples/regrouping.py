@@ -13,14 +13,14 @@ from napari_attmil.widgets.context import PanelContext
 
 
 def part_with(cohort: Cohort, images: Collection[Path]) -> Cohort:
-    """Return a cohort without the samples that have none of some image files."""
+    """Return a cohort with nothing but some image files; the whole if it has none of them."""
     wanted = {os.path.abspath(image) for image in images}
-    samples = tuple(
-        sample
+    kept = [
+        (sample, tuple(frame for frame in sample.frames if os.path.abspath(frame.path) in wanted))
         for sample in cohort.samples
-        if any(os.path.abspath(frame.path) in wanted for frame in sample.frames)
-    )
-    return cohort if len(samples) in (0, len(cohort)) else replace(cohort, samples=samples)
+    ]
+    samples = tuple(replace(sample, frames=frames) for sample, frames in kept if frames)
+    return replace(cohort, samples=samples) if samples else cohort
 
 
 def use_regrouped(context: PanelContext, cohort: Cohort) -> None:
