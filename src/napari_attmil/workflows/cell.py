@@ -62,12 +62,13 @@ class AskedCell:
 class CellReader:
     """What has been computed of samples, kept so that further cells are answered at once.
 
-    It belongs to one classifier, and is used by one stage at a time.
+    It belongs to one classifier, and is used by one stage at a time. Each value has the fingerprint
+    of the boxes that it is of: the same cells are other objects after an answer that changes none.
     """
 
-    shapes: dict[str, tuple[Boxes, pd.DataFrame]] = field(default_factory=dict)
-    what_if: dict[str, tuple[Boxes, WhatIf]] = field(default_factory=dict)
-    embeddings: dict[str, tuple[Boxes, Float32Array]] = field(default_factory=dict)
+    shapes: dict[str, tuple[str, pd.DataFrame]] = field(default_factory=dict)
+    what_if: dict[str, tuple[str, WhatIf]] = field(default_factory=dict)
+    embeddings: dict[str, tuple[str, Float32Array]] = field(default_factory=dict)
 
 
 def look_at_cell(
@@ -148,9 +149,10 @@ class _Reading:
         bag = yield from bag_at_hand(self.study, cells, classifier, self.device_name, self.stop)
         if bag is None:
             return
-        self.reader.embeddings[name] = (cells.boxes, cell_embeddings(classifier, bag))
+        digest = cells.boxes.digest()
+        self.reader.embeddings[name] = (digest, cell_embeddings(classifier, bag))
         if keeps_what_if:
-            self.reader.what_if = {name: (cells.boxes, WhatIf(classifier, bag))}
+            self.reader.what_if = {name: (digest, WhatIf(classifier, bag))}
 
 
 def _with_similar(facts: CellFacts, asked: AskedCell, read: _Reading) -> Stage[CellFacts]:
@@ -180,7 +182,7 @@ def _shapes(asked: AskedCell, reader: CellReader) -> Stage[pd.DataFrame | None]:
             measure_cells([cells], asked.study_samples),
             Progress(0, 3, "Measuring the cells", asked.facts()),
         )
-        reader.shapes[name] = (cells.boxes, measured.columns)
+        reader.shapes[name] = (cells.boxes.digest(), measured.columns)
     return reader.shapes[name][1]
 
 
@@ -191,7 +193,7 @@ def _classified(asked: AskedCell) -> CellsAtHand:
     return replace(asked.cells, boxes=asked.classified)
 
 
-def _is_known(known: dict[str, tuple[Boxes, Any]], cells: CellsAtHand) -> bool:
+def _is_known(known: dict[str, tuple[str, Any]], cells: CellsAtHand) -> bool:
     """Return whether something was computed of just these boxes."""
-    boxes, _ = known.get(cells.sample.name, (None, None))
-    return boxes is cells.boxes
+    digest, _ = known.get(cells.sample.name, ("", None))
+    return digest == cells.boxes.digest()
