@@ -329,6 +329,23 @@ def test_a_clear_cell_gets_its_box_from_one_key(
     assert layer in viewer.layers
 
 
+def test_a_cell_that_has_a_box_gets_no_second_one_but_is_selected(
+    viewer: ViewerModel, make_bench: Callable[[Any], AnnotateWidget]
+) -> None:
+    rows, columns = np.mgrid[:100, :100]
+    cell = (np.hypot(rows - 50, columns - 40) < 15).astype(np.float32)
+    viewer.add_image(200 - 100 * cell)
+    session = make_bench(viewer).context.session
+    viewer.cursor.position = (48, 42)
+    press(viewer, "Q")
+    (box,) = session.selection
+    for corners in (session.boxes.xyxy[0], [20, 30, 48, 55], [0, 0, 90, 90]):
+        session.editor.move(box, corners)
+        session.select([])
+        press(viewer, "Q")
+        assert (session.boxes.cell_id.tolist(), session.selection) == ([box], (box,))
+
+
 def test_a_click_takes_the_box_that_the_detector_thinks_possible(
     viewer: ViewerModel,
     stack: Image,

@@ -92,12 +92,16 @@ class BoxTools(Listening, QObject):
         self._context.cells.start_drawing()
 
     def add_at(self, world: npt.ArrayLike) -> None:
-        """Add a box for the cell at a place of the viewer, if there clearly is one."""
+        """Add a box for the cell at a place of the viewer; if it has one, select that."""
         place = self._place(world)
         image = self._image()
         if place is None or image is None:
             return
         found = detection_at(self._candidates.of_image_shown(), place, self._boxes().xyxy)
+        boxed = self._context.cells.cell_at(world)
+        if boxed is not None and (found is None or self._is_centre_in(found, boxed)):
+            self._context.session.select([boxed])
+            return
         if found is None:
             guesses = (
                 box_from_outline(image, place, size) for size in self._likely_diameters_px(image)
@@ -117,6 +121,13 @@ class BoxTools(Listening, QObject):
         half = self._likely_diameters_px(image)[0] / 2
         if place is not None:
             self._add(np.concatenate([place - half, place + half]))
+
+    def _is_centre_in(self, found: npt.NDArray[np.float32], cell: int) -> bool:
+        """Return whether a box is about the cell that another one is of, though they differ."""
+        boxes = self._context.session.boxes
+        x_min, y_min, x_max, y_max = boxes.xyxy[boxes.index_of([cell])[0]]
+        x, y = (found[:2] + found[2:]) / 2
+        return bool(x_min <= x <= x_max and y_min <= y <= y_max)
 
     def _add(self, xyxy: npt.ArrayLike) -> None:
         session = self._context.session
