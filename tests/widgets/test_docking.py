@@ -36,6 +36,26 @@ def test_panels_at_one_side_share_its_room_as_tabs(
     annotate.close_panel()
 
 
+def test_a_message_of_a_panel_behind_another_tab_is_told_by_napari_too(
+    window_viewer: Any,
+    docked_panel: AttentionMILWidget,
+    qtbot: QtBot,
+    notifications: list[tuple[str, str]],
+) -> None:
+    window_viewer.window.show()
+    annotate = AnnotateWidget(window_viewer)
+    window_viewer.window.add_dock_widget(annotate, area="right")
+    qtbot.waitUntil(lambda: docked_panel.visibleRegion().isEmpty())
+    warn(annotate, "In front.")
+    warn(docked_panel, "Behind.")
+    assert notifications == [("warning", "Behind.")]
+    docked_panel.dock().raise_()
+    qtbot.waitUntil(lambda: annotate.visibleRegion().isEmpty())
+    warn(docked_panel, "In front now.")
+    assert len(notifications) == 1
+    annotate.close_panel()
+
+
 def test_a_panel_at_another_side_is_left_alone(
     window_viewer: Any, docked_panel: AttentionMILWidget, qtbot: QtBot
 ) -> None:

@@ -12,6 +12,7 @@ from support.pages.page import Page
 
 from napari_attmil.core import Remedy, UserError
 from napari_attmil.widgets.parts import (
+    Message,
     MessageBar,
     MessageBoard,
     column,
@@ -87,6 +88,23 @@ def test_the_next_try_takes_the_message_of_the_last_one_away(panel: Panel) -> No
     with errors_shown(panel.within, "save"):
         tell(panel.within, "Written.", "save")
     assert Page(panel).messages() == ["Written.", "No classes; give some."]
+
+
+def test_notes_of_what_is_done_go_when_something_else_is_started(panel: Panel) -> None:
+    of_viewer = MessageBoard(panel)
+    bar = MessageBar(panel.message_board, of_viewer, parent=panel)
+    of_viewer.tell(Message("The layers are one study now."))
+    of_viewer.tell(Message("Not written to the disk.", lasting=True))
+    tell(panel.within, "Saved.", "save")
+    warn(panel.within, "No cells were found.", "detect")
+    assert len(bar.messages()) == 4
+    with errors_shown(panel.within, "export"):
+        tell(panel.within, "Exported.", "export")
+    assert [message.text for message in bar.messages()] == [
+        "Exported.",
+        "No cells were found.",
+        "Not written to the disk.",
+    ]
 
 
 def test_saving_elsewhere_asks_again_and_other_remedies_go_to_their_panel(panel: Panel) -> None:

@@ -138,7 +138,6 @@ class ExchangeRow(Listening, QWidget):
         tell(self, f"{added} imported into {counted(outcome.images, 'image')}.", IMPORTED)
 
     def _start_export(self) -> None:
-        untell(self, EXPORTED)
         annotations = self._annotations()
         with errors_shown(self, EXPORTED):
             if not any(len(each.boxes) or each.reviewed for each in annotations.values()):

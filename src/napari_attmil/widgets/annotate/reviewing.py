@@ -24,7 +24,7 @@ from napari_attmil.session import (
     sorted_entries,
 )
 from napari_attmil.widgets.context import PanelContext
-from napari_attmil.widgets.parts import Listening, tell, to_panel, untell
+from napari_attmil.widgets.parts import Listening, begin, tell, to_panel
 from napari_attmil.widgets.viewer import Place
 
 TOPIC = "review"
@@ -169,7 +169,7 @@ class Reviewing(Listening, QObject):
 
     def mark_and_go_on(self) -> None:
         """Mark the image shown, if any, as reviewed, and show the next one that is not."""
-        untell(self, TOPIC)
+        begin(self, TOPIC)
         place = self.place
         if place is not None:
             self._context.session.editor.set_reviewed(place[1])

@@ -12,6 +12,7 @@ from .messages import (
     Message as Message,
     MessageBoard as MessageBoard,
     Severity as Severity,
+    begin as begin,
     board_of as board_of,
     copy_text as copy_text,
     errors_shown as errors_shown,

@@ -61,6 +61,7 @@ class MessageBar(Listening, QWidget):
         for board in boards:
             board.is_shown_in(self)
             self.listen(board.changed, self._show_messages)
+            self.listen(board.begun, self._make_room)
         self._show_messages()
 
     def messages(self) -> list[Message]:
@@ -83,6 +84,10 @@ class MessageBar(Listening, QWidget):
         if watched is self._inner and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return super().eventFilter(watched, event)
+
+    def _make_room(self) -> None:
+        for board in self._boards:
+            board.clear_notes()
 
     def _show_messages(self) -> None:
         told = self.messages()

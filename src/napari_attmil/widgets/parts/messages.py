@@ -85,11 +85,14 @@ class MessageBoard(QObject):
     -------
     changed()
         A message came or went.
+    begun()
+        The person has started something else.
     remedy_wanted(Remedy)
         A button was pressed whose action lies in some panel.
     """
 
     changed = Signal()
+    begun = Signal()
     remedy_wanted = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -112,7 +115,7 @@ class MessageBoard(QObject):
         same += [old for old in self._messages if message.topic and old.topic == message.topic]
         self._messages = [message, *(old for old in self._messages if old not in same)]
         self.changed.emit()
-        if not any(bar.isVisible() for bar in self._bars):
+        if not any(map(_is_seen, self._bars)):
             _TOASTS[message.severity](message.text)
 
     def dismiss(self, message: Message) -> None:
@@ -123,6 +126,17 @@ class MessageBoard(QObject):
         """Take away what was told of a topic: it is tried anew, or its cause has gone."""
         self._keep([old for old in self._messages if old.topic != topic])
 
+    def begin(self, topic: str) -> None:
+        """Make room for what a person starts now: what was told of it goes, and what is done."""
+        if topic:
+            self.clear(topic)
+        self.clear_notes()
+        self.begun.emit()
+
+    def clear_notes(self) -> None:
+        """Take away the notes of things that are done."""
+        self._keep([old for old in self._messages if old.lasting or old.severity != Severity.NOTE])
+
     def clear_all(self) -> None:
         """Take away all but what lasts: another study is open."""
         self._keep([old for old in self._messages if old.lasting])
@@ -131,6 +145,15 @@ class MessageBoard(QObject):
         if len(messages) < len(self._messages):
             self._messages = messages
             self.changed.emit()
+
+
+def _is_seen(bar: QWidget) -> bool:
+    """Tell whether the panel of a bar is in sight: behind another tab it lies outside its window.
+
+    The bar itself may not be laid out yet.
+    """
+    panel = bar.parentWidget() or bar
+    return panel.isVisible() and not panel.visibleRegion().isEmpty()
 
 
 def board_of(source: QObject) -> MessageBoard | None:
@@ -162,6 +185,13 @@ def tell(
 def warn(source: QObject, text: str, topic: str = "", *actions: Action) -> None:
     """Warn in the panel that `source` is part of; see `Message`."""
     tell(source, text, topic, *actions, severity=Severity.WARNING)
+
+
+def begin(source: QObject, topic: str = "") -> None:
+    """Say that a person starts something in the panel that `source` is part of."""
+    board = board_of(source)
+    if board is not None:
+        board.begin(topic)
 
 
 def untell(source: QObject, topic: str) -> None:
@@ -220,8 +250,7 @@ def errors_shown(
     elsewhere: Callable[[], object] | None = None,
 ) -> Iterator[None]:
     """Tell a user's mistake instead of raising it, in place of the last try's; see `tell_error`."""
-    if topic:
-        untell(source, topic)
+    begin(source, topic)
     try:
         yield
     except UserError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from qtpy.QtWidgets import QProgressBar, QWidget
 
 from napari_attmil.widgets.parts.layouts import column, row
+from napari_attmil.widgets.parts.messages import begin
 from napari_attmil.widgets.parts.style import hint_label, push_button
 from napari_attmil.widgets.parts.workers import Task, TaskRunner
 from napari_attmil.workflows import Progress
@@ -120,6 +121,7 @@ class ProgressRow(QWidget):
             if on_progress is not None:
                 on_progress(progress)
 
+        begin(self)
         self.begin(text)
         self._runner.start(
             task,
