@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -339,6 +340,24 @@ def test_an_archive_s_locked_or_damaged_member_does_not_cost_the_others(tmp_path
     assert [image.name for image in found.images] == ["a"]
     assert found.left_out[0].item == "the file b.txt in export.zip"
     assert "cannot be unpacked" in found.left_out[0].reason
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_a_damaged_member_is_said_to_be_so_however_it_is_packed(
+    tmp_path: Path, method: int
+) -> None:
+    path, sound = tmp_path / "export.zip", io.BytesIO()
+    with zipfile.ZipFile(sound, "w", method) as archive:
+        archive.writestr("b.txt", "".join(f"0 0.5 0.5 0.2 0.{n}\n" for n in range(100, 500)))
+    middle = sound.getvalue().rindex(b"PK\1\2") // 2
+    for place in range(middle, middle + 10):
+        raw = bytearray(sound.getvalue())
+        raw[place] ^= 0xFF
+        path.write_bytes(raw)
+        with pytest.raises(UserError, match="it cannot be unpacked"):
+            read_boxes([path])
 
 
 def test_what_is_no_archive_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
 import zipfile
 import zlib
@@ -22,6 +23,12 @@ LARGEST_BYTES: Final = 1 << 29
 """The largest file that is read: annotations of 100,000 cells have some 20 MB."""
 MOST_FILES: Final = 200_000
 _SYSTEM_FOLDERS: Final = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
+_NO_ARCHIVE: Final = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError)
+"""What an archive raises that cannot be opened. A damaged directory asks for a method or version
+that does not exist (NotImplementedError), or has a name that is no text (ValueError)."""
+_NOT_UNPACKED: Final = (*_NO_ARCHIVE, EOFError, zlib.error, lzma.LZMAError)
+"""What a member raises that cannot be unpacked: each method has errors of its own, and a damaged
+offset lies before the file (ValueError)."""
 _MAC_COPY: Final = "it is a copy that macOS keeps beside a file, not the file itself"
 
 
@@ -95,7 +102,7 @@ def _unpacked(
     try:
         source = file.path or io.BytesIO(file.read())
         archive = opened.enter_context(zipfile.ZipFile(source))
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
+    except _NO_ARCHIVE:
         sentence = "it is no archive that can be read, or damaged"
         if is_given:
             raise UserError(f"{file.place}: {sentence}; export it again.") from None
@@ -123,7 +130,7 @@ def _packed(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: SourceFile) -
         try:
             with archive.open(info) as member:
                 content = member.read(LARGEST_BYTES + 1)
-        except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError, zlib.error):
+        except _NOT_UNPACKED:
             raise ContentError("it cannot be unpacked, its archive is damaged") from None
         except RuntimeError:
             raise ContentError("it cannot be unpacked, it is locked by a password") from None

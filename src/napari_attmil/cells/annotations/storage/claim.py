@@ -118,7 +118,7 @@ class Claim:
         except Timeout:
             raise self._refusal(self._read()) from None
         except NotImplementedError:
-            pass  # This system has no locks.
+            pass  # What older versions of filelock make of ENOSYS.
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
