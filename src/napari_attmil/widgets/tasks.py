@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
 from napari_attmil import workflows
-from napari_attmil.cells.annotations import Annotations, boxes_beside
+from napari_attmil.cells.annotations import Annotations
 from napari_attmil.cells.exchange import (
     AnnotationSet,
     ExportPlan,
@@ -18,7 +17,7 @@ from napari_attmil.cells.exchange import (
     plan_import,
     read_boxes,
 )
-from napari_attmil.core import Device, StageRun, UserError
+from napari_attmil.core import Device, StageRun
 from napari_attmil.images import Cohort, Rows, Sample, other_rows, unlisted_images
 from napari_attmil.session import LoadedClassifier
 from napari_attmil.simulation import SimulationSettings
@@ -34,12 +33,7 @@ def open_cohort(paths: Path | Sequence[Path], stop: Event) -> Stage[Cohort | Non
     """Read which samples files, folders or a cohort.csv hold; stopped, return None."""
     yield Progress(0, 0, "Looking for images")
     cohort = workflows.open_cohort(paths)
-    if stop.is_set():
-        return None
-    with contextlib.suppress(UserError):  # Raised again where the boxes are read.
-        # Checking and copying the boxes of a large study takes seconds: not on the main thread.
-        boxes_beside(cohort.folder, cohort.samples)
-    return cohort
+    return None if stop.is_set() else cohort
 
 
 def load_with_results(

@@ -15,7 +15,8 @@ import platformdirs
 from napari_attmil.cells.annotations import (
     STUDY_DEPTH,
     AnnotationFile,
-    bring_boxes,
+    file_with_boxes,
+    open_study,
     orphaned_boxes_in_words,
 )
 from napari_attmil.cells.finetuning import detector_in_use
@@ -157,29 +158,22 @@ def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
     """
     from napari_attmil.images import open_cohort as read_cohort
 
-    cohort, kept, lost = _part_of_study(read_cohort(paths)), "", ""
+    cohort, lost = _part_of_study(read_cohort(paths)), ""
+    folder, kept = open_study(cohort.folder, cohort.samples)
+    cohort = replace(cohort, folder=folder)
     with contextlib.suppress(UserError):  # Raised again where the boxes are read.
-        kept = bring_boxes(cohort.folder, cohort.samples)
         lost = orphaned_boxes_in_words(cohort)
     return replace(cohort, notes=(*cohort.notes, *filter(None, (kept, lost))))
 
 
 def _part_of_study(cohort: Cohort) -> Cohort:
     """Return a cohort with the folder and the table of the study that its images are part of."""
-    boxes, folder = None, cohort.folder.absolute()
-    with contextlib.suppress(UserError):  # Raised again where the boxes are read.
-        boxes = _folder_with_boxes(cohort)
-    cohort = as_listed(cohort, boxes or (folder, *folder.parents)[:STUDY_DEPTH][-1])
-    return cohort if boxes is None else replace(cohort, folder=boxes)
-
-
-def _folder_with_boxes(cohort: Cohort) -> Path | None:
-    """Return a cohort's own folder, or one above, if that is where its boxes are; else None."""
-    file = AnnotationFile.above(cohort.folder / "image")
+    file, folder = None, cohort.folder.absolute()
+    with contextlib.suppress(UserError):  # `open_study` tells it.
+        file = file_with_boxes(cohort.folder, cohort.samples)
     if file is None:
-        return None
-    is_beside = file.path.parent == cohort.folder.absolute()
-    return file.path.parent if is_beside or file.read_all(cohort.samples) else None
+        return as_listed(cohort, (folder, *folder.parents)[:STUDY_DEPTH][-1])
+    return replace(as_listed(cohort, file.path.parent), folder=file.path.parent)
 
 
 def own_folder(name: str) -> Path:

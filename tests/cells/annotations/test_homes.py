@@ -13,7 +13,7 @@ from napari_attmil.cells.annotations.homes import boxes_beside
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session.session import Session
-from napari_attmil.workflows import open_cohort
+from napari_attmil.workflows import Study, open_cohort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,6 +142,27 @@ def test_boxes_of_a_study_that_cannot_be_written_are_told_and_brought_back(
     assert not (folder / "annotations.sqlite").exists()
     cohort = open_cohort(folder)
     assert any(note.startswith("1 box was brought from") for note in cohort.notes)
+    assert Study.of(cohort).annotations["a"].boxes.xyxy.tolist() == [[0, 0, 9, 9]]
     session = opened(folder, AnnotationFile.beside(folder), *cohort.samples)
     assert session.boxes.xyxy.tolist() == [[0, 0, 9, 9]]
     assert not any("brought" in note for note in open_cohort(folder).notes)
+
+
+def test_boxes_that_cannot_be_brought_are_told(tmp_path: Path, own: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    imagecodecs.imwrite(folder / "a.png", np.zeros((40, 60), np.uint8))
+    own.write_bytes(b"this is no database" * 50)
+    (note,) = (note for note in open_cohort(folder).notes if "not used" in note)
+    assert note.startswith(f"Boxes of these images in {own} are not used: The boxes kept in {own} ")
+
+
+def test_a_part_of_a_study_whose_file_is_damaged_is_told(tmp_path: Path, own: Path) -> None:
+    folder = tmp_path / "study" / "P1"
+    folder.mkdir(parents=True)
+    imagecodecs.imwrite(folder / "a.png", np.zeros((40, 60), np.uint8))
+    damaged = folder.parent / "annotations.sqlite"
+    damaged.write_bytes(b"this is no database" * 50)
+    cohort = open_cohort(folder)
+    assert cohort.folder == folder
+    assert any(f"{damaged} could not be read" in note for note in cohort.notes)

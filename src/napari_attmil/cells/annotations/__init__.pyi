@@ -20,7 +20,8 @@ from .edits import Annotations as Annotations, Edit as Edit, new_uid as new_uid
 from .file_merge import SampleMerged as SampleMerged, merge_files as merge_files
 from .homes import (
     boxes_beside as boxes_beside,
-    bring_boxes as bring_boxes,
+    file_with_boxes as file_with_boxes,
+    open_study as open_study,
     orphaned_boxes_in_words as orphaned_boxes_in_words,
 )
 from .layer_edits import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
 from napari_attmil.cells.annotations.journal import frames_key
 from napari_attmil.cells.annotations.storage import Connection
-from napari_attmil.core import counted
+from napari_attmil.core import UserError, counted
 from napari_attmil.images import name_within
 
 if TYPE_CHECKING:
@@ -36,46 +36,67 @@ def boxes_beside(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
     UserError
         If a file cannot be read, or boxes cannot be copied.
     """
-    file, _ = _brought(folder, samples)
+    file = _home(folder, samples)
+    _bring(file, samples)
     return file
 
 
-def bring_boxes(folder: Path, samples: Sequence[Sample]) -> str:
-    """Bring a study its boxes that are kept elsewhere, because it could not be written.
+def open_study(folder: Path, samples: Sequence[Sample]) -> tuple[Path, str]:
+    """Do as `boxes_beside` for a study, whose file is then the one beside its folder.
 
     Returns
     -------
-    str
-        That they were brought, or that boxes are kept elsewhere now; empty if neither.
+    folder
+        The study's: the one above if that has boxes of these images.
+    note
+        That boxes were brought, are kept elsewhere or could not be brought; mostly empty.
+    """
+    own = AnnotationFile.of_user().path
+    try:
+        file = _home(folder, samples)
+    except UserError as error:
+        return folder, str(error)
+    if file.path == own:
+        return folder, (
+            f"{folder} cannot be written, so boxes of its images are kept in {own}; they are "
+            "brought to it when it is opened and can be written."
+        )
+    folder = file.path.parent
+    try:
+        count = _bring(file, samples)
+    except UserError as error:
+        return folder, f"Boxes of these images in {own} are not used: {error}"
+    if not count:
+        return folder, ""
+    boxes = counted(count, "box was", "boxes were")
+    note = f"{boxes} brought from {own}, where they were kept while {folder} could not be written."
+    return folder, note
+
+
+def file_with_boxes(folder: Path, samples: Sequence[Sample]) -> AnnotationFile | None:
+    """Return the file in a folder, or one above that has boxes of these images; None without.
 
     Raises
     ------
     UserError
-        As `boxes_beside`.
+        If the file above cannot be read.
     """
-    file, count = _brought(folder, samples)
+    file = AnnotationFile.above(folder / "image")
+    if file is None:
+        return None
+    is_beside = file.path.parent == folder.absolute()
+    return file if is_beside or file.read_all(samples) else None
+
+
+def _home(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
+    """Return the file for boxes of images in a folder."""
+    return file_with_boxes(folder, samples) or AnnotationFile.beside(folder)
+
+
+def _bring(file: AnnotationFile, samples: Sequence[Sample]) -> int:
+    """Copy boxes of some images from the user's own file to another; return their number."""
     own = AnnotationFile.of_user().path
-    if file.path == own:
-        return (
-            f"{folder} cannot be written, so boxes of its images are kept in {own}; they are "
-            "brought to it when it is opened and can be written."
-        )
-    if not count:
-        return ""
-    boxes = counted(count, "box was", "boxes were")
-    return f"{boxes} brought from {own}, where they were kept while {folder} could not be written."
-
-
-def _brought(folder: Path, samples: Sequence[Sample]) -> tuple[AnnotationFile, int]:
-    """Return the file for boxes of images in a folder, and how many were brought there."""
-    file, own = AnnotationFile.beside(folder), AnnotationFile.of_user()
-    if not file.path.exists():
-        above = AnnotationFile.above(folder / "image")
-        if above is not None and above.read_all(samples):
-            return above, 0
-    if file.path == own.path or not own.path.exists():
-        return file, 0
-    return file, _copy_boxes(own.path, file.path, samples)
+    return _copy_boxes(own, file.path, samples) if own.exists() and own != file.path else 0
 
 
 def _copy_boxes(source: Path, target: Path, samples: Sequence[Sample]) -> int:

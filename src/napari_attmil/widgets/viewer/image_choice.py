@@ -140,8 +140,6 @@ class ImageChoice(Listening, QObject):
             Whether it is open now.
         """
         answer, file = Answer.AGAIN, AnnotationFile.beside(cohort.folder)
-        with errors_shown(self, "keeping"):
-            file = boxes_beside(cohort.folder, cohort.samples)
         while answer is not Answer.STAY:
             try:
                 self._session.open_cohort(cohort, file, discard=answer is Answer.LOSE)
