@@ -265,8 +265,10 @@ class _YieldingColumn(_Column):
     """Asks for the height of what it holds, and follows it."""
 
     def sizeHint(self) -> QSize:
-        """Return the size of what it holds."""
-        return QSize(self.widget().sizeHint())
+        """Return the size of what it holds, with the frame around it."""
+        inner, frame = self.widget(), 2 * self.frameWidth()
+        # Labels that break their lines may need more than they ask for.
+        return inner.sizeHint().expandedTo(inner.minimumSizeHint()) + QSize(0, frame)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Ask anew when what it holds asks for another height."""
