@@ -66,7 +66,7 @@ def measure(folder: Path, images: int, boxes_per_image: int) -> dict[str, tuple[
 
     _, bench = timed(
         "open the panel",
-        lambda: viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate"),
+        lambda: viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate cells"),
     )
     session = bench.context.session
     timed("open the study", lambda: bench.context.image_choice.use_cohort(cohort))
