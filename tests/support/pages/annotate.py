@@ -11,9 +11,12 @@ from qtpy.QtWidgets import (
     QKeySequenceEdit,
     QLineEdit,
     QPushButton,
+    QScrollArea,
+    QScrollBar,
     QSlider,
     QTableView,
     QTreeWidget,
+    QWidget,
 )
 
 from napari_attmil.widgets.annotate.box_panel import BoxPanel
@@ -44,6 +47,16 @@ class AnnotatePage(Page):
         """Let cells be detected ahead, by a click of the mouse."""
         tick = next(box for box in self.widget.findChildren(QCheckBox) if "ahead" in box.text())
         MOUSE.mouseClick(tick, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+
+    def tools_bar(self) -> QScrollBar:
+        """Return the bar beside the tools, which is there where they have too little room."""
+        part: QWidget | None = self.boxes.widget
+        while part is not None and not isinstance(part, QScrollArea):
+            part = part.parentWidget()
+        assert part is not None
+        bar = part.verticalScrollBar()
+        assert bar is not None
+        return bar
 
     def choose_to_import(self, what: str) -> None:
         """Choose an entry of the menu of *Import boxes…*."""

@@ -599,3 +599,15 @@ def test_key_tags_the_selected_box_as_no_cell_and_takes_the_tag_off_again(
     assert session.editor.undo_title == "Tag “not a cell”, 1 cell"
     press(viewer, "X")
     assert session.notes.of(2).tags == () and len(session.state.cells) == 3
+
+
+def test_the_tools_need_no_bar_in_a_high_window(
+    window_viewer: Any, make_bench: Callable[[Any], AnnotateWidget], qtbot: QtBot
+) -> None:
+    bench = make_bench(window_viewer)
+    window_viewer.window.add_dock_widget(bench, area="right")
+    window_viewer.window.show()
+    window_viewer.window.resize(1280, 800)
+    qtbot.wait(200)
+    assert bench.height() > 600
+    assert AnnotatePage(bench).tools_bar().maximum() == 0

@@ -12,9 +12,13 @@ from qtpy.QtGui import QImage, QPainter
 from napari_attmil.core import Float64Array
 from napari_attmil.explore import draw_dots
 
+CASING = 0.5
+"""Grey around the points, which shows those of the background's own colour in any theme."""
+CASING_PX = 1.0
+
 
 class DotsItem(pg.GraphicsObject):
-    """Round points of one size on the screen.
+    """Round points of one size on the screen, with a casing around each cloud of them.
 
     pyqtgraph's own item asks each of 100,000 points for its pen and brush, which takes a second;
     and it draws them all again for every step of a lasso.
@@ -49,7 +53,7 @@ class DotsItem(pg.GraphicsObject):
 
     def pixelPadding(self) -> float:
         """Return how far a point reaches beyond its middle."""
-        return self._diameter_px / 2
+        return self._diameter_px / 2 + CASING_PX
 
     def boundingRect(self) -> QRectF:
         """Return what the view shows; nothing is drawn beyond it."""
@@ -75,10 +79,17 @@ class DotsItem(pg.GraphicsObject):
 
     def _drawn(self, places: Float64Array, height: int, width: int, ratio: float) -> QImage:
         shape = round(ratio * height), round(ratio * width)
-        dots = draw_dots(places, self._colours, shape, ratio * self._diameter_px)
-        form = QImage.Format.Format_RGBA8888_Premultiplied
-        picture = QImage(dots.tobytes(), shape[1], shape[0], 4 * shape[1], form)
         # In the form of the screen, and with pixels of its own.
-        picture = picture.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
+        picture = QImage(shape[1], shape[0], QImage.Format.Format_ARGB32_Premultiplied)
+        picture.fill(0)
+        painter = QPainter(picture)
+        grey = np.full_like(self._colours, CASING)
+        for colours, casing in ((grey, CASING_PX), (self._colours, 0.0)):
+            diameter_px = ratio * (self._diameter_px + 2 * casing)
+            dots = draw_dots(places, colours, shape, diameter_px)
+            form = QImage.Format.Format_RGBA8888_Premultiplied
+            drawn = QImage(dots.tobytes(), shape[1], shape[0], 4 * shape[1], form)
+            painter.drawImage(0, 0, drawn)
+        painter.end()
         picture.setDevicePixelRatio(ratio)
         return picture
