@@ -7,49 +7,24 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support.annotations import boxes_on_disk, with_boxes
+from support.two_machines import DRIVES, CannotMountError, Machine, boxes_in, mounted
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-from napari_attmil.cells.annotations.corrections import add_box
-from napari_attmil.cells.annotations.edits import Annotations, Edit
+from napari_attmil.cells.annotations.edits import Edit
 from napari_attmil.cells.annotations.storage import connection, schema
 from napari_attmil.cells.annotations.storage.claim import ABANDONED_AFTER_S
-from napari_attmil.cells.boxes import Boxes
 from napari_attmil.core.errors import UserError
 from napari_attmil.images.cohort import Frame, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 NOTE = {"host": "lab-2", "user": "anna", "process": 7, "since": "2026-01-01", "token": "hers"}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "annotations.sqlite"
-
-
-@pytest.fixture
-def sample(tmp_path: Path) -> Sample:
-    return Sample("s", "p", None, (Frame(tmp_path / "a.tif"),))
-
-
-def with_boxes(count: int) -> Annotations:
-    boxes = Boxes.empty()
-    for place in range(count):
-        boxes = add_box(boxes, 0, [20 * place, 0, 20 * place + 9, 9])
-    return Annotations(boxes, Boxes.empty(), next_id=boxes.next_id)
-
-
-def boxes_on_disk(path: Path, sample: Sample) -> int:
-    read = AnnotationFile(path).read(sample)
-    return 0 if read is None else len(read.boxes)
 
 
 def note_of_another_machine(path: Path, age_s: float = 0) -> Path:
@@ -142,85 +117,28 @@ def test_nothing_is_written_into_a_file_that_is_not_in_its_place(
         assert boxes_on_disk(path, sample) == 2
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-from napari_attmil.cells.annotations.corrections import add_box
-from napari_attmil.cells.annotations.edits import Annotations
-from napari_attmil.cells.boxes import Boxes
-from napari_attmil.core.errors import UserError
-from napari_attmil.images.cohort import Frame, Sample
-
-folder = Path(sys.argv[1])
-sample = Sample("s", "p", None, (Frame(folder / "a.tif"),))
-for line in sys.stdin:
-    file, written = AnnotationFile(folder / "annotations.sqlite"), 0
-    try:
-        for _ in range(int(line.strip(" !\\n"))):
-            now = file.read(sample) or Annotations()
-            x = 20 * now.next_id
-            boxes = add_box(now.boxes, 0, [x, 0, x + 9, 9], now.next_id)
-            file.write(sample, Annotations(boxes, next_id=now.next_id + 1))
-            written += 1
-        print(written, flush=True)
-    except UserError as error:
-        print(written, error, flush=True)
-    if "!" in line:
-        file.close()
-"""
+REMEMBERS_NO_NAMES = ("-o", "entry_timeout=0,negative_timeout=0,attr_timeout=0")
+"""A mount that remembers them sees a note for a second after it has gone: one more refusal."""
 
 
-@contextlib.contextmanager
-def mounted(below: Path, place: Path, *options: str) -> Iterator[Path]:
-    """Give a mount of a folder as another machine may have it: its locks meet no other's.
-
-    It remembers no file names: a mount that does sees another's note for a second after it has
-    gone, and is refused once more.
-    """
-    place.mkdir()
-    options = (*options, "-o", "entry_timeout=0,negative_timeout=0,attr_timeout=0")
-    if (
-        shutil.which("bindfs") is None
-        or subprocess.run(["bindfs", *options, below, place]).returncode
-    ):
-        pytest.skip("FUSE's bindfs is not to be had")
-    try:
-        yield place
-    finally:
-        subprocess.run(["fusermount", "-u", place], check=True)
-
-
-@pytest.mark.parametrize("options", [(), ("-o", "direct_io")], ids=["maps", "no shared maps"])
-def test_two_machines_on_one_drive_lose_no_box(tmp_path: Path, options: tuple[str, ...]) -> None:
-    below = tmp_path / "server"
+@pytest.mark.parametrize("drive", DRIVES)
+def test_two_machines_on_one_drive_lose_no_box(tmp_path: Path, drive: str) -> None:
+    below, options = tmp_path / "server", (*DRIVES[drive], *REMEMBERS_NO_NAMES)
     below.mkdir()
-    with (
-        mounted(below, tmp_path / "a", *options) as a,
-        mounted(below, tmp_path / "b", *options) as b,
-    ):
-        machines = [
-            subprocess.Popen(
-                [sys.executable, "-c", WRITER, str(place)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for place in (a, b)
-        ]
-        acknowledged, refusals = 0, 0
-        for turn in range(8):
-            for number, machine in enumerate(machines):
-                assert machine.stdin is not None and machine.stdout is not None
+    acknowledged, refusals = 0, 0
+    with contextlib.ExitStack() as stack:
+        try:
+            places = [
+                stack.enter_context(mounted(below, tmp_path / name, *options)) for name in "ab"
+            ]
+        except CannotMountError as error:
+            pytest.skip(str(error))
+        with Machine(places[0]) as one, Machine(places[1]) as other:
+            for turn in range(8):
                 # Every other time a machine leaves the study open, so that the next is refused.
-                closes = "!" if turn % 2 or number else ""
-                machine.stdin.write(f"5{closes} \n")
-                machine.stdin.flush()
-                written, _, refusal = machine.stdout.readline().partition(" ")
-                acknowledged += int(written)
-                refusals += "open to change it" in refusal
-        for machine in machines:
-            machine.communicate()
-        sample = Sample("s", "p", None, (Frame(b / "a.tif"),))
+                for machine, closes in ((one, turn % 2 == 1), (other, True)):
+                    written, refusal = machine.draw(5, closes)
+                    acknowledged += written
+                    refusals += "open to change it" in refusal
         assert refusals == 4 and acknowledged == (8 * 2 - 4) * 5
-        assert boxes_on_disk(b / "annotations.sqlite", sample) == acknowledged
+        assert boxes_in(places[1]) == acknowledged

@@ -10,23 +10,22 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.annotations import boxes_on_disk, with_boxes
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
-from napari_attmil.cells.annotations.corrections import add_box
-from napari_attmil.cells.annotations.edits import Annotations
 from napari_attmil.cells.annotations.storage import (
     backups_of,
     checked_files,
     connection as connection_module,
 )
 from napari_attmil.cells.annotations.storage.schema import open_for_writing, read_into_memory
-from napari_attmil.cells.boxes import Boxes
 from napari_attmil.core.errors import UserError
-from napari_attmil.images.cohort import Frame, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from napari_attmil.images.cohort import Sample
 
 HOLDER = """
 import sys
@@ -38,16 +37,6 @@ file.claim()
 print("claimed", flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "annotations.sqlite"
-
-
-@pytest.fixture
-def sample(tmp_path: Path) -> Sample:
-    return Sample("s", "p", None, (Frame(tmp_path / "a.tif"),))
 
 
 @contextlib.contextmanager
@@ -64,18 +53,6 @@ def another_program(path: Path) -> Iterator[subprocess.Popen[str]]:
         holder.kill()
 
 
-def with_boxes(count: int) -> Annotations:
-    boxes = Boxes.empty()
-    for place in range(count):
-        boxes = add_box(boxes, 0, [20 * place, 0, 20 * place + 9, 9])
-    return Annotations(boxes, Boxes.empty(), next_id=boxes.next_id)
-
-
-def kept_boxes(path: Path, sample: Sample) -> int:
-    read = AnnotationFile(path).read(sample)
-    return 0 if read is None else len(read.boxes)
-
-
 def test_a_second_program_is_refused_and_writes_once_the_first_was_killed(
     path: Path, sample: Sample
 ) -> None:
@@ -85,9 +62,9 @@ def test_a_second_program_is_refused_and_writes_once_the_first_was_killed(
             file.claim()
         with pytest.raises(UserError, match="changes stay in memory"):
             file.write(sample, with_boxes(1))
-        assert file.has_pending and kept_boxes(path, sample) == 0
+        assert file.has_pending and boxes_on_disk(path, sample) == 0
     file.retry()
-    assert not file.has_pending and kept_boxes(path, sample) == 1
+    assert not file.has_pending and boxes_on_disk(path, sample) == 1
 
 
 def test_a_second_program_may_look_while_the_first_writes(path: Path, sample: Sample) -> None:
@@ -95,7 +72,7 @@ def test_a_second_program_may_look_while_the_first_writes(path: Path, sample: Sa
     file.write(sample, with_boxes(2))
     file.close()
     with another_program(path):
-        assert kept_boxes(path, sample) == 2
+        assert boxes_on_disk(path, sample) == 2
 
 
 def test_viewers_of_one_program_share_its_claim(path: Path) -> None:
@@ -124,9 +101,9 @@ def test_boxes_of_a_read_only_study_stay_in_memory_until_it_can_be_written(
         patch.setattr(connection_module, "open_for_writing", open_read_only)
         with pytest.raises(UserError, match=r"is read-only; they stay in memory.*you may write"):
             file.write(sample, with_boxes(2))
-    assert kept_boxes(path, sample) == 1
+    assert boxes_on_disk(path, sample) == 1
     file.retry()
-    assert kept_boxes(path, sample) == 2
+    assert boxes_on_disk(path, sample) == 2
 
 
 def test_boxes_that_a_full_disk_refused_are_written_once_there_is_room(
@@ -146,9 +123,9 @@ def test_boxes_that_a_full_disk_refused_are_written_once_there_is_room(
         patch.setattr(connection_module, "open_for_writing", open_full)
         with pytest.raises(UserError, match=r"full.*stay in memory.*free some space"):
             file.write(sample, with_boxes(900))
-    assert kept_boxes(path, sample) == 1
+    assert boxes_on_disk(path, sample) == 1
     file.retry()
-    assert kept_boxes(path, sample) == 900
+    assert boxes_on_disk(path, sample) == 900
 
 
 def test_edits_in_the_log_of_a_killed_program_are_read_where_nothing_can_be_written(
@@ -173,13 +150,13 @@ def test_a_file_is_checked_once_by_whoever_in_the_program_reads_or_changes_it(
     first = AnnotationFile(path)
     first.write(sample, with_boxes(1))
     first.close()
-    assert kept_boxes(path, sample) == 1 and checked == [path]
+    assert boxes_on_disk(path, sample) == 1 and checked == [path]
     second = AnnotationFile(path)
     second.write(sample, with_boxes(2))  # the first of the day, so that a copy is put aside
     assert len(backups_of(path)) == 1
-    assert kept_boxes(path, sample) == 2
+    assert boxes_on_disk(path, sample) == 2
     second.close()
-    assert kept_boxes(path, sample) == 2 and checked == [path]
+    assert boxes_on_disk(path, sample) == 2 and checked == [path]
 
 
 @pytest.mark.parametrize("is_open", [True, False])
@@ -188,14 +165,14 @@ def test_a_file_that_something_else_changed_is_checked_again(
 ) -> None:
     file = AnnotationFile(path)
     file.write(sample, with_boxes(2))
-    assert kept_boxes(path, sample) == 2
+    assert boxes_on_disk(path, sample) == 2
     if not is_open:  # or the change is in the log alone
         file.close()
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE cells SET x_min = x_min + 1 WHERE cell_id = 1")
     with pytest.raises(UserError, match="not as they were written"):
-        kept_boxes(path, sample)
+        boxes_on_disk(path, sample)
     if is_open:
         file.write(sample, with_boxes(3))
         with pytest.raises(UserError, match="not as they were written"):
-            kept_boxes(path, sample)
+            boxes_on_disk(path, sample)
