@@ -18,6 +18,7 @@ from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from napari_attmil.session.history_steps import Move
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 FOUND = Boxes.from_detections([0, 1], [[0, 0, 9, 9], [20, 20, 29, 29]], [0.9, 0.6])
 
 
-def opened(folder: Path, author: str = "me", file: bool = True) -> Session:
+def opened(folder: Path, file: bool = True) -> Session:
     """Return a session on a study of two samples, a and b, of two images each."""
     samples = tuple(
         Sample(name, name, None, tuple(Frame(folder / f"{name}{n}.tif") for n in "12"))
@@ -42,6 +43,17 @@ def opened(folder: Path, author: str = "me", file: bool = True) -> Session:
 @pytest.fixture(autouse=True)
 def _author(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(AUTHOR_VARIABLE, "me")
+
+
+@contextlib.contextmanager
+def anna_between(mine: Session, folder: Path) -> Iterator[Session]:
+    """Close a session; give Anna hers on the same study, which she closes in the end."""
+    mine.records.forget_samples()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(AUTHOR_VARIABLE, "anna")
+        anna = opened(folder)
+        yield anna
+        anna.records.forget_samples()
 
 
 def show(session: Session, name: str) -> None:
@@ -158,13 +170,9 @@ def test_undo_leaves_another_person_s_edits_and_those_of_another_computer(
     session = opened(tmp_path)
     session.editor.merge(FOUND)
     session.editor.accept([1, 2])
-    session.records.forget_samples()
-    monkeypatch.setenv(AUTHOR_VARIABLE, "anna")
-    anna = opened(tmp_path)
-    assert not anna.editor.undo_title
-    anna.editor.move(1, [5, 5, 15, 15])
-    anna.records.forget_samples()
-    monkeypatch.setenv(AUTHOR_VARIABLE, "me")
+    with anna_between(session, tmp_path) as anna:
+        assert not anna.editor.undo_title
+        anna.editor.move(1, [5, 5, 15, 15])
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr("platform.node", lambda: "another computer")
         assert not opened(tmp_path).editor.undo_title
@@ -186,17 +194,13 @@ def test_undo_leaves_another_person_s_edits_and_those_of_another_computer(
 
 
 def test_a_deletion_is_not_taken_back_where_the_cell_has_a_new_box(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     session = opened(tmp_path)
     session.editor.merge(FOUND)
     session.editor.delete([1, 2])
-    session.records.forget_samples()
-    monkeypatch.setenv(AUTHOR_VARIABLE, "anna")
-    anna = opened(tmp_path)
-    anna.editor.add(0, [1, 1, 9, 9])
-    anna.records.forget_samples()
-    monkeypatch.setenv(AUTHOR_VARIABLE, "me")
+    with anna_between(session, tmp_path) as anna:
+        anna.editor.add(0, [1, 1, 9, 9])
     back = opened(tmp_path)
     deletion = back.history.steps[1]
     assert deletion.title == "Delete 2 boxes"
@@ -217,19 +221,15 @@ def test_of_two_boxes_on_one_cell_the_deleted_one_comes_back(tmp_path: Path) -> 
 
 
 def test_undo_to_a_step_takes_back_all_later_ones_and_one_redo_makes_them_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     session = opened(tmp_path)
     session.editor.merge(FOUND)
     session.editor.accept([1])
     show(session, "b")
     session.editor.add(0, [0, 0, 9, 9])
-    session.records.forget_samples()
-    monkeypatch.setenv(AUTHOR_VARIABLE, "anna")
-    anna = opened(tmp_path)
-    anna.editor.delete([1, 2])
-    anna.records.forget_samples()
-    monkeypatch.setenv(AUTHOR_VARIABLE, "me")
+    with anna_between(session, tmp_path) as anna:
+        anna.editor.delete([1, 2])
     session = opened(tmp_path)
     told = moves(session)
     assert [(step.title, step.author) for step in session.history.steps] == [

@@ -8,7 +8,8 @@ import numpy as np
 
 from napari_attmil.bags import HeldOut, Prediction
 from napari_attmil.bags.name_digests import name_digest
-from napari_attmil.cells import FeatureSettings
+from napari_attmil.cells import Boxes, FeatureSettings
+from napari_attmil.session import LoadedClassifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_attmil.bags import Bag
-    from napari_attmil.session import ClassifierLike
+    from napari_attmil.session import ClassifierLike, Session
 
 
 def prediction(
@@ -89,3 +90,11 @@ class FakeClassifier:
 
 
 _: type[ClassifierLike] = FakeClassifier
+
+
+def find_and_classify(session: Session) -> None:
+    """Give a stack of three images three cells each, and say of them what the fake does."""
+    corners = np.tile([[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]], (3, 1))
+    session.editor.merge(Boxes.from_detections(np.repeat([0, 1, 2], 3), corners, np.full(9, 0.9)))
+    session.predictions.use(LoadedClassifier(FakeClassifier(), "fake"))
+    session.predictions.set(FakeClassifier().predict("blood", session.boxes.cell_id), session.boxes)

@@ -14,7 +14,7 @@ from napari.layers import Image
 from qtpy.QtGui import QImage
 from support.hand import Hand
 from support.pages.page import Page
-from support.predictions import FakeClassifier
+from support.predictions import FakeClassifier, find_and_classify
 
 from napari_attmil import workflows
 from napari_attmil.cells import Boxes, DetectionSettings
@@ -253,11 +253,7 @@ def explored(
     """Open the explorer on nine cells in three images, classified by the fake."""
     viewer.add_layer(stack)
     explorer = make_explorer(viewer)
-    session = explorer.context.session
-    corners = np.tile([[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]], (3, 1))
-    session.editor.merge(Boxes.from_detections(np.repeat([0, 1, 2], 3), corners, np.full(9, 0.9)))
-    session.predictions.use(LoadedClassifier(FakeClassifier(), "fake"))
-    session.predictions.set(FakeClassifier().predict("blood", session.boxes.cell_id), session.boxes)
+    find_and_classify(explorer.context.session)
     return explorer
 
 

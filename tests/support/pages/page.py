@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QToolButton, QWidget
 
-from napari_attmil.widgets.parts import MessageBar, TaskRunner
+from napari_attmil.widgets.parts import Message, MessageBar, Severity, TaskRunner
 from napari_attmil.widgets.parts.message_bar import MessageEntry
 
 Part = TypeVar("Part", bound=QObject)
@@ -73,8 +73,15 @@ class Page:
 
     def messages(self) -> list[str]:
         """Return what the bar of messages says, the newest first."""
+        return [message.text for message in self._told()]
+
+    def errors(self) -> list[str]:
+        """Return what it says went wrong."""
+        return [message.text for message in self._told() if message.severity is Severity.ERROR]
+
+    def _told(self) -> list[Message]:
         bars = self.widget.findChildren(MessageBar)
-        return [message.text for bar in bars for message in bar.messages()]
+        return [message for bar in bars for message in bar.messages()]
 
     def close_messages(self) -> None:
         for entry in self.widget.findChildren(MessageEntry):

@@ -363,14 +363,22 @@ def open_cohort(
     return cohort
 
 
-def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
+@pytest.fixture
+def cohort(
     panel: AttentionMILWidget,
-    viewer: ViewerModel,
     wait_idle: Callable[[AttentionMILWidget], None],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+) -> Cohort:
+    """Return the cohort that is open in the panel."""
+    return open_cohort(panel, wait_idle, monkeypatch, tmp_path)
+
+
+def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
+    panel: AttentionMILWidget,
+    cohort: Cohort,
+    viewer: ViewerModel,
 ) -> None:
-    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     layer = panel.context.image_choice.chosen
     assert layer.name == "s1" and layer.data.shape == (2, 60, 80)
     assert not isinstance(layer.data, np.ndarray)
@@ -380,11 +388,8 @@ def test_sample_of_a_cohort_is_shown_lazily_with_its_scale(
 
 def test_what_was_assumed_about_a_cohort_stays_in_the_panel(
     panel: AttentionMILWidget,
-    wait_idle: Callable[[AttentionMILWidget], None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    cohort: Cohort,
 ) -> None:
-    cohort = open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     page = ImagesPage(panel.images_step)
     assert not page.shows("notes")
     panel.context.session.open_cohort(replace(cohort, notes=("Images were left out: a.",)))
@@ -394,12 +399,10 @@ def test_what_was_assumed_about_a_cohort_stays_in_the_panel(
 
 def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
     panel: AttentionMILWidget,
+    cohort: Cohort,
     viewer: ViewerModel,
     wait_idle: Callable[[AttentionMILWidget], None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
-    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     detect(panel, wait_idle)
     panel.context.image_choice.show_sample("s2")
     assert [layer.name for layer in viewer.layers if isinstance(layer, Image)] == ["s2", "blood"]
@@ -410,11 +413,9 @@ def test_changing_the_sample_replaces_its_layer_and_keeps_its_cells(
 
 def test_training_draws_its_losses_and_gives_a_classifier(
     panel: AttentionMILWidget,
+    cohort: Cohort,
     wait_idle: Callable[[AttentionMILWidget], None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
-    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     page = ClassifierPage(panel.classifier_step)
     page.set(epochs=4, members=5)
     panel.classifier_step.train()
@@ -434,11 +435,8 @@ def use(panel: AttentionMILWidget, classifier: FakeClassifier) -> ClassifierPage
 
 def test_a_classifier_says_how_it_did_on_patients_it_had_not_seen(
     panel: AttentionMILWidget,
-    wait_idle: Callable[[AttentionMILWidget], None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    cohort: Cohort,
 ) -> None:
-    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     panel.show()
     panel.show_step("classifier")
     said = FakeClassifier().holding_out(
@@ -515,6 +513,7 @@ def test_a_training_that_was_stopped_can_be_continued_when_the_study_is_opened_a
 )
 def test_training_says_which_samples_it_left_out(
     panel: AttentionMILWidget,
+    cohort: Cohort,
     wait_idle: Callable[[AttentionMILWidget], None],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -530,7 +529,6 @@ def test_training_says_which_samples_it_left_out(
         return (yield from train(*args, stop=stop))
 
     monkeypatch.setattr(workflows, "train_classifier", leave_out)
-    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     step = panel.classifier_step
     step.train()
     wait_idle(panel)
@@ -548,9 +546,9 @@ def test_training_says_which_samples_it_left_out(
 
 def test_training_knows_the_healthy_class_that_was_chosen(
     panel: AttentionMILWidget,
+    cohort: Cohort,
     wait_idle: Callable[[AttentionMILWidget], None],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
     step, asked = panel.classifier_step, []
 
@@ -566,7 +564,6 @@ def test_training_knows_the_healthy_class_that_was_chosen(
         asked.append(settings.reference_class)
 
     monkeypatch.setattr(workflows, "train_classifier", train)
-    open_cohort(panel, wait_idle, monkeypatch, tmp_path)
     assert ClassifierPage(step).text("hint") == "Train on the open images, or load a model."
     assert panel.context.session.cohort is not None
     panel.context.session.open_cohort(relabelled(panel.context.session.cohort, ("alive", "dead")))

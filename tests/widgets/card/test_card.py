@@ -11,12 +11,12 @@ from qtpy.QtCore import QPoint, Qt
 from support.pages.attention_mil import ResultPage
 from support.pages.card import CardPage, choose_in_menu, menus_of
 from support.pages.explorer import ExplorerPage
-from support.predictions import FakeClassifier
+from support.predictions import FakeClassifier, find_and_classify
 
 from napari_attmil.cells import Boxes
 from napari_attmil.cells.annotations import NOT_ALTERED
 from napari_attmil.images import open_cohort
-from napari_attmil.session import WHOLE_COHORT, LoadedClassifier
+from napari_attmil.session import WHOLE_COHORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,11 +217,7 @@ def classified_window(
     window_viewer.window.show()
     window_viewer.add_layer(stack)
     panel = make_panel(window_viewer)
-    session = panel.context.session
-    corners = np.tile([[10, 10, 30, 30], [50, 20, 70, 40], [20, 60, 40, 80]], (3, 1))
-    session.editor.merge(Boxes.from_detections(np.repeat([0, 1, 2], 3), corners, np.full(9, 0.9)))
-    session.predictions.use(LoadedClassifier(FakeClassifier(), "fake"))
-    session.predictions.set(FakeClassifier().predict("blood", session.boxes.cell_id), session.boxes)
+    find_and_classify(panel.context.session)
     return panel
 
 

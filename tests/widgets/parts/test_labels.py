@@ -30,14 +30,14 @@ LONG = "patient-0017-sample-of-the-second-visit-thick-smear-4"
 
 def test_a_text_of_another_length_moves_nothing_below_it(qtbot: QtBot) -> None:
     panel, label, button = QWidget(), SteadyLabel(2, "counts"), QPushButton("Draw")
-    column(label, button, within=panel)
+    layout = column(label, button, within=panel)
     qtbot.addWidget(panel)
     panel.resize(300, 200)
     panel.show()
     places = set()
     for text in ("", "No boxes.", "28 boxes in this image: 3 yours, 6 accepted, 19 detected."):
         label.setText(text)
-        qtbot.wait(20)
+        layout.activate()
         places.add(button.y())
     assert len(places) == 1
 
