@@ -30,7 +30,7 @@ FLOORS = [
     {"evaluation", "explore"},
     {"session"},
     {"workflows"},
-    {"widgets"},
+    {"api", "widgets"},
     {"cli"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -181,6 +181,7 @@ class Classifier:
             self.healthy_class,
             self.may_have_learnt_from(bag),
             None if self.held_out is None else self.held_out.of_sample(bag.sample, bag.patient),
+            bag.boxes,
         )
 
     @property
@@ -210,7 +211,7 @@ class Classifier:
                 embedded = model.eval().embed(features)
             yield embedded
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the classifier whole or not at all.
 
         Raises
@@ -235,7 +236,7 @@ class Classifier:
         save_checkpoint(Path(path), Checkpoint(KIND, weights, settings, self.provenance))
 
     @classmethod
-    def load(cls, path: Path, device: Device | None = None) -> Classifier:
+    def load(cls, path: str | Path, device: Device | None = None) -> Self:
         """Read a classifier from a model file.
 
         Parameters

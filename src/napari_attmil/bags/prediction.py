@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.core import Float32Array, Int64Array
+from napari_attmil.core import (
+    CAUTION,
+    Float32Array,
+    Int64Array,
+    counted,
+    html_paragraph,
+    html_table,
+)
+
+if TYPE_CHECKING:
+    from napari_attmil.cells import Boxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +57,8 @@ class Prediction:
         Whether the classifier was trained on a sample or patient of this name.
     held_out
         (K,) the probabilities while this patient was held out from training; None if unknown.
+    boxes
+        Where the cells are, in the order of `cell_id`; None for a bag without images.
     """
 
     sample: str
@@ -61,6 +74,20 @@ class Prediction:
     healthy_class: str | None = None
     was_trained_on: bool = False
     held_out: npt.NDArray[np.float64] | None = None
+    boxes: Boxes | None = None
+
+    def _repr_html_(self) -> str:
+        """Return a table of the probabilities for a notebook, with what to know about them."""
+        order = np.argsort(-self.probabilities, kind="stable")
+        rows = [(self.classes[k], f"{self.probabilities[k]:.0%}") for k in order]
+        cells = counted(len(self.cell_id), "cell")
+        table = html_table(f"Sample {self.sample}, {cells}", ("Class", "Probability"), rows)
+        return "".join([table, *(html_paragraph(text) for text in self._sentences())])
+
+    def _sentences(self) -> list[str]:
+        possible = self.prediction_set
+        ruled = [] if not possible else [f"Cannot be ruled out: {', '.join(possible)}."]
+        return [*ruled, *filter(None, [self.note]), CAUTION]
 
     @property
     def predicted(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_attmil import workflows
 from napari_attmil.cli.options import CohortPath
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import open_labelled_cohort, say, shown
@@ -32,16 +33,9 @@ def export_boxes(
     ] = False,
 ) -> None:
     """Write a study's boxes for other programs, and say what the format cannot hold."""
-    from napari_attmil.cells.exchange import annotated_images, plan_export
-
     check_outputs([out], [project])
     cohort, annotated = _open_project(project)
-    images = annotated_images(cohort.samples, annotated, cohort.folder)
-    if not images:
-        raise UserError(
-            f"There are no boxes yet in {cohort.folder}; draw some, detect cells, or import them."
-        )
-    plan = plan_export(out, images, format_name)
+    plan = workflows.planned_export(cohort, annotated, out, format_name)
     plan.write(overwrite)
     boxes = counted(plan.box_count, "box", "boxes")
     print(f"{boxes} of {counted(plan.image_count, 'image')} written to {out}")
@@ -80,7 +74,7 @@ def import_files(
     check_outputs([report], [project, *files])
     cohort = open_labelled_cohort(project)
     found = read_boxes(files)
-    names = [name.strip() for name in (classes or "").split(",") if name.strip()]
+    names = workflows.class_words(classes or "")
     annotations = AnnotationFile.beside(cohort.folder)
     plan = shown(plan_import(cohort.samples, found, names), "Looking for the images")
     _, outcome = plan.merged_into(annotations.read_all(cohort.samples))
@@ -128,26 +122,15 @@ def agreement(
 
 def check(project: CohortPath) -> None:
     """List boxes that are probably mistakes: tiny, huge, duplicate, or outside the image."""
-    from napari_attmil.cells.annotations import odd_boxes
-    from napari_attmil.cells.exchange import size_of
-
     cohort, annotated = _open_project(project)
-    odd = 0
-    for sample in cohort.samples:
-        if sample.name not in annotated:
-            continue
-        sizes, titles = [size_of(frame) for frame in sample.frames], sample.image_titles()
-        for box in odd_boxes(annotated[sample.name].boxes, sizes):
-            print(f"{sample.name}, {titles[box.image_index]}: box {box.cell_id} {box.reason}")
-            odd += 1
-    say(
-        f"{counted(odd, 'odd box', 'odd boxes')} in {counted(len(annotated), 'sample')} with boxes."
-    )
+    odd = workflows.odd_boxes_of(cohort, annotated)
+    for box in odd:
+        print(f"{box.sample}, {box.image}: box {box.cell_id} {box.reason}")
+    boxes = counted(len(odd), "odd box", "odd boxes")
+    say(f"{boxes} in {counted(len(annotated), 'sample')} with boxes.")
 
 
 def _open_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
     """Return a cohort and the annotations of its samples, by the samples' names."""
-    from napari_attmil.cells.annotations import AnnotationFile
-
     cohort = open_labelled_cohort(path)
-    return cohort, AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
+    return cohort, workflows.annotations_of(cohort)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_attmil import workflows
 from napari_attmil.cells import FinetuneSettings
 from napari_attmil.cli.options import DeviceName, ModelOut, Weights, option
 from napari_attmil.cli.outputs import check_outputs
@@ -121,24 +122,10 @@ def queue(
     Each line has the doubt, the file, and the page within it, counted from 1. Images in which
     nobody has looked for cells are not named.
     """
-    import numpy as np
-
-    from napari_attmil.cells.annotations import AnnotationFile, uncertainties
-    from napari_attmil.session import OPEN_STATES, SampleState, entries_of
-
     cohort = open_labelled_cohort(project)
-    annotated = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
-    samples = {sample.name: sample for sample in cohort.samples if sample.name in annotated}
-    waiting = [
-        entry
-        for name, sample in samples.items()
-        for entry in entries_of(sample, SampleState.of(annotated[name]))
-        if entry.state in OPEN_STATES
-    ]
+    annotated = workflows.annotations_of(cohort)
+    waiting = workflows.waiting_images(cohort, annotated)
     if not waiting:
         say("No image is waiting: all with boxes are reviewed." if annotated else NO_BOXES)
-    doubt = uncertainties([entry.scores for entry in waiting])
-    for place in np.argsort(-doubt, kind="stable")[:limit]:
-        entry = waiting[place]
-        frame = samples[entry.sample].frames[entry.image_index]
-        print(f"{doubt[place]:.3f}\t{frame.path}\t{frame.page + 1}")
+    for image in waiting[:limit]:
+        print(f"{image.doubt:.3f}\t{image.frame.path}\t{image.frame.page + 1}")

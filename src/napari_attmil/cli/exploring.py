@@ -63,7 +63,7 @@ def cell(
 ) -> None:
     """Say everything about one cell of the first sample; similar ones are sought in the others."""
     from napari_attmil.images import open_samples
-    from napari_attmil.workflows import AskedCell, CellsAtHand, Study, look_at_cell
+    from napari_attmil.workflows import Study, asked_cell, look_at_cell
 
     firsts = open_samples(inputs[:1])
     if len(firsts) != 1:
@@ -74,19 +74,8 @@ def cell(
     studies = Study.around(open_samples(inputs), detection.weights)
     classifier = load_classifier(model, detection.device)
     found = classified(studies, classifier, detection.settings, detection.device)
-    own = [one for one in found if one.sample.frames == firsts[0].frames]
-    if not own or cell_id not in own[0].boxes.cell_id:
-        cells = own[0].boxes.cell_id if own else ()
-        known = f"its cells are {min(cells)} to {max(cells)}" if len(cells) else "it has none"
-        raise UserError(
-            f"Sample {firsts[0].name!r} has no cell {cell_id}: {known}; choose one from the table "
-            "that `attmil classify` writes."
-        )
-    others = [CellsAtHand(one.sample, one.boxes) for one in found if one is not own[0]]
-    (study,) = (each for each in studies if own[0].sample in each.cohort.samples)
-    asked = AskedCell(
-        CellsAtHand(own[0].sample, own[0].boxes), cell_id, own[0].prediction, others=others
-    )
+    asked = asked_cell(found, firsts[0], cell_id)
+    (study,) = (each for each in studies if asked.cells.sample in each.cohort.samples)
     print(shown(look_at_cell(asked, study, classifier, detection.device), f"Cell {cell_id}"))
 
 

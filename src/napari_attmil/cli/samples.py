@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from napari_attmil import workflows
 from napari_attmil.cli.terminal import open_labelled_cohort, say
-from napari_attmil.core import UserError
 
 
 def samples(
@@ -31,30 +31,11 @@ def samples(
 
     A table that is there keeps its other columns, and a copy of it is kept beside it.
     """
-    from napari_attmil.images import (
-        COHORT_CSV,
-        from_names,
-        other_rows,
-        remarks,
-        rows_of,
-        unlisted_images,
-        with_images,
-        write_whole_table,
-    )
-
-    study = open_labelled_cohort(cohort)
-    path = out or study.table or study.folder / COHORT_CSV
-    if path.suffix.lower() != ".csv":
-        raise UserError(f"{path} does not end in .csv; give the table a name that does.")
-    rows = rows_of(study)
-    others = other_rows(rows, path)
-    rows = with_images(rows, unlisted_images((*rows, *others), study.folder))
+    written = workflows.write_sample_table(open_labelled_cohort(cohort), out, names)
     if names:
-        rows, fitted = from_names(rows, names, study.folder)
-        say(f"The pattern fits {fitted} of {sum(len(row.images) for row in rows)} images.")
-    backup = write_whole_table(path, rows, others)
-    print(f"Samples written to {path}")
-    if backup is not None:
-        print(f"The former table is kept as {backup}")
-    for remark in remarks(rows):
+        say(f"The pattern fits {written.fitted} of {written.images} images.")
+    print(f"Samples written to {written.path}")
+    if written.backup is not None:
+        print(f"The former table is kept as {written.backup}")
+    for remark in written.remarks:
         print(remark)

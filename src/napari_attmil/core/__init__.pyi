@@ -22,6 +22,7 @@ from .files import (
     write_atomically as write_atomically,
     write_json as write_json,
 )
+from .html import html_paragraph as html_paragraph, html_table as html_table
 from .model_files import (
     Checkpoint as Checkpoint,
     load_checkpoint as load_checkpoint,

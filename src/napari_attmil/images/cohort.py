@@ -6,15 +6,19 @@ Nothing here touches a file: `napari_attmil.images.reading` makes these values f
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, overload
 
-from napari_attmil.core import Remedy, UserError, counted
+from napari_attmil.core import Remedy, UserError, counted, html_paragraph, html_table
 from napari_attmil.images.healthy_names import healthy_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+
+_TITLES_SHOWN: Final = 5
+"""Names of images in a notebook's table of a sample."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,18 @@ class Sample:
         """Return the number of images."""
         return len(self.frames)
 
+    def _repr_html_(self) -> str:
+        """Return a table of the sample for a notebook."""
+        size = "unknown" if self.pixel_size_um is None else f"{self.pixel_size_um:.4g} µm"
+        rows = [
+            ("Patient", self.patient),
+            ("Class", self.label or "not given"),
+            ("Images", ", ".join(self.image_titles()[:_TITLES_SHOWN])),
+            ("Pixel size", size),
+        ]
+        title = f"Sample {self.name}, {counted(len(self), 'image')}"
+        return html_table(title, ("", ""), rows)
+
     def image_titles(self) -> list[str]:
         """Return the name of each image's file, with the page (from 1) if it has several images."""
         several = {frame.path for frame in self.frames if frame.page > 0}
@@ -79,7 +95,7 @@ def name_in_study(sample: str, title: str) -> str:
 
 @dataclass(frozen=True)
 class Cohort:
-    """All samples of a study.
+    """All samples of a study; it iterates over them, and indexes them by number or name.
 
     Attributes
     ----------
@@ -91,6 +107,14 @@ class Cohort:
         Sentences that say what was assumed on opening; show them to the user.
     table : Path or None
         The CSV file that lists the samples, None if there is none.
+
+    Examples
+    --------
+    >>> cohort = attmil.open_cohort("study")
+    >>> [sample.label for sample in cohort][:2]
+    ['healthy', 'healthy']
+    >>> cohort["sickle-02-1"].patient
+    'sickle-02'
     """
 
     samples: tuple[Sample, ...]
@@ -117,6 +141,41 @@ class Cohort:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples in their order."""
+        return iter(self.samples)
+
+    @overload
+    def __getitem__(self, place: int | str) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> Cohort: ...
+    def __getitem__(self, place: int | str | slice) -> Sample | Cohort:
+        """Return the sample of a number or a name, or a cohort of a part of the samples.
+
+        Raises
+        ------
+        KeyError
+            If there is no sample of this name.
+        IndexError
+            If there are not so many samples.
+        """
+        if isinstance(place, slice):
+            return replace(self, samples=self.samples[place])
+        if isinstance(place, int):
+            return self.samples[place]
+        for sample in self.samples:
+            if sample.name == place:
+                return sample
+        raise KeyError(f"There is no sample {place!r} in {self.folder}.")
+
+    def _repr_html_(self) -> str:
+        """Return a table of the samples for a notebook, and what was assumed about them."""
+        rows = [(s.name, s.patient, s.label or "", len(s)) for s in self.samples]
+        patients = counted(len(self.patients), "patient")
+        title = f"{counted(len(self), 'sample')} of {patients} in {self.folder}"
+        table = html_table(title, ("Sample", "Patient", "Class", "Images"), rows)
+        return table + "".join(html_paragraph(note) for note in self.notes)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -1,6 +1,18 @@
+from .boxes import (
+    OddBoxOfStudy as OddBoxOfStudy,
+    WaitingImage as WaitingImage,
+    annotations_of as annotations_of,
+    class_words as class_words,
+    ids as ids,
+    merge_studies as merge_studies,
+    odd_boxes_of as odd_boxes_of,
+    planned_export as planned_export,
+    waiting_images as waiting_images,
+)
 from .cell import (
     AskedCell as AskedCell,
     CellReader as CellReader,
+    asked_cell as asked_cell,
     look_at_cell as look_at_cell,
 )
 from .classify import (
@@ -34,6 +46,8 @@ from .prepare import (
     prepare_bags as prepare_bags,
 )
 from .report import report_samples as report_samples
+from .sample_table import SampleTable as SampleTable, write_sample_table as write_sample_table
+from .shape_study import StudyShapes as StudyShapes, shapes_of_study as shapes_of_study
 from .steps import NEVER as NEVER, Progress as Progress, Stage as Stage
 from .study import (
     Study as Study,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_attmil.core import UserError
 from napari_attmil.explore import CellFacts, cell_facts, measures_of, similar_cells
 from napari_attmil.workflows.measure import measure_cells
 from napari_attmil.workflows.prepare import CellsAtHand, bag_at_hand
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari_attmil.cells import Boxes
     from napari_attmil.core import Float32Array
     from napari_attmil.images import Sample
+    from napari_attmil.workflows.classify import ClassifiedSample
     from napari_attmil.workflows.study import Study
 
 MOST_MEASURED = 3000
@@ -118,6 +120,27 @@ def look_at_cell(
         facts = replace(facts, without=dict(zip(classifier.classes, left, strict=True)))
     yield Progress(2, 3, "Looking for similar cells in other samples", facts)
     return (yield from _with_similar(facts, asked, read))
+
+
+def asked_cell(found: Sequence[ClassifiedSample], sample: Sample, cell_id: int) -> AskedCell:
+    """Return the question about one cell of a classified sample; the others have similar cells.
+
+    Raises
+    ------
+    UserError
+        If the sample has no such cell.
+    """
+    own = [one for one in found if one.sample.frames == sample.frames]
+    if not own or cell_id not in own[0].boxes.cell_id:
+        cells = own[0].boxes.cell_id if own else ()
+        known = f"its cells are {min(cells)} to {max(cells)}" if len(cells) else "it has none"
+        raise UserError(
+            f"Sample {sample.name!r} has no cell {cell_id}: {known}; choose one from the table "
+            "that `attmil classify` writes."
+        )
+    others = [CellsAtHand(one.sample, one.boxes) for one in found if one is not own[0]]
+    at_hand = CellsAtHand(own[0].sample, own[0].boxes)
+    return AskedCell(at_hand, cell_id, own[0].prediction, others=others)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import json
 import os
 import zipfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -129,6 +129,7 @@ def write_results(folder: Path, classifier: Path, results: Results) -> None:
     arrays: dict[str, Any] = {}
     for number, (prediction, boxes) in enumerate(results.values()):
         values = {}
+        prediction = replace(prediction, boxes=None)  # they stand beside it
         for part, owner in (("prediction", prediction), ("boxes", boxes)):
             for each in fields(owner):
                 value = getattr(owner, each.name)
@@ -170,7 +171,9 @@ def _result(
         start = f"{number}/{part}/"
         found |= {key.removeprefix(start): stored[key] for key in stored if key.startswith(start)}
     texts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return values["sample"], (Prediction(**texts, **of["prediction"]), Boxes(**of["boxes"]))
+    boxes = Boxes(**of["boxes"])
+    prediction = Prediction(**(texts | of["prediction"] | {"boxes": boxes}))
+    return values["sample"], (prediction, boxes)
 
 
 def _place(folder: Path) -> Path:

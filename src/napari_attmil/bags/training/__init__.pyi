@@ -1,4 +1,5 @@
 from .ensemble import (
+    EnsembleProgress as EnsembleProgress,
     EnsembleTrainer as EnsembleTrainer,
     asks_composition as asks_composition,
     most_epochs as most_epochs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +23,14 @@ from napari_attmil.cells.detection.network import (
 )
 from napari_attmil.cells.detection.network_file import load_network
 from napari_attmil.cells.detection.read_ahead import ReadAhead
-from napari_attmil.cells.detection.rescaling import GreyLevels, Prepared, rescale, stacked, to_grey
+from napari_attmil.cells.detection.rescaling import (
+    GreyLevels,
+    Prepared,
+    as_stack,
+    rescale,
+    stacked,
+    to_grey,
+)
 from napari_attmil.cells.detection.roi_pooling import roi_align
 from napari_attmil.cells.detection.tiling import Tile, merge_tiles, tiles_of
 from napari_attmil.cells.detection.working_scale import (
@@ -31,18 +39,9 @@ from napari_attmil.cells.detection.working_scale import (
     scale_windows,
 )
 from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
-from napari_attmil.core import (
-    Device,
-    Float32Array,
-    Progress,
-    choose_device,
-    finished,
-    in_batches,
-)
+from napari_attmil.core import Device, Float32Array, Progress, choose_device, finished, in_batches
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_attmil.cells.boxes import Boxes
 
 FRAMES_FOR_SCALE = 2
@@ -142,7 +141,7 @@ class Detector:
         self._in_use = Lock()
 
     @classmethod
-    def load(cls, path: Path | None = None, device: Device | None = None) -> Detector:
+    def load(cls, path: str | Path | None = None, device: Device | None = None) -> Detector:
         """Read a detector from a model file.
 
         Parameters
@@ -157,20 +156,22 @@ class Detector:
         UserError
             If the file is missing, damaged or holds another kind of model.
         """
-        saved = load_network(path)
+        saved = load_network(None if path is None else Path(path))
         device = device or choose_device()
         return cls(saved.network, saved.architecture, device, saved.digest, saved.provenance)
 
     def detect(
-        self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings | None = None
+        self,
+        images: npt.NDArray[Any] | Sequence[npt.NDArray[Any]],
+        settings: DetectionSettings | None = None,
     ) -> Boxes:
-        """Find the cells of a stack.
+        """Find the cells of an image or of a stack.
 
         Parameters
         ----------
         images
-            Images of shape (Y, X) or (Y, X, 3), of any integer or float type; read one batch
-            at a time, so that a lazy sequence stays lazy.
+            An image (Y, X) or (Y, X, 3), or a sequence or array of them, of any integer or float
+            type; read one batch at a time, so that a lazy sequence stays lazy.
         settings
             How to detect.
 
@@ -179,7 +180,8 @@ class Detector:
         Boxes
             With ids 1 to n, by image, the surest cell of an image first.
         """
-        return boxes_of_frames(list(self.detect_frames(images, settings or DetectionSettings())))
+        frames = self.detect_frames(as_stack(images), settings or DetectionSettings())
+        return boxes_of_frames(list(frames))
 
     def detect_frames(
         self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings

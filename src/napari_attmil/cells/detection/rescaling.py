@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,6 @@ from napari_attmil.cells.detection.network import STRIDE_PX
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_attmil.core import Float32Array
 
 
@@ -130,6 +129,17 @@ def stacked(batch: Sequence[Prepared]) -> torch.Tensor:
     for row, item in enumerate(batch):
         stack[row, 0, : item.grey.shape[0], : item.grey.shape[1]] = item.grey
     return stack
+
+
+def as_stack(
+    images: npt.NDArray[Any] | Sequence[npt.NDArray[Any]],
+) -> Sequence[npt.NDArray[Any]]:
+    """Return images as a sequence: one (Y, X), (Y, X, 3) or (Y, X, 4) array becomes one of one."""
+    if isinstance(images, Sequence):
+        return images  # it may be lazy
+    shape = np.shape(images)
+    is_image = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
+    return [np.asarray(images)] if is_image else list(images)
 
 
 def _grey(image: npt.NDArray[Any]) -> Float32Array:

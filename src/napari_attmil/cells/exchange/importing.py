@@ -77,6 +77,18 @@ class ImportPlan:
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
+    def as_reviewed(self) -> ImportPlan:
+        """Return the plan with all images reviewed, but for those of which something is left out.
+
+        A person has looked at the images and says that the files' boxes are right and complete.
+        """
+        lacking = {each.image for each in self.left_out}
+        reviewed = (
+            replace(placed, image=replace(placed.image, reviewed=placed.image.name not in lacking))
+            for placed in self.images
+        )
+        return replace(self, images=tuple(reviewed))
+
     def merged_into(
         self, before: Mapping[str, Annotations]
     ) -> tuple[dict[str, Annotations], ImportOutcome]:
