@@ -9,8 +9,10 @@ import sys
 import tomllib
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hatch_fancy_pypi_readme.hooks import FancyReadmeMetadataHook
 from hatchling.builders.wheel import WheelBuilder
 from npe2 import PluginManifest
 
@@ -19,9 +21,8 @@ import napari_attmil
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(napari_attmil.__file__).parent
 INSTALLED = distribution("napari-attmil")
-BASE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-    "dependencies"
-]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+BASE = PROJECT["project"]["dependencies"]
 
 
 def test_manifest_is_valid_and_found_through_the_installed_package() -> None:
@@ -39,7 +40,9 @@ def test_every_command_id_starts_with_the_name_of_the_package() -> None:
 
 def test_manifest_at_the_root_is_a_link_to_the_packaged_one() -> None:
     link = ROOT / "napari.yaml"
-    if link.is_symlink():
+    if (ROOT / "PKG-INFO").exists():  # a source distribution has no links
+        assert link.read_bytes() == (PACKAGE / "napari.yaml").read_bytes()
+    elif link.is_symlink():
         assert Path(os.readlink(link)).as_posix() == "src/napari_attmil/napari.yaml"
     else:  # git writes a link as a file with its target on a Windows that allows no links
         assert link.read_text(encoding="utf-8").strip() == "src/napari_attmil/napari.yaml"
@@ -88,6 +91,38 @@ def test_wheel_holds_every_file_of_the_package() -> None:
     assert {"page.html.jinja", "py.typed", "napari.yaml"} <= {path.name for path in files}
     assert files - in_wheel == set()
     assert ROOT / "docs" / "glossary.md" in in_wheel  # the glossary of the panels
+
+
+def test_readme_on_pypi_has_no_link_that_needs_the_repository(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    settings = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
+    hook = FancyReadmeMetadataHook(str(ROOT), settings)
+    metadata: dict[str, Any] = {"dynamic": ["readme"]}
+    hook.update(metadata)
+    text = metadata["readme"]["text"]
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert len(links) > 5 and [link for link in links if not link.startswith(("https:", "#"))] == []
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", text)
+    assert pictures and all("/raw.githubusercontent.com/" in picture for picture in pictures)
+    names = [picture.partition("/main/")[2] for picture in pictures]
+    assert [name for name in names if not (ROOT / name).is_file()] == []
+
+
+def test_the_conda_recipe_needs_what_the_package_needs() -> None:
+    recipe = (ROOT / "packaging" / "conda-forge" / "recipe.yaml").read_text(encoding="utf-8")
+    renamed = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+    run = recipe.partition("  run:\n")[2].partition("\ntests:")[0]
+    needed = dict(re.findall(r"- ([\w-]+) >=([\d.]+)", run))
+    needed = {renamed.get(name, name): floor for name, floor in needed.items()}
+    assert needed == dict(line.split(">=") for line in BASE)
+    assert f'version: "{napari_attmil.__version__}"' in recipe
+
+
+def test_citation_has_the_version_of_the_package() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {napari_attmil.__version__}\n" in citation
 
 
 def test_package_is_marked_as_typed() -> None:

@@ -92,6 +92,30 @@ def test_a_dry_run_says_what_would_come_in_and_changes_nothing(
     assert project.kept().boxes.cell_id.tolist() == before.cell_id.tolist()
 
 
+def test_images_that_a_person_has_checked_come_in_as_reviewed(
+    attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    copy = project.copied_to(tmp_path / "copy")
+    (copy.folder / "annotations.sqlite").unlink()
+    lines = ["image,x_min,y_min,x_max,y_max", "a.tif,1,2,9,8", "b.tif,1,2,9,8", "b.tif,90,90,99,99"]
+    (tmp_path / "boxes.csv").write_text("\n".join(lines))
+    attmil("import", copy.folder, tmp_path / "boxes.csv")
+    assert copy.kept().reviewed == frozenset()
+    outcome = attmil("import", copy.folder, tmp_path / "boxes.csv", "--reviewed")
+    assert outcome.code == 0
+    assert copy.kept().reviewed == {0}  # of b.tif something is left out
+
+
+def test_a_flat_folder_of_images_is_a_study_to_annotate(attmil: Any, tmp_path: Path) -> None:
+    for name in "ab":
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((40, 60), np.uint8))
+    (tmp_path / "boxes.csv").write_text("image,x_min,y_min,x_max,y_max\na.tif,1,2,19,18\n")
+    assert "1 box added in 1 image" in attmil("import", tmp_path, tmp_path / "boxes.csv").out
+    assert str(tmp_path / "a.tif") in attmil("queue", tmp_path).out
+    outcome = attmil("finetune", tmp_path, "--out", tmp_path / "d.safetensors")
+    assert "reviewed" in outcome.err and "class" not in outcome.err
+
+
 def test_a_report_accounts_for_every_box_of_the_files(
     attmil: Any, project: Any, tmp_path: Path
 ) -> None:

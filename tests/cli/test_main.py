@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -38,6 +39,50 @@ def test_help_opens_without_the_packages_that_compute() -> None:
     opened = subprocess.run([sys.executable, "-c", OPEN_HELP], capture_output=True, text=True)
     assert "Usage: attmil" in opened.stdout, opened.stderr
     assert opened.stdout.splitlines()[-1] == "[]"
+
+
+def test_version_names_what_a_report_about_a_fault_needs(attmil: Any) -> None:
+    outcome = attmil("--version")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    words = [line.split()[0].rstrip(":") for line in lines]
+    assert words == ["napari-attmil", "Python", "torch", "device", "napari", "Qt"]
+    assert platform.python_version() in lines[1]
+    assert any(name in lines[5] for name in ("PyQt6", "PySide6"))
+
+
+def test_a_shell_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "from napari_attmil import cli; cli.main()"
+    asked = {"_ATTMIL_COMPLETE": "complete_bash", "COMP_WORDS": "attmil ex", "COMP_CWORD": "1"}
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert completed.stdout.split() == ["export"], completed.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="others always have a screen")
+def test_a_demo_without_a_screen_is_refused_before_it_works(
+    attmil: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    outcome = attmil("demo", "--out", tmp_path / "demo")
+    assert outcome.code == 1 and "napari cannot open a window here" in outcome.err
+    assert "xvfb-run" in outcome.err
+    assert not (tmp_path / "demo" / "cohort").exists()
+
+
+def test_a_demo_without_qt_says_what_to_install(
+    attmil: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "qtpy").mkdir()
+    fault = (
+        "class QtBindingsNotFoundError(ImportError): pass\nraise QtBindingsNotFoundError('none')"
+    )
+    (tmp_path / "qtpy" / "__init__.py").write_text(fault)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    outcome = attmil("demo", "--out", tmp_path / "demo")
+    assert outcome.code == 1 and 'pip install "napari-attmil[all]"' in outcome.err
 
 
 def test_a_name_that_the_output_cannot_encode_is_written_as_an_escape(

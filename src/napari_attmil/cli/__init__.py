@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import Any, Final, TextIO
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 
@@ -25,6 +25,7 @@ from napari_attmil.cli.samples import samples
 from napari_attmil.cli.shapes import shapes
 from napari_attmil.cli.stages import classify, demo, detect, evaluate, simulate, train
 from napari_attmil.cli.terminal import say
+from napari_attmil.cli.versions import print_versions
 from napari_attmil.core import UserError, printable
 
 __all__ = ["app", "main"]
@@ -35,8 +36,24 @@ app = typer.Typer(
     "Decision support for research, not a diagnosis.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
+
+
+@app.callback()
+def _options_of_all(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=print_versions,
+            is_eager=True,
+            help="Print the versions of all that matters, for a report about a fault.",
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "demo": demo,
     "simulate": simulate,

@@ -59,6 +59,14 @@ def import_files(
             show_default="those named like red cells",
         ),
     ] = None,
+    reviewed: Annotated[
+        bool,
+        typer.Option(
+            "--reviewed",
+            help="A person has checked the files' images: they count as reviewed, but for those of "
+            "which something is left out.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say what would come in, image by image; change nothing."),
@@ -77,6 +85,8 @@ def import_files(
     names = workflows.class_words(classes or "")
     annotations = AnnotationFile.beside(cohort.folder)
     plan = shown(plan_import(cohort.samples, found, names), "Looking for the images")
+    if reviewed:
+        plan = plan.as_reviewed()
     _, outcome = plan.merged_into(annotations.read_all(cohort.samples))
     for sentence in outcome.sentences():
         say(sentence)

@@ -206,6 +206,7 @@ def demo(
 ) -> None:
     """Simulate a cohort, find its cells, train, cross-validate, and show the result in napari."""
     check_outputs([out / "cells.csv"], [data])
+    widgets.check_screen()
     say_device(device)
     result = shown(workflows.run_demo(data, out, device))
     widgets.show_demo(result, out / "window.png" if headless else None)

@@ -126,7 +126,8 @@ def _bioio_image(path: Path) -> Any:
     except errors.UnsupportedFileFormatError:
         raise UserError(
             f"No installed reader knows the format of '{path.name}'; install bioio's plugin for "
-            "it (bioio-nd2, bioio-lif, ...), or export the images as TIFF."
+            "it, or the extra bioformats (GPL): pip install 'napari-attmil[bioformats]', or export "
+            "the images as TIFF."
         ) from None
 
 
