@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,7 +8,15 @@ import pytest
 from support.predictions import prediction
 
 from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
-from napari_attmil.cells.annotations.notes import NOT_A_CELL, NOT_ALTERED, SAMPLE, Note
+from napari_attmil.cells.annotations.notes import (
+    ALTERED,
+    CANNOT_TELL,
+    NOT_A_CELL,
+    NOT_ALTERED,
+    READY_TAGS,
+    SAMPLE,
+    Note,
+)
 from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
 from napari_attmil.cells.exchange.importing import ImportPlan, PlacedImage
@@ -119,12 +128,14 @@ def test_notes_come_back_with_the_study(session: Session, tmp_path: Path) -> Non
     session.notes.write([SAMPLE], "Stained late.")
     session.notes.set_value({session.key_of("b"): [SAMPLE]}, "day", "3")
     again = opened(tmp_path)
-    assert again.notes.of(1) == Note(0, ("echinocyte", NOT_ALTERED))
-    assert again.notes.of(3) == Note(1, (NOT_ALTERED,), "Out of focus.", (("stage", "2"),))
+    assert again.notes.of(1).tags == ("echinocyte", NOT_ALTERED)
+    third = again.notes.of(3)
+    assert (third.image_index, third.tags, third.text) == (1, (NOT_ALTERED,), "Out of focus.")
+    assert ("stage", "2") in third.columns
     assert again.notes.of().text == "Stained late."
     assert again.notes.of(key=again.key_of("b")).columns == (("day", "3"),)
-    assert again.notes.tags() == (NOT_A_CELL, NOT_ALTERED, "echinocyte")
-    assert again.notes.columns() == ("day", "stage")
+    assert again.notes.tags() == (*READY_TAGS, "echinocyte")
+    assert again.notes.columns() == ("answered at", "answered by", "day", "stage")
     again.notes.tag([1, 3], NOT_ALTERED, on=False)
     again.notes.write([3], "")
     again.notes.set_value([3], "stage", "")
@@ -203,3 +214,41 @@ def test_notes_are_columns_of_the_table_that_can_be_filtered(session: Session) -
     exploration.set_scope(WHOLE_COHORT)
     assert exploration.table["score (own)"].tolist() == ["", "", "", "high", "", ""]
     assert exploration.table["score"].tolist()[:1] == pytest.approx([0.9])
+
+
+def test_answer_is_kept_with_who_gave_it_and_when(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_ATTMIL_AUTHOR", "Anna")
+    session.notes.tag([1], ALTERED)
+    kept = dict(session.notes.of(1).columns)
+    assert kept["answered by"] == "Anna"
+    assert datetime.fromisoformat(kept["answered at"]).tzinfo == UTC
+
+
+def test_cell_has_one_answer_and_undo_gives_the_former_back(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_ATTMIL_AUTHOR", "Anna")
+    session.notes.tag([1], "odd")
+    session.notes.tag([1], ALTERED)
+    monkeypatch.setenv("NAPARI_ATTMIL_AUTHOR", "Ben")
+    session.notes.tag([1], CANNOT_TELL)
+    assert session.notes.of(1).tags == (CANNOT_TELL, "odd")
+    assert dict(session.notes.of(1).columns)["answered by"] == "Ben"
+    session.editor.undo()
+    assert session.notes.of(1).tags == (ALTERED, "odd")
+    assert dict(session.notes.of(1).columns)["answered by"] == "Anna"
+
+
+def test_answer_taken_back_leaves_nobody_who_gave_it(session: Session) -> None:
+    session.notes.tag([1], ALTERED)
+    session.notes.tag([1], ALTERED, on=False)
+    assert not session.notes.of(1)
+
+
+def test_answers_written_as_tags_of_the_table_have_an_author_too(session: Session) -> None:
+    session.notes.set_tags([1], ["odd", NOT_ALTERED])
+    assert [name for name, _ in session.notes.of(1).columns] == ["answered at", "answered by"]
+    session.notes.set_tags([1], ["odd"])
+    assert session.notes.of(1).columns == ()

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_attmil.cells import Boxes
-from napari_attmil.cells.annotations import READY_TAGS, SAMPLE, Note, new_uid, with_notes
+from napari_attmil.cells.annotations import (
+    READY_TAGS,
+    SAMPLE,
+    Note,
+    author_name,
+    is_answer,
+    new_uid,
+    stamped,
+    with_notes,
+    without_answer,
+)
 from napari_attmil.core import UserError, counted
 from napari_attmil.explore import OWN, TAG_SEPARATOR, TAGS
 
@@ -79,8 +90,15 @@ class SampleNotes:
         tag: str,
         on: bool = True,
     ) -> None:
-        """Tag cells, or remove a tag from them."""
+        """Tag cells, or remove a tag from them.
+
+        A tag that says what a cell is (see `is_answer`) takes the place of another such tag, and
+        who gave it and when is noted with it.
+        """
         tag = _named(tag, "tag")
+        if on and is_answer(tag):
+            self._change(cells, f"Tag “{tag}”", lambda note: without_answer(note).tagged(tag))
+            return
         title = f"Tag “{tag}”" if on else f"Remove tag “{tag}”"
         self._change(cells, title, lambda note: note.tagged(tag, on))
 
@@ -117,6 +135,7 @@ class SampleNotes:
         change: Callable[[Note], Note],
     ) -> None:
         step, by_key = new_uid(), self._by_key(cells)
+        who, now = author_name(), datetime.now(UTC).isoformat(timespec="seconds")
         count = sum(len(set(ids) - {SAMPLE}) for ids in by_key.values())
         title = f"{title}, {counted(count, 'cell')}" if count else title
         for key, ids in by_key.items():
@@ -124,8 +143,12 @@ class SampleNotes:
                 continue  # Of a study that is no longer open.
             state = self._records.state(key)
             images = _images_of(state, ids)
-            changed = {
-                cell: change(state.notes.get(cell, Note(image))) for cell, image in images.items()
+            before = {cell: state.notes.get(cell, Note(image)) for cell, image in images.items()}
+            changed = {cell: change(note) for cell, note in before.items()}
+            changed |= {
+                cell: stamped(before[cell], note, who, now)
+                for cell, note in changed.items()
+                if cell != SAMPLE
             }
             self._records.edit(key, title, step, notes=with_notes(state.notes, changed))
 

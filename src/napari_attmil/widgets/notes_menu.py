@@ -7,7 +7,7 @@ from functools import partial
 
 from qtpy.QtWidgets import QInputDialog, QMenu, QWidget
 
-from napari_attmil.cells.annotations import NOT_A_CELL, NOT_ALTERED, SAMPLE
+from napari_attmil.cells.annotations import NOT_A_CELL, NOT_ALTERED, READY_TAGS, SAMPLE
 from napari_attmil.core import counted
 from napari_attmil.session import SampleKey, Session, SessionKey
 from napari_attmil.widgets.parts import errors_shown
@@ -41,7 +41,7 @@ def add_note_actions(menu: QMenu, session: Session, cells: Noted, parent: QWidge
     notes = session.notes
     is_of_samples = all(ids == [SAMPLE] for ids in cells.values())
     for tag in notes.tags():
-        if not (is_of_samples and tag in TAG_KEYS.values()):
+        if not (is_of_samples and tag in READY_TAGS):
             action = menu.addAction(tag[:1].upper() + tag[1:])
             action.setCheckable(True)
             action.setChecked(notes.is_tagged(cells, tag))

@@ -8,6 +8,15 @@ from .annotation_file import (
     AnnotationFile as AnnotationFile,
     author_name as author_name,
 )
+from .answers import (
+    OF_CLASS as OF_CLASS,
+    answer_of as answer_of,
+    answers_in as answers_in,
+    is_answer as is_answer,
+    stamped as stamped,
+    with_answers as with_answers,
+    without_answer as without_answer,
+)
 from .box_checks import odd_boxes as odd_boxes
 from .corrections import (
     accept_boxes as accept_boxes,
@@ -30,6 +39,8 @@ from .layer_edits import (
     rows_within as rows_within,
 )
 from .notes import (
+    ALTERED as ALTERED,
+    CANNOT_TELL as CANNOT_TELL,
     NOT_A_CELL as NOT_A_CELL,
     NOT_ALTERED as NOT_ALTERED,
     READY_TAGS as READY_TAGS,

@@ -13,9 +13,14 @@ SAMPLE: Final = 0
 """What stands for the sample itself among the cell_ids, which are positive."""
 NOT_A_CELL: Final = "not a cell"
 """Tag of a box that stays visible but belongs to no bag, no training and no count of cells."""
+ALTERED: Final = "altered"
+"""Tag of a cell that a person finds altered by the disease of its sample."""
 NOT_ALTERED: Final = "not altered"
-"""Tag of a cell that a person has looked at and found healthy; it only marks."""
-READY_TAGS: Final = (NOT_A_CELL, NOT_ALTERED)
+"""Tag of a cell that a person has looked at and found healthy."""
+CANNOT_TELL: Final = "cannot tell"
+"""Tag of a cell of which a person cannot say whether it is altered."""
+READY_TAGS: Final = (NOT_A_CELL, NOT_ALTERED, ALTERED, CANNOT_TELL)
+"""What a cell can be said to be, unless a class is named; see `answers`."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from napari_attmil.cells.annotations.answers import (
+    answer_of,
+    answers_in,
+    stamped,
+    with_answers,
+    without_answer,
+)
+from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.annotations.notes import (
+    ALTERED,
+    CANNOT_TELL,
+    NOT_A_CELL,
+    NOT_ALTERED,
+    Note,
+)
+from napari_attmil.cells.annotations.three_way_merge import merge_annotations
+from napari_attmil.cells.boxes import Boxes
+
+BOXES = Boxes.from_detections([0, 0], [[0, 0, 9, 9], [20, 20, 29, 29]], [0.9, 0.6])
+BASE = Annotations(BOXES, searched=frozenset({0}), next_id=3)
+
+
+def answered(who: str, *answers: str) -> Annotations:
+    given = {cell: (0, answer) for cell, answer in enumerate(answers, start=1)}
+    return replace(BASE, notes=with_answers({}, given, who, "2026-01-01"))
+
+
+def test_class_can_be_the_answer_and_other_tags_are_none() -> None:
+    assert answer_of(Note(0, ("altered: malaria", "odd"))) == "altered: malaria"
+    assert answer_of(Note(0, ("odd",), "altered")) == ""
+
+
+def test_contradiction_is_no_answer() -> None:
+    notes = {1: Note(0, (ALTERED, NOT_ALTERED)), 2: Note(0, (NOT_A_CELL,))}
+    assert answers_in(notes) == {2: NOT_A_CELL}
+
+
+def test_answer_replaces_the_former_and_leaves_all_else_of_the_note() -> None:
+    before = {1: Note(2, (NOT_ALTERED, "odd"), "Look.", (("stage", "2"),))}
+    after = with_answers(before, {1: (2, ALTERED)}, "Anna", "now")[1]
+    columns = (("answered at", "now"), ("answered by", "Anna"), ("stage", "2"))
+    assert after == Note(2, (ALTERED, "odd"), "Look.", columns)
+    assert without_answer(after).tags == ("odd",)
+
+
+def test_note_that_leaves_the_answer_alone_leaves_its_author() -> None:
+    before = with_answers({}, {1: (0, ALTERED)}, "Anna", "then")[1]
+    assert stamped(before, replace(before, text="Look."), "Ben", "now").columns == before.columns
+
+
+def test_merge_keeps_both_persons_answers_about_different_cells() -> None:
+    one = answered("Anna", ALTERED)
+    other = replace(BASE, notes=with_answers({}, {2: (0, CANNOT_TELL)}, "Ben", "2026-01-02"))
+    merged, _ = merge_annotations(BASE, one, other)
+    assert answers_in(merged.notes) == {1: ALTERED, 2: CANNOT_TELL}
+    assert dict(merged.notes[1].columns)["answered by"] == "Anna"
+
+
+def test_merge_of_contradicting_answers_keeps_both_and_takes_neither_for_true() -> None:
+    merged, _ = merge_annotations(BASE, answered("Anna", ALTERED), answered("Ben", NOT_ALTERED))
+    assert merged.notes[1].tags == (ALTERED, NOT_ALTERED)
+    assert dict(merged.notes[1].columns)["answered by"] == "Anna | Ben"
+    assert answers_in(merged.notes) == {}
