@@ -10,16 +10,19 @@ import pytest
 import tifffile
 from support.quarters import QUARTERS, image_of
 
+from napari_attmil.bags import MILSettings
 from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
-from napari_attmil.cells.annotations import Annotations
+from napari_attmil.cells.annotations import NOT_A_CELL, Annotations, Note
 from napari_attmil.cells.annotations.corrections import add_box
 from napari_attmil.core import StageRun, UserError, finished
 from napari_attmil.workflows import Study, prepare_bags
+from napari_attmil.workflows.answers import about_answers
 from napari_attmil.workflows.prepare import each_bag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from napari_attmil.bags import Bag
     from napari_attmil.images import Cohort
 
 DETECTION, FEATURES = DetectionSettings(), FeatureSettings()
@@ -96,6 +99,32 @@ def test_boxes_drawn_before_a_detection_are_joined_with_it(cohort: Cohort, detec
     assert bags["two"].features[:, 0, 0, 0].tolist() == [0, 70]
     assert bags["two"].cell_id.tolist() == [1, 7]
     assert bags["one"].features[:, 0, 0, 0].tolist() == [60]
+
+
+def test_bags_have_what_was_said_about_their_cells(cohort: Cohort, detector: Any) -> None:
+    boxes = Boxes.from_detections([0, 1], [[2, 2, 14, 14], [2, 2, 14, 14]], [0.9, 0.9])
+    boxes = Boxes.concatenate([boxes, add_box(boxes, 0, [18, 18, 30, 30])[2:]])
+    notes = {1: Note(0, ("altered", "odd")), 2: Note(1, ("seen",)), 3: Note(0, (NOT_A_CELL,))}
+    found = Annotations(boxes, Boxes.empty(), frozenset(range(9)), 4, notes=notes)
+    bags = prepared(cohort, detector, {"one": found})
+    assert bags["one"].cell_id.tolist() == [1, 2], "what is no cell is in no bag"
+    assert bags["one"].answers.tolist() == ["altered", ""]
+    assert bags["two"].answers is None
+
+
+def test_answers_are_counted_in_words(make_bag: Callable[..., Bag]) -> None:
+    bags = [
+        replace(make_bag(1, 3), answers=np.array(["altered", "altered: b", "not altered"])),
+        replace(make_bag(2, 3), answers=np.array(["", "cannot tell", ""])),
+    ]
+    said = about_answers(bags, MILSettings())
+    assert (
+        said
+        == "4 answers about cells taken into account (2 altered, 1 not altered, 1 cannot tell)."
+    )
+    assert "left out: as chosen" in about_answers(bags, MILSettings(answers=0))
+    assert "one by one" in about_answers(bags, MILSettings(method="mil-att-sic"))
+    assert about_answers([make_bag(1)], MILSettings()) == ""
 
 
 def truth_row(image: str, quarter: int, altered: int) -> str:

@@ -40,6 +40,9 @@ class Bag:
     altered
         (n,) bool, whether a cell is altered by the disease; None without ground truth, which only
         simulated and planted cohorts have.
+    answers
+        (n,) str, what a person said that a cell is (see `cells.annotations.answers_in`): "altered",
+        "altered: CLASS", "not altered", "cannot tell"; "" for nothing. None if nobody was asked.
     detector_digest, feature_settings
         What the features were computed with; a classifier accepts only those of its training.
     """
@@ -51,6 +54,7 @@ class Bag:
     label: str | None = None
     boxes: Boxes | None = None
     altered: npt.NDArray[np.bool_] | None = None
+    answers: npt.NDArray[np.str_] | None = None
     detector_digest: str = ""
     feature_settings: FeatureSettings = field(default_factory=FeatureSettings)
 
@@ -64,6 +68,8 @@ class Bag:
             )
         if self.altered is not None and len(self.altered) != n:
             raise ValueError(f"altered is not as long as cell_id ({n}).")
+        if self.answers is not None and len(self.answers) != n:
+            raise ValueError(f"answers is not as long as cell_id ({n}).")
 
     def __len__(self) -> int:
         return len(self.cell_id)
@@ -76,6 +82,7 @@ class Bag:
             cell_id=self.cell_id[rows],
             boxes=None if self.boxes is None else self.boxes[rows],
             altered=None if self.altered is None else self.altered[rows],
+            answers=None if self.answers is None else self.answers[rows],
         )
 
 

@@ -61,6 +61,10 @@ class MILSettings(Settings):
     """Weight of a loss that teaches each cell what it is not: no cell of a sample is evidence for
     another class than the sample's. This holds for every cell, unlike the assumption of the SIC
     branch that every cell shows the sample's class; 0 for none."""
+    answers: ForResearch[float] = Field(1.0, ge=0, le=100, title="Answers")
+    """Weight of a loss that teaches what a person has said of single cells: altered cells and
+    others count the same, and some answers may be wrong. For methods that judge cells one by one;
+    0 leaves the answers out."""
     balance_classes: bool = Field(True, title="Balance classes")
     """Weight the samples so that all classes count the same in the loss."""
     cell_dropout: ForResearch[float] = Field(0.3, ge=0, lt=1, title="Cells left out")

@@ -131,11 +131,17 @@ class TrainingOptions:
     ] = ""
     epochs: Annotated[int | None, preset_option(MILSettings, "epochs")] = None
     seed: Annotated[int, option(MILSettings, "seed")] = 0
+    answers: Annotated[
+        bool,
+        typer.Option(help="Learn from what was said about single cells in the viewer or imported."),
+    ] = True
 
     @property
     def settings(self) -> MILSettings:
         """The preset's settings with what the options change."""
-        changes = {} if self.epochs is None else {"epochs": self.epochs}
+        changes: dict[str, Any] = {} if self.epochs is None else {"epochs": self.epochs}
+        if not self.answers:
+            changes["answers"] = 0
         return mil_preset(
             self.preset, seed=self.seed, reference_class=self.healthy_class, **changes
         )

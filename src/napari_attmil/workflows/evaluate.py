@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_attmil.bags import features_for
 from napari_attmil.core import StageRun
 from napari_attmil.images import patient_folds
+from napari_attmil.workflows.answers import about_answers
 from napari_attmil.workflows.prepare import prepare_bags
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
 from napari_attmil.workflows.train import labelled_part
@@ -73,6 +74,7 @@ def evaluate_study(
     if stop.is_set():
         return None
     bags, device = preparation.result, detector.device
+    notes += filter(None, [about_answers(bags, settings)])
     steps = evaluate_bags(bags, settings, plan, ensemble, device, out, notes)
     return (yield from until(steps, stop))
 

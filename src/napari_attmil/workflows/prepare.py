@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_attmil.core import Remedy, UserError
+from napari_attmil.workflows.answers import answers_about
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def prepare_bags(
         if bag is not None:
             assert bag.boxes is not None  # bags of images always have them
             altered = None if truth is None else truth.altered(samples[bag.sample], bag.boxes)
-            bags.append(replace(bag, altered=altered))
+            answers = answers_about(bag.boxes, study.annotations.get(bag.sample))
+            bags.append(replace(bag, altered=altered, answers=answers))
             step = replace(step, detail=bags[-1])
         yield step
     if not bags and not stop.is_set():

@@ -14,6 +14,7 @@ from napari_attmil.bags import features_for
 from napari_attmil.core import UserError
 from napari_attmil.images import check_trainable
 from napari_attmil.session import LoadedClassifier
+from napari_attmil.workflows.answers import about_answers
 from napari_attmil.workflows.prepare import prepare_bags
 from napari_attmil.workflows.steps import NEVER, Progress, Stage
 from napari_attmil.workflows.study import folder_key, own_folder
@@ -83,7 +84,7 @@ def train_classifier(
     bags = yield from prepare_bags(study, detector, detection, features_for(settings), stop)
     if stop.is_set():
         return None
-    yield Progress(0, 0, "Preparing the training")
+    yield Progress(0, 0, "Preparing the training", note=about_answers(bags, settings))
     unfinished = unfinished_folder(study.cohort, out)
     trained = yield from train_on_bags(bags, settings, ensemble, detector.device, unfinished, stop)
     if trained is None:

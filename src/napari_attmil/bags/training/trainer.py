@@ -20,6 +20,7 @@ from napari_attmil.bags.classifier import Classifier, new_model
 from napari_attmil.bags.name_digests import names_learnt
 from napari_attmil.bags.network import PreparedFeatures, packed
 from napari_attmil.bags.settings import MILSettings
+from napari_attmil.bags.training.answered import AnsweredCells
 from napari_attmil.bags.training.losses import (
     bag_losses,
     bag_weights,
@@ -47,6 +48,7 @@ from napari_attmil.core import (
     moments_of,
     set_moments,
 )
+from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
@@ -129,6 +131,7 @@ class Trainer:
         else:
             copy_fitted(self._model, alike._model)
             self._cells = alike._cells
+        self._answered = self._answered_cells()
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = bag_weights(self._targets, self.settings)
         self._optimiser = torch.optim.Adam(
@@ -209,6 +212,8 @@ class Trainer:
                 name for bag in self._bags for name in (bag.patient, bag.sample)
             ),
         }
+        if self._answered is not None:
+            provenance["answers"] = len(self._answered)
         first = self._bags[0]
         return Classifier(
             (model.eval(),),
@@ -302,7 +307,10 @@ class Trainer:
                 losses = losses + self.settings.exclusion * other
             weights = self._weights[bags].to(losses.device)
             self._optimiser.zero_grad()
-            (losses * weights).mean().backward()
+            total = (losses * weights).mean()
+            if self._answered is not None:
+                total = total + self.settings.answers * self._answered.loss(self._model)
+            total.backward()
             self._optimiser.step()
             predicted = self._model.log_probabilities(output, offsets).argmax(1)
             sums.add(loss=losses, mil=mil, sic=sic, correct=predicted == targets)
@@ -322,6 +330,13 @@ class Trainer:
             means["sic"] if self._model.method.sic else None,
             means["correct"],
         )
+
+    def _answered_cells(self) -> AnsweredCells | None:
+        """Return the cells whose answers are learnt from, if there are any."""
+        if self.settings.answers == 0 or not self._model.judges_cells:
+            return None
+        healthy = reference_class(self.classes, self.settings.reference_class)
+        return AnsweredCells.of(self._bags, self._cells.features, self.classes, healthy)
 
     def _set_learning_rate(self, epochs_done: float) -> None:
         share = rate_share(epochs_done / self.settings.epochs, self.settings)
