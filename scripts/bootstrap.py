@@ -1,4 +1,4 @@
-"""Set up `.venv` and run the demo or the checks: what `make demo` and `make test` do.
+"""Set up `.venv` and run the demo, the checks or the pages: what `make demo`, `test`, `docs` do.
 
 Only the standard library is used, and nothing newer than Python 3.6, so that a Python which is too
 old for the package can still find a newer one, or say what is needed.
@@ -59,6 +59,9 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         python = prepare_venv()
+        if arguments.task == "docs":
+            prepare_package(python)
+            return build_docs(python)
         virtual_screen = needs_virtual_screen()
         prepare_system(virtual_screen)
         prepare_package(python)
@@ -77,12 +80,13 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Set up .venv and run the demo or the checks.")
-    tasks = parser.add_subparsers(dest="task", metavar="{setup,demo,test}")
+    tasks = parser.add_subparsers(dest="task", metavar="{setup,demo,test,docs}")
     tasks.required = True
     tasks.add_parser("setup", help="set up .venv and the system libraries, nothing else")
     demo = tasks.add_parser("demo", help="run the main job and open napari on the result")
     demo.add_argument("--data", help="folder of images: class/patient/sample/image files")
     tasks.add_parser("test", help="lint, types, manifest and the test suite")
+    tasks.add_parser("docs", help="build the pages as a site in `site`, links checked")
     return parser.parse_args()
 
 
@@ -291,6 +295,22 @@ def run_demo(data: Optional[str], virtual_screen: bool) -> int:
     if virtual_screen or headless():
         command += ["--headless"]
     return run_on_screen(command, virtual_screen)
+
+
+def build_docs(python: str) -> int:
+    """Build the pages as a site; a warning, for instance about a link, fails."""
+    say("Installing what builds the pages")
+    run_or_fail(
+        [python, "-m", "pip", "install", "--quiet", "--group", "docs"],
+        "What builds the pages could not be installed (see above).",
+    )
+    say("mkdocs build")
+    environment = dict(os.environ, NO_MKDOCS_2_WARNING="1")
+    command = [python, "-m", "mkdocs", "build", "--strict", "--clean", "--quiet"]
+    status = subprocess.run(command, cwd=str(ROOT), env=environment).returncode
+    if status == 0:
+        say(f"The pages are in {ROOT / 'site'}: open index.html there")
+    return status
 
 
 def run_checks(virtual_screen: bool) -> int:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL_CARD = PACKAGE / "weights" / "README.md"
 PAGES = [
     *(ROOT / "README.md", ROOT / "CONTRIBUTING.md", MODEL_CARD),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 ROOMS = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
 COMMANDS: Any = vars(typer.main.get_command(app))["commands"]
