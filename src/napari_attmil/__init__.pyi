@@ -1,6 +1,8 @@
 from .api import (
     Classifier as Classifier,
     agreement as agreement,
+    answer as answer,
+    ask as ask,
     cell as cell,
     classify as classify,
     detect as detect,

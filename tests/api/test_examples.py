@@ -14,7 +14,14 @@ import napari_attmil
 if TYPE_CHECKING:
     from pathlib import Path
 
-MODULES = ("api.plots", "api.stages", "api.study_boxes", "api.trained_classifier", "images.cohort")
+MODULES = (
+    "api.asking",
+    "api.plots",
+    "api.stages",
+    "api.study_boxes",
+    "api.trained_classifier",
+    "images.cohort",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,3 +1,4 @@
+from .asking import answer as answer, ask as ask
 from .plots import (
     plot_cells as plot_cells,
     plot_confusion as plot_confusion,

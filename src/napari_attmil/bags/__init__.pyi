@@ -26,6 +26,14 @@ from .presets import (
     mil_preset as mil_preset,
     with_method as with_method,
 )
+from .questions import (
+    STRATEGIES as STRATEGIES,
+    JudgedCells as JudgedCells,
+    Question as Question,
+    Strategy as Strategy,
+    cells_to_ask as cells_to_ask,
+    checked_strategy as checked_strategy,
+)
 from .settings import (
     EnsembleSettings as EnsembleSettings,
     MILSettings as MILSettings,

@@ -159,7 +159,7 @@ class Classifier:
             If the sample has no cells, or its features come from another detector or from
             other feature settings than those of the training.
         """
-        self._check(bag)
+        self.check(bag)
         members = self._ask(bag)
         logits = np.stack([logits for logits, _, _ in members])
         probabilities = np.exp(self.certainty.log_probabilities(self.model_votes @ logits))
@@ -191,7 +191,7 @@ class Classifier:
 
     def logits(self, bag: Bag) -> npt.NDArray[np.float64]:
         """Return (K,) the mean of the models' log probabilities, before calibration."""
-        self._check(bag)
+        self.check(bag)
         return np.asarray(self.model_votes @ [logits for logits, _, _ in self._ask(bag)])
 
     def embeddings(self, bag: Bag, models: int | None = None) -> Iterator[torch.Tensor]:
@@ -321,7 +321,8 @@ class Classifier:
         order = np.argsort(-np.asarray(shares), kind="stable")
         return tuple(self.classes[k] for k in order if possible[k])
 
-    def _check(self, bag: Bag) -> None:
+    def check(self, bag: Bag) -> None:
+        """Refuse a bag that it cannot judge, with the errors of `classify`."""
         if len(bag) == 0:
             raise UserError(
                 f"Sample {bag.sample!r} has no cells; run detection or draw one.",

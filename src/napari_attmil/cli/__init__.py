@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TextIO
 
 import typer
 
+from napari_attmil.cli.asking import answer, ask
 from napari_attmil.cli.boxes import agreement, check, export_boxes, import_files
 from napari_attmil.cli.detector import finetune, queue
 from napari_attmil.cli.exploring import cell, report
@@ -60,6 +61,8 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "detect": detect,
     "samples": samples,
     "train": train,
+    "ask": ask,
+    "answer": answer,
     "classify": classify,
     "evaluate": evaluate,
     "report": report,

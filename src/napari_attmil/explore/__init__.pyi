@@ -61,6 +61,13 @@ from .noted import (
     own_title as own_title,
 )
 from .projection import MapMethod as MapMethod, map_of_cells as map_of_cells
+from .question_table import (
+    CellToAsk as CellToAsk,
+    GivenAnswer as GivenAnswer,
+    answers_in_words as answers_in_words,
+    read_answers as read_answers,
+    write_questions as write_questions,
+)
 from .single_cell import (
     QUANTILES as QUANTILES,
     CellFacts as CellFacts,

@@ -45,6 +45,11 @@ from .prepare import (
     bag_of_sample as bag_of_sample,
     prepare_bags as prepare_bags,
 )
+from .questions import (
+    ask_study as ask_study,
+    cell_asked_about as cell_asked_about,
+    keep_answers as keep_answers,
+)
 from .report import report_samples as report_samples
 from .sample_table import SampleTable as SampleTable, write_sample_table as write_sample_table
 from .shape_study import StudyShapes as StudyShapes, shapes_of_study as shapes_of_study
@@ -69,7 +74,10 @@ from .study_state import (
     write_state as write_state,
 )
 from .train import (
+    Renamed as Renamed,
     Training as Training,
+    Update as Update,
     train_classifier as train_classifier,
     unfinished_trainings as unfinished_trainings,
+    update_classifier as update_classifier,
 )

@@ -1,4 +1,4 @@
-"""Training of a study's classifier."""
+"""Training of a study's classifier, anew or again after an expert has answered."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from napari_attmil.bags import features_for
-from napari_attmil.core import UserError
+from napari_attmil.core import UserError, counted
 from napari_attmil.images import check_trainable
 from napari_attmil.session import LoadedClassifier
 from napari_attmil.workflows.answers import about_answers
-from napari_attmil.workflows.prepare import prepare_bags
+from napari_attmil.workflows.prepare import each_bag, prepare_bags
 from napari_attmil.workflows.steps import NEVER, Progress, Stage
 from napari_attmil.workflows.study import folder_key, own_folder
 
@@ -24,11 +24,22 @@ if TYPE_CHECKING:
     from pathlib import Path
     from threading import Event
 
-    from napari_attmil.bags import Bag, Classifier, EnsembleSettings, MILSettings
+    from napari_attmil.bags import (
+        Bag,
+        Classifier,
+        EnsembleSettings,
+        HeldOut,
+        MILSettings,
+        Prediction,
+    )
     from napari_attmil.cells import DetectionSettings
     from napari_attmil.core import Device
     from napari_attmil.images import Cohort
     from napari_attmil.workflows.study import Study
+
+
+NAMED: Final = 3
+"""So many samples whose class has changed are named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +48,58 @@ class Training:
 
     classifier: LoadedClassifier
     is_finished: bool
+
+
+class Renamed(NamedTuple):
+    """A sample whose predicted class has changed, and its own class."""
+
+    sample: str
+    before: str
+    after: str
+    truth: str
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """A classifier that was trained again, beside the one before.
+
+    Attributes
+    ----------
+    training
+        The new classifier.
+    samples
+        How many samples both have judged.
+    renamed
+        Those of another class since.
+    right
+        How many held-out patients were given their class before, and are now; None where no patient
+        was held out.
+    patients
+        How many patients were held out.
+    """
+
+    training: Training
+    samples: int
+    renamed: tuple[Renamed, ...]
+    right: tuple[int, int] | None = None
+    patients: int = 0
+
+    def in_words(self) -> str:
+        """Return what has changed: "1 of 40 samples is named differently: ..."."""
+        count = len(self.renamed)
+        verb = "is" if count == 1 else "are"
+        said = f"{count or 'None'} of {counted(self.samples, 'sample')} {verb} named differently"
+        shown = [
+            f"{one.sample} ({one.truth}): {one.after}, was {one.before}"
+            for one in self.renamed[:NAMED]
+        ]
+        more = [f"{count - NAMED} more"] if count > NAMED else []
+        listed = f": {'; '.join([*shown, *more])}." if shown else "."
+        if self.right is None:
+            return f"{said}{listed}"
+        before, now = self.right
+        held_out = f"Held-out patients: {now} of {self.patients} right, {before} before."
+        return f"{said} while held out{listed} {held_out}"
 
 
 def train_classifier(
@@ -95,6 +158,57 @@ def train_classifier(
         # Only once the model is saved: the training must not be lost if the disk is full.
         shutil.rmtree(unfinished, ignore_errors=True)
     return Training(LoadedClassifier(classifier, path.name, path), is_finished)
+
+
+def update_classifier(
+    study: Study,
+    former: Classifier,
+    detection: DetectionSettings,
+    device_name: str,
+    stop: Event = NEVER,
+) -> Stage[Update | None]:
+    """Train a classifier again, as it was trained, on the study's answers of today.
+
+    Parameters
+    ----------
+    study
+        With the answers.
+    former
+        The classifier so far: its settings, its number of models and whether it was calibrated
+        count again, but answers are learnt from.
+    detection, device_name, stop
+        As in `train_classifier`.
+
+    Returns
+    -------
+    Update or None
+        None if it was stopped before there was a model.
+    """
+    from napari_attmil.bags import EnsembleSettings, MILSettings
+
+    ensemble = EnsembleSettings(
+        members=former.weighing_models, calibrate=former.held_out is not None
+    )
+    settings = former.settings
+    if settings.answers == 0:
+        settings = settings.replace(answers=MILSettings().answers)
+    steps = train_classifier(study, settings, ensemble, detection, device_name, stop=stop)
+    training = yield from steps
+    if training is None:
+        return None
+    new, pairs = training.classifier.model, []
+    part = replace(study, cohort=labelled_part(study.cohort))
+    detector = part.detector(device_name)
+    for step in each_bag(part, detector, detection, former.feature_settings, stop):
+        if step.detail is not None:
+            pairs.append((former.classify(step.detail), new.classify(step.detail)))
+        yield replace(step, detail=None, note="")
+    labels = {sample.name: sample.label or "" for sample in part.cohort.samples}
+    named = [(before.sample, _name(before), _name(after)) for before, after in pairs]
+    renamed = tuple(Renamed(s, old, now, labels[s]) for s, old, now in named if old != now)
+    both = (former.held_out, new.held_out)
+    patients = 0 if both[1] is None else len(both[1].of_patients)
+    return Update(training, len(pairs), renamed, _right(*both), patients)
 
 
 def train_on_bags(
@@ -182,3 +296,15 @@ def _unfinished_places(cohort: Cohort) -> tuple[Path, Path]:
 
 def _states_in(folder: Path) -> int:
     return len(list(folder.glob("*.safetensors")))
+
+
+def _name(prediction: Prediction) -> str:
+    """Return what a sample was taken for, while its patient was held out where that is known."""
+    return prediction.predicted_held_out or prediction.predicted
+
+
+def _right(before: HeldOut | None, after: HeldOut | None) -> tuple[int, int] | None:
+    """Return how many held-out patients are right, if the same were held out both times."""
+    if before is None or after is None or set(before.patients) != set(after.patients):
+        return None
+    return before.right, after.right
