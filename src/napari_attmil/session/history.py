@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from psygnal import Signal
 
-from napari_attmil.cells.annotations import Edit, author_name, new_uid
+from napari_attmil.cells.annotations import Edit, author_name
 from napari_attmil.core import UserError, counted
-from napari_attmil.session.history_steps import Move, Part, Step, Told
+from napari_attmil.session.history_steps import Move, Part, Step, Told, UndoName
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -157,7 +157,7 @@ class History:
         title = _FORMER_TITLE.sub(lambda m: "Not reviewed" if m[1] else "Reviewed", past.title)
         stamp = past.author, past.made_at, is_mine, past.automatic
         step = self._add(part, past.step, title, *stamp)
-        step.undone = past.undone or step.undone
+        step.undone = UndoName.of_text(past.undone) or step.undone
 
     def _add(
         self,
@@ -182,23 +182,20 @@ class History:
         return step
 
     def _find_redo(self) -> None:
-        """Find what was taken back before a restart and can be made again."""
-        overtaken = {step.settling_name: step for step in self._steps if step.undone}
-        groups: dict[str, list[tuple[Step, Step | None]]] = {}
-        for step in reversed(self._steps):
-            if step.can_be_undone:
-                break
-            if step.is_done and step.name in overtaken:
-                first, later = overtaken[step.name], step
-            elif not step.is_done and not step.is_settled:
-                first, later = step, None
-            else:
-                continue
-            groups.setdefault(first.undone or first.name, []).append((first, later))
-        for group in groups.values():
-            group.sort(key=lambda pair: self._steps.index(pair[0]))
-        mine = [group for group in groups.values() if any(step.is_mine for step, _ in group)]
-        self._redo = mine
+        """Find what this person took back before a restart, and has changed nothing since."""
+        latest, groups = self._latest, dict[UndoName, list[tuple[Step, Step | None]]]()
+        for step in self._steps:
+            if step.undone is not None and step.undone.latest == latest:
+                later = self._by_name.get(step.undone.settling(step.name))
+                groups.setdefault(step.undone, []).append((step, later))
+        self._redo = [groups[name] for name in sorted(groups, key=lambda name: name.number)]
+
+    @property
+    def _latest(self) -> str:
+        """The name of this person's latest edit, or of this person if there is none."""
+        mine = (step for step in reversed(self._steps) if step.is_mine and not step.is_settling)
+        latest = next((step.parts[-1].uid for step in mine), "")
+        return latest or f"{author_name()}@{platform.node()}"
 
     # --- back and forth ---------------------------------------------------------------------
 
@@ -228,6 +225,7 @@ class History:
         with self._at_once(step for step, _ in group):
             for step, later in group:
                 self._make_again(step, later, told)
+                step.undone = None
         self._tell([step for step, _ in group], told)
 
     def _last(self) -> Step | None:
@@ -235,24 +233,39 @@ class History:
         return next((step for step in reversed(self._steps) if step.can_be_undone), None)
 
     def _take_back(self, steps: Sequence[Step]) -> None:
-        told, name = Told(BACK), new_uid()
+        told, undo = Told(BACK), self._new_undo()
         group: list[tuple[Step, Step | None]] = []
         with self._at_once(steps):
             for step in reversed(steps):
-                group.insert(0, (step, self._step_back(step, name, told)))
+                group.insert(0, (step, self._step_back(step, undo, told)))
+                step.undone = undo
         if told.keys:
-            self._redo.append(group)
+            # What was taken back before, though not all of it, is made again as it is now.
+            former = ([pair for pair in each if pair[0] not in steps] for each in self._redo)
+            self._redo = [*filter(None, former), group]
         self._tell(steps, told)
 
-    def _step_back(self, step: Step, name: str, told: Told) -> Step | None:
-        """Take a step back; return the step that does so where later ones have overtaken it."""
-        step.undone = name
-        title = f"{step.title}, taken back"
-        settling = Step(step.settling_name, title, author_name(), _now(), True, False)
+    def _new_undo(self) -> UndoName:
+        numbers = (step.undone.number for group in self._redo for step, _ in group if step.undone)
+        return UndoName(self._latest, 1 + max(numbers, default=0))
+
+    def _step_back(self, step: Step, undo: UndoName | None, told: Told) -> Step | None:
+        """Take a step back; return the step that does so where later ones have overtaken it.
+
+        It can be made again by the name of the undo, if that has one.
+        """
+        name, title = str(undo or ""), f"{step.title}, taken back"
+        settling_name = (undo or UndoName("", 0)).settling(step.name)
+        settling = Step(settling_name, title, author_name(), _now(), True, False)
         for part in reversed(step.parts):
             record = self._records.get(part.key)
-            edit = None if record is None or not part.is_done else self._edit_of(part, told)
-            if record is None or edit is None:
+            if record is None:
+                continue
+            if not part.is_done:
+                self._records.attempt(partial(record.settle, part.uid, part.settled, name))
+                continue
+            edit = self._edit_of(part, told)
+            if edit is None:
                 continue
             back = edit.inverse
             doubles = self._is_overtaken(step, part) and back.doubling(record.state)
@@ -292,7 +305,7 @@ class History:
 
     def _make_again(self, step: Step, later: Step | None, told: Told) -> None:
         if later is not None:
-            self._step_back(later, new_uid(), told)
+            self._step_back(later, None, told)
         for part in step.parts:
             record = self._records.get(part.key)
             if record is None:
@@ -305,6 +318,7 @@ class History:
                 part.is_done = True
                 self._records.attempt(partial(record.redo, edit))
             elif edit is not None:
+                self._records.attempt(partial(record.settle, part.uid, part.settled))
                 told.overtaken = True
             told.keys.append(part.key)
 

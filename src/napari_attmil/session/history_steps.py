@@ -5,10 +5,50 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from napari_attmil.cells.annotations import new_uid
+
 if TYPE_CHECKING:
     from napari_attmil.cells.annotations import Edit
     from napari_attmil.core import UserError
     from napari_attmil.session.keys import SessionKey
+
+
+_SETTLING = "/"
+"""In the name of a step that takes back an overtaken one, and of no other."""
+
+
+@dataclass(frozen=True)
+class UndoName:
+    """Names an undo so that, after a restart, it is known what redo makes again, and when.
+
+    Attributes
+    ----------
+    latest
+        The latest edit of the person who took something back, by its name in the journal: once
+        there is a later one, nothing of it is made again.
+    number
+        Counts the undos since that edit.
+    uid
+        Tells it from another session's.
+    """
+
+    latest: str
+    number: int
+    uid: str = field(default_factory=new_uid)
+
+    def __str__(self) -> str:
+        return f"{self.number}.{self.uid}.{self.latest}"
+
+    @classmethod
+    def of_text(cls, text: str) -> UndoName | None:
+        """Return what the journal says; None if it says nothing, or as earlier versions did."""
+        number, _, rest = text.partition(".")
+        uid, _, latest = rest.partition(".")
+        return cls(latest, int(number), uid) if number.isdecimal() and latest else None
+
+    def settling(self, name: str) -> str:
+        """Return how a step is called that takes back, later, what is left of that of a name."""
+        return f"{self}{_SETTLING}{name}"
 
 
 @dataclass(eq=False)
@@ -61,7 +101,7 @@ class Step:
     parts
         What it did to each sample.
     undone
-        Names the undo that took it back last.
+        The undo that took it back last, unless it was made again since.
     """
 
     name: str
@@ -71,7 +111,7 @@ class Step:
     is_mine: bool
     automatic: bool
     parts: list[Part] = field(default_factory=list)
-    undone: str = ""
+    undone: UndoName | None = None
 
     @property
     def is_done(self) -> bool:
@@ -84,17 +124,9 @@ class Step:
         return self.is_mine and any(part.is_done and not part.settled for part in self.parts)
 
     @property
-    def is_settled(self) -> bool:
-        """Whether undo passes over all of it."""
-        return all(part.settled for part in self.parts)
-
-    @property
-    def settling_name(self) -> str:
-        """The name of the later step that took it back for it, where it had been overtaken.
-
-        Found by this name, so that both can be made again together after a restart.
-        """
-        return f"{self.undone}/{self.name}"
+    def is_settling(self) -> bool:
+        """Whether it takes back, later, what is left of one that had been overtaken."""
+        return _SETTLING in self.name
 
 
 @dataclass(frozen=True)
