@@ -1,4 +1,4 @@
 from .cross_validation import Evaluation as Evaluation, cross_validate as cross_validate
-from .page import markdown as markdown
+from .page import in_short as in_short, markdown as markdown
 from .report import write_report as write_report
 from .settings import EvaluationSettings as EvaluationSettings

@@ -25,6 +25,16 @@ RECIPE: Final = ("created", "made_with", "evaluation", "settings", "ensemble", "
 """Entries of the report that are needed to repeat the evaluation."""
 
 
+def in_short(report: Report) -> str:
+    """Return the sentence that matters most: how often what people use is right."""
+    row = report["methods"][report["main"]]
+    accuracy, (low, high) = row["accuracy"]["mean"], row["accuracy"]["interval"]
+    return (
+        f"{row['title']}: {accuracy:.0%} of the samples of held-out patients right (95 % interval "
+        f"{low:.0%} to {high:.0%}), {report['evaluation']['folds']} folds by patient."
+    )
+
+
 def markdown(report: Report) -> str:
     """Return a report as Markdown: all tables, how to repeat it, and notes."""
     return from_template("evaluation/report.md.jinja", **_text(report))

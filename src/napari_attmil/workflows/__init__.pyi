@@ -24,7 +24,10 @@ from .classify import (
 from .demo import DemoResult as DemoResult, run_demo as run_demo
 from .detect import Detection as Detection, Images as Images, detect_cells as detect_cells
 from .detect_many import detect_study as detect_study
-from .evaluate import evaluate_study as evaluate_study
+from .evaluate import (
+    evaluate_study as evaluate_study,
+    evaluation_folder as evaluation_folder,
+)
 from .finetune import (
     CheckedImage as CheckedImage,
     Differences as Differences,

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_attmil.bags import features_for
-from napari_attmil.core import StageRun
+from napari_attmil.core import StageRun, UserError, check_writable
 from napari_attmil.images import patient_folds
 from napari_attmil.workflows.answers import about_answers
 from napari_attmil.workflows.prepare import prepare_bags
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
+from napari_attmil.workflows.study import folder_key, own_folder
 from napari_attmil.workflows.train import labelled_part
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from napari_attmil.cells import DetectionSettings
     from napari_attmil.core import Device
     from napari_attmil.evaluation import EvaluationSettings
+    from napari_attmil.images import Cohort
     from napari_attmil.workflows.study import Study
 
 
@@ -77,6 +79,16 @@ def evaluate_study(
     notes += filter(None, [about_answers(bags, settings)])
     steps = evaluate_bags(bags, settings, plan, ensemble, device, out, notes)
     return (yield from until(steps, stop))
+
+
+def evaluation_folder(cohort: Cohort) -> Path:
+    """Return the folder for a study's evaluation: the user's own if the study is read-only."""
+    inside = cohort.folder / "reports" / "evaluation"
+    try:
+        check_writable(inside / "report.json")
+    except UserError:
+        return own_folder("reports") / folder_key(cohort.folder)
+    return inside
 
 
 def evaluate_bags(

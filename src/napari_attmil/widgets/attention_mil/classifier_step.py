@@ -11,9 +11,11 @@ from qtpy.QtCore import Signal
 from napari_attmil import workflows
 from napari_attmil.bags import EnsembleSettings, MILSettings, Preset, ensemble_preset, mil_preset
 from napari_attmil.core import counted
+from napari_attmil.evaluation import EvaluationSettings
 from napari_attmil.images import Cohort, check_trainable
 from napari_attmil.session import LoadedClassifier, SessionKey
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
+from napari_attmil.widgets.attention_mil.evaluate_dialog import EvaluateDialog
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.attention_mil.held_out_view import HeldOutView
 from napari_attmil.widgets.attention_mil.samples import SamplesRow
@@ -27,6 +29,7 @@ from napari_attmil.widgets.parts import (
     errors_shown,
     hint_label,
     narrow_combo,
+    opening,
     primary_button,
     push_button,
     row,
@@ -42,6 +45,10 @@ STOPPED_EARLY = "Stopped before the first model was trained; the next training c
 STOPPED = (
     "A training was stopped before its end; the states of {models} are kept. With the same "
     "samples, boxes and settings it goes on from there, otherwise it begins anew."
+)
+EVALUATION_STOPPED = (
+    "The evaluation was stopped before its end. What was trained is kept: the next one of the same "
+    "samples, boxes and settings goes on from there."
 )
 NO_CLASSES = "To train, give the samples their classes above: two at least. Or load a model."
 NO_HEALTHY_CLASS = (
@@ -93,10 +100,16 @@ class ClassifierStep(Step):
             "Learn the classes from the samples of the study that have one.",
             self.train,
         )
+        self._evaluate = push_button(
+            "Evaluate…",
+            "Find out how well such classifiers do on patients they have not seen, and compare "
+            "methods; with a report.",
+            self.ask_what_to_evaluate,
+        )
         self._progress = ProgressRow(
             self._context.runner,
             "Stop",
-            "End the training now; the models trained so far are kept.",
+            "End it now; what was trained so far is kept.",
         )
         self._caution = hint_label(OWN_PATIENTS, "caution")
         self._caution.setToolTip(OWN_PATIENTS_TIP)
@@ -113,7 +126,7 @@ class ClassifierStep(Step):
             self.samples,
             self._form,
             self._caution,
-            self._train,
+            row((self._train, 1), self._evaluate),
             self._unfinished,
             self._progress,
             self._curve_place,
@@ -146,9 +159,7 @@ class ClassifierStep(Step):
             return
         with errors_shown(self, "train"):
             check_trainable(study.cohort)
-            settings = self._form.value(MILSettings)
-            settings = settings.replace(reference_class=self._healthy.value())
-            ensemble = self._form.value(EnsembleSettings)
+            settings, ensemble = self._settings()
             self._show_curve()
             self._notes.clear()
             samples = study.cohort.samples
@@ -166,6 +177,60 @@ class ClassifierStep(Step):
                 again=self.train,
             )
             self.started.emit()
+
+    def ask_what_to_evaluate(self) -> None:
+        """Ask what is to be compared, and do so."""
+        study = self._context.cohort_study()
+        if study is None:
+            return
+        with errors_shown(self, "evaluate"):
+            check_trainable(study.cohort)
+            settings, ensemble = self._settings()
+            out = workflows.evaluation_folder(study.cohort)
+            dialog = EvaluateDialog(settings.method, not ensemble.is_one_model, out, self)
+            if dialog.exec():
+                self.evaluate(study, settings, ensemble, dialog.value(), out)
+
+    def evaluate(
+        self,
+        study: workflows.Study,
+        settings: MILSettings,
+        ensemble: EnsembleSettings,
+        plan: EvaluationSettings,
+        out: Path,
+    ) -> None:
+        """Cross-validate by patient off the main thread, and write the report into a folder."""
+        context = self._context
+        self._progress.start(
+            "Loading the detector",
+            workflows.evaluate_study,
+            study,
+            settings,
+            plan,
+            ensemble,
+            context.detection_settings,
+            context.device_name,
+            out,
+            on_done=lambda report: self._on_evaluated(report, out),
+            again=self.ask_what_to_evaluate,
+        )
+
+    def _on_evaluated(self, report: Mapping[str, Any] | None, out: Path) -> None:
+        if report is None:
+            tell(self, EVALUATION_STOPPED, "evaluate")
+            return
+        # Reports take matplotlib, which is slow to import: no need for it before.
+        from napari_attmil.evaluation import in_short
+
+        page = out / "report.html"
+        actions = (opening(page, "Open report"), showing_folder(page))
+        tell(self, f"{in_short(report)} The report is {page}.", "evaluate", *actions)
+
+    def _settings(self) -> tuple[MILSettings, EnsembleSettings]:
+        """Return the settings of a training as the form has them."""
+        settings = self._form.value(MILSettings)
+        settings = settings.replace(reference_class=self._healthy.value())
+        return settings, self._form.value(EnsembleSettings)
 
     def use_cpu(self) -> None:
         """Let the processor compute from now on."""
@@ -256,7 +321,8 @@ class ClassifierStep(Step):
         session, busy = self._context.session, self._context.runner.busy
         self._load.setEnabled(not busy)
         self._save.setEnabled(session.predictions.classifier is not None)
-        self._train.setEnabled(session.cohort is not None and not busy)
+        for button in (self._train, self._evaluate):
+            button.setEnabled(session.cohort is not None and not busy)
         self._healthy.setEnabled(session.cohort is not None)
         self._healthy.setClasses(() if session.cohort is None else session.cohort.classes)
         self._caution.setVisible(session.cohort is not None and _own_patients(session.cohort))

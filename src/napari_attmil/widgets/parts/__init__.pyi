@@ -16,6 +16,7 @@ from .messages import (
     board_of as board_of,
     copy_text as copy_text,
     errors_shown as errors_shown,
+    opening as opening,
     showing_folder as showing_folder,
     tell as tell,
     tell_error as tell_error,

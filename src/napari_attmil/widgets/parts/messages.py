@@ -259,8 +259,12 @@ def errors_shown(
 
 def showing_folder(path: Path) -> Action:
     """Return a button that opens the folder of a file that was written."""
-    folder = path if path.is_dir() else path.parent
-    return "Show folder", lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+    return opening(path if path.is_dir() else path.parent, "Show folder")
+
+
+def opening(path: Path, text: str) -> Action:
+    """Return a button of a text that opens a file or folder in its own program."""
+    return text, lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
 
 def to_panel(source: QObject, remedy: Remedy) -> Action:
