@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.file_merge import merge_files
 from napari_attmil.cells.annotations.homes import boxes_beside
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.images.cohort import Cohort, Frame, Sample
@@ -108,6 +109,39 @@ def test_boxes_that_lie_beside_the_images_already_stay(tmp_path: Path, own: Path
     both = [one, sample(tmp_path, "b", "b.tif")]
     session = opened(tmp_path, boxes_beside(tmp_path, both), both[1])
     assert session.boxes.xyxy.tolist() == [[1, 1, 9, 9]]
+
+
+def test_boxes_of_one_image_in_both_files_are_told_and_can_be_joined(
+    tmp_path: Path, own: Path
+) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for name in "ab":
+        imagecodecs.imwrite(folder / f"{name}.png", np.zeros((40, 60), np.uint8))
+    samples = [sample(folder, name, f"{name}.png") for name in "ab"]
+    opened(folder, AnnotationFile(folder / "annotations.sqlite"), samples[0]).editor.add(
+        0, [0, 0, 9, 9]
+    )
+    before = opened(folder, AnnotationFile.of_user(), *samples)
+    before.editor.add(0, [20, 20, 30, 30])
+    before.show(samples[1])
+    before.editor.add(0, [1, 1, 9, 9])
+    cohort = open_cohort(folder)
+    (note,) = (note for note in cohort.notes if "attmil merge" in note)
+    assert note == (
+        f"1 box was brought from {own}, where they were kept while {folder} could not be written. "
+        f"1 image has boxes in {folder / 'annotations.sqlite'}, which are used, and others in "
+        f"{own}, which are not; to join the two, run: attmil merge {folder} {own.parent} "
+        "--out NEW-FOLDER"
+    )
+    boxes = {name: each.boxes.xyxy.tolist() for name, each in Study.of(cohort).annotations.items()}
+    assert boxes == {"a": [[0, 0, 9, 9]], "b": [[1, 1, 9, 9]]}
+    list(merge_files(folder / "annotations.sqlite", own, tmp_path / "both.sqlite", cohort.samples))
+    (tmp_path / "both.sqlite").rename(folder / "annotations.sqlite")
+    joined = Study.of(cohort).annotations
+    assert sorted(joined["a"].boxes.xyxy.tolist()) == [[0, 0, 9, 9], [20, 20, 30, 30]]
+    assert joined["b"].boxes.xyxy.tolist() == [[1, 1, 9, 9]]
+    assert not any("attmil merge" in note for note in open_cohort(folder).notes)
 
 
 def test_an_image_of_a_study_has_its_boxes_in_the_study(tmp_path: Path, own: Path) -> None:

@@ -59,7 +59,7 @@ def merge_files(
     Parameters
     ----------
     mine, theirs
-        The files; the second's images are named as in the first.
+        The files; the second's images are named as in the first, or are the very same files.
     out
         The file to write.
     samples
@@ -88,6 +88,8 @@ def merge_files(
         for sample in samples:
             here = _moved(sample, mine.parent, out.parent)
             there = _moved(sample, mine.parent, theirs.parent)
+            if other.read(there) is None:
+                there = sample  # The user's own file names images by where they lie.
             merged = _merge_sample(joined, here, other, there, step, shared)
             yield replace(merged, sample=sample)
         joined.close()

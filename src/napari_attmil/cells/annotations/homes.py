@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
 from napari_attmil.cells.annotations.journal import frames_key
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
     from napari_attmil.cells.annotations.journal import Place
     from napari_attmil.images import Cohort, Sample
+
+
+class _Brought(NamedTuple):
+    """What came from the user's own file: boxes; and of how many images others stay there."""
+
+    boxes: int = 0
+    images_left: int = 0
+
 
 _Rows = dict[str, list[tuple[Any, ...]]]
 """By the table."""
@@ -49,7 +57,8 @@ def open_study(folder: Path, samples: Sequence[Sample]) -> tuple[Path, str]:
     folder
         The study's: the one above if that has boxes of these images.
     note
-        That boxes were brought, are kept elsewhere or could not be brought; mostly empty.
+        That boxes were brought, are kept elsewhere, were left there since the study has others of
+        the same images, or could not be brought; mostly empty.
     """
     own = AnnotationFile.of_user().path
     try:
@@ -63,14 +72,28 @@ def open_study(folder: Path, samples: Sequence[Sample]) -> tuple[Path, str]:
         )
     folder = file.path.parent
     try:
-        count = _bring(file, samples)
+        brought = _bring(file, samples)
     except UserError as error:
         return folder, f"Boxes of these images in {own} are not used: {error}"
-    if not count:
-        return folder, ""
-    boxes = counted(count, "box was", "boxes were")
-    note = f"{boxes} brought from {own}, where they were kept while {folder} could not be written."
-    return folder, note
+    return folder, " ".join(_in_words(brought, folder, own))
+
+
+def _in_words(brought: _Brought, folder: Path, own: Path) -> list[str]:
+    """Return sentences on what was brought to a study, and what was not."""
+    sentences = []
+    if brought.boxes:
+        boxes = counted(brought.boxes, "box was", "boxes were")
+        sentences.append(
+            f"{boxes} brought from {own}, where they were kept while {folder} could not be written."
+        )
+    if brought.images_left:
+        images = counted(brought.images_left, "image has", "images have")
+        sentences.append(
+            f"{images} boxes in {folder / FILE_NAME}, which are used, and others in {own}, which "
+            "are not; to join the two, run: attmil merge "
+            f"{_quoted(folder)} {_quoted(own.parent)} --out NEW-FOLDER"
+        )
+    return sentences
 
 
 def file_with_boxes(folder: Path, samples: Sequence[Sample]) -> AnnotationFile | None:
@@ -93,28 +116,28 @@ def _home(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
     return file_with_boxes(folder, samples) or AnnotationFile.beside(folder)
 
 
-def _bring(file: AnnotationFile, samples: Sequence[Sample]) -> int:
-    """Copy boxes of some images from the user's own file to another; return their number."""
+def _bring(file: AnnotationFile, samples: Sequence[Sample]) -> _Brought:
+    """Copy boxes of some images from the user's own file to another."""
     own = AnnotationFile.of_user().path
-    return _copy_boxes(own, file.path, samples) if own.exists() and own != file.path else 0
+    return _copy_boxes(own, file.path, samples) if own.exists() and own != file.path else _Brought()
 
 
-def _copy_boxes(source: Path, target: Path, samples: Sequence[Sample]) -> int:
-    """Copy what a file knows of images of which the target knows nothing; return its boxes."""
+def _copy_boxes(source: Path, target: Path, samples: Sequence[Sample]) -> _Brought:
+    """Copy what a file knows of images of which the target knows nothing."""
     frames = {frame for sample in samples for frame in sample.frames}
     here = {(name_within(source.parent, each.path), each.page) for each in frames}
     there = {(name_within(target.parent, each.path), each.page) for each in frames}
     taken: set[Place] = set()
+    edits: set[str] = set()
     if target.exists():
         with Connection(target, is_claimed=False).reading() as connection:
             taken = _known(connection, there)
+            edits = {uid for (uid,) in connection.execute("SELECT uid FROM edits")}
     with Connection(source, is_claimed=False).reading() as connection:
-        new = {
-            place
-            for place in _known(connection, here)
-            if _renamed(place, source, target) not in taken
-        }
+        known = _known(connection, here)
+        new = {place for place in known if _renamed(place, source, target) not in taken}
         rows = _rows_of(connection, new, source, target) if new else {}
+        left = _edited(connection, known - new, edits)
     if rows:
         writer = Connection(target)
         with writer.writing() as connection, connection:
@@ -122,7 +145,28 @@ def _copy_boxes(source: Path, target: Path, samples: Sequence[Sample]) -> int:
                 marks = ", ".join("?" * len(values[0]))
                 connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)
         writer.close()
-    return len(rows.get("cells", ()))
+    return _Brought(len(rows.get("cells", ())), len(left))
+
+
+def _edited(connection: sqlite3.Connection, places: set[Place], others: set[str]) -> set[Place]:
+    """Return the images that were changed here by an edit which is not among others."""
+    return {
+        place
+        for key, images in _lists_with(connection, places).items()
+        for uid, text in connection.execute(
+            "SELECT edits.uid, COALESCE(steps.images, '') FROM edits LEFT JOIN steps USING (uid) "
+            "WHERE frames = ?",
+            (key,),
+        )
+        if uid not in others
+        for place in ([images[index] for index in json.loads(text)] if text else images)
+        if place in places
+    }
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a command line takes it."""
+    return f'"{path}"' if " " in str(path) else str(path)
 
 
 def _renamed(place: Place, source: Path, target: Path) -> Place:
