@@ -32,7 +32,7 @@ class Mouse:
 
     def press(self, text: str, within: QWidget | None = None) -> None:
         """Click the button that says so, wherever in the window it can be seen."""
-        self.click(self._button(text, within or self._window))
+        self.click(self.button(text, within or self._window))
 
     def choose(self, text: str, *entries: str) -> None:
         """Click a button that has a menu, then an entry of it, and of the menu that opens there."""
@@ -78,7 +78,8 @@ class Mouse:
         MOUSE.mouseClick(widget, LEFT, pos=pos)
         QApplication.processEvents()
 
-    def _button(self, text: str, within: QWidget) -> QAbstractButton:
+    def button(self, text: str, within: QWidget) -> QAbstractButton:
+        """Return the button that says so, and can be seen."""
         buttons = [each for each in within.findChildren(QAbstractButton) if each.isVisible()]
         found = [each for each in buttons if _says(each, text)]
         shown = sorted(each.text() for each in buttons if each.text())

@@ -6,52 +6,42 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import tifffile
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractButton, QFileDialog, QLabel
-from support.hand import Hand
-from support.mouse import Mouse
-from support.pages.page import Page
+from qtpy.QtWidgets import QFileDialog, QLabel
+from support.smears import write_smears
+from support.walk import CLASSIFY
 
 from napari_attmil import workflows
 from napari_attmil.cells.boxes import Source
 from napari_attmil.cells.finetuning.study_detectors import detector_in_use
-from napari_attmil.simulation import SimulationSettings, simulate_image
-from napari_attmil.widgets.context import session_of
-from napari_attmil.widgets.dock_panel import DockPanel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from threading import Event
 
-    from pytestqt.qtbot import QtBot
+    from support.walk import Walk
 
     from napari_attmil.bags import EnsembleSettings, MILSettings
     from napari_attmil.cells import DetectionSettings
 
-LONG_MS = 240_000
 CLASSES = ("healthy", "sickle")
 TO_FIRST_BOXES, TO_DETECTOR, TO_CLASSIFIER = 3, 12, 8
 """Most clicks and keys, as the issue asks."""
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path) -> Path:
     """Return twelve images of six people, of many sizes, in one folder without classes."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    folder = tmp_path / "my smears"
-    folder.mkdir()
-    rng = np.random.default_rng(3)
+    types = {
+        "healthy": ["discocyte"] * 8,
+        "sickle": ["discocyte"] * 5 + ["sickle"] * 3,
+    }
+    cells = {}
     for number in range(12):
         label, person, image = CLASSES[number // 2 % 2], number // 2 + 1, number % 2 + 1
-        settings = SimulationSettings(
-            image_size_px=256 + number % 3, cell_diameter_px=40, cells_per_image=8
-        )
-        types = ["discocyte"] * 8 if label == "healthy" else ["discocyte"] * 5 + ["sickle"] * 3
-        drawn = simulate_image(settings, rng, types)
-        tifffile.imwrite(folder / f"{label}_p{person}_{image}.tif", drawn.image)
-    return folder
+        cells[f"{label}_p{person}_{image}.tif"] = types[label]
+    return write_smears(tmp_path / "my smears", cells)
 
 
 @pytest.fixture
@@ -77,53 +67,8 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workflows, "finetune_study", finetune_little)
 
 
-class Walk:
-    """A window, a mouse, keys, and how much of both was needed."""
-
-    def __init__(self, viewer: Any, qtbot: QtBot) -> None:
-        self.viewer, self._qtbot = viewer, qtbot
-        window = viewer.window._qt_window
-        window.resize(1600, 1000)
-        self.window, self.mouse, self.hand = window, Mouse(window), Hand(viewer)
-        viewer.window.add_plugin_dock_widget("napari-attmil", "Classify samples")
-        self.settle()
-
-    @property
-    def session(self) -> Any:
-        return session_of(self.viewer)
-
-    @property
-    def actions(self) -> int:
-        return self.mouse.clicks + self.hand.actions
-
-    def shows_button(self, text: str) -> bool:
-        buttons = self.window.findChildren(QAbstractButton)
-        return any(button.isVisible() and button.text() == text for button in buttons)
-
-    def stands_out(self, text: str) -> bool:
-        buttons = self.window.findChildren(QAbstractButton)
-        (found,) = (button for button in buttons if button.isVisible() and button.text() == text)
-        return bool(found.property("primary"))
-
-    def settle(self) -> None:
-        """Wait until nothing runs in any panel."""
-        self._qtbot.wait(300)
-        panels = self.window.findChildren(DockPanel)
-        self._qtbot.waitUntil(lambda: not any(Page(p).busy for p in panels), timeout=LONG_MS)
-        self._qtbot.wait(300)
-
-    def until(self, is_true: Callable[[], bool]) -> None:
-        self._qtbot.waitUntil(is_true, timeout=LONG_MS)
-
-
-@pytest.fixture
-def walk(make_napari_viewer: Callable[..., Any], qtbot: QtBot) -> Callable[[], Walk]:
-    """Return a function that opens an empty napari with the plugin's first panel."""
-    return lambda: Walk(make_napari_viewer(show=True), qtbot)
-
-
 def test_from_a_folder_to_a_report_and_back(
-    walk: Callable[[], Walk],
+    walk: Callable[[str], Walk],
     folder: Path,
     short_training: None,
     monkeypatch: pytest.MonkeyPatch,
@@ -132,7 +77,7 @@ def test_from_a_folder_to_a_report_and_back(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, **__: str(folder))
     report = tmp_path / "report.html"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(report), ""))
-    at_desk = walk()
+    at_desk = walk(CLASSIFY)
     session, mouse = at_desk.session, at_desk.mouse
 
     # A folder of mixed sizes without classes, and its first boxes.
@@ -209,7 +154,7 @@ def test_from_a_folder_to_a_report_and_back(
     at_desk.viewer.close()
 
     # Everything is there another day.
-    again = walk()
+    again = walk(CLASSIFY)
     again.mouse.choose("Open images or folder…", "Recent studies", "")
     again.until(lambda: again.session.predictions.classifier is not None)
     again.settle()
