@@ -50,6 +50,11 @@ class Walk:
     def shows_button(self, text: str) -> bool:
         return bool(self._buttons(text))
 
+    def is_in_sight(self, text: str) -> bool:
+        """Tell whether a button can be seen without scrolling."""
+        (found,) = self._buttons(text)
+        return found.visibleRegion().boundingRect() == found.rect()
+
     def stands_out(self, text: str) -> bool:
         (found,) = self._buttons(text)
         return bool(found.property("primary"))

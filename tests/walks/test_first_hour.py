@@ -126,6 +126,7 @@ def test_from_a_folder_to_a_report_and_back(
     start = at_desk.actions
     mouse.turn_to("Classify samples")
     mouse.press("Classifier")
+    at_desk.until(lambda: at_desk.is_in_sight("Samples and classes…"))
     mouse.press("Samples and classes…")
     mouse.press_in_dialog("From names…", "OK")
     mouse.press("Save")

@@ -106,12 +106,16 @@ def test_step_opens_and_closes_with_the_keyboard(qtbot: QtBot) -> None:
     frame = StepFrame(1, "Images", content)
     qtbot.addWidget(frame)
     frame.show()
+    asked: list[bool] = []
+    frame.asked.connect(lambda: asked.append(True))
     assert content.isHidden()
     heading = frame.findChild(StepHeading)
     qtbot.keyClick(heading, Qt.Key.Key_Space)
-    assert frame.isOpen() and not content.isHidden()
+    assert frame.isOpen() and not content.isHidden() and asked == [True]
     qtbot.keyClick(heading, Qt.Key.Key_Space)
     assert not frame.isOpen() and content.isHidden()
+    frame.setOpen(True)
+    assert asked == [True], "nobody asked"
 
 
 def test_fold_hides_its_content_at_first(qtbot: QtBot) -> None:

@@ -30,6 +30,7 @@ from napari_attmil.core.errors import UserError
 from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.session.cell_tables import MAKER
 from napari_attmil.widgets.explorer.views.scatter import Scatter
+from napari_attmil.widgets.parts import tell, warn
 from napari_attmil.workflows import Progress, Removal, Stage
 
 if TYPE_CHECKING:
@@ -448,3 +449,14 @@ def test_key_in_the_gallery_tags_all_selected_cells(
     gallery.press_key("Y")
     tagged = [cell for cell, note in session.state.notes.items() if note.tags == ("not altered",)]
     assert sorted(tagged) == sorted(gallery.ids()[:2])
+
+
+def test_a_note_on_what_is_done_goes_with_the_tab_and_a_warning_stays(
+    explored: ExploreWidget, qtbot: QtBot
+) -> None:
+    page = ExplorerPage(explored, qtbot)
+    page.gallery.open()
+    tell(explored.gallery, "The figure was written.")
+    warn(explored.gallery, "A sample has no boxes.")
+    page.table.open()
+    assert Page(explored).messages() == ["A sample has no boxes."]

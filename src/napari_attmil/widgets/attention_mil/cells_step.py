@@ -149,7 +149,7 @@ class CellsStep(Step):
     def _count_text(self) -> str:
         context, boxes = self._context, self._context.session.state.cells
         if context.images is None and not len(boxes):
-            return "Choose images first (step 1)."
+            return "Open images first (step 1)."
         if not len(boxes):
             return "No cells yet. Press Detect cells, or draw boxes yourself."
         drawn = int(np.count_nonzero(boxes.source == Source.PERSON))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from qtpy.QtCore import QSize
 
@@ -65,6 +66,7 @@ class AttentionMILWidget(DockPanel):
     def _connect(self) -> None:
         for name, step in self._steps.items():
             step.state_changed.connect(self.frames[name].setState)
+            self.frames[name].asked.connect(partial(self.show_step, name))
         self.frames["classifier"].opened.connect(self.classifier_step.on_opened)
         self.cells_step.detected.connect(self._on_detected)
         self.classifier_step.ready.connect(lambda: self.show_step("result"))

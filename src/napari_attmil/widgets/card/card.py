@@ -28,6 +28,12 @@ SURROUNDINGS = 2.6
 """Side of the picture, times the longer side of the cell's box."""
 SIMILAR_SHOWN = 4
 WIDTH_PX, HEIGHT_PX = 384, 690
+BOXES = {
+    "model": "The detector's box",
+    "person": "A person's box",
+    "accepted": "The detector's box, accepted by a person",
+}
+"""By who made it."""
 
 
 class CellCard(QWidget):
@@ -118,7 +124,8 @@ class CellCard(QWidget):
         self._facts = facts
         whose = f"{facts.sample} · {facts.label}" if facts.label else facts.sample
         self._sample.setText(whose)
-        self._box.setText(f"Image {facts.image}. Box by {facts.made_by}, score {facts.score:.2f}.")
+        box = f"{BOXES[facts.made_by]}, score {facts.score:.2f}."
+        self._box.setText(f"Image {facts.image}. {box}")
         self._attention.setText(facts.about_attention)
         self._attention.setVisible(bool(facts.about_attention))
         self._missing.setText(missing)

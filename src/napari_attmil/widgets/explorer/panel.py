@@ -21,7 +21,7 @@ from napari_attmil.widgets.explorer.tabs import (
     TableTab,
     TeachingTab,
 )
-from napari_attmil.widgets.parts import column, pause_timer, scrolling
+from napari_attmil.widgets.parts import begin, column, pause_timer, scrolling
 
 
 class ExploreWidget(DockPanel):
@@ -60,6 +60,9 @@ class ExploreWidget(DockPanel):
         for title, tip, tab in self._named_tabs():
             # A tab that needs more room scrolls, and does not enlarge the window.
             self.tabs.setTabToolTip(self.tabs.addTab(scrolling(tab), title), tip)
+
+        # A note on what is done would leave a low panel no room for what is looked at next.
+        self.tabs.currentChanged.connect(lambda _: begin(self))
 
     def show_tab(self, tab: ExplorerTab) -> None:
         """Bring a tab to the front."""

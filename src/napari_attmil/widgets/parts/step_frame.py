@@ -104,9 +104,12 @@ class StepFrame(QWidget):
     -------
     opened(bool)
         The content was unfolded or folded.
+    asked()
+        A person has unfolded it, and wants to see it.
     """
 
     opened = Signal(bool)
+    asked = Signal()
 
     def __init__(
         self, number: int, title: str, content: QWidget, parent: QWidget | None = None
@@ -118,6 +121,7 @@ class StepFrame(QWidget):
         column(self._heading, content, within=self, margin_px=0, spacing_px=0)
 
         self._heading.toggled.connect(self._on_toggled)
+        self._heading.clicked.connect(lambda is_open: self.asked.emit() if is_open else None)
 
         content.setVisible(False)
 
