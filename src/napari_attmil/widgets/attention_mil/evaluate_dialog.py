@@ -57,7 +57,7 @@ class EvaluateDialog(QDialog):
         )
         self._folds, self._runs = _number("folds"), _number("runs")
         controls = FieldSpec.of(EvaluationSettings, "controls")
-        self._controls = QCheckBox(controls.title)
+        self._controls = QCheckBox("Check it: shuffled classes must give chance")
         self._controls.setToolTip(controls.description)
         self._effort = hint_label(name="effort")
         self._place = hint_label(f"The report is written into {out}.", "place")
