@@ -125,8 +125,7 @@ def test_from_a_classifier_to_the_cells_that_decided_and_a_report(
     # What is selected in one view is selected in all, and in the image.
     row, picked = next(pair for pair in enumerate(everything) if pair[1][0] == sample)
     page.gallery.click(row)
-    seen_there = CardPage(explorer, desk.qtbot)
-    close(seen_there, desk)
+    close(card, desk)
     mouse.turn_to("Table")
     page.table.settle()
     assert [page.table.keys()[row] for row in page.table.selected_rows()] == [picked]
@@ -141,7 +140,7 @@ def test_from_a_classifier_to_the_cells_that_decided_and_a_report(
     plot, place = page.map.plot, page.map.scene_place(row)
     MOUSE.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=plot.mapFromScene(place))
     desk.until(lambda: session.selection == (other[1],))
-    close(seen_there, desk)
+    close(card, desk)
     mouse.turn_to("Gallery")
     page.gallery.settle()
     assert [everything[row] for row in page.gallery.selected_rows()] == [other]

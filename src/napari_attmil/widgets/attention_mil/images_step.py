@@ -106,6 +106,7 @@ class ImagesStep(Step):
     def _describe(self) -> None:
         chosen, cover = self._choice.chosen, self._choice.cover
         self._kept.setText(self._where_kept())
+        self._kept.setVisible(bool(self._kept.text()))
         set_warning(self._info, cover is not None)
         images, sample = self._context.images, self._context.session.sample
         if chosen is None or not isinstance(images, LayerImages) or sample is None:
@@ -139,6 +140,9 @@ class ImagesStep(Step):
             )
         path = record.file.path
         if path == AnnotationFile.of_user().path:
+            notes = () if session.cohort is None else session.cohort.notes
+            if any(str(path) in note for note in notes):
+                return ""
             return f"The folder of the images cannot be written, so boxes are kept in {path}"
         return f"Boxes are kept in {path}"
 
