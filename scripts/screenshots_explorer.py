@@ -18,7 +18,7 @@ LOOKS = (("dark", 1280, 800), ("light", 1280, 800))
 LARGE = {"gallery": ("dark", 3840, 2160), "shape": ("light", 3840, 2160)}
 CLASS = "sickle"
 SAMPLE = f"{CLASS}-02-1"
-TABS = ("colours", "gallery", "table", "sample", "map", "shape", "cohort", "teaching")
+TABS = ("colours", "gallery", "table", "sample", "map", "shape", "cohort", "asking", "teaching")
 SCOPES = {"gallery": "*", "map": "*", "shape": CLASS}
 PATIENTS = 8
 """Of a class: fewer than six cannot show that shapes differ."""
@@ -102,6 +102,16 @@ def fill_shape_tab(explorer: Any) -> None:
     explorer.shape.compare()
 
 
+def fill_asking_tab(explorer: Any) -> None:
+    """Answer about a few cells."""
+    tab = explorer.asking
+    tab.ask()
+    wait(lambda: not tab._runner.busy)
+    for answer in ("altered", "not altered", "altered", "cannot tell"):
+        settle(0.5)
+        tab.answer(answer)
+
+
 def fill_teaching_tab(explorer: Any) -> None:
     """Mark cells as a student would, and ask for the answer."""
     tab, session = explorer.teaching, explorer.context.session
@@ -140,6 +150,8 @@ def shoot(viewer: Any, explorer: Any, name: str, folder: Path) -> None:
     explorer.context.exploration.set_scope(SCOPES.get(name, ""))
     if name == "shape":
         fill_shape_tab(explorer)
+    if name == "asking":
+        fill_asking_tab(explorer)
     if name == "teaching":
         fill_teaching_tab(explorer)
     if name == "gallery":

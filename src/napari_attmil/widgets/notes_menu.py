@@ -7,8 +7,15 @@ from functools import partial
 
 from qtpy.QtWidgets import QInputDialog, QMenu, QWidget
 
-from napari_attmil.cells.annotations import NOT_A_CELL, NOT_ALTERED, READY_TAGS, SAMPLE
+from napari_attmil.cells.annotations import (
+    NOT_A_CELL,
+    NOT_ALTERED,
+    OF_CLASS,
+    SAMPLE,
+    is_answer,
+)
 from napari_attmil.core import counted
+from napari_attmil.images import reference_class
 from napari_attmil.session import SampleKey, Session, SessionKey
 from napari_attmil.widgets.parts import errors_shown
 
@@ -41,17 +48,33 @@ def add_note_actions(menu: QMenu, session: Session, cells: Noted, parent: QWidge
     notes = session.notes
     is_of_samples = all(ids == [SAMPLE] for ids in cells.values())
     for tag in notes.tags():
-        if not (is_of_samples and tag in READY_TAGS):
-            action = menu.addAction(tag[:1].upper() + tag[1:])
-            action.setCheckable(True)
-            action.setChecked(notes.is_tagged(cells, tag))
-            action.triggered.connect(partial(toggle_tag, session, cells, tag))
+        if not (is_of_samples and is_answer(tag)) and not tag.startswith(OF_CLASS):
+            _add_tag(menu, tag[:1].upper() + tag[1:], tag, session, cells)
+    diseases = diseases_of(session)
+    if len(diseases) > 1 and not is_of_samples:
+        submenu = QMenu("Altered as in", menu)
+        menu.addMenu(submenu)
+        for name in diseases:
+            _add_tag(submenu, name, f"{OF_CLASS}{name}", session, cells)
     menu.addSeparator()
     menu.addAction("New tag…", partial(_ask_for_tag, session, cells, parent))
     menu.addAction("Note…", partial(_ask_for_note, session, cells, parent))
     menu.addAction(
         "Value in a column of your own…", partial(_ask_for_value, session, cells, parent)
     )
+
+
+def diseases_of(session: Session) -> list[str]:
+    """Return the classes of the study that a cell can be altered as in."""
+    classes = () if session.cohort is None else session.cohort.classes
+    return [name for name in classes if name != reference_class(classes)]
+
+
+def _add_tag(menu: QMenu, title: str, tag: str, session: Session, cells: Noted) -> None:
+    action = menu.addAction(title)
+    action.setCheckable(True)
+    action.setChecked(session.notes.is_tagged(cells, tag))
+    action.triggered.connect(partial(toggle_tag, session, cells, tag))
 
 
 def _ask_for_tag(session: Session, cells: Noted, parent: QWidget) -> None:

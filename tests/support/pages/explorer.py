@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import QPoint, QPointF, Qt
-from qtpy.QtGui import QShortcut
+from qtpy.QtGui import QAction, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QSlider,
     QTableView,
+    QToolButton,
     QWidget,
 )
 from superqt import QRangeSlider
@@ -390,6 +391,38 @@ class ShapePage(TabPage):
         return self.part(FigureView, name)
 
 
+class AskPage(TabPage):
+    """One cell after the other."""
+
+    def find(self) -> None:
+        """Look for cells to ask about, and wait until the first one is shown."""
+        self.press_when_ready("Find cells to ask about")
+        self.wait(lambda: not self.busy and bool(self.text("count")))
+        self.settle()
+
+    def press_key(self, key: str) -> None:
+        """Press a key that one of the tab's shortcuts stands for."""
+        wanted = QKeySequence(key)
+        (shortcut,) = (s for s in self.widget.findChildren(QShortcut) if s.key() == wanted)
+        shortcut.activated.emit()
+        self.settle()
+
+    def other_classes(self) -> list[str]:
+        """Return the classes that a cell can be said to be of."""
+        return [action.text() for action in self._classes()]
+
+    def name_class(self, name: str) -> None:
+        (action,) = (action for action in self._classes() if action.text() == name)
+        action.trigger()
+        self.settle()
+
+    def _classes(self) -> list[QAction]:
+        (button,) = (b for b in self.widget.findChildren(QToolButton) if b.menu() is not None)
+        menu = button.menu()
+        assert menu is not None
+        return menu.actions()
+
+
 class ExplorerPage(Page):
     """The line above the tabs, and all tabs."""
 
@@ -403,6 +436,7 @@ class ExplorerPage(Page):
         self.map = MapPage(explorer.map, explorer, qtbot)
         self.shape = ShapePage(explorer.shape, explorer, qtbot)
         self.cohort = CohortPage(explorer.cohort, explorer, qtbot)
+        self.asking = AskPage(explorer.asking, explorer, qtbot)
         self.teaching = TeachingPage(explorer.teaching, explorer, qtbot)
 
 

@@ -14,7 +14,7 @@ from support.pages.explorer import ExplorerPage
 from support.predictions import FakeClassifier, find_and_classify
 
 from napari_attmil.cells import Boxes
-from napari_attmil.cells.annotations import NOT_ALTERED
+from napari_attmil.cells.annotations import ALTERED, NOT_ALTERED
 from napari_attmil.images import open_cohort
 from napari_attmil.session import WHOLE_COHORT
 
@@ -151,6 +151,10 @@ def test_answer_tags_the_cell_and_undo_takes_it_back(
     assert card.offers("Not a cell") and card.offers("Not altered")
     card.answer(NOT_ALTERED)
     assert context.session.notes.of(3).tags == (NOT_ALTERED,)
+    assert card.tags() == {NOT_ALTERED}
+    card.answer(ALTERED)
+    assert context.session.notes.of(3).tags == (ALTERED,) and card.tags() == {ALTERED}
+    context.undo()
     assert card.tags() == {NOT_ALTERED}
     context.exploration.ask_about(("blood", 4))
     assert card.tags() == frozenset()

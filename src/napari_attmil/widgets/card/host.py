@@ -203,16 +203,22 @@ class CardHost(Listening, QWidget):
     def _take_over(self, asked: AskedCell, facts: CellFacts) -> None:
         """Show facts, unless another cell has been asked about since."""
         if asked is self._asked:
-            notes, key = self._context.session.notes, asked.cells.key
             self._card.setFacts(facts, *self._missing(facts))
-            self._card.answers.setValue(notes.tags(), notes.of(asked.cell_id, key).tags)
+            self._show_answers(asked)
             self._show_pictures()
+
+    def _show_answers(self, asked: AskedCell) -> None:
+        notes = self._context.session.notes
+        of_cell = notes.of(asked.cell_id, asked.cells.key).tags
+        self._card.answers.setValue(notes.tags(), of_cell)
 
     def _tag(self, tag: str, is_on: bool) -> None:
         """Note the answer of whoever looks at the cell."""
         if self._asked is not None:
             cell = {self._asked.cells.key: [self._asked.cell_id]}
             self._context.session.notes.tag(cell, tag, is_on)
+        if self._asked is not None:
+            self._show_answers(self._asked)  # One answer takes the place of another.
 
     def _missing(self, facts: CellFacts) -> tuple[str, bool]:
         """Return why there is no attention, and whether the sample can be classified now."""

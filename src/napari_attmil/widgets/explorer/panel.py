@@ -11,6 +11,7 @@ from napari_attmil.widgets.dock_panel import DockPanel
 from napari_attmil.widgets.explorer.below_images import HEIGHT_PX, BelowImages
 from napari_attmil.widgets.explorer.scope_bar import ScopeBar
 from napari_attmil.widgets.explorer.tabs import (
+    AskTab,
     CohortTab,
     ColoursTab,
     ExplorerTab,
@@ -54,6 +55,7 @@ class ExploreWidget(DockPanel):
         self.map = MapTab(self.context)
         self.shape = ShapeTab(self.context)
         self.cohort = CohortTab(self.context)
+        self.asking = AskTab(self.context)
         self.teaching = TeachingTab(self.context)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -78,6 +80,7 @@ class ExploreWidget(DockPanel):
             ("Map", "Similar cells lie close together; draw a line around some.", self.map),
             ("Shape", "Do cells of high attention look different?", self.shape),
             ("Cohort", "All samples: which are right, which wrong.", self.cohort),
+            ("Ask", "Say what single cells are: the classifier learns from it.", self.asking),
             ("Teach", "Pick cells without the model's colours, then compare.", self.teaching),
         )
 

@@ -1,3 +1,4 @@
+from .ask_tab import AskTab as AskTab
 from .cohort_tab import CohortTab as CohortTab
 from .colours_tab import ColoursTab as ColoursTab
 from .explorer_tab import ExplorerTab as ExplorerTab
