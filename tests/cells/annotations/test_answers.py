@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+
+import pytest
 
 from napari_attmil.cells.annotations.answers import (
     answer_of,
@@ -19,6 +22,10 @@ from napari_attmil.cells.annotations.notes import (
 )
 from napari_attmil.cells.annotations.three_way_merge import merge_annotations
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.exchange.account import Account
+from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
+from napari_attmil.cells.exchange.coco import read_coco, write_coco
+from napari_attmil.cells.exchange.csv_tables import read_csv, write_csv
 
 BOXES = Boxes.from_detections([0, 0], [[0, 0, 9, 9], [20, 20, 29, 29]], [0.9, 0.6])
 BASE = Annotations(BOXES, searched=frozenset({0}), next_id=3)
@@ -65,3 +72,15 @@ def test_merge_of_contradicting_answers_keeps_both_and_takes_neither_for_true() 
     assert merged.notes[1].tags == (ALTERED, NOT_ALTERED)
     assert dict(merged.notes[1].columns)["answered by"] == "Anna | Ben"
     assert answers_in(merged.notes) == {}
+
+
+@pytest.mark.parametrize("name", ["csv", "coco"])
+def test_export_and_import_keep_the_answer_and_who_gave_it(name: str) -> None:
+    note = with_answers({}, {1: (0, "altered: malaria")}, "Anna", "2026-01-01")[1]
+    image = AnnotatedImage("a.tif", (AnnotatedBox((0, 0, 9, 9), note=note),), size_px=(60, 40))
+    if name == "csv":
+        (read,) = read_csv(write_csv([image]), Account())
+    else:
+        (read,) = read_coco(json.loads(write_coco([image])), Account())
+    assert answer_of(read.boxes[0].note) == "altered: malaria"
+    assert read.boxes[0].note == note
