@@ -3,7 +3,7 @@
     python benchmarks/features.py [--cells 30,120] [--out features.json]
 
 Simulated images of 562 x 562 pixels; `crops` is the plain way, the detector's maps of one
-enlarged crop a cell, in the same run.
+enlarged crop a cell, in the same run, and `encoder` what the default classifier sees.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from reporting import parser, report, timed_in_turn
 
 from napari_attmil.cells.detection import Detector
+from napari_attmil.cells.encoding import CellEncoder
 from napari_attmil.core import choose_device
 from napari_attmil.simulation import SimulationSettings, simulate_image
 
@@ -38,12 +39,13 @@ def one_crop_a_cell(detector: Detector, image: Any, xyxy: Float32Array) -> None:
 
 
 def main() -> None:
-    """Time both ways in turn."""
+    """Time all ways in turn."""
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument("--cells", default="30,120")
     arguments.add_argument("--repeats", type=int, default=5)
     options = arguments.parse_args()
-    detector = Detector.load(device=choose_device(options.device))
+    device = choose_device(options.device)
+    detector, encoder = Detector.load(device=device), CellEncoder.load(device=device)
     rows = []
     for cells in map(int, options.cells.split(",")):
         settings = SimulationSettings(
@@ -55,6 +57,7 @@ def main() -> None:
             "this": partial(
                 detector.roi_features, field.image, field.xyxy, cell_diameter_px=DIAMETER_PX
             ),
+            "encoder": partial(encoder.encode, field.image, field.xyxy),
         }
         timed = timed_in_turn(runs, len(field.xyxy), "cells", options.repeats)
         rows += [{"cells an image": len(field.xyxy)} | row for row in timed]

@@ -54,7 +54,7 @@ class DetectionSettings(Settings):
 
 
 class FeatureSettings(Settings):
-    """How the features of one cell are read off the detector's feature maps."""
+    """How the features of one cell are read: off the detector's feature maps, or by an encoder."""
 
     working_diameter_px: float = Field(48.0, ge=16, le=200, title="Working cell diameter (px)")
     """Images are rescaled so that the median cell has this diameter before features are computed,
@@ -63,9 +63,16 @@ class FeatureSettings(Settings):
     """The box is enlarged by this factor, so that the cell's rim is seen whole."""
     output_size: int = Field(14, ge=2, le=28, title="Feature map side")
     """Each cell becomes 256 maps of this many rows and columns."""
-    kept: Literal["maps", "profile"] = Field("maps", title="Kept of each map")
-    """The whole map, which the published embeddings need, or only its profile, which is all that
-    the embedding profile looks at and 18 times smaller."""
+    kept: Literal["maps", "profile", "vector"] = Field("maps", title="Kept of each cell")
+    """The whole maps, which the published embeddings need, or only their profiles, which is all
+    that the embedding profile looks at and 18 times smaller, or the vector of a cell encoder."""
+    encoder: str = Field("", title="Cell encoder")
+    """Name of the cell encoder that gives the vector; empty for features of the detector."""
+
+    @property
+    def reader(self) -> str:
+        """What reads the features, in words."""
+        return f"the {self.encoder} cell encoder" if self.encoder else "the detector"
 
 
 class FinetuneSettings(Settings):

@@ -30,6 +30,7 @@ from .model_files import (
     read_provenance as read_provenance,
     save_checkpoint as save_checkpoint,
     set_moments as set_moments,
+    weights_digest as weights_digest,
 )
 from .progress import Progress as Progress, StageRun as StageRun, finished as finished
 from .settings import (

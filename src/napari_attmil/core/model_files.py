@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_attmil.core.errors import ContentError, Remedy, UserError, reason_in_words
 from napari_attmil.core.files import write_atomically
+from napari_attmil.core.words import with_article
 
 if TYPE_CHECKING:
     import torch
 
 FORMAT = "napari-attmil/1"
-_MODELS: Final = ("classifier", "detector")
+_MODELS: Final = ("classifier", "detector", "encoder")
 """Kinds of files that others may have made; the rest is this program's own unfinished work."""
 _WEIGHTS: Final = ("float64", "float32", "float16", "bfloat16", "int64", "bool")
 
@@ -29,7 +31,7 @@ class Checkpoint:
     Attributes
     ----------
     kind
-        ``"detector"`` or ``"classifier"``.
+        ``"detector"``, ``"encoder"`` or ``"classifier"``.
     weights
         Tensors by name.
     settings
@@ -91,6 +93,15 @@ def read_provenance(path: Path, kind: str) -> dict[str, Any]:
         return provenance
 
 
+def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
+    """Return a fingerprint of weights in the types in which their file has them."""
+    blake = hashlib.blake2b(digest_size=16)
+    for name in sorted(weights):
+        blake.update(name.encode())
+        blake.update(weights[name].contiguous().numpy().tobytes())
+    return blake.hexdigest()
+
+
 @contextlib.contextmanager
 def _opened(
     path: Path, kind: str, framework: str
@@ -127,7 +138,8 @@ def _check(metadata: Mapping[str, str], kind: str, path: Path) -> None:
     if found != kind:
         found = found if found in _MODELS else "model of no known kind"
         raise UserError(
-            f"{path} holds a {found}, but a {kind} is needed here; choose another file.",
+            f"{path} holds {with_article(found)}, but {with_article(kind)} is needed here; choose "
+            "another file.",
             Remedy.LOAD_MODEL,
         )
 

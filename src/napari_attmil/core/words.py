@@ -10,6 +10,11 @@ def counted(count: int, thing: str, things: str = "") -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {things or thing + 's'}"
 
 
+def with_article(thing: str) -> str:
+    """Return a thing with its indefinite article: "a detector", "an encoder"."""
+    return f"{'an' if thing[:1] in 'aeiou' else 'a'} {thing}"
+
+
 def ordinal(number: int) -> str:
     """Return a place in an order: "1st", "12th", "23rd"."""
     ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

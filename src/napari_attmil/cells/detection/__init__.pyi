@@ -8,7 +8,7 @@ from .network_file import (
     save_network as save_network,
 )
 from .read_ahead import ReadAhead as ReadAhead
-from .rescaling import rescale as rescale, to_grey as to_grey
+from .rescaling import GreyLevels as GreyLevels, rescale as rescale, to_grey as to_grey
 from .scoring import (
     DetectionScore as DetectionScore,
     ScoredImage as ScoredImage,

@@ -92,6 +92,10 @@ class DetectorLike(Protocol):
     def digest(self) -> str:
         """Fingerprint of the weights; features of another digest are stale."""
 
+    @property
+    def device(self) -> Device:
+        """Where it computes."""
+
     def detect_frames(
         self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings
     ) -> Iterator[DetectionProgress]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_attmil.cells.detection.network import CellRCNN, DetectorArchitecture
-from napari_attmil.core import Checkpoint, UserError, load_checkpoint, save_checkpoint
+from napari_attmil.core import (
+    Checkpoint,
+    UserError,
+    load_checkpoint,
+    save_checkpoint,
+    weights_digest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import torch
-
 
 _COUNTER = "num_batches_tracked"
 
@@ -52,7 +54,9 @@ def load_network(path: Path | None = None) -> SavedNetwork:
             f"{path} does not fit its own settings, it is damaged; choose another, or train it "
             "again."
         ) from error
-    return SavedNetwork(network, architecture, _digest(checkpoint.weights), checkpoint.provenance)
+    return SavedNetwork(
+        network, architecture, weights_digest(checkpoint.weights), checkpoint.provenance
+    )
 
 
 def save_network(
@@ -81,11 +85,3 @@ def shipped_weights() -> Path:
     """Return the model file of the detector that comes with the package."""
     folder = importlib.resources.files("napari_attmil") / "weights"
     return Path(str(folder / "detector.safetensors"))
-
-
-def _digest(weights: Mapping[str, torch.Tensor]) -> str:
-    blake = hashlib.blake2b(digest_size=16)
-    for name in sorted(weights):
-        blake.update(name.encode())
-        blake.update(weights[name].contiguous().numpy().tobytes())
-    return blake.hexdigest()

@@ -1,0 +1,5 @@
+"""Cell encoders: from the picture of one cell to a vector."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
