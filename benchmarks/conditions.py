@@ -15,13 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import torch
 from cohort_figures import ENSEMBLE, TOP, mean_of
 from planted_cohort import FOLDS, match_centres
 from reporting import parser, report
 
-from napari_attmil.bags import Bag
-from napari_attmil.bags.network import profile
+from napari_attmil.bags import Bag, MILSettings, feature_reader, features_for
+from napari_attmil.cells import median_diameter_px
 from napari_attmil.cells.detection import Detector
 from napari_attmil.core import choose_device
 from napari_attmil.simulation import SimulationSettings, simulate_image
@@ -68,13 +67,14 @@ def bag_of_field(detector: Detector, label: str, number: int, altered: str, seed
     types = rng.choice(TYPES, int(rng.uniform(*CELLS)), p=SHARES[altered][label])
     field = simulate_image(FIELD, rng, types.tolist())
     boxes = detector.detect([field.image])
-    features = profile(torch.from_numpy(detector.roi_features(field.image, boxes.xyxy)))
+    reader = feature_reader(detector, features_for(MILSettings()))
+    features = reader.read(field.image, boxes.xyxy, median_diameter_px(boxes.xyxy))
     centres = field.xyxy.reshape(-1, 2, 2).mean(1)
     box, cell = match_centres(boxes.xyxy, centres.astype(np.float64)).T
     is_altered = np.zeros(len(boxes), dtype=bool)
     is_altered[box] = field.cell_type[cell] != TYPES[0]
     name = f"{label}-{number}"
-    return Bag(features.numpy(), boxes.cell_id, name, name, label, altered=is_altered)
+    return Bag(features, boxes.cell_id, name, name, label, altered=is_altered)
 
 
 def main() -> None:

@@ -262,7 +262,7 @@ def try_classifiers(folder: Path, rng: np.random.Generator) -> list[str]:
     path.write_bytes(damaged_model(sound_classifier(), rng))
     classifier = Classifier.load(path, CPU)
     features = np.random.default_rng(0).normal(0, 1, (6, 4, 14, 14)).astype(np.float16)
-    bag = Bag(features, np.arange(1, 7), sample="s", patient="p", detector_digest="digest")
+    bag = Bag(features, np.arange(1, 7), sample="s", patient="p", reader_digest="digest")
     classifier.classify(bag)
     return [classifier.description, classifier.on_new_patients]
 

@@ -30,8 +30,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from napari_attmil.bags import MILSettings, features_for
 from napari_attmil.bags.network import PreparedFeatures
-from napari_attmil.cells import FeatureSettings
 from napari_attmil.cells.detection import Detector
 from napari_attmil.core import choose_device
 
@@ -156,7 +156,7 @@ def told(cohorts: list[tuple[list[Bag], np.ndarray]]) -> dict[str, float]:
     """
     found: dict[str, list[float]] = {"AUROC": [], "instance auroc": [], "instance ap": []}
     for bags, folds in cohorts:
-        profiles = [PreparedFeatures.of_bag(bag.features).profiles().values for bag in bags]
+        profiles = [PreparedFeatures.of_bag(bag.features).as_rows().values for bag in bags]
         cells = [values.float().flatten(1).numpy() for values in profiles]
         scores = [np.empty(0)] * len(bags)
         for fold in range(FOLDS):
@@ -194,7 +194,8 @@ def main() -> None:
     device = choose_device(asked.device)
     if not (asked.cache / "cells.csv").is_file():
         paint(asked.cache)
-    cells = typed_cells(Detector.load(None, device), FeatureSettings(), asked.cache, asked.cache)
+    features = features_for(MILSettings())
+    cells = typed_cells(Detector.load(None, device), features, asked.cache, asked.cache)
     seeds = range(asked.seed, asked.seed + asked.seeds)
     cohorts = [cohort(cells, asked.patients, asked.rate, seed) for seed in seeds]
     rows = []

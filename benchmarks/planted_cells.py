@@ -19,8 +19,7 @@ import platformdirs
 from planted_cohort import DEVELOPMENT_TYPES, STANDARD_TYPES, CohortPlan, planted_bags, typed_cells
 from reporting import parser, report
 
-from napari_attmil.bags import EnsembleSettings, Preset, mil_preset
-from napari_attmil.cells import FeatureSettings
+from napari_attmil.bags import EnsembleSettings, Preset, features_for, mil_preset
 from napari_attmil.cells.detection import Detector
 from napari_attmil.cli.stages import method_names
 from napari_attmil.cli.terminal import shown
@@ -56,12 +55,13 @@ def options() -> argparse.Namespace:
 def evaluate(rate: float, asked: argparse.Namespace, device: Device) -> dict[str, Any]:
     """Cross-validate on one cohort, write the report and return it."""
     plan = CohortPlan(types=COHORTS[asked.cohort], witness_rate=rate)
-    cells = typed_cells(Detector.load(None, device), FeatureSettings(), asked.cache)
+    settings = mil_preset(asked.preset, **dict(change.split("=") for change in asked.change))
+    cells = typed_cells(Detector.load(None, device), features_for(settings), asked.cache)
     bags, folds = planted_bags(cells, plan)
     name = f"{asked.cohort}-{rate:g}-{asked.preset}"
     steps = cross_validate(
         bags,
-        mil_preset(asked.preset, **dict(change.split("=") for change in asked.change)),
+        settings,
         EvaluationSettings(
             runs=asked.runs,
             methods=method_names(asked.methods),

@@ -19,7 +19,7 @@ from rich.progress import track
 from scipy.optimize import linear_sum_assignment
 from sklearn.model_selection import StratifiedGroupKFold
 
-from napari_attmil.bags import Bag
+from napari_attmil.bags import Bag, feature_reader
 from napari_attmil.cells import DetectionSettings, FeatureSettings, median_diameter_px
 from napari_attmil.core import write_atomically
 from napari_attmil.explore.shapes.morphology import FEATURES, shapes_of_image
@@ -28,6 +28,7 @@ from napari_attmil.images import Frame, read_frame
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari_attmil.bags import FeatureReader
     from napari_attmil.cells.detection import Detector
 
 CHULA: Final = Path(__file__).parents[2] / "shared" / "data" / "chula"
@@ -49,10 +50,10 @@ class TypedCells:
     image, cell_type
         (n,) file name and type of each cell.
     features
-        (n, 256, s, s) float16, memory-mapped.
+        (n, channels, rows, columns) float16, memory-mapped; see `bags.Bag`.
     labelled
         How many cells the experts named; those that no box was found for are left out.
-    detector_digest, settings
+    reader_digest, settings
         What the features were computed with.
     """
 
@@ -60,7 +61,7 @@ class TypedCells:
     cell_type: npt.NDArray[np.str_]
     features: npt.NDArray[np.float16]
     labelled: int
-    detector_digest: str
+    reader_digest: str
     settings: FeatureSettings
 
     def __len__(self) -> int:
@@ -99,19 +100,20 @@ def typed_cells(
     detector: Detector, settings: FeatureSettings, cache: Path, folder: Path = CHULA
 ) -> TypedCells:
     """Return all typed cells with their features, computed once and kept in `cache`."""
-    key = f"{detector.digest[:12]}-{settings.model_dump_json()}"
+    reader = feature_reader(detector, settings)
+    key = f"{detector.digest[:12]}-{reader.digest[:12]}-{settings.model_dump_json()}"
     stem = cache / f"chula-{zlib.crc32(key.encode()):08x}"
     table_path, features_path = stem.with_suffix(".csv"), stem.with_suffix(".npy")
     labels = pd.read_csv(folder / "cells.csv")
     if not (table_path.is_file() and features_path.is_file()):
-        _compute(detector, settings, folder, labels, table_path, features_path)
+        _compute(detector, reader, folder, labels, table_path, features_path)
     table = pd.read_csv(table_path)
     return TypedCells(
         table["image"].to_numpy(dtype=str),
         table["cell_type"].to_numpy(dtype=str),
         np.load(features_path, mmap_mode="r"),
         len(labels),
-        detector.digest,
+        reader.digest,
         settings,
     )
 
@@ -186,7 +188,7 @@ def bag_of_rows(
         patient=patient,
         label=label,
         altered=cells.cell_type[rows] != NORMAL,
-        detector_digest=cells.detector_digest,
+        reader_digest=cells.reader_digest,
         feature_settings=cells.settings,
     )
 
@@ -224,7 +226,7 @@ def _typed_boxes(
 
 def _compute(
     detector: Detector,
-    settings: FeatureSettings,
+    reader: FeatureReader,
     folder: Path,
     labels: pd.DataFrame,
     table_path: Path,
@@ -238,7 +240,7 @@ def _compute(
         if not len(pairs):
             continue
         diameter = median_diameter_px(xyxy)
-        features.append(detector.roi_features(image, xyxy[pairs[:, 0]], settings, diameter))
+        features.append(reader.read(image, xyxy[pairs[:, 0]], diameter))
         images += [str(name)] * len(pairs)
         types += group["cell_type"].to_numpy(dtype=str)[pairs[:, 1]].tolist()
     with write_atomically(features_path) as temporary, temporary.open("wb") as file:

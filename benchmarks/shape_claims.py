@@ -23,9 +23,9 @@ import platformdirs
 from planted_cohort import FOLDS, HEALTHY, CohortPlan, planted_draws, typed_cells, typed_shapes
 from reporting import parser, report
 
-from napari_attmil.bags import EnsembleSettings, mil_preset
+from napari_attmil.bags import EnsembleSettings, MILSettings, features_for, mil_preset
 from napari_attmil.bags.training import EnsembleTrainer
-from napari_attmil.cells import DetectionSettings, FeatureSettings
+from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.detection import Detector
 from napari_attmil.cli.terminal import shown
 from napari_attmil.core import choose_device, finished
@@ -54,6 +54,8 @@ DEFINING: Final = {
     "target": {"central_pallor"},
 }
 """By which of the measures a class's own cells are told, each of them enough."""
+SEEN = features_for(MILSettings())
+"""What the default classifier sees of a cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ def simulated(detector: Detector, patients: int) -> list[Measured]:
             pass
         cohort = open_cohort(folder)
         by_name = {sample.name: sample for sample in cohort.samples}
-        steps = prepare_bags(Study.of(cohort), detector, DetectionSettings(), FeatureSettings())
+        steps = prepare_bags(Study.of(cohort), detector, DetectionSettings(), SEEN)
         for bag in shown(steps):
             samples.append(measured(by_name[bag.sample], bag, len(samples) % FOLDS))
     return samples
@@ -120,7 +122,7 @@ def measured(sample: Sample, bag: Bag, fold: int) -> Measured:
 def planted(detector: Detector, patients: int) -> list[Measured]:
     """Return patients made of real, typed cells (Chula RBC-12), their cells measured."""
     cache = platformdirs.user_cache_path("napari-attmil") / "planted"
-    cells = typed_cells(detector, FeatureSettings(), cache)
+    cells = typed_cells(detector, SEEN, cache)
     shapes = typed_shapes(cells, detector, cache)
     plan = CohortPlan(types=PLANTED, patients=patients)
     return [

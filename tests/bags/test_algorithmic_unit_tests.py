@@ -82,6 +82,7 @@ def test_bags_are_distributed_like_those_of_torchmil(name: str, training: bool) 
 def area_of_test_bags(name: str, method: str, device: Device) -> float:
     """Return the area under the ROC curve of test bags, once the training bags are learnt."""
     settings = MILSettings(
+        embedding="profile",
         method=method,
         components=0,
         exclusion=0,

@@ -59,7 +59,7 @@ def test_a_saved_classifier_comes_back_bit_for_bit(
     assert loaded.classes == classifier.classes
     assert loaded.settings == classifier.settings
     assert loaded.feature_settings == classifier.feature_settings
-    assert loaded.detector_digest == classifier.detector_digest
+    assert loaded.reader_digest == classifier.reader_digest
     assert loaded.provenance["samples"] == 18
     assert "created" in loaded.provenance
     weights = classifier.models[0].state_dict()
@@ -86,7 +86,7 @@ def test_a_saved_classifier_names_its_healthy_class_and_says_it_of_each_sample(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"detector_digest": "finer"}, "another detector .* .--weights .*, or train"),
+        ({"reader_digest": "finer"}, "another detector .* .--weights .*, or train"),
         ({"feature_settings": FeatureSettings(context=2)}, "other settings .* compute them again"),
         (
             {"features": np.zeros((0, 8, 14, 14)), "cell_id": np.zeros(0), "altered": None},

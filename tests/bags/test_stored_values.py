@@ -25,7 +25,7 @@ CERTAINTY = Certainty(1.5, 0.9, (0.2, 0.3), (9, 9), (True, True), "", (0.1, -0.1
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    settings = MILSettings(components=0, embedding_size=8, attention_size=4)
+    settings = MILSettings(embedding="profile", components=0, embedding_size=8, attention_size=4)
     models = tuple(new_model(("a", "b"), settings, CPU, 4) for _ in range(2))
     file = tmp_path / "classifier.safetensors"
     Classifier(models, ("a", "b"), "digest", FeatureSettings(), CERTAINTY).save(file)

@@ -35,6 +35,7 @@ PAIR = EnsembleSettings(members=2, folds=2)
 def quick() -> MILSettings:
     """Return settings that learn the planted pattern in a few short epochs."""
     return MILSettings(
+        embedding="profile",
         method="mil-att-sic",
         components=0,
         exclusion=0,
@@ -267,6 +268,6 @@ def test_runs_and_models_after_the_largest_seed_have_seeds_too(
     plan = PLAN.replace(seed=LARGEST_SEED)
     first = next(cross_validate(planted_bags, quick, plan, cpu, resume_in=tmp_path))
     assert first.text.endswith(", run 1, fold 1")
-    settings = MILSettings(seed=LARGEST_SEED, epochs=1)
+    settings = MILSettings(embedding="profile", seed=LARGEST_SEED, epochs=1)
     for _ in EnsembleTrainer(planted_bags, settings, PAIR, cpu).epochs():
         pass

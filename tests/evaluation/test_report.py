@@ -46,7 +46,7 @@ def by_hand() -> Evaluation:
         settings=MILSettings(method="mil-att-sic"),
         evaluation=EvaluationSettings(folds=3, runs=2, methods=("mil-max",), ensemble=False),
         ensemble=EnsembleSettings(),
-        detector_digest="abc",
+        reader_digest="abc",
         feature_settings=FeatureSettings(),
         device="processor, float32",
     )

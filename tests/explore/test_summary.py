@@ -57,10 +57,10 @@ def test_report_holds_all_that_is_known_of_a_classification() -> None:
     classifier = Classifier(
         (model,), PREDICTION.classes, "digest", FeatureSettings(), Certainty(), {"patients": 5}
     )
-    origin = model_origin(classifier, "m.safetensors", "digest")
+    origin = model_origin(classifier, "m.safetensors")
     report = json.loads(json.dumps(classification_report([PREDICTION], origin)))
     assert report["caution"] == CAUTION
-    expected = {"file": "m.safetensors", "detector": "digest", "models": 1, "patients": 5}
+    expected = {"file": "m.safetensors", "features_digest": "digest", "models": 1, "patients": 5}
     assert expected.items() <= report["model"].items()
     assert report["model"]["certainty"]["least_probability"] is None
     (sample,) = report["samples"]

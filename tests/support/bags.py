@@ -31,8 +31,9 @@ def cpu() -> Device:
 
 @pytest.fixture(scope="session")
 def small() -> MILSettings:
-    """Return settings of the project's default that train in a second."""
+    """Return settings near the default that train in a second, for features of a detector."""
     return MILSettings(
+        embedding="profile",
         embedding_size=16,
         attention_size=8,
         cell_dropout=0.25,
@@ -85,6 +86,7 @@ class FakeDetector:
     """
 
     digest: str = "fake"
+    device: Device = field(default_factory=lambda: Device("cpu", "float32", "processor"))
     computed: list[tuple[float, ...]] = field(default_factory=list)
     detected: int = 0
 

@@ -42,7 +42,7 @@ def test_bags_hold_the_cells_found_and_their_features(cohort: Cohort, detector: 
     assert bags["one"].boxes.image_index.tolist() == [0, 1]
     assert bags["one"].patient == "patient of one"
     assert bags["two"].features[:, 0, 0, 0].tolist() == [70]
-    assert bags["two"].detector_digest == "fake"
+    assert bags["two"].reader_digest == "fake"
     assert bags["two"].altered is None
 
 

@@ -6,9 +6,20 @@ from .feature_store import (
     default_store_folder as default_store_folder,
     expected_size as expected_size,
 )
-from .features import extract_features as extract_features
+from .features import (
+    FeatureReader as FeatureReader,
+    extract_features as extract_features,
+    feature_reader as feature_reader,
+)
 from .held_out import HeldOut as HeldOut, NamedPatient as NamedPatient
-from .methods import METHODS as METHODS, TABLE_1 as TABLE_1, Method as Method
+from .methods import (
+    METHODS as METHODS,
+    STRATEGIES as STRATEGIES,
+    TABLE_1 as TABLE_1,
+    EmbeddingName as EmbeddingName,
+    Method as Method,
+    Strategy as Strategy,
+)
 from .metrics import (
     bootstrap_weights as bootstrap_weights,
     confusion_matrix as confusion_matrix,
@@ -27,10 +38,8 @@ from .presets import (
     with_method as with_method,
 )
 from .questions import (
-    STRATEGIES as STRATEGIES,
     JudgedCells as JudgedCells,
     Question as Question,
-    Strategy as Strategy,
     cells_to_ask as cells_to_ask,
     checked_strategy as checked_strategy,
 )

@@ -7,7 +7,13 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_attmil.bags.features import FeatureRows, KnownFeatures, extract_features
+from napari_attmil.bags.features import (
+    FeatureReader,
+    FeatureRows,
+    KnownFeatures,
+    extract_features,
+    feature_reader,
+)
 from napari_attmil.cells import Boxes, FeatureSettings
 from napari_attmil.core import Int64Array, Progress, Remedy, UserError
 from napari_attmil.images import Sample, read_images
@@ -27,8 +33,8 @@ class Bag:
     Attributes
     ----------
     features
-        (n, 256, rows, columns) float16, in memory or memory-mapped: maps of 14 x 14, or profiles
-        of 11 x 1 (see `embeddings.profile`).
+        (n, channels, rows, columns) float16, in memory or memory-mapped: 256 maps of 14 x 14,
+        their profiles of 11 x 1, or the vector of an encoder, whose channels are 1 x 1.
     cell_id
         (n,) int64.
     sample, patient
@@ -43,8 +49,9 @@ class Bag:
     answers
         (n,) str, what a person said that a cell is (see `cells.annotations.answers_in`): "altered",
         "altered: CLASS", "not altered", "cannot tell"; "" for nothing. None if nobody was asked.
-    detector_digest, feature_settings
-        What the features were computed with; a classifier accepts only those of its training.
+    reader_digest, feature_settings
+        The network that the features were read with, a detector or an encoder, and how; a
+        classifier accepts only those of its training.
     """
 
     features: npt.NDArray[np.float16]
@@ -55,7 +62,7 @@ class Bag:
     boxes: Boxes | None = None
     altered: npt.NDArray[np.bool_] | None = None
     answers: npt.NDArray[np.str_] | None = None
-    detector_digest: str = ""
+    reader_digest: str = ""
     feature_settings: FeatureSettings = field(default_factory=FeatureSettings)
 
     def __post_init__(self) -> None:
@@ -63,8 +70,8 @@ class Bag:
         n = len(self.cell_id)
         if self.features.ndim != 4 or len(self.features) != n:
             raise ValueError(
-                f"features has shape {self.features.shape}, but {n} cells need ({n}, 256, rows, "
-                "columns)."
+                f"features has shape {self.features.shape}, but {n} cells need ({n}, "
+                "channels, rows, columns)."
             )
         if self.altered is not None and len(self.altered) != n:
             raise ValueError(f"altered is not as long as cell_id ({n}).")
@@ -106,7 +113,7 @@ def bag_of(
         The cells; only those that changed since `previous`, or since the sample was last stored,
         are computed.
     detector, settings
-        The detector that reads the features, and how.
+        How features are read, and the detector that does it unless an encoder does.
     images
         Images that are already in memory, for instance those of a layer.
     store
@@ -139,10 +146,11 @@ def bag_of(
 
     if not sample.frames:
         store = None  # Without files, outdated features could not be recognised.
-    key = (sample, boxes, detector.digest, settings)
+    reader = feature_reader(detector, settings)
+    key = (sample, boxes, reader.digest, settings)
     features = None if store is None else store.features(*key)
     if features is None:
-        known = _known_features(sample, detector, settings, store, previous)
+        known = _known_features(sample, reader, settings, store, previous)
         images = read_images(sample) if images is None else images
         writing: contextlib.AbstractContextManager[FeatureRows | FeatureFile] = (
             contextlib.nullcontext(FeatureRows(len(boxes)))
@@ -162,21 +170,21 @@ def bag_of(
         sample.patient,
         sample.label,
         boxes,
-        detector_digest=detector.digest,
+        reader_digest=reader.digest,
         feature_settings=settings,
     )
 
 
 def _known_features(
     sample: Sample,
-    detector: DetectorLike,
+    reader: FeatureReader,
     settings: FeatureSettings,
     store: FeatureStore | None,
     previous: Bag | None,
 ) -> KnownFeatures | None:
     """Return earlier features that were computed in the same way, or None."""
     if previous is not None and previous.boxes is not None:
-        made_with = (previous.detector_digest, previous.feature_settings)
-        if made_with == (detector.digest, settings):
+        made_with = (previous.reader_digest, previous.feature_settings)
+        if made_with == (reader.digest, settings):
             return KnownFeatures(previous.boxes, previous.features)
-    return None if store is None else store.known_features(sample, detector.digest, settings)
+    return None if store is None else store.known_features(sample, reader.digest, settings)

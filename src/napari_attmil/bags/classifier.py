@@ -81,7 +81,7 @@ class Classifier:
         one that may see only the types of cells.
     classes
         Names of the classes, in the order of their outputs.
-    detector_digest, feature_settings
+    reader_digest, feature_settings
         What the training cells' features were computed with.
     certainty
         How logits become probabilities and prediction sets.
@@ -96,7 +96,7 @@ class Classifier:
 
     models: tuple[AttentionMIL, ...]
     classes: tuple[str, ...]
-    detector_digest: str
+    reader_digest: str
     feature_settings: FeatureSettings
     certainty: Certainty = field(default_factory=Certainty)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -156,7 +156,7 @@ class Classifier:
         Raises
         ------
         UserError
-            If the sample has no cells, or its features come from another detector or from
+            If the sample has no cells, or its features come from another network or from
             other feature settings than those of the training.
         """
         self.check(bag)
@@ -222,7 +222,7 @@ class Classifier:
         settings = {
             "classes": list(self.classes),
             "channels": self.models[0].channels,
-            "detector_digest": self.detector_digest,
+            "detector_digest": self.reader_digest,
             "features": self.feature_settings.model_dump(),
             # By name: a later version may know other names that tell it.
             "mil": self.settings.model_dump() | {"reference_class": self.healthy_class or ""},
@@ -328,17 +328,19 @@ class Classifier:
                 f"Sample {bag.sample!r} has no cells; run detection or draw one.",
                 Remedy.DETECT_CELLS,
             )
-        if bag.detector_digest != self.detector_digest:
-            raise UserError(
-                f"The cells of sample {bag.sample!r} were read with another detector than this "
-                "classifier was trained with; use that detector (--weights on the command line), "
-                "or train the classifier again.",
-                Remedy.TRAIN_CLASSIFIER,
-            )
         if bag.feature_settings != self.feature_settings:
             raise UserError(
                 f"The features of sample {bag.sample!r} were computed with other settings than "
                 "this classifier was trained with; compute them again with the classifier's.",
+                Remedy.TRAIN_CLASSIFIER,
+            )
+        if bag.reader_digest != self.reader_digest:
+            network, again = "detector", "use that detector (--weights on the command line)"
+            if self.feature_settings.encoder:
+                network, again = "cell encoder", "install the version that was used then"
+            raise UserError(
+                f"The cells of sample {bag.sample!r} were read with another {network} than this "
+                f"classifier was trained with; {again}, or train the classifier again.",
                 Remedy.TRAIN_CLASSIFIER,
             )
 

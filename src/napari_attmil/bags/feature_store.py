@@ -75,19 +75,19 @@ class FeatureStore:
         _write_boxes(self._path(sample, "cells.npz"), key, boxes)
 
     def features(
-        self, sample: Sample, boxes: Boxes, detector_digest: str, settings: FeatureSettings
+        self, sample: Sample, boxes: Boxes, reader_digest: str, settings: FeatureSettings
     ) -> Features | None:
         """Return the stored features of exactly these boxes, or None."""
-        known = self.known_features(sample, detector_digest, settings)
+        known = self.known_features(sample, reader_digest, settings)
         if known is None or known.boxes.digest() != boxes.digest():
             return None
         return known.features
 
     def known_features(
-        self, sample: Sample, detector_digest: str, settings: FeatureSettings
+        self, sample: Sample, reader_digest: str, settings: FeatureSettings
     ) -> KnownFeatures | None:
         """Return a sample's stored features with the boxes they belong to, or None."""
-        key = _feature_key(sample, detector_digest, settings)
+        key = _feature_key(sample, reader_digest, settings)
         found = _read_boxes(self._path(sample, "features.npz"), key)
         if found is None:
             return None
@@ -104,7 +104,7 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def writing(
-        self, sample: Sample, boxes: Boxes, detector_digest: str, settings: FeatureSettings
+        self, sample: Sample, boxes: Boxes, reader_digest: str, settings: FeatureSettings
     ) -> Iterator[FeatureFile]:
         """Give a file to write the features of these boxes to, in any order of rows.
 
@@ -116,7 +116,7 @@ class FeatureStore:
         UserError
             If the folder cannot be written or the disk is full.
         """
-        key = _feature_key(sample, detector_digest, settings)
+        key = _feature_key(sample, reader_digest, settings)
         path = self._features_path(sample, key, boxes)
         with write_atomically(path) as temporary, temporary.open("wb") as file:
             rows = FeatureFile(file, path, len(boxes))
@@ -179,8 +179,8 @@ class FeatureFile:
 
 def features_bytes(cells: int, settings: FeatureSettings) -> int:
     """Return how much disk or memory the features of so many cells take."""
-    values = PROFILE_LENGTH if settings.kept == "profile" else settings.output_size**2
-    return cells * FEATURE_CHANNELS * values * np.dtype(np.float16).itemsize
+    maps = {"maps": settings.output_size**2, "profile": PROFILE_LENGTH, "vector": 1}
+    return cells * FEATURE_CHANNELS * maps[settings.kept] * np.dtype(np.float16).itemsize
 
 
 def size_note(cells: int, settings: FeatureSettings, folder: Path) -> str:
@@ -262,8 +262,8 @@ def _detection_key(sample: Sample, detector_digest: str, settings: DetectionSett
     )
 
 
-def _feature_key(sample: Sample, detector_digest: str, settings: FeatureSettings) -> str:
-    parts = [_images_digest(sample), detector_digest, settings.model_dump_json()]
+def _feature_key(sample: Sample, reader_digest: str, settings: FeatureSettings) -> str:
+    parts = [_images_digest(sample), reader_digest, settings.model_dump_json()]
     sizes = [(height, width) for height, width in read_images(sample).sizes]
     if len(alike_in_size(sizes)) > 1:
         parts.append("a scale for each size")  # Earlier versions read all sizes at one scale.

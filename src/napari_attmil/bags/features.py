@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,12 @@ from scipy.spatial import KDTree
 
 from napari_attmil.cells import Boxes, FeatureSettings, has_moved
 from napari_attmil.cells.detection import alike_in_size
+from napari_attmil.cells.encoding import load_encoder
 from napari_attmil.core import Int64Array
 
 if TYPE_CHECKING:
     from napari_attmil.cells.detection import DetectorLike
+    from napari_attmil.cells.encoding import EncoderLike
 
 Features = npt.NDArray[np.float16]
 
@@ -48,13 +50,67 @@ class FeatureProgress:
     rows
         (m,) positions of these cells in the boxes.
     features
-        (m, channels, s, s) float16, or their (m, channels, 11, 1) profiles.
+        (m, channels, s, s) float16, or (m, channels, 11, 1) profiles of these, or (m, size, 1, 1)
+        vectors of an encoder.
     """
 
     done: int
     total: int
     rows: Int64Array
     features: Features
+
+
+class FeatureReader(Protocol):
+    """What reads the features of the cells of one image."""
+
+    digest: str
+    """Fingerprint of the network that is asked; features of another one are stale."""
+
+    def read(
+        self, image: npt.NDArray[Any], xyxy: npt.ArrayLike, cell_diameter_px: float
+    ) -> Features:
+        """Return the features of cells in (m, 4) boxes; the sample's cells have that diameter."""
+
+
+def feature_reader(detector: DetectorLike, settings: FeatureSettings) -> FeatureReader:
+    """Return what reads features as the settings say: the detector, or a cell encoder.
+
+    Raises
+    ------
+    UserError
+        If the encoder is not at hand.
+    """
+    if settings.kept == "vector":
+        return _EncoderReader(load_encoder(settings.encoder, detector.device))
+    return _DetectorReader(detector, settings)
+
+
+class _DetectorReader:
+    """Reads features off the feature maps of a detector (paper, section 2.1)."""
+
+    def __init__(self, detector: DetectorLike, settings: FeatureSettings) -> None:
+        self.digest = detector.digest
+        self._detector, self._settings = detector, settings
+
+    def read(
+        self, image: npt.NDArray[Any], xyxy: npt.ArrayLike, cell_diameter_px: float
+    ) -> Features:
+        features = self._detector.roi_features(image, xyxy, self._settings, cell_diameter_px)
+        return _profiles(features) if self._settings.kept == "profile" else features
+
+
+class _EncoderReader:
+    """Gives the vectors of an encoder as features of one row and column."""
+
+    def __init__(self, encoder: EncoderLike) -> None:
+        self.digest = encoder.digest
+        self._encoder = encoder
+
+    def read(
+        self, image: npt.NDArray[Any], xyxy: npt.ArrayLike, cell_diameter_px: float
+    ) -> Features:
+        del cell_diameter_px  # Every cell is cut out at its own size.
+        return self._encoder.encode(image, xyxy)[:, :, None, None]
 
 
 def extract_features(
@@ -64,18 +120,18 @@ def extract_features(
     settings: FeatureSettings,
     known: KnownFeatures | None = None,
 ) -> Iterator[FeatureProgress]:
-    """Read the RoI-aligned features of a sample's cells, image by image (paper, section 2.1).
+    """Read the features of a sample's cells, image by image.
 
     Parameters
     ----------
     detector
-        Whose feature maps are read.
+        Whose feature maps are read, unless an encoder is to be asked.
     images
         The sample's images; only those with cells to compute are read.
     boxes
         The cells.
     settings
-        How to read.
+        How to read, and which encoder.
     known
         Earlier features; a cell whose box has not moved since keeps its own.
 
@@ -84,7 +140,7 @@ def extract_features(
     FeatureProgress
         First the cells with earlier features, then those of each image.
     """
-    sizes = _sizes_of(images)
+    sizes, reader = _sizes_of(images), feature_reader(detector, settings)
     known_rows = _known_rows(boxes, known, sizes)
     kept = np.flatnonzero(known_rows >= 0)
     if known is not None and len(kept):
@@ -94,9 +150,7 @@ def extract_features(
     for image in np.unique(boxes.image_index[missing]).tolist():
         rows = np.flatnonzero(missing & (boxes.image_index == image))
         xyxy = boxes.xyxy[rows]
-        features = detector.roi_features(images[image], xyxy, settings, diameters[image])
-        if settings.kept == "profile":
-            features = _profiles(features)
+        features = reader.read(images[image], xyxy, diameters[image])
         done += len(rows)
         yield FeatureProgress(done, len(boxes), rows, features)
 

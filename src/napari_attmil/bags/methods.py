@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,12 @@ else:
     Method = Literal[tuple(METHODS)]
 """Name of a method: the four rows of Table 1 of the paper, and later methods."""
 
-EmbeddingName = Literal["profile", "three-conv", "five-conv"]
+EmbeddingName = Literal["encoder", "profile", "three-conv", "five-conv"]
 """Name of an embedding in `network.embeddings.EMBEDDINGS`."""
 
 TABLE_1: Final[tuple[Method, ...]] = ("sic", "mil-max", "mil-max-sic", "mil-att-sic")
 """The rows of the paper's Table 1."""
+
+Strategy = Literal["highest", "disagreement", "mix"]
+"""How cells are chosen that an expert is asked about; see `bags.questions`."""
+STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)

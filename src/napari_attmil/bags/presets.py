@@ -85,7 +85,7 @@ def with_method(settings: MILSettings, method: Method) -> MILSettings:
     changes: dict[str, Any] = {"method": method}
     if METHODS[method].by_type:
         changes |= {
-            "embedding": "profile",
+            "embedding": settings.embedding if settings.takes_rows else "profile",
             "standardise": True,
             "components": settings.components or MILSettings().components,
         }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_attmil.bags.methods import STRATEGIES, Strategy
 from napari_attmil.core import Float32Array, Int64Array, UserError
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
-
-Strategy = Literal["highest", "disagreement", "mix"]
-STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)
 
 
 @dataclass(frozen=True, eq=False)

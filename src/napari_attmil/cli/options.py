@@ -12,7 +12,14 @@ from typing import Annotated, Any, Final, get_args
 
 import typer
 
-from napari_attmil.bags import EnsembleSettings, MILSettings, Preset, ensemble_preset, mil_preset
+from napari_attmil.bags import (
+    EmbeddingName,
+    EnsembleSettings,
+    MILSettings,
+    Preset,
+    ensemble_preset,
+    mil_preset,
+)
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.core import FieldSpec, Settings, UserError
 
@@ -129,6 +136,10 @@ class TrainingOptions:
     healthy_class: Annotated[
         str, option(MILSettings, "reference_class", default="found by its name")
     ] = ""
+    embedding: Annotated[EmbeddingName | None, preset_option(MILSettings, "embedding")] = None
+    encoder: Annotated[
+        str | None, option(MILSettings, "encoder", default="shipped, with embedding encoder")
+    ] = None
     epochs: Annotated[int | None, preset_option(MILSettings, "epochs")] = None
     seed: Annotated[int, option(MILSettings, "seed")] = 0
     answers: Annotated[
@@ -139,7 +150,10 @@ class TrainingOptions:
     @property
     def settings(self) -> MILSettings:
         """The preset's settings with what the options change."""
-        changes: dict[str, Any] = {} if self.epochs is None else {"epochs": self.epochs}
+        given = {"embedding": self.embedding, "encoder": self.encoder, "epochs": self.epochs}
+        if self.encoder is not None and self.embedding is None:
+            given["embedding"] = "encoder"
+        changes: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
         if not self.answers:
             changes["answers"] = 0
         return mil_preset(

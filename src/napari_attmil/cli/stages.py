@@ -184,7 +184,7 @@ def classify(
     explore.write_cells(out, tables)
     predictions = [one.prediction for one in found]
     if report is not None:
-        origin = explore.model_origin(classifier, str(model), classifier.detector_digest)
+        origin = explore.model_origin(classifier, str(model))
         write_json(report, explore.classification_report(predictions, origin))
     for prediction in predictions:
         _print_prediction(prediction)

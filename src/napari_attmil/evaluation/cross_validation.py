@@ -52,7 +52,7 @@ class Evaluation:
         Predictions and measures of (runs, n) samples, by the row's name.
     settings, evaluation, ensemble
         All settings; `settings.method` is the method of the ensemble and of the controls.
-    detector_digest, feature_settings
+    reader_digest, feature_settings
         What the cells' features were computed with.
     device
         Description of the device.
@@ -70,7 +70,7 @@ class Evaluation:
     settings: MILSettings
     evaluation: EvaluationSettings
     ensemble: EnsembleSettings
-    detector_digest: str
+    reader_digest: str
     feature_settings: FeatureSettings
     device: str
 
@@ -217,7 +217,7 @@ class _Work:
             settings=self.settings,
             evaluation=self.evaluation_settings,
             ensemble=self.ensemble,
-            detector_digest=self.bags[0].detector_digest,
+            reader_digest=self.bags[0].reader_digest,
             feature_settings=self.bags[0].feature_settings,
             device=f"{self.device.description}, {self.device.precision}",
         )

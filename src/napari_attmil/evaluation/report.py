@@ -113,7 +113,7 @@ def _made_with(evaluation: Evaluation) -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
         "device": evaluation.device,
-        "detector_digest": evaluation.detector_digest,
+        "detector_digest": evaluation.reader_digest,
     }
 
 

@@ -191,7 +191,7 @@ def joined_outcomes(
 
 def bag_digest(bag: Bag) -> str:
     """Return a digest of everything that a training or test uses of a sample."""
-    names = (bag.sample, bag.patient, bag.label, bag.detector_digest, bag.feature_settings)
+    names = (bag.sample, bag.patient, bag.label, bag.reader_digest, bag.feature_settings)
     altered = None if bag.altered is None else bag.altered.tolist()
     sha = hashlib.sha256(digest(*names, altered).encode())
     sha.update(np.ascontiguousarray(bag.cell_id).data)

@@ -66,12 +66,13 @@ def held_out_in_words(prediction: Prediction) -> str:
     return f"Without this patient in the training: {named} {share:.0%}."
 
 
-def model_origin(classifier: Classifier, file: str, detector_digest: str) -> dict[str, Any]:
+def model_origin(classifier: Classifier, file: str) -> dict[str, Any]:
     """Return a report's entries on the classifier: its origin and how it was trained."""
     held_out = classifier.held_out
     return {
         "file": file,
-        "detector": detector_digest,
+        "features_by": classifier.feature_settings.reader,
+        "features_digest": classifier.reader_digest,
         "models": len(classifier.models),
         "settings": classifier.settings.model_dump(),
         "certainty": classifier.certainty.to_json(),

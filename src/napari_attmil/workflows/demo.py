@@ -183,7 +183,7 @@ def _write_results(
     path, notes = out / "report.json", []
     report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if classifier is not None and prediction is not None:
-        origin = model_origin(classifier, MODEL_NAME, classifier.detector_digest)
+        origin = model_origin(classifier, MODEL_NAME)
         report["shown"] = classification_report([prediction], origin) | {"label": sample.label}
         share = max(prediction.probabilities)
         notes = [

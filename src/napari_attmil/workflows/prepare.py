@@ -95,7 +95,15 @@ def each_bag(
     """Prepare one bag after the other without holding them: a cohort may not fit into memory.
 
     See `prepare_bags` for what is yielded.
+
+    Raises
+    ------
+    UserError
+        If an image cannot be read, or the cell encoder is not installed.
     """
+    from napari_attmil.bags import feature_reader
+
+    feature_reader(detector, features)  # An encoder that is missing is told of before the work.
     total = len(study.cohort)
     for done, sample in enumerate(study.cohort.samples):
         here = Progress(done, total, f"Reading the cells of sample {done + 1} of {total}")

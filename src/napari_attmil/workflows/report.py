@@ -41,7 +41,7 @@ def report_samples(
     """
     from napari_attmil.explore.report import write_report
 
-    origin = model_origin(classifier, name, classifier.detector_digest)
+    origin = model_origin(classifier, name)
     steps = write_report(path, findings, {**(made_with or {}), **origin})
     yield from until(steps, stop)
     return None if stop.is_set() else path

@@ -25,7 +25,8 @@ EMBEDDINGS = ["profile", "three-conv", "five-conv"]
 
 def model_of(**changes: object) -> AttentionMIL:
     """Return an untrained model of 3 classes and 8 channels."""
-    settings = MILSettings(embedding_size=24, attention_size=8).replace(**changes)
+    settings = MILSettings(embedding="profile", embedding_size=24, attention_size=8)
+    settings = settings.replace(**changes)
     torch.manual_seed(1)
     return AttentionMIL(3, settings, channels=8).eval()
 
@@ -222,7 +223,7 @@ from napari_attmil.bags import MILSettings
 from napari_attmil.bags.network import AttentionMIL, PreparedFeatures
 
 torch.set_num_threads(1)
-model = AttentionMIL(3, MILSettings(embedding_size=16), channels=8)
+model = AttentionMIL(3, MILSettings(embedding="profile", embedding_size=16), channels=8)
 
 def step(cells):
     # One cell, repeated without memory: what grows is what the model itself needs.

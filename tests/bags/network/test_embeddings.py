@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 
 from napari_attmil.bags.network.embeddings import EMBEDDINGS, Embedding
 from napari_attmil.bags.network.prepared_features import PreparedFeatures, _rings, profile
+from napari_attmil.core.errors import UserError
+
+if TYPE_CHECKING:
+    from napari_attmil.bags.methods import EmbeddingName
 
 
 def maps(side: int = 14) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 1, (3, 2, side, side)).astype(np.float32)
+
+
+def features_for(recipe: Embedding) -> np.ndarray:
+    """Return features that the layers can take: maps, or vectors for the encoder's."""
+    return maps()[:, :, :1, :1] if recipe.kind == "vectors" else maps()
 
 
 def test_a_profile_is_mean_and_deviation_of_rings_and_the_maximum() -> None:
@@ -39,7 +50,7 @@ def test_a_turned_or_mirrored_cell_has_the_same_profile(side: int) -> None:
 
 @pytest.mark.parametrize("recipe", EMBEDDINGS.values(), ids=list(EMBEDDINGS))
 def test_prepared_features_are_not_prepared_again(recipe: Embedding) -> None:
-    once = recipe.prepared(PreparedFeatures.of_bag(maps().astype(np.float16)))
+    once = recipe.prepared(PreparedFeatures.of_bag(features_for(recipe).astype(np.float16)))
     assert once.values.shape[2:] == recipe.shape
     assert once.values.dtype == torch.float16
     assert recipe.prepared(once) is once
@@ -47,7 +58,14 @@ def test_prepared_features_are_not_prepared_again(recipe: Embedding) -> None:
 
 @pytest.mark.parametrize("recipe", EMBEDDINGS.values(), ids=list(EMBEDDINGS))
 def test_the_layers_take_what_is_prepared(recipe: Embedding) -> None:
-    inputs = 2 * recipe.shape[0] if recipe.is_profile else 2
+    inputs = 2 * recipe.shape[0] if recipe.takes_rows else 2
     convolutions, connected = recipe.build(inputs, 10, 0.1)
-    prepared = recipe.prepared(PreparedFeatures("maps", torch.from_numpy(maps())))
+    prepared = recipe.prepared(PreparedFeatures.of_bag(features_for(recipe)))
     assert connected(convolutions(prepared.values)).shape == (3, 10)
+
+
+@pytest.mark.parametrize(("needed", "given"), [("encoder", maps()), ("three-conv", maps(7))])
+def test_features_of_another_kind_are_refused(needed: EmbeddingName, given: np.ndarray) -> None:
+    features = PreparedFeatures.of_bag(given)
+    with pytest.raises(UserError, match="compute the features so, or choose another embedding"):
+        EMBEDDINGS[needed].prepared(features)

@@ -67,7 +67,7 @@ def test_cells_that_score_the_same_weigh_the_same() -> None:
 def test_profiles_give_the_weights_of_their_maps(
     planted_bags: list[Bag], weights: list[torch.Tensor]
 ) -> None:
-    profiles = [PreparedFeatures.of_bag(bag.features).profiles() for bag in planted_bags]
+    profiles = [PreparedFeatures.of_bag(bag.features).as_rows() for bag in planted_bags]
     again = weights_of(profiles, planted_bags)
     for bag, first, second in zip(planted_bags, weights, again, strict=True):
         assert set(first.topk(3).indices.tolist()) == set(second.topk(3).indices.tolist()), bag

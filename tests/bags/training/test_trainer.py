@@ -175,7 +175,7 @@ def test_left_out_cells_change_from_step_to_step(
     [
         ({"label": None}, "has no label"),
         ({"label": "z"}, "labelled 'z', which is none of the classes a, b, c"),
-        ({"detector_digest": "other"}, "different detectors or settings"),
+        ({"reader_digest": "other"}, "different detectors or settings"),
         ({"features": np.zeros((0, 8, 14, 14)), "cell_id": np.zeros(0), "altered": None}, "no cel"),
     ],
 )
@@ -365,7 +365,7 @@ from napari_attmil.core.device import Device
 from napari_attmil.bags import MILSettings
 
 resident_features.RESIDENT_BYTES = 1 << 20
-SETTINGS = MILSettings(epochs=1, components=0)
+SETTINGS = MILSettings(embedding="profile", epochs=1, components=0)
 torch.set_num_threads(1)
 
 def own_bytes():

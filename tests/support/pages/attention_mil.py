@@ -68,7 +68,7 @@ class ClassifierPage(Page):
         form = self.part(SettingsForm)
         return form.value(MILSettings), form.value(EnsembleSettings)
 
-    def set(self, **settings: float) -> None:
+    def set(self, **settings: float | str) -> None:
         """Give settings of the training or the ensemble."""
         form = self.part(SettingsForm)
         for model in (MILSettings, EnsembleSettings):

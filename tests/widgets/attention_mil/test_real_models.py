@@ -19,6 +19,7 @@ from napari_attmil.bags.settings import EnsembleSettings
 from napari_attmil.cells.boxes import match_boxes
 from napari_attmil.cells.detection import Detector
 from napari_attmil.cells.detection.network_file import load_network, save_network
+from napari_attmil.cells.encoding import CellEncoder
 from napari_attmil.cells.finetuning.study_detectors import accept_candidate, candidate_path
 from napari_attmil.cells.settings import DetectionSettings
 from napari_attmil.cli import main
@@ -180,8 +181,11 @@ def test_training_stopped_before_the_first_model_says_that_there_is_none(
     panel.close_panel()
 
 
-@pytest.mark.parametrize("accepts_another", [False, True])
+@pytest.mark.parametrize(
+    ("embedding", "accepts_another"), [("encoder", False), ("profile", False), ("profile", True)]
+)
 def test_panel_and_command_line_train_the_same_model(
+    embedding: str,
     accepts_another: bool,
     viewer: ViewerModel,
     qtbot: QtBot,
@@ -204,7 +208,7 @@ def test_panel_and_command_line_train_the_same_model(
     qtbot.addWidget(panel)
     panel.context.image_choice.use_cohort(open_cohort(folder))
     page = AttentionMILPage(panel)
-    page.classifier.set(epochs=2, members=1, calibrate=False)
+    page.classifier.set(embedding=embedding, epochs=2, members=1, calibrate=False)
     panel.classifier_step.train()
     settle(qtbot, panel)
     classifier = panel.context.session.predictions.classifier
@@ -212,7 +216,8 @@ def test_panel_and_command_line_train_the_same_model(
     of_panel = classifier.path
     panel.close_panel()
     of_command = tmp_path / "model.safetensors"
-    options = ["--members", "1", "--no-calibrate", "--epochs", "2", "--out", str(of_command)]
+    options = ["--members", "1", "--no-calibrate", "--epochs", "2", "--embedding", embedding]
+    options += ["--out", str(of_command)]
     monkeypatch.setattr("sys.argv", ["attmil", "train", str(folder), *options])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -221,5 +226,6 @@ def test_panel_and_command_line_train_the_same_model(
     assert one.settings == other.settings
     assert one.weights.keys() == other.weights.keys()
     assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
-    is_shipped = one.settings["detector_digest"] == Detector.load().digest
+    shipped_reader = CellEncoder.load() if embedding == "encoder" else Detector.load()
+    is_shipped = one.settings["detector_digest"] == shipped_reader.digest
     assert is_shipped != accepts_another

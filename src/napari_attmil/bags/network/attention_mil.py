@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 CHANNELS = 256
 
 NEEDS_COMPONENTS = (
-    "The method composition compares cells along the main directions of the embedding profile; "
-    "choose that embedding and at least 1 principal component, or another method."
+    "The method composition compares cells along the main directions of their features; choose "
+    "the embedding encoder or profile and at least 1 principal component, or another method."
 )
 
 LEAST_SHARE = 1e-6
@@ -267,7 +267,7 @@ class AttentionMIL(nn.Module):
         return packed([PreparedFeatures(self.fixed_form, part) for part in parts])
 
     def standardised(self, features: PreparedFeatures) -> Tensor:
-        """Return (n, F) float32, the standardised profiles from which components are computed."""
+        """Return (n, F) float32, the standardised rows from which components are computed."""
         prepared = self.recipe.prepared(features.to(self.device.torch())).values.float()
         return self._standardised(prepared).flatten(1)
 
@@ -281,7 +281,7 @@ class AttentionMIL(nn.Module):
         return standardised.to(torch.bfloat16, memory_format=torch.channels_last)
 
     def _new_components(self, channels: int) -> Components | None:
-        if not (self.recipe.is_profile and self.settings.components):
+        if not (self.recipe.takes_rows and self.settings.components):
             return None
         return Components(channels * self.recipe.shape[0], self.settings.components)
 
@@ -289,7 +289,7 @@ class AttentionMIL(nn.Module):
         """Return how many numbers or maps per cell the first layer takes."""
         if self.components is not None:
             return self.components.directions.shape[1]
-        return channels * self.recipe.shape[0] if self.recipe.is_profile else channels
+        return channels * self.recipe.shape[0] if self.recipe.takes_rows else channels
 
     @property
     def _tiled_layer(self) -> TiledConv2d | None:
@@ -298,7 +298,7 @@ class AttentionMIL(nn.Module):
 
     def _embed_part(self, values: Tensor, kind: FeatureKind) -> Tensor:
         features = PreparedFeatures(kind, values.to(self.device.torch()))
-        if kind not in ("maps", "profiles"):
+        if kind not in ("maps", "profiles", "vectors"):
             return self._embed_standardised(features.values, kind)
         prepared = self.recipe.prepared(features).values.float()
         standardised = self._standardised(prepared)

@@ -18,8 +18,9 @@ from napari_attmil.core import UserError
 if TYPE_CHECKING:
     from napari_attmil.bags.methods import EmbeddingName
 
-MAP_SIDE = 14
-"""Rows and columns of the maps that the published convolutions take."""
+SHAPES: Final = {"maps": (14, 14), "profiles": (PROFILE_LENGTH, 1), "vectors": (1, 1)}
+"""Rows and columns of a channel of each kind of features; maps as the published convolutions take
+them."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,16 @@ class Embedding:
     Attributes
     ----------
     kind
-        The input of its layers: whole maps, or their profiles.
+        The input of its layers: whole maps, their profiles, or the vectors of a cell encoder.
     standardised_over
         Axes of the prepared features that share a mean and a standard deviation.
     build
-        Makes the layers from the number of channels (for profiles, of numbers per cell), the length
-        of h and the dropout: the convolutions, which run in the device's precision, and the fully
-        connected layer, which runs in float32.
+        Makes the layers from the number of channels (where there are no maps, of numbers per cell),
+        the length of h and the dropout: the convolutions, which run in the device's precision, and
+        the fully connected layer, which runs in float32.
     """
 
-    kind: Literal["maps", "profiles"]
+    kind: Literal["maps", "profiles", "vectors"]
     standardised_over: tuple[int, ...]
     build: Callable[[int, int, float], tuple[nn.Sequential, nn.Module]]
 
@@ -48,32 +49,33 @@ class Embedding:
         Raises
         ------
         UserError
-            If the layers take whole maps, but the features are profiles or maps of another size.
+            If the features are none that the layers can take.
         """
-        if self.is_profile:
-            return features.profiles()
+        if self.kind == "profiles" and features.kind == "maps":
+            return features.as_rows()
         rows, columns = features.values.shape[2:]
         if (rows, columns) != self.shape:
             raise UserError(
                 f"The features have maps of {rows}x{columns}, but this embedding needs "
-                f"{MAP_SIDE}x{MAP_SIDE}; compute the features so, or choose the embedding profile."
+                f"{self.shape[0]}x{self.shape[1]}; compute the features so, or choose another "
+                "embedding."
             )
         return features
 
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of each prepared map."""
-        return (PROFILE_LENGTH, 1) if self.is_profile else (MAP_SIDE, MAP_SIDE)
+        return SHAPES[self.kind]
 
     def map_means(self, prepared: Tensor) -> Tensor:
         """Return (n, channels) means of prepared maps or of the rings of profiles."""
-        means = prepared[:, :, : len(RINGS) + 1] if self.is_profile else prepared
+        means = prepared[:, :, : len(RINGS) + 1] if self.kind == "profiles" else prepared
         return means.mean((2, 3))
 
     @property
-    def is_profile(self) -> bool:
-        """Whether the layers take profiles rather than maps."""
-        return self.kind == "profiles"
+    def takes_rows(self) -> bool:
+        """Whether the layers take one row of numbers a cell rather than maps."""
+        return self.kind != "maps"
 
     def statistics_shape(self, channels: int) -> tuple[int, int, int]:
         """Return the shape of the prepared features' mean and standard deviation."""
@@ -85,7 +87,7 @@ class Embedding:
         )
 
 
-def _profile_layers(inputs: int, size: int, dropout: float) -> tuple[nn.Sequential, nn.Module]:
+def _one_layer(inputs: int, size: int, dropout: float) -> tuple[nn.Sequential, nn.Module]:
     """Return the project's own embedding, with few parameters for small cohorts."""
     connected = nn.Linear(inputs, size)
     return nn.Sequential(nn.Flatten()), nn.Sequential(connected, nn.ReLU(), nn.Dropout(dropout))
@@ -122,7 +124,8 @@ def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Sequential,
 
 
 EMBEDDINGS: Final[Mapping[EmbeddingName, Embedding]] = {
-    "profile": Embedding("profiles", (0,), _profile_layers),
+    "encoder": Embedding("vectors", (0,), _one_layer),
+    "profile": Embedding("profiles", (0,), _one_layer),
     "three-conv": Embedding("maps", (0, 2, 3), _three_conv),
     "five-conv": Embedding("maps", (0, 2, 3), _five_conv),
 }

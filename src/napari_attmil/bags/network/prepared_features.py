@@ -1,4 +1,4 @@
-"""The features of cells with their kind: maps, profiles, or intermediate results of a model."""
+"""The features of cells with their kind: maps, profiles, vectors, or what a model makes of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RINGS: Final = (0.29, 0.5, 0.71, 0.93)
 PROFILE_LENGTH: Final = 2 * (len(RINGS) + 1) + 1
 """Length of a profile: mean and standard deviation of each ring, and the map's maximum."""
 
-FeatureKind = Literal["maps", "profiles", "components", "tiles", "standardised maps"]
+FeatureKind = Literal["maps", "profiles", "vectors", "components", "tiles", "standardised maps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,8 @@ class PreparedFeatures:
     ----------
     kind
         Without a model, float16 or float32: ``"maps"`` (n, channels, s, s), as a detector gives
-        them, and ``"profiles"`` (n, channels, 11, 1), see `profile`. By `AttentionMIL.fixed_part`:
+        them, ``"profiles"`` (n, channels, 11, 1), see `profile`, and ``"vectors"`` (n, channels, 1,
+        1), as a cell encoder gives them. By `AttentionMIL.fixed_part`:
         ``"components"`` (n, count) float32; ``"tiles"`` (n, 64, 4 * channels) float32, see
         `TiledConv2d.tiles`; ``"standardised maps"`` (n, channels, s, s) bfloat16.
     values
@@ -47,12 +48,13 @@ class PreparedFeatures:
     def of_bag(cls, features: npt.NDArray[np.float16]) -> Self:
         """Return the features of a bag, sharing their memory where possible.
 
-        Only here is the kind inferred from the shape: maps are square, profiles are not.
+        Only here is the kind inferred from the shape of a channel.
         """
-        is_profile = features.shape[2:] == (PROFILE_LENGTH, 1)
+        kinds: dict[tuple[int, ...], FeatureKind]
+        kinds = {(PROFILE_LENGTH, 1): "profiles", (1, 1): "vectors"}
         # torch has no read-only tensors; memory maps of the store are private copies on write.
         values = torch.from_numpy(np.require(features, requirements=["C", "W"]))
-        return cls("profiles" if is_profile else "maps", values)
+        return cls(kinds.get(features.shape[2:], "maps"), values)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -71,9 +73,9 @@ class PreparedFeatures:
         """Return the features in parts of at most `CELLS_AT_ONCE` cells."""
         return [replace(self, values=part) for part in self.values.split(CELLS_AT_ONCE)]
 
-    def profiles(self) -> Self:
-        """Return the profiles of maps; profiles are returned unchanged."""
-        if self.kind == "profiles":
+    def as_rows(self) -> Self:
+        """Return the profiles of maps; profiles and vectors are returned unchanged."""
+        if self.kind in ("profiles", "vectors"):
             return self
         return replace(self, kind="profiles", values=profile(self.values))
 

@@ -58,7 +58,7 @@ def oddness(features: Sequence[PreparedFeatures], is_healthy: Sequence[bool]) ->
     Parameters
     ----------
     features
-        For each bag those of its cells, maps or profiles.
+        For each bag those of its cells: maps, profiles or vectors.
     is_healthy
         Whether a bag is of the class of healthy samples; at least one is.
 
@@ -97,20 +97,20 @@ def weights_by_rank(score: Tensor, alike: float = SHARED_ALIKE) -> Tensor:
 def _along_main_directions(features: Sequence[PreparedFeatures]) -> list[Tensor]:
     """Return for each bag its cells' (n, DIRECTIONS) coordinates along the main directions."""
     step = -(-sum(map(len, features)) // MOST_CELLS)
-    few = torch.cat([_profiles(bag[::step]) for bag in features]).nan_to_num()
+    few = torch.cat([_rows(bag[::step]) for bag in features]).nan_to_num()
     mean, spread = few.mean(0), few.std(0, correction=0)
     spread = torch.where(spread > 0, spread, 1)
     width = min(DIRECTIONS + 16, *few.shape)
     directions = torch.svd_lowrank((few - mean) / spread, q=width, niter=3)[2][:, :DIRECTIONS]
     return [
-        torch.cat([((_profiles(part) - mean) / spread) @ directions for part in bag.parts()])
+        torch.cat([((_rows(part) - mean) / spread) @ directions for part in bag.parts()])
         for bag in features
     ]
 
 
-def _profiles(features: PreparedFeatures) -> Tensor:
-    """Return (n, channels * PROFILE_LENGTH) float32."""
-    return features.profiles().values.float().flatten(1)
+def _rows(features: PreparedFeatures) -> Tensor:
+    """Return (n, numbers per cell) float32."""
+    return features.as_rows().values.float().flatten(1)
 
 
 def _distance(cells: Tensor, healthy: Tensor) -> Tensor:

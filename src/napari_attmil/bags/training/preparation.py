@@ -81,8 +81,8 @@ def check_bags(bags: Sequence[Bag], classes: Sequence[str]) -> None:
         )
     first = bags[0]
     for bag in bags:
-        if (bag.detector_digest, bag.feature_settings) != (
-            first.detector_digest,
+        if (bag.reader_digest, bag.feature_settings) != (
+            first.reader_digest,
             first.feature_settings,
         ):
             raise UserError(

@@ -218,7 +218,7 @@ class Trainer:
         return Classifier(
             (model.eval(),),
             self.classes,
-            first.detector_digest,
+            first.reader_digest,
             first.feature_settings,
             provenance=provenance,
         )

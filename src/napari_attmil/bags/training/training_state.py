@@ -89,7 +89,7 @@ def digest_of(bags: Sequence[Bag]) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     for bag in bags:
-        parts = (bag.sample, bag.patient, bag.label, bag.detector_digest, bag.feature_settings)
+        parts = (bag.sample, bag.patient, bag.label, bag.reader_digest, bag.feature_settings)
         digest.update(repr(parts).encode())
         digest.update(bag.cell_id.tobytes())
         if bag.boxes is not None:
