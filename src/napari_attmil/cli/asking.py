@@ -9,7 +9,6 @@ import typer
 
 from napari_attmil import bags, explore, images, workflows
 from napari_attmil.bags import STRATEGIES
-from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.cli.options import CohortPath, DetectionOptions
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import load_classifier, open_labelled_cohort, say, shown, study_of
@@ -69,6 +68,8 @@ def answer(
         raise UserError(
             f"{questions} has no answer yet; fill in its column answer, and run this again."
         )
+    from napari_attmil.cells.annotations import AnnotationFile
+
     file = AnnotationFile.beside(opened.folder)
     print(workflows.keep_answers(opened, file, given, questions.name))
     say(explore.answers_in_words(given))
