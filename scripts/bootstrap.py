@@ -189,7 +189,7 @@ def install_package(python: str) -> None:
     if pip_version(python) < OLDEST_PIP:
         run_or_fail([*pip, "install", "--upgrade", "pip"], "pip could not be upgraded.")
     run_or_fail(
-        [*pip, "install", "--editable", ".[all,czi]", "--group", "dev"],
+        [*pip, "install", "--editable", ".[all]", "--group", "dev"],
         "The installation failed (see above); the same command tries again.",
     )
 

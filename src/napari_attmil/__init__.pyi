@@ -58,6 +58,7 @@ from .explore.shapes import (
 from .images import (
     Cohort as Cohort,
     Frame as Frame,
+    PlaneChoice as PlaneChoice,
     Sample as Sample,
     crop_cell as crop_cell,
     open_sample as open_sample,

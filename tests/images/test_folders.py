@@ -16,6 +16,7 @@ from napari_attmil.images.reading import (
     frame_digest,
     open_cohort,
     open_frames,
+    open_sample,
     read_images,
 )
 
@@ -278,14 +279,14 @@ def test_files_that_cannot_be_read_are_left_out_and_named(
 ) -> None:
     write_tree(tmp_path, "x.png", "y.png")
     (tmp_path / "y.png").write_bytes(b"")
-    (tmp_path / "z.gif").write_bytes(b"GIF89a")
+    (tmp_path / "z.svg").write_text("<svg/>")
     (tmp_path / "notes.txt").write_text("x")
     study = open_cohort(tmp_path)
     assert [s.name for s in study.samples] == ["x"]
     assert study.notes == (
         "Files that cannot be read were left out: y.png (is empty (0 bytes)).",
         "Files of formats that are not read were left out (read are TIFF, PNG, JPEG, BMP, CZI or "
-        "another microscope's format): z.gif.",
+        "another microscope's format): z.svg.",
     )
     (tmp_path / "x.png").unlink()
     with pytest.raises(UserError, match=r"y\.png' is empty"):
@@ -330,3 +331,22 @@ def test_opening_a_cohort_writes_nothing(tmp_path: Path, write_tree: Callable[..
         np.asarray(read_images(sample))
         frame_digest(sample.frames[0])
     assert sorted((p, p.stat().st_mtime_ns) for p in tmp_path.rglob("*")) == before
+
+
+def test_masks_beside_images_are_left_out_and_told_with_the_way_to_import_them(
+    tmp_path: Path, write_tree: Callable[..., Any]
+) -> None:
+    masks = ("a_cp_masks.png", "b_mask.png", "b_labels.png")
+    write_tree(tmp_path, "a.png", "b.png", "c_mask.png", *masks)
+    (tmp_path / "a_seg.npy").write_bytes(b"x")
+    for name in ("._a.png", "Thumbs.db", "@eaDir/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    study = open_cohort(tmp_path)
+    assert [s.name for s in study.samples] == ["a", "b", "c_mask"]  # no image c: it may be one
+    (note,) = study.notes
+    assert note.startswith("Masks of other programs beside the images were left out;")
+    named = note.rpartition(": ")[2].removesuffix(".").split(", ")
+    assert sorted(named) == ["a_cp_masks.png", "a_seg.npy", "b_labels.png", "b_mask.png"]
+    assert [frame.path.stem for frame in open_sample(tmp_path).frames] == ["a", "b", "c_mask"]
+    assert len(open_sample(tmp_path / "b_mask.png")) == 1  # opened on purpose

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_attmil.core import StageRun, UserError
-from napari_attmil.images import Cohort, Sample, open_samples
-from napari_attmil.workflows import Study, open_cohort
+from napari_attmil.images import Cohort, Sample
+from napari_attmil.workflows import Study, open_cohort, opening_samples
 
 if TYPE_CHECKING:
     from napari_attmil.bags import Classifier
@@ -52,11 +52,19 @@ def as_samples(samples: SamplesLike) -> list[Sample]:
     if isinstance(samples, Sample):
         return [samples]
     if isinstance(samples, str | Path):
-        return open_samples([samples])
+        return _opened(samples)
     found: list[Sample] = []
     for one in samples:
-        found += [one] if isinstance(one, Sample) else open_samples([one])
+        found += [one] if isinstance(one, Sample) else _opened(one)
     return found
+
+
+def _opened(path: str | Path) -> list[Sample]:
+    """Return the samples of a path; which planes are looked at is logged."""
+    samples, told = result_of(opening_samples([path]))
+    for sentence in told:
+        _log.warning(sentence)
+    return samples
 
 
 def studies_of(samples: SamplesLike, weights: str | Path | None) -> list[Study]:

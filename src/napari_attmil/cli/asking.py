@@ -9,7 +9,7 @@ import typer
 
 from napari_attmil import bags, explore, images, workflows
 from napari_attmil.bags import STRATEGIES
-from napari_attmil.cli.options import CohortPath, DetectionOptions
+from napari_attmil.cli.options import CohortPath, DetectionOptions, PlaneOptions
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import load_classifier, open_labelled_cohort, say, shown, study_of
 from napari_attmil.core import UserError, check_writable, counted
@@ -28,12 +28,13 @@ def ask(
         ),
     ] = STRATEGIES[0],
     detection: DetectionOptions,
+    planes: PlaneOptions,
 ) -> None:
     """Write the cells whose answers teach a classifier most; fill in their last column."""
     check_outputs([out], [cohort, model, detection.weights])
     check_writable(out)
     chosen = bags.checked_strategy(strategy)
-    opened = open_labelled_cohort(cohort)
+    opened = open_labelled_cohort(cohort, planes)
     classifier = load_classifier(model, detection.device)
     study = study_of(opened, detection.weights, classifier.feature_settings)
     asked = shown(
@@ -59,9 +60,10 @@ def answer(
     healthy_class: Annotated[
         str, typer.Option(help="The class of healthy samples.", show_default="found by its name")
     ] = "",
+    planes: PlaneOptions,
 ) -> None:
     """Keep an expert's answers about cells in the study; the next training learns from them."""
-    opened = open_labelled_cohort(cohort)
+    opened = open_labelled_cohort(cohort, planes)
     healthy = images.reference_class(opened.classes, healthy_class)
     given = explore.read_answers(questions, opened, healthy)
     if not given:

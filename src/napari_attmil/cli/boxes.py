@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_attmil import workflows
-from napari_attmil.cli.options import CohortPath
+from napari_attmil.cli.options import CohortPath, PlaneOptions
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import open_labelled_cohort, say, shown
 from napari_attmil.core import UserError, counted, write_json
@@ -31,10 +31,12 @@ def export_boxes(
         bool,
         typer.Option("--overwrite", help="Replace files that this program did not write, too."),
     ] = False,
+    *,
+    planes: PlaneOptions,
 ) -> None:
     """Write a study's boxes for other programs, and say what the format cannot hold."""
     check_outputs([out], [project])
-    cohort, annotated = _open_project(project)
+    cohort, annotated = _open_project(project, planes)
     plan = workflows.planned_export(cohort, annotated, out, format_name)
     plan.write(overwrite)
     boxes = counted(plan.box_count, "box", "boxes")
@@ -74,13 +76,15 @@ def import_files(
     report: Annotated[
         Path | None, typer.Option(help="JSON file for what came in, what was left out, and why.")
     ] = None,
+    *,
+    planes: PlaneOptions,
 ) -> None:
     """Merge other programs' boxes into a study; no box drawn by a person is changed or lost."""
     from napari_attmil.cells.annotations import AnnotationFile
     from napari_attmil.cells.exchange import plan_import, read_boxes
 
     check_outputs([report], [project, *files])
-    cohort = open_labelled_cohort(project)
+    cohort = open_labelled_cohort(project, planes)
     found = read_boxes(files)
     names = workflows.class_words(classes or "")
     annotations = AnnotationFile.beside(cohort.folder)
@@ -109,7 +113,7 @@ def _print_preview(outcome: ImportOutcome) -> None:
     print("image\tin the file\tboxes\tadded\talready there\treviewed")
     for placed, counts in outcome.merged:
         frame = placed.sample.frames[placed.index]
-        page = f", page {frame.page + 1}" if frame.page else ""
+        page = f", {frame.page_in_words}" if frame.page else ""
         reviewed = "yes" if placed.image.reviewed else "no"
         print(
             f"{frame.path}{page}\t{placed.image.name}\t{len(placed.image.boxes)}\t{counts.added}\t"
@@ -121,18 +125,19 @@ def _print_preview(outcome: ImportOutcome) -> None:
 def agreement(
     first: CohortPath,
     second: Annotated[Path, typer.Argument(help="The other annotator's copy.")],
+    planes: PlaneOptions,
 ) -> None:
     """Compare two annotators' boxes of the same images, image by image and overall."""
     from napari_attmil.cells.annotations import agreement_in_words, compare_annotators
 
-    mine, theirs = _open_project(first), _open_project(second)
+    mine, theirs = _open_project(first, planes), _open_project(second, planes)
     for line in agreement_in_words(compare_annotators(mine[0], mine[1], theirs[0], theirs[1])):
         print(line)
 
 
-def check(project: CohortPath) -> None:
+def check(project: CohortPath, planes: PlaneOptions) -> None:
     """List boxes that are probably mistakes: tiny, huge, duplicate, or outside the image."""
-    cohort, annotated = _open_project(project)
+    cohort, annotated = _open_project(project, planes)
     odd = workflows.odd_boxes_of(cohort, annotated)
     for box in odd:
         print(f"{box.sample}, {box.image}: box {box.cell_id} {box.reason}")
@@ -140,7 +145,7 @@ def check(project: CohortPath) -> None:
     say(f"{boxes} in {counted(len(annotated), 'sample')} with boxes.")
 
 
-def _open_project(path: Path) -> tuple[Cohort, dict[str, Annotations]]:
+def _open_project(path: Path, planes: PlaneOptions) -> tuple[Cohort, dict[str, Annotations]]:
     """Return a cohort and the annotations of its samples, by the samples' names."""
-    cohort = open_labelled_cohort(path)
+    cohort = open_labelled_cohort(path, planes)
     return cohort, workflows.annotations_of(cohort)

@@ -9,7 +9,7 @@ import typer
 
 from napari_attmil import workflows
 from napari_attmil.cells import FinetuneSettings
-from napari_attmil.cli.options import DeviceName, ModelOut, Weights, option
+from napari_attmil.cli.options import DeviceName, ModelOut, PlaneOptions, Weights, option
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import open_labelled_cohort, say, say_device, say_study, shown
 from napari_attmil.core import check_writable, counted
@@ -48,6 +48,8 @@ def finetune(
     seed: Annotated[int, option(FinetuneSettings, "seed")] = DEFAULTS.seed,
     hold_out: HoldOutNames = None,
     device: DeviceName = "auto",
+    *,
+    planes: PlaneOptions,
 ) -> None:
     """Fit the detector to reviewed images; Ctrl+C keeps the best weights so far.
 
@@ -67,7 +69,7 @@ def finetune(
         _hold_out(source.parent, hold_out, [image.name for image in images])
         stage = finetune_images(images, settings, device, out, weights, source.parent)
     else:
-        study = Study.of(open_labelled_cohort(source), weights)
+        study = Study.of(open_labelled_cohort(source, planes), weights)
         check_outputs([out], [study.detector_path])
         say_study(study)
         _check(study, device, hold_out)
@@ -116,13 +118,15 @@ def _tell(last: FinetuneProgress, out: Path) -> None:
 def queue(
     project: Annotated[Path, typer.Argument(help="A study whose cells were detected.")],
     limit: Annotated[int, typer.Option(min=1, help="Most images to name.")] = 20,
+    *,
+    planes: PlaneOptions,
 ) -> None:
     """Name the images to review next, beginning with the one the detector is least sure of.
 
     Each line has the doubt, the file, and the page within it, counted from 1. Images in which
     nobody has looked for cells are not named.
     """
-    cohort = open_labelled_cohort(project)
+    cohort = open_labelled_cohort(project, planes)
     annotated = workflows.annotations_of(cohort)
     waiting = workflows.waiting_images(cohort, annotated)
     if not waiting:

@@ -10,9 +10,15 @@ from typing import Annotated
 import typer
 
 from napari_attmil import images, workflows
-from napari_attmil.cli.options import DetectionOptions, Inputs, ModelFile
+from napari_attmil.cli.options import DetectionOptions, Inputs, ModelFile, PlaneOptions
 from napari_attmil.cli.outputs import check_outputs
-from napari_attmil.cli.terminal import classified, load_classifier, open_labelled_cohort, shown
+from napari_attmil.cli.terminal import (
+    classified,
+    load_classifier,
+    open_inputs,
+    open_labelled_cohort,
+    shown,
+)
 from napari_attmil.core import CAUTION, UserError, check_writable, counted
 from napari_attmil.explore import report as reports
 
@@ -31,6 +37,7 @@ def report(
         ),
     ] = False,
     detection: DetectionOptions,
+    planes: PlaneOptions,
 ) -> None:
     """Classify samples and report their images, the cells that decided, and doubts in one file."""
     check_outputs([out], [model, *inputs, detection.weights])
@@ -39,10 +46,10 @@ def report(
     settings = detection.settings
     if by_class:
         # A report writes nothing but itself.
-        study = workflows.Study.of(_cohort_of(inputs), detection.weights)
+        study = workflows.Study.of(_cohort_of(inputs, planes), detection.weights)
         studies = [replace(study, stores_features=False)]
     else:
-        studies = workflows.Study.around(images.open_samples(inputs), detection.weights)
+        studies = workflows.Study.around(open_inputs(inputs, planes), detection.weights)
     classifier = load_classifier(model, detection.device)
     found = classified(studies, classifier, settings, detection.device)
     findings = [reports.Finding(one.sample, one.boxes, one.prediction) for one in found]
@@ -60,18 +67,18 @@ def cell(
     *,
     cell_id: Annotated[int, typer.Option("--cell", help="Number of the cell in the first input.")],
     detection: DetectionOptions,
+    planes: PlaneOptions,
 ) -> None:
     """Say everything about one cell of the first sample; similar ones are sought in the others."""
-    from napari_attmil.images import open_samples
     from napari_attmil.workflows import Study, asked_cell, look_at_cell
 
-    firsts = open_samples(inputs[:1])
+    firsts = open_inputs(inputs[:1], planes)
     if len(firsts) != 1:
         raise UserError(
             f"{inputs[0]} holds {len(firsts)} samples, but a cell is in one of them; give that "
             "sample's folder or file first, and others after it."
         )
-    studies = Study.around(open_samples(inputs), detection.weights)
+    studies = Study.around(open_inputs(inputs, planes), detection.weights)
     classifier = load_classifier(model, detection.device)
     found = classified(studies, classifier, detection.settings, detection.device)
     asked = asked_cell(found, firsts[0], cell_id)
@@ -79,10 +86,10 @@ def cell(
     print(shown(look_at_cell(asked, study, classifier, detection.device), f"Cell {cell_id}"))
 
 
-def _cohort_of(inputs: list[Path]) -> images.Cohort:
+def _cohort_of(inputs: list[Path], planes: PlaneOptions) -> images.Cohort:
     if len(inputs) != 1:
         raise UserError(
             f"{len(inputs)} inputs were given, but --by-class needs one cohort: give a folder "
             "class/patient/sample/images, or a cohort.csv."
         )
-    return open_labelled_cohort(inputs[0])
+    return open_labelled_cohort(inputs[0], planes)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_attmil import workflows
+from napari_attmil.cli.options import PlaneOptions
 from napari_attmil.cli.terminal import open_labelled_cohort, say
 from napari_attmil.core import counted
 
@@ -19,6 +20,7 @@ def merge(
         typer.Argument(help="Folder of another person's copy; it need not contain the images."),
     ],
     out: Annotated[Path, typer.Option(help="New folder for the joined annotations.")],
+    planes: PlaneOptions,
 ) -> None:
     """Join two people's annotations of one study; neither copy is changed.
 
@@ -27,7 +29,7 @@ def merge(
     """
     from napari_attmil.cells.annotations import FILE_NAME
 
-    samples = open_labelled_cohort(mine).samples
+    samples = open_labelled_cohort(mine, planes).samples
     merged = workflows.merge_studies(samples, mine, theirs, out)
     taken_over = sum(sample.taken_over for sample in merged)
     found = sum(len(sample.conflicts) for sample in merged)

@@ -91,6 +91,58 @@ DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...
 
 
 @dataclass(frozen=True)
+class PlaneOptions:
+    """The options of every command that opens images: which planes show the cells."""
+
+    z: Annotated[
+        str | None,
+        typer.Option(
+            metavar="sharpest|middle|max|mean|all|N",
+            help="Plane of a z-stack, whose planes show the same cells: the sharpest of each "
+            "field, the middle one, a projection (largest value or mean), a number from 1, or "
+            "all, each as a field of its own.",
+            show_default="as kept in the study, otherwise sharpest",
+            rich_help_panel="Planes of images",
+        ),
+    ] = None
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="first|all|N",
+            help="Time point of a film: the first, a number from 1, or all, each as a field of "
+            "its own.",
+            show_default="as kept in the study, otherwise first",
+            rich_help_panel="Planes of images",
+        ),
+    ] = None
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|N|NAME",
+            help="Channel to look at: transmitted light by its name, else the one that looks like "
+            "bright field; a number from 1; or a part of its name.",
+            show_default="as kept in the study, otherwise auto",
+            rich_help_panel="Planes of images",
+        ),
+    ] = None
+
+    @property
+    def given(self) -> dict[str, str | None]:
+        """What was chosen; None where it is as kept in the study.
+
+        Raises
+        ------
+        UserError
+            If a choice is not known.
+        """
+        from napari_attmil.images import DEFAULT_PLANES  # help opens without it
+
+        chosen = {"z": self.z, "time": self.time, "channel": self.channel}
+        DEFAULT_PLANES.changed(**chosen)
+        return chosen
+
+
+@dataclass(frozen=True)
 class DetectionOptions:
     """The options of every command that finds cells."""
 

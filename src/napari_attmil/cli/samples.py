@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_attmil import workflows
+from napari_attmil.cli.options import PlaneOptions
 from napari_attmil.cli.terminal import open_labelled_cohort, say
 
 
@@ -26,12 +27,13 @@ def samples(
             "otherwise with the file's name.",
         ),
     ] = "",
+    planes: PlaneOptions,
 ) -> None:
     """Write the table of samples, patients and classes, to be filled in with a spreadsheet.
 
     A table that is there keeps its other columns, and a copy of it is kept beside it.
     """
-    written = workflows.write_sample_table(open_labelled_cohort(cohort), out, names)
+    written = workflows.write_sample_table(open_labelled_cohort(cohort, planes), out, names)
     if names:
         say(f"The pattern fits {written.fitted} of {written.images} images.")
     print(f"Samples written to {written.path}")

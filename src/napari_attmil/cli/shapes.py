@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 from napari_attmil import explore, workflows
-from napari_attmil.cli.options import CohortPath, DetectionOptions, ModelFile, TableOut
+from napari_attmil.cli.options import (
+    CohortPath,
+    DetectionOptions,
+    ModelFile,
+    PlaneOptions,
+    TableOut,
+)
 from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import load_classifier, open_labelled_cohort, shown, study_of
 from napari_attmil.core import LARGEST_SEED, counted
@@ -22,12 +28,13 @@ def shapes(
         int, typer.Option(min=0, max=LARGEST_SEED, help="The same seed gives the same result.")
     ] = 0,
     detection: DetectionOptions,
+    planes: PlaneOptions,
 ) -> None:
     """Measure all cells and say, class by class, whether those with high attention differ."""
     check_outputs([out], [model, cohort, detection.weights])
     explore.check_table_file(out)
     settings = detection.settings
-    opened = open_labelled_cohort(cohort)
+    opened = open_labelled_cohort(cohort, planes)
     classifier = load_classifier(model, detection.device)
     study = study_of(opened, detection.weights, classifier.feature_settings)
     steps = workflows.shapes_of_study(study, classifier, settings, detection.device, seed)

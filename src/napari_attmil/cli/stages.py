@@ -16,6 +16,7 @@ from napari_attmil.cli.options import (
     Inputs,
     ModelFile,
     ModelOut,
+    PlaneOptions,
     TableOut,
     TrainingOptions,
     option,
@@ -25,6 +26,7 @@ from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import (
     classified,
     load_classifier,
+    open_inputs,
     print_held_out,
     say,
     say_device,
@@ -52,7 +54,9 @@ def simulate(
     print(out / "cohort.csv")
 
 
-def detect(inputs: Inputs, out: TableOut, detection: DetectionOptions) -> None:
+def detect(
+    inputs: Inputs, out: TableOut, detection: DetectionOptions, planes: PlaneOptions
+) -> None:
     """Find the cells in images and write a table with one row per cell.
 
     Cells are found anew: a study's corrections, tags and notes are not in the table. `attmil
@@ -61,7 +65,7 @@ def detect(inputs: Inputs, out: TableOut, detection: DetectionOptions) -> None:
     check_outputs([out], [*inputs, detection.weights])
     explore.check_table_file(out)
     settings = detection.settings
-    samples = images.open_samples(inputs)
+    samples = open_inputs(inputs, planes)
     say_device(detection.device)
     tables = []
     for number, sample in enumerate(samples, start=1):
@@ -88,6 +92,7 @@ def train(
     calibrate: Annotated[bool | None, preset_option(EnsembleSettings, "calibrate")] = None,
     composition: Annotated[bool | None, preset_option(EnsembleSettings, "composition")] = None,
     detection: DetectionOptions,
+    planes: PlaneOptions,
 ) -> None:
     """Train a classifier on all samples of a cohort; a stopped training goes on where it stood.
 
@@ -99,7 +104,7 @@ def train(
     given = {name: value for name, value in chosen.items() if value is not None}
     ensemble = bags.ensemble_preset(training.preset, **given)
     settings, finding = training.settings, detection.settings
-    study = trainable_study(cohort, settings, detection)
+    study = trainable_study(cohort, settings, detection, planes)
     trained = shown(
         workflows.train_classifier(study, settings, ensemble, finding, detection.device, out)
     )
@@ -131,6 +136,7 @@ def evaluate(
     ] = EVALUATION.controls,
     training: TrainingOptions,
     detection: DetectionOptions,
+    planes: PlaneOptions,
 ) -> None:
     """Cross-validate by patient and write a report; a stopped evaluation goes on where it stood."""
     check_outputs([out / "report.json"], [cohort, detection.weights])
@@ -144,7 +150,7 @@ def evaluate(
         controls=controls,
     )
     settings, finding = training.settings, detection.settings
-    study = trainable_study(cohort, settings, detection)
+    study = trainable_study(cohort, settings, detection, planes)
     ensembles = bags.ensemble_preset(training.preset)
     try:
         report = shown(
@@ -170,6 +176,7 @@ def classify(
     *,
     report: Annotated[Path | None, typer.Option(help="JSON file for the result.")] = None,
     detection: DetectionOptions,
+    planes: PlaneOptions,
 ) -> None:
     """Classify samples; each image file, stack or folder of images is one sample."""
     check_outputs([out, report], [model, *inputs, detection.weights])
@@ -177,7 +184,7 @@ def classify(
     if report is not None:
         check_writable(report)
     settings = detection.settings
-    studies = workflows.Study.around(images.open_samples(inputs), detection.weights)
+    studies = workflows.Study.around(open_inputs(inputs, planes), detection.weights)
     classifier = load_classifier(model, detection.device)
     found = classified(studies, classifier, settings, detection.device)
     tables = [explore.cell_table(f.sample, f.boxes, f.prediction, notes=f.notes) for f in found]

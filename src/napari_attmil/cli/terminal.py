@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from napari_attmil import bags, cells, explore, images, session, workflows
-from napari_attmil.cli.options import DetectionOptions
+from napari_attmil.cli.options import DetectionOptions, PlaneOptions
 from napari_attmil.core import UserError, choose_device, printable
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -87,12 +87,30 @@ def say_device(name: str) -> None:
     say(f"Computing on {device.name}: {device.description}")
 
 
-def open_labelled_cohort(path: Path) -> images.Cohort:
+def open_labelled_cohort(path: Path, planes: PlaneOptions) -> images.Cohort:
     """Return the cohort, having said what is assumed about it and which boxes have no image."""
-    cohort = workflows.open_cohort(path)
+    cohort = _opened(workflows.opening_cohort(path, planes.given))
     for note in cohort.notes:
         say(note)
     return cohort
+
+
+def open_inputs(inputs: Sequence[Path], planes: PlaneOptions) -> list[images.Sample]:
+    """Return samples of images of any study or none, having said which planes are looked at."""
+    samples, told = _opened(workflows.opening_samples(inputs, planes.given))
+    for sentence in told:
+        say(sentence)
+    return samples
+
+
+def _opened(steps: Generator[Any, None, Result]) -> Result:
+    """Return what is opened; with a bar only if pixels have to be read for it."""
+    try:
+        next(steps)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    return shown(steps)
 
 
 def say_healthy_class(cohort: images.Cohort, healthy_class: str) -> None:
@@ -140,7 +158,7 @@ def study_of(
 
 
 def trainable_study(
-    path: Path, settings: bags.MILSettings, detection: DetectionOptions
+    path: Path, settings: bags.MILSettings, detection: DetectionOptions, planes: PlaneOptions
 ) -> workflows.Study:
     """Return the study of a cohort to train on, having said what is assumed and used.
 
@@ -149,7 +167,7 @@ def trainable_study(
     UserError
         If it cannot be trained on, or the class asked for is not there.
     """
-    cohort = open_labelled_cohort(path)
+    cohort = open_labelled_cohort(path, planes)
     images.check_trainable(cohort)
     say_healthy_class(cohort, settings.reference_class)
     say_device(detection.device)

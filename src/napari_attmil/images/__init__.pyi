@@ -12,13 +12,31 @@ from .cohort_table_file import write_cohort_csv as write_cohort_csv
 from .crops import crop_cell as crop_cell, shrink as shrink, to_uint8 as to_uint8
 from .folders import name_within as name_within
 from .folds import Fold as Fold, patient_folds as patient_folds
+from .mask_names import (
+    is_mask_name as is_mask_name,
+    without_mask_ending as without_mask_ending,
+)
 from .name_patterns import (
     EXAMPLES as EXAMPLES,
     from_names as from_names,
     guessed_pattern as guessed_pattern,
 )
+from .plane_choice import (
+    DEFAULT_PLANES as DEFAULT_PLANES,
+    TIME_CHOICES as TIME_CHOICES,
+    Z_CHOICES as Z_CHOICES,
+    PlaneChoice as PlaneChoice,
+    PlanesInUse as PlanesInUse,
+)
+from .planes import (
+    cohort_with_planes as cohort_with_planes,
+    left_out_in_words as left_out_in_words,
+    with_planes as with_planes,
+)
 from .reading import (
     ImageSequence as ImageSequence,
+    find_cohort as find_cohort,
+    find_samples as find_samples,
     frame_digest as frame_digest,
     open_cohort as open_cohort,
     open_frames as open_frames,

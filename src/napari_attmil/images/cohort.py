@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, overload
 
 from napari_attmil.core import Remedy, UserError, counted, html_paragraph, html_table
+from napari_attmil.images.formats import page_in_words
 from napari_attmil.images.healthy_names import healthy_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from napari_attmil.images.plane_choice import PlanesInUse
 
 
 _TITLES_SHOWN: Final = 5
@@ -30,11 +33,16 @@ class Frame:
     path : Path
         The image file.
     page : int
-        Which of the fields of view in the file, from 0.
+        Which of the planes in the file, from 0; or a projection, see `page_of_projection`.
     """
 
     path: Path
     page: int = 0
+
+    @property
+    def page_in_words(self) -> str:
+        """What a person calls the page: "page 3"."""
+        return page_in_words(self.page)
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ class Sample:
         """Return the name of each image's file, with the page (from 1) if it has several images."""
         several = {frame.path for frame in self.frames if frame.page > 0}
         return [
-            f"{frame.path.name}, page {frame.page + 1}"
+            f"{frame.path.name}, {frame.page_in_words}"
             if frame.path in several
             else frame.path.name
             for frame in self.frames
@@ -107,6 +115,8 @@ class Cohort:
         Sentences that say what was assumed on opening; show them to the user.
     table : Path or None
         The CSV file that lists the samples, None if there is none.
+    planes : PlanesInUse or None
+        Which planes are looked at, None where no image leaves a choice.
 
     Examples
     --------
@@ -121,6 +131,7 @@ class Cohort:
     folder: Path
     notes: tuple[str, ...] = ()
     table: Path | None = None
+    planes: PlanesInUse | None = None
 
     def __post_init__(self) -> None:
         """Refuse two samples of the same name: results could not be told apart.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_attmil.core import Remedy, UserError
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.images.formats import IMAGE_SUFFIXES, file_header
+from napari_attmil.images.mask_names import masks_among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,7 +33,7 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
 def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return a folder's image files and its subfolders, each in natural order.
 
-    Hidden files, system files and files that are not images are ignored.
+    Hidden files, system files, files that are not images and masks of images are ignored.
 
     Raises
     ------
@@ -50,7 +51,9 @@ def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
             Remedy.OPEN_IMAGES,
         ) from None
     files = set(entries) - set(subfolders)
-    return [e for e in entries if e in files and e.suffix.lower() in IMAGE_SUFFIXES], subfolders
+    images = [e for e in entries if e in files and e.suffix.lower() in IMAGE_SUFFIXES]
+    masks = masks_among(images)
+    return [image for image in images if image not in masks], subfolders
 
 
 def find_images(
@@ -102,9 +105,12 @@ def name_within(folder: Path, path: Path) -> str:
 
 
 def frames_of(files: Iterable[Path]) -> tuple[Frame, ...]:
-    """Return every field of view of the files, in order; a stack gives one frame per page."""
+    """Return every plane of the files that is no thumbnail or label, in order."""
     return tuple(
-        Frame(path, page) for path in files for page in range(len(file_header(path).pages))
+        Frame(path, page)
+        for path in files
+        for page, position in enumerate(file_header(path).axes.positions)
+        if position is not None
     )
 
 

@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from napari_attmil.core import Remedy, UserError, counted
+from napari_attmil.core import Remedy, UserError, finished
 from napari_attmil.images.cohort_csv import COHORT_CSV, open_csv
 from napari_attmil.images.folders import FORMATS, find_images, frames_of, make_sample
-from napari_attmil.images.formats import decode_page, file_header
+from napari_attmil.images.formats import CONVERSION, decode_page, header_of_page
+from napari_attmil.images.plane_choice import DEFAULT_PLANES
+from napari_attmil.images.planes import cohort_with_planes, with_planes
 from napari_attmil.images.trees import open_together, open_tree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_attmil.images.cohort import Cohort, Frame, Sample
-    from napari_attmil.images.formats import PageHeader
+    from napari_attmil.images.plane_choice import PlaneChoice
 
 _TABLES = (".csv", ".tsv", ".txt")
 _DIGESTED_BYTES, _MOST_PARTS = 64 * 1024, 1024
@@ -71,7 +73,7 @@ class ImageSequence(Sequence["NDArray[Any]"]):
             )
         self.frames = tuple(frames)
         self.name = name
-        headers = [_page_header(frame) for frame in frames]
+        headers = [header_of_page(frame.path, frame.page) for frame in frames]
         self.sizes = tuple(header.shape[:2] for header in headers)
         # With channels, if there is one that has them, and the larger of the types.
         channels = max((header.shape[2:] for header in headers), key=len)
@@ -132,9 +134,9 @@ class ImageSequence(Sequence["NDArray[Any]"]):
 def read_frame(frame: Frame) -> NDArray[Any]:
     """Decode one field of view, and no other in its file.
 
-    1-bit images become 0 and 255. Integers that fit into 8 or 16 bit keep their values; others and
-    floats are stretched to 16 bit, each image from its own smallest to its own largest value.
-    Palettes become RGB, alpha is dropped, and white-is-zero TIFFs are inverted.
+    1-bit images become 0 and 255. Integers that fit into 8 or 16 bit keep their values, negative
+    ones are shifted by 32768. Floats are scaled to 16 bit, alike in all images of a kind. Palettes
+    become RGB, alpha is dropped, and white-is-zero TIFFs are inverted.
 
     Returns
     -------
@@ -160,10 +162,11 @@ def read_images(sample: Sample) -> ImageSequence:
 
 
 def open_frames(path: str | Path) -> list[Frame]:
-    """List the fields of view of an image file, a stack, or a folder and the folders below it.
+    """List all planes of an image file, a stack, or a folder and the folders below it.
 
-    Every time point, position and focal plane (z) is a field of view. Files come in natural
-    order (image2 before image10); hidden files and files that are not images are ignored.
+    Every position, time point, channel and plane in z is there; `open_sample` chooses among them.
+    Files come in natural order (image2 before image10); hidden files and files that are not images
+    are ignored.
 
     Raises
     ------
@@ -176,8 +179,11 @@ def open_frames(path: str | Path) -> list[Frame]:
 def open_sample(
     paths: str | Path | Iterable[str | Path],
     name: str | None = None,
+    planes: PlaneChoice = DEFAULT_PLANES,
 ) -> Sample:
     """Open image files, stacks or folders as one sample; its patient gets the same name.
+
+    Planes in z, time points and channels of one place show the same cells, so one is chosen.
 
     Parameters
     ----------
@@ -186,12 +192,20 @@ def open_sample(
     name : str, optional
         The sample's name; by default that of the file or folder, or of the folder that holds the
         first of several.
+    planes : PlaneChoice
+        Which planes, time points and channel are looked at.
 
     Raises
     ------
     UserError
         If there is nothing to open, or something cannot be read.
     """
+    ((sample,), _) = finished(with_planes([_whole_sample(paths, name)], planes))
+    return sample
+
+
+def _whole_sample(paths: str | Path | Iterable[str | Path], name: str | None) -> Sample:
+    """Return a sample of all planes of some files."""
     several = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
     files = [file for path in several for file in _image_files(path)]
     if not files:
@@ -204,8 +218,22 @@ def open_sample(
     return make_sample(name, name, None, files)
 
 
-def open_samples(paths: Iterable[str | Path]) -> list[Sample]:
+def open_samples(paths: Iterable[str | Path], planes: PlaneChoice = DEFAULT_PLANES) -> list[Sample]:
     """Open several samples: each image file or stack, each folder with images, those of a CSV file.
+
+    See `find_samples`; of each place, the chosen planes, time points and channel are looked at.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to open, or something cannot be read.
+    """
+    samples, _ = finished(with_planes(find_samples(paths), planes))
+    return list(samples)
+
+
+def find_samples(paths: Iterable[str | Path]) -> list[Sample]:
+    """Return samples as `open_samples`, with all planes of their files.
 
     A folder below one of `paths` is a sample of its own, named by its relative path. Samples that
     would have the same name are named by their full paths instead.
@@ -234,14 +262,30 @@ def open_samples(paths: Iterable[str | Path]) -> list[Sample]:
     return [
         *listed,
         *(
-            open_sample(files, name if uses[name] == 1 else place.as_posix())
+            _whole_sample(files, name if uses[name] == 1 else place.as_posix())
             for name, place, files in named
         ),
     ]
 
 
-def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
+def open_cohort(
+    paths: str | Path | Iterable[str | Path], planes: PlaneChoice = DEFAULT_PLANES
+) -> Cohort:
     """Open any images as a study: a folder of any layout, a CSV file, or files and folders.
+
+    See `find_cohort`; of each place, the chosen planes, time points and channel are looked at, and
+    `Cohort.planes` says which.
+
+    Raises
+    ------
+    UserError
+        If a path does not exist, there is no image that can be read, or a CSV file is faulty.
+    """
+    return finished(cohort_with_planes(find_cohort(paths), planes))
+
+
+def find_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
+    """Return a study as `open_cohort`, with all planes of its files.
 
     Classes are needed only to train a classifier. They are those of a folder class/patient/sample/
     images, class/patient/images or class/images, or of the cohort.csv in a folder. Otherwise each
@@ -291,6 +335,8 @@ def frame_digest(frame: Frame) -> str:
             Remedy.OPEN_IMAGES,
         ) from None
     text = f"{frame.path.name}\0{status.st_size}\0{content}\0{frame.page}"
+    if header_of_page(frame.path, frame.page).is_converted:
+        text += f"\0{CONVERSION}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -315,17 +361,6 @@ def _own_name(path: Path) -> str:
 def _absolute(path: Path) -> Path:
     """Return a path without "." and ".."; links are not resolved, as the user named them."""
     return Path(os.path.abspath(path))
-
-
-def _page_header(frame: Frame) -> PageHeader:
-    pages = file_header(frame.path).pages
-    if frame.page >= len(pages):
-        raise UserError(
-            f"'{frame.path}' now holds {counted(len(pages), 'image')}, but image {frame.page + 1} "
-            "was listed when it was opened; open it again.",
-            Remedy.OPEN_IMAGES,
-        )
-    return pages[frame.page]
 
 
 @lru_cache(maxsize=4096)

@@ -23,6 +23,7 @@ from napari_attmil.images.folders import (
 )
 from napari_attmil.images.formats import IMAGE_SUFFIXES, file_header
 from napari_attmil.images.labels import known_label
+from napari_attmil.images.mask_names import masks_among
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,10 @@ _CLASS_WORDS = ("class", "group", "label", "type", "grade", "stage", "category")
 _NO_IMAGES = "Folders without images were left out"
 _UNREADABLE = "Files that cannot be read were left out"
 _OTHER_FORMATS = f"Files of formats that are not read were left out (read are {FORMATS})"
+_MASKS = (
+    "Masks of other programs beside the images were left out; to have their cells as boxes, import "
+    "them (Import boxes… in Annotate cells, or attmil import)"
+)
 _BESIDE = "Images beside the class folders have no label and were left out"
 _NO_CLASSES = (
     "The folders are not named like classes, so each folder of images was taken as one sample, "
@@ -105,7 +110,9 @@ def _common_folder(paths: Sequence[Path]) -> Path:
 def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the images, and files that look like images, of a folder, and its subfolders."""
     images, subfolders = list_folder(folder)
-    others = [e for e in folder.iterdir() if _is_other_format(e)]
+    files = sorted(entry for entry in folder.iterdir() if entry not in subfolders)
+    masks = masks_among(files)
+    others = [e for e in files if e in masks or _is_other_format(e)]
     return [*images, *others], subfolders
 
 
@@ -182,8 +189,12 @@ class _Notes:
 
     def readable(self, files: Iterable[Path]) -> list[Path]:
         """Return the files that are images, and note the others with the reason."""
-        images = []
+        images, files = [], list(files)
+        masks = masks_among(files)
+        self.add(_MASKS, [path for path in files if path in masks])
         for path in files:
+            if path in masks:
+                continue
             try:
                 file_header(path)
             except UserError as error:

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_attmil import workflows
 from napari_attmil.core import UserError, counted
-from napari_attmil.images import Cohort
+from napari_attmil.images import Cohort, PlaneChoice
 from napari_attmil.session import Session
 from napari_attmil.widgets import tasks
 from napari_attmil.widgets.parts import (
@@ -95,6 +95,23 @@ class Opening(Listening, QObject):
             paths,
             layers,
         )
+
+    def choose_planes(self, planes: PlaneChoice) -> None:
+        """Open the study again with other planes, time points or another channel."""
+        cohort = self._session.cohort
+        if cohort is None or self.busy:
+            return
+        files = dict.fromkeys(f.path for sample in cohort.samples for f in sample.frames)
+        paths = self._paths or ((cohort.table,) if cohort.table is not None else tuple(files))
+        untell(self, TOPIC)
+        self._runner.start(
+            tasks.open_with_planes,
+            paths if len(paths) > 1 else paths[0],
+            planes,
+            on_done=lambda opened: self._use(opened, self._paths, ()),
+            on_progress=self._show,
+        )
+        self._show(Progress(0, 0, "Looking for the planes"))
 
     def open_simulated(self) -> None:
         """Draw a few images of simulated samples and open them."""

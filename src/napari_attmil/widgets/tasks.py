@@ -18,7 +18,7 @@ from napari_attmil.cells.exchange import (
     read_boxes,
 )
 from napari_attmil.core import Device, StageRun
-from napari_attmil.images import Cohort, Rows, Sample, other_rows, unlisted_images
+from napari_attmil.images import Cohort, PlaneChoice, Rows, Sample, other_rows, unlisted_images
 from napari_attmil.session import LoadedClassifier
 from napari_attmil.simulation import SimulationSettings
 from napari_attmil.workflows import Progress, Results, Stage
@@ -29,11 +29,31 @@ SIMULATION = SimulationSettings(
 """A cohort to try the steps with."""
 
 
-def open_cohort(paths: Path | Sequence[Path], stop: Event) -> Stage[Cohort | None]:
-    """Read which samples files, folders or a cohort.csv hold; stopped, return None."""
+def open_cohort(
+    paths: Path | Sequence[Path], stop: Event, planes: PlaneChoice | None = None
+) -> Stage[Cohort | None]:
+    """Read which samples files, folders or a cohort.csv hold; stopped, return None.
+
+    `planes` are chosen now; if None, those that are kept in the study.
+    """
     yield Progress(0, 0, "Looking for images")
-    cohort = workflows.open_cohort(paths)
-    return None if stop.is_set() else cohort
+    given = workflows.NOT_GIVEN if planes is None else planes.as_dict()
+    run = StageRun(workflows.opening_cohort(paths, given))
+    for step in run:
+        yield step
+        if stop.is_set():
+            return None
+    return None if stop.is_set() else run.result
+
+
+def open_with_planes(
+    paths: Path | Sequence[Path], planes: PlaneChoice, stop: Event
+) -> Stage[Cohort | None]:
+    """Do as `open_cohort`, and keep with the study which planes were chosen."""
+    cohort = yield from open_cohort(paths, stop, planes)
+    if cohort is not None:
+        workflows.write_planes(cohort.folder, planes)
+    return cohort
 
 
 def load_with_results(

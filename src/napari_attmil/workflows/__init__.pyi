@@ -58,10 +58,13 @@ from .sample_table import SampleTable as SampleTable, write_sample_table as writ
 from .shape_study import StudyShapes as StudyShapes, shapes_of_study as shapes_of_study
 from .steps import NEVER as NEVER, Progress as Progress, Stage as Stage
 from .study import (
+    NOT_GIVEN as NOT_GIVEN,
     Study as Study,
     detector_around as detector_around,
     loaded_detector as loaded_detector,
     open_cohort as open_cohort,
+    opening_cohort as opening_cohort,
+    opening_samples as opening_samples,
     own_folder as own_folder,
 )
 from .study_state import (
@@ -70,9 +73,11 @@ from .study_state import (
     StudyState as StudyState,
     forget_recent as forget_recent,
     note_recent as note_recent,
+    read_planes as read_planes,
     read_results as read_results,
     read_state as read_state,
     recent_studies as recent_studies,
+    write_planes as write_planes,
     write_results as write_results,
     write_state as write_state,
 )

@@ -11,7 +11,8 @@ from napari_attmil.images import patient_folds
 from napari_attmil.workflows.answers import about_answers
 from napari_attmil.workflows.prepare import prepare_bags
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
-from napari_attmil.workflows.study import folder_key, own_folder
+from napari_attmil.workflows.study import own_folder
+from napari_attmil.workflows.study_state import folder_key
 from napari_attmil.workflows.train import labelled_part
 
 if TYPE_CHECKING:

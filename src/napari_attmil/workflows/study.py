@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Self
 
 import platformdirs
 
@@ -20,17 +21,22 @@ from napari_attmil.cells.annotations import (
     orphaned_boxes_in_words,
 )
 from napari_attmil.cells.finetuning import detector_in_use
-from napari_attmil.core import UserError, counted
-from napari_attmil.images import Cohort, as_listed
+from napari_attmil.core import UserError, counted, finished
+from napari_attmil.images import DEFAULT_PLANES, Cohort, as_listed
+from napari_attmil.workflows.study_state import read_planes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from napari_attmil.bags import FeatureStore
     from napari_attmil.cells import FeatureSettings
     from napari_attmil.cells.annotations import Annotations
     from napari_attmil.cells.detection import Detector
-    from napari_attmil.images import Sample
+    from napari_attmil.images import PlaneChoice, Sample
+    from napari_attmil.workflows.steps import Stage
+
+NOT_GIVEN: Final[Mapping[str, str | None]] = MappingProxyType({})
+"""No choice of planes now: it is as kept in the study."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,25 +151,77 @@ def detector_around(sample: Sample) -> Path | None:
     return None if folder is None else detector_in_use(folder)
 
 
-def open_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
+def open_cohort(
+    paths: str | Path | Iterable[str | Path], planes: Mapping[str, str | None] = NOT_GIVEN
+) -> Cohort:
+    """Return the study of any images; see `opening_cohort`."""
+    return finished(opening_cohort(paths, planes))
+
+
+def opening_cohort(
+    paths: str | Path | Iterable[str | Path], planes: Mapping[str, str | None] = NOT_GIVEN
+) -> Stage[Cohort]:
     """Return the study of any images, with notes on boxes without an image, or kept elsewhere.
 
     Images that are part of a study, whose folder has their boxes or lists them in its table, are
     opened as a part of it.
 
+    Parameters
+    ----------
+    paths
+        Images, folders, or a table.
+    planes
+        Fields of a `PlaneChoice` that are chosen now; the others are as kept in the study.
+
     Raises
     ------
     UserError
-        If there are no images.
+        If there are no images, or they do not have what was chosen.
     """
-    from napari_attmil.images import open_cohort as read_cohort
+    from napari_attmil.images import cohort_with_planes, find_cohort
 
-    cohort, lost = _part_of_study(read_cohort(paths)), ""
+    cohort, lost = _part_of_study(find_cohort(paths)), ""
     folder, kept = open_study(cohort.folder, cohort.samples)
     cohort = replace(cohort, folder=folder)
+    cohort = yield from cohort_with_planes(cohort, _choice(folder, planes))
     with contextlib.suppress(UserError):  # Raised again where the boxes are read.
         lost = orphaned_boxes_in_words(cohort)
     return replace(cohort, notes=(*cohort.notes, *filter(None, (kept, lost))))
+
+
+def opening_samples(
+    paths: Iterable[str | Path], planes: Mapping[str, str | None] = NOT_GIVEN
+) -> Stage[tuple[list[Sample], list[str]]]:
+    """Return samples wherever they lie, and sentences on which planes are looked at.
+
+    Parameters
+    ----------
+    paths
+        What `images.open_samples` opens.
+    planes
+        As for `opening_cohort`; the rest is as kept in the study that a sample lies in.
+
+    Raises
+    ------
+    UserError
+        As `opening_cohort`.
+    """
+    from napari_attmil.images import find_samples, left_out_in_words, with_planes
+
+    opened: list[Sample] = []
+    told: dict[str, None] = {}
+    for folder, members in groupby(find_samples(paths), study_folder):
+        choice = _choice(folder, planes)
+        chosen, in_use = yield from with_planes(list(members), choice)
+        opened += chosen
+        told.setdefault("" if in_use is None else in_use.text)
+    told.setdefault(left_out_in_words(opened))
+    return opened, list(filter(None, told))
+
+
+def _choice(folder: Path | None, planes: Mapping[str, str | None]) -> PlaneChoice:
+    kept = DEFAULT_PLANES if folder is None else read_planes(folder)
+    return kept.changed(**planes)
 
 
 def _part_of_study(cohort: Cohort) -> Cohort:
@@ -179,11 +237,6 @@ def _part_of_study(cohort: Cohort) -> Cohort:
 def own_folder(name: str) -> Path:
     """Return a folder in the user's data folder, for models or simulated images."""
     return Path(platformdirs.user_data_path("napari-attmil")) / name
-
-
-def folder_key(folder: Path) -> str:
-    """Return a name for what is kept of a study outside its folder."""
-    return hashlib.blake2b(str(folder.resolve()).encode(), digest_size=12).hexdigest()
 
 
 def loaded_detector(device_name: str, weights: Path | None = None) -> Detector:

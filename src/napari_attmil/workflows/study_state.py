@@ -20,7 +20,7 @@ import platformdirs
 from napari_attmil.cells import Boxes
 from napari_attmil.cells.annotations import FILE_NAME
 from napari_attmil.core import UserError, write_atomically, write_json
-from napari_attmil.workflows.study import folder_key
+from napari_attmil.images import DEFAULT_PLANES, PlaneChoice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,6 +123,32 @@ def write_state(folder: Path, state: StudyState) -> None:
         write_json(_place(folder) / "state.json", {"version": VERSION, **asdict(state)})
 
 
+def read_planes(folder: Path) -> PlaneChoice:
+    """Return which planes of z-stacks, films and channels are looked at in the study in a folder.
+
+    As long as nobody has chosen, or what was chosen cannot be read, that is the usual choice.
+    """
+    for place in _places(folder):
+        content = _read_json(place / "planes.json")
+        with suppress(*_DAMAGED, UserError):
+            return PlaneChoice(*(str(content[name]) for name in DEFAULT_PLANES.as_dict()))
+    return DEFAULT_PLANES
+
+
+def write_planes(folder: Path, choice: PlaneChoice) -> None:
+    """Keep which planes are looked at in the study in a folder.
+
+    Raises
+    ------
+    UserError
+        If that cannot be written.
+    """
+    for place in _places(folder):
+        (place / "planes.json").unlink(missing_ok=True)
+    if choice != DEFAULT_PLANES:
+        write_json(_place(folder) / "planes.json", {"version": VERSION, **choice.as_dict()})
+
+
 def write_results(folder: Path, classifier: Path, results: Results) -> None:
     """Keep the predictions that a classifier made of samples of a study."""
     content: dict[str, Any] = {"version": VERSION, "classifier": _digest(classifier), "samples": []}
@@ -174,6 +200,11 @@ def _result(
     boxes = Boxes(**of["boxes"])
     prediction = Prediction(**(texts | of["prediction"] | {"boxes": boxes}))
     return values["sample"], (prediction, boxes)
+
+
+def folder_key(folder: Path) -> str:
+    """Return a name for what is kept of a study outside its folder."""
+    return hashlib.blake2b(str(folder.resolve()).encode(), digest_size=12).hexdigest()
 
 
 def _place(folder: Path) -> Path:

@@ -17,7 +17,8 @@ from napari_attmil.session import LoadedClassifier
 from napari_attmil.workflows.answers import about_answers
 from napari_attmil.workflows.prepare import each_bag, prepare_bags
 from napari_attmil.workflows.steps import NEVER, Progress, Stage
-from napari_attmil.workflows.study import folder_key, own_folder
+from napari_attmil.workflows.study import own_folder
+from napari_attmil.workflows.study_state import folder_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,6 +154,9 @@ def train_classifier(
     if trained is None:
         return None
     classifier, is_finished = trained
+    if (planes := study.cohort.planes) is not None:
+        origin = {**classifier.provenance, "planes": planes.choice.as_dict()}
+        classifier = replace(classifier, provenance=origin)
     path = _saved(classifier, study.cohort, out)
     if is_finished:
         # Only once the model is saved: the training must not be lost if the disk is full.

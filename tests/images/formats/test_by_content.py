@@ -57,7 +57,7 @@ def test_page_beyond_the_end_is_refused(
     tmp_path: Path, noise: Callable[..., Any], write_png: Callable[..., Any]
 ) -> None:
     path = write_png(tmp_path / "x.png", noise(6, 8))
-    with pytest.raises(UserError, match="holds 1 image, but image 1"):
+    with pytest.raises(UserError, match="now holds 1 image, but image 2 was listed"):
         read_frame(Frame(path, 1))
     with pytest.raises(UserError, match="now holds 1 image, but image 2 was listed"):
         read_images(Sample("s", "s", None, (Frame(path, 1),)))

@@ -123,31 +123,30 @@ def test_every_time_point_and_focal_plane_is_an_image_of_its_own(
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_three_channels_of_ome_are_red_green_and_blue(
+def test_channels_called_red_green_and_blue_are_one_colour_image(
     tmp_path: Path, compression: str | None, noise: Callable[..., Any], stack_of: Callable[..., Any]
 ) -> None:
     images = noise(2, 3, 20, 30)
     path = tmp_path / "c.ome.tif"
-    tifffile.imwrite(path, images, metadata={"axes": "TCYX"}, compression=compression)
+    names = {"axes": "TCYX", "Channel": {"Name": ["Red", "Green", "Blue"]}}
+    tifffile.imwrite(path, images, metadata=names, compression=compression)
     assert_array_equal(stack_of(path), np.moveaxis(images, 1, -1))
 
 
-def test_composite_of_imagej_is_one_colour_image(
+def test_other_channels_are_planes_of_their_own(
     tmp_path: Path, noise: Callable[..., Any], stack_of: Callable[..., Any]
 ) -> None:
-    image = noise(3, 20, 30)
-    path = tmp_path / "composite.tif"
-    tifffile.imwrite(path, image, imagej=True, metadata={"axes": "CYX", "mode": "composite"})
-    assert_array_equal(stack_of(path), np.moveaxis(image, 0, -1)[np.newaxis])
+    images = noise(2, 20, 30)
+    tifffile.imwrite(tmp_path / "bf-dapi.ome.tif", images, metadata={"axes": "CYX"})
+    assert_array_equal(stack_of(tmp_path / "bf-dapi.ome.tif"), images)
 
 
-def test_two_channels_are_refused_because_either_may_be_the_bright_field(
-    tmp_path: Path, noise: Callable[..., Any]
-) -> None:
-    path = tmp_path / "bf-dapi.ome.tif"
-    tifffile.imwrite(path, noise(2, 20, 30), metadata={"axes": "CYX"})
-    with pytest.raises(UserError, match="has 2 channels, but one or three are needed"):
-        open_frames(path)
+def test_inks_become_red_green_and_blue(tmp_path: Path, stack_of: Callable[..., Any]) -> None:
+    # Cyan takes red away, and so on; black takes from all: 255 * (1 - c) * (1 - k), by hand.
+    inks = np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 51, 0, 0], [0, 0, 102, 127]]], np.uint8)
+    tifffile.imwrite(tmp_path / "cmyk.tif", inks, photometric="separated")
+    expected = [[[255, 255, 255], [0, 255, 255], [255, 204, 255], [128, 128, 77]]]
+    assert_array_equal(stack_of(tmp_path / "cmyk.tif")[0], expected)
 
 
 def test_alpha_is_dropped(
@@ -191,18 +190,39 @@ def test_one_bit_becomes_black_and_white(
     assert_array_equal(read, np.where(mask, 255, 0))
 
 
-def test_float_is_stretched_over_sixteen_bit_and_what_is_not_finite_is_black(
-    tmp_path: Path, stack_of: Callable[..., Any]
-) -> None:
+def test_what_is_not_finite_is_black(tmp_path: Path, stack_of: Callable[..., Any]) -> None:
     image = np.array([[-1.0, 0.0, 1.0], [np.nan, np.inf, 0.5]], np.float32)
     tifffile.imwrite(tmp_path / "f.tif", image, photometric="minisblack")
-    expected = [[0, 32768, 65535], [0, 0, 49151]]  # (v + 1) / 2 * 65535, rounded half to even
+    expected = [[1, 32768, 65535], [0, 0, 49152]]  # v * 32767 + 32768, rounded half to even
     assert_array_equal(stack_of(tmp_path / "f.tif")[0], expected)
 
 
-def test_blank_float_image_is_black(tmp_path: Path, stack_of: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 0.5, 1.0], [0, 16384, 32767]),  # shares: 1 is half the range, 0.5 half to even
+        ([0.7, 1.0, 1.1], [22937, 32767, 36044]),  # an image divided by its background
+        ([0.0, 100.0, 255.0], [0, 12800, 32640]),  # 8-bit grey levels, times 128
+        ([0.0, 100.4, 4095.0], [0, 100, 4095]),  # a 12-bit camera's counts
+        ([-5.0, 0.0, 3000.0], [32763, 32768, 35768]),
+    ],
+)
+def test_a_float_has_the_same_grey_in_every_image_of_its_kind(
+    tmp_path: Path, stack_of: Callable[..., Any], values: list[float], expected: list[int]
+) -> None:
+    tifffile.imwrite(tmp_path / "f.tif", np.array([values], np.float32), photometric="minisblack")
+    assert_array_equal(stack_of(tmp_path / "f.tif")[0], [expected])
+
+
+def test_signed_values_keep_their_distances(tmp_path: Path, stack_of: Callable[..., Any]) -> None:
+    image = np.array([[-32768, -3, 0, 4095, 32767]], np.int16)
+    tifffile.imwrite(tmp_path / "i.tif", image, photometric="minisblack")
+    assert_array_equal(stack_of(tmp_path / "i.tif")[0], image.astype(int) + 32768)
+
+
+def test_blank_float_image_is_of_one_grey(tmp_path: Path, stack_of: Callable[..., Any]) -> None:
     tifffile.imwrite(tmp_path / "f.tif", np.full((4, 5), 3.5, np.float32))
-    assert not stack_of(tmp_path / "f.tif").any()
+    assert_array_equal(stack_of(tmp_path / "f.tif")[0], np.full((4, 5), 448))  # 3.5 * 128
 
 
 def test_whole_numbers_that_fit_sixteen_bit_keep_their_values(

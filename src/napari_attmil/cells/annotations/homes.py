@@ -270,7 +270,19 @@ def orphaned_boxes_in_words(cohort: Cohort) -> str:
             f"{name_within(cohort.folder, gone[0])} is not there any more; if an image or a folder "
             "was renamed or moved, give it its old name and place, or its boxes are not used."
         )
-    return f"The study leaves out the images of {_boxes(counts, counts)}." if counts else ""
+    looked_at = {os.path.abspath(frame.path) for s in cohort.samples for frame in s.frames}
+    on_planes = [image for image in counts if os.path.abspath(image) in looked_at]
+    others = [image for image in counts if image not in on_planes]
+    told = []
+    if on_planes:
+        told.append(
+            "On planes, time points or channels that are not looked at there are "
+            f"{_boxes(counts, on_planes)}; they are there again with the choice of planes that "
+            "they were made with (z: all shows every plane)."
+        )
+    if others:
+        told.append(f"The study leaves out the images of {_boxes(counts, others)}.")
+    return " ".join(told)
 
 
 def _boxes(counts: dict[Path, int], images: Collection[Path]) -> str:

@@ -19,7 +19,6 @@ from napari_attmil.cells.exchange.cvat import read_cvat
 from napari_attmil.cells.exchange.imagej import image_of_rois, read_rois
 from napari_attmil.cells.exchange.label_images import (
     is_cellpose_name,
-    is_mask_name,
     is_outlines_name,
     read_label_image,
     read_outlines,
@@ -45,7 +44,7 @@ from napari_attmil.cells.exchange.yolo import (
     read_yolo,
 )
 from napari_attmil.core import ContentError, UserError, reason_in_words
-from napari_attmil.images import decoded_text
+from napari_attmil.images import decoded_text, is_mask_name
 from napari_attmil.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from skimage.measure import label, regionprops_table
 from napari_attmil.cells.boxes import MIN_SIDE_PX
 from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage, bounds, sides
 from napari_attmil.core import ContentError, UserError
-from napari_attmil.images import open_frames, read_frame
+from napari_attmil.images import open_frames, read_frame, without_mask_ending
 
 if TYPE_CHECKING:
     from pathlib import PurePath
@@ -26,11 +26,7 @@ if TYPE_CHECKING:
     from napari_attmil.cells.exchange.sources import SourceFile
     from napari_attmil.core import Float32Array
 
-_ENDINGS = re.compile(r"[-_. ]?(cp_masks?|masks?|labels?|seg|segmentation)$", re.IGNORECASE)
-"""Endings that Cellpose, StarDist and others add to the image's name."""
 _OUTLINES = re.compile(r"[-_. ](cp_)?outlines$", re.IGNORECASE)
-_FOLDER = re.compile(r"masks?|label[-_ ]?images?|segmentations?", re.IGNORECASE)
-"""Folders that hold masks under the names of the images."""
 
 
 def boxes_of_labels(labels: NDArray[Any]) -> Float32Array:
@@ -74,11 +70,6 @@ def boxes_of_labels(labels: NDArray[Any]) -> Float32Array:
     return np.stack(corners, axis=1).astype(np.float32).reshape(-1, 4)
 
 
-def is_mask_name(path: PurePath) -> bool:
-    """Tell whether a picture is named as masks are, or lies in a folder for them."""
-    return bool(_ENDINGS.search(path.stem)) or any(map(_FOLDER.fullmatch, path.parts[:-1]))
-
-
 def is_outlines_name(path: PurePath) -> bool:
     """Tell whether a text file is named as Cellpose's outlines are."""
     return bool(_OUTLINES.search(path.stem))
@@ -91,7 +82,7 @@ def is_cellpose_name(path: PurePath) -> bool:
 
 def without_ending(path: PurePath) -> str:
     """Return the path of the image that a mask or outlines are of, without its suffix."""
-    stem = _OUTLINES.sub("", _ENDINGS.sub("", path.stem))
+    stem = _OUTLINES.sub("", without_mask_ending(path.stem))
     return path.with_name(stem or path.stem).as_posix()
 
 

@@ -16,20 +16,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psutil
 
 from napari_attmil.core import ContentError, Remedy, UserError, counted, reason_in_words
-from napari_attmil.images.formats import microscopes as microscope, pillow as pictures, tiff
+from napari_attmil.images.formats import czi, microscopes as microscope, pillow as pictures, tiff
+from napari_attmil.images.formats.projections import (
+    planes_of_stack,
+    projected,
+    stack_of_projection,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_attmil.images.formats.header import FileHeader, PageHeader
 
-COMMON_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".stk", ".png", ".jpg", ".jpeg", ".bmp")
+COMMON_SUFFIXES = (
+    *(".tif", ".tiff", ".btf", ".tf8", ".stk", ".lsm", ".qptiff", ".svs", ".ndpi", ".scn", ".bif"),
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".jp2", ".j2k", ".czi"),
+)
 """Formats that need no extra."""
 
 BIOIO_SUFFIXES = (".nd2", ".lif", ".zvi", ".vsi", ".oib", ".oif", ".dv", ".ims")
 """Formats of microscope makers, which need the extra bioio."""
 
-IMAGE_SUFFIXES = (*COMMON_SUFFIXES, ".czi", *BIOIO_SUFFIXES)
+IMAGE_SUFFIXES = (*COMMON_SUFFIXES, *BIOIO_SUFFIXES)
 """Suffixes of the files in a folder that are read as images (lower case)."""
 
 _NO_IMAGES = (
@@ -55,7 +63,10 @@ _TIFF = _Format("TIFF", tiff.read_header, tiff.decode)
 _PNG = _Format("PNG", pictures.read_png_header, pictures.decode_png)
 _JPEG = _Format("JPEG", pictures.read_picture_header, pictures.decode_picture)
 _BMP = _Format("BMP", pictures.read_picture_header, pictures.decode_picture)
-_CZI = _Format("CZI", microscope.read_czi_header, microscope.decode_czi)
+_GIF = _Format("GIF", pictures.read_picture_header, pictures.decode_picture)
+_WEBP = _Format("WebP", pictures.read_picture_header, pictures.decode_picture)
+_JPEG2000 = _Format("JPEG 2000", pictures.read_jpeg2000_header, pictures.decode_jpeg2000)
+_CZI = _Format("CZI", czi.read_czi_header, czi.decode_czi)
 _OTHER = _Format("bioio", microscope.read_bioio_header, microscope.decode_bioio)
 
 _BY_SIGNATURE = {
@@ -66,6 +77,9 @@ _BY_SIGNATURE = {
     b"\x89PNG\r\n\x1a\n": _PNG,
     b"\xff\xd8\xff": _JPEG,
     b"BM": _BMP,
+    b"GIF8": _GIF,
+    b"\0\0\0\x0cjP  ": _JPEG2000,
+    b"\xff\x4f\xff\x51": _JPEG2000,
     b"ZISRAWFILE": _CZI,
 }
 
@@ -85,6 +99,19 @@ def file_header(path: Path) -> FileHeader:
         return _file_header(path, status.st_size, status.st_mtime_ns)
 
 
+def header_of_page(path: Path, page: int) -> PageHeader:
+    """Return the header of a page, or of a projection; see `decode_page`."""
+    pages = file_header(path).pages
+    own = stack_of_projection(page)[0]
+    if not 0 <= own < len(pages):
+        raise UserError(
+            f"'{path}' now holds {counted(len(pages), 'image')}, but image {own + 1} was listed "
+            "when it was opened; open it again.",
+            Remedy.OPEN_IMAGES,
+        )
+    return pages[own]
+
+
 def decode_page(path: Path, page: int) -> NDArray[Any]:
     """Decode one field of view and no other.
 
@@ -93,7 +120,7 @@ def decode_page(path: Path, page: int) -> NDArray[Any]:
     path : Path
         The image file.
     page : int
-        Which of its fields of view, from 0.
+        Which of its planes, from 0; or the projection of a z-stack, see `page_of_projection`.
 
     Returns
     -------
@@ -104,16 +131,15 @@ def decode_page(path: Path, page: int) -> NDArray[Any]:
     UserError
         If the file cannot be read, or holds no such page.
     """
-    pages = file_header(path).pages
-    if not 0 <= page < len(pages):
-        raise UserError(
-            f"'{path.name}' holds {counted(len(pages), 'image')}, but image {page} (counted from "
-            "0) was asked for; open the file again if it has changed.",
-            Remedy.OPEN_IMAGES,
-        )
-    _check_room(path, pages[page])
+    _check_room(path, header_of_page(path, page))
+    first, projection = stack_of_projection(page)
+    header = file_header(path)
     with _explained(path):
-        return _format_of(path).decode(path, pages[page])
+        decode = _format_of(path).decode
+        if not projection:
+            return decode(path, header.pages[first])
+        stack = planes_of_stack(header.axes, first)
+        return projected((decode(path, header.pages[own]) for own in stack), projection)
 
 
 def _check_room(path: Path, page: PageHeader) -> None:
@@ -158,6 +184,8 @@ def _format_of(path: Path) -> _Format:
         return _OTHER  # some, like VSI, look like TIFF and hold only a thumbnail as such
     with path.open("rb") as file:
         start = file.read(16)
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return _WEBP
     for signature, image_format in _BY_SIGNATURE.items():
         if start.startswith(signature):
             return image_format
@@ -168,7 +196,7 @@ def _format_of(path: Path) -> _Format:
     if suffix in IMAGE_SUFFIXES:
         raise UserError(
             f"'{path}' is named {suffix} but is no image that can be read (TIFF, PNG, JPEG, BMP, "
-            "CZI); export it again as TIFF, or leave it out.",
+            "GIF, WebP, CZI); export it again as TIFF, or leave it out.",
             Remedy.OPEN_IMAGES,
         )
     return _OTHER

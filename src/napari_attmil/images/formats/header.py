@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_attmil.core import ContentError
+from napari_attmil.images.formats.axes import Axes
 
 _PLAUSIBLE_UM = (0.01, 5.0)
 """Outside this range, a pixel size is a printing resolution (72 dpi is 353 um) or a placeholder."""
 
 _MOST_PIXELS = 10**10
 """Of one field of view: as in the largest scan of a slide; no memory would hold more."""
+
+CONVERSION = 2
+"""How signed and float pixels become unsigned; raised if that changes, as features then do."""
 
 _MICROMETRES_PER_UNIT = {
     "m": 1e6,
@@ -47,11 +51,14 @@ class PageHeader:
         uint8 or uint16, as `read_frame` will return it.
     place : Any
         Where the page lies in the file; used by the module of its format only.
+    is_converted : bool
+        Whether pixels are brought to another type: they are signed or floats in the file.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     place: Any = None
+    is_converted: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,13 +68,21 @@ class FileHeader:
     Attributes
     ----------
     pages : tuple of PageHeader
-        Every field of view, in the order of the file.
+        Every plane, in the order of the file.
     pixel_size_um : float or None
         Side of a pixel in micrometres, None where unknown or implausible.
+    stated_axes : Axes or None
+        What the pages are, None where the file does not tell.
     """
 
     pages: tuple[PageHeader, ...]
     pixel_size_um: float | None = None
+    stated_axes: Axes | None = None
+
+    @property
+    def axes(self) -> Axes:
+        """What the pages are; each is a place of its own where the file does not tell."""
+        return self.stated_axes or Axes.flat(len(self.pages))
 
 
 def page_header(plane: tuple[int, int], samples: int, dtype: DTypeLike, place: Any) -> PageHeader:
@@ -84,7 +99,8 @@ def page_header(plane: tuple[int, int], samples: int, dtype: DTypeLike, place: A
     if samples not in (1, 2, 3, 4):
         raise ContentError(f"it has {samples} channels, but grey or RGB is needed")
     colour = (3,) if samples > 2 else ()
-    return PageHeader((*plane, *colour), unsigned_dtype(dtype), place)
+    is_converted = np.dtype(dtype).kind in "if"
+    return PageHeader((*plane, *colour), unsigned_dtype(dtype), place, is_converted)
 
 
 def to_image(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -121,29 +137,48 @@ def unsigned_dtype(dtype: DTypeLike) -> np.dtype[Any]:
 def _to_unsigned(pixels: NDArray[Any]) -> NDArray[Any]:
     """Leave 8 and 16 bit unchanged; convert 1 bit to 0 and 255, and the rest to 16 bit.
 
-    Integers that fit into 16 bit are unchanged. Others, and floats, have no absolute meaning, so
-    each image is stretched from its smallest to its largest finite value; the others become 0.
+    The same value becomes the same grey in all images of a kind, so that these can be compared:
+    whole numbers that fit stay, and negative ones are shifted by 32768; see `_scale` for floats.
+    Only what goes beyond 16 bit is stretched, each image for itself. What is not finite becomes 0.
     """
     if pixels.dtype.kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255)
     wanted = unsigned_dtype(pixels.dtype)
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:
         return pixels.astype(wanted, copy=False)
-    if pixels.dtype.kind in "ui" and (
-        not pixels.size or (pixels.min() >= 0 and pixels.max() <= 65535)
-    ):
-        return pixels.astype(wanted)
     finite = np.isfinite(pixels)
     if not finite.any():
         return np.zeros(pixels.shape, wanted)
-    values = pixels.astype(np.float64)
-    low, high = values[finite].min(), values[finite].max()
-    values = np.where(finite, values - low, 0) * (65535 / (high - low) if high > low else 0)
-    return np.rint(values).astype(wanted)
+    low, high = pixels[finite].min(), pixels[finite].max()
+    shift = 32768 if low < 0 else 0
+    values = np.where(finite, pixels, low).astype(np.float64)
+    scale = _scale(float(max(high, -low)), low < 0) if pixels.dtype.kind == "f" else 1.0
+    values = values * scale + shift
+    if values.min() < 0 or values.max() > 65535:
+        values = (values - values.min()) * (65535 / np.ptp(values))
+    return np.where(finite, np.rint(values), 0).astype(wanted)
+
+
+def _scale(largest: float, is_signed: bool) -> float:
+    """Return by what floats are multiplied: their unit is a share, 8-bit grey, or a count.
+
+    Shares may be somewhat above 1, as where an image was divided by its background.
+    """
+    half = 1 if is_signed else 2
+    if largest <= half:
+        return 65534 / 2
+    return 128.0 if largest <= 255 * half else 1.0
 
 
 def plausible_um(length: float | str, unit: str) -> float | None:
-    """Convert a pixel's side to micrometres; None if the number, unit or size makes no sense.
+    """Convert a pixel's side to micrometres; None if the number, unit or size makes no sense."""
+    size_um = in_um(length, unit)
+    low, high = _PLAUSIBLE_UM
+    return size_um if size_um is not None and low <= size_um <= high else None
+
+
+def in_um(length: float | str, unit: str) -> float | None:
+    """Convert a length to micrometres; None if the number or the unit makes no sense.
 
     `unit` is written as in files: um, micron, mm, inch, with a micro sign as a letter or as an
     escape sequence (ImageJ).
@@ -155,5 +190,4 @@ def plausible_um(length: float | str, unit: str) -> float | None:
         size_um = float(length) * _MICROMETRES_PER_UNIT[name]
     except (ValueError, KeyError):
         return None
-    low, high = _PLAUSIBLE_UM
-    return size_um if low <= size_um <= high else None
+    return size_um if size_um > 0 else None

@@ -13,7 +13,6 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,44 +21,19 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_attmil.core import ContentError
-from napari_attmil.images.formats.header import (
-    FileHeader,
-    PageHeader,
-    page_header,
-    plausible_um,
-    to_image,
-)
+from napari_attmil.images.formats.header import FileHeader, PageHeader, plausible_um, to_image
+from napari_attmil.images.formats.tiff_series import Plane, photometric_of, read_series
 
 _MOST_IMAGES = 10_000_000
 _UNIT_OF_TAG = {None: "inch", 2: "inch", 3: "cm"}
 """The unit of ResolutionUnit; without the tag it is inches, by the specification."""
-_GREY_OR_RGB = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE")
-
-
-@dataclass(frozen=True)
-class Plane:
-    """Where a plane of pixels lies in a TIFF file.
-
-    Attributes
-    ----------
-    ifd : int
-        Offset in bytes of the directory that describes the plane.
-    data : int or None
-        Offset in bytes of the bare pixels where one directory stands for many planes, as in
-        ImageJ stacks above 4 GB; None where the directory says it.
-    """
-
-    ifd: int
-    data: int | None = None
 
 
 def read_header(path: Path) -> FileHeader:
-    """Find every field of view in a TIFF file without decoding any.
+    """Find every plane in a TIFF file, and what it is, without decoding any.
 
-    Time points, positions and focal planes (z) are all fields of view, each a page of its own.
-    Channels are not: three grey channels are read as red, green and blue; other numbers are
-    refused, as nothing says which channel is the bright-field one. Reduced copies (pyramid levels,
-    thumbnails) are ignored.
+    Reduced copies (pyramid levels, thumbnails) and a slide's label and overview are no fields.
+    Channels called red, green and blue are put together.
 
     Raises
     ------
@@ -71,15 +45,10 @@ def read_header(path: Path) -> FileHeader:
     with _quiet(), tifffile.TiffFile(path) as tif:
         _check_complete(tif)
         _check_stated_images(tif)
-        if all(_lies_in_this_file(series, tif) for series in tif.series):
-            pages = [page for series in tif.series for page in _series_pages(series, tif)]
-        else:
-            # A set of OME-TIFF files: only the images in this file count, or a folder of such files
-            # would give every image as often as there are files.
-            pages = list(_own_pages(tif))
-        if not pages:
+        pages, axes = read_series(tif)
+        if not any(axes.positions):
             raise ContentError("it holds nothing but reduced copies of images")
-        return FileHeader(tuple(pages), _pixel_size_um(tif))
+        return FileHeader(tuple(pages), _pixel_size_um(tif), axes)
 
 
 def decode(path: Path, page: PageHeader) -> NDArray[Any]:
@@ -139,86 +108,6 @@ def _check_data(page: Any, tif: tifffile.TiffFile) -> None:
         raise ContentError(f"it is cut short: {end - tif.filehandle.size} bytes are missing")
 
 
-def _lies_in_this_file(series: tifffile.TiffPageSeries, tif: tifffile.TiffFile) -> bool:
-    return all(page is not None and page.parent is tif for page in series)
-
-
-def _own_pages(tif: tifffile.TiffFile) -> Iterator[PageHeader]:
-    for page in tif.pages:
-        if page.keyframe is None or not page.keyframe.is_reduced:
-            yield _page_header(page, (Plane(page.offset),))
-
-
-def _series_pages(series: tifffile.TiffPageSeries, tif: tifffile.TiffFile) -> list[PageHeader]:
-    """Return a header per field of view of a series, colour channels put together."""
-    keyframe = series.keyframe
-    if keyframe.is_reduced:
-        return []
-    if keyframe.axes not in ("YX", "YXS", "SYX"):
-        raise ContentError(f"its pages hold {keyframe.axes}, but single images are needed")
-    outer = series.shape[: len(series.shape) - len(keyframe.axes)]
-    planes = _series_planes(series, int(np.prod(outer)), tif)
-    numbers = np.arange(len(planes)).reshape(outer)
-    channel_axis = _channel_axis(series, tif)
-    if channel_axis is None:
-        groups = numbers.reshape(-1, 1)
-    else:
-        groups = np.moveaxis(numbers, channel_axis, -1).reshape(-1, outer[channel_axis])
-    return [_page_header(keyframe, tuple(planes[i] for i in group)) for group in groups]
-
-
-def _series_planes(
-    series: tifffile.TiffPageSeries, count: int, tif: tifffile.TiffFile
-) -> list[Plane]:
-    """Return where every plane of a series lies, whether or not it has its own directory."""
-    if len(series) == count:
-        return [Plane(page.offset) for page in series if page is not None]
-    keyframe, start = series.keyframe, series.dataoffset
-    if start is None:
-        raise ContentError(f"it describes {count} images but holds {len(series)}")
-    if start + count * keyframe.nbytes > tif.filehandle.size:
-        raise ContentError(f"it is cut short: its {count} images do not fit into its size")
-    return [Plane(keyframe.offset, start + i * keyframe.nbytes) for i in range(count)]
-
-
-def _channel_axis(series: tifffile.TiffPageSeries, tif: tifffile.TiffFile) -> int | None:
-    """Return which axis of a series holds red, green and blue; None if none does.
-
-    In ImageJ's grey stacks, writers use "C" when they do not know what the images are.
-    """
-    if "C" not in series.axes or "S" in series.axes:
-        return None
-    mode = (tif.imagej_metadata or {}).get("mode")
-    if series.kind == "imagej" and mode not in ("composite", "color"):
-        return None
-    axis = int(series.axes.index("C"))
-    if series.shape[axis] != 3:
-        raise ContentError(f"it has {series.shape[axis]} channels, but one or three are needed")
-    return axis
-
-
-def _page_header(page: Any, planes: tuple[Plane, ...]) -> PageHeader:
-    """Describe a page as it will be once decoded."""
-    photometric = _photometric(page)
-    samples = page.shape[page.axes.index("S")] if "S" in page.axes else 1
-    plane = (page.shape[page.axes.index("Y")], page.shape[page.axes.index("X")])
-    if photometric == "PALETTE":
-        return page_header(plane, 3, np.uint8, planes)
-    if page.dtype is None:
-        raise ContentError(f"its {page.bitspersample}-bit pixels cannot be read")
-    return page_header(plane, len(planes) if len(planes) > 1 else samples, page.dtype, planes)
-
-
-def _photometric(page: Any) -> str:
-    name = getattr(page.photometric, "name", str(page.photometric))
-    # JPEG stores YCbCr, and tifffile returns it as RGB; it does not convert it otherwise.
-    if name == "YCBCR" and getattr(page.compression, "name", "").endswith("JPEG"):
-        return "RGB"
-    if name not in _GREY_OR_RGB:
-        raise ContentError(f"its colours are stored as {name}, but grey or RGB is needed")
-    return name
-
-
 def _decode_plane(tif: tifffile.TiffFile, plane: Plane) -> NDArray[Any]:
     """Decode a plane to (Y, X) or (Y, X, S) in which black is 0."""
     tif.filehandle.seek(plane.ifd)
@@ -232,13 +121,17 @@ def _decode_plane(tif: tifffile.TiffFile, plane: Plane) -> NDArray[Any]:
         pixels = np.frombuffer(bare, dtype).reshape(page.shape)
     if page.axes == "SYX":
         pixels = np.moveaxis(pixels, 0, -1)
-    photometric = _photometric(page)
-    if photometric == "PALETTE":
-        if page.colormap is None:
-            raise ContentError("its palette of colours is missing")
-        return _apply_palette(pixels, page.colormap)
-    if photometric == "MINISWHITE":
-        return _inverted(pixels, page.bitspersample)
+    if plane.sample is not None:
+        pixels = pixels[..., plane.sample]
+    match photometric_of(page):
+        case "PALETTE":
+            if page.colormap is None:
+                raise ContentError("its palette of colours is missing")
+            return _apply_palette(pixels, page.colormap)
+        case "MINISWHITE":
+            return _inverted(pixels, page.bitspersample)
+        case "SEPARATED":
+            return _rgb_of_inks(pixels)
     return pixels
 
 
@@ -255,6 +148,13 @@ def _inverted(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
     if pixels.dtype.kind == "u":
         return ((1 << bits) - 1 - pixels.astype(np.int64)).astype(pixels.dtype)
     return -pixels
+
+
+def _rgb_of_inks(inks: NDArray[Any]) -> NDArray[Any]:
+    """Turn (Y, X, 4 or 5) cyan, magenta, yellow, black into RGB; what follows them is dropped."""
+    highest = np.iinfo(inks.dtype).max if inks.dtype.kind == "u" else 1
+    left = highest - inks[..., :4].astype(np.float32)
+    return np.rint(left[..., :3] * left[..., 3:4] / highest).astype(inks.dtype)
 
 
 def _pixel_size_um(tif: tifffile.TiffFile) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.core import counted
 from napari_attmil.images import Cohort
+from napari_attmil.widgets.attention_mil.planes_row import PlanesRow
 from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.parts import (
     column,
@@ -29,6 +30,7 @@ class ImagesStep(Step):
         self._choice = self._context.image_choice
         self._layer_combo = narrow_combo("The image layer whose cells are examined.")
         self._sample_combo = narrow_combo("The sample that is shown.")
+        self._planes = PlanesRow(self._context)
         self._cohort_label = hint_label(name="cohort_label")
         self._notes = hint_label(name="notes")
         self._info = hint_label(name="info")
@@ -38,7 +40,7 @@ class ImagesStep(Step):
         controls = form({"Image layer": self._layer_combo, "Sample": self._sample_combo})
         self._sample_label = controls.labelForField(self._sample_combo)
         texts = (self._info, self._cohort_label, self._kept, self._notes)
-        column(controls, *texts, within=self)
+        column(controls, self._planes, *texts, within=self)
 
     def _connect(self) -> None:
         session = self._context.session
