@@ -153,7 +153,7 @@ def test_a_file_whose_name_begins_like_that_of_another_is_kept_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (study(tmp_path / name, "s").samples[0] for name in ("ab", "a"))
-    one, other = LayerKey("/ab"), LayerKey("/a")
+    one, other = LayerKey(layer="/ab"), LayerKey(layer="/a")
     session = Session()
     with monkeypatch.context() as patched:
         unreadable(patched)

@@ -128,6 +128,12 @@ def fake_devices(stop: Event) -> Stage[list[SimpleNamespace]]:
     return [SimpleNamespace(name="cpu", description="processor, 2 cores")]
 
 
+@pytest.fixture(autouse=True)
+def own_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Give each test a person of its own: boxes of layers without a file are kept among theirs."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "own data"))
+
+
 @pytest.fixture
 def make_hand() -> type[Hand]:
     """Return a function that gives a hand at a viewer's window."""

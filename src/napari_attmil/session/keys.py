@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_attmil.images import Frame
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,14 @@ class LayerKey:
 
     Attributes
     ----------
-    path
-        Their file; empty for images that exist only in the viewer.
+    frames
+        Under which their boxes are kept: layers that show the same images share them. Empty for
+        images whose boxes are in memory only.
     layer
-        Identifies a layer without a file of its own.
+        Identifies such images.
     """
 
-    path: str = ""
+    frames: tuple[Frame, ...] = ()
     layer: Hashable = None
 
 

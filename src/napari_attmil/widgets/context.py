@@ -24,6 +24,7 @@ from napari_attmil.widgets.parts import (
     MessageBoard,
     TaskRunner,
     stop_listening_within,
+    untell,
     warn,
 )
 from napari_attmil.widgets.returning import Returning
@@ -33,6 +34,7 @@ from napari_attmil.widgets.viewer import (
     Keeping,
     KeyBindings,
     KeyRegistry,
+    MemoryOnly,
     make_canvas_current,
 )
 from napari_attmil.workflows import Study
@@ -95,6 +97,7 @@ class Workspace(Listening, QObject):
         self.cells = CellsLayer(viewer, self.session, self.exploration)
         self.at_end(self.cells.stop_listening)
         self.listen(self.cells.edits.refused, self._tell_refusal)
+        self.memory_only = MemoryOnly(self.session, self.cells, self)
         self.image_choice = ImageChoice(viewer, self.session, self.cells, self)
         self.opening = Opening(viewer, self.session, self.image_choice, self.message_board, self)
         self.open_panels: list[str] = []
@@ -121,7 +124,12 @@ class Workspace(Listening, QObject):
         self.returning.bring_back(cohort, self.device_name)
 
     def _tell_refusal(self, text: str) -> None:
-        warn(self, text, "drawing")
+        is_turned = not self.cells.camera.shows_images
+        warn(self, text, "drawing", *([("Turn back", self._turn_back)] if is_turned else []))
+
+    def _turn_back(self) -> None:
+        self.cells.camera.show_images()
+        untell(self, "drawing")
 
     def carry_out(self, remedy: Remedy) -> None:
         """Let the panel that has a remedy carry it out; it is opened if need be."""

@@ -725,11 +725,12 @@ def test_image_removed_while_it_is_worked_on_breaks_nothing(
     assert len(panel.context.session.boxes) == 9
 
 
-def test_layer_of_four_axes_is_refused_in_a_sentence(
+def test_layer_whose_rows_are_elsewhere_is_refused_and_the_one_in_use_stays(
     panel: AttentionMILWidget, viewer: ViewerModel, notifications: list[tuple[str, str]]
 ) -> None:
-    panel.context.image_choice.choose(viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie"))
-    assert any("has 4 axes" in message for _, message in notifications)
+    odd = viewer.add_image(np.zeros((20, 30, 5)), rgb=False, axis_labels=("y", "x", "c"))
+    panel.context.image_choice.choose(odd)
+    assert any("'x' and 'c'" in message for _, message in notifications)
     assert panel.context.image_choice.chosen.name == "blood"
 
 

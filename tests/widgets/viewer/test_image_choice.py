@@ -19,7 +19,6 @@ from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.storage import connection
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.images.reading import open_sample
-from napari_attmil.widgets.attention_mil.images_step import MORE_AXES
 from napari_attmil.widgets.attention_mil.panel import AttentionMILWidget
 from napari_attmil.widgets.contributions import folder_reader
 from napari_attmil.widgets.viewer import image_choice
@@ -146,12 +145,15 @@ def test_the_list_of_images_keeps_its_order_when_one_is_chosen(
     assert page.entries() == ["b", "c"]
 
 
-def test_layer_of_four_axes_alone_says_what_to_do_with_it(
+def test_layer_of_four_axes_says_what_they_hold(
     panel: AttentionMILWidget, viewer: ViewerModel
 ) -> None:
     viewer.layers.clear()
     viewer.add_image(np.zeros((2, 3, 20, 30)), name="movie")
-    assert ImagesPage(panel.images_step).text("info") == MORE_AXES
+    assert ImagesPage(panel.images_step).text("info") == (
+        "2 images of 30 × 20 px, grey. 'axis -4' holds the 2 images. Along 'axis -3' the same "
+        "cells are shown; what the slider shows is searched."
+    )
 
 
 def test_layers_of_one_file_keep_their_own_boxes(
@@ -163,7 +165,7 @@ def test_layers_of_one_file_keep_their_own_boxes(
     session.editor.add(0, [1, 2, 9, 8])
     second = open_file("a")
     choice.choose(second)
-    assert len(session.boxes) == 0 and not session.records.is_saved(session.key)
+    assert len(session.boxes) == 0 and session.records.is_saved(session.key)
     session.editor.add(0, [20, 20, 30, 30])
     choice.choose(first)
     assert session.boxes.xyxy.tolist() == [[1, 2, 9, 8]] and session.records.is_saved(session.key)

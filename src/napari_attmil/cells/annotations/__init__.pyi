@@ -30,6 +30,10 @@ from .file_merge import SampleMerged as SampleMerged, merge_files as merge_files
 from .homes import (
     boxes_beside as boxes_beside,
     file_with_boxes as file_with_boxes,
+    frame_of_pixels as frame_of_pixels,
+    is_kept_by_pixels as is_kept_by_pixels,
+    note_place as note_place,
+    noted_place as noted_place,
     open_study as open_study,
     orphaned_boxes_in_words as orphaned_boxes_in_words,
 )

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from napari_attmil.cells.annotations.annotation_file import FILE_NAME, AnnotationFile
 from napari_attmil.cells.annotations.journal import frames_key
 from napari_attmil.cells.annotations.storage import Connection
-from napari_attmil.core import UserError, counted
-from napari_attmil.images import name_within
+from napari_attmil.core import UserError, check_writable, counted, write_json
+from napari_attmil.images import Frame, Sample, name_within
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Sequence
-    from pathlib import Path
+
+    import numpy.typing as npt
 
     from napari_attmil.cells.annotations.journal import Place
-    from napari_attmil.images import Cohort, Sample
+    from napari_attmil.images import Cohort
+
+PIXELS_FOLDER = "images without a file"
+"""Where images that no file has seem to lie. It has notes of those that are parts of a file."""
+_DIGESTED_BYTES = 1024**2
+"""Of larger images evenly spaced rows are read."""
 
 
 class _Brought(NamedTuple):
@@ -246,6 +256,63 @@ def _steps_of(connection: sqlite3.Connection, key: str) -> list[tuple[Any, ...]]
     return connection.execute(
         "SELECT * FROM steps WHERE uid IN (SELECT uid FROM edits WHERE frames = ?)", (key,)
     ).fetchall()
+
+
+def frame_of_pixels(*pixels: npt.NDArray[Any], page: int = 0) -> Frame:
+    """Return a place for boxes of an image that no file has: they are the same pixels' for ever.
+
+    It is in the user's own file of annotations.
+
+    Parameters
+    ----------
+    *pixels
+        The image, or parts of a stack that tell it from others.
+    page
+        Which image of the stack.
+    """
+    sha = hashlib.blake2b(digest_size=16)
+    for part in pixels:
+        sha.update(f"{part.dtype.str}{part.shape}".encode())
+        every = -(-part.nbytes // _DIGESTED_BYTES) or 1
+        sha.update(np.ascontiguousarray(part[::every]).tobytes())
+    return Frame(AnnotationFile.of_user().path.parent / PIXELS_FOLDER / sha.hexdigest(), page)
+
+
+def is_kept_by_pixels(frames: Sequence[Frame]) -> bool:
+    """Return whether the user's own file knows anything of images that no file has."""
+    file = AnnotationFile.of_user()
+    try:
+        return file.path.exists() and bool(file.read_all([Sample("", "", None, tuple(frames))]))
+    except UserError:
+        return False  # Whoever opens the file tells what is wrong with it.
+
+
+def note_place(frame: Frame, pixels: Frame) -> None:
+    """Note that boxes of an image, found by its pixels, are kept under a file and a page.
+
+    Raises
+    ------
+    UserError
+        If it cannot be noted.
+    """
+    noted = _note_of(pixels)
+    if noted_place(pixels) != frame:
+        check_writable(noted)
+        write_json(noted, {"path": str(frame.path.absolute()), "page": frame.page})
+
+
+def noted_place(pixels: Frame) -> Frame:
+    """Return the file and page under which boxes of an image are kept; by its pixels without."""
+    try:
+        noted = json.loads(_note_of(pixels).read_text(encoding="utf-8"))
+        frame = Frame(Path(noted["path"]), int(noted["page"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return pixels
+    return frame if os.path.exists(frame.path) else pixels
+
+
+def _note_of(pixels: Frame) -> Path:
+    return pixels.path.with_name(f"{pixels.path.name}-{pixels.page}.json")
 
 
 def orphaned_boxes_in_words(cohort: Cohort) -> str:

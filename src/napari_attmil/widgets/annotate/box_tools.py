@@ -22,7 +22,7 @@ from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.notes_menu import TAG_KEYS, toggle_tag
 from napari_attmil.widgets.parts import Listening, pause_timer
-from napari_attmil.widgets.viewer import pixel_at
+from napari_attmil.widgets.viewer import TURNED, pixel_at
 
 Way = Literal["left", "right", "up", "down"]
 WAYS: dict[Way, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -247,9 +247,8 @@ class BoxTools(Listening, QObject):
 
     def _turn(self, way: Way) -> None:
         """Do what napari's arrow keys do when no box is selected."""
-        dims = self._context.viewer.dims
-        if dims.ndim > 2 and way in ("left", "right"):
-            dims.set_current_step(0, dims.current_step[0] + WAYS[way][0])
+        if way in ("left", "right"):
+            self._context.cells.camera.step(WAYS[way][0])
 
     def _image(self) -> npt.NDArray[Any] | None:
         images = self._context.images
@@ -258,6 +257,9 @@ class BoxTools(Listening, QObject):
     def _place(self, world: npt.ArrayLike) -> npt.NDArray[np.float64] | None:
         """Return (x, y) in pixels of the image for a place of the viewer."""
         layer = self._context.image_choice.chosen
+        if not self._context.cells.camera.shows_images:
+            self.hinted.emit(TURNED)
+            return None
         return None if layer is None else pixel_at(layer, world)
 
     def _boxes(self) -> Boxes:

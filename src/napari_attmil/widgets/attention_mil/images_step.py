@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.core import counted
 from napari_attmil.images import Cohort
@@ -17,10 +19,7 @@ from napari_attmil.widgets.parts import (
 from napari_attmil.widgets.viewer import LayerImages, describe_images
 
 NO_IMAGES = "Open images or a folder with the button above, or drop them on this panel."
-MORE_AXES = (
-    "This is neither an image nor a stack of images. Right-click the layer in the layer list and "
-    "choose Split Stack."
-)
+NONE_CHOSEN = "Choose the image layer to work on."
 
 
 class ImagesStep(Step):
@@ -118,7 +117,8 @@ class ImagesStep(Step):
         text = describe_images(images, sample.pixel_size_um)
         if cover is not None:
             text += f". You see another image: '{cover.name}' lies over it. Hide or choose it."
-        self._info.setText(text)
+        axes = images.axes.in_words()
+        self._info.setText(f"{text}. {axes}" if axes else text)
         self.state_changed.emit(chosen.name, True)
 
     def _what_is_missing(self) -> str:
@@ -126,7 +126,7 @@ class ImagesStep(Step):
         if len(self._context.session.boxes):
             return "The image layer was removed; its cells are kept. Choose an image."
         if self._choice.layers:
-            return MORE_AXES
+            return NONE_CHOSEN
         return NO_IMAGES
 
     def _where_kept(self) -> str:
@@ -137,10 +137,12 @@ class ImagesStep(Step):
             return ""
         if record.file is None:
             return (
-                "This layer has no file of its own: its boxes are gone when napari closes, unless "
-                "you save the layer of cells."
+                "This layer has no file, and its pixels cannot be read: its boxes are gone when "
+                "napari closes, unless you save the layer of cells."
             )
         path = record.file.path
+        if not any(os.path.exists(frame.path) for frame in record.sample.frames):
+            return f"This layer has no file: its boxes are found again by its pixels, in {path}"
         if path == AnnotationFile.of_user().path:
             notes = () if session.cohort is None else session.cohort.notes
             if any(str(path) in note for note in notes):

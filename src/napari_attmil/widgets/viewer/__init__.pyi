@@ -14,7 +14,7 @@ from .image_pictures import (
     ImagePictures as ImagePictures,
     Place as Place,
 )
-from .keeping import Keeping as Keeping
+from .keeping import Keeping as Keeping, MemoryOnly as MemoryOnly
 from .key_names import (
     from_qt as from_qt,
     key_of_event as key_of_event,
@@ -27,6 +27,7 @@ from .key_registry import (
     KeyRegistry as KeyRegistry,
     is_same_key as is_same_key,
 )
+from .layer_edits import TURNED as TURNED
 from .layer_removal import make_canvas_current as make_canvas_current
 from .layers import CellsLayer as CellsLayer
 from .overlay_boxes import FoundSoFar as FoundSoFar, OverlayBoxes as OverlayBoxes

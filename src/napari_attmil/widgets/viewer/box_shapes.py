@@ -27,6 +27,8 @@ SAMPLE_OF_LAYER = "napari-attmil images of the sample"
 """Key of a layer's metadata: the `Sample`, which names the images that the boxes are of."""
 NOTES_OF_LAYER = "napari-attmil notes of the sample"
 """Key of a layer's metadata: what is noted about the cells, by their ids."""
+IMAGE_AXIS_OF_LAYER = "napari-attmil axis of images"
+"""Key of a layer's metadata: which of its axes says of which image a box is; None for one image."""
 MOST_SHAPES = 1000
 """A layer holds more only where the shown image has more: napari builds some 5,000 a second."""
 
@@ -70,31 +72,36 @@ class Portion:
         return boxes[~np.isin(boxes.image_index, self.images)]
 
 
-def to_vertices(boxes: Boxes, ndim: int) -> npt.NDArray[np.float64]:
-    """Return (n, 4, ndim) corners as Shapes stores them: (frame,) row, column."""
+def to_vertices(boxes: Boxes, ndim: int, image_axis: int | None = 0) -> npt.NDArray[np.float64]:
+    """Return (n, 4, ndim) corners as Shapes stores them: (...,) row, column.
+
+    Of the leading axes, `image_axis` has the image's index; the others are 0.
+    """
     x_min, y_min, x_max, y_max = boxes.xyxy.astype(np.float64).T
-    rows = np.stack([y_min, y_min, y_max, y_max], axis=1)
-    columns = np.stack([x_min, x_max, x_max, x_min], axis=1)
-    corners = [rows, columns]
-    if ndim == 3:
-        frames = np.repeat(boxes.image_index.astype(np.float64)[:, np.newaxis], 4, axis=1)
-        corners.insert(0, frames)
-    return np.stack(corners, axis=-1)
+    vertices = np.zeros((len(boxes), 4, ndim))
+    vertices[..., -2] = np.stack([y_min, y_min, y_max, y_max], axis=1)
+    vertices[..., -1] = np.stack([x_min, x_max, x_max, x_min], axis=1)
+    if image_axis is not None and ndim > 2:
+        vertices[..., image_axis] = boxes.image_index[:, np.newaxis]
+    return vertices
 
 
-def from_vertices(shapes: Sequence[npt.NDArray[Any]]) -> tuple[Int64Array, Float32Array]:
+def from_vertices(
+    shapes: Sequence[npt.NDArray[Any]], image_axis: int | None = 0
+) -> tuple[Int64Array, Float32Array]:
     """Return (n,) image indices and (n, 4) xyxy around shapes of any kind.
 
-    Each shape has (m, 2) or (m, 3) vertices; a rotated rectangle or a polygon becomes the
-    upright box around it.
+    Each shape has (m, ndim) vertices, whose `image_axis` says which image it is of; a rotated
+    rectangle or a polygon becomes the upright box around it.
     """
     if not len(shapes):
         return np.zeros(0, dtype=np.int64), np.zeros((0, 4), dtype=np.float32)
     vertices, starts = _joined(shapes)
     low = np.minimum.reduceat(vertices[:, -2:], starts)
     high = np.maximum.reduceat(vertices[:, -2:], starts)
-    has_frame = vertices.shape[1] == 3
-    images = np.rint(vertices[starts, 0]) if has_frame else np.zeros(len(shapes))
+    images = np.zeros(len(shapes))
+    if image_axis is not None and vertices.shape[1] > 2:
+        images = np.rint(vertices[starts, image_axis])
     xyxy = np.concatenate([low[:, ::-1], high[:, ::-1]], axis=1)
     return images.astype(np.int64), xyxy.astype(np.float32)
 
@@ -119,7 +126,7 @@ def are_upright(shapes: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
 
 
 def _joined(shapes: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], Int64Array]:
-    """Return the (m, 2) or (m, 3) vertices of all shapes, and (n,) where each one's begin."""
+    """Return the (m, ndim) vertices of all shapes, and (n,) where each one's begin."""
     counts = [len(shape) for shape in shapes]
     return np.concatenate(shapes), np.cumsum([0, *counts[:-1]])
 

@@ -17,6 +17,7 @@ from napari_attmil.session import Exploration, Session
 from napari_attmil.widgets.parts import Listening, pause_timer
 from napari_attmil.widgets.viewer.box_shapes import (
     BOXES_OF_LAYER,
+    IMAGE_AXIS_OF_LAYER,
     NOTES_OF_LAYER,
     SAMPLE_OF_LAYER,
     Portion,
@@ -24,7 +25,7 @@ from napari_attmil.widgets.viewer.box_shapes import (
     features_of,
 )
 from napari_attmil.widgets.viewer.camera import Camera
-from napari_attmil.widgets.viewer.image_layers import PLACEMENT, lay_over
+from napari_attmil.widgets.viewer.image_layers import PLACEMENT, lay_over, placement_over
 from napari_attmil.widgets.viewer.layer_rows import LayerRows
 
 LAYER_NAME = "Cells"
@@ -122,7 +123,7 @@ class BoxesMirror(Listening):
                 self._to_image.listen(getattr(image_layer.events, name), self._place)
             self._to_image.listen(image_layer.events.thumbnail, self._look_at_image)
             self._look_at_image()
-            if self._layer is not None and self._layer.ndim != image_layer.ndim:
+            if self._layer is not None and not self._fits(self._layer):
                 self._viewer.layers.remove(self._layer)
             self._place()
         self._on_boxes()
@@ -131,8 +132,8 @@ class BoxesMirror(Listening):
         """Return the layer, made now if it is missing; None without an image."""
         if self._layer is None and self.camera.image is not None:
             layer = self._former_layer() or self._new_layer()
-            lay_over(layer, self.camera.image)
-            self._layer, self.rows = layer, LayerRows(layer)
+            self._layer, self.rows = layer, LayerRows(layer, self.camera.axes.images)
+            self._place()
             self.rows.draw_in(self._drawn_colour())
             self.layer_changed.emit(layer)
             self.refill()
@@ -147,9 +148,10 @@ class BoxesMirror(Listening):
             edge_color=self._drawn_colour(),
             face_color="transparent",
             opacity=0.9,
-            metadata={IS_CELLS: True},
+            metadata={IS_CELLS: True, IMAGE_AXIS_OF_LAYER: self.camera.axes.images},
             # Set later, other units than the image's would make napari warn of a mixture.
-            **{name: getattr(image, name) for name in (*PLACEMENT, "units")},
+            units=image.units,
+            **placement_over(image, self.camera.axes, self._viewer.dims.point),
         )
         self._viewer.layers.selection.active = active
         return layer
@@ -157,14 +159,19 @@ class BoxesMirror(Listening):
     def _former_layer(self) -> Any:
         """Return the layer that a panel made which was closed since, or None."""
         for layer in self._viewer.layers:
-            if layer.metadata.get(IS_CELLS) and layer.ndim == self.camera.image.ndim:
+            if layer.metadata.get(IS_CELLS) and self._fits(layer):
                 return layer
         return None
 
+    def _fits(self, layer: Any) -> bool:
+        """Return whether a layer has the axes of the image."""
+        axes, axis = self.camera.axes, layer.metadata.get(IMAGE_AXIS_OF_LAYER)
+        return bool(self.camera.image and layer.ndim == axes.ndim and axis == axes.images)
+
     def _place(self) -> None:
         """Lay the boxes where the image lies."""
-        if self._layer is not None:
-            lay_over(self._layer, self.camera.image)
+        if self._layer is not None and self._fits(self._layer):
+            lay_over(self._layer, self.camera.image, self.camera.axes, self._viewer.dims.point)
 
     def _on_layer_removed(self, event: Any) -> None:
         if self._layer is not None and event.value == self._layer:
@@ -194,6 +201,8 @@ class BoxesMirror(Listening):
         # New boxes may change the viewer's range, which it says as if it had turned.
         if self._layer is None or self.is_in_hand or self.is_synchronising:
             return
+        if self.camera.axes.planes or self.camera.axes.courses:
+            self._place()
         portion = self._portion_at_once()
         if portion != self.portion or not self._is_up_to_date():
             self._hold(portion)

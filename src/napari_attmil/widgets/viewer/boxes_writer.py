@@ -21,6 +21,7 @@ from napari_attmil.explore import cell_table, write_cells
 from napari_attmil.images import Frame, Sample
 from napari_attmil.widgets.viewer.box_shapes import (
     BOXES_OF_LAYER,
+    IMAGE_AXIS_OF_LAYER,
     NOTES_OF_LAYER,
     SAMPLE_OF_LAYER,
     Portion,
@@ -89,7 +90,10 @@ def _all_boxes(data: Any, meta: Mapping[str, Any]) -> Boxes:
 
 def _boxes_of_layer(data: Any, meta: Mapping[str, Any], first_id: int) -> Boxes:
     """Return what a Shapes layer holds; ids count from `first_id` where it has none."""
-    images, xyxy = from_vertices(list(data))
+    shapes = list(data)
+    of_stack = 0 if shapes and shapes[0].shape[1] == 3 else None
+    axis = meta.get("metadata", {}).get(IMAGE_AXIS_OF_LAYER, of_stack)
+    images, xyxy = from_vertices(shapes, axis)
     features, count = meta.get("features", {}), len(images)
     sources = _column(features, "source", count, np.full(count, SOURCE_NAMES[Source.PERSON]))
     return Boxes(

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_attmil.core import Float32Array
+from napari_attmil.widgets.viewer.layer_axes import LayerAxes, Place
 
 SMALLEST_VIEW_PX = 8
 SMALLEST_ON_SCREEN_PX = 90
@@ -17,6 +18,8 @@ SMALLEST_ON_SCREEN_PX = 90
 class Camera:
     """Says where a viewer looks, and turns it elsewhere.
 
+    A viewer has as many axes as its layer of most axes; those of the image are the last ones.
+
     Parameters
     ----------
     viewer
@@ -24,20 +27,44 @@ class Camera:
 
     Attributes
     ----------
-    image
-        The image layer in use, None if there is none.
+    axes
+        What the axes of the image layer in use hold.
     """
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self.image: Any = None
+        self._image: Any = None
+        self.axes = LayerAxes()
+
+    @property
+    def image(self) -> Any:
+        """The image layer in use, None if there is none."""
+        return self._image
+
+    @image.setter
+    def image(self, layer: Any) -> None:
+        self._image = layer
+        self.axes = LayerAxes() if layer is None else LayerAxes.of(layer)
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether rows and columns of the image are what the viewer shows, turned or not."""
+        dims = self._viewer.dims
+        return dims.ndisplay == 2 and set(dims.displayed) == {dims.ndim - 2, dims.ndim - 1}
+
+    def show_images(self) -> None:
+        """Let the viewer show rows and columns of the image."""
+        dims = self._viewer.dims
+        dims.ndisplay = 2
+        dims.order = tuple(range(dims.ndim))
+
+    def place(self) -> Place:
+        """Return where the viewer stands along the leading axes, in steps of the image's data."""
+        return () if self._image is None else place_of(self._viewer, self._image, self.axes)
 
     def image_index(self) -> int:
-        """Return which image of the stack the viewer shows."""
-        if self.image is None or self.image.ndim == 2:
-            return 0
-        place = self.image.world_to_data(self._viewer.dims.point[-self.image.ndim :])[0]
-        return int(np.clip(round(float(place)), 0, self.image.data.shape[0] - 1))
+        """Return which of its images the viewer shows."""
+        return 0 if self.axes.images is None else self.place()[self.axes.images]
 
     def view_xyxy(self, size: tuple[int, int] | None = None) -> Float32Array | None:
         """Return (4,) x_min, y_min, x_max, y_max in pixels of what the viewer shows of the image.
@@ -45,11 +72,11 @@ class Camera:
         `size` is the image's own height and width, where the layer is larger. None if the viewer
         shows nothing of it.
         """
-        if self.image is None:
+        if self._image is None or not self.shows_images:
             return None
-        corners = np.array(self.image.corner_pixels, dtype=np.float32)[:, -2:]
-        if self.image.multiscale:
-            corners *= self.image.downsample_factors[self.image.data_level][-2:]
+        corners = np.array(self._image.corner_pixels, dtype=np.float32)[:, -2:]
+        if self._image.multiscale:
+            corners *= self._image.downsample_factors[self._image.data_level][-2:]
         (top, left), (bottom, right) = corners[0], corners[1] + 1
         height, width = size or (bottom, right)
         low = np.maximum([left, top], 0)
@@ -58,15 +85,35 @@ class Camera:
             return None
         return np.concatenate([low, high]).astype(np.float32)
 
-    def turn_to(self, image_index: int) -> None:
-        """Show another image of the stack."""
-        if self.image is not None and self.image.ndim == 3:
-            world = self.image.data_to_world((image_index, 0, 0))
-            self._viewer.dims.set_point(0, float(world[0]))
+    def turn_to(self, image_index: int, course: Place | None = None) -> None:
+        """Show another of its images; of another step of its courses, where one is given."""
+        if self._image is None or self._viewer.dims.ndim < self._image.ndim:
+            return
+        place = list(self.axes.at(image_index, self.place()))
+        moved = [] if self.axes.images is None else [self.axes.images]
+        if course is not None and len(course) == len(self.axes.courses):
+            moved += self.axes.courses
+            for axis, step in zip(self.axes.courses, course, strict=True):
+                place[axis] = step
+        world = self._image.data_to_world((*place, 0, 0))
+        first = self._viewer.dims.ndim - self._image.ndim
+        if moved:
+            self._viewer.dims.set_point(
+                [first + axis for axis in moved], [float(world[axis]) for axis in moved]
+            )
+
+    def step(self, by: int) -> None:
+        """Show the image before (-1) or after (1); without any others, move the slider in use."""
+        if self.axes.images is not None:
+            self.turn_to(int(np.clip(self.image_index() + by, 0, self.axes.count - 1)))
+            return
+        dims = self._viewer.dims
+        if dims.ndim > 2:
+            dims.set_current_step(dims.last_used, dims.current_step[dims.last_used] + by)
 
     def look_at(self, corners: npt.NDArray[np.float64]) -> None:
         """Centre on a shape in pixels of the image, (4, ndim), and show it large enough."""
-        world = np.array([self.image.data_to_world(corner) for corner in corners])[:, -2:]
+        world = self._on_canvas(corners)
         self._camera.center = tuple(world.mean(axis=0))
         side = float(np.ptp(world, axis=0).max())
         self._camera.zoom = max(self._camera.zoom, SMALLEST_ON_SCREEN_PX / max(side, 1e-9))
@@ -76,16 +123,36 @@ class Camera:
 
         In pixels to the right of and below the middle of what the viewer shows.
         """
-        world = np.array([self.image.data_to_world(corner) for corner in corners])[:, -2:]
+        world = self._on_canvas(corners)
         return np.asarray((world - self._camera.center[-2:]) * self._camera.zoom)[:, ::-1]
 
     def middle(self) -> npt.NDArray[np.float64]:
         """Return the place of the viewer in the middle of what it shows."""
         world = np.array(self._viewer.dims.point, dtype=np.float64)
-        world[-2:] = self._camera.center[-2:]
+        world[list(self._viewer.dims.displayed[-2:])] = self._camera.center[-2:]
         return world
+
+    def _on_canvas(self, corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return (4, 2) where corners lie along the axes that go down and to the right."""
+        world = np.array([self._image.data_to_world(corner) for corner in corners])
+        dims = self._viewer.dims
+        first = dims.ndim - self._image.ndim
+        return world[:, [axis - first for axis in dims.displayed[-2:]]]
 
     @property
     def _camera(self) -> Any:
         # napari 0.9 moved the camera into the viewer's scene.
         return getattr(self._viewer, "scene", self._viewer).camera
+
+
+def place_of(viewer: Any, layer: Any, axes: LayerAxes) -> Place:
+    """Return where a viewer stands along the leading axes of a layer, in steps of its data."""
+    if not axes.sizes:
+        return ()
+    if viewer.dims.ndim < layer.ndim:  # The layer was removed.
+        return (0,) * len(axes.sizes)
+    steps = layer.world_to_data(viewer.dims.point[-layer.ndim :])[: len(axes.sizes)]
+    return tuple(
+        int(np.clip(round(float(step)), 0, max(size - 1, 0)))
+        for step, size in zip(steps, axes.sizes, strict=True)
+    )

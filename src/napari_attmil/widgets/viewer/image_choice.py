@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,22 @@ import numpy.typing as npt
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
-from napari_attmil.cells.annotations import AnnotationFile, boxes_beside
+from napari_attmil.cells.annotations import AnnotationFile
 from napari_attmil.core import UserError
 from napari_attmil.images import Cohort, Sample
 from napari_attmil.session import LayerKey, SampleKey, Session, SessionKey
-from napari_attmil.widgets.parts import Listening, errors_shown, tell, tell_error
-from napari_attmil.widgets.viewer.image_layers import (
-    LayerImages,
-    cover_of,
-    sample_layer_data,
-    sample_of_layer,
-)
+from napari_attmil.widgets.parts import Listening, errors_shown, pause_timer, tell, tell_error
+from napari_attmil.widgets.viewer.camera import place_of
+from napari_attmil.widgets.viewer.image_layers import LayerImages, cover_of, sample_layer_data
 from napari_attmil.widgets.viewer.keeping import Answer, ask_about_unsaved
+from napari_attmil.widgets.viewer.layer_axes import LayerAxes, check_axes
+from napari_attmil.widgets.viewer.layer_places import LayerPlaces
 from napari_attmil.widgets.viewer.layers import CellsLayer
 
 SAMPLE_NAME = "napari-attmil sample"
 """Key of an image layer's metadata: which sample of the cohort it shows."""
+SAMPLE_LAYER = "napari-attmil layer of the sample"
+"""Key of an image layer's metadata: that layer's own id."""
 _SHOWN = ("name", "visible", "opacity", "blending")
 """Events of an image layer: how it is called, and whether it hides others."""
 
@@ -54,14 +55,18 @@ class ImageChoice(Listening, QObject):
         self._arrived: list[Any] = []
         """The same in the order in which they came: the one chosen is moved above others."""
         self._chosen: Any = None
-        self._keys: dict[Hashable, LayerKey] = {}
-        """Of layers that show no sample of the cohort; each keeps its own."""
-        self._images: Sequence[npt.NDArray[Any]] | None = None
+        self._places = LayerPlaces(viewer, self._sample_made_for)
+        self.at_end(self._places.stop_listening)
+        self._is_refilling = False
+        self._images: LayerImages | None = None
+        self._planes_timer = pause_timer(self.images_changed.emit, parent=self)
         self._to_layers = Listening()
         self.at_end(self._to_layers.stop_listening)
         events = viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered):
             self.listen(event, self._on_layers_changed)
+        self.listen(viewer.dims.events.current_step, self._follow_slider)
+        self.listen(session.records.edited, self._on_edit)
         self._on_layers_changed()
 
     @property
@@ -96,7 +101,7 @@ class ImageChoice(Listening, QObject):
     def choose(self, layer: Any) -> None:
         """Use the images of a layer; for those of the open study, the sample that has them."""
         try:
-            images = LayerImages(layer)
+            check_axes(layer)
         except UserError as error:
             tell_error(self, error, "show")
             self.layers_changed.emit()
@@ -105,14 +110,18 @@ class ImageChoice(Listening, QObject):
         if place is not None:
             self._show_in_study(layer, *place)
             return
-        self._chosen = layer
+        is_other, self._chosen = layer is not self._chosen, layer
+        images = self._images_shown(layer)
         session, key = self._session, self._key_of(layer)
-        sample = self._sample_of(layer) or sample_of_layer(layer)
-        if isinstance(key, LayerKey) and key.path and not session.records.is_saved(key):
-            self._keep_beside(key, sample)
+        sample = self._sample_of(layer) or self._places.sample(images, layer)
+        if isinstance(key, LayerKey) and key.frames and not session.records.is_saved(key):
+            self._keep(key, replace(sample, frames=key.frames), layer)
         session.show(sample, key)
         self._cells.attach(layer)
         self._set_images(images)
+        assumed = images.axes.in_words()
+        if is_other and assumed:
+            tell(self, f"{layer.name}: {assumed}", "axes")
 
     def _show_in_study(self, layer: Any, sample: Sample, image_index: int) -> None:
         """Show a file's image where the study has it: its boxes are kept there, and only there."""
@@ -122,11 +131,11 @@ class ImageChoice(Listening, QObject):
             tell(self, f"{layer.name} is {place} in the open study; it is shown there.", "show")
         self.layers_changed.emit()
 
-    def _keep_beside(self, key: LayerKey, sample: Sample) -> None:
-        """Keep the boxes of a file's or folder's layer beside it."""
-        path = Path(key.path)
+    def _keep(self, key: LayerKey, sample: Sample, layer: Any) -> None:
+        """Keep the boxes of a layer beside its file or folder, or among the user's own."""
         with errors_shown(self, "keeping"):
-            file = boxes_beside(path if path.is_dir() else path.parent, [sample])
+            file = self._places.file(sample, layer)
+            self._session.records.forget_layers_of([sample])
             self._session.records.attach({key: sample}, file)
 
     def use_cohort(self, cohort: Cohort) -> bool:
@@ -175,22 +184,27 @@ class ImageChoice(Listening, QObject):
                 self._set_images(None)
             self.layers_changed.emit()
             return False
-        former = [layer for layer in self._layers if SAMPLE_NAME in layer.metadata]
+        former = [layer for layer in self._layers if _is_of_sample(layer)]
         fitting = [layer for layer in former if layer.ndim == 3 and layer.rgb == settings["rgb"]]
         if fitting:
             # Far quicker than a new layer: a study's next image is shown with one key.
             self._refill(fitting[0], sample, data, settings)
         else:
-            settings["metadata"][SAMPLE_NAME] = sample.name
-            self._replace(former, Image(data, **settings))
+            layer = Image(data, **settings)
+            _mark(layer, sample)
+            self._replace(former, layer)
         self._cells.camera.turn_to(image_index)
         self._viewer.reset_view()
         return True
 
     def _refill(self, layer: Any, sample: Sample, data: Any, settings: Mapping[str, Any]) -> None:
         """Let a sample's layer show another one."""
-        layer.metadata = {**layer.metadata, **settings["metadata"], SAMPLE_NAME: sample.name}
+        layer.metadata = {**layer.metadata, **settings["metadata"]}
+        _mark(layer, sample)
+        self._is_refilling = True
         layer.data = data
+        self._is_refilling = False
+        self._places.forget(layer)
         scale = settings.get("scale", [1, 1, 1])
         if not np.array_equal(layer.scale, scale):  # each setting is drawn, changed or not
             layer.scale = scale
@@ -215,36 +229,61 @@ class ImageChoice(Listening, QObject):
             if is_open and (key != self._session.key or image_index is not None):
                 self.show_sample(key.name, image_index or 0)
             return
-        layer = next((layer for layer in self._layers if self._key_of(layer) == key), None)
-        if layer is not None and layer is not self._chosen:
+        shown = (layer for layer in self._layers if self._key_of(layer) == key)
+        layer = next(shown, None) or self._places.layer_of(key.frames)
+        if layer is None:
+            return
+        if layer is not self._chosen:
             self.choose(layer)
-        if layer is not None and image_index is not None:
-            self._cells.camera.turn_to(image_index)
+        camera, course = self._cells.camera, self._places.course_of(key.frames, layer)
+        camera.turn_to(camera.image_index() if image_index is None else image_index, course)
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _set_images(self, images: Sequence[npt.NDArray[Any]] | None) -> None:
+    def _set_images(self, images: LayerImages | None) -> None:
         self._images = images
         self.images_changed.emit()
         self.layers_changed.emit()
 
+    def _images_shown(self, layer: Any) -> LayerImages:
+        """Return a layer's images where the viewer stands along its other axes."""
+        axes = LayerAxes.of(layer)
+        return LayerImages(layer, axes, place_of(self._viewer, layer, axes))
+
+    def _follow_slider(self) -> None:
+        """Use the images of the planes that are shown now, or of the time."""
+        if self._chosen is None or self._images is None:
+            return
+        axes, before, now = self._images.axes, self._images.place, self._cells.camera.place()
+        if axes.course(before) != axes.course(now):
+            self.choose(self._chosen)
+        elif any(before[axis] != now[axis] for axis in axes.planes):
+            self._images = LayerImages(self._chosen, axes, now)
+            self._planes_timer.start()
+
     def _sample_of(self, layer: Any) -> Sample | None:
-        """Return the cohort's sample that a layer shows, or None."""
-        cohort, name = self._session.cohort, layer.metadata.get(SAMPLE_NAME)
+        """Return the cohort's sample whose images a layer has, or None."""
+        cohort = self._session.cohort
         if cohort is None:
             return None
-        if name is None and getattr(layer.source, "path", None) and layer.ndim in (2, 3):
-            frames = sample_of_layer(layer).frames
-            return next((s for s in cohort.samples if s.frames == frames), None)
+        frames = self._places.frames(self._images_shown(layer), layer)
+        return self._sample_made_for(layer) or next(
+            (s for s in cohort.samples if s.frames == frames), None
+        )
+
+    def _sample_made_for(self, layer: Any) -> Sample | None:
+        """Return the cohort's sample that a layer was made to show, or None."""
+        cohort, name = self._session.cohort, layer.metadata.get(SAMPLE_NAME)
+        if cohort is None or not _is_of_sample(layer):
+            return None
         return next((s for s in cohort.samples if s.name == name), None)
 
     def _place_in_study(self, layer: Any) -> tuple[Sample, int] | None:
         """Return the cohort's sample, and its image, that has a file's layer among others."""
         cohort = self._session.cohort
-        is_of_file = getattr(layer.source, "path", None) and layer.ndim in (2, 3)
-        if cohort is None or not is_of_file or self._sample_of(layer) is not None:
+        if cohort is None or self._sample_of(layer) is not None:
             return None
-        frames = sample_of_layer(layer).frames
+        frames = self._places.frames(self._images_shown(layer), layer)
         places = (
             (sample, sample.frames.index(frame))
             for frame in frames
@@ -254,18 +293,15 @@ class ImageChoice(Listening, QObject):
         return next(places, None)
 
     def _key_of(self, layer: Any) -> SessionKey:
-        """Return a key under which the boxes of a file's layer are found when it is reopened."""
+        """Return a key under which the boxes of a layer are found when it is reopened."""
         sample = self._sample_of(layer)
         if sample is not None:
             return self._session.key_of(sample.name)
-        if layer.unique_id not in self._keys:
-            key = LayerKey(path=str(getattr(layer.source, "path", None) or ""))
-            # Of several layers of a file its boxes belong to the one that was opened first.
-            taken = [self._keys.get(other.unique_id) for other in self._layers]
-            if not key.path or key in taken:
-                key = LayerKey(layer=layer.unique_id)
-            self._keys[layer.unique_id] = key
-        return self._keys[layer.unique_id]
+        images = self._images_shown(layer)
+        frames = self._places.frames(images, layer)
+        if frames:
+            return LayerKey(frames)
+        return LayerKey(layer=(layer.unique_id, images.axes.course(images.place)))
 
     def _listen_to(self, layers: Sequence[Any]) -> None:
         self._to_layers.stop_listening()
@@ -275,6 +311,8 @@ class ImageChoice(Listening, QObject):
         for layer in layers:
             for name in _SHOWN:
                 self._to_layers.listen(getattr(layer.events, name), self._on_renamed)
+            for name in ("data", "axis_labels"):
+                self._to_layers.listen(getattr(layer.events, name), self._on_other_images)
 
     def _on_layers_changed(self) -> None:
         former = self._layers
@@ -295,9 +333,10 @@ class ImageChoice(Listening, QObject):
             layer
             for layer in self._layers
             # Whoever closes the sample's layer does not want it back for a file of the study.
-            if layer.ndim in (2, 3) and self._place_in_study(layer) is None
+            if self._place_in_study(layer) is None
         ]
-        known = [layer for layer in usable if self._key_of(layer) == self._session.key]
+        key = self._session.key
+        known = [layer for layer in usable if key is not None and self._key_of(layer) == key]
         if len(self._session.boxes) and not self._session.records.is_saved(self._session.key):
             usable = known
         if usable:
@@ -306,9 +345,31 @@ class ImageChoice(Listening, QObject):
     def _follow_new(self, former: Sequence[Any]) -> None:
         """Use an image that was opened over one with which nothing was done yet."""
         cover = self.cover
-        untouched = not len(self._session.boxes) and SAMPLE_NAME not in self._chosen.metadata
-        if untouched and cover is not None and cover not in former and cover.ndim in (2, 3):
+        untouched = not len(self._session.boxes) and not _is_of_sample(self._chosen)
+        if untouched and cover is not None and cover not in former:
             self.choose(cover)
+
+    def _on_edit(self, key: SessionKey) -> None:
+        if isinstance(key, LayerKey):
+            self._session.records.attempt(partial(self._places.note, key.frames))
+
+    def _on_other_images(self, event: Any) -> None:
+        """Use the new images of a layer, or what its axes hold now."""
+        if self._is_refilling:
+            return
+        self._places.forget(event.source)
+        if event.source is self._chosen:
+            self.choose(event.source)
 
     def _on_renamed(self) -> None:
         self.layers_changed.emit()
+
+
+def _mark(layer: Any, sample: Sample) -> None:
+    """Note of a layer which sample of the study it shows; of no copy of it, nor of a part."""
+    layer.metadata = {**layer.metadata, SAMPLE_NAME: sample.name, SAMPLE_LAYER: layer.unique_id}
+
+
+def _is_of_sample(layer: Any) -> bool:
+    """Return whether a layer was made to show a sample of the study."""
+    return bool(layer.metadata.get(SAMPLE_LAYER) == layer.unique_id)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from napari.layers import Image
+from napari.utils.transforms import Affine
 
-from napari_attmil.core import UserError, counted
-from napari_attmil.images import Frame, Sample
+from napari_attmil.core import counted
+from napari_attmil.images import Sample
+from napari_attmil.widgets.viewer.layer_axes import LayerAxes, Place
 
 AXIS_LABELS = ("image", "y", "x")
 SAMPLE_OF_FILES = "napari-attmil images"
@@ -32,33 +33,42 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
     Parameters
     ----------
     layer
-        A napari image layer: (Y, X), (N, Y, X), or the same with a last colour axis.
+        A napari image layer: (Y, X), (N, Y, X), or with more leading axes or a last colour axis.
+    axes
+        What its leading axes hold; by default as its labels say.
+    place
+        Where the images are taken along its other axes; by default at the first step of each.
 
     Attributes
     ----------
     sizes
         Each image's own height and width: a layer shows all as large as the largest.
-
-    Raises
-    ------
-    UserError
-        If the layer has more axes than a stack.
+    axes, place
+        See above.
     """
 
-    def __init__(self, layer: Any) -> None:
-        if layer.ndim not in (2, 3):
-            raise UserError(
-                f"The layer '{layer.name}' has {layer.ndim} axes, but an image (Y, X) or a stack "
-                "(N, Y, X) is needed; right-click it in the layer list and choose Split Stack."
-            )
+    def __init__(self, layer: Any, axes: LayerAxes | None = None, place: Place = ()) -> None:
         # A snapshot: the layer may get other data, or be removed, while a worker reads.
         self._data = layer.data[0] if layer.multiscale else layer.data
-        self._is_stack = layer.ndim == 3
-        self.sizes = sizes_of_layer(layer)
+        self.axes = LayerAxes.of(layer) if axes is None else axes
+        self.place = place or (0,) * len(self.axes.sizes)
+        self.sizes = sizes_of_layer(layer, self.axes)
         self._is_rgb = bool(layer.rgb)
 
+    def of_first_planes(self) -> LayerImages:
+        """Return the images as they are at the first step of each axis of planes."""
+        place = (0 if axis in self.axes.planes else at for axis, at in enumerate(self.place))
+        others = copy.copy(self)
+        others.place = tuple(place)
+        return others
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether any image can be had at once."""
+        return isinstance(self._data, np.ndarray) and not isinstance(self._data, np.memmap)
+
     def __len__(self) -> int:
-        return int(self._data.shape[0]) if self._is_stack else 1
+        return self.axes.count
 
     def __getitem__(self, place: Any) -> Any:
         """Return one image, (Y, X) or (Y, X, 3), or a list of images for a slice."""
@@ -66,10 +76,14 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
             return [self[index] for index in range(*place.indices(len(self)))]
         if not -len(self) <= place < len(self):
             raise IndexError(place)
-        image = np.asarray(self._data[place] if self._is_stack else self._data)
         height, width = self.sizes[place]
-        image = image[:height, :width]
+        image = np.asarray(self.lazily(int(place) % len(self)))[:height, :width]
         return image[..., :3] if self._is_rgb else image
+
+    def lazily(self, image_index: int) -> Any:
+        """Return one image as the layer has it: padded, with alpha, perhaps not computed yet."""
+        at = self.axes.at(image_index, self.place)
+        return self._data[at] if at else self._data
 
     @property
     def is_rgb(self) -> bool:
@@ -77,13 +91,13 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
         return self._is_rgb
 
 
-def sizes_of_layer(layer: Any) -> tuple[tuple[int, int], ...]:
+def sizes_of_layer(layer: Any, axes: LayerAxes) -> tuple[tuple[int, int], ...]:
     """Return the height and width of each image of a layer before it was padded."""
     shape = (layer.data[0] if layer.multiscale else layer.data).shape
-    count = int(shape[0]) if layer.ndim == 3 else 1
-    height, width = shape[1:3] if layer.ndim == 3 else shape[:2]
+    height, width = shape[layer.ndim - 2 : layer.ndim]
     sizes = layer.metadata.get(IMAGE_SIZES, ())
-    return tuple(sizes) if len(sizes) == count else ((int(height), int(width)),) * count
+    is_fitting = len(sizes) == axes.count and len(axes.sizes) < 2
+    return tuple(sizes) if is_fitting else ((int(height), int(width)),) * axes.count
 
 
 def cover_of(layer: Any, layers: Iterable[Any]) -> Any:
@@ -111,36 +125,72 @@ def _hides(upper: Any, lower: Any) -> bool:
     return bool(np.all(top <= middle) and np.all(middle <= bottom))
 
 
-def lay_over(layer: Any, image: Any) -> None:
-    """Lay a layer where another one lies, with its units and names of axes."""
-    for name in (*PLACEMENT, "units", "axis_labels"):
-        wanted = getattr(image, name)
+def lay_over(layer: Any, image: Any, axes: LayerAxes, point: npt.ArrayLike) -> None:
+    """Lay a layer where another one lies, with its units and names of axes; see `placement_over`.
+
+    Parameters
+    ----------
+    layer
+        The one to be laid.
+    image
+        The one it is laid over.
+    axes
+        What the image's axes hold.
+    point
+        Where the viewer stands.
+    """
+    wanted = placement_over(image, axes, point)
+    for name in ("units", "axis_labels"):
+        wanted[name] = getattr(image, name)
+    for name, value in wanted.items():
         # napari draws the layer anew for each of them, changed or not.
-        if not _is_same_place(getattr(layer, name), wanted):
-            setattr(layer, name, wanted)
+        if not _is_same_place(getattr(layer, name), value):
+            setattr(layer, name, value)
+
+
+def placement_over(image: Any, axes: LayerAxes, point: npt.ArrayLike) -> dict[str, Any]:
+    """Return scale, translate, ... for boxes over an image, as a new layer takes them.
+
+    Where the image has planes or a course, the boxes are those of what is shown: their layer, in
+    which they lie at 0 along these axes, is moved to where the viewer stands.
+    """
+    placement = {name: getattr(image, name) for name in PLACEMENT}
+    free = [*axes.planes, *axes.courses]
+    if not free:
+        return placement
+    here = np.asarray(point, dtype=np.float64)[-image.ndim :]
+    if _are_alone(image, free):
+        scale, translate = np.array(image.scale), np.array(image.translate)
+        # With powers of two napari finds just 0 there, as it has to for the mouse to find a box.
+        scale[free] = 2.0 ** np.ceil(np.log2(np.abs(scale[free])))
+        translate[free] = here[free]
+    else:
+        steps = np.zeros(image.ndim)
+        steps[free] = np.rint(np.array(image.world_to_data(here))[free])
+        shift = np.subtract(image.data_to_world(steps), image.data_to_world(steps * 0))
+        scale, linear = image.scale, np.asarray(image.affine.linear_matrix)
+        translate = np.array(image.translate) + np.linalg.solve(linear, shift)
+    return {**placement, "scale": scale, "translate": translate}
+
+
+def _are_alone(image: Any, axes: Sequence[int]) -> bool:
+    """Return whether nothing but scale and shift places an image along some axes."""
+    return all(
+        np.array_equal(matrix[axes], np.eye(image.ndim)[axes])
+        and np.array_equal(matrix[:, axes], np.eye(image.ndim)[:, axes])
+        for matrix in _matrices(image)
+    ) and not np.any(np.asarray(image.affine.translate)[list(axes)])
+
+
+def _matrices(image: Any) -> list[npt.NDArray[Any]]:
+    turned = Affine(rotate=image.rotate, shear=image.shear, ndim=image.ndim)
+    return [np.asarray(each.linear_matrix) for each in (turned, image.affine)]
 
 
 def _is_same_place(now: Any, wanted: Any) -> bool:
     """Return whether two scales, shifts, rotations, affine maps or lists of names are the same."""
     now, wanted = (getattr(value, "affine_matrix", value) for value in (now, wanted))
     return bool(np.array_equal(np.asarray(now), np.asarray(wanted)))
-
-
-def sample_of_layer(layer: Any) -> Sample:
-    """Return a sample that names the images of a layer of the viewer, by their files if known."""
-    images = LayerImages(layer)
-    of_files = layer.metadata.get(SAMPLE_OF_FILES)
-    if of_files is not None and len(of_files) == len(images):
-        return replace(of_files, pixel_size_um=layer_pixel_size_um(layer))
-    source = getattr(layer.source, "path", None)
-    path = Path(source) if source else Path(layer.name)
-    return Sample(
-        name=layer.name,
-        patient=layer.name,
-        label=None,
-        frames=tuple(Frame(path, page) for page in range(len(images))),
-        pixel_size_um=layer_pixel_size_um(layer),
-    )
 
 
 def layer_pixel_size_um(layer: Any) -> float | None:

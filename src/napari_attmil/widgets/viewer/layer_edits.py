@@ -18,6 +18,10 @@ from napari_attmil.widgets.viewer.boxes_mirror import BoxesMirror
 from napari_attmil.widgets.viewer.image_layers import sizes_of_layer
 
 OUTSIDE = "A box was drawn outside the image, so it was left out; draw it over the image."
+TURNED = (
+    "No box can be drawn here: the viewer shows other axes than rows and columns of the image; "
+    "turn it back to draw."
+)
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 
 
@@ -69,13 +73,18 @@ class LayerEdits(Listening):
     def _follow(self) -> None:
         """Take what the layer shows over into the session."""
         mirror = self._mirror
+        if not mirror.rows.are_flat():
+            # Not within napari's own event, which still has to finish its drawing.
+            QTimer.singleShot(0, mirror.refill)
+            self.refused.emit(TURNED)
+            return
         rows = mirror.rows.ids(), *mirror.rows.corners()
         count = len(rows[0])
         # The session may have gone on while a box was in the person's hand.
         ids, images, corners = rebased_rows(mirror.shown, mirror.held(), *rows)
         within, is_cut = corners, np.zeros(len(ids), dtype=bool)
         if mirror.camera.image is not None:
-            sizes = sizes_of_layer(mirror.camera.image)
+            sizes = sizes_of_layer(mirror.camera.image, mirror.camera.axes)
             within, is_cut = rows_within(mirror.held(), ids, images, corners, sizes)
         with mirror.synchronising():
             ids = self._session.editor.follow(ids, images, within, mirror.portion.images)[:count]

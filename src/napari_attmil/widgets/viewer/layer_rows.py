@@ -37,10 +37,13 @@ class LayerRows:
     ----------
     layer
         The layer; its features carry each box's cell_id.
+    image_axis
+        Which of its axes says of which image a box is; None if there is one image.
     """
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, image_axis: int | None = 0) -> None:
         self._drawn_colour: npt.ArrayLike = PERSON_COLOUR
+        self._image_axis = image_axis
         self._layer = layer
 
     def ids(self) -> Int64Array:
@@ -53,7 +56,11 @@ class LayerRows:
 
     def corners(self) -> tuple[Int64Array, Float32Array]:
         """Return the (n,) image and the (n, 4) xyxy of each row."""
-        return from_vertices(self._layer.data)
+        return from_vertices(self._layer.data, self._image_axis)
+
+    def are_flat(self) -> bool:
+        """Return whether each row lies in one plane of rows and columns."""
+        return all(not np.ptp(shape[:, :-2], axis=0).any() for shape in self._layer.data)
 
     def are_rectangles(self) -> bool:
         """Return whether all rows are rectangles along the axes."""
@@ -183,7 +190,7 @@ class LayerRows:
         colours: npt.NDArray[np.float64],
     ) -> None:
         self._layer.add(
-            list(to_vertices(boxes, self._layer.ndim)),
+            list(to_vertices(boxes, self._layer.ndim, self._image_axis)),
             shape_type="rectangle",
             edge_width=widths,
             edge_color=colours,

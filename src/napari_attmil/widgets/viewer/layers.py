@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_attmil.cells import Boxes
 from napari_attmil.session import Exploration, Session
 from napari_attmil.widgets.parts import Listening
 from napari_attmil.widgets.viewer.box_shapes import pixel_at, to_vertices
 from napari_attmil.widgets.viewer.boxes_mirror import BoxesMirror
 from napari_attmil.widgets.viewer.camera import Camera
 from napari_attmil.widgets.viewer.cell_clicks import CellClicks
-from napari_attmil.widgets.viewer.layer_edits import LayerEdits
+from napari_attmil.widgets.viewer.layer_edits import TURNED, LayerEdits
 
 
 class CellsLayer(Listening):
@@ -60,8 +61,11 @@ class CellsLayer(Listening):
         self.mirror.attach(image_layer)
 
     def start_drawing(self) -> None:
-        """Give the person the tool that draws boxes."""
-        self._take_up("add_rectangle")
+        """Give the person the tool that draws boxes, where any can be drawn."""
+        if self.camera.shows_images:
+            self._take_up("add_rectangle")
+        else:
+            self.edits.refused.emit(TURNED)
 
     def start_selecting(self) -> None:
         """Give the person the tool that selects, moves and resizes boxes."""
@@ -74,7 +78,7 @@ class CellsLayer(Listening):
 
     def cell_at(self, world: npt.ArrayLike) -> int | None:
         """Return the cell of the smallest box of the shown image at a place of the viewer."""
-        if self.camera.image is None:
+        if self.camera.image is None or not self.camera.shows_images:
             return None
         place = pixel_at(self.camera.image, world)
         boxes = self._session.boxes.of_image(self.camera.image_index())
@@ -90,7 +94,7 @@ class CellsLayer(Listening):
         cell = boxes[boxes.index_of([cell_id])]
         if cell.image_index[0] != self.camera.image_index():
             return None
-        return self.camera.offsets(to_vertices(cell, image.ndim)[0])
+        return self.camera.offsets(self._corners(cell))
 
     def show_cell(self, cell_id: int) -> None:
         """Turn to a cell's image, centre on it, and select it."""
@@ -99,9 +103,16 @@ class CellsLayer(Listening):
             return
         cell = boxes[boxes.index_of([cell_id])]
         self.camera.turn_to(int(cell.image_index[0]))
-        self.camera.look_at(to_vertices(cell, image.ndim)[0])
+        self.camera.look_at(self._corners(cell))
         self.start_selecting()
         self._session.select([cell_id])
+
+    def _corners(self, cell: Boxes) -> npt.NDArray[np.float64]:
+        """Return (4, ndim) corners of a cell in pixels of the image, where the viewer stands."""
+        axes = self.camera.axes
+        corners = to_vertices(cell, axes.ndim, axes.images)[0]
+        corners[:, :-2] = axes.at(int(cell.image_index[0]), self.camera.place())
+        return corners
 
     def _take_up(self, mode: str) -> None:
         layer = self.mirror.ensure()

@@ -13,7 +13,8 @@ from napari_attmil.cells import Boxes
 from napari_attmil.core import Float32Array
 from napari_attmil.widgets.viewer.box_shapes import to_vertices
 from napari_attmil.widgets.viewer.image_choice import ImageChoice
-from napari_attmil.widgets.viewer.image_layers import PLACEMENT
+from napari_attmil.widgets.viewer.image_layers import placement_over
+from napari_attmil.widgets.viewer.layer_axes import LayerAxes
 
 COLOURS = {
     "Found so far": "#CC79A7",
@@ -57,7 +58,8 @@ class OverlayBoxes:
         if image is None or not len(xyxy):
             return
         boxes = Boxes.from_detections(image_index, xyxy, np.ones(len(xyxy)))
-        vertices = list(to_vertices(boxes, image.ndim))
+        axes = LayerAxes.of(image)
+        vertices = list(to_vertices(boxes, image.ndim, axes.images))
         present = [each for each in self._layers if each.name == name]
         selected = set(self._viewer.layers.selection)
         if present and present[0] in self._viewer.layers:
@@ -82,7 +84,8 @@ class OverlayBoxes:
             edge_color=COLOURS[name],
             edge_width=float(np.median(boxes.diameter_px) * EDGE_SHARE),
             face_color="transparent",
-            **{key: getattr(image, key) for key in (*PLACEMENT, "units")},
+            units=image.units,
+            **placement_over(image, LayerAxes.of(image), self._viewer.dims.point),
         )
 
 
