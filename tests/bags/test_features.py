@@ -8,12 +8,20 @@ import pytest
 import torch
 from support.boxes import shifted
 
-from napari_attmil.bags.features import KnownFeatures, diameters_px, extract_features
+from napari_attmil.bags.features import (
+    KnownFeatures,
+    diameters_px,
+    extract_features,
+    feature_reader,
+)
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
 from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cells.detection import Detector
 from napari_attmil.cells.settings import FeatureSettings
+from napari_attmil.core.device import Device
+from napari_attmil.core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,3 +168,38 @@ def test_feature_is_computed_again_once_a_box_lies_elsewhere(
     features = gathered(extract_features(detector, images, now, SETTINGS, known), 2)
     assert len(detector.computed) == moved
     assert (features == 7).tolist() == [not moved, True]
+
+
+def test_combined_features_are_the_profiles_with_the_vector_below(detector: FakeDetector) -> None:
+    images = [np.tile(np.arange(64), (64, 1))]
+    boxes = Boxes.from_detections([0, 0], [[2, 2, 14, 14], [30, 20, 44, 34]], [0.9, 0.9])
+    found = {
+        kept: next(iter(extract_features(detector, images, boxes, settings))).features
+        for kept, settings in {
+            "vector": FeatureSettings(kept="vector", encoder="shipped"),
+            "profile": FeatureSettings(kept="profile"),
+        }.items()
+    }
+    assert found["vector"].shape == (2, 256, 1, 1)
+    assert found["profile"].shape == (2, 8, 11, 1)
+    combined = FeatureSettings(kept="combined", encoder="shipped")
+    with pytest.raises(UserError, match=r"256 numbers a cell.*needs 8.*embedding encoder"):
+        list(extract_features(detector, images, boxes, combined))
+
+
+def test_combined_features_of_the_shipped_networks_have_both() -> None:
+    shipped = Detector.load(None, Device("cpu", "float32", "processor"))
+    image = np.random.default_rng(0).normal(100, 10, (96, 96))
+    boxes = Boxes.from_detections([0], [[20, 20, 60, 60]], [0.9])
+    parts = []
+    for settings in (
+        FeatureSettings(kept="combined", encoder="shipped"),
+        FeatureSettings(kept="profile"),
+        FeatureSettings(kept="vector", encoder="shipped"),
+    ):
+        parts.append(next(iter(extract_features(shipped, [image], boxes, settings))).features)
+    combined, profiles, vectors = parts
+    assert combined.shape == (1, 256, 12, 1)
+    np.testing.assert_array_equal(combined, np.concatenate([profiles, vectors], axis=2))
+    reader = feature_reader(shipped, FeatureSettings(kept="combined", encoder="shipped"))
+    assert reader.digest.startswith(f"{shipped.digest}+")

@@ -336,7 +336,7 @@ class Classifier:
             )
         if bag.reader_digest != self.reader_digest:
             network, again = "detector", "use that detector (--weights on the command line)"
-            if self.feature_settings.encoder:
+            if self.feature_settings.kept == "vector":
                 network, again = "cell encoder", "install the version that was used then"
             raise UserError(
                 f"The cells of sample {bag.sample!r} were read with another {network} than this "

@@ -179,7 +179,12 @@ class FeatureFile:
 
 def features_bytes(cells: int, settings: FeatureSettings) -> int:
     """Return how much disk or memory the features of so many cells take."""
-    maps = {"maps": settings.output_size**2, "profile": PROFILE_LENGTH, "vector": 1}
+    maps = {
+        "maps": settings.output_size**2,
+        "profile": PROFILE_LENGTH,
+        "vector": 1,
+        "combined": PROFILE_LENGTH + 1,
+    }
     return cells * FEATURE_CHANNELS * maps[settings.kept] * np.dtype(np.float16).itemsize
 
 

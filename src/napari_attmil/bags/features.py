@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 from napari_attmil.cells import Boxes, FeatureSettings, has_moved
 from napari_attmil.cells.detection import alike_in_size
 from napari_attmil.cells.encoding import load_encoder
-from napari_attmil.core import Int64Array
+from napari_attmil.core import Int64Array, Remedy, UserError
 
 if TYPE_CHECKING:
     from napari_attmil.cells.detection import DetectorLike
@@ -51,7 +51,7 @@ class FeatureProgress:
         (m,) positions of these cells in the boxes.
     features
         (m, channels, s, s) float16, or (m, channels, 11, 1) profiles of these, or (m, size, 1, 1)
-        vectors of an encoder.
+        vectors of an encoder, or both, (m, channels, 12, 1).
     """
 
     done: int
@@ -80,9 +80,12 @@ def feature_reader(detector: DetectorLike, settings: FeatureSettings) -> Feature
     UserError
         If the encoder is not at hand.
     """
+    if settings.kept in ("maps", "profile"):
+        return _DetectorReader(detector, settings)
+    encoder = _EncoderReader(load_encoder(settings.encoder, detector.device))
     if settings.kept == "vector":
-        return _EncoderReader(load_encoder(settings.encoder, detector.device))
-    return _DetectorReader(detector, settings)
+        return encoder
+    return _CombinedReader(_DetectorReader(detector, settings.replace(kept="profile")), encoder)
 
 
 class _DetectorReader:
@@ -97,6 +100,27 @@ class _DetectorReader:
     ) -> Features:
         features = self._detector.roi_features(image, xyxy, self._settings, cell_diameter_px)
         return _profiles(features) if self._settings.kept == "profile" else features
+
+
+class _CombinedReader:
+    """Reads profiles off the detector's maps, and puts a number of the vector below each."""
+
+    def __init__(self, detector: _DetectorReader, encoder: _EncoderReader) -> None:
+        self.digest = f"{detector.digest}+{encoder.digest}"
+        self._detector, self._encoder = detector, encoder
+
+    def read(
+        self, image: npt.NDArray[Any], xyxy: npt.ArrayLike, cell_diameter_px: float
+    ) -> Features:
+        profiles = self._detector.read(image, xyxy, cell_diameter_px)
+        vectors = self._encoder.read(image, xyxy, cell_diameter_px)
+        if vectors.shape[1] != profiles.shape[1]:
+            raise UserError(
+                f"The cell encoder gives {vectors.shape[1]} numbers a cell, but the embedding "
+                f"combined needs {profiles.shape[1]}; choose the embedding encoder.",
+                Remedy.TRAIN_CLASSIFIER,
+            )
+        return np.concatenate([profiles, vectors], axis=2)
 
 
 class _EncoderReader:

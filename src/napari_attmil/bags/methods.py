@@ -49,7 +49,7 @@ else:
     Method = Literal[tuple(METHODS)]
 """Name of a method: the four rows of Table 1 of the paper, and later methods."""
 
-EmbeddingName = Literal["encoder", "profile", "three-conv", "five-conv"]
+EmbeddingName = Literal["combined", "encoder", "profile", "three-conv", "five-conv"]
 """Name of an embedding in `network.embeddings.EMBEDDINGS`."""
 
 TABLE_1: Final[tuple[Method, ...]] = ("sic", "mil-max", "mil-max-sic", "mil-att-sic")

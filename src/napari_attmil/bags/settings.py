@@ -20,18 +20,18 @@ class MILSettings(Settings):
     method: Method = Field("mil-multi-top-sic", title="Method")
     """How the cells of a sample become one: a row of the paper's Table 1 (single instance
     classifier SIC, maximum or attention pooling), or what came after."""
-    embedding: EmbeddingName = Field("encoder", title="Embedding")
-    """What turns a cell into a vector h: one layer on the vector of a cell encoder, or on what each
-    map of the detector shows from the cell's centre to its rim (profile), or the three convolutions
-    of the published code, or five as in the paper."""
+    embedding: EmbeddingName = Field("combined", title="Embedding")
+    """What turns a cell into a vector h: one layer on the vector of a cell encoder (encoder), on
+    what each map of the detector shows from the cell's centre to its rim (profile), or on both
+    (combined); or the three convolutions of the published code, or five as in the paper."""
     encoder: ForResearch[str] = Field("shipped", title="Cell encoder")
     """Name of the encoder: the shipped one, or one that an installed package offers."""
     standardise: ForResearch[bool] = Field(True, title="Standardise features")
     """Scale every feature to mean 0 and standard deviation 1 over the training cells before the
     first layer."""
     components: ForResearch[int] = Field(256, ge=0, le=1024, title="Principal components")
-    """The embeddings encoder and profile see the training cells' features along this many of their
-    principal components; 0 for the features as they are."""
+    """The embeddings combined, encoder and profile see the training cells' features along this many
+    of their principal components; 0 for the features as they are."""
     batch_penalty: ForResearch[float] = Field(10.0, ge=0, le=10_000, title="Batch effects")
     """How strongly directions are scaled down in which samples of one class differ by more than
     chance, for instance in focus, light or stain. Needs principal components; 0 for off."""
@@ -99,14 +99,19 @@ class MILSettings(Settings):
     @property
     def takes_rows(self) -> bool:
         """Whether a cell enters the network as one row of numbers rather than as maps."""
-        return self.embedding in ("encoder", "profile")
+        return self.embedding in ("combined", "encoder", "profile")
 
 
 def features_for(mil: MILSettings) -> FeatureSettings:
     """Return the feature settings of an embedding, which store no more than it needs."""
-    if mil.embedding == "encoder":
-        return FeatureSettings(kept="vector", encoder=mil.encoder)
-    return FeatureSettings(kept="profile" if mil.embedding == "profile" else "maps")
+    match mil.embedding:
+        case "encoder":
+            return FeatureSettings(kept="vector", encoder=mil.encoder)
+        case "combined":
+            return FeatureSettings(kept="combined", encoder=mil.encoder)
+        case "profile":
+            return FeatureSettings(kept="profile")
+    return FeatureSettings(kept="maps")
 
 
 class EnsembleSettings(Settings):

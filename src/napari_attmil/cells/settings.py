@@ -63,16 +63,22 @@ class FeatureSettings(Settings):
     """The box is enlarged by this factor, so that the cell's rim is seen whole."""
     output_size: int = Field(14, ge=2, le=28, title="Feature map side")
     """Each cell becomes 256 maps of this many rows and columns."""
-    kept: Literal["maps", "profile", "vector"] = Field("maps", title="Kept of each cell")
+    kept: Literal["maps", "profile", "vector", "combined"] = Field(
+        "maps", title="Kept of each cell"
+    )
     """The whole maps, which the published embeddings need, or only their profiles, which is all
-    that the embedding profile looks at and 18 times smaller, or the vector of a cell encoder."""
+    that the embedding profile looks at and 18 times smaller, or the vector of a cell encoder, or
+    profiles and vector."""
     encoder: str = Field("", title="Cell encoder")
     """Name of the cell encoder that gives the vector; empty for features of the detector."""
 
     @property
     def reader(self) -> str:
         """What reads the features, in words."""
-        return f"the {self.encoder} cell encoder" if self.encoder else "the detector"
+        encoder = f"the {self.encoder} cell encoder"
+        return {"vector": encoder, "combined": f"the detector and {encoder}"}.get(
+            self.kept, "the detector"
+        )
 
 
 class FinetuneSettings(Settings):

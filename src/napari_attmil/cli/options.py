@@ -189,9 +189,7 @@ class TrainingOptions:
         str, option(MILSettings, "reference_class", default="found by its name")
     ] = ""
     embedding: Annotated[EmbeddingName | None, preset_option(MILSettings, "embedding")] = None
-    encoder: Annotated[
-        str | None, option(MILSettings, "encoder", default="shipped, with embedding encoder")
-    ] = None
+    encoder: Annotated[str | None, option(MILSettings, "encoder", default="shipped")] = None
     epochs: Annotated[int | None, preset_option(MILSettings, "epochs")] = None
     seed: Annotated[int, option(MILSettings, "seed")] = 0
     answers: Annotated[

@@ -19,8 +19,9 @@ def maps(side: int = 14) -> np.ndarray:
 
 
 def features_for(recipe: Embedding) -> np.ndarray:
-    """Return features that the layers can take: maps, or vectors for the encoder's."""
-    return maps()[:, :, :1, :1] if recipe.kind == "vectors" else maps()
+    """Return features that the layers can take."""
+    wide = {"vectors": maps()[:, :, :1, :1], "combined": maps()[:, :, :12, :1]}
+    return wide.get(recipe.kind, maps())
 
 
 def test_a_profile_is_mean_and_deviation_of_rings_and_the_maximum() -> None:
@@ -64,7 +65,17 @@ def test_the_layers_take_what_is_prepared(recipe: Embedding) -> None:
     assert connected(convolutions(prepared.values)).shape == (3, 10)
 
 
-@pytest.mark.parametrize(("needed", "given"), [("encoder", maps()), ("three-conv", maps(7))])
+def test_of_combined_features_the_encoder_weighs_as_much_as_the_profiles() -> None:
+    std = EMBEDDINGS["combined"].weighted(torch.ones(2, 12, 1))
+    assert std.shape == (2, 12, 1)
+    variance = (1 / std).square()
+    torch.testing.assert_close(variance[:, :11].sum(), variance[:, 11:].sum())
+    assert torch.equal(EMBEDDINGS["profile"].weighted(torch.ones(2, 11, 1)), torch.ones(2, 11, 1))
+
+
+@pytest.mark.parametrize(
+    ("needed", "given"), [("encoder", maps()), ("combined", maps()), ("three-conv", maps(7))]
+)
 def test_features_of_another_kind_are_refused(needed: EmbeddingName, given: np.ndarray) -> None:
     features = PreparedFeatures.of_bag(given)
     with pytest.raises(UserError, match="compute the features so, or choose another embedding"):

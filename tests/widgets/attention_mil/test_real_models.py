@@ -182,7 +182,8 @@ def test_training_stopped_before_the_first_model_says_that_there_is_none(
 
 
 @pytest.mark.parametrize(
-    ("embedding", "accepts_another"), [("encoder", False), ("profile", False), ("profile", True)]
+    ("embedding", "accepts_another"),
+    [("encoder", False), ("combined", False), ("combined", True), ("profile", True)],
 )
 def test_panel_and_command_line_train_the_same_model(
     embedding: str,
@@ -226,6 +227,7 @@ def test_panel_and_command_line_train_the_same_model(
     assert one.settings == other.settings
     assert one.weights.keys() == other.weights.keys()
     assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
-    shipped_reader = CellEncoder.load() if embedding == "encoder" else Detector.load()
-    is_shipped = one.settings["detector_digest"] == shipped_reader.digest
+    detector, encoder = Detector.load().digest, CellEncoder.load().digest
+    readers = {"profile": detector, "encoder": encoder, "combined": f"{detector}+{encoder}"}
+    is_shipped = one.settings["detector_digest"] == readers[embedding]
     assert is_shipped != accepts_another

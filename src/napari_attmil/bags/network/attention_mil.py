@@ -40,7 +40,8 @@ CHANNELS = 256
 
 NEEDS_COMPONENTS = (
     "The method composition compares cells along the main directions of their features; choose "
-    "the embedding encoder or profile and at least 1 principal component, or another method."
+    "the embedding combined, encoder or profile and at least 1 principal component, or another "
+    "method."
 )
 
 LEAST_SHARE = 1e-6
@@ -298,7 +299,7 @@ class AttentionMIL(nn.Module):
 
     def _embed_part(self, values: Tensor, kind: FeatureKind) -> Tensor:
         features = PreparedFeatures(kind, values.to(self.device.torch()))
-        if kind not in ("maps", "profiles", "vectors"):
+        if kind not in ("maps", "profiles", "vectors", "combined"):
             return self._embed_standardised(features.values, kind)
         prepared = self.recipe.prepared(features).values.float()
         standardised = self._standardised(prepared)

@@ -12,13 +12,23 @@ from typing import TYPE_CHECKING, Final, Literal
 from torch import Tensor, nn
 
 from napari_attmil.bags.network.convolution import MapDropout, TiledConv2d
-from napari_attmil.bags.network.prepared_features import PROFILE_LENGTH, RINGS, PreparedFeatures
+from napari_attmil.bags.network.prepared_features import (
+    COMBINED_LENGTH,
+    PROFILE_LENGTH,
+    RINGS,
+    PreparedFeatures,
+)
 from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     from napari_attmil.bags.methods import EmbeddingName
 
-SHAPES: Final = {"maps": (14, 14), "profiles": (PROFILE_LENGTH, 1), "vectors": (1, 1)}
+SHAPES: Final = {
+    "maps": (14, 14),
+    "profiles": (PROFILE_LENGTH, 1),
+    "vectors": (1, 1),
+    "combined": (COMBINED_LENGTH, 1),
+}
 """Rows and columns of a channel of each kind of features; maps as the published convolutions take
 them."""
 
@@ -30,7 +40,8 @@ class Embedding:
     Attributes
     ----------
     kind
-        The input of its layers: whole maps, their profiles, or the vectors of a cell encoder.
+        The input of its layers: whole maps, their profiles, the vectors of a cell encoder, or
+        profiles and vectors.
     standardised_over
         Axes of the prepared features that share a mean and a standard deviation.
     build
@@ -39,7 +50,7 @@ class Embedding:
         the fully connected layer, which runs in float32.
     """
 
-    kind: Literal["maps", "profiles", "vectors"]
+    kind: Literal["maps", "profiles", "vectors", "combined"]
     standardised_over: tuple[int, ...]
     build: Callable[[int, int, float], tuple[nn.Sequential, nn.Module]]
 
@@ -69,13 +80,24 @@ class Embedding:
 
     def map_means(self, prepared: Tensor) -> Tensor:
         """Return (n, channels) means of prepared maps or of the rings of profiles."""
-        means = prepared[:, :, : len(RINGS) + 1] if self.kind == "profiles" else prepared
+        has_rings = self.kind in ("profiles", "combined")
+        means = prepared[:, :, : len(RINGS) + 1] if has_rings else prepared
         return means.mean((2, 3))
 
     @property
     def takes_rows(self) -> bool:
         """Whether the layers take one row of numbers a cell rather than maps."""
         return self.kind != "maps"
+
+    def weighted(self, std: Tensor) -> Tensor:
+        """Return the standard deviations by which features are divided, from those measured.
+
+        Of combined features, the numbers of the encoder weigh as much as all those of profiles.
+        """
+        if self.kind != "combined":
+            return std
+        rows = [1.0] * PROFILE_LENGTH + [PROFILE_LENGTH**-0.5]
+        return std * std.new_tensor(rows)[:, None]
 
     def statistics_shape(self, channels: int) -> tuple[int, int, int]:
         """Return the shape of the prepared features' mean and standard deviation."""
@@ -124,6 +146,7 @@ def _five_conv(channels: int, size: int, dropout: float) -> tuple[nn.Sequential,
 
 
 EMBEDDINGS: Final[Mapping[EmbeddingName, Embedding]] = {
+    "combined": Embedding("combined", (0,), _one_layer),
     "encoder": Embedding("vectors", (0,), _one_layer),
     "profile": Embedding("profiles", (0,), _one_layer),
     "three-conv": Embedding("maps", (0, 2, 3), _three_conv),

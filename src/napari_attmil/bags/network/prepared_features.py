@@ -22,7 +22,12 @@ RINGS: Final = (0.29, 0.5, 0.71, 0.93)
 PROFILE_LENGTH: Final = 2 * (len(RINGS) + 1) + 1
 """Length of a profile: mean and standard deviation of each ring, and the map's maximum."""
 
-FeatureKind = Literal["maps", "profiles", "vectors", "components", "tiles", "standardised maps"]
+COMBINED_LENGTH: Final = PROFILE_LENGTH + 1
+"""Length of a channel of combined features: a profile, and a number of the encoder's vector."""
+
+FeatureKind = Literal[
+    "maps", "profiles", "vectors", "combined", "components", "tiles", "standardised maps"
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +39,10 @@ class PreparedFeatures:
     kind
         Without a model, float16 or float32: ``"maps"`` (n, channels, s, s), as a detector gives
         them, ``"profiles"`` (n, channels, 11, 1), see `profile`, and ``"vectors"`` (n, channels, 1,
-        1), as a cell encoder gives them. By `AttentionMIL.fixed_part`:
-        ``"components"`` (n, count) float32; ``"tiles"`` (n, 64, 4 * channels) float32, see
-        `TiledConv2d.tiles`; ``"standardised maps"`` (n, channels, s, s) bfloat16.
+        1), as a cell encoder gives them, or both: ``"combined"`` (n, 256, 12, 1). By
+        `AttentionMIL.fixed_part`: ``"components"`` (n, count) float32; ``"tiles"`` (n, 64, 4 *
+        channels) float32, see `TiledConv2d.tiles`; ``"standardised maps"`` (n, channels, s, s)
+        bfloat16.
     values
         The numbers.
     """
@@ -51,7 +57,11 @@ class PreparedFeatures:
         Only here is the kind inferred from the shape of a channel.
         """
         kinds: dict[tuple[int, ...], FeatureKind]
-        kinds = {(PROFILE_LENGTH, 1): "profiles", (1, 1): "vectors"}
+        kinds = {
+            (PROFILE_LENGTH, 1): "profiles",
+            (1, 1): "vectors",
+            (COMBINED_LENGTH, 1): "combined",
+        }
         # torch has no read-only tensors; memory maps of the store are private copies on write.
         values = torch.from_numpy(np.require(features, requirements=["C", "W"]))
         return cls(kinds.get(features.shape[2:], "maps"), values)
@@ -74,8 +84,8 @@ class PreparedFeatures:
         return [replace(self, values=part) for part in self.values.split(CELLS_AT_ONCE)]
 
     def as_rows(self) -> Self:
-        """Return the profiles of maps; profiles and vectors are returned unchanged."""
-        if self.kind in ("profiles", "vectors"):
+        """Return the profiles of maps; what has no maps is returned unchanged."""
+        if self.kind in ("profiles", "vectors", "combined"):
             return self
         return replace(self, kind="profiles", values=profile(self.values))
 

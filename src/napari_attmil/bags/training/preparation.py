@@ -105,7 +105,8 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
     settings = model.settings
     features = on_device([PreparedFeatures.of_bag(bag.features) for bag in bags], model.device)
     if settings.standardise:
-        model.set_standardisation(*feature_statistics(features, model.recipe))
+        mean, std = feature_statistics(features, model.recipe)
+        model.set_standardisation(mean, model.recipe.weighted(std))
     if model.anomaly is not None:
         healthy = reference_class(classes, settings.reference_class)
         if healthy is None:
