@@ -64,6 +64,8 @@ def main() -> int:
             return build_docs(python)
         virtual_screen = needs_virtual_screen()
         prepare_system(virtual_screen)
+        if virtual_screen and shutil.which("xvfb-run") is None:
+            virtual_screen = go_on_without_screen(arguments.task)
         prepare_package(python)
         if arguments.task == "demo":
             return run_demo(arguments.data, virtual_screen)
@@ -184,7 +186,7 @@ def make_venv(python: str) -> None:
 
 def install_package(python: str) -> None:
     """Install the package with Qt, editable, and the developers' tools."""
-    say("Installing napari-attmil and what it needs (some 6 GB, a few minutes the first time)")
+    say("Installing napari-attmil and what it needs (up to 8 GB, a few minutes the first time)")
     pip = [python, "-m", "pip"]
     if pip_version(python) < OLDEST_PIP:
         run_or_fail([*pip, "install", "--upgrade", "pip"], "pip could not be upgraded.")
@@ -240,8 +242,21 @@ def prepare_system(virtual_screen: bool) -> None:
             f"Not found on this system: {', '.join(missing.values())}. If a window does not open, "
             f"install them; Debian's packages are {' '.join(missing)}."
         )
-    if virtual_screen and shutil.which("xvfb-run") is None:
+
+
+def go_on_without_screen(task: str) -> bool:
+    """Let the checks run that need no screen; return False: there is no virtual screen.
+
+    On continuous integration a screen is missing by mistake, and tests that are left out would go
+    unnoticed.
+    """
+    if task == "demo" or os.environ.get("CI"):
         raise SetupError("There is no screen, and no xvfb-run to make a virtual one: install it.")
+    say(
+        "There is no screen, and no xvfb-run to make a virtual one: tests that open a window are "
+        "left out. Debian's package is xvfb."
+    )
+    return False
 
 
 def missing_system_packages(virtual_screen: bool) -> Dict[str, str]:

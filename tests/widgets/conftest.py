@@ -269,7 +269,9 @@ def pixels() -> Callable[[QWidget], npt.NDArray[np.uint8]]:
 
     def taken(widget: QWidget) -> npt.NDArray[np.uint8]:
         image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
-        data = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8)
+        bits: Any = image.constBits()  # PyQt's pointer, or PySide's memory
+        content = bits.asstring(image.sizeInBytes()) if hasattr(bits, "asstring") else bits
+        data = np.frombuffer(content, np.uint8)
         return data.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()].reshape(
             image.height(), image.width(), 3
         )

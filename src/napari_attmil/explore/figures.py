@@ -122,9 +122,11 @@ def _places_by_patient(table: pd.DataFrame) -> np.ndarray[Any, Any]:
 
 
 def _name_patients(axes: Axes, table: pd.DataFrame, places: np.ndarray[Any, Any]) -> None:
+    from matplotlib.figure import Figure
+
     middles = pd.Series(places).groupby(table["patient"], sort=False).mean()
-    figure = axes.get_figure(root=True)
-    if figure is None or len(middles) * _NAME_INCHES > figure.get_figwidth():
+    figure = axes.figure
+    if not isinstance(figure, Figure) or len(middles) * _NAME_INCHES > figure.get_figwidth():
         axes.set_xticks([])
         axes.set_xlabel(f"{len(middles)} patients")
         return
