@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from psygnal import Signal
@@ -188,7 +189,14 @@ class History:
             if step.undone is not None and step.undone.latest == latest:
                 later = self._by_name.get(step.undone.settling(step.name))
                 groups.setdefault(step.undone, []).append((step, later))
-        self._redo = [groups[name] for name in sorted(groups, key=lambda name: name.number)]
+        named = [groups[name] for name in sorted(groups, key=lambda name: name.number)]
+        self._redo = [*self._undone_by_earlier_versions(), *named]
+
+    def _undone_by_earlier_versions(self) -> list[list[tuple[Step, Step | None]]]:
+        """Return the steps at the end that were taken back without a name, the latest first."""
+        since = list(takewhile(lambda step: not step.can_be_undone, reversed(self._steps)))
+        nameless = [step for step in since if step.is_mine and step.undone is None]
+        return [[(step, None)] for step in nameless if step.may_be_made_again]
 
     @property
     def _latest(self) -> str:

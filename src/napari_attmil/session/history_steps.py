@@ -124,6 +124,11 @@ class Step:
         return self.is_mine and any(part.is_done and not part.settled for part in self.parts)
 
     @property
+    def may_be_made_again(self) -> bool:
+        """Whether all of it was taken back, and undo does not pass over it."""
+        return not self.is_done and not all(part.settled for part in self.parts)
+
+    @property
     def is_settling(self) -> bool:
         """Whether it takes back, later, what is left of one that had been overtaken."""
         return _SETTLING in self.name
