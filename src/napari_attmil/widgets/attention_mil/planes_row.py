@@ -19,6 +19,8 @@ _Z = {
     "all": "all",
 }
 _TIME = {"first": "first", "all": "all"}
+_NAMES = ("Plane in z", "Time point", "Channel")
+"""For screen readers."""
 _LETTERS = (5, 2, 2)
 """Least widths in letters: "sharpest" is to be read, and three choices fit into a narrow panel."""
 _SAME_CELLS = "They show the same cells again, so one is looked at."
@@ -41,7 +43,8 @@ class PlanesRow(Listening, QWidget):
         self._channel = narrow_combo("Channel: transmitted light, unless you choose another.")
         self._parts = (self._z, self._time, self._channel)
 
-        for combo, letters in zip(self._parts, _LETTERS, strict=True):
+        for combo, name, letters in zip(self._parts, _NAMES, _LETTERS, strict=True):
+            combo.setAccessibleName(name)
             combo.setMinimumContentsLength(letters)
         row(QLabel("Planes"), *((combo, 1) for combo in self._parts), within=self, margin_px=0)
 
