@@ -20,6 +20,7 @@ def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     names: dict[str, Any] = {}
+    pyplot.close("all")  # what another test may have left
     for number, source in enumerate(sources, start=1):
         exec(compile(source, f"{path.name}, cell {number}", "exec"), names)
     drawn = len(pyplot.get_fignums())
