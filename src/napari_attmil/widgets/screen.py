@@ -22,6 +22,13 @@ def check_screen() -> None:
     UserError
         If no window can be opened.
     """
+    reason = _why_no_window_opens()
+    if reason:
+        raise UserError(f"napari cannot open a window here: {reason}; {_remedy(reason)}.")
+
+
+def _why_no_window_opens() -> str:
+    """Try Qt in another process, which it may abort; return what it said, empty if it works."""
     try:
         tried = subprocess.run(
             [sys.executable, "-c", _TRY],
@@ -32,13 +39,8 @@ def check_screen() -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise UserError(_refusal(f"Qt did not start within {_LONGEST_S} s")) from None
-    if tried.returncode:
-        raise UserError(_refusal(_reason(tried.stderr)))
-
-
-def _refusal(reason: str) -> str:
-    return f"napari cannot open a window here: {reason}; {_advice(reason)}."
+        return f"Qt did not start within {_LONGEST_S} s"
+    return _reason(tried.stderr) if tried.returncode else ""
 
 
 def _reason(stderr: str) -> str:
@@ -50,7 +52,7 @@ def _reason(stderr: str) -> str:
     return (told or lines or ["Qt gave no reason"])[-1].rstrip(".")[:200]
 
 
-def _advice(reason: str) -> str:
+def _remedy(reason: str) -> str:
     if "binding" in reason:
         return 'pip install "napari-attmil[all]"'
     has_screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
