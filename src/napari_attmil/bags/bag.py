@@ -34,7 +34,8 @@ class Bag:
     ----------
     features
         (n, channels, rows, columns) float16, in memory or memory-mapped: 256 maps of 14 x 14,
-        their profiles of 11 x 1, or the vector of an encoder, whose channels are 1 x 1.
+        their profiles of 11 x 1, the vector of an encoder, whose channels are 1 x 1, or profiles
+        and vector, 12 x 1.
     cell_id
         (n,) int64.
     sample, patient
@@ -50,7 +51,7 @@ class Bag:
         (n,) str, what a person said that a cell is (see `cells.annotations.answers_in`): "altered",
         "altered: CLASS", "not altered", "cannot tell"; "" for nothing. None if nobody was asked.
     reader_digest, feature_settings
-        The network that the features were read with, a detector or an encoder, and how; a
+        The networks that the features were read with, a detector, an encoder or both, and how; a
         classifier accepts only those of its training.
     """
 
@@ -113,7 +114,7 @@ def bag_of(
         The cells; only those that changed since `previous`, or since the sample was last stored,
         are computed.
     detector, settings
-        How features are read, and the detector that does it unless an encoder does.
+        The detector, whose maps are read unless an encoder alone is asked, and how.
     images
         Images that are already in memory, for instance those of a layer.
     store

@@ -63,6 +63,14 @@ LEARNT_FROM = (
 MEASURE_IT = "`attmil evaluate` measures it."
 
 
+_DETECTOR: Final = "detector", "that detector (--weights on the command line)"
+_OTHER_READER: Final = {
+    "maps": _DETECTOR,
+    "profile": _DETECTOR,
+    "vector": ("cell encoder", "the version that was installed then"),
+    "combined": ("detector or cell encoder", "those of then (--weights on the command line)"),
+}
+"""What read the features, and what to use in its place, by `FeatureSettings.kept`."""
 _DAMAGE: Final = (
     *(KeyError, TypeError, AttributeError, IndexError),
     *(RuntimeError, ValueError, OverflowError, MemoryError),
@@ -335,12 +343,10 @@ class Classifier:
                 Remedy.TRAIN_CLASSIFIER,
             )
         if bag.reader_digest != self.reader_digest:
-            network, again = "detector", "use that detector (--weights on the command line)"
-            if self.feature_settings.kept == "vector":
-                network, again = "cell encoder", "install the version that was used then"
+            network, again = _OTHER_READER[self.feature_settings.kept]
             raise UserError(
                 f"The cells of sample {bag.sample!r} were read with another {network} than this "
-                f"classifier was trained with; {again}, or train the classifier again.",
+                f"classifier was trained with; use {again}, or train the classifier again.",
                 Remedy.TRAIN_CLASSIFIER,
             )
 

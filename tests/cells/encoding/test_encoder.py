@@ -122,6 +122,13 @@ def test_beyond_the_edge_border_pixels_are_repeated() -> None:
     np.testing.assert_allclose(picture, 1 / image.std(), rtol=1e-5)
 
 
+def test_a_box_outside_of_the_image_shows_the_nearest_border() -> None:
+    image = np.zeros((40, 60))
+    image[:, 50:] = 1.0
+    (picture,) = pictures_of_cells(image, [[70, 10, 80, 20]], 10, 1.0)[:, 0].numpy()
+    np.testing.assert_allclose(picture, 1 / image.std(), rtol=1e-5)
+
+
 def test_a_large_cell_is_averaged_not_sampled() -> None:
     checks = np.indices((200, 200)).sum(0) % 2 * 1.0
     (picture,) = pictures_of_cells(checks, [[40, 40, 160, 160]], 15, 1.0)[:, 0].numpy()

@@ -25,6 +25,8 @@ CONTEXT = 1.2
 """A picture shows the longer side of its box times this."""
 CELLS_AT_ONCE = 64
 """More at once are slower: their maps no longer fit into a processor's cache."""
+VERSION = 1
+"""Raised whenever vectors change though the weights do not: other pictures, or other looks."""
 LEVELS = 0.5
 """What a standard deviation of the image becomes, as in the training."""
 
@@ -58,7 +60,7 @@ class CellEncoder:
     device
         Where it computes.
     digest
-        Fingerprint of the weights.
+        Fingerprint of the weights, and of how they are used.
     provenance
         Where the weights come from.
     """
@@ -94,7 +96,7 @@ class CellEncoder:
             If the file is missing, damaged or holds another kind of model.
         """
         network, digest, provenance = load_encoder_network(path)
-        return cls(network, device or choose_device(), digest, provenance)
+        return cls(network, device or choose_device(), f"{VERSION}.{digest}", provenance)
 
     def encode(self, image: npt.NDArray[Any], xyxy: npt.ArrayLike) -> npt.NDArray[np.float16]:
         """Return the vectors of cells in one image.

@@ -68,17 +68,15 @@ def _squares(boxes: Float32Array, context: float) -> Float32Array:
 def _part_around(
     image: npt.NDArray[Any], squares: Float32Array, levels: GreyLevels
 ) -> tuple[Float32Array, Float32Array]:
-    """Return the normalised part of an image that holds all squares, and the place of its corner.
+    """Return the normalised part of an image that holds all squares, and the (x, y) of its corner.
 
-    It is padded where squares reach beyond the image.
+    Where squares reach beyond the image its border pixels are repeated.
     """
     low = np.floor(squares[:, :2].min(axis=0)).astype(int) - 1
     high = np.ceil(squares[:, 2:].max(axis=0)).astype(int) + 2
-    width, height = image.shape[1], image.shape[0]
-    inside_low = np.clip(low, 0, [width - 1, height - 1])
-    inside_high = np.clip(high, 1, [width, height])
-    (x_min, y_min), (x_max, y_max) = inside_low, inside_high
-    grey = levels.normalise(np.asarray(image[y_min:y_max, x_min:x_max]))
-    before, after = inside_low - low, high - inside_high
-    padding = ((before[1], after[1]), (before[0], after[0]))
-    return np.pad(grey, padding, mode="edge"), low.astype(np.float32)
+    rows = np.clip(np.arange(low[1], high[1]), 0, image.shape[0] - 1)
+    columns = np.clip(np.arange(low[0], high[0]), 0, image.shape[1] - 1)
+    # A plain slice first: a lazy array then reads no more than it must.
+    part = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    grey = levels.normalise(np.asarray(part))
+    return grey[np.ix_(rows - rows[0], columns - columns[0])], low.astype(np.float32)
