@@ -183,6 +183,26 @@ def test_positions_are_fields_and_irregular_stacks_keep_their_own_planes() -> No
     assert fields_of(axes, PlaneChoice(z="middle")) == ((0,), (2,))
 
 
+def test_a_place_with_one_channel_is_a_field_beside_places_with_several() -> None:
+    one = [PlanePosition(0, 0, 0, 0)]
+    three = [PlanePosition(1, 0, channel, 0) for channel in range(3)]
+    axes = Axes((*one, *three), ("DAPI", "GFP", "TL"))
+    assert fields_of(axes, PlaneChoice(), 2) == ((0,), (3,))
+    two = Axes((*three[:2], *(PlanePosition(2, 0, channel, 0) for channel in range(3))))
+    with pytest.raises(
+        UserError, match="several channels, but not channel 3"
+    ):
+        fields_of(two, PlaneChoice(), 2)
+
+
+def test_a_channel_whose_name_is_a_number_is_chosen_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    names = {"axes": "CYX", "Channel": {"Name": ["405", "488"]}}
+    tifffile.imwrite(path, STACK[0, 0], ome=True, metadata=names)
+    assert frames_of(path, channel="488") == (Frame(path, 1),)
+    assert frames_of(path, channel="1") == (Frame(path, 0),)
+
+
 def test_several_scenes_of_ome_are_a_field_each(tmp_path: Path) -> None:
     path = tmp_path / "scenes.ome.tif"
     with tifffile.TiffWriter(path, ome=True) as writer:

@@ -117,11 +117,11 @@ def test_answers_are_counted_in_words(make_bag: Callable[..., Bag]) -> None:
         replace(make_bag(1, 3), answers=np.array(["altered", "altered: b", "not altered"])),
         replace(make_bag(2, 3), answers=np.array(["", "cannot tell", ""])),
     ]
-    said = about_answers(bags, MILSettings())
-    assert (
-        said
-        == "4 answers about cells taken into account (2 altered, 1 not altered, 1 cannot tell)."
-    )
+    said = "4 answers about cells taken into account (2 altered, 1 not altered, 1 cannot tell)."
+    assert about_answers([*bags, make_bag(3, 3, label="b")], MILSettings()) == said
+    # Without a sample of class b there is no such class.
+    unknown = f"{said} 1 of them teaches nothing: no disease is known."
+    assert about_answers(bags, MILSettings()) == unknown
     assert "left out: as chosen" in about_answers(bags, MILSettings(answers=0))
     assert "one by one" in about_answers(bags, MILSettings(method="mil-att-sic"))
     assert about_answers([make_bag(1)], MILSettings()) == ""

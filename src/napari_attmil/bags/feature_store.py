@@ -270,7 +270,7 @@ def _detection_key(sample: Sample, detector_digest: str, settings: DetectionSett
 def _feature_key(sample: Sample, reader_digest: str, settings: FeatureSettings) -> str:
     parts = [_images_digest(sample), reader_digest, settings.model_dump_json()]
     sizes = [(height, width) for height, width in read_images(sample).sizes]
-    if len(alike_in_size(sizes)) > 1:
+    if settings.kept != "vector" and len(alike_in_size(sizes)) > 1:
         parts.append("a scale for each size")  # Earlier versions read all sizes at one scale.
     return _digest(*parts)
 

@@ -192,8 +192,8 @@ def joined_outcomes(
 def bag_digest(bag: Bag) -> str:
     """Return a digest of everything that a training or test uses of a sample."""
     names = (bag.sample, bag.patient, bag.label, bag.reader_digest, bag.feature_settings)
-    altered = None if bag.altered is None else bag.altered.tolist()
-    sha = hashlib.sha256(digest(*names, altered).encode())
+    told = (None if part is None else part.tolist() for part in (bag.altered, bag.answers))
+    sha = hashlib.sha256(digest(*names, *told).encode())
     sha.update(np.ascontiguousarray(bag.cell_id).data)
     sha.update(np.ascontiguousarray(bag.features).data)
     return sha.hexdigest()

@@ -39,20 +39,30 @@ def fields_of(axes: Axes, choice: PlaneChoice, channel: int = 0) -> tuple[tuple[
     axes
         Of one file.
     choice
-        Only a chosen number or the middle leaves one page of several; the sharpest page has still
-        to be found, and a projection to be made of all.
+        A chosen number, the middle or all leave one page a field; the sharpest page has still to be
+        found, and a projection to be made of all.
     channel
-        The one that is looked at, from 0.
+        The one that is looked at, from 0, where a place has several.
 
     Raises
     ------
     UserError
-        If there are fewer planes or time points than the number that was chosen.
+        If there are fewer planes or time points than the number that was chosen, or a place has
+        several channels, but not this one.
     """
     stacks: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
-    has_channels = axes.sizes["C"] > 1
+    channels: dict[int, set[int]] = defaultdict(set)
+    for position in filter(None, axes.positions):
+        channels[position.place].add(position.channel)
+    for place, own in channels.items():
+        if len(own) > 1 and channel not in own:
+            raise UserError(
+                f"Place {place + 1} of a file has several channels, but not channel {channel + 1}; "
+                "choose one that all places have.",
+                Remedy.OPEN_IMAGES,
+            )
     for page, position in enumerate(axes.positions):
-        if position is not None and (not has_channels or position.channel == channel):
+        if position is not None and position.channel in (channel, *_only(channels[position.place])):
             stacks[position.place, position.time].setdefault(position.z, page)
     times: dict[int, list[int]] = defaultdict(list)
     for place, time in stacks:
@@ -65,6 +75,11 @@ def fields_of(axes: Axes, choice: PlaneChoice, channel: int = 0) -> tuple[tuple[
     if choice.z == "all":
         return tuple((page,) for stack in chosen for page in stack)
     return tuple(tuple(_chosen(stack, choice.z, "plane in z")) for stack in chosen)
+
+
+def _only(values: set[int]) -> set[int]:
+    """Return the value of a set that has one; else nothing."""
+    return values if len(values) == 1 else set()
 
 
 def _chosen(values: Sequence[int], choice: str, thing: str) -> Sequence[int]:
@@ -157,13 +172,13 @@ def _channel(path: Path, choice: PlaneChoice) -> int:
     if count < 2:
         return 0
     if choice.channel == "auto":
-        named = transmitted_channel(axes.channels)
+        named = transmitted_channel(axes.channels[:count])
         return bright_field_channel(path) if named is None else named
-    if choice.channel.isascii() and choice.channel.isdigit():
-        number = int(choice.channel) - 1
-    else:
+    is_number = choice.channel.isascii() and choice.channel.isdigit()
+    number = int(choice.channel) - 1 if is_number else count
+    if number >= count:  # "488" may be the name of a channel
         wanted = choice.channel.casefold()
-        names = [name.casefold() for name in axes.channels]
+        names = [name.casefold() for name in axes.channels[:count]]
         number = next((n for n, name in enumerate(names) if wanted in name), count)
     if number >= count:
         raise UserError(
@@ -249,7 +264,7 @@ def _channel_in_words(files: Sequence[Path], choice: PlaneChoice) -> str:
         number, name = names[_channel(path, choice)]
         called = f"channel {number} of {len(names)}" + (f" ({name})" if name else "")
         if choice.channel == "auto":
-            by_name = transmitted_channel(file_header(path).axes.channels) is not None
+            by_name = transmitted_channel(file_header(path).axes.channels[: len(names)]) is not None
             called += " by its name" if by_name else ", which looks most like bright field"
         found.setdefault(called)
     listed = list(found)

@@ -9,9 +9,10 @@ import numpy as np
 
 from napari_attmil.cells.annotations import ALTERED, CANNOT_TELL, NOT_ALTERED, answers_in
 from napari_attmil.core import counted
+from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -27,7 +28,7 @@ def answers_about(boxes: Boxes, annotations: Annotations | None) -> npt.NDArray[
     return found if found.any() else None
 
 
-def about_answers(bags: Iterable[Bag], settings: MILSettings) -> str:
+def about_answers(bags: Sequence[Bag], settings: MILSettings) -> str:
     """Return a sentence on the answers that a training learns from; empty if there are none."""
     from napari_attmil.bags.network import judges_cells
 
@@ -38,9 +39,9 @@ def about_answers(bags: Iterable[Bag], settings: MILSettings) -> str:
         for answer in bag.answers.tolist()
         if answer
     )
-    count = counted(said.total(), "answer")
     if not said:
         return ""
+    count = counted(said.total(), "answer")
     if settings.answers == 0 or not judges_cells(settings.method):
         why = "the method does not judge cells one by one" if settings.answers else "as chosen"
         return f"{count} about cells left out: {why}."
@@ -50,4 +51,16 @@ def about_answers(bags: Iterable[Bag], settings: MILSettings) -> str:
         f"{altered} {ALTERED}, {others} {NOT_ALTERED}",
         f", {unsure} {CANNOT_TELL}" * bool(unsure),
     )
-    return f"{count} about cells taken into account ({''.join(parts)})."
+    taken = f"{count} about cells taken into account ({''.join(parts)})."
+    unknown = said.total() - unsure - _teaching(bags, settings)
+    verb = "teaches" if unknown == 1 else "teach"
+    return f"{taken} {unknown} of them {verb} nothing: no disease is known." if unknown else taken
+
+
+def _teaching(bags: Sequence[Bag], settings: MILSettings) -> int:
+    """Return how many answers say what class a cell is of."""
+    from napari_attmil.bags.training import told_classes
+
+    classes = sorted({bag.label for bag in bags if bag.label})
+    healthy = reference_class(classes, settings.reference_class)
+    return sum(one is not None for bag in bags for one in told_classes(bag, classes, healthy))

@@ -19,7 +19,7 @@ import platformdirs
 
 from napari_attmil.cells import Boxes
 from napari_attmil.cells.annotations import FILE_NAME
-from napari_attmil.core import UserError, write_atomically, write_json
+from napari_attmil.core import UserError, reason_in_words, write_atomically, write_json
 from napari_attmil.images import DEFAULT_PLANES, PlaneChoice
 
 if TYPE_CHECKING:
@@ -143,8 +143,14 @@ def write_planes(folder: Path, choice: PlaneChoice) -> None:
     UserError
         If that cannot be written.
     """
-    for place in _places(folder):
-        (place / "planes.json").unlink(missing_ok=True)
+    try:
+        for place in _places(folder):
+            (place / "planes.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The choice of planes in {folder} cannot be changed ({reason_in_words(error)}); make "
+            "the folder writable."
+        ) from error
     if choice != DEFAULT_PLANES:
         write_json(_place(folder) / "planes.json", {"version": VERSION, **choice.as_dict()})
 

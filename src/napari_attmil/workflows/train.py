@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from napari_attmil.bags import features_for
 from napari_attmil.core import UserError, counted
@@ -87,6 +87,8 @@ class Update:
 
     def in_words(self) -> str:
         """Return what has changed: "1 of 40 samples is named differently: ..."."""
+        if not self.samples:
+            return "No sample was judged by both the former classifier and the new one."
         count = len(self.renamed)
         verb = "is" if count == 1 else "are"
         said = f"{count or 'None'} of {counted(self.samples, 'sample')} {verb} named differently"
@@ -191,7 +193,9 @@ def update_classifier(
     from napari_attmil.bags import EnsembleSettings, MILSettings
 
     ensemble = EnsembleSettings(
-        members=former.weighing_models, calibrate=former.held_out is not None
+        members=former.weighing_models,
+        calibrate=former.held_out is not None,
+        coverage=former.certainty.coverage,
     )
     settings = former.settings
     if settings.answers == 0:
@@ -200,19 +204,36 @@ def update_classifier(
     training = yield from steps
     if training is None:
         return None
-    new, pairs = training.classifier.model, []
+    new = cast("Classifier", training.classifier.model)  # what was trained is one
     part = replace(study, cohort=labelled_part(study.cohort))
-    detector = part.detector(device_name)
-    for step in each_bag(part, detector, detection, former.feature_settings, stop):
+    pairs = yield from _judged_by_both(part, former, new, detection, device_name, stop)
+    both = (former.held_out, new.held_out)
+    are_held_out = None not in both
+    named = [(b.sample, _name(b, are_held_out), _name(a, are_held_out)) for b, a in pairs]
+    labels = {sample.name: sample.label or "" for sample in part.cohort.samples}
+    renamed = tuple(Renamed(s, old, now, labels[s]) for s, old, now in named if old != now)
+    patients = 0 if both[1] is None else len(both[1].of_patients)
+    return Update(training, len(pairs), renamed, _right(*both), patients)
+
+
+def _judged_by_both(
+    study: Study,
+    former: Classifier,
+    new: Classifier,
+    detection: DetectionSettings,
+    device_name: str,
+    stop: Event,
+) -> Stage[list[tuple[Prediction, Prediction]]]:
+    """Return what two classifiers say of each sample; nothing if they read cells differently."""
+    pairs: list[tuple[Prediction, Prediction]] = []
+    detector, seen = study.detector(device_name), former.feature_settings
+    if (former.reader_digest, seen) != (new.reader_digest, new.feature_settings):
+        return pairs
+    for step in each_bag(study, detector, detection, seen, stop):
         if step.detail is not None:
             pairs.append((former.classify(step.detail), new.classify(step.detail)))
         yield replace(step, detail=None, note="")
-    labels = {sample.name: sample.label or "" for sample in part.cohort.samples}
-    named = [(before.sample, _name(before), _name(after)) for before, after in pairs]
-    renamed = tuple(Renamed(s, old, now, labels[s]) for s, old, now in named if old != now)
-    both = (former.held_out, new.held_out)
-    patients = 0 if both[1] is None else len(both[1].of_patients)
-    return Update(training, len(pairs), renamed, _right(*both), patients)
+    return pairs
 
 
 def train_on_bags(
@@ -302,9 +323,9 @@ def _states_in(folder: Path) -> int:
     return len(list(folder.glob("*.safetensors")))
 
 
-def _name(prediction: Prediction) -> str:
-    """Return what a sample was taken for, while its patient was held out where that is known."""
-    return prediction.predicted_held_out or prediction.predicted
+def _name(prediction: Prediction, is_held_out: bool) -> str:
+    """Return what a sample was taken for, also while its patient was held out if that is known."""
+    return (prediction.predicted_held_out if is_held_out else None) or prediction.predicted
 
 
 def _right(before: HeldOut | None, after: HeldOut | None) -> tuple[int, int] | None:

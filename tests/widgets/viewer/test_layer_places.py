@@ -123,6 +123,20 @@ def test_boxes_of_an_array_are_there_after_a_restart(desk: Desk, kind: str) -> N
     assert desk.boxes() == []
 
 
+@pytest.mark.parametrize("lazily", [False, True])
+def test_equal_images_of_an_array_keep_each_its_boxes(desk: Desk, lazily: bool) -> None:
+    def pixels() -> Any:
+        data = np.stack([np.zeros((50, 60), np.uint8)] * 2 + [grey(50, 60)])
+        return da.from_array(data, chunks=(1, 50, 60)) if lazily else data
+
+    desk.add(pixels(), name="with empty images")
+    for image in (0, 1, 1):
+        desk.draw(BOX, image)
+    desk.restart()
+    desk.add(pixels(), name="with empty images")
+    assert desk.context.session.boxes.image_index.tolist() == [0, 1, 1]
+
+
 def test_other_pixels_have_boxes_of_their_own(desk: Desk) -> None:
     first, other = grey(50, 60), grey(50, 60)
     other[7, 9] ^= 1

@@ -1,3 +1,4 @@
+from .answered import told_classes as told_classes
 from .ensemble import (
     EnsembleProgress as EnsembleProgress,
     EnsembleTrainer as EnsembleTrainer,

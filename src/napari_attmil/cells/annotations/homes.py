@@ -147,6 +147,7 @@ def _copy_boxes(source: Path, target: Path, samples: Sequence[Sample]) -> _Broug
         known = _known(connection, here)
         new = {place for place in known if _renamed(place, source, target) not in taken}
         rows = _rows_of(connection, new, source, target) if new else {}
+        is_deleted = dict(_tables_of_images(connection))["cells"].index("deleted")
         left = _edited(connection, known - new, edits)
     if rows:
         writer = Connection(target)
@@ -155,7 +156,8 @@ def _copy_boxes(source: Path, target: Path, samples: Sequence[Sample]) -> _Broug
                 marks = ", ".join("?" * len(values[0]))
                 connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)
         writer.close()
-    return _Brought(len(rows.get("cells", ())), len(left))
+    cells = [row for row in rows.get("cells", ()) if not row[is_deleted]]
+    return _Brought(len(cells), len(left))
 
 
 def _edited(connection: sqlite3.Connection, places: set[Place], others: set[str]) -> set[Place]:

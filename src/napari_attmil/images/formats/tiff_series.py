@@ -223,6 +223,10 @@ def _in_order(
         if len(own) == len(group):
             pages.append(_page_header(keyframe, tuple(own)))
             positions.append(position)
+    # A file of a set may hold only some of the set's channels.
+    present = sorted({position.channel for position in positions if position is not None})
+    positions = [each and each._replace(channel=present.index(each.channel)) for each in positions]
+    channels = tuple(channels[number] for number in present if number < len(channels))
     others = [letter for letter in sizes if letter not in (*PLACES, "T", "C", "Z")]
     left_out = tuple(f"further planes along {letter}" for letter in others if sizes[letter] > 1)
     return pages, Axes(tuple(positions), channels, z_step_um, left_out)

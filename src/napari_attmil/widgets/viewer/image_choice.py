@@ -202,8 +202,10 @@ class ImageChoice(Listening, QObject):
         layer.metadata = {**layer.metadata, **settings["metadata"]}
         _mark(layer, sample)
         self._is_refilling = True
-        layer.data = data
-        self._is_refilling = False
+        try:
+            layer.data = data
+        finally:
+            self._is_refilling = False
         self._places.forget(layer)
         scale = settings.get("scale", [1, 1, 1])
         if not np.array_equal(layer.scale, scale):  # each setting is drawn, changed or not

@@ -134,8 +134,9 @@ class LayerPlaces(Listening):
         by_pixels = _of_pixels(images)
         if by_pixels and is_kept_by_pixels(by_pixels):
             return by_pixels
-        of_relatives = self._of_relatives(images, layer)
-        self._by_pixels[of_relatives] = by_pixels
+        of_relatives = self._of_relatives(images, layer, by_pixels)
+        if of_relatives:
+            self._by_pixels[of_relatives] = by_pixels
         return of_relatives or tuple(map(noted_place, by_pixels))
 
     def note(self, frames: Frames) -> None:
@@ -148,10 +149,11 @@ class LayerPlaces(Listening):
         UserError
             If it cannot be noted.
         """
-        by_pixels = self._by_pixels.pop(frames, ())
-        if all(os.path.exists(frame.path) for frame in frames):
+        by_pixels = self._by_pixels.get(frames, ())
+        if by_pixels and all(os.path.exists(frame.path) for frame in frames):
             for frame, pixels in zip(frames, by_pixels, strict=False):
                 note_place(frame, pixels)
+        self._by_pixels.pop(frames, None)
 
     def _owns(self, layer: Any, path: str) -> bool:
         """Return whether a file's boxes are this layer's, not those of another one of the file."""
@@ -160,7 +162,7 @@ class LayerPlaces(Listening):
             self._owners[path] = layer.unique_id
         return bool(self._owners[path] == layer.unique_id)
 
-    def _of_relatives(self, images: LayerImages, layer: Any) -> Frames:
+    def _of_relatives(self, images: LayerImages, layer: Any, by_pixels: Frames) -> Frames:
         """Return the places of images of other layers that these are views or copies of."""
         parent = getattr(layer.source, "parent", None)
         relatives = [*self._gone, *self._viewer.layers, *([parent()] if parent else [])]
@@ -169,7 +171,7 @@ class LayerPlaces(Listening):
                 continue
             theirs = LayerImages(other).of_first_planes()
             if parent is not None and other is parent():
-                found = _copied(images, theirs)
+                found = _copied(images, theirs, by_pixels)
             else:
                 found = _viewed(images, theirs)
             if found:
@@ -194,7 +196,9 @@ def _viewed(images: LayerImages, others: LayerImages) -> list[int]:
         return []
     theirs = {_memory(others.lazily(index)): index for index in range(len(others))}
     found = [theirs.get(_memory(images.lazily(index))) for index in range(len(images))]
-    return [index for index in found if index is not None] if None not in found else []
+    known = [index for index in found if index is not None]
+    # Images that share one memory, such as a repeated block, cannot be told apart.
+    return known if len(set(known)) == len(images) else []
 
 
 def _is_viewed(images: LayerImages) -> bool:
@@ -209,11 +213,14 @@ def _memory(image: Any) -> Any:
     return image.name  # dask names what is computed alike
 
 
-def _copied(images: LayerImages, others: LayerImages) -> list[int]:
-    """Return which of other images these are, being a copy of them; empty if it is none."""
+def _copied(images: LayerImages, others: LayerImages, by_pixels: Frames) -> list[int]:
+    """Return which of other images these are, being a copy of them; empty if it is none.
+
+    `by_pixels` are the places of these by their pixels, empty if they cannot be read.
+    """
     if images.axes != others.axes or images.sizes != others.sizes:
         return []
-    is_same = _of_pixels(images) == _of_pixels(others)
+    is_same = bool(by_pixels) and by_pixels == _of_pixels(others)
     return list(range(len(images))) if is_same else []
 
 
@@ -221,7 +228,9 @@ def _of_pixels(images: LayerImages) -> Frames:
     """Return places by the pixels; empty if they cannot be read."""
     try:
         if images.is_in_memory:
-            return tuple(frame_of_pixels(np.asarray(images.lazily(i))) for i in range(len(images)))
+            own = [frame_of_pixels(np.asarray(images.lazily(i))) for i in range(len(images))]
+            # Equal images, such as empty ones, are told apart by their order.
+            return tuple(replace(each, page=own[:n].count(each)) for n, each in enumerate(own))
         whole = partial(frame_of_pixels, *map(_middle, _telling(images)))
         return tuple(whole(page=page) for page in range(len(images)))
     except Exception:  # Whatever an array of others raises: its boxes are not kept, which is told.
