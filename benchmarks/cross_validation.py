@@ -35,7 +35,10 @@ def main() -> None:
     methods = method_names("table-1")
     plan = EvaluationSettings(folds=FOLDS, runs=options.runs, methods=methods, ensemble=False)
     start = time.perf_counter()
-    steps = cross_validate(bags, mil_preset(options.preset), plan, choose_device(options.device))
+    settings = mil_preset(options.preset)
+    if settings.takes_rows:  # the bags hold maps, of which profiles are made
+        settings = settings.replace(embedding="profile")
+    steps = cross_validate(bags, settings, plan, choose_device(options.device))
     shown(steps, options.preset)
     minutes = (time.perf_counter() - start) / 60
     row: dict[str, Any] = {

@@ -247,7 +247,7 @@ def sound_classifier() -> bytes:
     """Return the file of a small classifier of two models, with all that one may have."""
     from napari_attmil.bags.network import AttentionMIL
 
-    settings = MILSettings(components=0, embedding_size=8, attention_size=4)
+    settings = MILSettings(embedding="profile", components=0, embedding_size=8, attention_size=4)
     models = tuple(AttentionMIL(2, settings, CPU, 4).eval() for _ in range(2))
     certainty = Certainty(1.5, 0.9, (0.2, 0.3), (9, 9), (True, True), "", (0.1, -0.1))
     with tempfile.TemporaryDirectory() as folder:

@@ -136,7 +136,7 @@ def candidates() -> dict[str, MILSettings]:
         "marrlab-code": mil_preset("marrlab-code", **endless),
         "marrlab-code, standardised": mil_preset("marrlab-code", standardise=True, **endless),
         "paper": mil_preset("paper", **endless),
-        "default": mil_preset("default", **endless),
+        "default, on profiles": mil_preset("default", embedding="profile", **endless),
     }
 
 
@@ -206,7 +206,7 @@ def main() -> None:
         cells = options.cells or 8
         jobs = [
             (name, int(size), cells, options.device)
-            for name in ("default", "marrlab-code")
+            for name in ("default, on profiles", "marrlab-code")
             for size in options.sizes.split(",")
         ]
         # A process each: memory that an earlier size left behind would hide what a later one takes.

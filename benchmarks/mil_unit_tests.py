@@ -39,6 +39,7 @@ def auroc(classifier: Classifier, bags: list[Bag]) -> float:
 def plain_settings(method: Method, epochs: int) -> MILSettings:
     """Return settings that leave a method to its pooling, without what helps it in the project."""
     return MILSettings(
+        embedding="profile",
         method=method,
         reference_class=NEGATIVE,
         components=0,

@@ -189,9 +189,7 @@ def test_a_place_with_one_channel_is_a_field_beside_places_with_several() -> Non
     axes = Axes((*one, *three), ("DAPI", "GFP", "TL"))
     assert fields_of(axes, PlaneChoice(), 2) == ((0,), (3,))
     two = Axes((*three[:2], *(PlanePosition(2, 0, channel, 0) for channel in range(3))))
-    with pytest.raises(
-        UserError, match="several channels, but not channel 3"
-    ):
+    with pytest.raises(UserError, match="several channels, but not channel 3"):
         fields_of(two, PlaneChoice(), 2)
 
 

@@ -52,8 +52,8 @@ def fields_of(axes: Axes, choice: PlaneChoice, channel: int = 0) -> tuple[tuple[
     """
     stacks: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
     channels: dict[int, set[int]] = defaultdict(set)
-    for position in filter(None, axes.positions):
-        channels[position.place].add(position.channel)
+    for one in filter(None, axes.positions):
+        channels[one.place].add(one.channel)
     for place, own in channels.items():
         if len(own) > 1 and channel not in own:
             raise UserError(
