@@ -12,10 +12,14 @@ import pytest
 import typer.main
 
 import napari_attmil as attmil
-from napari_attmil import cli
+from napari_attmil import cli, workflows
+from napari_attmil.session import LoadedClassifier
+from napari_attmil.workflows import Training
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_attmil.workflows import Stage
 
 OTHER_NAMES = {
     "demo": "Session",  # opens a window
@@ -114,6 +118,31 @@ def test_what_a_model_saw_in_a_cell_is_told(place: Path, tmp_path: Path) -> None
     assert {"attention", "circularity"} <= set(shapes.cells) and len(shapes.findings) >= 2
     page = attmil.report(place / "model.safetensors", cohort[0], tmp_path / "page.html")
     assert cohort[0].name in page.read_text(encoding="utf-8")
+
+
+def test_a_cell_is_of_one_sample_and_similar_ones_of_others(place: Path) -> None:
+    model, folder = place / "model.safetensors", place / "study" / "sickle"
+    own, cohort = folder / "sickle-01", attmil.open_cohort(place / "study")
+    with pytest.raises(attmil.UserError, match=r"holds 3 samples .* a cell is in one of them"):
+        attmil.cell(model, folder, 1)
+    facts = attmil.cell(model, own, 1, others=folder, device="cpu")
+    assert len({one.sample for one in facts.similar}) == 2
+    again = attmil.cell(model, cohort["sickle-01-1"], 1, others=[own, own], device="cpu")
+    assert again.cells == facts.cells and not again.similar
+
+
+def test_a_stopped_training_says_so(
+    place: Path, tmp_path: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> Stage[Training]:
+        yield attmil.Progress(0, 0)
+        model = place / "model.safetensors"
+        loaded = LoadedClassifier(attmil.Classifier.load(model), model.name, model)
+        return Training(loaded, is_finished=False)
+
+    monkeypatch.setattr(workflows, "train_classifier", stopped)
+    attmil.train(place / "study", tmp_path / "new.safetensors", device="cpu")
+    assert "Stopped; the models so far are written" in caplog.text
 
 
 def test_what_a_stage_notes_is_logged(place: Path, caplog: Any, tmp_path: Path) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import napari_attmil as attmil
+from napari_attmil import workflows
+from napari_attmil.cells.finetuning import detector_in_use, use_detector
+from napari_attmil.workflows.finetune import Finetuning
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from napari_attmil.workflows import Stage
 
 
 @pytest.fixture
@@ -70,6 +74,40 @@ def test_finetune_returns_the_detector_that_it_writes(study: Path, tmp_path: Pat
     assert detector.digest != attmil.Detector.load().digest
     image = attmil.read_images(attmil.open_cohort(study)[0])[0]
     assert np.all(detector.detect(image).score >= 0.5)
+
+
+def test_a_stop_before_the_first_detector_returns_no_older_one(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> Stage[Finetuning]:
+        yield attmil.Progress(0, 0)
+        return Finetuning(None, False)
+
+    monkeypatch.setattr(workflows, "finetune_study", stopped)
+    shipped = Path(attmil.__file__).parent / "weights" / "detector.safetensors"
+    out = shutil.copy(shipped, tmp_path / "detector.safetensors")
+    with pytest.raises(attmil.UserError, match="There is no detector"):
+        attmil.finetune(study, out, device="cpu")
+
+
+def test_detector_in_use_is_not_replaced_by_its_successor(study: Path) -> None:
+    settings = attmil.FinetuneSettings(steps=2)
+    attmil.finetune(study, study / "models" / "first.safetensors", settings, device="cpu")
+    use_detector(study, study / "models" / "first.safetensors")
+    used = detector_in_use(study)
+    assert used is not None
+    before = used.read_bytes()
+    with pytest.raises(attmil.UserError, match="is what the command reads"):
+        attmil.finetune(study, used, settings, device="cpu")
+    assert used.read_bytes() == before
+
+
+def test_import_of_nothing_is_refused(study: Path, tmp_path: Path) -> None:
+    rows = "image,x_min,y_min,x_max,y_max\nelsewhere.tif,1,1,9,9\n"
+    (tmp_path / "other.csv").write_text(rows)
+    for dry_run in (True, False):
+        with pytest.raises(attmil.UserError, match="Nothing was imported"):
+            attmil.import_boxes(study, tmp_path / "other.csv", dry_run=dry_run)
 
 
 def test_repair_of_a_whole_file_loses_nothing(study: Path) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.core.errors import UserError
+from napari_attmil.workflows import check_outputs
 
 
 @pytest.fixture(autouse=True)

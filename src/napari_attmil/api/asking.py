@@ -11,6 +11,7 @@ from napari_attmil.api.runs import (
     OnProgress,
     as_classifier,
     as_cohort,
+    checked_out,
     result_of,
     study_of,
 )
@@ -55,7 +56,8 @@ def ask(
     Raises
     ------
     UserError
-        If no sample has a class of diseased ones, or the file cannot be written.
+        If no sample has a class of diseased ones, no cell is left to ask about, or the file cannot
+        be written.
 
     Examples
     --------
@@ -63,12 +65,14 @@ def ask(
     >>> len(questions), questions[0].sample.label
     (4, 'sickle')
     """
+    path = checked_out(out, cohort, model, weights)
     study, classifier = study_of(cohort, weights), as_classifier(model, device)
     settings = detection or DetectionSettings()
     steps = workflows.ask_study(study, classifier, count, strategy, settings, device)
     asked = result_of(steps, on_progress)
-    if out is not None:
-        explore.write_questions(Path(out), asked, study.cohort.folder)
+    workflows.check_something_to_ask(asked)
+    if path is not None:
+        explore.write_questions(path, asked, study.cohort.folder)
     return asked
 
 
@@ -87,7 +91,7 @@ def answer(cohort: CohortLike, questions: str | Path, healthy_class: str = "") -
     Raises
     ------
     UserError
-        If the table cannot be read, or the study not be written.
+        If the table cannot be read or has no answer, or the study not be written.
     """
     from napari_attmil.cells.annotations import AnnotationFile
 

@@ -199,9 +199,7 @@ def _of_classifier(classifier: Classifier) -> tuple[list[str], npt.NDArray[np.fl
             "No patient was held out when this classifier was trained, so there is nothing to "
             "count; train it with calibration, or use the report of `evaluate`."
         )
-    counts = np.zeros((len(classifier.classes),) * 2)
-    for patient in classifier.held_out.of_patients:
-        counts[patient.truth, patient.predicted] += 1
+    counts = classifier.held_out.confusion().astype(np.float64)
     return list(classifier.classes), counts, "Held-out patients"
 
 

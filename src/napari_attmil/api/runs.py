@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from napari_attmil.core import StageRun, UserError
+from napari_attmil.core import StageRun, UserError, check_writable
 from napari_attmil.images import Cohort, Sample
-from napari_attmil.workflows import Study, open_cohort, opening_samples
+from napari_attmil.workflows import Study, check_outputs, open_cohort, opening_samples
 
 if TYPE_CHECKING:
     from napari_attmil.bags import Classifier
@@ -47,29 +47,57 @@ def as_cohort(cohort: CohortLike) -> Cohort:
     return opened
 
 
+def warn_if_stopped(is_finished: bool, kept: str) -> None:
+    """Log that a stage came to no end, and what of it is kept."""
+    if not is_finished:
+        _log.warning("Stopped; %s, and the same call goes on from there.", kept)
+
+
+def listed(samples: SamplesLike) -> Cohort | list[Sample | str | Path]:
+    """Return what was given as a list that can be read twice; a cohort as it is."""
+    if isinstance(samples, Cohort):
+        return samples
+    return [samples] if isinstance(samples, Sample | str | Path) else [*samples]
+
+
 def as_samples(samples: SamplesLike) -> list[Sample]:
-    """Return samples, opened where paths were given."""
-    if isinstance(samples, Sample):
-        return [samples]
-    if isinstance(samples, str | Path):
-        return _opened(samples)
-    found: list[Sample] = []
-    for one in samples:
-        found += [one] if isinstance(one, Sample) else _opened(one)
-    return found
-
-
-def _opened(path: str | Path) -> list[Sample]:
-    """Return the samples of a path; which planes are looked at is logged."""
-    samples, told = result_of(opening_samples([path]))
+    """Return the given samples, then those of the paths, opened together: no two share a name."""
+    given = listed(samples)
+    found = [one for one in given if isinstance(one, Sample)]
+    paths = [one for one in given if not isinstance(one, Sample)]
+    if not paths:
+        return found
+    opened, told = result_of(opening_samples(paths))
     for sentence in told:
         _log.warning(sentence)
-    return samples
+    return found + opened
+
+
+def one_sample(sample: Sample | str | Path, but: str) -> Sample:
+    """Return the only sample of what was given.
+
+    Parameters
+    ----------
+    sample
+        A sample, its folder or its image file.
+    but
+        Why it has to be one, and what to do.
+
+    Raises
+    ------
+    UserError
+        If there are several, or none.
+    """
+    samples = as_samples(sample)
+    if len(samples) != 1:
+        names = ", ".join(one.name for one in samples[:5])
+        raise UserError(f"{sample} holds {len(samples)} samples ({names}), but {but}")
+    return samples[0]
 
 
 def studies_of(samples: SamplesLike, weights: str | Path | None) -> list[Study]:
     """Return the studies that samples lie in, with their corrected boxes; nothing is stored."""
-    path = None if weights is None else Path(weights)
+    path = optional_path(weights)
     if isinstance(samples, Cohort):
         return [replace(Study.of(samples, path), stores_features=False)]
     return Study.around(as_samples(samples), path)
@@ -77,7 +105,7 @@ def studies_of(samples: SamplesLike, weights: str | Path | None) -> list[Study]:
 
 def study_of(cohort: CohortLike, weights: str | Path | None = None) -> Study:
     """Return a cohort's study: its corrected boxes, its detector and its stored features."""
-    return Study.of(as_cohort(cohort), None if weights is None else Path(weights))
+    return Study.of(as_cohort(cohort), optional_path(weights))
 
 
 def as_classifier(model: Classifier | str | Path, device: str) -> Classifier:
@@ -93,6 +121,55 @@ def as_classifier(model: Classifier | str | Path, device: str) -> Classifier:
 def optional_path(path: str | Path | None) -> Path | None:
     """Return a path, or None where none was given."""
     return None if path is None else Path(path)
+
+
+@overload
+def checked_out(
+    out: str | Path, *inputs: object, check: Callable[[Path], None] | None = check_writable
+) -> Path: ...
+@overload
+def checked_out(
+    out: None, *inputs: object, check: Callable[[Path], None] | None = check_writable
+) -> None: ...
+def checked_out(
+    out: str | Path | None,
+    *inputs: object,
+    check: Callable[[Path], None] | None = check_writable,
+) -> Path | None:
+    """Return the path of an output that replaces nothing which cannot be made again.
+
+    Parameters
+    ----------
+    out
+        A file to be written, if any.
+    inputs
+        What is read: paths, cohorts, lists of them; other values are no files.
+    check
+        Raises an error where such a file cannot be written; None for no such check.
+
+    Raises
+    ------
+    UserError
+        As `workflows.check_outputs` and `check`.
+    """
+    path = optional_path(out)
+    if path is not None:
+        check_outputs([path], _files(inputs))
+        if check is not None:
+            check(path)
+    return path
+
+
+def _files(inputs: Iterable[object]) -> list[Path]:
+    files: list[Path] = []
+    for one in inputs:
+        if isinstance(one, str | Path):
+            files.append(Path(one))
+        elif isinstance(one, Cohort):
+            files += [] if one.table is None else [one.table]
+        elif isinstance(one, list):
+            files += _files(one)
+    return files
 
 
 def require(found: Result | None, thing: str) -> Result:

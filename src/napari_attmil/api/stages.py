@@ -12,11 +12,15 @@ from napari_attmil.api.runs import (
     SamplesLike,
     as_classifier,
     as_samples,
+    checked_out,
+    listed,
+    one_sample,
     optional_path,
     require,
     result_of,
     studies_of,
     study_of,
+    warn_if_stopped,
 )
 from napari_attmil.bags import ensemble_preset, mil_preset
 from napari_attmil.cells import DetectionSettings
@@ -100,18 +104,19 @@ def detect(
     """
     import pandas as pd
 
-    from napari_attmil.explore import cell_table, write_cells
+    from napari_attmil.explore import cell_table, check_table_file, write_cells
     from napari_attmil.images import read_images
 
-    tables = []
-    for sample in as_samples(samples):
+    given, tables = listed(samples), []
+    path = checked_out(out, given, weights, check=check_table_file)
+    for sample in as_samples(given):
         own = optional_path(weights) or workflows.detector_around(sample)
         in_pixels = (settings or DetectionSettings()).in_pixels(sample.pixel_size_um)
         images, places = read_images(sample), range(len(sample))
         steps = workflows.detect_cells(images, places, in_pixels, device, own)
         tables.append(cell_table(sample, result_of(steps, on_progress).boxes))
-    if out is not None:
-        write_cells(Path(out), tables)
+    if path is not None:
+        write_cells(path, tables)
     return pd.concat(tables, ignore_index=True)
 
 
@@ -160,15 +165,17 @@ def train(
     """
     from napari_attmil.api.trained_classifier import Classifier
 
+    path = checked_out(out, cohort, weights)
     steps = workflows.train_classifier(
         study_of(cohort, weights),
         settings or mil_preset("default"),
         ensemble or ensemble_preset("default"),
         detection or DetectionSettings(),
         device,
-        optional_path(out),
+        path,
     )
     trained = require(result_of(steps, on_progress), "classifier")
+    warn_if_stopped(trained.is_finished, "the models so far are written")
     assert trained.classifier.path is not None  # a training saves what it has made
     return Classifier.load(trained.classifier.path, choose_device(device))
 
@@ -204,6 +211,7 @@ def evaluate(
     detection, weights, device, on_progress
         As for `detect`.
     """
+    folder = checked_out(Path(out) / "report.json", cohort, weights).parent
     steps = workflows.evaluate_study(
         study_of(cohort, weights),
         settings or mil_preset("default"),
@@ -211,7 +219,7 @@ def evaluate(
         ensemble or ensemble_preset("default"),
         detection or DetectionSettings(),
         device,
-        Path(out),
+        folder,
     )
     return require(result_of(steps, on_progress), "report")
 
@@ -243,14 +251,16 @@ def classify(
     >>> [len(prediction.attention) for prediction in predictions]
     [11, 7, 7]
     """
-    from napari_attmil.explore import cell_table, write_cells
+    from napari_attmil.explore import cell_table, check_table_file, write_cells
 
+    given = listed(samples)
+    path = checked_out(out, model, given, weights, check=check_table_file)
     classifier = as_classifier(model, device)
-    studies = studies_of(samples, weights)
+    studies = studies_of(given, weights)
     found = _classified(studies, classifier, detection, device, on_progress)
-    if out is not None:
+    if path is not None:
         tables = [cell_table(f.sample, f.boxes, f.prediction, notes=f.notes) for f in found]
-        write_cells(Path(out), tables)
+        write_cells(path, tables)
     return [one.prediction for one in found]
 
 
@@ -277,9 +287,11 @@ def report(
     """
     from napari_attmil.explore.report import Finding, check_suffix
 
-    path, classifier = Path(out), as_classifier(model, device)
+    given = listed(samples)
+    path = checked_out(out, model, given, weights)
     check_suffix(path)
-    found = _classified(studies_of(samples, weights), classifier, detection, device, on_progress)
+    classifier = as_classifier(model, device)
+    found = _classified(studies_of(given, weights), classifier, detection, device, on_progress)
     findings = [Finding(one.sample, one.boxes, one.prediction) for one in found]
     name = str(model) if isinstance(model, str | Path) else "classifier"
     made_with = {"detection": (detection or DetectionSettings()).model_dump()}
@@ -309,16 +321,18 @@ def cell(
     cell_id
         The cell's number in it.
     others
-        Samples in which similar cells are sought.
+        Samples in which similar cells are sought; the sample itself is none of them.
     detection, weights, device, on_progress
         As for `detect`.
     """
-    (own,) = as_samples(sample)
-    studies = studies_of([own, *as_samples(others)], weights)
+    own = one_sample(sample, "a cell is in one of them; give that sample.")
+    opened = as_samples([sample, *listed(others)])
+    same = [one for one in opened if one.frames == own.frames]
+    studies = studies_of([same[0], *(one for one in opened if one not in same)], weights)
     classifier = as_classifier(model, device)
     found = _classified(studies, classifier, detection, device, on_progress)
     asked = workflows.asked_cell(found, own, cell_id)
-    (study,) = (each for each in studies if own in each.cohort.samples)
+    (study,) = (each for each in studies if same[0] in each.cohort.samples)
     return result_of(workflows.look_at_cell(asked, study, classifier, device), on_progress)
 
 
@@ -348,14 +362,15 @@ def shapes(
     detection, weights, device, on_progress
         As for `detect`.
     """
-    from napari_attmil.explore import write_cells
+    from napari_attmil.explore import check_table_file, write_cells
 
+    path = checked_out(out, model, cohort, weights, check=check_table_file)
     study, classifier = study_of(cohort, weights), as_classifier(model, device)
     settings = detection or DetectionSettings()
     steps = workflows.shapes_of_study(study, classifier, settings, device, seed)
     measured = result_of(steps, on_progress)
-    if out is not None:
-        write_cells(Path(out), [measured.cells])
+    if path is not None:
+        write_cells(path, [measured.cells])
     return measured
 
 

@@ -11,9 +11,12 @@ from napari_attmil.api.runs import (
     CohortLike,
     OnProgress,
     as_cohort,
+    checked_out,
     optional_path,
+    require,
     result_of,
     study_of,
+    warn_if_stopped,
 )
 from napari_attmil.cells import FinetuneSettings
 from napari_attmil.cells.finetuning import (
@@ -97,6 +100,11 @@ def import_boxes(
         Whether to say only what would come in.
     on_progress
         Called with every step.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read, or nothing of the files fits the study.
     """
     from napari_attmil.cells.annotations import AnnotationFile
     from napari_attmil.cells.exchange import plan_import, read_boxes
@@ -106,8 +114,10 @@ def import_boxes(
     plan = result_of(plan_import(opened.samples, read_boxes(paths), words), on_progress)
     if reviewed:
         plan = plan.as_reviewed()
+    _, planned = plan.merged_into(workflows.annotations_of(opened))
+    workflows.check_something_imported(planned)
     if dry_run:
-        return plan.merged_into(workflows.annotations_of(opened))[1]
+        return planned
     made_by = ", ".join(path.name for path in paths)[:200]
     return plan.write(opened.samples, AnnotationFile.beside(opened.folder), made_by)
 
@@ -128,9 +138,10 @@ def export_boxes(
     overwrite
         Whether to replace files that this program did not write.
     """
+    path = checked_out(out, cohort, check=None)  # may be a folder
     opened = as_cohort(cohort)
     annotated = workflows.annotations_of(opened)
-    plan = workflows.planned_export(opened, annotated, Path(out), format_name)
+    plan = workflows.planned_export(opened, annotated, path, format_name)
     plan.write(overwrite)
     return tuple(plan.notes)
 
@@ -197,12 +208,13 @@ def finetune(
     Raises
     ------
     UserError
-        If there are too few reviewed images, or the file cannot be written.
+        If there are too few reviewed images, the file cannot be written, or the stage was stopped
+        before it had written a detector.
     """
     from napari_attmil.cells.detection import Detector
     from napari_attmil.core import choose_device
 
-    path, how = Path(out), settings or FinetuneSettings()
+    path, how = checked_out(out, source, weights), settings or FinetuneSettings()
     if isinstance(source, str | Path) and Path(source).suffix.lower() == ".json":
         images, folder = read_labelled_images(Path(source)), Path(source).parent
         _hold_out(folder, hold_out, images)
@@ -210,12 +222,16 @@ def finetune(
         steps = workflows.finetune_images(images, how, device, path, start, folder)
     else:
         study = study_of(source, weights)
+        checked_out(path, study.detector_path)
         if hold_out:
             cohort = study.cohort
             images = reviewed_images(cohort.samples, study.annotations, cohort.folder)
             _hold_out(training_folder(cohort.folder), hold_out, images)
         steps = workflows.finetune_study(study, how, device, path)
-    result_of(steps, on_progress)
+    tuning = result_of(steps, on_progress)
+    # An older file may be there, which is not what this call has made.
+    require(tuning.last if tuning.last is not None and tuning.last.written else None, "detector")
+    warn_if_stopped(tuning.is_finished, "the best weights so far are kept")
     return Detector.load(path, choose_device(device))
 
 

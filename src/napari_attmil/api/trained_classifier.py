@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_attmil.api.runs import result_of, studies_of
+from napari_attmil.api.runs import one_sample, result_of, studies_of
 from napari_attmil.bags import Bag, Classifier as BagClassifier
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.core import Remedy, UserError
@@ -54,19 +54,16 @@ class Classifier(BagClassifier):
         """
         if isinstance(bag, Bag):
             return super().classify(bag)
-        studies = studies_of(bag, weights)
-        samples = [sample for study in studies for sample in study.cohort]
-        if len(samples) != 1:
-            names = ", ".join(sample.name for sample in samples[:5])
-            raise UserError(
-                f"{bag} holds {len(samples)} samples ({names}), but one is classified at a time; "
-                "give one of them, or use napari_attmil.classify for all."
-            )
+        sample = one_sample(
+            bag,
+            "one is classified at a time; give one of them, or use napari_attmil.classify for all.",
+        )
+        (study,) = studies_of(sample, weights)
         device, settings = self.models[0].device.name, detection or DetectionSettings()
-        found = result_of(classify_study(studies[0], self, settings, device))
+        found = result_of(classify_study(study, self, settings, device))
         if not found:
             raise UserError(
-                f"No cell was found in sample {samples[0].name!r}; look at the images, lower the "
+                f"No cell was found in sample {sample.name!r}; look at the images, lower the "
                 "minimum score, or give the cell diameter.",
                 Remedy.DETECT_CELLS,
             )

@@ -10,9 +10,9 @@ import typer
 from napari_attmil import bags, explore, images, workflows
 from napari_attmil.bags import STRATEGIES
 from napari_attmil.cli.options import CohortPath, DetectionOptions, PlaneOptions
-from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import load_classifier, open_labelled_cohort, say, shown, study_of
-from napari_attmil.core import UserError, check_writable, counted
+from napari_attmil.core import check_writable, counted
+from napari_attmil.workflows import check_outputs
 
 
 def ask(
@@ -40,11 +40,7 @@ def ask(
     asked = shown(
         workflows.ask_study(study, classifier, count, chosen, detection.settings, detection.device)
     )
-    if not asked:
-        raise UserError(
-            "No cell is left to ask about: all have answers, or none was found; train the "
-            "classifier again with `attmil train`."
-        )
+    workflows.check_something_to_ask(asked)
     explore.write_questions(out, asked, opened.folder)
     print(f"{counted(len(asked), 'question')} written to {out}")
     print(
@@ -66,10 +62,6 @@ def answer(
     opened = open_labelled_cohort(cohort, planes)
     healthy = images.reference_class(opened.classes, healthy_class)
     given = explore.read_answers(questions, opened, healthy)
-    if not given:
-        raise UserError(
-            f"{questions} has no answer yet; fill in its column answer, and run this again."
-        )
     from napari_attmil.cells.annotations import AnnotationFile
 
     file = AnnotationFile.beside(opened.folder)

@@ -9,9 +9,9 @@ import typer
 
 from napari_attmil import workflows
 from napari_attmil.cli.options import CohortPath, PlaneOptions
-from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import open_labelled_cohort, say, shown
-from napari_attmil.core import UserError, counted, write_json
+from napari_attmil.core import counted, write_json
+from napari_attmil.workflows import check_outputs
 
 if TYPE_CHECKING:
     from napari_attmil.cells.annotations import Annotations
@@ -96,11 +96,7 @@ def import_files(
         say(sentence)
     if report is not None:
         write_json(report, outcome.as_json())
-    if outcome.is_nothing:
-        raise UserError(
-            "Nothing was imported: no box in the files fits an image of the study; check that the "
-            "files name its images."
-        )
+    workflows.check_something_imported(outcome)
     if dry_run:
         _print_preview(outcome)
         return

@@ -10,9 +10,9 @@ import typer
 from napari_attmil import workflows
 from napari_attmil.cells import FinetuneSettings
 from napari_attmil.cli.options import DeviceName, ModelOut, PlaneOptions, Weights, option
-from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import open_labelled_cohort, say, say_device, say_study, shown
 from napari_attmil.core import check_writable, counted
+from napari_attmil.workflows import check_outputs
 
 if TYPE_CHECKING:
     from napari_attmil.cells.finetuning import FinetuneProgress

@@ -11,7 +11,6 @@ import typer
 
 from napari_attmil import images, workflows
 from napari_attmil.cli.options import DetectionOptions, Inputs, ModelFile, PlaneOptions
-from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import (
     classified,
     load_classifier,
@@ -21,6 +20,7 @@ from napari_attmil.cli.terminal import (
 )
 from napari_attmil.core import CAUTION, UserError, check_writable, counted
 from napari_attmil.explore import report as reports
+from napari_attmil.workflows import check_outputs
 
 
 def report(

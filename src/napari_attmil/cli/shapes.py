@@ -14,9 +14,9 @@ from napari_attmil.cli.options import (
     PlaneOptions,
     TableOut,
 )
-from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import load_classifier, open_labelled_cohort, shown, study_of
 from napari_attmil.core import LARGEST_SEED, counted
+from napari_attmil.workflows import check_outputs
 
 
 def shapes(

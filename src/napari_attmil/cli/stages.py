@@ -22,7 +22,6 @@ from napari_attmil.cli.options import (
     option,
     preset_option,
 )
-from napari_attmil.cli.outputs import check_outputs
 from napari_attmil.cli.terminal import (
     classified,
     load_classifier,
@@ -36,6 +35,7 @@ from napari_attmil.cli.terminal import (
 from napari_attmil.core import CAUTION, UserError, check_writable, counted, write_json
 from napari_attmil.evaluation import EvaluationSettings
 from napari_attmil.simulation import SimulationSettings
+from napari_attmil.workflows import check_outputs
 
 EVALUATION = EvaluationSettings()
 SIMULATION = SimulationSettings()

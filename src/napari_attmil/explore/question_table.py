@@ -118,8 +118,8 @@ def read_answers(path: Path, cohort: Cohort, healthy: str | None) -> list[GivenA
     Raises
     ------
     UserError
-        If it is no such table, or a row has an image that is not in the study or an answer that is
-        none. Nothing of it is then read.
+        If it is no such table, has no answer, or a row has an image that is not in the study or an
+        answer that is none. Nothing of it is then read.
     """
     try:
         (_, header), *rows = rows_of_table(read_text(path)) or [(1, [])]
@@ -140,7 +140,10 @@ def read_answers(path: Path, cohort: Cohort, healthy: str | None) -> list[GivenA
         for name in cohort.classes
     }
     read = [(number, dict(zip(names, cells, strict=False))) for number, cells in rows]
-    return [_given(path, number, row, places, allowed) for number, row in read if row.get(ANSWER)]
+    given = [_given(path, number, row, places, allowed) for number, row in read if row.get(ANSWER)]
+    if not given:
+        raise UserError(f"{path} has no answer yet; fill in its column answer, and run this again.")
+    return given
 
 
 def answers_in_words(given: Sequence[GivenAnswer]) -> str:

@@ -2,6 +2,7 @@ from .boxes import (
     OddBoxOfStudy as OddBoxOfStudy,
     WaitingImage as WaitingImage,
     annotations_of as annotations_of,
+    check_something_imported as check_something_imported,
     class_words as class_words,
     ids as ids,
     merge_studies as merge_studies,
@@ -20,6 +21,7 @@ from .classify import (
     classify_sample as classify_sample,
     classify_study as classify_study,
     load_classifier as load_classifier,
+    report_samples as report_samples,
 )
 from .demo import DemoResult as DemoResult, run_demo as run_demo
 from .detect import Detection as Detection, Images as Images, detect_cells as detect_cells
@@ -43,6 +45,7 @@ from .measure import (
     measure_cells as measure_cells,
     prepare_removal as prepare_removal,
 )
+from .outputs import check_outputs as check_outputs
 from .prepare import (
     CellsAtHand as CellsAtHand,
     bag_of_sample as bag_of_sample,
@@ -51,9 +54,9 @@ from .prepare import (
 from .questions import (
     ask_study as ask_study,
     cell_asked_about as cell_asked_about,
+    check_something_to_ask as check_something_to_ask,
     keep_answers as keep_answers,
 )
-from .report import report_samples as report_samples
 from .sample_table import SampleTable as SampleTable, write_sample_table as write_sample_table
 from .shape_study import StudyShapes as StudyShapes, shapes_of_study as shapes_of_study
 from .steps import NEVER as NEVER, Progress as Progress, Stage as Stage

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_attmil.cells.annotations import Annotations, Conflict, SampleMerged
-    from napari_attmil.cells.exchange import ExportPlan
+    from napari_attmil.cells.exchange import ExportPlan, ImportOutcome
     from napari_attmil.images import Cohort, Frame, Sample
 
 CONFLICTS: Final = "conflicts.csv"
@@ -107,6 +107,15 @@ def planned_export(
             f"There are no boxes yet in {cohort.folder}; draw some, detect cells, or import them."
         )
     return plan_export(out, images, format_name)
+
+
+def check_something_imported(outcome: ImportOutcome) -> None:
+    """Raise UserError if an import brings nothing into a study."""
+    if outcome.is_nothing:
+        raise UserError(
+            "Nothing was imported: no box in the files fits an image of the study; check that the "
+            "files name its images."
+        )
 
 
 def merge_studies(

@@ -138,7 +138,9 @@ def asked_cell(found: Sequence[ClassifiedSample], sample: Sample, cell_id: int) 
             f"Sample {sample.name!r} has no cell {cell_id}: {known}; choose one from the table "
             "that `attmil classify` writes."
         )
-    others = [CellsAtHand(one.sample, one.boxes) for one in found if one is not own[0]]
+    others = [
+        CellsAtHand(one.sample, one.boxes) for one in found if one.sample.frames != sample.frames
+    ]
     at_hand = CellsAtHand(own[0].sample, own[0].boxes)
     return AskedCell(at_hand, cell_id, own[0].prediction, others=others)
 

@@ -1,21 +1,23 @@
-"""Classification: of the sample that is shown, or of all samples of a study."""
+"""Classification of one sample or of all of a study, and a report about classified samples."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from napari_attmil.explore import model_origin
 from napari_attmil.workflows.prepare import bag_at_hand, each_bag
-from napari_attmil.workflows.steps import NEVER, Progress, Stage
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from threading import Event
 
-    from napari_attmil.bags import Prediction
+    from napari_attmil.bags import Classifier, Prediction
     from napari_attmil.cells import Boxes, DetectionSettings
     from napari_attmil.cells.annotations import Note
+    from napari_attmil.explore.report import Finding
     from napari_attmil.images import Sample
     from napari_attmil.session import ClassifierLike, LoadedClassifier
     from napari_attmil.workflows.prepare import CellsAtHand
@@ -85,3 +87,34 @@ def classify_study(
             classified.append(ClassifiedSample(samples[bag.sample], bag.boxes, prediction, notes))
         yield step if bag is None else replace(step, detail=classified[-1])
     return classified
+
+
+def report_samples(
+    path: Path,
+    findings: Sequence[Finding],
+    classifier: Classifier,
+    name: str,
+    made_with: Mapping[str, Any] | None = None,
+    stop: Event = NEVER,
+) -> Stage[Path | None]:
+    """Write a report about classified samples; stopped early, write nothing and return None.
+
+    Parameters
+    ----------
+    path
+        Ends in .html or .pdf.
+    findings
+        The samples.
+    classifier, name
+        The classifier of the samples, and its name in the report.
+    made_with
+        Further entries about how the report was made.
+    stop
+        Set to end early.
+    """
+    from napari_attmil.explore.report import write_report
+
+    origin = model_origin(classifier, name)
+    steps = write_report(path, findings, {**(made_with or {}), **origin})
+    yield from until(steps, stop)
+    return None if stop.is_set() else path

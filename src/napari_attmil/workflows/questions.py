@@ -55,11 +55,12 @@ def ask_study(
     Raises
     ------
     UserError
-        If there is no such sample, or none of them has cells.
+        If the strategy is unknown, there is no such sample, or none of them has cells.
     """
-    from napari_attmil.bags import JudgedCells, cells_to_ask
+    from napari_attmil.bags import JudgedCells, cells_to_ask, checked_strategy
     from napari_attmil.explore import CellToAsk
 
+    strategy = checked_strategy(strategy)  # before the long work
     study = replace(study, cohort=_diseased_part(study.cohort, classifier.healthy_class))
     samples = {sample.name: sample for sample in study.cohort.samples}
     yield Progress(0, len(study.cohort), "Loading the detector")
@@ -78,6 +79,15 @@ def ask_study(
         image, corners = int(of_sample.image_index[row]), (x_min, y_min, x_max, y_max)
         asked.append(CellToAsk(samples[question.sample], image, corners, question))
     return asked
+
+
+def check_something_to_ask(asked: Sequence[CellToAsk]) -> None:
+    """Raise UserError if a study has no cell left to ask about."""
+    if not asked:
+        raise UserError(
+            "No cell is left to ask about: all have answers, or none was found; train the "
+            "classifier again with `attmil train`."
+        )
 
 
 def keep_answers(
