@@ -17,7 +17,7 @@ from napari_attmil.images import sharpness as measures
 from napari_attmil.images.cohort import Frame
 from napari_attmil.images.formats import Axes, PlanePosition, file_header, transmitted_channel
 from napari_attmil.images.plane_choice import PlaneChoice
-from napari_attmil.images.planes import fields_of, frames_by_choice
+from napari_attmil.images.planes import fields_of, frames_by_choice, page_between_channels
 from napari_attmil.images.reading import (
     frame_digest,
     open_cohort,
@@ -191,6 +191,15 @@ def test_a_place_with_one_channel_is_a_field_beside_places_with_several() -> Non
     two = Axes((*three[:2], *(PlanePosition(2, 0, channel, 0) for channel in range(3))))
     with pytest.raises(UserError, match="several channels, but not channel 3"):
         fields_of(two, PlaneChoice(), 2)
+
+
+def test_time_points_are_found_between_channels(tmp_path: Path) -> None:
+    film, plain = tmp_path / "film.ome.tif", tmp_path / "plain.ome.tif"
+    tifffile.imwrite(film, STACK[:, 0, :2], ome=True, metadata={"axes": "TCYX"})
+    tifffile.imwrite(plain, STACK[:, 0, 0], ome=True, metadata={"axes": "TYX"})
+    assert [page_between_channels(film, 0, time) for time in range(4)] == [0, 2, 4, None]
+    assert page_between_channels(plain, 0, 1) is None
+    assert page_between_channels(tmp_path / "missing.tif", 0, 0) is None
 
 
 def test_a_channel_whose_name_is_a_number_is_chosen_by_its_name(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -163,6 +164,21 @@ def frames_by_choice(path: Path, choice: PlaneChoice) -> Generator[int, None, tu
             for stack in stacks
         ]
     return tuple(Frame(path, page) for page in pages)
+
+
+def page_between_channels(path: Path, place: int, time: int) -> int | None:
+    """Return the first page of a place and time, from 0, in a file whose pages are channels too.
+
+    None where a file has one channel, cannot be read here, or has no such place or time.
+    """
+    with suppress(UserError):
+        axes = file_header(path).axes
+        if axes.sizes["C"] > 1:
+            places = enumerate(axes.positions)
+            return next(
+                (n for n, at in places if at and (at.place, at.time) == (place, time)), None
+            )
+    return None
 
 
 def _channel(path: Path, choice: PlaneChoice) -> int:

@@ -21,7 +21,7 @@ from napari_attmil.cells.annotations import (
     note_place,
     noted_place,
 )
-from napari_attmil.images import Frame, Sample
+from napari_attmil.images import Frame, Sample, page_between_channels
 from napari_attmil.widgets.parts import Listening
 from napari_attmil.widgets.viewer.image_layers import (
     SAMPLE_OF_FILES,
@@ -129,8 +129,7 @@ class LayerPlaces(Listening):
             return tuple(listed.frames)
         path = getattr(layer.source, "path", None)
         if path and os.path.exists(path) and self._owns(layer, str(path)):
-            pages = [images.axes.page(index, images.place) for index in range(len(images))]
-            return tuple(Frame(Path(path), page) for page in pages)
+            return tuple(_frame_of_file(Path(path), images, n) for n in range(len(images)))
         by_pixels = _of_pixels(images)
         if by_pixels and is_kept_by_pixels(by_pixels):
             return by_pixels
@@ -188,6 +187,17 @@ class LayerPlaces(Listening):
     def _on_inserted(self, event: Any) -> None:
         if self._gone and getattr(event.value, "rgb", None) is not None:
             self.frames(LayerImages(event.value), event.value)
+
+
+def _frame_of_file(path: Path, images: LayerImages, image_index: int) -> Frame:
+    """Return which page of its file an image of a layer is: the page that a study has it under."""
+    course = images.axes.course(images.place)
+    if len(course) == 1:
+        place = 0 if images.axes.images is None else image_index
+        page = page_between_channels(path, place, course[0])
+        if page is not None:
+            return Frame(path, page)
+    return Frame(path, images.axes.page(image_index, images.place))
 
 
 def _viewed(images: LayerImages, others: LayerImages) -> list[int]:
