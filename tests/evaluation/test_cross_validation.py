@@ -13,6 +13,7 @@ from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.progress import StageRun, finished
 from napari_attmil.core.settings import LARGEST_SEED
+from napari_attmil.core.workers import Workers
 from napari_attmil.evaluation import cross_validation as evaluation_module
 from napari_attmil.evaluation.cross_validation import Evaluation, cross_validate
 from napari_attmil.evaluation.outcome import Outcome
@@ -188,6 +189,29 @@ def test_a_stopped_evaluation_goes_on_and_ends_as_if_it_had_not_stopped(
     monkeypatch.setattr(evaluation_module, "trained", None)  # nothing is left to train
     again = finished(cross_validate(planted_bags, settings, ONCE, cpu, resume_in=tmp_path))
     assert outcomes_equal(whole.outcomes[method], again.outcomes[method])
+
+
+def test_two_workers_find_what_one_finds_and_keep_it(
+    planted_bags: list[Bag],
+    quick: MILSettings,
+    cpu: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings, plan = quick.replace(epochs=2), ONCE.replace(controls=True, ensemble=True)
+    alone = finished(cross_validate(planted_bags, settings, plan, cpu, ensemble=PAIR))
+    inputs = (planted_bags, settings, plan, cpu, None, tmp_path, PAIR)
+    run = StageRun(cross_validate(*inputs, Workers(2)))
+    steps = list(run)
+    together = run.result
+    done = [step.done for step in steps]
+    assert done == sorted(done) and done[-1] == steps[-1].total
+    assert list(together.outcomes) == list(alone.outcomes)
+    for name, outcome in alone.outcomes.items():
+        assert outcomes_equal(outcome, together.outcomes[name])
+    monkeypatch.setattr(evaluation_module, "trained", None)  # nothing is left to train
+    again = finished(cross_validate(*inputs))
+    assert outcomes_equal(alone.outcomes["ensemble"], again.outcomes["ensemble"])
 
 
 def test_only_trainings_of_the_same_data_and_settings_are_taken_over(

@@ -91,7 +91,9 @@ def one_sample(sample: Sample | str | Path, but: str) -> Sample:
     samples = as_samples(sample)
     if len(samples) != 1:
         names = ", ".join(one.name for one in samples[:5])
-        raise UserError(f"{sample} holds {len(samples)} samples ({names}), but {but} Give one sample.")
+        raise UserError(
+            f"{sample} holds {len(samples)} samples ({names}), but {but} Give one sample."
+        )
     return samples[0]
 
 

@@ -1,4 +1,5 @@
 from .bag import Bag as Bag, bag_of as bag_of
+from .bag_folder import BagFolder as BagFolder
 from .certainty import Certainty as Certainty, patients_needed as patients_needed
 from .classifier import Classifier as Classifier
 from .feature_store import (

@@ -54,3 +54,12 @@ from .words import (
     printable as printable,
     with_interval as with_interval,
 )
+from .worker_side import Job as Job, Unfinished as Unfinished
+from .workers import (
+    ONE_WORKER as ONE_WORKER,
+    JobRun as JobRun,
+    JobStep as JobStep,
+    Workers as Workers,
+    most_workers as most_workers,
+    sensible_workers as sensible_workers,
+)

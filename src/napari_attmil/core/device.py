@@ -100,7 +100,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+    told = ("out of memory", "can't allocate memory")  # a GPU, and the processor
+    return isinstance(error, RuntimeError) and any(t in str(error).lower() for t in told)
 
 
 def in_batches(

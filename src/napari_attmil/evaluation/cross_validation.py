@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.bags import Bag, EnsembleSettings, MILSettings
+from napari_attmil.bags import Bag, BagFolder, EnsembleSettings, MILSettings
 from napari_attmil.bags.training import loaded_bags
-from napari_attmil.core import Device, Progress, StageRun, choose_device, later_seed
+from napari_attmil.core import (
+    ONE_WORKER,
+    Device,
+    Job,
+    JobRun,
+    Progress,
+    StageRun,
+    Workers,
+    choose_device,
+    later_seed,
+)
 from napari_attmil.evaluation.outcome import Outcome, tested
 from napari_attmil.evaluation.rows import Row, epochs_of, evaluation_rows, trained
 from napari_attmil.evaluation.settings import EvaluationSettings
@@ -23,6 +35,7 @@ from napari_attmil.evaluation.trials import (
     folds_of_runs,
     joined_outcomes,
     trials_of,
+    write_outcome,
 )
 from napari_attmil.images import reference_class
 
@@ -83,6 +96,7 @@ def cross_validate(
     folds: npt.ArrayLike | None = None,
     resume_in: Path | None = None,
     ensemble: EnsembleSettings | None = None,
+    workers: Workers = ONE_WORKER,
 ) -> Generator[Progress, None, Evaluation]:
     """Train on all folds but one, classify that one, for every fold, run and row.
 
@@ -108,6 +122,8 @@ def cross_validate(
         evaluation resumes from there; None stores nothing.
     ensemble
         The number of models of the ensemble, and their calibration.
+    workers
+        Where trainings are done; the figures are the same for any number of them.
 
     Raises
     ------
@@ -127,16 +143,23 @@ def cross_validate(
         folder = TrialFolder(resume_in, work.settings_of, work.ensemble, work.bags, work.device)
         read = ((number, folder.read(trial)) for number, trial in enumerate(work.trials))
         outcomes = {number: outcome for number, outcome in read if outcome is not None}
+    shares: dict[int, float] = dict.fromkeys(outcomes, 1)
     if outcomes:
         found = f"{len(outcomes)} of {len(work.trials)} trainings"
-        yield work.progress(0, 0, note=f"{found} were already done; see {resume_in}.")
-    for number, trial in enumerate(work.trials):
-        if number not in outcomes:
-            outcomes[number] = yield from work.outcome(number)
-            if folder is not None:
-                folder.write(trial, outcomes[number])
-        yield work.progress(number, 1)
-    return work.evaluation(outcomes)
+        note = f"{found} were already done; see {resume_in}."
+        yield work.progress(min(outcomes), shares, note)
+    left = [number for number in range(len(work.trials)) if number not in outcomes]
+    with contextlib.ExitStack() as stack:
+        bags = work.bags
+        if workers.are_processes:
+            bags = BagFolder.write(stack.enter_context(workers.folder()) / "bags", bags)
+        run = JobRun([work.job(number, bags, folder) for number in left], workers)
+        for step in stack.enter_context(contextlib.closing(iter(run))):
+            number, at = left[step.number], step.progress
+            shares[number] = 1 if at is None else at.done / max(at.total, 1)
+            yield work.progress(number, shares, step.note)
+    outcomes |= {left[place]: outcome for place, outcome in run.results.items()}
+    return work.evaluation(dict(sorted(outcomes.items())))
 
 
 class _Work:
@@ -166,34 +189,26 @@ class _Work:
         seed = later_seed(self.evaluation_settings.seed, trial.run)
         return self.settings.replace(method=trial.row.method, seed=seed)
 
-    def outcome(self, number: int) -> Generator[Progress, None, Outcome]:
-        """Train and test one trial."""
-        start, trial = time.perf_counter(), self.trials[number]
-        settings = self.settings_of(trial)
-        train = [self.bags[row] for row in trial.train]
-        run = StageRun(
-            trained(trial.row, train, settings, self.ensemble, self.device, self.classes)
-        )
-        epochs = 0
-        for share in run:
-            epochs += 1
-            yield self.progress(number, share)
-        seconds_trained = time.perf_counter() - start
-        test = [self.bags[row] for row in trial.test]
-        reference = None if self.reference is None else self.classes.index(self.reference)
-        outcome = tested(run.result, test, reference, (settings.seed, trial.fold))
-        of_each = np.ones(len(test))
-        return replace(
-            outcome,
-            seconds=of_each * (time.perf_counter() - start) / len(test),
-            epoch_seconds=of_each * seconds_trained / max(1, epochs),
+    def job(self, number: int, bags: Sequence[Bag], folder: TrialFolder | None) -> Job[Outcome]:
+        """Return the training and test of one trial."""
+        trial = self.trials[number]
+        return partial(
+            outcome_of_trial,
+            trial,
+            bags,
+            self.settings_of(trial),
+            self.ensemble,
+            self.device,
+            self.classes,
+            self.reference,
+            None if folder is None else folder.path(trial),
         )
 
-    def progress(self, number: int, share: float, note: str = "") -> Progress:
-        """Return the overall progress when a share of a trial is done."""
+    def progress(self, number: int, shares: Mapping[int, float], note: str = "") -> Progress:
+        """Return the overall progress when shares of trials are done, as that of one is told."""
         trial = self.trials[number]
         epochs = [epochs_of(trial.row, self.settings, self.ensemble) for trial in self.trials]
-        done = sum(epochs[:number]) + round(share * epochs[number])
+        done = round(sum(share * epochs[number] for number, share in shares.items()))
         where = f"{trial.row.title}, run {trial.run + 1}, fold {trial.fold + 1}"
         return Progress(done, sum(epochs), f"Cross-validating: {where}", note=note)
 
@@ -221,3 +236,36 @@ class _Work:
             feature_settings=self.bags[0].feature_settings,
             device=f"{self.device.description}, {self.device.precision}",
         )
+
+
+def outcome_of_trial(
+    trial: Trial,
+    bags: Sequence[Bag],
+    settings: MILSettings,
+    ensemble: EnsembleSettings,
+    device: Device,
+    classes: Sequence[str],
+    reference: str | None,
+    path: Path | None,
+) -> Generator[Progress, None, Outcome]:
+    """Train and test one trial; store what is found in a file, if there is a path for it."""
+    start = time.perf_counter()
+    train = [bags[row] for row in trial.train]
+    run = StageRun(trained(trial.row, train, settings, ensemble, device, classes))
+    epochs = 0
+    for share in run:
+        epochs += 1
+        yield Progress(round(1000 * share), 1000)
+    seconds_trained = time.perf_counter() - start
+    test = [bags[row] for row in trial.test]
+    healthy = None if reference is None else classes.index(reference)
+    outcome = tested(run.result, test, healthy, (settings.seed, trial.fold))
+    of_each = np.ones(len(test))
+    outcome = replace(
+        outcome,
+        seconds=of_each * (time.perf_counter() - start) / len(test),
+        epoch_seconds=of_each * seconds_trained / max(1, epochs),
+    )
+    if path is not None:
+        write_outcome(path, outcome)
+    return outcome

@@ -139,19 +139,6 @@ class TrialFolder:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
-    def write(self, trial: Trial, outcome: Outcome) -> None:
-        """Store the outcome of a training, whole or not at all.
-
-        Raises
-        ------
-        UserError
-            If the folder cannot be written or the disk is full.
-        """
-        arrays = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
-        # An open file, because savez adds a suffix to a name without one.
-        with write_atomically(self.path(trial)) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
-
     def path(self, trial: Trial) -> Path:
         """Return the file of a training."""
         row = trial.row
@@ -159,6 +146,20 @@ class TrialFolder:
         settings, test = self._settings_of(trial), trial.test.tolist()
         own = digest(self._common, row.kind, settings, ensemble, trial.run, test)
         return self._folder / f"{row.name}-run{trial.run}-fold{trial.fold}-{own[:16]}.npz"
+
+
+def write_outcome(path: Path, outcome: Outcome) -> None:
+    """Store the outcome of a training, whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
+    """
+    arrays = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
+    # An open file, because savez adds a suffix to a name without one.
+    with write_atomically(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def joined_outcomes(

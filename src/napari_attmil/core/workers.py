@@ -1,0 +1,262 @@
+"""Independent work, done by one worker or by several; the result is the same."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Generic, TypeVar
+
+from napari_attmil.core.errors import Remedy, UserError
+from napari_attmil.core.progress import Progress
+from napari_attmil.core.words import counted
+from napari_attmil.core.worker_side import (
+    TELL_EVERY_S,
+    Ended,
+    Job,
+    ask_to_stop,
+    begin_process,
+    ended,
+    ended_early,
+    run_job,
+    told_by,
+)
+
+Result = TypeVar("Result")
+
+MOST_DEATHS: Final = 3
+"""A single worker that ends so often without finishing a job is not replaced again."""
+WORTH_S: Final = 60.0
+"""Work that takes one worker less is not shared out. A process that imports torch takes 3 s to
+start on an idle machine and 10 s on a busy one; half a minute is the least that two workers save
+here."""
+WORKER_BYTES: Final = 2 << 30
+"""Memory that is counted for a worker: 0.9 GB for libraries and detector, the rest for features."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where jobs are done: in this process, or in several processes of this computer.
+
+    Attributes
+    ----------
+    number
+        How many jobs are done at once; 1 starts no process.
+    """
+
+    number: int = 1
+
+    @property
+    def are_processes(self) -> bool:
+        """Whether jobs are done outside of this process."""
+        return self.number > 1
+
+    @contextlib.contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Give a folder that the workers see too, for as long as the context lasts."""
+        with tempfile.TemporaryDirectory(prefix="attmil-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+
+    def executor(self, count: int) -> Executor:
+        """Return an executor of at most `count` workers."""
+        return _Processes(count, multiprocessing.get_context("spawn"), begin_process)
+
+
+ONE_WORKER: Final = Workers()
+
+
+def sensible_workers(seconds: float, device_name: str = "auto") -> int:
+    """Return how many processes of this computer to do some work with.
+
+    One if a single worker does it in less than `WORTH_S`, or computes on a GPU, which processes
+    would only take from each other; else one for each core that this program may use, as far as
+    the free memory has `WORKER_BYTES` for each.
+
+    Parameters
+    ----------
+    seconds
+        What one worker needs for all of it, about.
+    device_name
+        As for `choose_device`.
+    """
+    from napari_attmil.core.device import choose_device
+
+    if seconds < WORTH_S or choose_device(device_name).name != "cpu":
+        return 1
+    return most_workers()
+
+
+def most_workers() -> int:
+    """Return how many processes the cores and the free memory of this computer allow."""
+    import psutil
+
+    can_tell = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1
+    fit = int(psutil.virtual_memory().available) // WORKER_BYTES
+    return max(1, min(cores, fit))
+
+
+@dataclass(frozen=True)
+class JobStep:
+    """A sign of life of one job.
+
+    Attributes
+    ----------
+    number
+        Its place among the jobs.
+    progress
+        How far it is; None when it is finished.
+    note
+        A sentence for the user on what went wrong and was mended; mostly empty.
+    """
+
+    number: int
+    progress: Progress | None
+    note: str = ""
+
+
+class JobRun(Generic[Result]):
+    """Runs jobs in a ``for`` loop, one after another or several at a time, and holds their results.
+
+    Jobs that are left early, by closing the iterator or by an error, are asked to end and waited
+    for: no process stays behind.
+
+    When a worker ends unexpectedly, its jobs are done again. As that is mostly for lack of memory,
+    half as many workers go on; so they do when a job says that memory is full.
+
+    Parameters
+    ----------
+    jobs
+        Their results must not depend on each other, nor on how many threads compute them.
+    workers
+        Where they are done.
+
+    Attributes
+    ----------
+    results
+        By the number of the job; also what a job returned that was asked to end early, unless that
+        is None.
+    """
+
+    def __init__(self, jobs: Sequence[Job[Result]], workers: Workers = ONE_WORKER) -> None:
+        self._jobs, self._workers = jobs, workers
+        self.results: dict[int, Result] = {}
+
+    def __iter__(self) -> Generator[JobStep, None, None]:
+        """Run the jobs.
+
+        Raises
+        ------
+        UserError
+            If there is too little memory even for a single worker.
+        """
+        return self._elsewhere() if self._workers.are_processes else self._here()
+
+    def _here(self) -> Generator[JobStep, None, None]:
+        for number, job in enumerate(self._jobs):
+            steps = job()
+            try:
+                while True:
+                    yield JobStep(number, next(steps))
+            except StopIteration as end:
+                how = self._keep(number, ended(end.value))
+            except (GeneratorExit, KeyboardInterrupt):
+                self._keep(number, ended_early(steps))
+                raise
+            if how == "stopped":  # Ctrl+C was pressed within the job.
+                raise KeyboardInterrupt
+            yield JobStep(number, None)
+
+    def _elsewhere(self) -> Generator[JobStep, None, None]:
+        count, deaths = min(self._workers.number, len(self._jobs)), 0
+        while len(self.results) < len(self._jobs):
+            done = len(self.results)
+            with self._workers.folder() as folder, self._workers.executor(count) as executor:
+                trouble = yield from self._handed_out(executor, folder, count)
+            if not trouble:
+                return
+            deaths = deaths + 1 if count == 1 and len(self.results) == done else 0
+            if deaths == MOST_DEATHS:
+                raise UserError(
+                    f"{trouble}, and a single one could not do the work either; close other "
+                    "programs that use memory, and start again.",
+                    Remedy.TRY_AGAIN,
+                )
+            before, count = count, max(1, count // 2)
+            again = f"{trouble}; going on with {counted(count, 'worker')} instead of {before}."
+            yield JobStep(0, Progress(0, 0), again)
+
+    def _handed_out(
+        self, executor: Executor, folder: Path, count: int
+    ) -> Generator[JobStep, None, str]:
+        """Have the jobs done that are left; return what ended it before its time, or ""."""
+        left = deque(n for n in range(len(self._jobs)) if n not in self.results)
+        told: dict[int, Progress] = {}
+        running: dict[Future[Ended[Any]], int] = {}
+        trouble = ""
+        try:
+            while running or (left and not trouble):
+                while left and len(running) < count and not trouble:
+                    number = left.popleft()
+                    job: Job[Any] = self._jobs[number]
+                    running[executor.submit(run_job, job, number, folder)] = number
+                for future in wait(running, TELL_EVERY_S, FIRST_COMPLETED).done:
+                    end, number = future.result(), running.pop(future)
+                    if self._keep(number, end) == "out of memory":
+                        # The others may still finish with the memory that they have.
+                        trouble = "A worker has run out of memory"
+                    else:
+                        yield JobStep(number, None)
+                for number in running.values():
+                    step = told_by(folder, number)
+                    if step is not None and step != told.get(number):
+                        told[number] = step
+                        yield JobStep(number, step)
+        except BrokenExecutor:
+            running.clear()
+            return "A worker has ended unexpectedly, perhaps for lack of memory"
+        finally:
+            ask_to_stop(folder)
+            for future in running:
+                future.cancel()
+            for future in wait(running).done:
+                if not future.cancelled() and future.exception() is None:
+                    self._keep(running[future], future.result())
+        return trouble
+
+    def _keep(self, number: int, end: Ended[Result]) -> str:
+        if end.how == "finished" or end.result is not None:
+            self.results[number] = end.result  # type: ignore[assignment]
+        return end.how
+
+
+class _Processes(ProcessPoolExecutor):
+    """Processes that do not run the program's main script again.
+
+    Spawned ones would, to find what is defined there. No job is; a script without the guard
+    ``if __name__ == "__main__"`` would start over in each of them.
+    """
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand out a job; this starts a process if none is idle."""
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return super().submit(*args, **kwargs)
+        finally:
+            sys.modules["__main__"] = main
