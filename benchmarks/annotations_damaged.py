@@ -3,11 +3,12 @@
     python benchmarks/annotations_damaged.py [--damages 2000] --out annotations_damaged.json
 
 Asked for: no silent change. Bits are flipped, parts and whole pages overwritten, pages swapped, the
-end is cut, the file is emptied or filled with zeros; with a write-ahead log beside the file and
-without. What then opens has to be what was written; otherwise a sentence has to say so. The file is
-then repaired, with a copy of the day before or without one, and what comes back is counted. A
-damage of the log's end leaves what was there before, as after a kill: that is counted by itself.
-Goes on where it was stopped.
+end is cut, the file is emptied or filled with zeros; closed, with a write-ahead log beside the
+file, and with the log but without its index (`-shm`). What then opens has to be what was written;
+otherwise a sentence has to say so. The file is then repaired, with a copy of the day before or
+without one, and what comes back is counted. Without its index, a damage of the log's last commit
+leaves what was there before, as after a kill: that is counted by itself. Goes on where it was
+stopped.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ from napari_attmil.images import Cohort, Frame, Sample
 from napari_attmil.session import Session
 
 EDITS = 60
+CLOSED, WITH_LOG, WITHOUT_INDEX = PLACES = ("closed", "with its log", "its log without the index")
 BACKUP = "annotations-backup-2020-01-01.sqlite"
 
 
 class Whole:
     """A study's files as they should be, and what a person would find in them."""
 
-    def __init__(self, folder: Path, has_log: bool, has_copy: bool) -> None:
-        rng = np.random.default_rng(has_log + 2 * has_copy)
-        self.name = "with its log" if has_log else "closed"
-        self.name += ", a copy of yesterday" if has_copy else ""
+    def __init__(self, folder: Path, place: str, has_copy: bool) -> None:
+        rng = np.random.default_rng(PLACES.index(place) + 3 * has_copy)
+        self.name = place + (", a copy of yesterday" if has_copy else "")
         # A study stays in its place: what it is of is kept by name.
         self.folder = folder
         session = opened(folder)
@@ -50,11 +51,13 @@ class Whole:
                 file = folder / FILE_NAME
                 with contextlib.closing(sqlite3.connect(file)) as connection:
                     connection.execute("VACUUM INTO ?", (str(folder / BACKUP),))
-        if has_log:  # copied while it is open
+        if place != CLOSED:  # copied while it is open
             self.files = contents(folder)
         del session  # its file is closed with it
-        if not has_log:
+        if place == CLOSED:
             self.files = contents(folder)
+        if place == WITHOUT_INDEX:
+            del self.files[f"{FILE_NAME}-shm"]
         self.states = states
 
     def restore(self) -> None:
@@ -67,7 +70,7 @@ class Whole:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Return the files of a study without the marks of who writes."""
-    names = (FILE_NAME, f"{FILE_NAME}-wal", BACKUP)
+    names = (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", BACKUP)
     return {n: (folder / n).read_bytes() for n in names if (folder / n).exists()}
 
 
@@ -164,17 +167,17 @@ def main() -> None:
     options = parser(__doc__ or "")
     options.add_argument("--damages", type=int, default=2000)
     arguments = options.parse_args()
-    rows, each = kept_rows(arguments.out), arguments.damages // (4 * len(KINDS))
+    rows, each = kept_rows(arguments.out), -(-arguments.damages // (6 * len(KINDS)))
     rows = [row for row in rows if row["damage"] != "all"]
     known = {(row["file"], row["damage"]) for row in rows}
-    for has_log in (False, True):
+    for place in PLACES:
         for has_copy in (False, True):
             with tempfile.TemporaryDirectory() as folder:
-                whole = Whole(Path(folder), has_log, has_copy)
+                whole = Whole(Path(folder), place, has_copy)
                 for number, kind in enumerate(KINDS):
                     if (whole.name, kind) in known:
                         continue
-                    rng = np.random.default_rng([number, has_log, has_copy])
+                    rng = np.random.default_rng([number, PLACES.index(place), has_copy])
                     outcomes = [damage_once(whole, kind, rng) for _ in range(each)]
                     rows.append(row_of(kind, whole.name, outcomes))
                     keep_rows(rows, arguments.out)

@@ -39,8 +39,10 @@ SEED = 7
 EDITS = 60
 IMPORTED_BOXES = 400
 SIZE = (900, 900)
-KNOWN = (".napari-attmil-export.json", ".napari-attmil", ".attmil-unfinished")
-"""Hidden files that belong to a study or an export, and those that are removed after a day."""
+KNOWN = (".napari-attmil-export.json", ".napari-attmil")
+"""Hidden files that belong to a study or an export."""
+UNFINISHED = ".attmil-unfinished"
+"""In names that are removed after a day."""
 
 
 @dataclass
@@ -116,7 +118,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.endswith(".attmil-unfinished")
+        if path.is_file() and UNFINISHED not in path.name
     }
 
 
@@ -224,7 +226,8 @@ def trial(job: Job, template: Path, share: float, duration_s: float, wanted: obj
             faults.append("other")
     except UserError:
         faults.append("unreadable")
-    left = [path.name for path in folder.rglob(".*") if not path.name.endswith(KNOWN)]
+    names = [path.name for path in folder.rglob(".*") if UNFINISHED not in path.name]
+    left = [name for name in names if not name.endswith(KNOWN)]
     if left:
         print(job.name, f"{share:.2f}", "left:", *left, flush=True)
     return [*faults, *["leftovers"] * bool(left)]
@@ -238,17 +241,18 @@ def count(found: list[list[str]], fault: str) -> int:
 def measure(job: Job, template: Path, kills: int, rng: random.Random) -> dict[str, Any]:
     """Kill a command at moments that are spread over the time it takes."""
     folder = template.with_name("work")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(template, folder)
+    # Before it is timed: what it imports is then there in every process that is killed.
+    job.run(folder)
+    wanted = job.result(folder)
     durations = []
     for _ in range(3):
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder)
         shutil.copytree(template, folder)
         start = time.perf_counter()
         killed(job.run, folder, 60.0)
         durations.append(time.perf_counter() - start)
-    shutil.rmtree(folder)
-    shutil.copytree(template, folder)
-    job.run(folder)
-    wanted = job.result(folder)
     found: list[list[str]] = []
     # A command may have ended before its moment, where the machine is quicker than it was.
     while (done := count(found, "killed")) < kills and len(found) < 4 * kills:

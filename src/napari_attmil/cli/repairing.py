@@ -28,4 +28,6 @@ def repair(
     if repaired.lost_edits:
         lost = counted(repaired.lost_edits, "edit")
         say(f"{lost} could not be made again: check the images on which you worked last.")
+    if repaired.is_cut:
+        say("The last changes could not be read: check the images on which you worked last.")
     say(f"The file as it was is kept as {repaired.damaged.name}.")

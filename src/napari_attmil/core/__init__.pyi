@@ -19,6 +19,7 @@ from .errors import (
 from .files import (
     check_replaceable as check_replaceable,
     check_writable as check_writable,
+    unfinished_path as unfinished_path,
     write_atomically as write_atomically,
     write_json as write_json,
 )

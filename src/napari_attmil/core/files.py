@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -103,6 +104,16 @@ def write_atomically(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def unfinished_path(path: Path) -> Path:
+    """Return a new hidden name beside a file for what is to become it.
+
+    What a kill leaves under such names goes, with what SQLite puts beside it, when the folder is
+    written to a day later or more.
+    """
+    _remove_leftovers(path.parent)
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{_UNFINISHED}")
+
+
 def _sync(path: Path, flags: int) -> None:
     handle = os.open(path, flags)
     try:
@@ -114,7 +125,7 @@ def _sync(path: Path, flags: int) -> None:
 @functools.cache
 def _remove_leftovers(folder: Path) -> None:
     """Remove, once a folder, what programs that were killed more than a day ago left unfinished."""
-    for leftover in folder.glob(f".*{_UNFINISHED}"):
+    for leftover in folder.glob(f".*{_UNFINISHED}*"):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > _DAY_S:
                 leftover.unlink()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -176,3 +178,28 @@ def test_a_file_that_something_else_changed_is_checked_again(
         file.write(sample, with_boxes(3))
         with pytest.raises(UserError, match="not as they were written"):
             boxes_on_disk(path, sample)
+
+
+KILLED_AT_FIRST = """
+import os, sys
+from pathlib import Path
+from napari_attmil.cells.annotations.storage import schema
+
+schema.check_schema = lambda *_: os._exit(9)
+schema.open_for_writing(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("hidden", ["", "."])
+def test_what_a_kill_leaves_of_a_new_file_is_removed_after_a_day(
+    tmp_path: Path, sample: Sample, hidden: str
+) -> None:
+    name = f"{hidden}annotations.sqlite"
+    command = [sys.executable, "-c", KILLED_AT_FIRST, str(tmp_path / name)]
+    assert subprocess.run(command, check=False).returncode == 9
+    left = [path for path in tmp_path.iterdir() if path.name != name]
+    assert all("attmil-unfinished" in path.name for path in left)
+    for path in left:
+        os.utime(path, (time.time() - 25 * 3600,) * 2)
+    AnnotationFile(tmp_path / "annotations.sqlite").write(sample, with_boxes(1))
+    assert not [path for path in left if path.exists()]

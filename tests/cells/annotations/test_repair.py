@@ -162,6 +162,19 @@ def test_a_repair_that_was_killed_after_it_took_the_log_away_can_be_run_again(
     assert not list(tmp_path.glob(".repair-*"))
 
 
+@pytest.mark.parametrize("content", ["5", "[]", "null", "{", "[" * 99_999, '{"before": 7}'])
+def test_a_row_of_the_journal_that_is_no_edit_costs_only_itself(
+    tmp_path: Path, sample: Sample, content: str
+) -> None:
+    path = tmp_path / "annotations.sqlite"
+    wanted = annotate(path, sample, 20)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE edits SET content = ? WHERE number = 10", (content,))
+    assert repair_file(path).edits == 19
+    assert same(AnnotationFile(path).read(sample), wanted)
+    assert len(AnnotationFile(path).journal(sample)) == 19
+
+
 def test_an_empty_file_comes_back_from_the_days_copy(tmp_path: Path, sample: Sample) -> None:
     path = tmp_path / "annotations.sqlite"
     wanted = annotate(path, sample, 20)

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,9 +22,11 @@ from napari_attmil.cells.annotations.journal import (
     write_cells,
 )
 from napari_attmil.cells.annotations.storage import (
+    UNREADABLE,
     Claim,
     backups_of,
     check_digests,
+    check_log,
     check_pages,
     columns_of,
     open_for_reading,
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
 _LOGS: Final = ("-wal", "-shm", "-journal")
 _ASIDE: Final = ".repair-"
-_DAMAGE: Final = (sqlite3.Error, OSError, ValueError, TypeError, LookupError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Repaired:
         file's own rows could be read, or if there was no copy.
     lost_edits
         Edits that could not be made again, as their images are not known any more.
+    is_cut
+        Whether the last changes are missing, as the write-ahead log was damaged.
     """
 
     damaged: Path
@@ -62,6 +65,7 @@ class Repaired:
     edits: int
     rebuilt_from: Path | None = None
     lost_edits: int = 0
+    is_cut: bool = False
 
 
 def repair_file(path: Path) -> Repaired:
@@ -83,6 +87,7 @@ def repair_file(path: Path) -> Repaired:
     damaged = path.with_name(f"{path.stem}-damaged-{stamp}{path.suffix}")
     try:
         _tidy_after_a_killed_repair(path)
+        is_cut = _is_cut(path)
         for ending in ("", *_LOGS):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy2(f"{path}{ending}", f"{damaged}{ending}")
@@ -93,7 +98,7 @@ def repair_file(path: Path) -> Repaired:
             for ending in _LOGS:
                 Path(f"{path}{ending}").unlink(missing_ok=True)
             made.replace(path)
-        return repaired
+        return replace(repaired, is_cut=is_cut)
     except UserError:
         for ending in ("", *_LOGS):
             Path(f"{damaged}{ending}").unlink(missing_ok=True)
@@ -119,6 +124,14 @@ def _tidy_after_a_killed_repair(path: Path) -> None:
         for ending in _LOGS:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy2(f"{copy}{ending}", f"{path}{ending}")
+
+
+def _is_cut(path: Path) -> bool:
+    try:
+        check_log(path)
+    except UserError:
+        return True
+    return False
 
 
 def _fill(made: sqlite3.Connection, path: Path, damaged: Path) -> Repaired:
@@ -150,7 +163,7 @@ def _is_usable(path: Path) -> bool:
             check_pages(connection, path)
             check_digests(connection, path)
         return True
-    except _DAMAGE:
+    except UNREADABLE:
         return False
 
 
@@ -171,7 +184,7 @@ def _take_rows(made: sqlite3.Connection, damaged: Path) -> bool:
                 check_pages(source, damaged)
                 if "checks" in theirs:
                     check_digests(source, damaged)
-        except _DAMAGE:
+        except UNREADABLE:
             is_whole = False
     return is_whole
 
@@ -196,7 +209,7 @@ def _copy_table(
                         made.execute(insert, row)
                 else:
                     is_whole = False
-        except _DAMAGE:
+        except UNREADABLE:
             is_whole = False
         else:
             break
@@ -210,7 +223,7 @@ def _makes_sense(table: str, row: dict[str, object]) -> bool:
             cells_of([[row["cell_id"], 0, *corners, row["score"], row["source"], row["deleted"]]])  # type: ignore[list-item]
         elif table == "edits":
             edit_from_text(str(row["uid"]), str(row["title"]), str(row["content"]))
-    except _DAMAGE:
+    except UNREADABLE:
         return False
     return True
 

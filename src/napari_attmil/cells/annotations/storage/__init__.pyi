@@ -6,7 +6,8 @@ from .checks import (
     row_digest as row_digest,
 )
 from .claim import Claim as Claim
-from .connection import Connection as Connection
+from .connection import UNREADABLE as UNREADABLE, Connection as Connection
+from .log_check import check_log as check_log
 from .schema import (
     SCHEMA_VERSION as SCHEMA_VERSION,
     open_for_reading as open_for_reading,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from napari_attmil.cells.annotations.storage.checked_files import check_once
+from napari_attmil.core import unfinished_path
 
 KEPT: Final = 3
 """So many days' copies; the older ones go."""
@@ -35,7 +35,7 @@ def back_up_daily(connection: sqlite3.Connection, path: Path) -> None:
     if copy.exists() or not has_edits or path.name.startswith("."):  # hidden: in the making
         return
     check_once(connection, path)
-    aside = path.with_name(f".{copy.name}.{uuid.uuid4().hex}")
+    aside = unfinished_path(copy)
     with contextlib.suppress(sqlite3.Error, OSError):
         try:
             # Page by page: VACUUM would build all tables anew, which takes several times as long.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_attmil.cells.annotations.storage.checks import check_digests
+from napari_attmil.cells.annotations.storage.log_check import check_log
 from napari_attmil.cells.annotations.storage.schema_check import check_pages
 
 if TYPE_CHECKING:
@@ -35,6 +36,18 @@ def check_once(connection: sqlite3.Connection, path: Path) -> None:
         check_pages(connection, path)
         check_digests(connection, path)
         _checked[path.absolute()] = stamp
+
+
+def check_log_once(path: Path) -> None:
+    """Check a file's write-ahead log before SQLite opens it, unless it was checked and is as then.
+
+    Raises
+    ------
+    UserError
+        If commits are missing at its end.
+    """
+    if not _is_checked(path, _stamp(path)):
+        check_log(path)
 
 
 @contextlib.contextmanager

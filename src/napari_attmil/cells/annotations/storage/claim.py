@@ -19,7 +19,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from napari_attmil.cells.annotations.storage.author import author_name
-from napari_attmil.core import UserError
+from napari_attmil.core import UserError, unfinished_path
 
 REFRESHED_EVERY_S: Final = 20.0
 ABANDONED_AFTER_S: Final = 120.0
@@ -132,7 +132,7 @@ class Claim:
             raise self._refusal(note)
         if self._note_path.exists():
             # Renamed first: of two programs that find it abandoned, one gets it.
-            aside = self._note_path.with_name(f".{self._note_path.name}.{uuid.uuid4().hex}")
+            aside = unfinished_path(self._note_path)
             with contextlib.suppress(FileNotFoundError):
                 self._note_path.rename(aside)
                 aside.unlink()

@@ -8,7 +8,11 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from napari_attmil.cells.annotations.storage.backup import back_up_daily
-from napari_attmil.cells.annotations.storage.checked_files import check_once, own_change
+from napari_attmil.cells.annotations.storage.checked_files import (
+    check_log_once,
+    check_once,
+    own_change,
+)
 from napari_attmil.cells.annotations.storage.claim import Claim
 from napari_attmil.cells.annotations.storage.drive import is_own_drive
 from napari_attmil.cells.annotations.storage.schema import open_for_reading, open_for_writing
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_UNREADABLE: Final = (
+UNREADABLE: Final = (
     *(sqlite3.Error, OSError, ValueError, TypeError, LookupError, AttributeError),
     *(OverflowError, RecursionError, MemoryError),
 )
@@ -91,6 +95,8 @@ class Connection:
             If the file, or what it holds, cannot be read.
         """
         try:
+            if self._seen is None:
+                check_log_once(self._path)
             with contextlib.closing(open_for_reading(self._path)) as connection:
                 if self._seen is None:
                     check_once(connection, self._path)
@@ -98,7 +104,7 @@ class Connection:
                 yield connection
         except UserError:
             raise
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise UserError(
                 f"The boxes kept in {self._path} could not be read: {_reason(error)}. Close what "
                 f"else uses the file; if it is damaged, {REPAIR}.",
@@ -119,6 +125,7 @@ class Connection:
             if self._open is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self.claim()
+                check_log_once(self._path)
                 self._open = open_for_writing(self._path)
                 self._seen = _identity(self._path)
                 if not self._is_backed_up:
@@ -133,7 +140,7 @@ class Connection:
                 self._close_file()
         except UserError:
             raise
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self._close_file()  # A drive that comes back needs to be opened afresh.
             raise self._not_written(error) from error
 

@@ -7,13 +7,13 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import uuid
 from pathlib import Path
 from typing import Final
 
 from napari_attmil.cells.annotations.storage.checks import keep_digests, write_digests
 from napari_attmil.cells.annotations.storage.drive import is_own_drive
 from napari_attmil.cells.annotations.storage.schema_check import check_schema, refuse_empty
+from napari_attmil.core import unfinished_path
 
 SCHEMA_VERSION: Final = 5
 WITH_DIGESTS: Final = 5
@@ -90,7 +90,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     refuse_empty(path)
-    if not path.exists():
+    if not path.exists() and not path.name.startswith("."):  # hidden: in the making as a whole
         _make(path)
     connection = _connected(path)
     try:
@@ -159,7 +159,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 def _make(path: Path) -> None:
     """Make a new file, whole or not at all: an empty one would be taken for a damaged one."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    aside = unfinished_path(path)
     try:
         with contextlib.closing(_connected(aside)) as connection:
             _bring_up_to_date(connection, None)
