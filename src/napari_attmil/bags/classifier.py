@@ -212,10 +212,10 @@ class Classifier:
         """
         features = PreparedFeatures.of_bag(bag.features)
         if self._share_components:
-            with torch.inference_mode():
+            with self.models[0].threads(), torch.inference_mode():
                 features = self.models[0].eval().fixed_part(features)
         for model in self.models[:models]:
-            with torch.inference_mode():
+            with model.threads(), torch.inference_mode():
                 embedded = model.eval().embed(features)
             yield embedded
 
@@ -310,7 +310,7 @@ class Classifier:
         """Return (K,) log probabilities, (n,) weights and (n, K) contribution by each model."""
         answers, offsets = [], [0, len(bag)]
         for model, embeddings in zip(self.models, self.embeddings(bag), strict=True):
-            with torch.inference_mode():
+            with model.threads(), torch.inference_mode():
                 output = model.pool(embeddings, offsets)
                 logits = model.log_probabilities(output, offsets)[0].cpu().numpy()
             weight, contribution = output.weight.cpu(), output.contribution.cpu()

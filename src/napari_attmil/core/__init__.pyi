@@ -45,6 +45,7 @@ from .settings import (
     ShownFirst as ShownFirst,
     later_seed as later_seed,
 )
+from .threads import compute_threads as compute_threads
 from .version import __version__ as __version__
 from .words import (
     CAUTION as CAUTION,

@@ -12,6 +12,7 @@ import torch
 
 from napari_attmil.bags.classifier import new_model
 from napari_attmil.bags.methods import METHODS
+from napari_attmil.bags.network.attention_mil import AttentionMIL, MILOutput
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
 from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.training import resident_features, trainer as fitting
@@ -408,3 +409,32 @@ def test_an_untrained_classifier_has_the_weights_that_were_drawn(
     next(trainer.epochs())
     with pytest.raises(ValueError, match="untrained weights are gone"):
         _ = trainer.untrained
+
+
+@pytest.mark.parametrize(("embedding", "threads"), [("profile", 1), ("three-conv", 3)])
+def test_rows_of_numbers_are_trained_on_one_thread_and_maps_on_all(
+    planted_bags: list[Bag],
+    small: MILSettings,
+    cpu: Device,
+    monkeypatch: pytest.MonkeyPatch,
+    embedding: str,
+    threads: int,
+) -> None:
+    used: list[int] = []
+    forward = AttentionMIL.forward
+
+    def watched(model: AttentionMIL, *inputs: Any) -> MILOutput:
+        used.append(torch.get_num_threads())
+        return forward(model, *inputs)
+
+    monkeypatch.setattr(AttentionMIL, "forward", watched)
+    monkeypatch.setattr("napari_attmil.core.threads.all_threads", lambda: 3)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        settings = small.replace(embedding=embedding, components=8, epochs=1)
+        for _ in Trainer(planted_bags, settings, cpu).epochs():
+            assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert set(used) == {threads}

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 from scipy.special import logsumexp
 
+from napari_attmil.core import compute_threads
+
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
@@ -76,7 +78,7 @@ class Subsets:
         offsets = np.cumsum([0, *map(len, subsets)]).tolist()
         rows = torch.from_numpy(np.concatenate(subsets))
         members = []
-        with torch.inference_mode():
+        with compute_threads(1), torch.inference_mode():
             for model, embeddings in zip(self._poolings, self._embeddings, strict=True):
                 output = model.pool(embeddings[rows], offsets)
                 members.append(model.log_probabilities(output, offsets).numpy())

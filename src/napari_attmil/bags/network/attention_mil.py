@@ -31,9 +31,11 @@ from napari_attmil.bags.network.pooling import (
     sum_per_bag,
 )
 from napari_attmil.bags.network.prepared_features import FeatureKind, PreparedFeatures, packed
-from napari_attmil.core import Device, UserError
+from napari_attmil.core import Device, UserError, compute_threads
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from napari_attmil.bags.settings import MILSettings
 
 CHANNELS = 256
@@ -146,6 +148,10 @@ class AttentionMIL(nn.Module):
             (b + 1,) where each bag begins on the cell axis, then n; no bag is empty.
         """
         return self.pool(self.embed(features), offsets)
+
+    def threads(self) -> AbstractContextManager[None]:
+        """Return the context in which it computes: on one thread where there are no maps."""
+        return compute_threads(1 if self.recipe.takes_rows else None)
 
     @property
     def silent(self) -> int | None:

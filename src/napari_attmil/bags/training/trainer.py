@@ -126,7 +126,7 @@ class Trainer:
         self._model = new_model(self.classes, self.settings, self._device, channels)
         self._randomness = Randomness(self.settings.seed, self._device)
         if alike is None:
-            with self._randomness:
+            with self._randomness, self._model.threads():
                 self._cells = prepare(self._model, self._bags, self.classes)
         else:
             copy_fitted(self._model, alike._model)
@@ -156,7 +156,7 @@ class Trainer:
             if should_stop(self._fit_losses, self.settings):
                 return
             try:
-                with self._randomness:
+                with self._randomness, self._model.threads():
                     progress = self._epoch(epoch)
             except Exception as error:
                 if not is_out_of_memory(error):

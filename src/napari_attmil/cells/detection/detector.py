@@ -39,7 +39,15 @@ from napari_attmil.cells.detection.working_scale import (
     scale_windows,
 )
 from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
-from napari_attmil.core import Device, Float32Array, Progress, choose_device, finished, in_batches
+from napari_attmil.core import (
+    Device,
+    Float32Array,
+    Progress,
+    choose_device,
+    compute_threads,
+    finished,
+    in_batches,
+)
 
 if TYPE_CHECKING:
     from napari_attmil.cells.boxes import Boxes
@@ -318,7 +326,7 @@ class Detector:
     def _roi_features(
         self, prepared: Prepared, rois: Float32Array, size: int
     ) -> npt.NDArray[np.float16]:
-        with torch.inference_mode():
+        with compute_threads(), torch.inference_mode():
             with self.device.autocast():
                 pyramid = self._network.features(self._on_device([prepared]))
             level = pyramid[ROI_LEVEL].float()
@@ -371,7 +379,7 @@ class Detector:
         sizes = [(int(item.grey.shape[0]), int(item.grey.shape[1])) for item in batch]
         images = self._on_device(batch)
         # Several panels may detect at once with one detector, each with its own settings.
-        with self._in_use, torch.inference_mode(), self.device.autocast():
+        with self._in_use, compute_threads(), torch.inference_mode(), self.device.autocast():
             self._apply(settings, proposal_overlap)
             found = self._network.detect(images, sizes)
         return [

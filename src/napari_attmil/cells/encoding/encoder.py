@@ -12,7 +12,7 @@ import torch
 from napari_attmil.cells.encoding.network import SIDE_PX, VECTOR_SIZE, fused
 from napari_attmil.cells.encoding.network_file import load_encoder_network
 from napari_attmil.cells.encoding.pictures import pictures_of_cells
-from napari_attmil.core import choose_device
+from napari_attmil.core import choose_device, compute_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +118,7 @@ class CellEncoder:
 
     def _vectors(self, pictures: torch.Tensor) -> npt.NDArray[np.float16]:
         placed = (pictures * LEVELS).to(self.device.torch(), memory_format=torch.channels_last)
-        with self._in_use, torch.inference_mode(), self.device.autocast():
+        with self._in_use, compute_threads(), torch.inference_mode(), self.device.autocast():
             looks = [self._network(look).float() for look in (placed, placed.transpose(2, 3))]
             vectors = torch.stack(looks).mean(0)
         return np.asarray(vectors.cpu().numpy(), dtype=np.float16)

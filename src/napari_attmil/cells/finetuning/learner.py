@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from napari_attmil.core import moments_of, set_moments
+from napari_attmil.core import compute_threads, moments_of, set_moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,12 +93,13 @@ class Learner:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         images, targets = _batch(crops, self.device.torch())
-        with self.device.autocast():
-            losses = self.network.losses(images, targets)
-        self.optimiser.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
-        self.optimiser.step()
+        with compute_threads():
+            with self.device.autocast():
+                losses = self.network.losses(images, targets)
+            self.optimiser.zero_grad()
+            torch.stack(list(losses.values())).sum().backward()
+            nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+            self.optimiser.step()
         self.step += 1
         self._move_average(min(average_decay, (1 + self.step) / (10 + self.step)))
         return {name: float(value.detach()) for name, value in losses.items()}
