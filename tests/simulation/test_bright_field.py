@@ -114,6 +114,23 @@ def test_a_film_leaves_the_mean_light_and_spreads_it_as_stated() -> None:
     assert image.std() == pytest.approx(0.04 * 150, rel=0.05)
 
 
+@pytest.mark.parametrize(("ring_rad", "brighter"), [(-np.pi / 2, False), (np.pi / 2, True)])
+def test_phase_contrast_shows_a_cell_in_focus_with_the_reverse_halo(
+    ring_rad: float, brighter: bool
+) -> None:
+    look = replace(NOISE_FREE, contrast=0.15, absorption_per_um=0.0, brightness=100.0)
+    y, x = np.mgrid[-100:100, -100:100]
+    cell, halo = np.hypot(x, y) < 30, (np.hypot(x, y) > 54) & (np.hypot(x, y) < 60)
+    flat = expose(one_disc(), 0.078, 0, look, np.random.default_rng(0)).astype(float)
+    image = expose(
+        one_disc(), 0.078, 0, replace(look, phase_ring_rad=ring_rad), np.random.default_rng(0)
+    ).astype(float)
+    assert abs(flat[cell].mean() - 100) < 2
+    sign = 1 if brighter else -1
+    assert sign * (image[cell].mean() - 100) > 15
+    assert sign * (image[halo].mean() - image[:8].mean()) < -1
+
+
 def test_rough_looks_stay_in_the_trained_range_unless_asked_to_leave_it() -> None:
     def looks(beyond: float) -> list[Appearance]:
         return [draw_rough_appearance(np.random.default_rng(k), beyond) for k in range(200)]

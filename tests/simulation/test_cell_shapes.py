@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_attmil.simulation.cell_shapes import CELL_TYPES, draw_cell
+from napari_attmil.simulation.cell_shapes import CELL_TYPES, RARE_TYPES, draw_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.mark.parametrize("cell_type", CELL_TYPES)
+@pytest.mark.parametrize("cell_type", [*CELL_TYPES, *RARE_TYPES])
 def test_cell_touches_every_edge_of_its_patch_and_fits_into_it(cell_type: str) -> None:
     for seed in range(30):
         body = draw_cell(cell_type, 40, np.random.default_rng(seed)).body
@@ -68,3 +68,25 @@ def test_spherocytes_and_fragments_are_small_and_ghosts_nearly_empty() -> None:
     assert mean_over_cells("fragment", area_um2) < 0.5 * normal
     assert mean_over_cells("ghost", area_um2) == pytest.approx(normal, rel=0.1)
     assert mean_over_cells("ghost", volume_fl) < 0.3 * mean_over_cells("discocyte", volume_fl)
+
+
+def length_um(thickness_um: np.ndarray) -> float:
+    """Return the longest distance within a cell, from its second moments: a disc's diameter."""
+    y, x = np.nonzero(thickness_um > 0)
+    return 4 * float(np.sqrt(np.linalg.eigvalsh(np.cov(x, y))[-1])) * 7.82 / 60
+
+
+def test_rods_and_bananas_are_longer_and_giants_wider_than_a_normal_cell() -> None:
+    assert mean_over_cells("needle", length_um) > 1.15 * mean_over_cells("discocyte", length_um)
+    assert mean_over_cells("gametocyte", length_um) > 1.15 * mean_over_cells("discocyte", length_um)
+    assert mean_over_cells("needle", area_um2) < 0.4 * mean_over_cells("discocyte", area_um2)
+    assert mean_over_cells("giant", area_um2) > 1.4 * mean_over_cells("discocyte", area_um2)
+
+
+def test_parasites_make_their_cell_uneven() -> None:
+    def unevenness(thickness_um: np.ndarray) -> float:
+        return float(thickness_um[thickness_um > 0].std())
+
+    normal = mean_over_cells("discocyte", unevenness)
+    for infected in ("ring", "trophozoite", "schizont", "gametocyte"):
+        assert mean_over_cells(infected, unevenness) > 1.3 * normal, infected

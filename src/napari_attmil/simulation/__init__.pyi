@@ -1,5 +1,6 @@
 from .appearance import draw_appearance as draw_appearance
 from .cohort import (
+    SimulatedImage as SimulatedImage,
     simulate_cohort as simulate_cohort,
     simulate_image as simulate_image,
 )
@@ -8,3 +9,4 @@ from .settings import (
     ClassName as ClassName,
     SimulationSettings as SimulationSettings,
 )
+from .structures import Structure as Structure

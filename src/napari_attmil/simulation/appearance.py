@@ -56,6 +56,9 @@ class Appearance:
         Standard deviation of a film's or residue's uneven transmission, relative to the light.
     sharpening
         How much of the detail that a blur of 1.5 px would remove the camera adds.
+    phase_ring_rad
+        How far the ring of phase contrast delays the light that passes beside the cells: 0 for
+        bright field; a quarter of a turn gives dark cells with a bright halo, or the reverse.
     """
 
     defocus_um: float
@@ -77,6 +80,7 @@ class Appearance:
     height_spread_um: float = 0.0
     mottle: float = 0.0
     sharpening: float = 0.0
+    phase_ring_rad: float = 0.0
 
 
 def draw_appearance(look: Look, variety: float, rng: np.random.Generator) -> Appearance:

@@ -23,6 +23,8 @@ _WAVELENGTH_UM: Final = 0.55
 _INDEX_DIFFERENCE: Final = 0.06  # between a red cell (1.40) and plasma (1.34)
 _NUMERICAL_APERTURE: Final = 1.25  # 100x oil immersion
 _SHARPENED_PX: Final = 1.5
+_RING_TRANSMISSION: Final = 0.5  # amplitude of light that the ring of phase contrast lets through
+_RING_PER_UM: Final = 0.04  # spatial frequencies that pass the ring: slopes wider than 25 um
 
 
 def expose(
@@ -118,6 +120,11 @@ def _propagated(
     tilt = appearance.tilt_x * frequency_x + appearance.tilt_y * frequency_y
     pupil = (1 + tilt / np.float32(cutoff)) * np.exp(-((squared / np.float32(cutoff**2)) ** 2))
     wave = np.complex64(1)
+    if appearance.phase_ring_rad:
+        # The ring also catches the cells' own low frequencies; that gives their halo.
+        ring = np.complex64(_RING_TRANSMISSION * np.exp(1j * appearance.phase_ring_rad))
+        wave = ring
+        pupil = pupil * (1 + (ring - 1) * np.exp(-squared / np.float32(_RING_PER_UM**2)))
     spread_um = appearance.height_spread_um
     heights_um = np.linspace(-spread_um, spread_um, len(spectra)).tolist()
     for spectrum, height_um in zip(spectra, heights_um, strict=True):
@@ -125,6 +132,8 @@ def _propagated(
         fresnel = np.exp(np.complex64(-1j * np.pi * _WAVELENGTH_UM * path_um) * squared)
         wave = wave + fft.ifft2(spectrum * (pupil * fresnel))
     intensity = (wave.real**2 + wave.imag**2).astype(np.float32)
+    if appearance.phase_ring_rad:
+        intensity /= np.float32(_RING_TRANSMISSION**2)
     coherence_px = appearance.condenser_angle_rad * defocus_um / pixel_size_um
     blur_px = np.hypot(coherence_px, appearance.blur_px)
     return np.asarray(ndimage.gaussian_filter(intensity, blur_px), dtype=np.float32)

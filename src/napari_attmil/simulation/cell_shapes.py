@@ -19,6 +19,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_attmil.simulation.rare_shapes import RARE_SHAPES
+
 Grid = NDArray[np.float64]
 Thickness = Callable[[Grid, Grid, np.random.Generator], Grid]
 
@@ -51,7 +53,7 @@ def draw_cell(cell_type: str, diameter_px: float, rng: np.random.Generator) -> C
     Parameters
     ----------
     cell_type : str
-        One of `CELL_TYPES`.
+        One of `CELL_TYPES` or of `RARE_TYPES`.
     diameter_px : float
         The diameter of a *normal* cell; spherocytes and fragments are smaller, sickle cells longer.
     rng : numpy.random.Generator
@@ -64,7 +66,8 @@ def draw_cell(cell_type: str, diameter_px: float, rng: np.random.Generator) -> C
     cosine, sine = np.cos(angle), np.sin(angle)
     x = cosine * axis[None, :] + sine * axis[:, None]
     y = cosine * axis[:, None] - sine * axis[None, :]
-    thickness = _THICKNESS[cell_type](x, y, rng).astype(np.float32)
+    draw = _THICKNESS.get(cell_type) or RARE_SHAPES[cell_type]
+    thickness = draw(x, y, rng).astype(np.float32)
     rows = np.flatnonzero(thickness.any(axis=1))
     columns = np.flatnonzero(thickness.any(axis=0))
     return CellPatch(thickness[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
@@ -277,3 +280,5 @@ _THICKNESS: Final[dict[str, Thickness]] = {
     "acanthocyte": _acanthocyte,
 }
 CELL_TYPES: Final = tuple(_THICKNESS)
+RARE_TYPES: Final = tuple(RARE_SHAPES)
+"""Cells with parasites, rods and giants: in no cohort and no field unless they are asked for."""

@@ -25,9 +25,15 @@ from numpy.typing import NDArray
 from napari_attmil.core import Progress, UserError, write_atomically, write_json
 from napari_attmil.simulation.appearance import Appearance, draw_appearance
 from napari_attmil.simulation.bright_field import expose
-from napari_attmil.simulation.cell_shapes import CELL_TYPES, NORMAL_DIAMETER_UM, draw_cell
-from napari_attmil.simulation.field import FieldOfView
+from napari_attmil.simulation.cell_shapes import (
+    CELL_TYPES,
+    NORMAL_DIAMETER_UM,
+    RARE_TYPES,
+    draw_cell,
+)
+from napari_attmil.simulation.field import FieldOfView, margin_px
 from napari_attmil.simulation.settings import CLASSES, ClassName, SimulationSettings
+from napari_attmil.simulation.structures import Structure, burn_in, draw_walls
 
 ODD_TYPES: Final = ("echinocyte", "fragment")
 """Abnormal cells that every class has, the healthy one too, in the same share."""
@@ -73,6 +79,7 @@ def simulate_image(
     rng: np.random.Generator,
     cell_types: Sequence[str] | None = None,
     appearance: Appearance | None = None,
+    structure: Structure | None = None,
 ) -> SimulatedImage:
     """Draw one field of view.
 
@@ -86,6 +93,8 @@ def simulate_image(
         The type of every cell; None draws `settings.cells_per_image` of them from `MIXED_TYPES`.
     appearance
         Focus, light and noise; None draws them within `settings.variety`.
+    structure
+        What the field shows beside its cells, such as a channel, in which they then lie.
 
     Returns
     -------
@@ -100,22 +109,31 @@ def simulate_image(
     if cell_types is None:
         names, shares = list(MIXED_TYPES), np.array(list(MIXED_TYPES.values()))
         cell_types = rng.choice(names, settings.cells_per_image, p=shares / shares.sum()).tolist()
-    unknown = sorted(set(cell_types) - set(CELL_TYPES))
+    types = (*CELL_TYPES, *RARE_TYPES)
+    unknown = sorted(set(cell_types) - set(types))
     if unknown:
-        raise UserError(
-            f"There is no cell type {unknown[0]!r}; choose from {', '.join(CELL_TYPES)}."
-        )
+        raise UserError(f"There is no cell type {unknown[0]!r}; choose from {', '.join(types)}.")
     appearance = appearance or draw_appearance(settings.look, settings.variety, rng)
     layers = HEIGHTS if appearance.height_spread_um > 0 else 1
-    field = FieldOfView(settings.image_size_px, settings.cell_diameter_px, layers)
+    edge = settings.image_size_px + 2 * margin_px(settings.cell_diameter_px)
+    walls = (
+        draw_walls(structure, (edge, edge), settings.cell_diameter_px, rng) if structure else None
+    )
+    room = walls.room if walls else None
+    field = FieldOfView(settings.image_size_px, settings.cell_diameter_px, layers, room)
     placed = [
         name
         for name in cell_types
         if field.place(draw_cell(name, settings.cell_diameter_px, rng), rng)
     ]
     pixel_size_um = NORMAL_DIAMETER_UM / settings.cell_diameter_px
+    if walls:
+        field.thickness_um[0] += walls.thickness_um
+    image = expose(field.thickness_um, pixel_size_um, field.margin_px, appearance, rng)
+    if structure and not walls:
+        burn_in(structure, image, rng)
     return SimulatedImage(
-        image=expose(field.thickness_um, pixel_size_um, field.margin_px, appearance, rng),
+        image=image,
         xyxy=np.array(field.boxes, dtype=np.float32).reshape(-1, 4),
         cell_type=np.array(placed, dtype=np.str_),
         pixel_size_um=pixel_size_um,

@@ -18,6 +18,11 @@ _TOUCHING_DISTANCE: Final = 0.92
 _OVERLAPPING_DISTANCE: Final = 0.6
 
 
+def margin_px(cell_diameter_px: float) -> int:
+    """Return the width of the margin around an image, which has room for the longest cell."""
+    return int(np.ceil(1.5 * cell_diameter_px))
+
+
 class FieldOfView:
     """Optical thickness of the specimen in and around an image, and a box for each of its cells.
 
@@ -29,6 +34,8 @@ class FieldOfView:
         Diameter of a normal cell; the margin around the image has room for the longest one.
     layers
         Heights at which cells lie, turn by turn.
+    room : (size + 2 margin, size + 2 margin) bool, optional
+        Where cells may lie; anywhere if None.
 
     Attributes
     ----------
@@ -37,9 +44,16 @@ class FieldOfView:
         In pixels of the image, in the order in which the cells were placed.
     """
 
-    def __init__(self, image_size_px: int, cell_diameter_px: float, layers: int = 1) -> None:
+    def __init__(
+        self,
+        image_size_px: int,
+        cell_diameter_px: float,
+        layers: int = 1,
+        room: NDArray[np.bool_] | None = None,
+    ) -> None:
         self.size_px = image_size_px
-        self.margin_px = int(np.ceil(1.5 * cell_diameter_px))
+        self.margin_px = margin_px(cell_diameter_px)
+        self._room = room
         edge = image_size_px + 2 * self.margin_px
         self.thickness_um = np.zeros((layers, edge, edge), dtype=np.float32)
         self.boxes: list[tuple[int, int, int, int]] = []
@@ -81,10 +95,12 @@ class FieldOfView:
         visible = cell.body[inside_y, inside_x]
         if visible.sum() < _LEAST_VISIBLE * cell.body.sum():
             return False
+        y, x = top + self.margin_px, left + self.margin_px
+        window = (slice(y, y + height), slice(x, x + width))
+        if self._room is not None and (cell.body & ~self._room[window]).any():
+            return False
         rows = np.flatnonzero(visible.any(axis=1)) + inside_y.start + top
         columns = np.flatnonzero(visible.any(axis=0)) + inside_x.start + left
         self.boxes.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
-        y, x = top + self.margin_px, left + self.margin_px
-        layer_um = self.thickness_um[len(self.boxes) % len(self.thickness_um)]
-        layer_um[y : y + height, x : x + width] += cell.thickness_um
+        self.thickness_um[len(self.boxes) % len(self.thickness_um)][window] += cell.thickness_um
         return True
