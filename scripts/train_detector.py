@@ -3,11 +3,13 @@
     python scripts/train_detector.py --data ../shared/data --minutes 75 --run runs/detector
     python scripts/train_detector.py --start W --rate 2e-4 --minutes 45 --run runs/further
 
-A third of every batch comes from TXL-PBC (stained smears, MIT licence, red cells only; white
-cells and platelets are background), a third from the simulator's good images (unstained and
-stained), a third from its poor ones. The learning rate follows the clock, so that a busy machine
-still finishes its schedule; a run that was killed goes on from its last checkpoint. Nothing of
-TXL-PBC's validation part, and no image of Chula RBC-12, is used.
+It learns from TXL-PBC (stained smears, MIT licence, red cells only; white cells and platelets are
+background), from nine frames of `lfm` (living cells in violet light, BSD-3-Clause) and from
+simulated fields: good and poor ones, ones of rare cells, ones with walls, grids and writing; see
+`training_images.py`. In real images cells are also made rare ones (`altered_cells.py`). The
+learning rate follows the clock, so that a busy machine still finishes its schedule; a run that was
+killed goes on from its last checkpoint. Nothing of TXL-PBC's validation part, no held-back frame of
+`lfm` and no image of Chula RBC-12 is used.
 """
 
 from __future__ import annotations
@@ -16,108 +18,27 @@ import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
 import torch
-from rough_looks import draw_rough_appearance
-from skimage import io
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
+from training_images import Crops, training_sources
 
 from napari_attmil.cells.detection import CellRCNN, load_network, save_network
 from napari_attmil.cells.detection.network import DetectorArchitecture
-from napari_attmil.cells.finetuning import LabelledImage
-from napari_attmil.cells.finetuning.augmentation import random_crop
 from napari_attmil.cells.finetuning.learner import Learner, learning_rate
 from napari_attmil.core import (
     Checkpoint,
-    Float32Array,
     choose_device,
     load_checkpoint,
     save_checkpoint,
 )
-from napari_attmil.simulation import SimulationSettings, simulate_image
-from napari_attmil.simulation.cell_shapes import CELL_TYPES
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SIMULATED_IMAGES = 700
-ROUGH_IMAGES = 400
-SIMULATED_SIDE_PX = 448
 BATCH_SIZE = 8
 PEAK_LEARNING_RATE = 7e-4
 WARM_UP_STEPS = 100
 AVERAGE_DECAY = 0.998
 SAVE_EVERY_S = 240.0
 STATE_NAME = "state.safetensors"
-
-
-def read_txl(folder: Path) -> list[LabelledImage]:
-    """Return TXL-PBC's training images with the boxes of their red cells."""
-    table = pd.read_csv(folder / "train.csv")
-    images = []
-    for name, rows in table.groupby("image"):
-        pixels = io.imread(folder / "train" / str(name))
-        grey = pixels[..., :3].mean(axis=-1) if pixels.ndim == 3 else pixels
-        red = rows[rows["cell_type"] == "RBC"][["x_min", "y_min", "x_max", "y_max"]]
-        images.append(LabelledImage(grey.astype(np.uint8), red.to_numpy(np.float32), stained=True))
-    return images
-
-
-def simulate(count: int, seed: int) -> list[LabelledImage]:
-    """Return simulated fields: four of five unstained, all densities and looks."""
-    images = []
-    for index in range(count):
-        rng = np.random.default_rng([seed, index])
-        stained = index % 5 == 4
-        look = "stained" if stained else "unstained"
-        settings = field_settings(rng).replace(look=look, variety=float(rng.uniform(0.3, 1)))
-        field = simulate_image(settings, rng)
-        images.append(LabelledImage(field.image, field.xyxy, stained))
-    return images
-
-
-def simulate_rough(count: int, seed: int) -> list[LabelledImage]:
-    """Return poor unstained fields, half of them dominated by one type of cell."""
-    images = []
-    for index in range(count):
-        rng = np.random.default_rng([seed, 1, index])
-        settings = field_settings(rng)
-        common = str(rng.choice(CELL_TYPES)) if index % 2 else "discocyte"
-        shares = np.array([0.4 if name == common else 0.045 for name in CELL_TYPES])
-        types = rng.choice(CELL_TYPES, settings.cells_per_image, p=shares / shares.sum())
-        field = simulate_image(settings, rng, types.tolist(), draw_rough_appearance(rng))
-        images.append(LabelledImage(field.image, field.xyxy, stained=False))
-    return images
-
-
-def field_settings(rng: np.random.Generator) -> SimulationSettings:
-    """Draw the size and the number of a field's cells."""
-    diameter = float(rng.uniform(30, 60))
-    densest = 0.75 * SIMULATED_SIDE_PX**2 / diameter**2
-    return SimulationSettings(
-        image_size_px=SIMULATED_SIDE_PX,
-        cell_diameter_px=diameter,
-        cells_per_image=int(rng.uniform(0.05, 1) ** 1.5 * densest),
-    )
-
-
-class Crops(IterableDataset[tuple[Float32Array, Float32Array]]):
-    """Endless random crops, turn by turn from each source."""
-
-    def __init__(self, sources: list[list[LabelledImage]], diameter_px: float, seed: int) -> None:
-        self._sources, self._diameter_px, self._seed = sources, diameter_px, seed
-
-    def __iter__(self) -> Iterator[tuple[Float32Array, Float32Array]]:
-        """Yield (256, 256) crops and their (n, 4) boxes."""
-        torch.set_num_threads(1)
-        rng = np.random.default_rng(self._seed)
-        while True:
-            for source in self._sources:
-                image = source[rng.integers(len(source))]
-                yield random_crop(image, self._diameter_px, rng)
 
 
 @dataclass
@@ -145,11 +66,7 @@ def train(arguments: argparse.Namespace) -> None:
     architecture, network = beginning(arguments)
     run = Run(Learner.of(network, choose_device(arguments.device)))
     run.resume(arguments.run / STATE_NAME)
-    sources = [
-        read_txl(arguments.data / "txl_pbc"),
-        simulate(SIMULATED_IMAGES, arguments.seed),
-        simulate_rough(ROUGH_IMAGES, arguments.seed),
-    ]
+    sources = training_sources(arguments.data, arguments.seed)
     seed = arguments.seed + run.learner.step
     batches = DataLoader(
         Crops(sources, architecture.working_diameter_px, seed),
@@ -158,7 +75,9 @@ def train(arguments: argparse.Namespace) -> None:
         collate_fn=list,
         prefetch_factor=8,
     )
-    print(f"{[len(source) for source in sources]} images, step {run.learner.step}", flush=True)
+    print(
+        f"{[len(source.images) for source in sources]} images, step {run.learner.step}", flush=True
+    )
     budget_s = arguments.minutes * 60
     tick = saved = time.monotonic()
     recent: dict[str, float] = {}
@@ -196,7 +115,10 @@ def write_weights(
 ) -> None:
     """Write the averaged weights with what they were made from."""
     provenance = {
-        "data": "TXL-PBC train (MIT; github.com/lugan113/TXL-PBC_Dataset) + simulation",
+        "data": (
+            "TXL-PBC train (MIT; github.com/lugan113/TXL-PBC_Dataset) + nine frames of "
+            "lfm-data-utilities (BSD-3-Clause; github.com/czbiohub-sf) + simulation"
+        ),
         "script": "scripts/train_detector.py",
         "start": load_network(arguments.start).digest if arguments.start else "random",
         "peak_learning_rate": arguments.rate,
