@@ -102,7 +102,11 @@ def studies_of(samples: SamplesLike, weights: str | Path | None) -> list[Study]:
     path = optional_path(weights)
     if isinstance(samples, Cohort):
         return [replace(Study.of(samples, path), stores_features=False)]
-    return Study.around(as_samples(samples), path)
+    studies = Study.around(as_samples(samples), path)
+    for study in studies:
+        if study.kept_apart:
+            _log.warning(study.kept_apart_in_words)
+    return studies
 
 
 def study_of(cohort: CohortLike, weights: str | Path | None = None) -> Study:

@@ -80,14 +80,14 @@ def import_files(
     planes: PlaneOptions,
 ) -> None:
     """Merge other programs' boxes into a study; no box drawn by a person is changed or lost."""
-    from napari_attmil.cells.annotations import AnnotationFile
+    from napari_attmil.cells.annotations import file_of_boxes
     from napari_attmil.cells.exchange import plan_import, read_boxes
 
     check_outputs([report], [project, *files])
     cohort = open_labelled_cohort(project, planes)
     found = read_boxes(files)
     names = workflows.class_words(classes or "")
-    annotations = AnnotationFile.beside(cohort.folder)
+    annotations = file_of_boxes(cohort.folder, cohort.samples)
     plan = shown(plan_import(cohort.samples, found, names), "Looking for the images")
     if reviewed:
         plan = plan.as_reviewed()

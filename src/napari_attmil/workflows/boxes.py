@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from napari_attmil.cells.annotations import FILE_NAME, AnnotationFile
+from napari_attmil.cells.annotations import FILE_NAME, kept_boxes
 from napari_attmil.core import UserError, write_atomically
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _Row = tuple[str, str, int, str, str]
 
 def annotations_of(cohort: Cohort) -> dict[str, Annotations]:
     """Return the kept annotations of a cohort's samples, by the samples' names."""
-    return AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
+    return kept_boxes(cohort.folder, cohort.samples)[0]
 
 
 @dataclass(frozen=True)

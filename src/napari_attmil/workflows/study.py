@@ -17,6 +17,7 @@ from napari_attmil.cells.annotations import (
     STUDY_DEPTH,
     AnnotationFile,
     file_with_boxes,
+    kept_boxes,
     open_study,
     orphaned_boxes_in_words,
 )
@@ -55,6 +56,8 @@ class Study:
         Whether features are stored for later use.
     store_folder
         Folder of the stored features; beside the cohort if None.
+    kept_apart
+        Names of samples whose boxes are in the user's own file: their folder cannot be written.
     """
 
     cohort: Cohort
@@ -62,6 +65,7 @@ class Study:
     detector_path: Path | None = None
     stores_features: bool = True
     store_folder: Path | None = None
+    kept_apart: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -86,14 +90,19 @@ class Study:
         UserError
             If the annotations cannot be read.
         """
+        apart: frozenset[str] = frozenset()
         if annotations is None:
-            annotations = AnnotationFile.beside(cohort.folder).read_all(cohort.samples)
-        return cls(cohort, annotations, weights or detector_in_use(cohort.folder))
+            annotations, apart = kept_boxes(cohort.folder, cohort.samples)
+        return cls(
+            cohort, annotations, weights or detector_in_use(cohort.folder), kept_apart=apart
+        )
 
     @classmethod
     def without_folder(cls, samples: Sequence[Sample], weights: Path | None = None) -> Self:
-        """Return samples outside of any study: without corrections and stored features."""
-        return cls(Cohort(tuple(samples), Path()), {}, weights, stores_features=False)
+        """Return samples outside of any study; only the user's own file can have boxes of them."""
+        annotations, apart = kept_boxes(None, samples)
+        cohort = Cohort(tuple(samples), Path())
+        return cls(cohort, annotations, weights, stores_features=False, kept_apart=apart)
 
     @classmethod
     def around(cls, samples: Sequence[Sample], weights: Path | None = None) -> list[Self]:
@@ -124,11 +133,22 @@ class Study:
         """Return the study's detector, loaded anew only if its file has changed."""
         return loaded_detector(device_name, self.detector_path)
 
+    @property
+    def kept_apart_in_words(self) -> str:
+        """A sentence on the boxes from the user's own file; empty without any."""
+        if not self.kept_apart:
+            return ""
+        samples = counted(len(self.kept_apart), "sample")
+        return (
+            f"The boxes kept in {AnnotationFile.of_user().path} are used in {samples}: the folder "
+            "of the images could not be written."
+        )
+
     def in_words(self, features: FeatureSettings | None = None) -> list[str]:
         """Return sentences on the boxes and the detector in use, and the size of features."""
-        sentences = []
-        if self.annotations:
-            samples = counted(len(self.annotations), "sample")
+        sentences = [self.kept_apart_in_words] if self.kept_apart else []
+        if beside := len(self.annotations) - len(self.kept_apart):
+            samples = counted(beside, "sample")
             sentences.append(f"The boxes kept in the study are used in {samples}.")
         if self.detector_path is not None:
             sentences.append(f"Detector: {self.detector_path.name}")

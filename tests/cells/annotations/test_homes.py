@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import imagecodecs
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
 from napari_attmil.cells.annotations.file_merge import merge_files
-from napari_attmil.cells.annotations.homes import boxes_beside
+from napari_attmil.cells.annotations.homes import boxes_beside, kept_boxes
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.cli import app
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session.session import Session
 from napari_attmil.workflows import Study, open_cohort
@@ -180,6 +182,41 @@ def test_boxes_of_a_study_that_cannot_be_written_are_told_and_brought_back(
     session = opened(folder, AnnotationFile.beside(folder), *cohort.samples)
     assert session.boxes.xyxy.tolist() == [[0, 0, 9, 9]]
     assert not any("brought" in note for note in open_cohort(folder).notes)
+
+
+def test_commands_see_the_boxes_of_a_folder_that_cannot_be_written(
+    tmp_path: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for name in "ab":
+        imagecodecs.imwrite(folder / f"{name}.png", np.zeros((40, 60), np.uint8))
+    monkeypatch.setattr(AnnotationFile, "beside", lambda folder: AnnotationFile.of_user())
+    one = sample(folder, "a", "a.png")
+    opened(folder, boxes_beside(folder, [one]), one).editor.add(0, [0, 0, 9, 9])
+    cohort = open_cohort(folder)
+    told = f"The boxes kept in {own} are used in 1 sample: the folder of the images could not be "
+    run = CliRunner().invoke(app, ["export", str(folder), "--out", str(tmp_path / "boxes.json")])
+    assert run.exit_code == 0 and "1 box of 1 image written" in run.output
+    assert f"{folder} cannot be written" in " ".join(run.output.split())
+    for study in (Study.of(cohort), *Study.around(cohort.samples)):
+        kept = {name: each.boxes.xyxy.tolist() for name, each in study.annotations.items()}
+        assert kept == {"a": [[0, 0, 9, 9]]}
+        assert study.in_words() == [f"{told}written."]
+    assert not (folder / "annotations.sqlite").exists()
+
+
+def test_boxes_of_the_folder_come_before_those_that_are_kept_apart(
+    tmp_path: Path, own: Path
+) -> None:
+    samples = [sample(tmp_path, name, f"{name}.png") for name in "ab"]
+    for one in samples:
+        opened(tmp_path, AnnotationFile.of_user(), one).editor.add(0, [1, 1, 9, 9])
+    opened(tmp_path, AnnotationFile.beside(tmp_path), samples[0]).editor.add(0, [0, 0, 9, 9])
+    found, apart = kept_boxes(tmp_path, samples)
+    boxes = {name: each.boxes.xyxy.tolist() for name, each in found.items()}
+    assert boxes == {"a": [[0, 0, 9, 9]], "b": [[1, 1, 9, 9]]} and apart == {"b"}
+    assert kept_boxes(None, samples)[1] == {"a", "b"}
 
 
 def test_boxes_that_cannot_be_brought_are_told(tmp_path: Path, own: Path) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_attmil.cells.annotations.edits import Annotations
     from napari_attmil.cells.annotations.journal import Place
     from napari_attmil.images import Cohort
 
@@ -54,9 +55,30 @@ def boxes_beside(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
     UserError
         If a file cannot be read, or boxes cannot be copied.
     """
-    file = _home(folder, samples)
+    file = file_of_boxes(folder, samples)
     _bring(file, samples)
     return file
+
+
+def kept_boxes(
+    folder: Path | None, samples: Sequence[Sample]
+) -> tuple[dict[str, Annotations], frozenset[str]]:
+    """Return what is kept of samples, by name, and the names of those that the user's own file has.
+
+    Nothing is written or brought. Where the file of the folder (None: there is none) knows nothing
+    of a sample, the user's own counts, which has the boxes of folders that could not be written.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read.
+    """
+    own = AnnotationFile.of_user()
+    file = None if folder is None else file_of_boxes(folder, samples)
+    found = {} if file is None or file.path == own.path else file.read_all(samples)
+    others = [sample for sample in samples if sample.name not in found]
+    apart = own.read_all(others) if others and own.path.exists() else {}
+    return found | apart, frozenset(apart)
 
 
 def open_study(folder: Path, samples: Sequence[Sample]) -> tuple[Path, str]:
@@ -72,7 +94,7 @@ def open_study(folder: Path, samples: Sequence[Sample]) -> tuple[Path, str]:
     """
     own = AnnotationFile.of_user().path
     try:
-        file = _home(folder, samples)
+        file = file_of_boxes(folder, samples)
     except UserError as error:
         return folder, str(error)
     if file.path == own:
@@ -121,8 +143,14 @@ def file_with_boxes(folder: Path, samples: Sequence[Sample]) -> AnnotationFile |
     return file if is_beside or file.read_all(samples) else None
 
 
-def _home(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
-    """Return the file for boxes of images in a folder."""
+def file_of_boxes(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
+    """Return the file for boxes of images in a folder, as `boxes_beside` but bringing none.
+
+    Raises
+    ------
+    UserError
+        If the file of a folder above cannot be read.
+    """
     return file_with_boxes(folder, samples) or AnnotationFile.beside(folder)
 
 

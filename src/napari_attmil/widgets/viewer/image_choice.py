@@ -148,6 +148,7 @@ class ImageChoice(Listening, QObject):
         bool
             Whether it is open now.
         """
+        # The cohort's folder is that of the file with its boxes: `open_study` has looked for it.
         answer, file = Answer.AGAIN, AnnotationFile.beside(cohort.folder)
         while answer is not Answer.STAY:
             try:
