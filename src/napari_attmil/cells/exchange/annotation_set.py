@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,11 @@ OWN = " (own)"
 NO_NOTE = Note()
 LARGEST_ID = 2**53 - 1
 """The largest cell_id that survives every program's numbers, many of which are floats."""
+
+README = "README.roboflow.txt"
+"""The file in which Roboflow says what it did to the pictures."""
+_CUT = re.compile(r"crop|tile|isolat|region", re.IGNORECASE)
+_MOVED = re.compile(r"flip|rotat|crop|shear|mosaic|zoom|perspective", re.IGNORECASE)
 
 Corners = tuple[float, float, float, float]
 
@@ -90,6 +96,8 @@ class AnnotatedImage:
         Whether boxes are given as fractions of width and height.
     has_points
         Whether the file gives the cells' centres only: both corners of a box are then the same.
+    prepared
+        What the export says it did to the picture first; None if it says nothing.
     """
 
     name: str
@@ -99,6 +107,7 @@ class AnnotatedImage:
     reviewed: bool = False
     is_relative: bool = False
     has_points: bool = False
+    prepared: Prepared | None = None
 
     def in_pixels(self, size_px: tuple[int, int]) -> AnnotatedImage:
         """Return the image with its boxes in pixels; `size_px` is its width and height."""
@@ -110,6 +119,98 @@ class AnnotatedImage:
             x0, y0, x1, y1 = box.xyxy
             boxes.append(replace(box, xyxy=(x0 * width, y0 * height, x1 * width, y1 * height)))
         return replace(self, boxes=tuple(boxes), size_px=size_px, is_relative=False)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What Roboflow did to pictures before it exported them; boxes are of the pictures then.
+
+    Attributes
+    ----------
+    size_px
+        (width, height) of all pictures, or those that they fit within; None if they keep theirs.
+    way
+        How they were resized, as the export calls it, such as "Fit (black edges)".
+    lost
+        What was done that boxes cannot be taken back from, such as "cropped"; empty without.
+    """
+
+    size_px: tuple[int, int] | None = None
+    way: str = ""
+    lost: str = ""
+
+    def undone(self, image: AnnotatedImage, size_px: tuple[int, int]) -> AnnotatedImage:
+        """Return an image with its boxes in pixels of the original, which has this size.
+
+        Raises
+        ------
+        ContentError
+            If they cannot be taken back.
+        """
+        if self.lost:
+            raise ContentError(
+                f"the export has {self.lost} its picture ({README}); export it again without that"
+            )
+        if self.size_px is None:
+            return image
+        scale = min(self.size_px[0] / size_px[0], self.size_px[1] / size_px[1])
+        if not self.way.startswith("Fit ("):  # all of the picture, and nothing else
+            within = (round(scale * size_px[0]), round(scale * size_px[1]))
+            exported = within if self.way == "Fit within" else self.size_px
+            return replace(_as_fractions(image, image.size_px or exported), size_px=None)
+        if image.size_px not in (None, self.size_px):
+            stated = "{} x {}".format(*image.size_px)
+            raise ContentError(
+                f"the file states {stated} pixels, but {README} {self.size_px[0]} x "
+                f"{self.size_px[1]}; export it again"
+            )
+        across, down = ((self.size_px[n] - scale * size_px[n]) / 2 for n in (0, 1))
+        boxes = [
+            replace(
+                box,
+                xyxy=(
+                    (box.xyxy[0] - across) / scale,
+                    (box.xyxy[1] - down) / scale,
+                    (box.xyxy[2] - across) / scale,
+                    (box.xyxy[3] - down) / scale,
+                ),
+            )
+            for box in image.in_pixels(self.size_px).boxes
+        ]
+        return replace(image, boxes=tuple(boxes), size_px=size_px, is_relative=False)
+
+
+def prepared_of(readme: str, is_to_learn_from: bool) -> Prepared:
+    """Return what `README.roboflow.txt` says was done to pictures.
+
+    Only those to learn from, which are in the folder `train`, are mirrored or turned at random.
+    """
+    before, _, after = readme.partition("augmentation was applied")
+    steps = [line.strip(" *-\t\r") for line in before.splitlines() if line.lstrip()[:1] in "*-"]
+    size, way, lost = None, "", ""
+    for step in steps:
+        if found := re.fullmatch(r"Resize to (\d+) ?x ?(\d+) \((.+)\)", step):
+            size, way = (int(found[1]), int(found[2])), found[3]
+            if not way.startswith(("Stretch", "Fit")):  # Fill (with center crop)
+                lost = "cropped"
+        elif _CUT.search(step):
+            lost = "cropped or tiled"
+    # What is done within boxes leaves these where they are.
+    at_random = after.partition("transformations were applied")[0]
+    if is_to_learn_from and _MOVED.search(at_random):
+        lost = "turned, mirrored or cropped at random"
+    return Prepared(size, way, lost)
+
+
+def _as_fractions(image: AnnotatedImage, size_px: tuple[int, int]) -> AnnotatedImage:
+    if image.is_relative:
+        return image
+    width, height = size_px
+    boxes = []
+    for box in image.boxes:
+        x0, y0, x1, y1 = box.xyxy
+        boxes.append(replace(box, xyxy=(x0 / width, y0 / height, x1 / width, y1 / height)))
+    return replace(image, boxes=tuple(boxes), is_relative=True)
 
 
 @dataclass(frozen=True)

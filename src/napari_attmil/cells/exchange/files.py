@@ -6,13 +6,19 @@ import json
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from xml.etree import ElementTree
 
 import yaml
 
 from napari_attmil.cells.exchange.account import Account
-from napari_attmil.cells.exchange.annotation_set import AnnotatedImage, AnnotationSet
+from napari_attmil.cells.exchange.annotation_set import (
+    README,
+    AnnotatedImage,
+    AnnotationSet,
+    Prepared,
+    prepared_of,
+)
 from napari_attmil.cells.exchange.coco import is_coco, read_coco
 from napari_attmil.cells.exchange.csv_tables import read_csv
 from napari_attmil.cells.exchange.cvat import read_cvat
@@ -53,6 +59,8 @@ if TYPE_CHECKING:
     Read = tuple[str, Sequence[AnnotatedImage]]
     """A format's name, and the images of a file."""
 
+Found = TypeVar("Found")
+
 READ: Final = (
     "COCO, YOLO, Pascal VOC, CSV, CVAT for images, Label Studio's JSON, ImageJ's ROIs, QuPath's "
     "GeoJSON, labelme, CreateML, masks"
@@ -82,7 +90,8 @@ def read_boxes(paths: Sequence[Path]) -> AnnotationSet:
     with ExitStack() as opened:
         for path in paths:
             files = source_files(path, account, opened)
-            classes = _ClassLists(files)
+            classes = _Beside(files, _may_list_classes, _class_list)
+            readmes = _Beside(files, _is_readme, _readme)
             for group in _with_annotations(files, is_given=path.is_file()):
                 try:
                     name, read = _read_group(group, classes, account)
@@ -90,7 +99,8 @@ def read_boxes(paths: Sequence[Path]) -> AnnotationSet:
                     refusals.append(str(error))
                 else:
                     names[name] = None
-                    images += read
+                    prepared = _prepared(group[0], readmes.of(group[0]))
+                    images += [replace(image, prepared=prepared) for image in read]
     if refusals and not images:
         raise UserError(refusals[0])
     if not images:
@@ -126,7 +136,7 @@ def _with_annotations(files: Sequence[SourceFile], is_given: bool) -> list[list[
     return [*rois.values(), *([file] for file in (*texts, *masks))]
 
 
-def _read_group(group: Sequence[SourceFile], classes: _ClassLists, account: Account) -> Read:
+def _read_group(group: Sequence[SourceFile], classes: _Beside[Classes], account: Account) -> Read:
     """Return what a file, or the files of one image's ROIs, hold.
 
     Raises
@@ -154,7 +164,7 @@ def _refusal(file: SourceFile, reason: str) -> UserError:
     )
 
 
-def _read_content(group: Sequence[SourceFile], classes: _ClassLists, account: Account) -> Read:
+def _read_content(group: Sequence[SourceFile], classes: _Beside[Classes], account: Account) -> Read:
     file = group[0]
     if file.suffix == ".roi":
         return "ImageJ", read_rois(group, image_of_rois(file), account)
@@ -170,7 +180,8 @@ def _read_content(group: Sequence[SourceFile], classes: _ClassLists, account: Ac
         return "CSV", read_csv(text, account)
     if is_outlines_name(file.place):
         return "Cellpose outlines", [read_outlines(text, file, account)]
-    return "YOLO", [read_yolo(text, image_name(file.place), classes.of(file), account)]
+    listed = classes.of(file) or NO_CLASSES
+    return "YOLO", [read_yolo(text, image_name(file.place), listed, account)]
 
 
 def _read_xml(text: str, account: Account) -> Read:
@@ -205,33 +216,70 @@ def _read_json(text: str, name: str, account: Account) -> Read:
     )
 
 
-class _ClassLists:
-    """The lists of classes beside label files, or in a folder above them."""
+class _Beside(Generic[Found]):
+    """What files of some names say of the files beside them, or in folders below.
 
-    def __init__(self, files: Iterable[SourceFile]) -> None:
+    Parameters
+    ----------
+    files
+        All files.
+    may_be
+        Tells by its name whether a file can be one of them.
+    read
+        Returns what such a file says, by its name and content; None if it is another file.
+    """
+
+    def __init__(
+        self,
+        files: Iterable[SourceFile],
+        may_be: Callable[[PurePath], bool],
+        read: Callable[[str, Callable[[], bytes]], Found | None],
+    ) -> None:
+        self._may_be, self._read = may_be, read
         self._packed: dict[PurePath, list[SourceFile]] = {}
         for file in files:
-            if file.path is None and _may_list_classes(file.place):
+            if file.path is None and may_be(file.place):
                 self._packed.setdefault(file.within / file.place.parent, []).append(file)
-        self._known: dict[PurePath, Classes | None] = {}
+        self._known: dict[PurePath, Found | None] = {}
 
-    def of(self, file: SourceFile) -> Classes:
-        """Return the classes of a label file; none if no list is found."""
+    def of(self, file: SourceFile) -> Found | None:
+        """Return what is said of a file; None if nothing is."""
         place = file.within / file.place if file.path is None else file.path.absolute()
         folders = list(place.parents)[: max(_FOLDERS_ABOVE, len(file.place.parents))]
         found = (self._of_folder(folder) for folder in folders)
-        return next((classes for classes in found if classes is not None), NO_CLASSES)
+        return next((each for each in found if each is not None), None)
 
-    def _of_folder(self, folder: PurePath) -> Classes | None:
+    def _of_folder(self, folder: PurePath) -> Found | None:
         if folder not in self._known:
             if isinstance(folder, Path):
-                paths = sorted(filter(_may_list_classes, folder.iterdir()))
+                paths = sorted(filter(self._may_be, folder.iterdir()))
                 files = [(path.name, path.read_bytes) for path in paths if path.is_file()]
             else:
                 files = [(each.place.name, each.read) for each in self._packed.get(folder, [])]
-            lists = (_class_list(name, read) for name, read in files)
-            self._known[folder] = next((each for each in lists if each is not None), None)
+            said = (self._read(name, read) for name, read in files)
+            self._known[folder] = next((each for each in said if each is not None), None)
         return self._known[folder]
+
+
+def _is_readme(path: PurePath) -> bool:
+    return path.name.lower() == README.lower()
+
+
+def _readme(name: str, read: Callable[[], bytes]) -> str | None:
+    try:
+        return decoded_text(read(), name)
+    except (UserError, OSError, ValueError):
+        return None
+
+
+def _prepared(file: SourceFile, readme: str | None) -> Prepared | None:
+    """Return what was done to the pictures of a file of annotations, if a readme says it."""
+    if readme is None:
+        return None
+    place = file.place if file.path is None else file.path
+    folders = [part.lower() for part in place.parts[:-1]]
+    parts = [folder for folder in folders if folder in ("train", "valid", "test")]
+    return prepared_of(readme, parts[-1:] in ([], ["train"]))
 
 
 def _may_list_classes(path: PurePath) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         AnnotatedBox,
         AnnotatedImage,
         AnnotationSet,
+        Prepared,
     )
     from napari_attmil.images import Sample
 
@@ -330,25 +331,51 @@ def _fitted(claim: _Claim, account: Account) -> PlacedImage:
     """
     sample, index = claim.match.places[0]
     frame, image = sample.frames[index], claim.image
+    size = size_of(frame)
+    prepared = image.prepared
+    if prepared is not None and claim.match.looseness:  # or it is the export's own picture
+        image = prepared.undone(image, size)
+        if prepared.size_px not in (None, size):
+            account.remark(_about_resizing(prepared))
     if reason := why_not(image, frame):
         raise ContentError(reason)
-    size = size_of(frame)
     if image.has_points:
         image = around_points(image, read_frame(frame), account)
     image = replace(image.in_pixels(size), size_px=size)
-    kept = tuple(box for box in dict.fromkeys(image.boxes) if not _is_outside(box, size))
+    once = tuple(dict.fromkeys(image.boxes))
+    inside = tuple(box for box in once if not _is_outside(box, size))
+    kept = tuple(box for box in inside if not _is_within_a_pixel(box))
     for count, reason in (
-        (len(image.boxes) - len(set(image.boxes)), "they are there twice"),
-        (len(set(image.boxes)) - len(kept), "they lie outside of the image"),
+        (len(image.boxes) - len(once), "they are there twice"),
+        (len(once) - len(inside), "their middle lies outside of the image"),
+        (
+            len(inside) - len(kept),
+            "they are smaller than a pixel: their corners may be fractions of the image; export "
+            "them in pixels",
+        ),
     ):
         if count:
             account.leave_out(counted(count, "box", "boxes"), reason, image.name, count)
     return PlacedImage(sample, index, replace(image, boxes=kept), claim.match.looseness > 0)
 
 
+def _about_resizing(prepared: Prepared) -> str:
+    width, height = prepared.size_px or (0, 0)
+    return (
+        f"Boxes were taken back from pictures that the export had resized to {width} x {height} "
+        f"({prepared.way})."
+    )
+
+
 def _is_outside(box: AnnotatedBox, size_px: tuple[int, int]) -> bool:
+    """Tell whether the middle of a box lies outside of its image, as of no cell's that one sees."""
     x0, y0, x1, y1 = box.xyxy
-    return x1 <= 0 or y1 <= 0 or x0 >= size_px[0] or y0 >= size_px[1]
+    return not (0 <= x0 + x1 <= 2 * size_px[0] and 0 <= y0 + y1 <= 2 * size_px[1])
+
+
+def _is_within_a_pixel(box: AnnotatedBox) -> bool:
+    x0, y0, x1, y1 = box.xyxy
+    return x1 - x0 < 1 and y1 - y0 < 1
 
 
 def _about_notes(counts: Sequence[MergeCounts]) -> Iterator[str]:

@@ -244,7 +244,10 @@ def why_not(image: AnnotatedImage, frame: Frame) -> str:
     size = size_of(frame)
     if image.size_px not in (None, size):
         stated, actual = ("{} x {}".format(*each) for each in (image.size_px or (), size))
-        return f"the file states {stated} pixels, but it has {actual}"
+        return (
+            f"the file states {stated} pixels, but it has {actual}; export it again without "
+            "resizing"
+        )
     is_own = any(box.cell_id for box in image.boxes)
     if image.boxes and not is_own and _is_turned(frame.path):
         return "it is to be shown rotated (EXIF), so its boxes may start from another corner"
