@@ -89,6 +89,41 @@ def test_files_dropped_on_a_panel_are_a_study_beside_them(
     assert (folder / "annotations.sqlite").exists()
 
 
+@pytest.mark.parametrize("kind", [AttentionMILWidget, AnnotateWidget, DetectorPanel, ExploreWidget])
+def test_every_panel_says_once_that_boxes_are_kept_elsewhere_and_are_brought_back(
+    kind: type[DockPanel],
+    window_viewer: Any,
+    qtbot: Any,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = folder.parent / "user" / "annotations.sqlite"
+    monkeypatch.setattr(AnnotationFile, "of_user", lambda: AnnotationFile(own, one_writer=False))
+    panel = kind(window_viewer)
+    qtbot.addWidget(panel)
+    page = Page(panel)
+
+    def opened() -> list[str]:
+        drop(panel, folder)
+        qtbot.waitUntil(lambda: not page.busy, timeout=20_000)
+        return page.messages()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AnnotationFile, "beside", lambda folder: AnnotationFile.of_user())
+        kept = (
+            f"{folder} cannot be written, so boxes of its images are kept in {own}; they are "
+            "brought to it when it is opened and can be written."
+        )
+        assert opened() == [kept]
+        panel.context.session.editor.add(0, [1, 2, 20, 30])
+        assert page.messages() == [kept]
+    assert opened() == [
+        f"1 box was brought from {own}, where they were kept while {folder} could not be written."
+    ]
+    assert panel.context.session.boxes.xyxy.tolist() == [[1, 2, 20, 30]]
+    assert opened() == []
+
+
 def test_cells_of_a_whole_study_are_found_with_three_presses_after_the_folder_was_chosen(
     panel: AttentionMILWidget,
     wait_idle: Callable[[Any], None],

@@ -11,6 +11,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
 from napari_attmil import workflows
+from napari_attmil.cells.annotations import FILE_NAME
 from napari_attmil.core import UserError, counted
 from napari_attmil.images import Cohort, PlaneChoice
 from napari_attmil.session import Session
@@ -23,11 +24,13 @@ from napari_attmil.widgets.parts import (
     tell,
     tell_error,
     untell,
+    warn,
 )
 from napari_attmil.widgets.viewer import SAMPLE_OF_FILES, ImageChoice
 from napari_attmil.workflows import Progress
 
 TOPIC = "opening"
+BOXES = "where boxes are kept"
 TOGETHER_MS = 200
 """Layers that come so soon after one another were dropped or opened together."""
 
@@ -90,7 +93,7 @@ class Opening(Listening, QObject):
         """Open files and folders as one study, which takes the place of `layers`."""
         self._start(
             "Looking for images",
-            tasks.open_cohort,
+            tasks.open_study,
             paths if len(paths) > 1 else paths[0],
             paths,
             layers,
@@ -166,14 +169,17 @@ class Opening(Listening, QObject):
         self._runner.start(
             task,
             argument,
-            on_done=lambda cohort: self._use(cohort, paths, layers),
+            on_done=lambda opened: self._use(opened, paths, layers),
             on_progress=self._show,
         )
         self._show(Progress(0, 0, text))
 
-    def _use(self, cohort: Cohort | None, paths: Sequence[Path], layers: Sequence[Any]) -> None:
-        if cohort is None or not self._choice.use_cohort(cohort):
+    def _use(
+        self, study: tasks.OpenedStudy | None, paths: Sequence[Path], layers: Sequence[Any]
+    ) -> None:
+        if study is None or not self._choice.use_cohort(*study):
             return
+        cohort = study.cohort
         gone = [layer for layer in layers if layer in self._viewer.layers]
         for layer in gone:
             self._viewer.layers.remove(layer)
@@ -184,6 +190,9 @@ class Opening(Listening, QObject):
         if paths:
             workflows.note_recent(paths, describe_study(cohort))
         self.opened.emit(cohort)
+        about_boxes = [note for note in cohort.notes if FILE_NAME in note]
+        if about_boxes:  # stays until it is closed, in every panel
+            warn(self, " ".join(about_boxes), BOXES)
         if len(gone) > 1:
             tell(
                 self,

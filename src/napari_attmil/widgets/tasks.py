@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
+from typing import NamedTuple
 
 from napari_attmil import workflows
-from napari_attmil.cells.annotations import Annotations
+from napari_attmil.cells.annotations import AnnotationFile, Annotations
 from napari_attmil.cells.exchange import (
     AnnotationSet,
     ExportPlan,
@@ -17,7 +19,7 @@ from napari_attmil.cells.exchange import (
     plan_import,
     read_boxes,
 )
-from napari_attmil.core import Device, StageRun
+from napari_attmil.core import Device, StageRun, UserError
 from napari_attmil.images import Cohort, PlaneChoice, Rows, Sample, other_rows, unlisted_images
 from napari_attmil.session import LoadedClassifier
 from napari_attmil.simulation import SimulationSettings
@@ -27,6 +29,13 @@ SIMULATION = SimulationSettings(
     patients_per_class=3, samples_per_patient=1, images_per_sample=3, cells_per_image=24
 )
 """A cohort to try the steps with."""
+
+
+class OpenedStudy(NamedTuple):
+    """A cohort, and the file of its boxes, which has read them already."""
+
+    cohort: Cohort
+    file: AnnotationFile
 
 
 def open_cohort(
@@ -46,14 +55,30 @@ def open_cohort(
     return None if stop.is_set() else run.result
 
 
+def open_study(paths: Path | Sequence[Path], stop: Event) -> Stage[OpenedStudy | None]:
+    """Do as `open_cohort`, and read the boxes."""
+    cohort = yield from open_cohort(paths, stop)
+    return (yield from _with_boxes(cohort))
+
+
 def open_with_planes(
     paths: Path | Sequence[Path], planes: PlaneChoice, stop: Event
-) -> Stage[Cohort | None]:
-    """Do as `open_cohort`, and keep with the study which planes were chosen."""
+) -> Stage[OpenedStudy | None]:
+    """Do as `open_study`, and keep with the study which planes were chosen."""
     cohort = yield from open_cohort(paths, stop, planes)
     if cohort is not None:
         workflows.write_planes(cohort.folder, planes)
-    return cohort
+    return (yield from _with_boxes(cohort))
+
+
+def _with_boxes(cohort: Cohort | None) -> Stage[OpenedStudy | None]:
+    if cohort is None:
+        return None
+    yield Progress(0, 0, "Reading boxes")
+    file = AnnotationFile.beside(cohort.folder)
+    with contextlib.suppress(UserError):  # Raised again where the boxes are used.
+        file.read_ahead(cohort.samples)
+    return OpenedStudy(cohort, file)
 
 
 def load_with_results(
@@ -80,7 +105,7 @@ def look_for_others(rows: Rows, table: Path, stop: Event) -> Stage[tuple[Rows, l
     return others, unlisted_images((*rows, *others), table.parent)
 
 
-def simulate_cohort(folder: Path, stop: Event) -> Stage[Cohort | None]:
+def simulate_cohort(folder: Path, stop: Event) -> Stage[OpenedStudy | None]:
     """Draw a small cohort and read it; stopped early, return None."""
     from napari_attmil.simulation import simulate_cohort as simulate
 
@@ -88,7 +113,7 @@ def simulate_cohort(folder: Path, stop: Event) -> Stage[Cohort | None]:
         yield step
         if stop.is_set():
             return None
-    return workflows.open_cohort(folder)
+    return (yield from _with_boxes(workflows.open_cohort(folder)))
 
 
 def read_other_boxes(paths: Sequence[Path], stop: Event) -> Stage[AnnotationSet]:

@@ -93,9 +93,7 @@ class Study:
         apart: frozenset[str] = frozenset()
         if annotations is None:
             annotations, apart = kept_boxes(cohort.folder, cohort.samples)
-        return cls(
-            cohort, annotations, weights or detector_in_use(cohort.folder), kept_apart=apart
-        )
+        return cls(cohort, annotations, weights or detector_in_use(cohort.folder), kept_apart=apart)
 
     @classmethod
     def without_folder(cls, samples: Sequence[Sample], weights: Path | None = None) -> Self:

@@ -8,14 +8,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.annotations import boxes_on_disk, with_boxes
 
+from napari_attmil.cells.annotations import annotation_file, queries
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.edits import Edit
 from napari_attmil.cells.annotations.storage import (
+    backup,
     backups_of,
     checked_files,
     connection as connection_module,
@@ -32,7 +36,9 @@ if TYPE_CHECKING:
 HOLDER = """
 import sys
 from pathlib import Path
+from napari_attmil.cells.annotations import annotation_file, queries
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.edits import Edit
 
 file = AnnotationFile(Path(sys.argv[1]))
 file.claim()
@@ -155,9 +161,9 @@ def test_a_file_is_checked_once_by_whoever_in_the_program_reads_or_changes_it(
     assert boxes_on_disk(path, sample) == 1 and checked == [path]
     second = AnnotationFile(path)
     second.write(sample, with_boxes(2))  # the first of the day, so that a copy is put aside
-    assert len(backups_of(path)) == 1
     assert boxes_on_disk(path, sample) == 2
     second.close()
+    assert len(backups_of(path)) == 1
     assert boxes_on_disk(path, sample) == 2 and checked == [path]
 
 
@@ -203,3 +209,71 @@ def test_what_a_kill_leaves_of_a_new_file_is_removed_after_a_day(
         os.utime(path, (time.time() - 25 * 3600,) * 2)
     AnnotationFile(tmp_path / "annotations.sqlite").write(sample, with_boxes(1))
     assert not [path for path in left if path.exists()]
+
+
+def test_boxes_that_were_read_ahead_count_only_while_the_file_is_as_it_was(
+    path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    AnnotationFile(path).write(sample, with_boxes(2))
+    file = AnnotationFile(path)
+    file.read_ahead([sample])
+    with monkeypatch.context() as patched:
+        patched.setattr(annotation_file, "read_tables", None)  # nothing is read again
+        (found,) = file.read_all([sample]).values()
+    assert len(found.boxes) == 2
+    file.read_ahead([sample])
+    other = AnnotationFile(path)
+    other.read(sample)
+    other.write(sample, with_boxes(5))
+    (found,) = file.read_all([sample]).values()
+    assert len(found.boxes) == 5
+    file.write(sample, with_boxes(6))  # as of what was read last
+    assert boxes_on_disk(path, sample) == 6
+
+
+def test_what_is_written_while_boxes_are_read_is_not_overwritten(
+    path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    AnnotationFile(path).write(sample, with_boxes(2))
+    other = AnnotationFile(path)
+    other.read(sample)
+    whole = queries.read_notes
+
+    def written_meanwhile(connection: sqlite3.Connection) -> object:
+        if other.path.exists():
+            monkeypatch.undo()
+            other.write(sample, with_boxes(5))
+        return whole(connection)
+
+    monkeypatch.setattr(annotation_file, "read_notes", written_meanwhile)
+    file = AnnotationFile(path)
+    (found,) = file.read_all([sample]).values()
+    assert len(found.boxes) == 2
+    edit = Edit.between("Draw", found, with_boxes(3))
+    with pytest.raises(UserError, match="Another window or program has changed"):
+        file.record(sample, edit, 4)
+    assert boxes_on_disk(path, sample) == 5
+
+
+def test_the_days_copy_is_made_beside_the_edits_and_is_as_before_the_first(
+    path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    AnnotationFile(path).write(sample, with_boxes(2))
+    waiting, copy = threading.Event(), backup._copy
+
+    def slowly(*arguments: Any) -> None:
+        assert waiting.wait(60)
+        copy(*arguments)
+
+    monkeypatch.setattr(backup, "_copy", slowly)
+    file = AnnotationFile(path)
+    file.read(sample)
+    for count in (3, 4):
+        file.write(sample, with_boxes(count))
+        assert boxes_on_disk(path, sample) == count
+    assert not backups_of(path)
+    waiting.set()
+    file.close()  # waits for it
+    (copied,) = backups_of(path)
+    assert (boxes_on_disk(copied, sample), boxes_on_disk(path, sample)) == (2, 4)
+    assert not list(path.parent.glob("*-wal")) and not list(path.parent.glob(".*"))

@@ -11,7 +11,6 @@ import sqlite3
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from napari_attmil.cells.annotations.journal import (
     UNDONE,
     JournalEntry,
     Place,
+    PlaceNames,
     drop_undone,
     edit_to_text,
     frames_key,
@@ -55,7 +55,10 @@ if TYPE_CHECKING:
 
     from napari_attmil.cells.annotations.past_edits import PastEdit
     from napari_attmil.cells.annotations.pending_writes import Operation
-    from napari_attmil.images import Frame, Sample
+    from napari_attmil.images import Sample
+
+_Places = dict[str, list[Place]]
+"""The images of each sample, by its name."""
 
 FILE_NAME = "annotations.sqlite"
 STUDY_DEPTH = 4
@@ -88,8 +91,10 @@ class AnnotationFile:
     def __init__(self, path: Path, one_writer: bool = True) -> None:
         self.path = Path(path)
         self._connection = Connection(self.path, one_writer)
-        self._names: dict[Path, str] = {}
+        self._names = PlaceNames(self.path)
         self._pending = PendingWrites(self._connection)
+        self._ahead: tuple[_Places, dict[str, int], dict[str, Annotations]] | None = None
+        """What `read_ahead` has read: of which samples, and at which versions."""
 
     def __del__(self) -> None:
         self.close()
@@ -147,31 +152,51 @@ class AnnotationFile:
 
     def read_all(self, samples: Sequence[Sample]) -> dict[str, Annotations]:
         """Return what was written about several samples, by name; the others are left out."""
-        places = {sample.name: self._places(sample) for sample in samples}
+        places = {sample.name: self._names.places(sample) for sample in samples}
         if not self.path.exists():
             self._pending.note_versions(places.values(), {})
             return {}
         with self._connection.reading() as connection:
-            images, cells = read_tables(connection, self._where(samples))
-            notes = read_notes(connection)
-            versions = dict(connection.execute("SELECT frames, version FROM versions"))
-            ids = {place: [int(row[0]) for row in rows] for place, rows in cells.items()}
-            found = {
-                name: annotations_of(
-                    of_sample, images, cells, notes, stored_shifts(connection, of_sample, ids)
-                )
-                for name, of_sample in places.items()
-                if any(place in images for place in of_sample)
-            }
+            versions, found = self._read(connection, samples, places)
+        self._ahead = None
         self._pending.note_versions(places.values(), versions)
         return found
+
+    def read_ahead(self, samples: Sequence[Sample]) -> None:
+        """Read what the next `read_all` of the same samples gives, if nobody writes meanwhile.
+
+        For another thread than that of the windows: 300,000 boxes take seconds. Errors as `read`.
+        """
+        places = {sample.name: self._names.places(sample) for sample in samples}
+        if self.path.exists():
+            with self._connection.reading() as connection:
+                self._ahead = places, *self._read(connection, samples, places)
+
+    def _read(
+        self, connection: sqlite3.Connection, samples: Sequence[Sample], places: _Places
+    ) -> tuple[dict[str, int], dict[str, Annotations]]:
+        """Return the versions of all samples, and the annotations of some."""
+        # First: what is written meanwhile is then another's change, and is not overwritten.
+        versions = dict(connection.execute("SELECT frames, version FROM versions"))
+        if self._ahead is not None and self._ahead[:2] == (places, versions):
+            return versions, self._ahead[2]
+        images, cells = read_tables(connection, self._where(samples))
+        notes = read_notes(connection)
+        ids = {place: [int(row[0]) for row in rows] for place, rows in cells.items()}
+        return versions, {
+            name: annotations_of(
+                of_sample, images, cells, notes, stored_shifts(connection, of_sample, ids)
+            )
+            for name, of_sample in places.items()
+            if any(place in images for place in of_sample)
+        }
 
     def history(self, samples: Sequence[Sample]) -> list[PastEdit]:
         """Return the edits of samples that can be undone or redone, the first one first."""
         if not self.path.exists():
             return []
         with self._connection.reading() as connection:
-            places = {sample.name: self._places(sample) for sample in samples}
+            places = {sample.name: self._names.places(sample) for sample in samples}
             return read_past_edits(connection, places)
 
     def past_edit(self, sample: Sample, uid: str) -> Edit:
@@ -183,7 +208,7 @@ class AnnotationFile:
             If it, or one of its images, is not there any more, or cannot be read.
         """
         with self._connection.reading() as connection:
-            edit = edit_of(connection, self._places(sample), uid)
+            edit = edit_of(connection, self._names.places(sample), uid)
         if edit is None:
             raise UserError(
                 f"A change of sample {sample.name!r} is no longer in {self.path}, so it cannot be "
@@ -196,7 +221,7 @@ class AnnotationFile:
         if not self.path.exists():
             return []
         with self._connection.reading() as connection:
-            places = self._places(sample)
+            places = self._names.places(sample)
             entries = entries_of(connection, places, are_parts_enough=are_parts_enough)
             _ = [entry.edit for entry in entries]  # Fails here if one is damaged.
         return entries
@@ -208,7 +233,7 @@ class AnnotationFile:
 
     def note_merged(self, sample: Sample, entries: Sequence[JournalEntry]) -> None:
         """Note another person's edits, which a merge brings; errors as `record`."""
-        key = frames_key(self._places(sample))
+        key = frames_key(self._names.places(sample))
         with self._connection.writing() as connection, connection:
             connection.executemany(
                 f"INSERT OR IGNORE INTO edits (frames, {', '.join(JournalEntry._fields)}) "
@@ -220,12 +245,12 @@ class AnnotationFile:
         """Return how many boxes there are of files that are none of the samples' images."""
         if not self.path.exists():
             return {}
-        known = {place for sample in samples for place in self._places(sample)}
+        known = {place for sample in samples for place in self._names.places(sample)}
         counts: dict[Path, int] = {}
         with self._connection.reading() as connection:
             for image, page, boxes in connection.execute(BOX_COUNTS):
                 if boxes and (image, page) not in known:
-                    path = self._folder / image
+                    path = self._names.folder / image
                     counts[path] = counts.get(path, 0) + int(boxes)
         return counts
 
@@ -251,7 +276,7 @@ class AnnotationFile:
             If the disk is full, the folder is read-only, another program keeps the file, or has
             changed the sample. The edit is kept in memory and written with the next one.
         """
-        places = self._places(sample)
+        places = self._names.places(sample)
         stamp = (
             edit.author or author_name(),
             made_by,
@@ -288,7 +313,7 @@ class AnnotationFile:
             set_of_step(connection, uid, "settled", int(settled))
             set_of_step(connection, uid, "undone", undone)
 
-        self._do(self._places(sample), sample.name, write)
+        self._do(self._names.places(sample), sample.name, write)
 
     def at_once(self) -> contextlib.AbstractContextManager[None]:
         """Write all edits of a block in one transaction at its end; errors as `record`."""
@@ -333,7 +358,7 @@ class AnnotationFile:
     # --- inside -----------------------------------------------------------------------------
 
     def _step(self, sample: Sample, edit: Edit, state: int, undone: str = "") -> None:
-        places = self._places(sample)
+        places = self._names.places(sample)
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE edits SET state = ? WHERE uid = ?", (state, edit.uid))
@@ -374,20 +399,5 @@ class AnnotationFile:
 
     def _where(self, samples: Sequence[Sample]) -> list[str]:
         """Return the names of a few samples' images; empty if so many that all rows are read."""
-        names = {place[0] for sample in samples for place in self._places(sample)}
+        names = {place[0] for sample in samples for place in self._names.places(sample)}
         return sorted(names) if len(names) <= 50 else []
-
-    def _places(self, sample: Sample) -> list[Place]:
-        """Return how images are named: relative to the project, so that this can be moved."""
-        return [(self._name(frame), frame.page) for frame in sample.frames]
-
-    @cached_property
-    def _folder(self) -> Path:
-        return self.path.parent.resolve()
-
-    def _name(self, frame: Frame) -> str:
-        if frame.path not in self._names:
-            path, folder = frame.path.resolve(), self._folder
-            relative = path.relative_to(folder) if path.is_relative_to(folder) else path
-            self._names[frame.path] = relative.as_posix()
-        return self._names[frame.path]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from napari_attmil.cells.boxes import Boxes, Source
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from napari_attmil.images import Sample
 
 Place = tuple[str, int]
 """An image in the file: its name, relative to the project, and its page."""
@@ -26,6 +30,36 @@ person's, which came in with a merge."""
 ALL_STATES = (DONE, UNDONE, DROPPED, MERGED)
 
 _SOURCES = tuple(map(int, Source))
+
+
+class PlaceNames:
+    """What images are called in a file: relative to its folder, so that this can be moved.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[Path, str] = {}
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of the file, without links."""
+        return self._path.parent.resolve()
+
+    def places(self, sample: Sample) -> list[Place]:
+        """Return the places of a sample's images."""
+        return [(self._name(frame.path), frame.page) for frame in sample.frames]
+
+    def _name(self, image: Path) -> str:
+        if image not in self._known:
+            path = image.resolve()
+            relative = path.relative_to(self.folder) if path.is_relative_to(self.folder) else path
+            self._known[image] = relative.as_posix()
+        return self._known[image]
 
 
 class JournalEntry(NamedTuple):

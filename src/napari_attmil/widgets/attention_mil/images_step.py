@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from napari_attmil.cells.annotations import AnnotationFile
+from napari_attmil.cells.annotations import FILE_NAME, AnnotationFile
 from napari_attmil.core import counted
 from napari_attmil.images import Cohort
 from napari_attmil.widgets.attention_mil.planes_row import PlanesRow
@@ -86,10 +86,12 @@ class ImagesStep(Step):
         cohort = self._context.session.cohort
         for widget in (self._sample_combo, self._sample_label, self._cohort_label):
             widget.setVisible(cohort is not None)
-        self._notes.setVisible(cohort is not None and bool(cohort.notes))
+        # Those about boxes are told by whoever has opened the study, in every panel.
+        notes = [each for each in (cohort.notes if cohort else ()) if FILE_NAME not in each]
+        self._notes.setVisible(bool(notes))
         if cohort is None:
             return
-        self._notes.setText("\n".join(cohort.notes))
+        self._notes.setText("\n".join(notes))
         self._sample_combo.clear()
         for sample in cohort.samples:
             label = f"   ({sample.label or 'no class'})" if cohort.classes else ""
@@ -144,9 +146,6 @@ class ImagesStep(Step):
         if not any(os.path.exists(frame.path) for frame in record.sample.frames):
             return f"This layer has no file: its boxes are found again by its pixels, in {path}"
         if path == AnnotationFile.of_user().path:
-            notes = () if session.cohort is None else session.cohort.notes
-            if any(str(path) in note for note in notes):
-                return ""
             return f"The folder of the images cannot be written, so boxes are kept in {path}"
         return f"Boxes are kept in {path}"
 

@@ -138,18 +138,24 @@ class ImageChoice(Listening, QObject):
             self._session.records.forget_layers_of([sample])
             self._session.records.attach({key: sample}, file)
 
-    def use_cohort(self, cohort: Cohort) -> bool:
+    def use_cohort(self, cohort: Cohort, file: AnnotationFile | None = None) -> bool:
         """Work on another cohort and show its first sample.
 
         A person is asked before changes that are not on the disk are lost.
+
+        Parameters
+        ----------
+        cohort
+            The cohort; its folder is that of the file with its boxes.
+        file
+            That file, if it was opened before.
 
         Returns
         -------
         bool
             Whether it is open now.
         """
-        # The cohort's folder is that of the file with its boxes: `open_study` has looked for it.
-        answer, file = Answer.AGAIN, AnnotationFile.beside(cohort.folder)
+        answer, file = Answer.AGAIN, file or AnnotationFile.beside(cohort.folder)
         while answer is not Answer.STAY:
             try:
                 self._session.open_cohort(cohort, file, discard=answer is Answer.LOSE)

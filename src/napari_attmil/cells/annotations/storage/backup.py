@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,10 +21,15 @@ def backups_of(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f"{path.stem}-backup-*{path.suffix}"), reverse=True)
 
 
-def back_up_daily(connection: sqlite3.Connection, path: Path) -> None:
-    """Put a copy of a file with edits aside, once a day.
+def back_up_daily(connection: sqlite3.Connection, path: Path) -> threading.Thread | None:
+    """Put a copy of a file with edits aside, once a day, as it is now.
 
     An edit does not fail because there is no room for a copy.
+
+    Returns
+    -------
+    threading.Thread
+        What copies, to be waited for before the file is closed; None if nothing does any more.
 
     Raises
     ------
@@ -33,8 +39,27 @@ def back_up_daily(connection: sqlite3.Connection, path: Path) -> None:
     (has_edits,) = connection.execute("SELECT EXISTS (SELECT 1 FROM edits)").fetchone()
     copy = path.with_name(f"{path.stem}-backup-{datetime.now(UTC):%Y-%m-%d}{path.suffix}")
     if copy.exists() or not has_edits or path.name.startswith("."):  # hidden: in the making
-        return
+        return None
     check_once(connection, path)
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":  # A reader would keep the edit waiting.
+        _copy(connection, path, copy)
+        return None
+    snapshot = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    snapshot.execute("BEGIN")
+    snapshot.execute("SELECT count(*) FROM edits").fetchone()  # From here on it sees no edit.
+    thread = threading.Thread(target=_copy_and_close, args=(snapshot, path, copy))
+    thread.start()
+    return thread
+
+
+def _copy_and_close(snapshot: sqlite3.Connection, path: Path, copy: Path) -> None:
+    with contextlib.closing(snapshot):
+        _copy(snapshot, path, copy)
+
+
+def _copy(connection: sqlite3.Connection, path: Path, copy: Path) -> None:
+    """Write a copy whole or not at all, and remove the oldest ones."""
     aside = unfinished_path(copy)
     with contextlib.suppress(sqlite3.Error, OSError):
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import sqlite3
+import threading
 from typing import TYPE_CHECKING, Final
 
 from napari_attmil.cells.annotations.storage.backup import back_up_daily
@@ -61,6 +62,8 @@ class Connection:
         self._seen: tuple[int, int] | None = None
         """Which file was there when it was read or written last."""
         self._is_backed_up = False
+        self._copying: threading.Thread | None = None
+        """Makes the day's copy."""
 
     def claim(self) -> None:
         """Become the program that writes.
@@ -129,7 +132,7 @@ class Connection:
                 self._open = open_for_writing(self._path)
                 self._seen = _identity(self._path)
                 if not self._is_backed_up:
-                    back_up_daily(self._open, self._path)
+                    self._copying = back_up_daily(self._open, self._path)
                     self._is_backed_up = True
             elif self._claim is not None:
                 self._claim.check()
@@ -164,6 +167,10 @@ class Connection:
 
     def _close_file(self) -> None:
         connection, self._open = self._open, None
+        copying, self._copying = self._copying, None
+        # The collector may close a file in any thread.
+        if copying is not None and copying is not threading.current_thread():
+            copying.join()
         if connection is not None:
             with own_change(self._path):  # SQLite moves its log into the file
                 connection.close()
