@@ -16,6 +16,7 @@ from support.annotations import with_boxes
 from typer.testing import CliRunner
 
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile
+from napari_attmil.cells.annotations.storage import log_check
 from napari_attmil.cells.annotations.storage.log_check import check_log
 from napari_attmil.cli import app
 from napari_attmil.core.errors import UserError
@@ -159,6 +160,27 @@ def test_a_damage_before_the_last_commit_is_told_without_the_index(written: Path
     log.write_bytes(bytes(len(whole)))
     assert is_told(written)
     log.write_bytes(bytes(PAGE) + whole[PAGE:])
+    assert is_told(written)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 7, 10_000])
+def test_it_matters_not_how_many_frames_are_checked_at_once(
+    written: Path, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_check, "_AT_ONCE", at_once)
+    log = part(written, "-wal")
+    assert not is_told(written)
+    content = bytearray(log.read_bytes())
+    content[LOG_HEADER + FRAME + 100] ^= 1  # the second frame
+    log.write_bytes(content)
+    assert is_told(written)
+    part(written, "-shm").unlink()
+    assert is_told(written)
+
+
+def test_a_log_of_many_gigabytes_is_not_read_into_memory(written: Path) -> None:
+    with part(written, "-wal").open("wb") as file:
+        file.truncate(1 << 40)
     assert is_told(written)
 
 

@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 
@@ -30,7 +30,7 @@ _FRAME_HEADER: Final = 24
 _INDEX_HEADER: Final = 48
 _MAGIC: Final = 0x377F0682
 """One more where checksums are of big-endian words."""
-_AT_ONCE: Final = 4096
+_AT_ONCE: Final = 1024
 """So many frames of a log are checked at once."""
 _STEP: Final = np.array([[1, 1], [1, 2]], np.uint32)
 """What a pair of words makes of the two sums before it."""
@@ -113,29 +113,38 @@ def _read_index(path: Path) -> _Index | None:
 
 def _read_log(path: Path) -> _Log:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            return _log_in(file, path.stat().st_size)
     except OSError:
         return _Log(b"", 0)
-    size = len(content)
-    if size <= _HEADER:
+
+
+def _log_in(file: BinaryIO, size: int) -> _Log:
+    """Return what a file of this size holds; a few frames of it at a time are in memory."""
+    header = file.read(_HEADER)
+    if size <= _HEADER or len(header) < _HEADER:
         return _Log(b"", size)
-    magic, _, page_size = struct.unpack(">III", content[:12])
-    if magic & ~1 != _MAGIC or page_size < 512 or page_size & (page_size - 1):
+    magic, _, page_size = struct.unpack(">III", header[:12])
+    is_size = 512 <= page_size <= 65536 and not page_size & (page_size - 1)
+    if magic & ~1 != _MAGIC or not is_size:
         return _Log(b"", size)
     order = ">" if magic & 1 else "<"
-    first = np.frombuffer(content[24:_HEADER], ">u4").astype(np.uint32)
-    if (_sums(np.frombuffer(content[:24], f"{order}u4")[None])[0] != first).any():
+    first = np.frombuffer(header[24:], ">u4").astype(np.uint32)
+    if (_sums(np.frombuffer(header[:24], f"{order}u4")[None])[0] != first).any():
         return _Log(b"", size)
-    salts, length = content[16:24], _FRAME_HEADER + page_size
-    count = (size - _HEADER) // length
-    frames = np.frombuffer(content, np.uint8, count * length, _HEADER).reshape(count, length)
-    is_right, ends = np.zeros(count, bool), np.zeros(count, bool)
-    for start in range(0, count, _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        is_right[part], ends[part], first = _checked(frames[part], salts, order, first)
-    readable = count if is_right.all() else int(np.argmin(is_right))
-    committed = 1 + np.flatnonzero(ends[:readable])
-    return _Log(salts, size, int(committed.max(initial=0)), int(ends[readable:].sum()))
+    salts, length = header[16:24], _FRAME_HEADER + page_size
+    number = committed = later = 0
+    is_readable = True
+    while count := len(content := file.read(_AT_ONCE * length)) // length:
+        frames = np.frombuffer(content, np.uint8, count * length).reshape(count, length)
+        is_right, ends, first = _checked(frames, salts, order, first)
+        good = (count if is_right.all() else int(np.argmin(is_right))) if is_readable else 0
+        if ends[:good].any():
+            committed = number + 1 + int(np.flatnonzero(ends[:good])[-1])
+        later += int(ends[good:].sum())
+        is_readable = is_readable and good == count
+        number += count
+    return _Log(salts, size, committed, later)
 
 
 def _checked(
