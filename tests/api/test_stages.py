@@ -72,6 +72,7 @@ def test_boxes_that_a_person_drew_are_classified(place: Path, tmp_path: Path) ->
     (tmp_path / "boxes.csv").write_text(rows)
     outcome = attmil.import_boxes(study, tmp_path / "boxes.csv", reviewed=True)
     assert sum(counts.added for _, counts in outcome.merged) == 1
+    assert outcome.in_words().endswith("; 1 image counts as reviewed")
     classifier = attmil.Classifier.load(place / "model.safetensors", attmil.choose_device("cpu"))
     prediction = classifier.classify(attmil.open_cohort(study)[0])
     assert prediction.boxes is not None

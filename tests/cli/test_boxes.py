@@ -36,6 +36,9 @@ def test_boxes_go_out_and_come_into_another_copy(
     np.testing.assert_allclose(copy.kept().boxes.xyxy, [[1, 2, 9, 8]] * 3, atol=1e-4)
     again = attmil("import", copy.folder, out)
     assert "0 boxes added in 3 images; 3 were there already" in again.out
+    assert "as reviewed" not in again.out
+    checked = attmil("import", copy.folder, out, "--reviewed")
+    assert checked.out.rstrip().endswith("; 3 images count as reviewed")
 
 
 def test_an_export_says_what_its_format_cannot_hold(

@@ -154,6 +154,11 @@ class ImportOutcome:
         return len({(placed.sample.name, placed.index) for placed, _ in self.merged})
 
     @property
+    def reviewed(self) -> int:
+        """The number of these images that count as reviewed by the files' word."""
+        return len({(one.sample.name, one.index) for one, _ in self.merged if one.image.reviewed})
+
+    @property
     def is_nothing(self) -> bool:
         """Whether the files held something, and nothing of it could be used."""
         used = self.counts.added + self.counts.already_there
@@ -167,11 +172,14 @@ class ImportOutcome:
         """Return the counts as one line."""
         counts = self.counts
         added = f"{counted(counts.added, 'box', 'boxes')} added in {counted(self.images, 'image')}"
-        return (
+        text = (
             f"{self.format_name}: {added}; {counts.already_there} were there already or had been "
             f"deleted, {counts.overlapping} overlap with a person's box (both are kept), "
             f"{counts.replaced} of the detector's were replaced"
         )
+        if self.reviewed:
+            text += f"; {counted(self.reviewed, 'image counts', 'images count')} as reviewed"
+        return text
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as plain values for a JSON file."""
