@@ -45,7 +45,7 @@ def main() -> None:
 def remove_unshown() -> None:
     """Remove the pictures that no page shows."""
     root = OUT.parents[1]
-    pages = [root / "README.md", *(root / "docs").glob("*.md")]
+    pages = [root / "README.md", *(root / "docs").rglob("*.md")]
     text = "".join(page.read_text("utf-8") for page in pages)
     for picture in OUT.glob("*.png"):
         if f"images/{picture.name}" not in text:
