@@ -11,6 +11,7 @@ import tifffile
 from numpy.testing import assert_array_equal
 from scipy import ndimage
 from support.czi_files import CziPlane, channels_xml, write_czi
+from support.zarr_folders import write_zarr
 
 from napari_attmil.core import UserError, finished
 from napari_attmil.images import sharpness as measures
@@ -86,6 +87,10 @@ def write_stack_as_czi(path: Path, order: str) -> Path:
     return write_czi(path, planes, channels_xml(("DAPI", "Fluorescence"), ("Cam", "Brightfield")))
 
 
+def write_stack_as_zarr(path: Path, order: str) -> Path:
+    return write_zarr(path, in_order(order), order, channels=("DAPI", "Brightfield"), pixel_um=0.1)
+
+
 def frames_of(path: Path, **chosen: str) -> tuple[Frame, ...]:
     return finished(frames_by_choice(path, PlaneChoice(**chosen)))
 
@@ -93,7 +98,12 @@ def frames_of(path: Path, **chosen: str) -> tuple[Frame, ...]:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(
     ("name", "write"),
-    [("a.tif", write_imagej), ("a.ome.tif", write_ome), ("a.czi", write_stack_as_czi)],
+    [
+        ("a.tif", write_imagej),
+        ("a.ome.tif", write_ome),
+        ("a.czi", write_stack_as_czi),
+        ("a.ome.zarr", write_stack_as_zarr),
+    ],
 )
 def test_a_hyperstack_is_one_field_the_same_whatever_the_order_of_its_axes(
     tmp_path: Path, order: str, name: str, write: Callable[[Path, str], Path]

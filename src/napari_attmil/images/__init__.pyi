@@ -10,8 +10,14 @@ from .cohort import (
 from .cohort_csv import COHORT_CSV as COHORT_CSV
 from .cohort_table_file import write_cohort_csv as write_cohort_csv
 from .crops import crop_cell as crop_cell, shrink as shrink, to_uint8 as to_uint8
-from .folders import name_within as name_within
+from .folders import is_folder as is_folder, name_within as name_within
 from .folds import Fold as Fold, patient_folds as patient_folds
+from .formats import (
+    LARGE_PX as LARGE_PX,
+    LargeImage as LargeImage,
+    Level as Level,
+    LevelStack as LevelStack,
+)
 from .mask_names import (
     is_mask_name as is_mask_name,
     without_mask_ending as without_mask_ending,
@@ -40,6 +46,7 @@ from .reading import (
     find_samples as find_samples,
     frame_digest as frame_digest,
     open_cohort as open_cohort,
+    open_frame as open_frame,
     open_frames as open_frames,
     open_sample as open_sample,
     open_samples as open_samples,

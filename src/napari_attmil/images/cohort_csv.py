@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from napari_attmil.core import Remedy, UserError, counted, reason_in_words
 from napari_attmil.images.cohort import Cohort
 from napari_attmil.images.folders import images_beside, make_sample
+from napari_attmil.images.formats import is_image_folder
 from napari_attmil.images.labels import known_label, notes_on_labels
 from napari_attmil.images.text_tables import read_text, rows_of_table
 
@@ -164,7 +165,11 @@ def _files_by_sample(rows: list[_Row], path: Path) -> tuple[dict[str, list[Path]
             )
         if before is row:
             files[row.sample].append(image)
-    missing = [row for image, row in seen.items() if not os.path.isfile(image)]
+    missing = [
+        row
+        for image, row in seen.items()
+        if not os.path.isfile(image) and not is_image_folder(image)
+    ]
     if missing:
         raise UserError(
             f"{path.name}, row {missing[0].number}: there is no image file {missing[0].image!r} in "

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_attmil.images.formats import LargeImage
+
 
 def crop_cell(
     image: npt.NDArray[Any], xyxy: npt.ArrayLike, size_px: int = 64, context: float = 1.3
@@ -58,6 +60,8 @@ def shrink(image: npt.NDArray[Any], height_px: int, width_px: int) -> npt.NDArra
     height_px, width_px
         Size of the picture; it is smaller if the image is.
     """
+    if isinstance(image, LargeImage):
+        image = image.overview(max(height_px, width_px))
     height, width = image.shape[:2]
     step = max(1, min(height // height_px, width // width_px))
     top = max(0, (height - step * height_px) // 2)
@@ -72,6 +76,8 @@ def to_uint8(crop: npt.NDArray[Any], image: npt.NDArray[Any]) -> npt.NDArray[np.
     if image.dtype == np.uint8:
         return crop
     # A subsample of the image is enough to find its range.
+    if isinstance(image, LargeImage):
+        return _stretched(crop, image.sampled())
     step = max(1, int(np.sqrt(image.size / 50_000)))
     return _stretched(crop, image[::step, ::step])
 

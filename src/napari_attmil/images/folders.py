@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_attmil.core import Remedy, UserError
 from napari_attmil.images.cohort import Frame, Sample
-from napari_attmil.images.formats import IMAGE_SUFFIXES, file_header
+from napari_attmil.images.formats import IMAGE_SUFFIXES, file_header, is_image_folder
 from napari_attmil.images.mask_names import masks_among
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ _IGNORED_PREFIXES = (".", "@", "$", "__MACOSX")
 OWN_FOLDERS = ("features", "models", "reports")
 """Folders that this program writes beside the class folders."""
 
-FORMATS = "TIFF, PNG, JPEG, BMP, CZI or another microscope's format"
+FORMATS = "TIFF, PNG, JPEG, BMP, CZI, OME-Zarr or another microscope's format"
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder that holds images, and is not one itself (OME-Zarr)."""
+    # os.path, as Path.is_dir raises where a folder above is forbidden; reading then says so.
+    return os.path.isdir(path) and not is_image_folder(path)
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
@@ -43,7 +49,7 @@ def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     try:
         entries = [e for e in folder.iterdir() if not e.name.startswith(_IGNORED_PREFIXES)]
         entries.sort(key=lambda entry: natural_key(entry.name))
-        subfolders = [entry for entry in entries if entry.is_dir()]
+        subfolders = [entry for entry in entries if is_folder(entry)]
     except OSError as error:
         raise UserError(
             f"Folder '{folder}' may not be read ({error.strerror}); ask for access, or copy it "

@@ -20,8 +20,15 @@ import numpy as np
 
 from napari_attmil.core import Remedy, UserError, finished
 from napari_attmil.images.cohort_csv import COHORT_CSV, open_csv
-from napari_attmil.images.folders import FORMATS, find_images, frames_of, make_sample
-from napari_attmil.images.formats import CONVERSION, decode_page, header_of_page
+from napari_attmil.images.folders import FORMATS, find_images, frames_of, is_folder, make_sample
+from napari_attmil.images.formats import (
+    CONVERSION,
+    decode_page,
+    files_of,
+    header_of_page,
+    is_image_folder,
+    open_page,
+)
 from napari_attmil.images.plane_choice import DEFAULT_PLANES
 from napari_attmil.images.planes import cohort_with_planes, with_planes
 from napari_attmil.images.trees import open_together, open_tree
@@ -35,12 +42,15 @@ if TYPE_CHECKING:
 _TABLES = (".csv", ".tsv", ".txt")
 _DIGESTED_BYTES, _MOST_PARTS = 64 * 1024, 1024
 """A file up to 64 MiB is read whole."""
+_DIGESTED_FILES = 256
+"""Of a folder that is an image."""
 
 
 class ImageSequence(Sequence["NDArray[Any]"]):
     """The images of a sample, decoded one at a time when they are used.
 
-    `images[2]` is an array of that image's own size, `images[2:5]` a shorter sequence. If some are
+    `images[2]` is an array of that image's own size, `images[2:5]` a shorter sequence; a scan of a
+    whole slide is a `LargeImage`, of which parts are decoded when they are used. If some are
     in colour, grey ones get three equal channels; if some have 16 bit, 8-bit ones are scaled by
     257. `shape`, `dtype` and `ndim` are those of the stack that `np.asarray(images)` decodes: it is
     as large as the largest image, and smaller ones end in zeros on the right and below.
@@ -121,13 +131,13 @@ class ImageSequence(Sequence["NDArray[Any]"]):
             part = copy.copy(self)
             part.frames, part.sizes = self.frames[index], self.sizes[index]
             return part
-        return self._like_the_others(read_frame(self.frames[index]))
+        return self._like_the_others(open_frame(self.frames[index]))
 
     def _like_the_others(self, image: NDArray[Any]) -> NDArray[Any]:
         if image.dtype != self.dtype:
-            image = image.astype(np.uint16) * np.uint16(257)  # 255 becomes 65535
+            image = np.asarray(image).astype(np.uint16) * np.uint16(257)  # 255 becomes 65535
         if image.ndim < len(self.image_shape):
-            image = np.repeat(image[..., np.newaxis], 3, axis=-1)
+            image = np.repeat(np.asarray(image)[..., np.newaxis], 3, axis=-1)
         return image
 
 
@@ -148,6 +158,19 @@ def read_frame(frame: Frame) -> NDArray[Any]:
         If the file cannot be read, or holds fewer images.
     """
     return decode_page(frame.path, frame.page)
+
+
+def open_frame(frame: Frame) -> NDArray[Any]:
+    """Return one field of view as `read_frame`; a large one is read in parts, when they are used.
+
+    A scan of a whole slide is a `LargeImage`: an array of which slices are decoded.
+
+    Raises
+    ------
+    UserError
+        As `read_frame`.
+    """
+    return open_page(frame.path, frame.page)
 
 
 def read_images(sample: Sample) -> ImageSequence:
@@ -246,13 +269,13 @@ def find_samples(paths: Iterable[str | Path]) -> list[Sample]:
     named: list[tuple[str, Path, list[Path]]] = []
     listed: list[Sample] = []
     for path in map(Path, paths):
-        if path.suffix.lower() in _TABLES and not os.path.isdir(path):
+        if path.suffix.lower() in _TABLES and not is_folder(path):
             listed += open_csv(path).samples
             continue
         for folder, together in groupby(_image_files(path), attrgetter("parent")):
             files = list(together)
             below = folder.relative_to(path).as_posix() if folder.is_relative_to(path) else "."
-            place = folder if os.path.isdir(path) else path
+            place = folder if is_folder(path) else path
             named.append((_own_name(path) if below == "." else below, place, files))
     if not named and not listed:
         raise UserError(
@@ -306,8 +329,7 @@ def find_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
     path = several[0]
     if len(several) > 1:
         return open_together(several)
-    # os.path, as Path.is_dir raises where a folder above is forbidden; reading then says so.
-    if os.path.isdir(path):
+    if is_folder(path):
         table = path / COHORT_CSV
         return open_csv(table) if os.path.isfile(table) else open_tree(path)
     return open_csv(path) if path.suffix.lower() in _TABLES else open_together([path])
@@ -328,21 +350,24 @@ def frame_digest(frame: Frame) -> str:
         status = frame.path.stat()
         # The time of the last change to the file itself, which no program can set back.
         changed = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        content = _file_digest(frame.path, status.st_size, changed)
+        if is_image_folder(frame.path):
+            content = _folder_digest(frame.path)
+        else:
+            content = _file_digest(frame.path, status.st_size, changed)
     except OSError as error:
         raise UserError(
             f"'{frame.path}' cannot be read ({error.strerror}); check the path or open it again.",
             Remedy.OPEN_IMAGES,
         ) from None
-    text = f"{frame.path.name}\0{status.st_size}\0{content}\0{frame.page}"
+    size = 0 if is_image_folder(frame.path) else status.st_size
+    text = f"{frame.path.name}\0{size}\0{content}\0{frame.page}"
     if header_of_page(frame.path, frame.page).is_converted:
         text += f"\0{CONVERSION}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _image_files(path: Path) -> list[Path]:
-    # os.path, as Path.is_dir raises where a folder above is forbidden; reading then says so.
-    if not os.path.isdir(path):
+    if not is_folder(path):
         return [path]
     files = find_images(path)
     if not files:
@@ -355,12 +380,24 @@ def _image_files(path: Path) -> list[Path]:
 
 def _own_name(path: Path) -> str:
     whole = _absolute(path)
-    return (whole.name if os.path.isdir(path) else whole.stem) or str(whole)
+    return (whole.name if is_folder(path) else whole.stem) or str(whole)
 
 
 def _absolute(path: Path) -> Path:
     """Return a path without "." and ".."; links are not resolved, as the user named them."""
     return Path(os.path.abspath(path))
+
+
+def _folder_digest(path: Path) -> str:
+    """Return a digest of an image that is a folder: what its files are, and parts of some."""
+    files = files_of(path)
+    sha = hashlib.blake2b(digest_size=16)
+    sizes = [(each.relative_to(path).as_posix(), each.stat().st_size) for each in files]
+    sha.update(repr(sizes).encode())
+    for file in files[:: max(1, len(files) // _DIGESTED_FILES)]:
+        with file.open("rb") as content:
+            sha.update(content.read(_DIGESTED_BYTES))
+    return sha.hexdigest()
 
 
 @lru_cache(maxsize=4096)

@@ -17,6 +17,7 @@ from napari_attmil.images.folders import (
     FORMATS,
     OWN_FOLDERS,
     find_images,
+    is_folder,
     list_folder,
     make_sample,
     natural_key,
@@ -86,7 +87,7 @@ def open_together(paths: Sequence[Path]) -> Cohort:
         If there is no image that can be read.
     """
     paths = list(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
-    folders = [path for path in paths if os.path.isdir(path)]
+    folders = [path for path in paths if is_folder(path)]
     # An image belongs to one sample.
     paths = [path for path in paths if not any(above in folders for above in path.parents)]
     folders = [path for path in folders if path in paths]

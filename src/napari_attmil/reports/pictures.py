@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from napari_attmil.images import crop_cell, to_uint8
+from napari_attmil.images import LargeImage, crop_cell, to_uint8
 
 PICTURE_PX: Final = 1000
 """Maximum width of a picture: boxes are visible, and the page is small enough for e-mail."""
@@ -32,6 +32,10 @@ def boxed_picture(
     colours
         (n, 4) RGBA from 0 to 1; alpha is not used.
     """
+    if isinstance(image, LargeImage):
+        small = image.overview(PICTURE_PX)
+        factor = small.shape[1] / image.shape[1]
+        return boxed_picture(small, np.asarray(xyxy, dtype=np.float64) * factor, colours)
     picture = Image.fromarray(to_uint8(image, image)).convert("RGB")
     shrink = min(1.0, PICTURE_PX / picture.width)
     picture = picture.resize((round(picture.width * shrink), round(picture.height * shrink)))

@@ -47,9 +47,12 @@ def xerocytosis_sample() -> list[LayerData]:
 
 def folder_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
     """Return a reader for a folder that holds images, else None."""
-    if not isinstance(path, str) or not Path(path).is_dir():
+    if not isinstance(path, str):
         return None
-    from napari_attmil.images import open_frames
+    from napari_attmil.images import is_folder, open_frames
+
+    if not is_folder(Path(path)):  # OME-Zarr is left to those who read it as what it is.
+        return None
 
     try:
         open_frames(path)

@@ -21,6 +21,7 @@ from napari_attmil.core.words import CAUTION
 from napari_attmil.explore.report.by_class import measured_cells
 from napari_attmil.explore.report.content import Finding
 from napari_attmil.explore.report.file import write_report
+from napari_attmil.images import LargeImage
 from napari_attmil.images.cohort import Frame, Sample
 from napari_attmil.reports.blocks import Block, Heading, Listing
 from napari_attmil.reports.pdf import pdf_file
@@ -171,3 +172,11 @@ def test_wide_image_is_shrunk_and_its_boxes_with_it() -> None:
     assert picture.shape == (250, PICTURE_PX, 3)
     np.testing.assert_array_equal(picture[100, 100], (255, 128, 0))
     np.testing.assert_array_equal(picture[100, 150], (128, 128, 128))
+
+
+def test_the_picture_of_a_slide_is_made_of_a_smaller_copy_of_it() -> None:
+    wide = np.full((1500, 4 * PICTURE_PX), 128, np.uint8)
+    copies = LargeImage((wide, wide[::2, ::2], wide[::4, ::4]))
+    boxes, colours = [(400, 200, 800, 600)], [(1, 0.5, 0, 1)]
+    picture = np.asarray(boxed_picture(copies, boxes, colours))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(picture, boxed_picture(wide[::1, ::1], boxes, colours))

@@ -360,7 +360,7 @@ def orphaned_boxes_in_words(cohort: Cohort) -> str:
     if not path.exists():  # the user's own file is of other studies, too
         return ""
     counts = AnnotationFile(path).boxes_of_other_images(cohort.samples)
-    gone = [image for image in counts if not os.path.isfile(image)]
+    gone = [image for image in counts if not os.path.exists(image)]
     if gone:
         return (
             f"The study has no image for {_boxes(counts, gone)}: "

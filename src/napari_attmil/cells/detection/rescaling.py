@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from napari_attmil.cells.detection.network import STRIDE_PX
 from napari_attmil.core import UserError
+from napari_attmil.images import LargeImage
 
 if TYPE_CHECKING:
     from napari_attmil.core import Float32Array
@@ -54,7 +55,8 @@ class GreyLevels:
             )
         # A subsample is enough for brightness and contrast, and 20 times as fast.
         step = max(1, int(np.sqrt(shape[0] * shape[1] / 100_000)))
-        grey = _grey(image[::step, ::step])
+        part = image.sampled() if isinstance(image, LargeImage) else image[::step, ::step]
+        grey = _grey(part)
         low, middle, high = np.percentile(grey, (0.5, 50, 99.5))
         spread = float(np.clip(grey, low, high).std()) or 1.0
         return cls(float(low), float(middle), float(high), spread)

@@ -19,7 +19,7 @@ from napari_attmil.explore.summary import (
     in_words,
     top_cells,
 )
-from napari_attmil.images import Frame, Sample, frame_digest, read_frame
+from napari_attmil.images import Frame, Sample, frame_digest, open_frame
 from napari_attmil.reports import (
     Block,
     CellPictures,
@@ -133,7 +133,7 @@ def cell_pictures(cells: pd.DataFrame, samples: Sequence[Sample], name: str) -> 
     scale = gallery_scale(cells, samples, margin=1.5)
     pictures = []
     for cell in cells.to_dict("records"):
-        image = read_frame(Frame(Path(cell["image"]), cell["frame"]))
+        image = open_frame(Frame(Path(cell["image"]), cell["frame"]))
         corners = [cell[corner] for corner in CORNERS]
         cut = thumbnail(image, corners, scale.side_px(cell["sample"]))
         pictures.append(encoded(cut, "PNG", _about_cell(cell, name)))
@@ -181,7 +181,7 @@ def _images(sample: Sample, boxes: Boxes, table: pd.DataFrame) -> list[Block]:
             f"{frame.path}, frame {frame.page}: {len(rows)} cells with {held[index]:.0%} of the "
             f"attention. Digest of the image: {frame_digest(frame)}"
         )
-        boxed = boxed_picture(read_frame(frame), boxes.xyxy[rows], colours[rows])
+        boxed = boxed_picture(open_frame(frame), boxes.xyxy[rows], colours[rows])
         pictures.append(encoded(boxed, "JPEG", caption))
     hidden = len(sample) - len(pictures)
     more = [Paragraph(f"{hidden} more images are not shown.", "note")] if hidden else []

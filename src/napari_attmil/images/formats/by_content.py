@@ -11,16 +11,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import psutil
 
 from napari_attmil.core import ContentError, Remedy, UserError, counted, reason_in_words
 from napari_attmil.images.formats import czi, microscopes as microscope, pillow as pictures, tiff
+from napari_attmil.images.formats.large import LARGE_PX, LargeImage
+from napari_attmil.images.formats.ome_zarr import (
+    METADATA,
+    SUFFIX,
+    decode_zarr,
+    is_image_folder,
+    open_zarr_parts,
+    read_zarr_header,
+)
 from napari_attmil.images.formats.projections import (
     planes_of_stack,
     projected,
     stack_of_projection,
+)
+from napari_attmil.images.formats.slides import (
+    SLIDE_SUFFIXES,
+    decode_slide,
+    open_slide_parts,
+    read_slide_header,
 )
 
 if TYPE_CHECKING:
@@ -31,13 +46,14 @@ if TYPE_CHECKING:
 COMMON_SUFFIXES = (
     *(".tif", ".tiff", ".btf", ".tf8", ".stk", ".lsm", ".qptiff", ".svs", ".ndpi", ".scn", ".bif"),
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".jp2", ".j2k", ".czi"),
+    SUFFIX,
 )
 """Formats that need no extra."""
 
 BIOIO_SUFFIXES = (".nd2", ".lif", ".zvi", ".vsi", ".oib", ".oif", ".dv", ".ims")
 """Formats of microscope makers, which need the extra bioio."""
 
-IMAGE_SUFFIXES = (*COMMON_SUFFIXES, *BIOIO_SUFFIXES)
+IMAGE_SUFFIXES = (*COMMON_SUFFIXES, *SLIDE_SUFFIXES, *BIOIO_SUFFIXES)
 """Suffixes of the files in a folder that are read as images (lower case)."""
 
 _NO_IMAGES = (
@@ -57,9 +73,10 @@ class _Format(NamedTuple):
     name: str
     read_header: Callable[[Path], FileHeader]
     decode: Callable[[Path, PageHeader], NDArray[Any]]
+    open_parts: Callable[[Path, PageHeader], LargeImage | None] | None = None
 
 
-_TIFF = _Format("TIFF", tiff.read_header, tiff.decode)
+_TIFF = _Format("TIFF", tiff.read_header, tiff.decode, tiff.open_parts)
 _PNG = _Format("PNG", pictures.read_png_header, pictures.decode_png)
 _JPEG = _Format("JPEG", pictures.read_picture_header, pictures.decode_picture)
 _BMP = _Format("BMP", pictures.read_picture_header, pictures.decode_picture)
@@ -67,6 +84,8 @@ _GIF = _Format("GIF", pictures.read_picture_header, pictures.decode_picture)
 _WEBP = _Format("WebP", pictures.read_picture_header, pictures.decode_picture)
 _JPEG2000 = _Format("JPEG 2000", pictures.read_jpeg2000_header, pictures.decode_jpeg2000)
 _CZI = _Format("CZI", czi.read_czi_header, czi.decode_czi)
+_ZARR = _Format("OME-Zarr", read_zarr_header, decode_zarr, open_zarr_parts)
+_SLIDE = _Format("openslide", read_slide_header, decode_slide, open_slide_parts)
 _OTHER = _Format("bioio", microscope.read_bioio_header, microscope.decode_bioio)
 
 _BY_SIGNATURE = {
@@ -95,7 +114,9 @@ def file_header(path: Path) -> FileHeader:
     """
     _check_name(path)
     with _explained(path):
-        status = path.stat()
+        # A folder's own time does not change with what its files hold.
+        told = [path / name for name in METADATA if is_image_folder(path)]
+        status = next((each for each in told if each.exists()), path).stat()
         return _file_header(path, status.st_size, status.st_mtime_ns)
 
 
@@ -142,6 +163,25 @@ def decode_page(path: Path, page: int) -> NDArray[Any]:
         return projected((decode(path, header.pages[own]) for own in stack), projection)
 
 
+def open_page(path: Path, page: int) -> NDArray[Any]:
+    """Return a field of view: decoded, or if it is large, as a `LargeImage` that is read in parts.
+
+    Raises
+    ------
+    UserError
+        As `decode_page`.
+    """
+    header = header_of_page(path, page)
+    if math.prod(header.shape[:2]) > LARGE_PX and not stack_of_projection(page)[1]:
+        with _explained(path):
+            open_parts = _format_of(path).open_parts
+            image = None if open_parts is None else open_parts(path, header)
+        if image is not None:
+            # It does what an array does as far as images are used.
+            return cast("NDArray[Any]", image)
+    return decode_page(path, page)
+
+
 def _check_room(path: Path, page: PageHeader) -> None:
     """Refuse a field of view that would not fit into memory, before any is asked for."""
     needed = DECODING_TAKES * math.prod(page.shape) * page.dtype.itemsize
@@ -180,6 +220,10 @@ def _file_header(path: Path, size_bytes: int, mtime_ns: int) -> FileHeader:
 
 def _format_of(path: Path) -> _Format:
     suffix = path.suffix.lower()
+    if is_image_folder(path):
+        return _ZARR
+    if suffix in SLIDE_SUFFIXES:
+        return _SLIDE
     if suffix in BIOIO_SUFFIXES:
         return _OTHER  # some, like VSI, look like TIFF and hold only a thumbnail as such
     with path.open("rb") as file:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from napari_attmil.core import ContentError
 from napari_attmil.images.formats.header import FileHeader, PageHeader, plausible_um, to_image
+from napari_attmil.images.formats.large import LargeImage, TiledLevel
 from napari_attmil.images.formats.tiff_series import Plane, photometric_of, read_series
 
 _MOST_IMAGES = 10_000_000
@@ -123,6 +124,61 @@ def _decode_plane(tif: tifffile.TiffFile, plane: Plane) -> NDArray[Any]:
         pixels = np.moveaxis(pixels, 0, -1)
     if plane.sample is not None:
         pixels = pixels[..., plane.sample]
+    return _grey_or_rgb(pixels, page)
+
+
+def open_parts(path: Path, page: PageHeader) -> LargeImage | None:
+    """Return a field of view whose tiles or strips are decoded when they are asked for.
+
+    None where these cannot be had one by one, or where pixels need more than a change of colour.
+    """
+    if len(page.place) > 1 or page.is_converted or page.place[0].sample is not None:
+        return None
+    (plane,) = page.place
+    with _quiet(), tifffile.TiffFile(path) as tif:
+        pages = []
+        for offset in (plane.ifd, *plane.reduced):
+            tif.filehandle.seek(offset)
+            pages.append(tifffile.TiffPage(tif, index=0))
+        first = pages[0]
+        in_parts = plane.data is None and first.axes in ("YX", "YXS") and len(first.dataoffsets) > 1
+        is_plain = first.dtype in (np.uint8, np.uint16)
+        if not in_parts or not is_plain:
+            return None
+        alike = [each for each in pages if each.axes == first.axes and each.dtype == first.dtype]
+        return LargeImage(tuple(_level(path, each, page) for each in alike))
+
+
+def _level(path: Path, page: Any, header: PageHeader) -> TiledLevel:
+    """Return a page whose tiles are decoded one by one; its file is open for each of them only."""
+    height, width = (page.shape[page.axes.index(axis)] for axis in "YX")
+    tile = (page.chunks[0], page.chunks[1])
+    decode, tables, jpeg_header = page.decode, page.jpegtables, page.jpegheader
+    offsets, counts = page.dataoffsets, page.databytecounts
+    shape = (height, width, *header.shape[2:])
+
+    def decoded(number: int) -> NDArray[Any]:
+        row, column = divmod(number, -(-width // tile[1]))
+        rows = min(tile[0], height - row * tile[0])
+        columns = min(tile[1], width - column * tile[1])
+        pixels = np.full((rows, columns, *shape[2:]), page.nodata, header.dtype)
+        if counts[number]:
+            with path.open("rb") as file:
+                file.seek(offsets[number])
+                packed = file.read(counts[number])
+            found = decode(packed, number, jpegtables=tables, jpegheader=jpeg_header)[0]
+            if found is not None:
+                found = found[0] if "S" in page.axes else found[0, ..., 0]
+                pixels[...] = to_image(_grey_or_rgb(found, page))[:rows, :columns]
+        return pixels
+
+    status = path.stat()
+    key = (str(path), status.st_mtime_ns, status.st_size, page.offset)
+    return TiledLevel(key, shape, header.dtype, tile, decoded)
+
+
+def _grey_or_rgb(pixels: NDArray[Any], page: Any) -> NDArray[Any]:
+    """Return the pixels of a page, or of a part of it, as grey or RGB in which black is 0."""
     match photometric_of(page):
         case "PALETTE":
             if page.colormap is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,11 +46,14 @@ class Plane:
         ImageJ stacks above 4 GB; None where the directory says it.
     sample : int or None
         Which of the samples of a pixel, where these are channels rather than colours.
+    reduced : tuple of int
+        Offsets in bytes of the directories of its smaller copies, the largest first.
     """
 
     ifd: int
     data: int | None = None
     sample: int | None = None
+    reduced: tuple[int, ...] = ()
 
 
 def read_series(tif: tifffile.TiffFile) -> tuple[list[PageHeader], Axes]:
@@ -190,9 +193,12 @@ def _series_planes(
     would give every image as often as there are files.
     """
     if len(series) == count:
+        reduced = [level for level in series.levels[1:] if len(level) == count]
         return [
-            Plane(page.offset) if page is not None and page.parent is tif else None
-            for page in series
+            Plane(page.offset, reduced=_offsets(level[number] for level in reduced))
+            if page is not None and page.parent is tif
+            else None
+            for number, page in enumerate(series)
         ]
     keyframe, start = series.keyframe, series.dataoffset
     if start is None:
@@ -200,6 +206,10 @@ def _series_planes(
     if start + count * keyframe.nbytes > tif.filehandle.size:
         raise ContentError(f"it is cut short: its {count} images do not fit into its size")
     return [Plane(keyframe.offset, start + i * keyframe.nbytes) for i in range(count)]
+
+
+def _offsets(pages: Iterable[tifffile.TiffPage | tifffile.TiffFrame | None]) -> tuple[int, ...]:
+    return tuple(page.offset for page in pages if page is not None)
 
 
 def _in_order(

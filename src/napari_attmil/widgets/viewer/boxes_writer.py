@@ -62,7 +62,7 @@ def write_boxes(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 def _listed(sample: Sample, kept: Annotations, folder: Path) -> list[AnnotatedImage]:
     """Return the images that have boxes, named from the folder where they are files."""
-    if all(frame.path.is_file() for frame in sample.frames):
+    if all(frame.path.exists() for frame in sample.frames):
         return annotated_images([sample], {sample.name: kept}, folder)
     indices = np.unique(kept.cells.image_index).tolist()
     return [
