@@ -146,7 +146,7 @@ class BoxEditor:
         cell_ids: npt.ArrayLike,
         image_index: npt.ArrayLike,
         xyxy: npt.ArrayLike,
-        images: npt.ArrayLike | None = None,
+        shown: npt.ArrayLike | None = None,
     ) -> Int64Array:
         """Update the boxes to those of a layer, as one undo step; see `edits_in_layer`.
 
@@ -156,7 +156,7 @@ class BoxEditor:
             The id of each row; 0 for a row too small to be a cell, which is left out.
         """
         state = self._state
-        followed = edits_in_layer(state.boxes, cell_ids, image_index, xyxy, state.next_id, images)
+        followed = edits_in_layer(state.boxes, cell_ids, image_index, xyxy, state.next_id, shown)
         if followed.title:
             deleted = Boxes.concatenate([state.deleted, followed.gone])
             self._edit(followed.title, boxes=followed.boxes, deleted=deleted)

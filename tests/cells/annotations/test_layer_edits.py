@@ -97,21 +97,21 @@ def test_boxes_are_what_the_rows_show_and_following_again_changes_nothing(
 
 
 def test_boxes_of_images_that_are_not_shown_stay() -> None:
-    followed = edits_in_layer(BOXES, [1], [0], BOXES.xyxy[:1], first_id=4, images=[0])
+    followed = edits_in_layer(BOXES, [1], [0], BOXES.xyxy[:1], first_id=4, shown=[1, 2])
     assert sorted(followed.boxes.cell_id.tolist()) == [1, 3]
     assert followed.gone.cell_id.tolist() == [2]
     assert followed.title == "Delete 1 box"
 
 
 def test_image_without_any_row_has_lost_its_own_boxes_only() -> None:
-    followed = edits_in_layer(BOXES, [], [], np.empty((0, 4)), first_id=4, images=[0])
+    followed = edits_in_layer(BOXES, [], [], np.empty((0, 4)), first_id=4, shown=[1, 2])
     assert followed.boxes.cell_id.tolist() == [3]
     assert followed.title == "Delete 2 boxes"
 
 
 def test_box_added_to_an_image_that_is_not_shown_is_new_there() -> None:
     rows = [*BOXES.xyxy[:2].tolist(), [50, 50, 60, 60]]
-    followed = edits_in_layer(BOXES, [1, 2, 0], [0, 0, 1], rows, first_id=7, images=[0])
+    followed = edits_in_layer(BOXES, [1, 2, 0], [0, 0, 1], rows, first_id=7, shown=[1, 2])
     assert followed.cell_id.tolist() == [1, 2, 7]
     assert dict(zip(followed.boxes.cell_id, followed.boxes.image_index, strict=True)) == {
         1: 0,
@@ -120,7 +120,7 @@ def test_box_added_to_an_image_that_is_not_shown_is_new_there() -> None:
         7: 1,
     }
     assert followed.title == "Draw 1 box"
-    again = edits_in_layer(followed.boxes, [1, 2, 7], [0, 0, 1], rows, first_id=8, images=[0])
+    again = edits_in_layer(followed.boxes, [1, 2, 7], [0, 0, 1], rows, first_id=8, shown=[1, 2])
     assert again.title == "" and again.cell_id.tolist() == [1, 2, 7]
 
 
@@ -135,11 +135,11 @@ def test_rows_of_one_image_mean_the_same_whether_others_are_shown_or_not(
 ) -> None:
     xyxy = np.array([[x, x, x + 8, x + 8] for x in low], dtype=float)
     before = Boxes.from_detections(np.arange(9) % 3, xyxy, np.full(9, 0.5))
-    here, others = before.of_image(image), before[before.image_index != image]
-    here = here[np.isin(here.cell_id, list(kept))]
+    shown, others = before.of_image(image), before[before.image_index != image]
+    here = shown[np.isin(shown.cell_id, list(kept))]
     ids, images = [*here.cell_id, 0], [image] * (len(here) + 1)
     corners = [*(here.xyxy + by), [1, 1, 9, 9]]
-    part = edits_in_layer(before, ids, images, corners, 10, [image])
+    part = edits_in_layer(before, ids, images, corners, 10, shown.cell_id)
     whole = edits_in_layer(
         before,
         [*ids, *others.cell_id],

@@ -29,7 +29,7 @@ class LayerEdits:
     Attributes
     ----------
     boxes
-        The cells now, those of images that are not shown among them.
+        The cells now, those that are not shown among them.
     gone
         The cells that were deleted.
     cell_id
@@ -50,7 +50,7 @@ def edits_in_layer(
     image_index: npt.ArrayLike,
     xyxy: npt.ArrayLike,
     first_id: int = 1,
-    images: npt.ArrayLike | None = None,
+    shown: npt.ArrayLike | None = None,
 ) -> LayerEdits:
     """Return what a person did to boxes; see `boxes_of_rows`.
 
@@ -62,13 +62,11 @@ def edits_in_layer(
         (n,), (n,) and (n, 4), as shown.
     first_id
         New boxes get no smaller id than this; larger than those of all `boxes`.
-    images
-        The images whose boxes are shown; all by default. Boxes of the others stay as they are,
-        and a row that lies in one of them is a new box there, unless it has the id of one.
+    shown
+        Ids of the cells whose boxes are shown; all by default. The others stay as they are, and a
+        row that is none of those shown is a new box, unless it has the id of one of the others.
     """
-    if images is None:
-        images = np.unique(boxes.image_index)
-    is_shown = np.isin(boxes.image_index, images)
+    is_shown = np.ones(len(boxes), bool) if shown is None else np.isin(boxes.cell_id, shown)
     before, others = boxes[is_shown], boxes[~is_shown]
     ids, rows_image = np.array(cell_ids, dtype=np.int64), np.asarray(image_index, dtype=np.int32)
     to_follow = ~_rows_of_cells(others, ids, rows_image)

@@ -31,6 +31,11 @@ IMAGE_AXIS_OF_LAYER = "napari-attmil axis of images"
 """Key of a layer's metadata: which of its axes says of which image a box is; None for one image."""
 MOST_SHAPES = 1000
 """A layer holds more only where the shown image has more: napari builds some 5,000 a second."""
+MOST_OF_IMAGE = 5000
+"""Of an image with more boxes, those in view are shapes, if they are few; others are painted."""
+NOWHERE = (0.0, 0.0, 0.0, 0.0)
+MARGIN = 0.5
+"""So far around what is seen, as a share of its sides, boxes are shapes too."""
 
 
 @dataclass(frozen=True)
@@ -41,35 +46,77 @@ class Portion:
     ----------
     images
         The boxes of these images only; of all images if None.
+    view
+        Of these, those whose centres lie in x_min, y_min, x_max, y_max; all if None.
     """
 
     images: tuple[int, ...] | None = None
+    view: tuple[float, ...] | None = None
 
     @classmethod
-    def of_sample(cls, boxes: Boxes, image_index: int, reach: int = 0) -> Portion:
+    def of_sample(
+        cls,
+        boxes: Boxes,
+        image_index: int,
+        reach: int = 0,
+        view: npt.ArrayLike | None = None,
+    ) -> Portion:
         """Return what a layer holds of a sample while it shows an image.
 
         All boxes if they are few, else those of the image, and of as many before and after it as
-        `reach` says if these are few.
+        `reach` says if these are few. Of an image with very many, those in the view that the viewer
+        shows, and around it if `reach` is not 0, or none if these are many.
         """
         if len(boxes) <= MOST_SHAPES:
             return cls()
+        here = cls((image_index,))
+        if np.count_nonzero(boxes.image_index == image_index) > MOST_OF_IMAGE:
+            return cls._in_view((image_index,), boxes, reach, view)
         around = cls(tuple(range(image_index - reach, image_index + reach + 1)))
-        return around if len(around.held(boxes)) <= MOST_SHAPES else cls((image_index,))
+        return around if len(around.held(boxes)) <= MOST_SHAPES else here
 
-    def is_part_with(self, image_index: int) -> bool:
-        """Return whether these are some images only, and one of them is among them."""
-        return self.images is not None and image_index in self.images
+    @classmethod
+    def _in_view(
+        cls, images: tuple[int, ...], boxes: Boxes, reach: int, view: npt.ArrayLike | None
+    ) -> Portion:
+        seen = np.array(NOWHERE if view is None else view, dtype=np.float64)
+        by = (seen[2:] - seen[:2]) * MARGIN
+        wide = np.concatenate([seen[:2] - by, seen[2:] + by])
+        for part in (wide, seen) if reach else (seen,):
+            portion = cls(images, tuple(part.tolist()))
+            if np.count_nonzero(portion._holds(boxes)) <= MOST_SHAPES:
+                return portion
+        return cls(images, NOWHERE)
+
+    def is_enough_for(self, least: Portion) -> bool:
+        """Return whether these are some images only, and the boxes of another portion among them.
+
+        Where no boxes are needed, as those in view are too many, those that are there may stay.
+        """
+        if self.images is None or least.images is None or not set(least.images) <= {*self.images}:
+            return False
+        if self.view is None or least.view is None:
+            return self.view is least.view
+        if least.view == NOWHERE:
+            return True
+        own, others = np.array(self.view), np.array(least.view)
+        return bool(np.all(own[:2] <= others[:2]) and np.all(others[2:] <= own[2:]))
 
     def held(self, boxes: Boxes) -> Boxes:
         """Return those of a sample's boxes that the layer holds."""
-        return boxes if self.images is None else boxes[np.isin(boxes.image_index, self.images)]
+        return boxes if self.images is None else boxes[self._holds(boxes)]
 
     def others(self, boxes: Boxes) -> Boxes:
         """Return those of a sample's boxes that the layer does not hold."""
-        if self.images is None:
-            return Boxes.empty()
-        return boxes[~np.isin(boxes.image_index, self.images)]
+        return Boxes.empty() if self.images is None else boxes[~self._holds(boxes)]
+
+    def _holds(self, boxes: Boxes) -> npt.NDArray[np.bool_]:
+        holds = np.isin(boxes.image_index, np.array(self.images))
+        if self.view is not None:
+            centre = (boxes.xyxy[:, :2] + boxes.xyxy[:, 2:]) / 2
+            low, high = np.array(self.view[:2]), np.array(self.view[2:])
+            holds &= np.all((centre >= low) & (centre < high), axis=1)
+        return holds
 
 
 def to_vertices(boxes: Boxes, ndim: int, image_axis: int | None = 0) -> npt.NDArray[np.float64]:

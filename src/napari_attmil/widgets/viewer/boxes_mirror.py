@@ -18,6 +18,7 @@ from napari_attmil.widgets.parts import Listening, pause_timer
 from napari_attmil.widgets.viewer.box_shapes import (
     BOXES_OF_LAYER,
     IMAGE_AXIS_OF_LAYER,
+    MOST_OF_IMAGE,
     NOTES_OF_LAYER,
     SAMPLE_OF_LAYER,
     Portion,
@@ -35,6 +36,8 @@ THUMBNAIL_AFTER_MS = 300
 """The layer's little picture waits for a pause: an edit is drawn sooner without it."""
 AHEAD_AFTER_MS = 250
 """So do the boxes of the images before and after the one shown."""
+VIEW_AFTER_MS = 120
+"""And those of another part of an image with very many."""
 
 
 class BoxesMirror(Listening):
@@ -59,8 +62,8 @@ class BoxesMirror(Listening):
     ----------
     rows
         The layer's, if there is one.
-    camera
-        Knows the image that the boxes lie over.
+    exploration, camera
+        As given.
     portion, shown
         What the layer holds of the sample's boxes, and those it was last filled with.
     is_in_hand
@@ -71,18 +74,22 @@ class BoxesMirror(Listening):
     -------
     layer_changed(layer)
         There is a layer, about to be filled; or, if it is None, none any more.
+    filled()
+        The layer holds other boxes, or the same boxes otherwise.
     """
 
     layer_changed = Signal(object)
+    filled = Signal()
 
     def __init__(
         self, viewer: Any, session: Session, exploration: Exploration, camera: Camera
     ) -> None:
         self._viewer, self._session = viewer, session
-        self._exploration, self.camera = exploration, camera
+        self.exploration, self.camera = exploration, camera
         self._layer: Any = None
         self.rows: LayerRows
         self.portion = Portion()
+        self._held: tuple[Portion, Boxes, Boxes] | None = None
         self.shown = Boxes.empty()
         self.is_in_hand = False
         self.is_synchronising = False
@@ -92,7 +99,11 @@ class BoxesMirror(Listening):
         self.at_end(self._forget_layer)
         self.at_end(self._to_image.stop_listening)
         self.listen(viewer.layers.events.removed, self._on_layer_removed)
+        self._view_timer = pause_timer(self.catch_up, VIEW_AFTER_MS)
+        self.at_end(self._view_timer.stop)
         self.listen(viewer.dims.events.current_step, self.catch_up)
+        for event in self.camera.moved:
+            self.listen(event, self._on_view)
         self.listen(viewer.layers.selection.events.active, self._keep_marks)
         self.listen(exploration.boxes_changed, self._on_boxes)
         self.listen(exploration.colouring_changed, self.recolour)
@@ -213,13 +224,16 @@ class BoxesMirror(Listening):
         """Take in the boxes of the neighbouring images, but not out of a person's hand."""
         if self._layer is None or self.is_in_hand:
             return
-        wide = Portion.of_sample(self._session.boxes, self.camera.image_index(), reach=1)
+        wide = self._portion(reach=1)
         if wide != self.portion:
             self._hold(wide)
 
     def held(self) -> Boxes:
         """Return the session's boxes that the layer is to hold."""
-        return self.portion.held(self._session.boxes)
+        portion, boxes = self.portion, self._session.boxes
+        if self._held is None or self._held[0] is not portion or self._held[1] is not boxes:
+            self._held = portion, boxes, portion.held(boxes)
+        return self._held[2]
 
     def take_over(self, ids: Int64Array) -> None:
         """Let the layer's rows, which a person has edited, show the cells of these (n,) ids."""
@@ -235,25 +249,38 @@ class BoxesMirror(Listening):
         self.shown = held[np.isin(held.cell_id, ids)]
         self._note_sample()
         self.recolour()
+        self.filled.emit()
 
     def _hold(self, portion: Portion) -> None:
         self.portion, sample = portion, self._session.boxes
         self.shown = boxes = self.held().sorted_by_image()
-        colours = self._exploration.colours(sample.index_of(boxes.cell_id))
+        colours = self.exploration.colours(sample.index_of(boxes.cell_id))
         with self.synchronising():
             self.rows.show(boxes, edge_widths(boxes, sample), colours, self._selection())
         self._thumbnail_timer.start()
         self._note_sample()
         self.show_selection()
+        self.filled.emit()
+
+    def _on_view(self) -> None:
+        """Show the boxes of what is seen now, where that are not all of the image."""
+        if len(self._session.boxes) > MOST_OF_IMAGE:
+            self._view_timer.start()
 
     def _portion_at_once(self) -> Portion:
         """Return what the layer holds until a pause: what it does now, if that is enough."""
         # Only once the image is drawn does the pause begin.
         QTimer.singleShot(0, self._ahead_timer.start)
-        index = self.camera.image_index()
-        least = Portion.of_sample(self._session.boxes, index)
-        is_enough = self._is_of_sample() and self.portion.is_part_with(index)
-        return self.portion if least.is_part_with(index) and is_enough else least
+        least = self._portion()
+        is_enough = self._is_of_sample() and self.portion.is_enough_for(least)
+        if is_enough and self.portion.view is not None:
+            is_enough = len(self.held()) <= MOST_OF_IMAGE
+        return self.portion if is_enough else least
+
+    def _portion(self, reach: int = 0) -> Portion:
+        """Return what the layer holds of the sample, see `Portion.of_sample`."""
+        view = self.camera.view_xyxy()
+        return Portion.of_sample(self._session.boxes, self.camera.image_index(), reach, view)
 
     def _note_sample(self) -> None:
         """Tell who saves the layer of the boxes that it does not hold, and of notes."""
@@ -280,11 +307,11 @@ class BoxesMirror(Listening):
             return
         rows = self._session.boxes.index_of(self.rows.ids())
         with self.synchronising():
-            self.rows.colour(self._exploration.colours(rows))
+            self.rows.colour(self.exploration.colours(rows))
 
     def _look_at_image(self) -> None:
         """Have colours that stand out from the image: its little picture shows it as displayed."""
-        exploration, picture = self._exploration, self.camera.image.thumbnail
+        exploration, picture = self.exploration, self.camera.image.thumbnail
         was_bright = exploration.is_on_bright
         exploration.lay_on(is_bright(picture, was_bright))
         if self._layer is not None and exploration.is_on_bright != was_bright:
@@ -293,7 +320,7 @@ class BoxesMirror(Listening):
     def _drawn_colour(self) -> Float64Array:
         """Return the RGBA of a box that a person draws."""
         person = np.array([Source.PERSON], np.uint8)
-        return source_colours(person, self._exploration.is_on_bright)[0]
+        return source_colours(person, self.exploration.is_on_bright)[0]
 
     def show_selection(self) -> None:
         """Mark the boxes of the selected cells."""
@@ -314,10 +341,11 @@ class BoxesMirror(Listening):
 
     def _selection(self) -> Sequence[int]:
         """Return the ids of the boxes to be marked: none unseen that would be deleted with them."""
-        selected, boxes = self._session.selection, self._session.boxes
+        selected = self._session.selection
         if self.portion.images is None:
             return selected
-        here = boxes.cell_id[boxes.image_index == self.camera.image_index()]
+        here = self.held()
+        here = here.cell_id[here.image_index == self.camera.image_index()]
         return np.intersect1d(selected, here).tolist()
 
     def _draw_thumbnail(self) -> None:

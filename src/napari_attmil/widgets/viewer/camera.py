@@ -47,6 +47,12 @@ class Camera:
         self.axes = LayerAxes() if layer is None else LayerAxes.of(layer)
 
     @property
+    def moved(self) -> tuple[Any, ...]:
+        """Events that tell of another view."""
+        events = self._camera.events
+        return events.center, events.zoom
+
+    @property
     def shows_images(self) -> bool:
         """Whether rows and columns of the image are what the viewer shows, turned or not."""
         dims = self._viewer.dims
@@ -74,16 +80,33 @@ class Camera:
         """
         if self._image is None or not self.shows_images:
             return None
-        corners = np.array(self._image.corner_pixels, dtype=np.float32)[:, -2:]
-        if self._image.multiscale:
-            corners *= self._image.downsample_factors[self._image.data_level][-2:]
-        (top, left), (bottom, right) = corners[0], corners[1] + 1
+        (top, left), (bottom, right) = self._corners_in_view()
         height, width = size or (bottom, right)
         low = np.maximum([left, top], 0)
         high = np.minimum([right, bottom], [width, height])
         if np.any(high - low < SMALLEST_VIEW_PX):
             return None
         return np.concatenate([low, high]).astype(np.float32)
+
+    def _corners_in_view(self) -> npt.NDArray[np.float32]:
+        """Return (2, 2) row and column of the corners of what the viewer shows of the image."""
+        corners = np.array(self._image.corner_pixels, dtype=np.float32)[:, -2:]
+        corners[1] += 1
+        if not self._image.multiscale:
+            return corners
+        corners *= self._image.downsample_factors[self._image.data_level][-2:]
+        # Of an image of several resolutions, napari reads more than it shows.
+        canvas = getattr(getattr(self._viewer, "canvas", None), "size", None)
+        if canvas is None:  # napari before 0.9
+            return corners
+        half = np.array(canvas) / (2 * self._camera.zoom)
+        world = [self.middle(), self.middle()]
+        for each, by in zip(world, (-half, half), strict=True):
+            each[list(self._viewer.dims.displayed[-2:])] += by
+        shown = np.array([self._image.world_to_data(each[-self._image.ndim :]) for each in world])
+        low, high = shown[:, -2:].min(axis=0), shown[:, -2:].max(axis=0)
+        inside = [np.maximum(corners[0], low), np.minimum(corners[1], high)]
+        return np.array(inside, dtype=np.float32)
 
     def turn_to(self, image_index: int, course: Place | None = None) -> None:
         """Show another of its images; of another step of its courses, where one is given."""

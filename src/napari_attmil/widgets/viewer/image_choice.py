@@ -18,7 +18,12 @@ from napari_attmil.images import Cohort, Sample
 from napari_attmil.session import LayerKey, SampleKey, Session, SessionKey
 from napari_attmil.widgets.parts import Listening, errors_shown, pause_timer, tell, tell_error
 from napari_attmil.widgets.viewer.camera import place_of
-from napari_attmil.widgets.viewer.image_layers import LayerImages, cover_of, sample_layer_data
+from napari_attmil.widgets.viewer.image_layers import (
+    LayerImages,
+    cover_of,
+    is_image,
+    sample_layer_data,
+)
 from napari_attmil.widgets.viewer.keeping import Answer, ask_about_unsaved
 from napari_attmil.widgets.viewer.layer_axes import LayerAxes, check_axes
 from napari_attmil.widgets.viewer.layer_places import LayerPlaces
@@ -192,7 +197,8 @@ class ImageChoice(Listening, QObject):
             self.layers_changed.emit()
             return False
         former = [layer for layer in self._layers if _is_of_sample(layer)]
-        fitting = [layer for layer in former if layer.ndim == 3 and layer.rgb == settings["rgb"]]
+        kind = (3, settings["rgb"], settings["multiscale"])
+        fitting = [each for each in former if (each.ndim, each.rgb, each.multiscale) == kind]
         if fitting:
             # Far quicker than a new layer: a study's next image is shown with one key.
             self._refill(fitting[0], sample, data, settings)
@@ -325,7 +331,7 @@ class ImageChoice(Listening, QObject):
 
     def _on_layers_changed(self) -> None:
         former = self._layers
-        self._listen_to([layer for layer in self._viewer.layers if isinstance(layer, Image)])
+        self._listen_to([layer for layer in self._viewer.layers if is_image(layer)])
         if self._chosen is not None and self._chosen not in self._layers:
             # Its boxes stay in the session and on the screen.
             self._chosen = None

@@ -12,7 +12,7 @@ from napari.layers import Image
 from napari.utils.transforms import Affine
 
 from napari_attmil.core import counted
-from napari_attmil.images import Sample
+from napari_attmil.images import LARGE_PX, LargeImage, LevelStack, Sample
 from napari_attmil.widgets.viewer.layer_axes import LayerAxes, Place
 
 AXIS_LABELS = ("image", "y", "x")
@@ -20,6 +20,10 @@ SAMPLE_OF_FILES = "napari-attmil images"
 """Key of an image layer's metadata: the sample whose files it was made of."""
 IMAGE_SIZES = "napari-attmil image sizes"
 """Key of an image layer's metadata: the height and width of each image before it was padded."""
+IS_PICTURE = "napari-attmil picture of cells"
+"""Key of the metadata of an image layer that shows cells, and is no image to be worked on."""
+SMALLEST_LEVEL_PX = 1024
+"""No side of the smallest resolution of a slide is longer."""
 _HIDING = ("translucent", "translucent_no_depth", "opaque")
 """Ways of blending that leave nothing to be seen of what lies below."""
 
@@ -71,13 +75,21 @@ class LayerImages(Sequence[npt.NDArray[Any]]):
         return self.axes.count
 
     def __getitem__(self, place: Any) -> Any:
-        """Return one image, (Y, X) or (Y, X, 3), or a list of images for a slice."""
+        """Return one image, (Y, X) or (Y, X, 3), or a list of images for a slice.
+
+        A large one that is not in memory is a `LargeImage`, read in parts.
+        """
         if isinstance(place, slice):
             return [self[index] for index in range(*place.indices(len(self)))]
         if not -len(self) <= place < len(self):
             raise IndexError(place)
         height, width = self.sizes[place]
-        image = np.asarray(self.lazily(int(place) % len(self)))[:height, :width]
+        image = self.lazily(int(place) % len(self))
+        if isinstance(image, LargeImage):
+            return image
+        if height * width > LARGE_PX and not self.is_in_memory:
+            return LargeImage((image,)).cut(0, 0, height, width)
+        image = np.asarray(image)[:height, :width]
         return image[..., :3] if self._is_rgb else image
 
     def lazily(self, image_index: int) -> Any:
@@ -100,6 +112,11 @@ def sizes_of_layer(layer: Any, axes: LayerAxes) -> tuple[tuple[int, int], ...]:
     return tuple(sizes) if is_fitting else ((int(height), int(width)),) * axes.count
 
 
+def is_image(layer: Any) -> bool:
+    """Return whether a layer is an image, and no picture that the program has made of cells."""
+    return isinstance(layer, Image) and IS_PICTURE not in layer.metadata
+
+
 def cover_of(layer: Any, layers: Iterable[Any]) -> Any:
     """Return the image layer that hides the middle of another one, or None.
 
@@ -116,7 +133,7 @@ def cover_of(layer: Any, layers: Iterable[Any]) -> Any:
 
 
 def _hides(upper: Any, lower: Any) -> bool:
-    if not isinstance(upper, Image) or not upper.visible or upper.opacity < 1:
+    if not is_image(upper) or not upper.visible or upper.opacity < 1:
         return False
     if str(upper.blending) not in _HIDING:
         return False
@@ -203,7 +220,8 @@ def sample_layer_data(sample: Sample) -> tuple[Any, dict[str, Any]]:
     """Return a sample's images as lazy data of an image layer, and the layer's settings.
 
     Only the first image is read now; the others when they are shown. All are shown as large as the
-    largest one; `LayerImages` has them at their own sizes.
+    largest one; `LayerImages` has them at their own sizes. Scans of whole slides are shown at
+    several resolutions, of which only what is seen is read.
     """
     import dask.array as da
     from dask import delayed
@@ -212,22 +230,40 @@ def sample_layer_data(sample: Sample) -> tuple[Any, dict[str, Any]]:
 
     images = read_images(sample)
     first = images[0]
-    planes = [
-        da.from_delayed(delayed(images.padded)(index), images.image_shape, images.dtype)
-        for index in range(len(images))
-    ]
+    data: Any
+    if isinstance(first, LargeImage):
+        data = _resolutions(images)
+    else:
+        planes = [
+            da.from_delayed(delayed(images.padded)(index), images.image_shape, images.dtype)
+            for index in range(len(images))
+        ]
+        data = da.stack(planes)
     settings: dict[str, Any] = {
         "name": sample.name,
         "rgb": first.ndim == 3,
         "axis_labels": AXIS_LABELS,
         "metadata": {IMAGE_SIZES: images.sizes},
+        "multiscale": isinstance(first, LargeImage),
     }
     if sample.pixel_size_um is not None:
         settings["scale"] = [1.0, sample.pixel_size_um, sample.pixel_size_um]
         settings["units"] = ["pixel", "um", "um"]
     if np.issubdtype(first.dtype, np.integer) and first.ndim == 2:
-        settings["contrast_limits"] = _contrast_limits(first)
-    return da.stack(planes), settings
+        shown = first.sampled() if isinstance(first, LargeImage) else first
+        settings["contrast_limits"] = _contrast_limits(shown)
+    return data, settings
+
+
+def _resolutions(images: Sequence[Any]) -> list[Any]:
+    """Return images at their full size and at halves of it; the smallest is in memory."""
+    large = [each if isinstance(each, LargeImage) else LargeImage((each,)) for each in images]
+    longest = max(max(image.shape[:2]) for image in large)
+    factors = [1]
+    while longest > SMALLEST_LEVEL_PX * factors[-1]:
+        factors.append(2 * factors[-1])
+    stacks = [LevelStack(large), *(LevelStack([i.at(f) for i in large]) for f in factors[1:])]
+    return [*stacks[:-1], np.asarray(stacks[-1])]
 
 
 def _contrast_limits(image: npt.NDArray[Any]) -> tuple[float, float]:

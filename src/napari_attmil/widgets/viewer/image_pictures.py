@@ -91,7 +91,7 @@ def read_pictures(wanted: list[tuple[Sample, int]], stop: Event) -> Stage[None]:
         if stop.is_set():
             return
         try:
-            small = shrink(np.asarray(read_images(sample)[index]), HEIGHT_PX, WIDTH_PX)
+            small = shrink(read_images(sample)[index], HEIGHT_PX, WIDTH_PX)
         except UserError:
             small = np.full((HEIGHT_PX, WIDTH_PX, 3), 128, dtype=np.uint8)
         yield Progress(done, len(wanted), "", ((sample.name, index), small))

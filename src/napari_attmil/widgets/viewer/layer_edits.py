@@ -86,8 +86,9 @@ class LayerEdits(Listening):
         if mirror.camera.image is not None:
             sizes = sizes_of_layer(mirror.camera.image, mirror.camera.axes)
             within, is_cut = rows_within(mirror.held(), ids, images, corners, sizes)
+        shown = None if mirror.portion.images is None else mirror.held().cell_id
         with mirror.synchronising():
-            ids = self._session.editor.follow(ids, images, within, mirror.portion.images)[:count]
+            ids = self._session.editor.follow(ids, images, within, shown)[:count]
         mirror.take_over(ids)
         if is_cut.any():
             # Not within napari's own event, which still has to finish its drawing.

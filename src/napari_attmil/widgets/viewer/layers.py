@@ -15,6 +15,7 @@ from napari_attmil.widgets.viewer.boxes_mirror import BoxesMirror
 from napari_attmil.widgets.viewer.camera import Camera
 from napari_attmil.widgets.viewer.cell_clicks import CellClicks
 from napari_attmil.widgets.viewer.layer_edits import TURNED, LayerEdits
+from napari_attmil.widgets.viewer.painted_boxes import PaintedBoxes
 
 
 class CellsLayer(Listening):
@@ -46,6 +47,8 @@ class CellsLayer(Listening):
         self.camera = Camera(viewer)
         self.mirror = BoxesMirror(viewer, session, exploration or Exploration(session), self.camera)
         self.at_end(self.mirror.stop_listening)
+        self.painted = PaintedBoxes(viewer, session, self.mirror.exploration, self.mirror)
+        self.at_end(self.painted.stop_listening)
         self.edits = LayerEdits(viewer, session, self.mirror)
         self.at_end(self.edits.stop_listening)
         self.clicks = CellClicks(viewer, session, self.mirror, self.cell_at)
