@@ -12,6 +12,7 @@ from .api import (
     import_boxes as import_boxes,
     merge as merge,
     odd_boxes as odd_boxes,
+    plan_detection as plan_detection,
     plot_cells as plot_cells,
     plot_confusion as plot_confusion,
     plot_losses as plot_losses,

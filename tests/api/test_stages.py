@@ -54,6 +54,18 @@ def test_detect_returns_the_table_that_it_writes(place: Path, tmp_path: Path) ->
     np.testing.assert_allclose(cells["x_min"], written["x_min"], rtol=1e-5)
 
 
+def test_a_region_is_searched_and_planned_alone(place: Path) -> None:
+    sample = attmil.open_cohort(place / "study")["sickle-01-1"]
+    whole = attmil.detect(sample, device="cpu")
+    part = attmil.detect(sample, device="cpu", region=(0, 0, 100, 1000))
+    assert 0 < len(part) < len(whole) and (part["x_min"] < 100).all()
+    plan = attmil.plan_detection(sample, device="cpu")
+    assert plan.parts == len(sample) and plan.seconds > 0
+    assert plan.cells == pytest.approx(len(whole), rel=0.2)
+    with pytest.raises(attmil.UserError, match="x1 > x0"):
+        attmil.detect(sample, region=(1, 1, 1, 1))
+
+
 def test_a_sample_is_classified_as_by_classify_and_brings_its_boxes(place: Path) -> None:
     sample = attmil.open_cohort(place / "study")["sickle-01-1"]
     classifier = attmil.Classifier.load(place / "model.safetensors", attmil.choose_device("cpu"))

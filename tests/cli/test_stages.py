@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from html import escape
 from pathlib import Path
@@ -46,6 +47,25 @@ def test_detect_writes_one_row_a_cell(attmil: Any, study: Path, tmp_path: Path) 
     assert len(cells) >= 5
     assert cells["score"].min() >= 0.5
     assert f"{len(cells)} cells in 1 image written" in outcome.out
+
+
+def test_only_a_region_is_searched_and_a_plan_says_what_all_takes(
+    attmil: Any, study: Path, tmp_path: Path
+) -> None:
+    image = next(study.rglob("*.tif"))
+    asked = ("detect", image, "--device", "cpu", "--out")
+    assert attmil(*asked, tmp_path / "all.csv").code == 0
+    assert attmil(*asked, tmp_path / "part.csv", "--region", "0,0,150,400").code == 0
+    whole, part = (pd.read_csv(tmp_path / name) for name in ("all.csv", "part.csv"))
+    centre = (whole["x_min"] + whole["x_max"]) / 2
+    assert 0 < len(part) < len(whole)
+    assert abs(len(part) - int((centre < 150).sum())) <= 1
+    assert ((part["x_min"] + part["x_max"]) / 2 < 150).all()
+    outcome = attmil(*asked, tmp_path / "none.csv", "--plan")
+    assert outcome.code == 0 and not (tmp_path / "none.csv").exists()
+    assert re.search(r"About \d+ cells in \d+ parts?: about \d+ s, [\d.]+ GB of", outcome.err)
+    refused = attmil(*asked, tmp_path / "none.csv", "--region", "5,5,1,1")
+    assert refused.code == 1 and "x1 > x0" in refused.err
 
 
 def test_a_detection_is_imported_as_the_detector_s(

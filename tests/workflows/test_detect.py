@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_attmil.cells.detection import Detector, tiling
+from napari_attmil.cells.detection import DetectionPlan, Detector, tiling
 from napari_attmil.cells.detection.rescaling import GreyLevels
 from napari_attmil.cells.settings import DetectionSettings
-from napari_attmil.core import StageRun
+from napari_attmil.core import StageRun, UserError
 from napari_attmil.core.device import choose_device
-from napari_attmil.workflows import Detection, Progress, detect_cells
+from napari_attmil.images import LargeImage
+from napari_attmil.workflows import (
+    Detection,
+    Progress,
+    detect_cells,
+    is_worth_a_plan,
+    plan_cells,
+    region_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,3 +129,60 @@ def test_a_view_is_searched_alone_with_its_rim(blobs: Blobs) -> None:
 def test_nothing_to_search_finds_nothing() -> None:
     _, detection = run(detect_cells([], [], SETTINGS, "cpu"))
     assert len(detection.boxes) == 0 and detection.images == ()
+
+
+class Images(list[Any]):
+    """Images whose sizes are known, as those of files."""
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        return [image.shape[:2] for image in self]
+
+
+@pytest.mark.usefixtures("blobs")
+def test_a_large_image_is_cut_into_tiles_without_being_read_whole() -> None:
+    whole = image(300, 300, (40, 50), (100, 100), (149, 120), (155, 120))
+    view = np.array([60, 80, 150, 160], np.float32)
+    images: list[Any] = [LargeImage((whole,))]
+    for part in (None, view):
+        _, expected = run(detect_cells([whole], [0], SETTINGS, "cpu", view=part))
+        _, found = run(detect_cells(images, [0], SETTINGS, "cpu", view=part))
+        assert found.boxes.digest() == expected.boxes.digest()
+
+
+@pytest.mark.usefixtures("blobs")
+def test_a_plan_counts_cells_parts_and_time_by_a_few_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiling, "TILE_DIAMETERS", 10)
+    cells = [(x, y) for x in range(20, 1180, 40) for y in range(20, 780, 40)]
+    images = Images([image(800, 1200, *cells)])
+    stage = StageRun(plan_cells(images, [0], SETTINGS, "cpu"))
+    texts = [step.text for step in stage]
+    assert texts == ["Loading the detector", *["Trying a few parts"] * 4]
+    plan = stage.result
+    assert plan is not None and plan.parts == 6 * 9
+    assert plan.cells == pytest.approx(len(cells), rel=0.15)
+    assert plan.seconds < 60 and plan.memory_bytes > 1e9
+
+
+def test_a_plan_is_one_sentence() -> None:
+    assert DetectionPlan(212_345, 880, 540.0, 3_020_000_000).text == (
+        "About 210,000 cells in 880 parts: about 9 minutes, 3.0 GB of memory."
+    )
+    assert DetectionPlan(7, 1, 0.2, 0).text.startswith("About 7 cells in 1 part: about 1 s")
+    assert "about 2.5 hours" in DetectionPlan(0, 1, 9000.0, 0).text
+
+
+def test_only_a_search_of_very_many_pixels_is_worth_a_plan() -> None:
+    slide = Images([np.broadcast_to(np.uint8(0), (40_000, 60_000))])
+    assert is_worth_a_plan(slide)
+    assert not is_worth_a_plan(slide, np.array([0, 0, 4000, 4000], np.float32))
+    assert not is_worth_a_plan(Images([image(800, 1200)]))
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "-1,0,5,5", "5,5,5,9", "nan,0,1,1", ""])
+def test_a_region_that_is_no_rectangle_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="x0,y0,x1,y1"):
+        region_of(text)
+    assert region_of("10, 20,30,40").tolist() == [10, 20, 30, 40]

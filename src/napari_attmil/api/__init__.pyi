@@ -9,6 +9,7 @@ from .stages import (
     classify as classify,
     detect as detect,
     evaluate as evaluate,
+    plan_detection as plan_detection,
     report as report,
     shapes as shapes,
     simulate as simulate,

@@ -29,11 +29,14 @@ from napari_attmil.evaluation import EvaluationSettings
 from napari_attmil.simulation import SimulationSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from napari_attmil import bags
     from napari_attmil.api.trained_classifier import Classifier
     from napari_attmil.bags import EnsembleSettings, MILSettings, Prediction
+    from napari_attmil.cells.detection import DetectionPlan
     from napari_attmil.explore import CellFacts
     from napari_attmil.images import Cohort, Sample
     from napari_attmil.workflows import ClassifiedSample, StudyShapes
@@ -73,6 +76,7 @@ def detect(
     out: str | Path | None = None,
     settings: DetectionSettings | None = None,
     *,
+    region: Sequence[float] | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
     on_progress: OnProgress = None,
@@ -89,6 +93,8 @@ def detect(
         CSV or Parquet file to write too.
     settings
         How cells are found.
+    region
+        x_min, y_min, x_max, y_max in pixels of the only part of each image that is searched.
     weights
         Model file of another detector than the study's or the shipped one.
     device
@@ -109,15 +115,50 @@ def detect(
 
     given, tables = listed(samples), []
     path = checked_out(out, given, weights, check=check_table_file)
+    view = None if region is None else workflows.check_region(region)
     for sample in as_samples(given):
         own = optional_path(weights) or workflows.detector_around(sample)
         in_pixels = (settings or DetectionSettings()).in_pixels(sample.pixel_size_um)
         images, places = read_images(sample), range(len(sample))
-        steps = workflows.detect_cells(images, places, in_pixels, device, own)
+        steps = workflows.detect_cells(images, places, in_pixels, device, own, view)
         tables.append(cell_table(sample, result_of(steps, on_progress).boxes))
     if path is not None:
         write_cells(path, tables)
     return pd.concat(tables, ignore_index=True)
+
+
+def plan_detection(
+    sample: Sample | str | Path,
+    settings: DetectionSettings | None = None,
+    *,
+    region: Sequence[float] | None = None,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    on_progress: OnProgress = None,
+) -> DetectionPlan:
+    """Judge by a few parts of a sample, as a scan of a whole slide, what `detect` would take.
+
+    Parameters are those of `detect`.
+
+    Examples
+    --------
+    >>> plan = attmil.plan_detection("study/sickle/sickle-01")
+    >>> plan.parts
+    2
+    """
+    from napari_attmil.images import read_images
+
+    own = one_sample(sample, "a plan is made for one of them; give that sample.")
+    in_pixels = (settings or DetectionSettings()).in_pixels(own.pixel_size_um)
+    steps = workflows.plan_cells(
+        read_images(own),
+        range(len(own)),
+        in_pixels,
+        device,
+        optional_path(weights) or workflows.detector_around(own),
+        None if region is None else workflows.check_region(region),
+    )
+    return require(result_of(steps, on_progress), "plan")
 
 
 def train(

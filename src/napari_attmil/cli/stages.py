@@ -55,9 +55,27 @@ def simulate(
 
 
 def detect(
-    inputs: Inputs, out: TableOut, detection: DetectionOptions, planes: PlaneOptions
+    inputs: Inputs,
+    out: TableOut,
+    *,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X0,Y0,X1,Y1",
+            help="Search only this part of each image, in pixels from its upper left corner.",
+            show_default="all of it",
+        ),
+    ] = None,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Only say how many cells, how long and how much memory."),
+    ] = False,
+    detection: DetectionOptions,
+    planes: PlaneOptions,
 ) -> None:
     """Find the cells in images and write a table with one row per cell.
+
+    Of scans of whole slides it is said beforehand how many cells they have, and how long it takes.
 
     Cells are found anew: a study's corrections, tags and notes are not in the table. `attmil
     export --format csv` writes those.
@@ -65,6 +83,7 @@ def detect(
     check_outputs([out], [*inputs, detection.weights])
     explore.check_table_file(out)
     settings = detection.settings
+    view = None if region is None else workflows.region_of(region)
     samples = open_inputs(inputs, planes)
     say_device(detection.device)
     tables = []
@@ -73,11 +92,18 @@ def detect(
         if weights is not None:
             say(f"{sample.name}: detector {weights.name}")
         in_pixels, places = settings.in_pixels(sample.pixel_size_um), range(len(sample))
-        steps = workflows.detect_cells(
-            images.read_images(sample), places, in_pixels, detection.device, weights
-        )
+        own = images.read_images(sample)
+        asked = (own, places, in_pixels, detection.device, weights, view)
         label = f"{sample.name} ({number} of {len(samples)})"
-        tables.append(explore.cell_table(sample, shown(steps, label).boxes))
+        if plan or workflows.is_worth_a_plan(own, view):
+            planned = shown(workflows.plan_cells(*asked), label)
+            assert planned is not None  # nobody stops it
+            say(f"{sample.name}: {planned.text}")
+        if not plan:
+            found = shown(workflows.detect_cells(*asked), label)
+            tables.append(explore.cell_table(sample, found.boxes))
+    if plan:
+        return
     explore.write_cells(out, tables)
     cells, images_in_all = sum(map(len, tables)), sum(map(len, samples))
     print(f"{counted(cells, 'cell')} in {counted(images_in_all, 'image')} written to {out}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
@@ -16,8 +16,12 @@ from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import Listening, ProgressRow, errors_shown, tell, warn
 from napari_attmil.widgets.viewer import FoundSoFar, OverlayBoxes
 
+if TYPE_CHECKING:
+    from napari_attmil.cells.detection import DetectionPlan
+
 TOPIC = "detect"
 NO_CELLS = "No cells were found. Try a lower minimum score, or give the cell diameter."
+OR_A_PART = "To search a part first, zoom to it and tick 'Only in this view'."
 NO_VIEW = "The viewer shows no part of the image. Press Home in the viewer, and search again."
 
 
@@ -60,24 +64,59 @@ class Detecting(Listening, QObject):
             self.in_images([index], view)
 
     def in_images(self, places: Sequence[int], view: Float32Array | None = None) -> None:
-        """Find the cells of some images, or of a part of one, off the main thread."""
+        """Find the cells of some images, or of a part of one, off the main thread.
+
+        Before a whole slide is searched, the person is told what that takes, and decides.
+        """
+        images = self._context.images
+        if images is not None and workflows.is_worth_a_plan(images, view):
+            self._plan(places, view)
+        else:
+            self._search(places, view)
+
+    def _plan(self, places: Sequence[int], view: Float32Array | None) -> None:
+        def tell_plan(plan: DetectionPlan | None) -> None:
+            if plan is not None:
+                search = ("Search now", lambda: self._search(places, view))
+                tell(self._progress, f"{plan.text} {OR_A_PART}", TOPIC, search)
+
+        self._start(workflows.plan_cells, places, view, tell_plan)
+
+    def _search(self, places: Sequence[int], view: Float32Array | None) -> None:
+        key = self._context.session.key
+        self._start(
+            workflows.detect_cells,
+            places,
+            view,
+            lambda detection: self._take_over(detection, key),
+            lambda step: self._show(step, key),
+        )
+
+    def _start(
+        self,
+        stage: Callable[..., workflows.Stage[Any]],
+        places: Sequence[int],
+        view: Float32Array | None,
+        on_done: Callable[[Any], None],
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
         context = self._context
-        images, sample, key = context.images, context.session.sample, context.session.key
+        images, sample = context.images, context.session.sample
         if images is None or sample is None:
             return
         self._so_far.clear()
         with errors_shown(self._progress, TOPIC):
             self._progress.start(
                 "Loading the detector",
-                workflows.detect_cells,
+                stage,
                 images,
                 places,
                 context.detection_settings.in_pixels(sample.pixel_size_um),
                 context.device_name,
                 context.detector_path,
                 *(() if view is None else (view,)),
-                on_done=lambda detection: self._take_over(detection, key),
-                on_progress=lambda step: self._show(step, key),
+                on_done=on_done,
+                on_progress=on_progress,
                 again=lambda: self.in_images(places, view),
             )
 

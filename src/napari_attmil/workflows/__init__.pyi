@@ -24,7 +24,15 @@ from .classify import (
     report_samples as report_samples,
 )
 from .demo import DemoResult as DemoResult, run_demo as run_demo
-from .detect import Detection as Detection, Images as Images, detect_cells as detect_cells
+from .detect import (
+    Detection as Detection,
+    Images as Images,
+    check_region as check_region,
+    detect_cells as detect_cells,
+    is_worth_a_plan as is_worth_a_plan,
+    plan_cells as plan_cells,
+    region_of as region_of,
+)
 from .detect_many import detect_study as detect_study
 from .evaluate import (
     evaluate_study as evaluate_study,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.core import counted
-from napari_attmil.workflows.steps import NEVER, Progress, Stage
+from napari_attmil.core import UserError, counted
+from napari_attmil.images import LargeImage
+from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
 from napari_attmil.workflows.study import loaded_detector
 
 if TYPE_CHECKING:
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from threading import Event
 
     from napari_attmil.cells import Boxes, DetectionSettings
-    from napari_attmil.cells.detection import DetectionProgress, Detector
+    from napari_attmil.cells.detection import DetectionPlan, DetectionProgress, Detector
     from napari_attmil.core import Float32Array
 
 Images = Sequence[npt.NDArray[Any]]
+PLANNED_PX: Final = 200_000_000
+"""Before more pixels are searched, it is said how long that takes."""
 VIEW_MARGIN_DIAMETERS: Final = 1.6
 """So far around a view is searched too, so that cells at its rim are seen whole."""
 
@@ -92,6 +95,74 @@ def detect_cells(
         if stop.is_set():
             break
     return found.detection(seen)
+
+
+def plan_cells(
+    images: Images,
+    places: Sequence[int],
+    settings: DetectionSettings,
+    device_name: str,
+    weights: Path | None = None,
+    view: Float32Array | None = None,
+    stop: Event = NEVER,
+) -> Stage[DetectionPlan | None]:
+    """Judge by a few parts what `detect_cells` would find, take and need; stopped early, None.
+
+    Parameters are those of `detect_cells`.
+    """
+    from napari_attmil.cells.detection import plan_detection
+
+    yield Progress(0, 0, "Loading the detector")
+    detector = loaded_detector(device_name, weights)
+    chosen: Images = _Chosen(images, places)
+    diameters = yield from detector.diameters_px(chosen, settings)
+    if view is not None:
+        chosen = _Cut(chosen, _View.of(view, VIEW_MARGIN_DIAMETERS * max(diameters)))
+    return (yield from until(plan_detection(detector, chosen, settings, diameters), stop))
+
+
+def is_worth_a_plan(images: Images, view: Float32Array | None = None) -> bool:
+    """Return whether a search of images, or of a part of one, takes so long that one asks first."""
+    if view is not None:
+        return float(np.prod(view[2:] - view[:2])) > PLANNED_PX
+    sizes = getattr(images, "sizes", None) or []
+    return any(height * width > PLANNED_PX for height, width in sizes)
+
+
+def region_of(text: str) -> Float32Array:
+    """Return (4,) x_min, y_min, x_max, y_max of "x0,y0,x1,y1", in pixels.
+
+    Raises
+    ------
+    UserError
+        If it is no rectangle.
+    """
+    try:
+        corners = np.array([float(part) for part in text.split(",")], dtype=np.float32)
+    except ValueError:
+        corners = np.empty(0, np.float32)
+    if len(corners) != 4 or not np.isfinite(corners).all() or corners.min() < 0:
+        raise UserError(
+            f"The region {text!r} is not known; give four numbers of pixels as x0,y0,x1,y1."
+        )
+    return check_region(corners)
+
+
+def check_region(region: npt.ArrayLike) -> Float32Array:
+    """Return a region as (4,) float32.
+
+    Raises
+    ------
+    UserError
+        If it is empty.
+    """
+    corners = np.asarray(region, dtype=np.float32)
+    if corners.shape != (4,) or not np.all(corners[2:] > corners[:2]):
+        raise UserError(
+            f"The region {np.ravel(corners).tolist()} is empty; give x0,y0,x1,y1 with x1 > x0 and "
+            "y1 > y0, in pixels."
+        )
+    return corners
 
 
 def _steps(
@@ -245,4 +316,7 @@ class _Cut(Sequence[npt.NDArray[Any]]):
         if isinstance(place, slice):
             return [self[index] for index in range(*place.indices(len(self)))]
         top, left, bottom, right = self._view.window
-        return self._images[place][top:bottom, left:right]
+        image = self._images[place]
+        if isinstance(image, LargeImage):
+            return image.cut(top, left, bottom, right)
+        return image[top:bottom, left:right]

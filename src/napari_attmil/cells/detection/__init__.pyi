@@ -7,6 +7,7 @@ from .network_file import (
     load_network as load_network,
     save_network as save_network,
 )
+from .plan import DetectionPlan as DetectionPlan, plan_detection as plan_detection
 from .read_ahead import ReadAhead as ReadAhead
 from .rescaling import GreyLevels as GreyLevels, rescale as rescale, to_grey as to_grey
 from .scoring import (
