@@ -9,6 +9,7 @@ from support.quarters import image_of
 
 from napari_attmil.bags.bag import bag_of
 from napari_attmil.bags.feature_store import FeatureStore
+from napari_attmil.bags.features import drawn_cells
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
@@ -92,3 +93,35 @@ def test_a_part_of_a_bag_keeps_its_arrays_together(make_bag: Any) -> None:
 def test_a_bag_s_arrays_must_agree(make_bag: Any) -> None:
     with pytest.raises(ValueError, match="12 cells need"):
         replace(make_bag(1), features=np.zeros((3, 8, 14, 14), dtype=np.float16))
+
+
+def test_of_very_many_cells_the_same_ones_are_drawn_each_time() -> None:
+    count = 20_000
+    low = np.arange(count)[:, np.newaxis].repeat(4, axis=1)
+    xyxy = low + np.array([0, 0, 10, 10])
+    boxes = Boxes.from_detections(np.zeros(count), xyxy, np.full(count, 0.9))
+    drawn = drawn_cells(boxes, 2000)
+    assert len(drawn) == 2000 and len(set(drawn.cell_id.tolist())) == 2000
+    assert drawn.digest() == drawn_cells(boxes, 2000).digest()
+    assert set(drawn_cells(boxes, 500).cell_id) < set(drawn.cell_id)
+    # From all over: as many in each tenth, by five standard deviations of a binomial.
+    tenths = np.bincount((drawn.cell_id - 1) // 2000, minlength=10)
+    assert (np.abs(tenths - 200) < 5 * np.sqrt(200 * 0.9)).all()
+    without = boxes[boxes.cell_id != drawn.cell_id[7]]
+    now = set(drawn_cells(without, 2000).cell_id)
+    assert len(now & set(drawn.cell_id)) == 1999
+    assert drawn_cells(boxes, 0) is boxes and drawn_cells(boxes, count) is boxes
+
+
+def test_a_bag_holds_no_more_cells_than_its_settings_say_and_features_are_used_again(
+    cohort: Cohort, detector: Any, store: FeatureStore
+) -> None:
+    xyxy = [[2, 2, 14, 14], [18, 2, 30, 14], [2, 18, 14, 30]]
+    boxes = Boxes.from_detections([0, 0, 1], xyxy, [0.9, 0.9, 0.9])
+    whole = finished(bag_of(cohort.samples[0], boxes, detector, FEATURES, store=store))
+    detector.computed.clear()
+    two = FEATURES.replace(most_cells=2)
+    bag = finished(bag_of(cohort.samples[0], boxes, detector, two, store=store))
+    assert len(bag) == 2 and detector.computed == []
+    rows = boxes.index_of(bag.cell_id)
+    np.testing.assert_array_equal(bag.features, whole.features[rows])

@@ -11,6 +11,7 @@ from napari_attmil.bags.features import (
     FeatureReader,
     FeatureRows,
     KnownFeatures,
+    drawn_cells,
     extract_features,
     feature_reader,
 )
@@ -111,8 +112,8 @@ def bag_of(
     sample
         Names and label; its frames are read unless `images` is given.
     boxes
-        The cells; only those that changed since `previous`, or since the sample was last stored,
-        are computed.
+        The cells, of which `settings.most_cells` are drawn if there are more; only those that
+        changed since `previous`, or since the sample was last stored, are computed.
     detector, settings
         The detector, whose maps are read unless an encoder alone is asked, and how.
     images
@@ -141,6 +142,8 @@ def bag_of(
         raise UserError(
             f"Sample {sample.name!r} has no cells; run detection or draw one.", Remedy.DETECT_CELLS
         )
+
+    boxes = drawn_cells(boxes, settings.most_cells)
 
     def progress(done: int) -> Progress:
         return Progress(done, len(boxes), f"Looking at cell {done} of {len(boxes)}")

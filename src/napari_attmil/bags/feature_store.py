@@ -268,7 +268,9 @@ def _detection_key(sample: Sample, detector_digest: str, settings: DetectionSett
 
 
 def _feature_key(sample: Sample, reader_digest: str, settings: FeatureSettings) -> str:
-    parts = [_images_digest(sample), reader_digest, settings.model_dump_json()]
+    # Which of the cells were drawn says nothing about the features of those that were.
+    how = settings.model_dump_json(exclude={"most_cells"})
+    parts = [_images_digest(sample), reader_digest, how]
     sizes = [(height, width) for height, width in read_images(sample).sizes]
     if settings.kept != "vector" and len(alike_in_size(sizes)) > 1:
         parts.append("a scale for each size")  # Earlier versions read all sizes at one scale.

@@ -188,6 +188,20 @@ def _profiles(features: Features) -> Features:
     return np.asarray(profile(torch.from_numpy(features)).numpy())
 
 
+def drawn_cells(boxes: Boxes, most: int) -> Boxes:
+    """Return so many of a sample's cells, drawn at random; all if that is 0 or there are no more.
+
+    Each cell's chance is fixed by its id, so that the others stay when one is corrected.
+    """
+    if not most or len(boxes) <= most:
+        return boxes
+    # The finaliser of SplitMix64: ids that follow one another become numbers without order.
+    mixed = boxes.cell_id.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return boxes[np.sort(np.argsort(mixed ^ (mixed >> np.uint64(31)), kind="stable")[:most])]
+
+
 class FeatureRows:
     """The features of a sample that are being computed, in memory.
 

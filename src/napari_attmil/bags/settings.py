@@ -74,6 +74,9 @@ class MILSettings(Settings):
     cell is memorised."""
     bags_per_step: int = Field(8, ge=1, le=256, title="Samples per step")
     """Samples in one step of the optimiser."""
+    cells_per_sample: int = Field(0, ge=0, title="Cells per sample")
+    """Of samples with more cells, as of scans of whole slides, so many are drawn at random, the
+    same ones each time, also when the classifier is used; 0 for all."""
     epochs: ShownFirst[int] = Field(60, ge=1, le=10000, title="Passes")
     """Most passes over the samples (epochs)."""
     learning_rate: float = Field(5e-3, gt=0, le=1, title="Learning rate")
@@ -104,14 +107,15 @@ class MILSettings(Settings):
 
 def features_for(mil: MILSettings) -> FeatureSettings:
     """Return the feature settings of an embedding, which store no more than it needs."""
+    most = mil.cells_per_sample
     match mil.embedding:
         case "encoder":
-            return FeatureSettings(kept="vector", encoder=mil.encoder)
+            return FeatureSettings(kept="vector", encoder=mil.encoder, most_cells=most)
         case "combined":
-            return FeatureSettings(kept="combined", encoder=mil.encoder)
+            return FeatureSettings(kept="combined", encoder=mil.encoder, most_cells=most)
         case "profile":
-            return FeatureSettings(kept="profile")
-    return FeatureSettings(kept="maps")
+            return FeatureSettings(kept="profile", most_cells=most)
+    return FeatureSettings(kept="maps", most_cells=most)
 
 
 class EnsembleSettings(Settings):

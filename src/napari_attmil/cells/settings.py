@@ -71,6 +71,8 @@ class FeatureSettings(Settings):
     profiles and vector."""
     encoder: str = Field("", title="Cell encoder")
     """Name of the cell encoder that gives the vector; empty for features of the detector."""
+    most_cells: int = Field(0, ge=0, title="Cells per sample")
+    """Of a sample with more cells, so many are drawn at random; 0 for all."""
 
     @property
     def reader(self) -> str:

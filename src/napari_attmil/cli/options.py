@@ -192,6 +192,7 @@ class TrainingOptions:
     encoder: Annotated[str | None, option(MILSettings, "encoder", default="shipped")] = None
     epochs: Annotated[int | None, preset_option(MILSettings, "epochs")] = None
     seed: Annotated[int, option(MILSettings, "seed")] = 0
+    cells_per_sample: Annotated[int, option(MILSettings, "cells_per_sample")] = 0
     answers: Annotated[
         bool,
         typer.Option(help="Learn from what was said about single cells in the viewer or imported."),
@@ -204,6 +205,8 @@ class TrainingOptions:
         if self.encoder is not None and self.embedding is None:
             given["embedding"] = "encoder"
         changes: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+        if self.cells_per_sample:
+            changes["cells_per_sample"] = self.cells_per_sample
         if not self.answers:
             changes["answers"] = 0
         return mil_preset(
