@@ -29,6 +29,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.czi_files import CziPlane, write_czi  # noqa: E402
+from support.slides import write_pyramid  # noqa: E402
+from support.zarr_folders import write_plate, write_zarr  # noqa: E402
 
 from napari_attmil import PlaneChoice, open_sample, read_images  # noqa: E402
 
@@ -90,6 +92,19 @@ def write_zeiss(path: Path, stack: NDArray[Any], axes: str) -> None:
     )
 
 
+def write_zarr_folder(path: Path, stack: NDArray[Any], axes: str) -> None:
+    """Write an OME-Zarr image; places are wells of a plate."""
+    if axes == "P":
+        write_plate(path, list(stack))
+    else:
+        write_zarr(path, stack, axes)
+
+
+def write_tiles(path: Path, stack: NDArray[Any], axes: str) -> None:
+    """Write a tiled pyramid, as slide scanners do."""
+    write_pyramid(path, stack, levels=2)
+
+
 def write_gif(path: Path, stack: NDArray[Any], axes: str) -> None:
     """Write an animation."""
     first, *rest = [Image.fromarray(page) for page in stack.reshape(-1, *SHAPE)]
@@ -115,7 +130,9 @@ FORMATS: Final[Mapping[str, tuple[str, Writer, tuple[str, ...]]]] = {
     "OME-TIFF": ("a.ome.tif", write_ome, AXES),
     "ImageJ TIFF": ("a.tif", write_imagej, ("", "Z", "T", "C", "TZ", "TZC", "CZT")),
     "TIFF of pages": ("a.tif", write_pages, ("", "P")),
+    "tiled pyramid": ("a.svs", write_tiles, ("",)),
     "CZI": ("a.czi", write_zeiss, AXES),
+    "OME-Zarr": ("a.ome.zarr", write_zarr_folder, ("", "Z", "T", "C", "TZ", "TZC", "CZT", "P")),
     "GIF": ("a.gif", write_gif, ("", "T")),
     "PNG": ("a.png", write_png, ("",)),
     "JPEG 2000": ("a.jp2", write_jpeg2000, ("",)),
