@@ -167,8 +167,8 @@ def test_a_plan_counts_cells_parts_and_time_by_a_few_parts(
 
 
 def test_a_plan_is_one_sentence() -> None:
-    assert DetectionPlan(212_345, 880, 540.0, 3_020_000_000).text == (
-        "About 210,000 cells in 880 parts: about 9 minutes, 3.0 GB of memory."
+    assert DetectionPlan(212_345, 1880, 540.0, 3_020_000_000).text == (
+        "About 210,000 cells in 1,880 parts: about 9 minutes, 3.0 GB of memory."
     )
     assert DetectionPlan(7, 1, 0.2, 0).text.startswith("About 7 cells in 1 part: about 1 s")
     assert "about 2.5 hours" in DetectionPlan(0, 1, 9000.0, 0).text

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 from napari_attmil.cells.detection.tiling import Tile, tiles_of
-from napari_attmil.core import Progress, counted
+from napari_attmil.core import Progress
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,8 +49,9 @@ class DetectionPlan:
     @property
     def text(self) -> str:
         """The plan in a sentence."""
+        parts = f"{self.parts:,} part{'s' * (self.parts != 1)}"
         return (
-            f"About {_rounded(self.cells):,} cells in {counted(self.parts, 'part')}: about "
+            f"About {_rounded(self.cells):,} cells in {parts}: about "
             f"{_duration(self.seconds)}, {max(self.memory_bytes / 1e9, 0.1):.1f} GB of memory."
         )
 
