@@ -65,11 +65,12 @@ def test_features_that_were_read_at_one_scale_for_all_image_sizes_are_stale(
     store: FeatureStore, sample: Sample, two_boxes: Boxes
 ) -> None:
     # The key as it always was, and still is for images of like size.
+    how = SETTINGS.model_dump_json(exclude={"most_cells"})  # it came later
     images = _digest(*(frame_digest(frame) for frame in sample.frames))
-    assert _feature_key(sample, "d", SETTINGS) == _digest(images, "d", SETTINGS.model_dump_json())
+    assert _feature_key(sample, "d", SETTINGS) == _digest(images, "d", how)
     tifffile.imwrite(sample.frames[1].path, np.zeros((64, 64), dtype=np.uint8))
     images = _digest(*(frame_digest(frame) for frame in sample.frames))
-    assert _feature_key(sample, "d", SETTINGS) != _digest(images, "d", SETTINGS.model_dump_json())
+    assert _feature_key(sample, "d", SETTINGS) != _digest(images, "d", how)
     keep(store, sample, two_boxes)
     assert store.features(sample, two_boxes, "d", SETTINGS) is not None
 

@@ -285,8 +285,8 @@ def test_files_that_cannot_be_read_are_left_out_and_named(
     assert [s.name for s in study.samples] == ["x"]
     assert study.notes == (
         "Files that cannot be read were left out: y.png (is empty (0 bytes)).",
-        "Files of formats that are not read were left out (read are TIFF, PNG, JPEG, BMP, CZI or "
-        "another microscope's format): z.svg.",
+        "Files of formats that are not read were left out (read are TIFF, PNG, JPEG, BMP, CZI, "
+        "OME-Zarr or another microscope's format): z.svg.",
     )
     (tmp_path / "x.png").unlink()
     with pytest.raises(UserError, match=r"y\.png' is empty"):
