@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
+from qtpy.compat import isalive
 from qtpy.QtGui import QImage
 from support.hand import Hand
 from support.pages.page import Page
@@ -178,7 +179,7 @@ def make_panel(fakes: None, qtbot: QtBot) -> Iterator[Callable[[Any], AttentionM
     yield make
     for panel in panels:
         panel.close_panel()
-        if panel.parent() is None:
+        if isalive(panel) and panel.parent() is None:
             panel.deleteLater()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from qtpy import PYSIDE6
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
@@ -106,6 +107,8 @@ class DockPanel(Listening, QWidget):
             if self._docked and self.parent() is None:
                 self._tell_what_stops()
                 self.close_panel()
+                if PYSIDE6:  # it keeps what a signal's lambda holds until the sender is deleted
+                    self.deleteLater()
             self._docked = self.parent() is not None
             if self._docked:
                 self._join_timer.start()

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject
 
 
@@ -37,6 +38,8 @@ class Listening:
 
 def stop_listening_within(root: QObject) -> None:
     """Let an object and all that Qt knows to be its parts stop listening, the latest part first."""
+    if not isalive(root):  # Qt has deleted it, and all that it listened to is gone
+        return
     for each in (root, *reversed(root.findChildren(QObject))):
         if isinstance(each, Listening):
             each.stop_listening()
