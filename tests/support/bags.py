@@ -12,6 +12,7 @@ from napari_attmil.bags.bag import Bag
 from napari_attmil.bags.settings import MILSettings
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.cells.detection.found_cells import DetectionProgress
+from napari_attmil.cells.detection.working_scale import CellSize
 from napari_attmil.core.device import Device
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class FakeDetector:
                 dtype=np.float32,
             ).reshape(-1, 4)
             score = np.full(len(xyxy), 0.9, dtype=np.float32)
-            yield DetectionProgress(index + 1, len(images), index, xyxy, score, 12.0)
+            yield DetectionProgress(index + 1, len(images), index, xyxy, score, CellSize(12.0))
 
     def roi_features(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_attmil.cells.detection import DetectionPlan, Detector, tiling
+from napari_attmil.cells.detection import CellSize, DetectionPlan, Detector, tiling
 from napari_attmil.cells.detection.rescaling import GreyLevels
 from napari_attmil.cells.settings import DetectionSettings
 from napari_attmil.core import StageRun, UserError
@@ -19,6 +19,7 @@ from napari_attmil.workflows import (
     Detection,
     Progress,
     detect_cells,
+    guess_in_words,
     is_worth_a_plan,
     plan_cells,
     region_of,
@@ -186,3 +187,22 @@ def test_a_region_that_is_no_rectangle_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="x0,y0,x1,y1"):
         region_of(text)
     assert region_of("10, 20,30,40").tolist() == [10, 20, 30, 40]
+
+
+@pytest.mark.usefixtures("blobs")
+def test_a_cell_size_that_is_a_guess_is_said_and_one_that_is_sure_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fields = [image(90, 120, (40, 50)), image(90, 120, (70, 50))]
+
+    def notes_with(size: CellSize) -> list[str]:
+        monkeypatch.setattr(Detector, "measure_cell_size", lambda *_: size)
+        steps, detection = run(detect_cells(fields, [0, 1], DetectionSettings(), "cpu"))
+        assert detection.cell_size == size
+        return [step.note for step in steps if step.note]
+
+    guess = CellSize(31.4, confidence=0.3)
+    assert notes_with(guess) == [guess_in_words(guess)]
+    assert "(31 px)" in guess_in_words(guess)
+    assert "--cell-diameter" in guess_in_words(guess)
+    assert notes_with(CellSize(31.4, confidence=0.8)) == []

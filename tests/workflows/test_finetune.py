@@ -14,6 +14,7 @@ import tifffile
 from napari_attmil.cells import FinetuneSettings
 from napari_attmil.cells.annotations import AnnotationFile, Annotations
 from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.detection import CellSize
 from napari_attmil.cells.finetuning import HoldOut, training_folder
 from napari_attmil.core import StageRun, finished
 from napari_attmil.images.cohort import Cohort, Frame, Sample
@@ -31,11 +32,11 @@ class Finder:
 
     images = 0
 
-    def diameters_px(self, images: Any, settings: Any) -> Any:
+    def cell_sizes(self, images: Any, settings: Any) -> Any:
         yield from ()
-        return [20.0]
+        return [CellSize(20.0)]
 
-    def detect_parts(self, images: Any, settings: Any, diameters: Any) -> Iterator[Any]:
+    def detect_parts(self, images: Any, settings: Any, sizes: Any) -> Iterator[Any]:
         self.images += 1
         assert settings.min_score == 0.8
         yield SimpleNamespace(xyxy=np.array([CELL], np.float32))

@@ -261,9 +261,11 @@ def _stem(sample: Sample) -> str:
 
 
 def _detection_key(sample: Sample, detector_digest: str, settings: DetectionSettings) -> str:
-    # How many images are computed together does not change what is found.
+    # How many images are computed together changes nothing; the images tell their pixel size.
     return _digest(
-        _images_digest(sample), detector_digest, settings.model_dump_json(exclude={"batch_size"})
+        _images_digest(sample),
+        detector_digest,
+        settings.model_dump_json(exclude={"batch_size", "pixel_size_um"}),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from napari_attmil.core import Seed, Settings, ShownFirst, UserError
+from napari_attmil.core import Seed, Settings, ShownElsewhere, ShownFirst, UserError
 
 
 class DetectionSettings(Settings):
@@ -28,9 +28,12 @@ class DetectionSettings(Settings):
     """If an image, or a tile of a large one, holds more, those with the highest scores are kept."""
     batch_size: int = Field(4, ge=1, le=256, title="Images at once")
     """Images computed together; halved when memory runs out."""
+    pixel_size_um: ShownElsewhere[float | None] = Field(None, gt=0, title="Pixel size (µm)")
+    """Side of a pixel in micrometres, as the images tell it; a cell of less than 2 or more than 25
+    µm is then not believed where the size of cells is measured."""
 
     def in_pixels(self, pixel_size_um: float | None) -> Self:
-        """Return the same settings with the cell diameter in pixels of some images.
+        """Return the same settings with the cell diameter and the pixel size of some images.
 
         Parameters
         ----------
@@ -43,14 +46,15 @@ class DetectionSettings(Settings):
             If a diameter in micrometres is to be used and the images do not tell.
         """
         if self.cell_diameter_px is not None or self.cell_diameter_um is None:
-            return self
+            return self.replace(pixel_size_um=pixel_size_um)
         if pixel_size_um is None:
             raise UserError(
                 f"The cell diameter was given as {self.cell_diameter_um:g} µm, but the images do "
                 "not tell the size of their pixels; give it in pixels, or leave it out to have it "
                 "measured."
             )
-        return self.replace(cell_diameter_px=self.cell_diameter_um / pixel_size_um)
+        diameter_px = self.cell_diameter_um / pixel_size_um
+        return self.replace(cell_diameter_px=diameter_px, pixel_size_um=pixel_size_um)
 
 
 class FeatureSettings(Settings):

@@ -19,7 +19,7 @@ from napari_attmil.widgets.viewer import FoundSoFar, OverlayBoxes
 if TYPE_CHECKING:
     from napari_attmil.cells.detection import DetectionPlan
 
-TOPIC = "detect"
+TOPIC, SIZE_TOPIC = "detect", "cell size"
 NO_CELLS = "No cells were found. Try a lower minimum score, or give the cell diameter."
 OR_A_PART = "To search a part first, zoom to it and tick 'Only in this view'."
 NO_VIEW = "The viewer shows no part of the image. Press Home in the viewer, and search again."
@@ -139,6 +139,9 @@ class Detecting(Listening, QObject):
             boxes = counted(corrected, "box", "boxes")
             kept = f"Your corrections stay: {boxes} drawn or moved, {deleted} deleted."
             tell(self._progress, kept, TOPIC)
+        size = detection.cell_size
         if not len(detection.boxes):
             warn(self._progress, NO_CELLS, TOPIC)
+        elif size is not None and not size.is_sure:
+            warn(self._progress, workflows.guess_in_words(size), SIZE_TOPIC)
         self.detected.emit()

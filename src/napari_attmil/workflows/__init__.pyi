@@ -29,6 +29,7 @@ from .detect import (
     Images as Images,
     check_region as check_region,
     detect_cells as detect_cells,
+    guess_in_words as guess_in_words,
     is_worth_a_plan as is_worth_a_plan,
     plan_cells as plan_cells,
     region_of as region_of,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
     from threading import Event
 
     from napari_attmil.cells import Boxes, DetectionSettings
-    from napari_attmil.cells.detection import DetectionPlan, DetectionProgress, Detector
+    from napari_attmil.cells.detection import (
+        CellSize,
+        DetectionPlan,
+        DetectionProgress,
+        Detector,
+    )
     from napari_attmil.core import Float32Array
 
 Images = Sequence[npt.NDArray[Any]]
@@ -41,11 +47,14 @@ class Detection:
         Those images; not all if stopped early.
     within
         Of images that were searched only in part: (k, 4) x_min, y_min, x_max, y_max of the parts.
+    cell_size
+        The cell size that set the working scale, of several the least sure; None without images.
     """
 
     boxes: Boxes
     images: tuple[int, ...]
     within: Mapping[int, Float32Array] = field(default_factory=dict)
+    cell_size: CellSize | None = None
 
 
 def detect_cells(
@@ -60,7 +69,7 @@ def detect_cells(
     """Detect the cells in some images of a stack; stopped early, return those found so far.
 
     The `detail` of a step holds the cells of an image, or of a part of a large one, as a
-    `cells.detection.DetectionProgress`.
+    `cells.detection.DetectionProgress`. A `note` says that the cell size is a guess.
 
     Parameters
     ----------
@@ -83,18 +92,29 @@ def detect_cells(
     detector = loaded_detector(device_name, weights)
     chosen: Images = _Chosen(images, places)
     yield Progress(0, 0, f"Reading {'an image' if len(places) == 1 else 'the first image'}")
-    diameters = yield from detector.diameters_px(chosen, settings)
-    seen = None
+    sizes = yield from detector.cell_sizes(chosen, settings)
+    least_sure = min(sizes, key=attrgetter("confidence"), default=None)
+    if least_sure is not None and not least_sure.is_sure:
+        yield Progress(0, 0, "Measured the size of the cells", note=guess_in_words(least_sure))
+    diameters, seen = [size.diameter_px for size in sizes], None
     if view is not None:
         seen = _View.of(view, VIEW_MARGIN_DIAMETERS * max(diameters))
         chosen = _Cut(chosen, seen)
     found = _FoundSoFar(places, _part_counts(chosen, diameters))
-    for step in _steps(detector, chosen, settings, diameters):
+    for step in _steps(detector, chosen, settings, sizes):
         found.add(seen.placed(step) if seen is not None else step)
         yield found.progress()
         if stop.is_set():
             break
-    return found.detection(seen)
+    return replace(found.detection(seen), cell_size=least_sure)
+
+
+def guess_in_words(size: CellSize) -> str:
+    """Return what to tell of a cell size that is not sure."""
+    return (
+        f"The cell size is a guess ({size.diameter_px:.0f} px): compare it with a cell, and give "
+        "the cell diameter (--cell-diameter) if it is wrong."
+    )
 
 
 def plan_cells(
@@ -115,7 +135,8 @@ def plan_cells(
     yield Progress(0, 0, "Loading the detector")
     detector = loaded_detector(device_name, weights)
     chosen: Images = _Chosen(images, places)
-    diameters = yield from detector.diameters_px(chosen, settings)
+    sizes = yield from detector.cell_sizes(chosen, settings)
+    diameters = [size.diameter_px for size in sizes]
     if view is not None:
         chosen = _Cut(chosen, _View.of(view, VIEW_MARGIN_DIAMETERS * max(diameters)))
     return (yield from until(plan_detection(detector, chosen, settings, diameters), stop))
@@ -166,9 +187,9 @@ def check_region(region: npt.ArrayLike) -> Float32Array:
 
 
 def _steps(
-    detector: Detector, images: Images, settings: DetectionSettings, diameters: Sequence[float]
+    detector: Detector, images: Images, settings: DetectionSettings, sizes: Sequence[CellSize]
 ) -> Iterator[DetectionProgress]:
-    return detector.detect_parts(images, settings, diameters) if len(images) else iter(())
+    return detector.detect_parts(images, settings, sizes) if len(images) else iter(())
 
 
 def _part_counts(images: Images, diameters: Sequence[float]) -> list[int]:

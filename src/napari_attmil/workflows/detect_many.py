@@ -63,7 +63,8 @@ def detect_study(
             for step in run:
                 # Of large images the parts are counted.
                 share = len(wanted) * step.done // max(step.total, 1)
-                yield Progress(done + share, total, f"{sample.name}: {step.text}")
+                note = f"{sample.name}: {step.note}" if step.note else ""
+                yield Progress(done + share, total, f"{sample.name}: {step.text}", note=note)
             done += len(wanted)
             detail = (sample.name, run.result)
             yield Progress(done, total, f"{done} of {total} images", detail=detail)

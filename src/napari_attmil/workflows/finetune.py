@@ -152,8 +152,8 @@ def _checked(
     diameter = median_diameter_px(image.xyxy) if len(image.xyxy) else None
     settings = DetectionSettings(min_score=CLEAR_SCORE, cell_diameter_px=diameter)
     detector = study.detector(device_name)
-    diameters = yield from detector.diameters_px([image.grey], settings)
-    for found in detector.detect_parts([image.grey], settings, diameters):
+    sizes = yield from detector.cell_sizes([image.grey], settings)
+    for found in detector.detect_parts([image.grey], settings, sizes):
         yield found
     return CheckedImage(
         (sample.name, index),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_attmil.core import Remedy, UserError
 from napari_attmil.workflows.answers import answers_about
+from napari_attmil.workflows.detect import guess_in_words
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
 
 if TYPE_CHECKING:
@@ -143,7 +144,10 @@ def boxes_of_sample(
         in_pixels = settings.in_pixels(sample.pixel_size_um)
         for frame in detector.detect_frames(read_images(sample), in_pixels):
             found.append(frame)
-            yield Progress(frame.done, frame.total, f"Image {frame.done} of {frame.total}")
+            is_first_guess = len(found) == 1 and not frame.cell_size.is_sure
+            note = f"{sample.name}: {guess_in_words(frame.cell_size)}" if is_first_guess else ""
+            text = f"Image {frame.done} of {frame.total}"
+            yield Progress(frame.done, frame.total, text, note=note)
         boxes = boxes_of_frames(found)
         if store is not None:
             store.put_detections(sample, detector.digest, settings, boxes)

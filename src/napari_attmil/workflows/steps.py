@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from threading import Event
 from typing import Any, Final, TypeVar
 
@@ -38,5 +39,5 @@ def retold(steps: Generator[Step, None, Result], tell: Callable[[Step], Progress
 
 
 def within(steps: Generator[Any, None, Result], here: Progress) -> Stage[Result]:
-    """Run a small part of a stage, during which the progress does not change."""
-    return (yield from retold(steps, lambda _: here))
+    """Run a small part of a stage, during which the progress does not change; notes are kept."""
+    return (yield from retold(steps, lambda step: replace(here, note=getattr(step, "note", ""))))

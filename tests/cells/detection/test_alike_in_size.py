@@ -39,5 +39,5 @@ def test_a_sample_with_halved_images_has_all_its_cells_found() -> None:
     found = list(Detector.load().detect_frames(images, DetectionSettings()))
     assert [step.image_index for step in found] == [0, 1, 2]
     assert [len(step.score) for step in found] == [16, 16, 16]
-    large, small, _ = (step.cell_diameter_px for step in found)
+    large, small, _ = (step.cell_size.diameter_px for step in found)
     assert small == pytest.approx(large / 2, rel=0.25)

@@ -54,7 +54,7 @@ def test_the_diameter_is_measured_at_any_magnification(
     shipped: Detector, field: SimulatedImage, zoom: int
 ) -> None:
     image = np.kron(field.image, np.ones((zoom, zoom), dtype=np.uint8))
-    assert shipped.measure_diameter_px([image]) == pytest.approx(48 * zoom, rel=0.25)
+    assert shipped.measure_cell_size([image]).diameter_px == pytest.approx(48 * zoom, rel=0.25)
 
 
 def test_depth_and_colour_do_not_change_what_is_found(

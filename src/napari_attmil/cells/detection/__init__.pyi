@@ -28,4 +28,4 @@ from .winograd import (
     WinogradConv2d as WinogradConv2d,
     tiles_of as tiles_of,
 )
-from .working_scale import alike_in_size as alike_in_size
+from .working_scale import CellSize as CellSize, alike_in_size as alike_in_size

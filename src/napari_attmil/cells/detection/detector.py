@@ -34,9 +34,12 @@ from napari_attmil.cells.detection.rescaling import (
 from napari_attmil.cells.detection.roi_pooling import roi_align
 from napari_attmil.cells.detection.tiling import Tile, merge_tiles, tiles_of
 from napari_attmil.cells.detection.working_scale import (
+    LEAST_SCORE,
+    CellSize,
     alike_in_size,
-    estimate_diameter_px,
+    measure_cell_size,
     scale_windows,
+    spread,
 )
 from napari_attmil.cells.settings import DetectionSettings, FeatureSettings
 from napari_attmil.core import (
@@ -52,8 +55,8 @@ from napari_attmil.core import (
 if TYPE_CHECKING:
     from napari_attmil.cells.boxes import Boxes
 
-FRAMES_FOR_SCALE = 2
-"""Images in which the cell diameter of a stack is measured."""
+IMAGES_FOR_SCALE = 4
+"""Most images in which the cell size of a stack is measured."""
 CPU_BATCH_PX = 2_000_000
 """Working pixels computed together on a CPU: some 900 MB of feature maps."""
 PROPOSAL_SHARE = 0.3
@@ -200,15 +203,15 @@ class Detector:
     ) -> Iterator[DetectionProgress]:
         """Find the cells of a stack, one image after the other; see `detect`."""
         if len(images):
-            diameters = finished(self.diameters_px(images, settings))
-            steps = self.detect_parts(images, settings, diameters)
+            sizes = finished(self.cell_sizes(images, settings))
+            steps = self.detect_parts(images, settings, sizes)
             yield from (step for step in steps if step.searched is None)
 
     def detect_parts(
         self,
         images: Sequence[npt.NDArray[Any]],
         settings: DetectionSettings,
-        diameters: Sequence[float],
+        sizes: Sequence[CellSize],
     ) -> Iterator[DetectionProgress]:
         """Find the cells of a stack, part by part of those images that are large.
 
@@ -216,13 +219,13 @@ class Detector:
         ----------
         images, settings
             As for `detect`; at least one image.
-        diameters
-            Typical cell diameter of each image in pixels; see `diameters_px`.
+        sizes
+            Typical cell size of each image; see `cell_sizes`.
         """
 
         def prepare(index: int) -> _Tiles | Prepared:
             working = self.architecture.working_diameter_px
-            tiles = _Tiles.of(images[index], diameters[index], working)
+            tiles = _Tiles.of(images[index], sizes[index].diameter_px, working)
             return tiles if len(tiles) > 1 else tiles[0]
 
         def compute(batch: Sequence[_Tiles | Prepared]) -> Sequence[_Tiles | Found]:
@@ -239,49 +242,55 @@ class Detector:
             results = in_batches(prepared, self._batch_size(prepared[0], settings), compute)
             for index, result in enumerate(results):
                 whole = DetectionProgress(
-                    index + 1, len(images), index, NO_BOXES, NO_SCORES, diameters[index]
+                    index + 1, len(images), index, NO_BOXES, NO_SCORES, sizes[index]
                 )
                 if isinstance(result, _Tiles):
                     yield from self._search_tiles(result, settings, whole)
                 else:
                     yield replace(whole, xyxy=result[0], score=result[1])
 
-    def diameters_px(
+    def cell_sizes(
         self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings
-    ) -> Generator[Progress, None, list[float]]:
-        """Return each image's typical cell diameter, which images of like size share."""
+    ) -> Generator[Progress, None, list[CellSize]]:
+        """Return each image's typical cell size, which images of like size share."""
         if settings.cell_diameter_px:
-            return [settings.cell_diameter_px] * len(images)
-        sizes = getattr(images, "sizes", None) or [(1, 1)] * len(images)
-        diameters = [0.0] * len(images)
-        groups = alike_in_size(sizes)
+            return [CellSize(settings.cell_diameter_px)] * len(images)
+        shapes = getattr(images, "sizes", None) or [(1, 1)] * len(images)
+        sizes = [CellSize(0.0)] * len(images)
+        groups = alike_in_size(shapes)
         for number, places in enumerate(groups):
             several = len(groups) > 1
             of = f", image size {number + 1} of {len(groups)}" if several else ""
             total = len(groups) if several else 0
             yield Progress(number, total, f"Measuring the size of the cells{of}")
-            diameter = self.measure_diameter_px(images, places)
+            size = self.measure_cell_size(images, places, settings.pixel_size_um)
             for place in places:
-                diameters[place] = diameter
-        return diameters
+                sizes[place] = size
+        return sizes
 
-    def measure_diameter_px(
-        self, images: Sequence[npt.NDArray[Any]], among: Sequence[int] | None = None
-    ) -> float:
-        """Return the typical cell diameter in pixels, measured on a few images of a stack.
+    def measure_cell_size(
+        self,
+        images: Sequence[npt.NDArray[Any]],
+        among: Sequence[int] | None = None,
+        pixel_size_um: float | None = None,
+    ) -> CellSize:
+        """Return the typical cell size, measured on as many images of a stack as make it sure.
 
         `among` are the indices of the images to choose these from; of all if None.
         """
         among = range(len(images)) if among is None else among
-        places = np.linspace(0, len(among) - 1, min(FRAMES_FOR_SCALE, len(among))).round()
-        chosen = [among[int(place)] for place in places]
-        greys = [to_grey(window) for place in chosen for window in scale_windows(images[place])]
-        settings = DetectionSettings()
+        greys = (
+            to_grey(window)
+            for place in spread(len(among), IMAGES_FOR_SCALE)
+            for window in scale_windows(images[among[place]])
+        )
+        settings = DetectionSettings(min_score=LEAST_SCORE)
 
         def detect_at(grey: Float32Array, scale: float) -> Found:
             return self._detect_batch([rescale(grey, scale)], settings, MEASURING_OVERLAP)[0]
 
-        return estimate_diameter_px(greys, detect_at, self.architecture.working_diameter_px)
+        working_px = self.architecture.working_diameter_px
+        return measure_cell_size(greys, detect_at, working_px, pixel_size_um)
 
     def roi_features(
         self,
@@ -366,7 +375,7 @@ class Detector:
                     parts=len(tiles),
                     searched=tile.core_xyxy,
                 )
-        diameter, overlap = whole.cell_diameter_px, settings.max_overlap
+        diameter, overlap = whole.cell_size.diameter_px, settings.max_overlap
         xyxy, score = merge_tiles(tiles.tiles, found, diameter, overlap)
         yield replace(whole, xyxy=xyxy, score=score, part=len(tiles), parts=len(tiles))
 

@@ -11,6 +11,7 @@ import numpy as np
 from napari_attmil.cells.boxes import Boxes
 
 if TYPE_CHECKING:
+    from napari_attmil.cells.detection.working_scale import CellSize
     from napari_attmil.core import Float32Array
 
 
@@ -26,8 +27,8 @@ class DetectionProgress:
         Position of this image in the stack.
     xyxy, score
         (n, 4) float32 pixels of the image as given, and (n,) float32, surest first.
-    cell_diameter_px
-        The cell diameter that set the working scale, in pixels of the image as given.
+    cell_size
+        The cell size that set the working scale, in pixels of the image as given.
     part, parts
         Parts of this image searched so far, and parts in all. The cells are those of this part
         only, until all parts are searched: then they are those of the image.
@@ -40,7 +41,7 @@ class DetectionProgress:
     image_index: int
     xyxy: Float32Array
     score: Float32Array
-    cell_diameter_px: float
+    cell_size: CellSize
     part: int = 1
     parts: int = 1
     searched: Float32Array | None = None
