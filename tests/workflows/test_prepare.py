@@ -14,8 +14,10 @@ from napari_attmil.bags import MILSettings
 from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
 from napari_attmil.cells.annotations import NOT_A_CELL, Annotations, Note
 from napari_attmil.cells.annotations.corrections import add_box
+from napari_attmil.cells.detection import CellSize
 from napari_attmil.core import StageRun, UserError, finished
-from napari_attmil.workflows import Study, prepare_bags
+from napari_attmil.images import reading
+from napari_attmil.workflows import Study, guess_in_words, prepare_bags
 from napari_attmil.workflows.answers import about_answers
 from napari_attmil.workflows.prepare import each_bag
 
@@ -54,6 +56,35 @@ def test_a_sample_without_cells_is_left_out_and_said(cohort: Cohort, detector: A
     assert [step.done for step in steps if step.detail or step.note] == [1, 2, 3]
     assert {step.total for step in steps} == {3}
     assert [step.detail for step in steps if step.detail] == run.result
+
+
+def test_a_cell_size_that_is_a_guess_is_said_once_a_sample(
+    cohort: Cohort, detector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, guess = detector.detect_frames, CellSize(31.4, confidence=0.3)
+
+    def guessing(images: Any, settings: Any) -> Any:
+        return (replace(frame, cell_size=guess) for frame in find(images, settings))
+
+    monkeypatch.setattr(detector, "detect_frames", guessing)
+    steps = list(prepare_bags(Study.of(cohort), detector, DETECTION, FEATURES))
+    notes = [step.note for step in steps if guess_in_words(guess) in step.note]
+    assert notes == [f"{name}: {guess_in_words(guess)}" for name in ("one", "two", "bare")]
+
+
+def test_images_are_decoded_once_for_boxes_and_features(
+    cohort: Cohort, detector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, read_frame = [], reading.read_frame
+
+    def counted(frame: Any) -> Any:
+        decoded.append(frame)
+        return read_frame(frame)
+
+    monkeypatch.setattr(reading, "read_frame", counted)
+    prepared(cohort, detector)
+    frames = [frame for sample in cohort.samples for frame in sample.frames]
+    assert sorted(decoded, key=str) == sorted(frames, key=str)
 
 
 def test_a_second_time_everything_comes_from_the_store(cohort: Cohort, detector: Any) -> None:

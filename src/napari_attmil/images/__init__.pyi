@@ -18,6 +18,7 @@ from .formats import (
     Level as Level,
     LevelStack as LevelStack,
 )
+from .kept_images import KeptImages as KeptImages
 from .mask_names import (
     is_mask_name as is_mask_name,
     without_mask_ending as without_mask_ending,

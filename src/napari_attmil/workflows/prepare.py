@@ -110,11 +110,13 @@ def each_bag(
         here = Progress(done, total, f"Reading the cells of sample {done + 1} of {total}")
         yield here
         finding = within(boxes_of_sample(study, sample, detector, detection), here)
-        boxes = yield from until(finding, stop)
-        if boxes is None or stop.is_set():
+        found = yield from until(finding, stop)
+        if found is None or stop.is_set():
             return
+        boxes, images = found
         if len(boxes):
-            reading = within(bag_of_sample(study, sample, boxes, detector, features), here)
+            steps = bag_of_sample(study, sample, boxes, detector, features, images)
+            reading = within(steps, here)
             bag = yield from until(reading, stop)
             if bag is None:
                 return
@@ -128,21 +130,24 @@ def each_bag(
 
 def boxes_of_sample(
     study: Study, sample: Sample, detector: DetectorLike, settings: DetectionSettings
-) -> Stage[Boxes]:
-    """Return a sample's corrected boxes, or detect its cells if that has not been done."""
+) -> Stage[tuple[Boxes, Images | None]]:
+    """Return a sample's corrected boxes, or detect its cells if that has not been done.
+
+    With them come the images, some of them decoded, where cells were detected; otherwise None.
+    """
     from napari_attmil.cells.annotations import with_corrections
     from napari_attmil.cells.detection import boxes_of_frames
-    from napari_attmil.images import read_images
+    from napari_attmil.images import KeptImages, read_images
 
     annotations = study.annotations.get(sample.name)
     if annotations is not None and annotations.is_searched(len(sample)):
-        return annotations.cells
-    store = study.store
+        return annotations.cells, None
+    store, images = study.store, None
     boxes = None if store is None else store.detections(sample, detector.digest, settings)
     if boxes is None:
-        found = []
+        found, images = [], KeptImages(read_images(sample))
         in_pixels = settings.in_pixels(sample.pixel_size_um)
-        for frame in detector.detect_frames(read_images(sample), in_pixels):
+        for frame in detector.detect_frames(images, in_pixels):
             found.append(frame)
             is_first_guess = len(found) == 1 and not frame.cell_size.is_sure
             note = f"{sample.name}: {guess_in_words(frame.cell_size)}" if is_first_guess else ""
@@ -151,9 +156,9 @@ def boxes_of_sample(
         boxes = boxes_of_frames(found)
         if store is not None:
             store.put_detections(sample, detector.digest, settings, boxes)
-    if annotations is None:
-        return boxes
-    return annotations.cells_among(with_corrections(boxes, annotations))
+    if annotations is not None:
+        boxes = annotations.cells_among(with_corrections(boxes, annotations))
+    return boxes, images
 
 
 def bag_of_sample(
