@@ -83,7 +83,7 @@ TableOut = Annotated[Path, typer.Option(help="CSV or Parquet file for the cells.
 Weights = Annotated[
     Path | None,
     typer.Option(
-        help="Model file of the detector.",
+        help="Model file of the detector, or the name of one that an installed package offers.",
         show_default="the one in use in the study, otherwise the built-in one",
     ),
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -46,7 +48,8 @@ class KeptImages(Sequence["NDArray[Any]"]):
         if kept is not None:
             return kept
         image = self._images[index]
-        if image.nbytes <= self._room:
+        # One that is larger than memory is read in parts, and has no array to keep.
+        if isinstance(image, np.ndarray) and image.nbytes <= self._room:
             self._room -= image.nbytes
             self._kept[index] = image
         return image

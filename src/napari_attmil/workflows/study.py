@@ -258,7 +258,11 @@ def own_folder(name: str) -> Path:
 
 
 def loaded_detector(device_name: str, weights: Path | None = None) -> Detector:
-    """Return the detector of a model file or the shipped one, loaded anew only if it changes."""
+    """Return a detector, loaded anew only if its file changes.
+
+    `weights` is a model file, or the name of a detector that another package offers; None for the
+    shipped one.
+    """
     if weights is None or not weights.is_file():
         return _loaded_detector(device_name, weights, 0, 0)
     status = weights.stat()
@@ -271,7 +275,9 @@ def _loaded_detector(
 ) -> Detector:
     """Load a detector; size and time tell new candidates apart, which all have the same path."""
     del size_bytes, mtime_ns
-    from napari_attmil.cells.detection import Detector
+    from napari_attmil.cells.detection import Detector, OfferedDetector, is_offered
     from napari_attmil.core import choose_device
 
+    if weights is not None and is_offered(weights):
+        return OfferedDetector.offered(str(weights), choose_device(device_name))
     return Detector.load(weights, choose_device(device_name))

@@ -7,6 +7,8 @@ from .network_file import (
     load_network as load_network,
     save_network as save_network,
 )
+from .offered import BoxFinder as BoxFinder, OfferedDetector as OfferedDetector
+from .offered_names import detector_names as detector_names, is_offered as is_offered
 from .plan import DetectionPlan as DetectionPlan, plan_detection as plan_detection
 from .read_ahead import ReadAhead as ReadAhead
 from .rescaling import GreyLevels as GreyLevels, rescale as rescale, to_grey as to_grey

@@ -6,15 +6,15 @@ import json
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_attmil.cells.detection import DetectionScore
+from napari_attmil.cells.detection import DetectionScore, is_offered
 from napari_attmil.cells.finetuning.gate import LookOutcome, is_better
 from napari_attmil.core import Remedy, UserError, read_provenance, reason_in_words, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 KIND: Final = "detector"
 FOLDER: Final = "models"
@@ -182,6 +182,8 @@ def delete_detector(study_folder: Path, path: Path) -> None:
 def use_detector(study_folder: Path, path: Path | None) -> None:
     """Use one of the study's detectors, or the shipped one if None, from now on.
 
+    `path` is a model file in the study, or the name of a detector of another package.
+
     Raises
     ------
     UserError
@@ -191,13 +193,21 @@ def use_detector(study_folder: Path, path: Path | None) -> None:
 
 
 def detector_in_use(study_folder: Path) -> Path | None:
-    """Return the model file of the detector in use; None for the shipped one."""
+    """Return the model file of the detector in use, or its name; None for the shipped one.
+
+    The name is that of a detector of another package; the shipped one is used where that package
+    is not installed.
+    """
     try:
         name = json.loads((study_folder / FOLDER / CHOICE).read_text("utf-8"))["file"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    if not name:
+        return None
     path = study_folder / FOLDER / str(name)
-    return path if name and path.is_file() else None
+    if path.is_file():
+        return path
+    return Path(name) if is_offered(Path(name)) else None
 
 
 def _free_path(models: Path, now: datetime) -> Path:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_attmil.cells.detection import detector_names, is_offered
 from napari_attmil.cells.finetuning import (
     DetectorModel,
     accept_candidate,
@@ -85,6 +86,8 @@ class DetectorList(QWidget):
         self._add((BUILT_IN, "", "", "", "its model card"), None, in_use)
         for model in [] if project is None else _models(project):
             self._add(_row(model), model.path, in_use)
+        for name in [] if project is None else detector_names():
+            self._add((name, "", "", "", "an installed package"), Path(name), in_use)
         for place in range(len(COLUMNS)):
             self._tree.resizeColumnToContents(place)
         self._synchronise()
@@ -134,7 +137,8 @@ class DetectorList(QWidget):
         self._use.setEnabled(bool(items))
         path = items[0].data(0, Qt.ItemDataRole.UserRole) if items else None
         in_use = None if self._project is None else detector_in_use(self._project)
-        self._delete.setEnabled(path is not None and path != in_use)
+        is_file = path is not None and not is_offered(path)
+        self._delete.setEnabled(is_file and path != in_use)
 
 
 def _models(project: Path) -> list[DetectorModel]:

@@ -1,0 +1,122 @@
+"""Detectors of other packages, by name.
+
+A package offers a detector by an entry point of the group `napari_attmil.detectors`: its name, and
+a function that takes a `core.Device` and returns a `BoxFinder`. Only installed packages are asked,
+never a path in a model file: the file of a stranger must not run code.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchvision.ops import nms
+
+from napari_attmil.cells.boxes import median_diameter_px
+from napari_attmil.cells.detection.detector import Detector, Found
+from napari_attmil.cells.detection.found_cells import DetectionProgress
+from napari_attmil.cells.detection.network_file import load_network
+from napari_attmil.cells.detection.offered_names import GROUP
+from napari_attmil.cells.detection.working_scale import CellSize
+from napari_attmil.core import Remedy, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from napari_attmil.cells.settings import DetectionSettings
+    from napari_attmil.core import Device, Progress
+
+UNKNOWN_DIAMETER_PX: Final = 50.0
+"""Taken for the margin of a view, where no cell has been found yet and no diameter is given."""
+
+
+class BoxFinder(Protocol):
+    """What another package offers: something that draws boxes around the cells of an image."""
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the weights; cells found by another one are found anew."""
+
+    def find(self, image: npt.NDArray[Any]) -> tuple[npt.ArrayLike, npt.ArrayLike]:
+        """Return (n, 4) x_min, y_min, x_max, y_max in pixels, and (n,) scores from 0 to 1.
+
+        The image is (Y, X) or (Y, X, 3), of uint8 or uint16, as its file has it.
+        """
+
+
+class OfferedDetector(Detector):
+    """Finds cells with the detector of another package, and reads features with the shipped one.
+
+    The working scale, tiles and batches are matters of that package: it is given whole images, one
+    after the other, and a cell diameter changes nothing.
+    """
+
+    _finder: BoxFinder
+
+    @classmethod
+    def offered(cls, name: str, device: Device) -> Self:
+        """Return the detector of a name.
+
+        Raises
+        ------
+        UserError
+            If no installed package offers it.
+        """
+        entries = entry_points(group=GROUP, name=name)
+        if not entries:
+            raise UserError(
+                f"There is no detector {name!r}; install the package that offers it, or choose a "
+                "model file.",
+                Remedy.LOAD_MODEL,
+            )
+        factory: Callable[[Device], BoxFinder] = next(iter(entries)).load()
+        finder, shipped = factory(device), load_network()
+        digest = f"{name}:{finder.digest}+{shipped.digest}"
+        made = cls(shipped.network, shipped.architecture, device, digest, {"data": name})
+        made._finder = finder
+        return made
+
+    def cell_sizes(
+        self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings
+    ) -> Generator[Progress, None, list[CellSize]]:
+        """Return the given diameter for each image, or a usual one: nothing is measured."""
+        yield from ()
+        return [CellSize(settings.cell_diameter_px or UNKNOWN_DIAMETER_PX)] * len(images)
+
+    def detect_parts(
+        self,
+        images: Sequence[npt.NDArray[Any]],
+        settings: DetectionSettings,
+        sizes: Sequence[CellSize],
+    ) -> Iterator[DetectionProgress]:
+        """Find the cells of a stack, image by image; see `Detector.detect_parts`."""
+        for index in range(len(images)):
+            xyxy, score = _chosen(self._finder.find(np.asarray(images[index])), settings)
+            size = CellSize(median_diameter_px(xyxy)) if len(xyxy) else sizes[index]
+            yield DetectionProgress(index + 1, len(images), index, xyxy, score, size)
+
+
+def _chosen(found: tuple[npt.ArrayLike, npt.ArrayLike], settings: DetectionSettings) -> Found:
+    """Return the boxes that the settings ask for, the surest first.
+
+    Raises
+    ------
+    UserError
+        If there is not one score for each box.
+    """
+    xyxy = np.asarray(found[0], dtype=np.float32).reshape(-1, 4)
+    score = np.asarray(found[1], dtype=np.float32).reshape(-1)
+    if len(xyxy) != len(score):
+        raise UserError(
+            f"The detector gave {len(xyxy)} boxes, but {len(score)} scores; update the package "
+            "that offers it, or choose another detector."
+        )
+    real = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1) & np.isfinite(xyxy).all(axis=1)
+    real &= score >= settings.min_score
+    xyxy, score = xyxy[real], score[real]
+    kept = nms(torch.from_numpy(xyxy), torch.from_numpy(score), settings.max_overlap).numpy()
+    kept = kept[: settings.max_cells_per_image]
+    return xyxy[kept], score[kept]
