@@ -17,7 +17,7 @@ from napari_attmil.widgets.parts import Listening, ProgressRow, errors_shown, te
 from napari_attmil.widgets.viewer import FoundSoFar, OverlayBoxes
 
 if TYPE_CHECKING:
-    from napari_attmil.cells.detection import DetectionPlan
+    from napari_attmil.cells.detection import CellSize, DetectionPlan
 
 TOPIC, SIZE_TOPIC = "detect", "cell size"
 NO_CELLS = "No cells were found. Try a lower minimum score, or give the cell diameter."
@@ -48,6 +48,8 @@ class Detecting(Listening, QObject):
     ) -> None:
         super().__init__(parent)
         self._context, self._progress = context, progress
+        self.cell_size: CellSize | None = None
+        """That of the last detection, as it was measured or given."""
         self._so_far = FoundSoFar(OverlayBoxes(context.viewer, context.image_choice))
         self.at_end(self._so_far.clear)
 
@@ -139,7 +141,7 @@ class Detecting(Listening, QObject):
             boxes = counted(corrected, "box", "boxes")
             kept = f"Your corrections stay: {boxes} drawn or moved, {deleted} deleted."
             tell(self._progress, kept, TOPIC)
-        size = detection.cell_size
+        size = self.cell_size = detection.cell_size
         if not len(detection.boxes):
             warn(self._progress, NO_CELLS, TOPIC)
         elif size is not None and not size.is_sure:

@@ -112,8 +112,8 @@ def detect_cells(
 def guess_in_words(size: CellSize) -> str:
     """Return what to tell of a cell size that is not sure."""
     return (
-        f"The cell size is a guess ({size.diameter_px:.0f} px): compare it with a cell, and give "
-        "the cell diameter (--cell-diameter) if it is wrong."
+        f"The cell size is a guess ({size.diameter_px:.0f} px): drag the circle beside Cell "
+        "diameter to fit a cell, or give the diameter (--cell-diameter)."
     )
 
 

@@ -22,6 +22,10 @@ from napari_attmil.widgets.parts import (
     row,
     set_primary,
 )
+from napari_attmil.widgets.viewer import SizeCircle
+
+UNKNOWN_DIAMETER_PX = 50.0
+"""Size of the circle before anything is known of the cells."""
 
 
 class CellsStep(Step):
@@ -37,7 +41,16 @@ class CellsStep(Step):
 
     def _create(self) -> None:
         context, editor = self._context, self._context.session.editor
-        self._form = SettingsForm(DetectionSettings)
+        self._circle = SizeCircle(context.viewer, context.image_choice)
+        self.at_end(self._circle.stop_listening)
+        self._show_circle = push_button(
+            "◯",
+            "Show the cell diameter as a circle over the image. Drag the circle to a cell, and a "
+            "corner of it until it fits.",
+        )
+        self._show_circle.setCheckable(True)
+        self._show_circle.setAccessibleName("Show the cell diameter as a circle")
+        self._form = SettingsForm(DetectionSettings, beside={"cell_diameter_px": self._show_circle})
         self._form.setValue(context.detection_settings)
         self._only_shown = QCheckBox("Only in the image shown")
         self._only_shown.setToolTip("Try the settings on one image before the whole sample.")
@@ -94,6 +107,9 @@ class CellsStep(Step):
     def _connect(self) -> None:
         context, session = self._context, self._context.session
         self._form.valueChanged.connect(self._take_settings)
+        self._show_circle.toggled.connect(self._toggle_circle)
+        self.listen(self._circle.resized, self._take_diameter)
+        self.listen(self._circle.closed, self._uncheck_circle)
         self._detecting.detected.connect(self.detected)
         context.runner.busy_changed.connect(self.synchronise)
         context.images_changed.connect(self.synchronise)
@@ -117,6 +133,38 @@ class CellsStep(Step):
     def _take_settings(self) -> None:
         settings = self._form.value(DetectionSettings)
         self._context.set_detection_settings(settings)
+        if settings.cell_diameter_px is not None:
+            self._circle.set_diameter(settings.cell_diameter_px)
+
+    def _toggle_circle(self, is_wanted: bool) -> None:
+        """Show the circle in the middle of the view, of the diameter that is given or likely."""
+        if not is_wanted:
+            self._circle.hide()
+            return
+        view = self._context.cells.camera.view_xyxy()
+        if view is None:
+            self._uncheck_circle()
+            return
+        left, top, right, bottom = view.tolist()
+        self._circle.show(self._likely_diameter_px(), ((left + right) / 2, (top + bottom) / 2))
+
+    def _likely_diameter_px(self) -> float:
+        """Return the diameter that is given, else that of the boxes, else as last measured."""
+        given = self._form.value(DetectionSettings).cell_diameter_px
+        boxes, measured = self._context.session.state.cells, self._detecting.cell_size
+        if given is not None:
+            return given
+        if len(boxes):
+            return boxes.median_diameter_px
+        return UNKNOWN_DIAMETER_PX if measured is None else measured.diameter_px
+
+    def _take_diameter(self, diameter_px: float) -> None:
+        """Let cells be sought of the size that the circle was dragged to."""
+        settings = self._form.value(DetectionSettings)
+        self._form.setValue(settings.replace(cell_diameter_px=round(diameter_px, 1)))
+
+    def _uncheck_circle(self) -> None:
+        self._show_circle.setChecked(False)
 
     def _open_workbench(self) -> None:
         self._context.viewer.window.add_plugin_dock_widget("napari-attmil", "Annotate cells")
@@ -130,6 +178,7 @@ class CellsStep(Step):
         context, session = self._context, self._context.session
         shown, count = context.images is not None, len(session.state.cells)
         self._detect.setEnabled(shown and not context.runner.busy)
+        self._show_circle.setEnabled(shown)
         # In a study of which nothing is known yet, all images are searched first.
         is_new = session.cohort is not None and len(session.cohort) > 1
         is_new = is_new and not session.states_of_samples()

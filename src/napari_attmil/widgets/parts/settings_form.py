@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_attmil.core import FieldSpec, FormPlace, Settings
+from napari_attmil.widgets.parts.layouts import row
 from napari_attmil.widgets.parts.step_frame import Fold
 from napari_attmil.widgets.parts.style import narrow_combo
 
@@ -40,6 +41,8 @@ class SettingsForm(QWidget):
         Classes of settings; no two have a field of the same name.
     above
         Controls of the panel's own, by label, shown above the fields.
+    beside
+        Controls of the panel's own, by the name of the field that they stand beside.
 
     Signals
     -------
@@ -53,6 +56,7 @@ class SettingsForm(QWidget):
         self,
         *models: type[Settings],
         above: Mapping[str, QWidget] | None = None,
+        beside: Mapping[str, QWidget] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -60,6 +64,7 @@ class SettingsForm(QWidget):
             name: FieldSpec.of(model, name) for model in models for name in model.model_fields
         }
         self._fields = {name: _make_field(spec) for name, spec in self._specs.items()}
+        self._beside = dict(beside or {})
 
         first = self._rows(FormPlace.FIRST)
         for place, (label, control) in enumerate((above or {}).items()):
@@ -109,8 +114,17 @@ class SettingsForm(QWidget):
                 label = QLabel(spec.title)
                 label.setToolTip(spec.description)
                 label.setBuddy(self._fields[name])
-                rows.addRow(label, self._fields[name])
+                rows.addRow(label, self._with_neighbour(name))
         return rows
+
+    def _with_neighbour(self, name: str) -> QWidget:
+        """Return a field, in a row with what stands beside it."""
+        field = self._fields[name]
+        if name not in self._beside:
+            return field
+        pair = QWidget()
+        row((field, 1), self._beside[name], within=pair, margin_px=0)
+        return pair
 
 
 def _make_field(spec: FieldSpec) -> Field:

@@ -31,3 +31,4 @@ from .layer_edits import TURNED as TURNED
 from .layer_removal import make_canvas_current as make_canvas_current
 from .layers import CellsLayer as CellsLayer
 from .overlay_boxes import FoundSoFar as FoundSoFar, OverlayBoxes as OverlayBoxes
+from .size_circle import SizeCircle as SizeCircle
