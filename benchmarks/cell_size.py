@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -179,12 +180,14 @@ def sparse(rng: np.random.Generator, share: float) -> tuple[Picture, Any]:
     return np.clip(bright, 0, 255).astype(np.uint8), field.xyxy
 
 
-def walls(rng: np.random.Generator, share: float) -> tuple[Picture, Any]:
-    """Return a few unstained cells in channels, whose walls are bands with rims."""
+def walls(
+    rng: np.random.Generator, share: float, cells: tuple[int, int] = (8, 40)
+) -> tuple[Picture, Any]:
+    """Return unstained cells in channels, whose walls are bands with rims."""
     settings = SimulationSettings(
         image_size_px=562,
         cell_diameter_px=30 + 25 * share,
-        cells_per_image=int(rng.integers(8, 40)),
+        cells_per_image=int(rng.integers(*cells)),
         variety=float(rng.uniform(0.2, 0.8)),
     )
     field = simulate_image(settings, rng)
@@ -237,6 +240,7 @@ SETS: Final[dict[str, Callable[[Chosen], Iterator[Case]]]] = {
     "poor": lambda chosen: fields(chosen, 1, poor),
     "sparse": lambda chosen: fields(chosen, 1, sparse),
     "walls": lambda chosen: fields(chosen, 1, walls),
+    "walls, few cells": lambda chosen: fields(chosen, 1, partial(walls, cells=(5, 16))),
     "constriction": lambda chosen: fields(chosen, 1, constriction),
     "poor, samples of 4": lambda chosen: fields(chosen, FRAMES, poor),
     "sparse, samples of 4": lambda chosen: fields(chosen, FRAMES, sparse),

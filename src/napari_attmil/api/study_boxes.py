@@ -132,9 +132,9 @@ def export_boxes(
     cohort
         The study.
     out
-        File (coco, csv) or folder (voc, yolo, imagej, geojson).
+        File (coco, coco-outlines, csv) or folder (voc, yolo, imagej, geojson, labels).
     format_name
-        One of these.
+        One of these; coco-outlines and labels have the cells' outlines.
     overwrite
         Whether to replace files that this program did not write.
     """

@@ -22,10 +22,18 @@ if TYPE_CHECKING:
 def export_boxes(
     project: CohortPath,
     out: Annotated[
-        Path, typer.Option(help="File (coco, csv) or folder (voc, yolo, imagej, geojson).")
+        Path,
+        typer.Option(
+            help="File (coco, coco-outlines, csv) or folder (voc, yolo, imagej, geojson, labels)."
+        ),
     ],
     format_name: Annotated[
-        str, typer.Option("--format", help="coco, csv, voc, yolo, imagej or geojson.")
+        str,
+        typer.Option(
+            "--format",
+            help="coco, csv, voc, yolo, imagej, geojson, or with the cells' outlines coco-outlines "
+            "or labels.",
+        ),
     ] = "coco",
     overwrite: Annotated[
         bool,

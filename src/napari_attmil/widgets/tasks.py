@@ -6,16 +6,18 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from napari_attmil import workflows
+from napari_attmil.cells import Boxes
 from napari_attmil.cells.annotations import AnnotationFile, Annotations
 from napari_attmil.cells.exchange import (
     AnnotationSet,
     ExportPlan,
     ImportPlan,
-    annotated_images,
-    plan_export,
     plan_import,
     read_boxes,
 )
@@ -146,7 +148,16 @@ def plan_boxes_export(
     """Prepare the files of an export; nothing is written."""
     del stop
     yield Progress(0, 0, "Preparing the files")
-    return plan_export(path, annotated_images(samples, annotations, folder), format_name)
+    return workflows.plan_boxes_export(path, format_name, samples, annotations, folder)
+
+
+def outline_cells(
+    images: workflows.Images, image_index: int, boxes: Boxes, stop: Event
+) -> Stage[tuple[npt.NDArray[Any], int]]:
+    """Return the label image of the cells of one image, and how many have no outline."""
+    del stop
+    yield Progress(0, 0, "Looking for the outlines of cells")
+    return workflows.labels_of_image(np.asarray(images[image_index]), boxes.of_image(image_index))
 
 
 def list_devices(stop: Event) -> Stage[list[Device]]:

@@ -5,8 +5,10 @@ from .boxes import (
     check_something_imported as check_something_imported,
     class_words as class_words,
     ids as ids,
+    labels_of_image as labels_of_image,
     merge_studies as merge_studies,
     odd_boxes_of as odd_boxes_of,
+    plan_boxes_export as plan_boxes_export,
     planned_export as planned_export,
     waiting_images as waiting_images,
 )

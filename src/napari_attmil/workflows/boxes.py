@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_attmil.cells.annotations import FILE_NAME, kept_boxes
-from napari_attmil.core import UserError, write_atomically
+from napari_attmil.core import UserError, counted, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy.typing as npt
+
+    from napari_attmil.cells import Boxes
     from napari_attmil.cells.annotations import Annotations, Conflict, SampleMerged
-    from napari_attmil.cells.exchange import ExportPlan, ImportOutcome
+    from napari_attmil.cells.exchange import AnnotatedImage, ExportPlan, ImportOutcome
     from napari_attmil.images import Cohort, Frame, Sample
 
 CONFLICTS: Final = "conflicts.csv"
@@ -97,16 +100,93 @@ def planned_export(
     Raises
     ------
     UserError
-        If there are no boxes, or the format is unknown.
+        If there are no boxes, the format is unknown, or an image cannot be read.
     """
-    from napari_attmil.cells.exchange import annotated_images, plan_export
-
-    images = annotated_images(cohort.samples, annotated, cohort.folder)
-    if not images:
+    plan = plan_boxes_export(out, format_name, cohort.samples, annotated, cohort.folder)
+    if not plan.image_count:
         raise UserError(
             f"There are no boxes yet in {cohort.folder}; draw some, detect cells, or import them."
         )
-    return plan_export(out, images, format_name)
+    return plan
+
+
+def plan_boxes_export(
+    out: Path,
+    format_name: str,
+    samples: Sequence[Sample],
+    annotated: Mapping[str, Annotations],
+    folder: Path,
+) -> ExportPlan:
+    """Return what an export of some samples' boxes would write.
+
+    Images are read where the format has outlines. Their names are relative to `folder`.
+
+    Raises
+    ------
+    UserError
+        If the format is unknown, or an image cannot be read.
+    """
+    from napari_attmil.cells.exchange import FORMATS, annotated_images, plan_export
+
+    images, notes = annotated_images(samples, annotated, folder), []
+    if format_name in FORMATS and FORMATS[format_name].has_outlines:
+        images, missing = _with_outlines(images, samples, folder)
+        if missing:
+            cells = counted(missing, "cell")
+            notes.append(f"No outline fits the box of {cells}; only the box is known of them.")
+    plan = plan_export(out, images, format_name)
+    return replace(plan, notes=(*notes, *plan.notes))
+
+
+def labels_of_image(pixels: npt.NDArray[Any], boxes: Boxes) -> tuple[npt.NDArray[Any], int]:
+    """Return the label image of one image's cells, and how many have no outline.
+
+    Parameters
+    ----------
+    pixels
+        (Y, X) or (Y, X, 3).
+    boxes
+        Those of this image.
+
+    Returns
+    -------
+    (Y, X) uint16 or uint32, int
+        Each cell's pixels have its cell_id; an ellipse in the box stands for an unknown outline.
+    """
+    from napari_attmil.cells.exchange import annotated_image, labels_of
+
+    image = annotated_image("", boxes, size_px=(pixels.shape[1], pixels.shape[0]))
+    outlined, missing = _outlined(image, pixels)
+    return labels_of(outlined), missing
+
+
+def _with_outlines(
+    images: Sequence[AnnotatedImage], samples: Sequence[Sample], folder: Path
+) -> tuple[list[AnnotatedImage], int]:
+    """Return images whose boxes have outlines, and the number of cells without one."""
+    from napari_attmil.images import name_within, read_frame
+
+    frames = {
+        (name_within(folder, frame.path), frame.page): frame
+        for sample in samples
+        for frame in sample.frames
+    }
+    outlined = [
+        _outlined(image, read_frame(frames[image.name, image.page])) if image.boxes else (image, 0)
+        for image in images
+    ]
+    return [image for image, _ in outlined], sum(missing for _, missing in outlined)
+
+
+def _outlined(image: AnnotatedImage, pixels: npt.NDArray[Any]) -> tuple[AnnotatedImage, int]:
+    """Return an image whose boxes have outlines, and the number of cells without one."""
+    from napari_attmil.explore.shapes import outlines_of_image
+
+    outlines = outlines_of_image(pixels, np.array([box.xyxy for box in image.boxes]))
+    corners = [tuple((x, y) for x, y in outline.round(2).tolist()) for outline in outlines]
+    pairs = zip(image.boxes, corners, strict=True)
+    boxes = tuple(replace(box, outline=outline) for box, outline in pairs)
+    return replace(image, boxes=boxes), sum(not outline for outline in corners)
 
 
 def check_something_imported(outcome: ImportOutcome) -> None:

@@ -13,6 +13,7 @@ from .importing import (
     import_boxes as import_boxes,
     plan_import as plan_import,
 )
+from .label_images import labels_of as labels_of
 from .study_boxes import (
     MergeCounts as MergeCounts,
     annotated_image as annotated_image,

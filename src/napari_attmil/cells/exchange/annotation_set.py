@@ -51,6 +51,8 @@ class AnnotatedBox:
         As in `Boxes`; a person's if the file does not say.
     note
         What is noted about it.
+    outline
+        x, y of the corners of the cell's outline, in pixels; empty if it was not measured.
     """
 
     xyxy: Corners
@@ -59,6 +61,7 @@ class AnnotatedBox:
     source: Source = Source.PERSON
     score: float = 1.0
     note: Note = NO_NOTE
+    outline: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that no box can have.

@@ -210,14 +210,21 @@ def _corners(annotation: dict[str, Any], degrees: float) -> Corners:
     return sides(x0, y0, x1 - x0, y1 - y0)
 
 
+def enclosed_area(outline: Sequence[tuple[float, float]]) -> float:
+    """Return the area of a polygon in square pixels (the shoelace formula)."""
+    following = [*outline[1:], outline[0]]
+    turns = (x * v - u * y for (x, y), (u, v) in zip(outline, following, strict=True))
+    return abs(sum(turns)) / 2
+
+
 def _annotation(box: AnnotatedBox) -> dict[str, Any]:
     x_min, y_min, x_max, y_max = box.xyxy
     width, height = x_max - x_min, y_max - y_min
     return {
         "category_id": 1,
         "bbox": [x_min, y_min, width, height],
-        "area": width * height,
-        "segmentation": [],
+        "area": enclosed_area(box.outline) if box.outline else width * height,
+        "segmentation": [list(chain.from_iterable(box.outline))] if box.outline else [],
         "iscrowd": 0,
         "score": box.score,
         "attributes": {

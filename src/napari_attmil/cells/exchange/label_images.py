@@ -1,4 +1,4 @@
-"""Boxes of the objects in masks and label images, as segmentation programs write them."""
+"""Masks and label images: boxes of the objects in those of others, and the cells' own to write."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tifffile
+from skimage.draw import ellipse, polygon
 from skimage.measure import label, regionprops_table
 
 from napari_attmil.cells.boxes import MIN_SIDE_PX
@@ -18,6 +20,7 @@ from napari_attmil.core import ContentError, UserError
 from napari_attmil.images import open_frames, read_frame, without_mask_ending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import PurePath
 
     from numpy.typing import NDArray
@@ -151,3 +154,55 @@ def read_outlines(text: str, file: SourceFile, account: Account) -> AnnotatedIma
             # Outlines run through the middles of a mask's outermost pixels.
             boxes.append(AnnotatedBox(sides(x0, y0, x1 - x0 + 1, y1 - y0 + 1), ""))
     return AnnotatedImage(name, tuple(boxes))
+
+
+def labels_of(image: AnnotatedImage) -> NDArray[Any]:
+    """Return the label image of an image's boxes: (Y, X) uint16, or uint32 for large numbers.
+
+    A cell fills its outline, or where that is not known an ellipse in its box, with its cell_id,
+    or its place in the list if it has none. Where two overlap, the pixels are the first one's.
+
+    Raises
+    ------
+    UserError
+        If the size of the image is not known.
+    """
+    if image.size_px is None:
+        raise UserError(
+            f"A label image needs it, but the size of {image.name} is not known; export as COCO."
+        )
+    width, height = image.size_px
+    numbers = [box.cell_id or place for place, box in enumerate(image.boxes, start=1)]
+    kind = np.uint16 if max(numbers, default=0) < 2**16 else np.uint32
+    labels = np.zeros((height, width), dtype=kind)
+    for box, number in zip(image.boxes, numbers, strict=True):
+        rows, columns = _pixels(box, labels.shape)
+        free = labels[rows, columns] == 0
+        labels[rows[free], columns[free]] = number
+    return labels
+
+
+def write_labels(pages: Sequence[AnnotatedImage]) -> bytes:
+    """Return a TIFF of the label images of a file's pages; pages without boxes are empty."""
+    of_page = {image.page: labels_of(image) for image in pages}
+    kind = np.result_type(*(labels.dtype for labels in of_page.values()))
+    empty = np.zeros_like(next(iter(of_page.values())))
+    content = io.BytesIO()
+    with tifffile.TiffWriter(content) as file:
+        for page in range(max(of_page) + 1):
+            labels = of_page.get(page, empty).astype(kind)
+            file.write(labels, compression="zlib", photometric="minisblack", contiguous=False)
+    return content.getvalue()
+
+
+def _pixels(box: AnnotatedBox, shape: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the rows and columns of a cell's pixels."""
+    if box.outline:
+        x, y = np.asarray(box.outline).T
+        # Pixel i covers i to i + 1, so that its centre is half a pixel further on.
+        rows, columns = polygon(y - 0.5, x - 0.5, shape)
+    else:
+        x0, y0, x1, y1 = box.xyxy
+        centre, radii = ((y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2), ((y1 - y0) / 2, (x1 - x0) / 2)
+        rows, columns = ellipse(*centre, *radii, shape)
+    return rows, columns

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from napari_attmil.cells.exchange.coco import COCO_MARK, write_coco
 from napari_attmil.cells.exchange.csv_tables import COLUMNS, write_csv
 from napari_attmil.cells.exchange.imagej import write_rois
+from napari_attmil.cells.exchange.label_images import write_labels
 from napari_attmil.cells.exchange.qupath import write_geojson
 from napari_attmil.cells.exchange.voc import write_voc
 from napari_attmil.cells.exchange.yolo import class_file_text, write_yolo
@@ -43,12 +44,15 @@ class ExportFormat(NamedTuple):
         Of the file; empty if a folder of files is written.
     contents
         Returns the files of some images.
+    has_outlines
+        Whether the outlines of cells are written.
     """
 
     title: str
     cannot_hold: str
     suffix: str
     contents: Callable[[Sequence[AnnotatedImage]], Contents]
+    has_outlines: bool = False
 
 
 @dataclass(frozen=True)
@@ -296,14 +300,16 @@ def _geojson_files(images: Sequence[AnnotatedImage]) -> Contents:
     return {path: write_geojson(image).encode() for path, image in paths.items()}
 
 
-def _roi_files(images: Sequence[AnnotatedImage]) -> Contents:
-    """Return an archive for each file of images; the pages of a stack are in one."""
+def _file_of_pages(
+    suffix: str, write: Callable[[list[AnnotatedImage]], bytes], images: Sequence[AnnotatedImage]
+) -> Contents:
+    """Return a file for each file of images; the pages of a stack are in one."""
     pages: dict[str, list[AnnotatedImage]] = {}
     for image in images:
         pages.setdefault(image.name, []).append(image)
     first = [replace(of_file[0], page=0) for of_file in pages.values()]
-    paths = _file_per_image("_RoiSet.zip", first)
-    return {path: write_rois(pages[image.name]) for path, image in paths.items()}
+    paths = _file_per_image(suffix, first)
+    return {path: write(pages[image.name]) for path, image in paths.items()}
 
 
 def _file_per_image(
@@ -338,6 +344,13 @@ FORMATS: Final = {
         ".json",
         lambda images: _text(write_coco(images)),
     ),
+    "coco-outlines": ExportFormat(
+        "COCO with outlines",
+        "COCO holds everything but deleted boxes and the history of edits.",
+        ".json",
+        lambda images: _text(write_coco(images)),
+        has_outlines=True,
+    ),
     "csv": ExportFormat(
         "CSV",
         "CSV holds everything but deleted boxes and the history of edits.",
@@ -364,7 +377,7 @@ FORMATS: Final = {
         "ImageJ's ROIs have no place for reviewed flags; cell ids, scores and who made a box are "
         "properties of each ROI; deleted boxes and the history are not written.",
         "",
-        _roi_files,
+        lambda images: _file_of_pages("_RoiSet.zip", write_rois, images),
     ),
     "geojson": ExportFormat(
         "QuPath GeoJSON",
@@ -372,5 +385,13 @@ FORMATS: Final = {
         "written.",
         "",
         _geojson_files,
+    ),
+    "labels": ExportFormat(
+        "Label images (TIFF)",
+        "A label image holds outlines and cell ids, no scores, notes or who made a box; where two "
+        "cells overlap, the pixels are the first one's.",
+        "",
+        lambda images: _file_of_pages("_masks.tif", write_labels, images),
+        has_outlines=True,
     ),
 }

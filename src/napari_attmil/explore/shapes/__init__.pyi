@@ -3,6 +3,7 @@ from .morphology import (
     measure_shapes as measure_shapes,
     shape_columns as shape_columns,
 )
+from .outlines import outlines_of_image as outlines_of_image
 from .statistics import (
     compare_high_cells as compare_high_cells,
     findings_in_short as findings_in_short,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
@@ -28,12 +29,15 @@ from napari_attmil.widgets.parts import (
     tell,
     untell,
 )
+from napari_attmil.widgets.viewer import show_labels_over
 
 FILES = (
     "Boxes of other programs (*.json *.geojson *.xml *.csv *.tsv *.txt *.zip *.roi *.npy *.tif "
     "*.tiff *.png);;All files (*)"
 )
-IMPORTED, EXPORTED = "import of boxes", "export of boxes"
+IMPORTED, EXPORTED, OUTLINED = "import of boxes", "export of boxes", "outlines of cells"
+OUTLINES = "Outlines"
+"""Name of the layer."""
 
 
 class ExchangeRow(Listening, QWidget):
@@ -60,7 +64,12 @@ class ExchangeRow(Listening, QWidget):
         self._export = push_button(
             "Export boxes…", "Write the boxes of all images for other programs.", self._start_export
         )
-        buttons = row((self._import, 1), (self._export, 1), margin_px=0)
+        self._outline = push_button(
+            "Outlines",
+            "Show the pixels of each cell of this image as a labels layer, by the cell's number.",
+            self._start_outlines,
+        )
+        buttons = row((self._import, 1), (self._export, 1), self._outline, margin_px=0)
         column(buttons, self._progress, within=self, margin_px=0, spacing_px=4)
         self.listen(context.session.sample_changed, self._synchronise)
         self.listen(context.session.cohort_changed, self._synchronise)
@@ -82,6 +91,8 @@ class ExchangeRow(Listening, QWidget):
         has_images = bool(self._reviewing.samples)
         self._import.setEnabled(has_images)
         self._export.setEnabled(has_images)
+        context = self._context
+        self._outline.setEnabled(context.images is not None and len(context.session.boxes) > 0)
 
     def _folder(self) -> Path:
         """Return the study's folder, or that of the image shown."""
@@ -149,6 +160,25 @@ class ExchangeRow(Listening, QWidget):
             dialog.accepted.connect(lambda: self._write(dialog))
             dialog.finished.connect(dialog.deleteLater)
             dialog.open()
+
+    def _start_outlines(self) -> None:
+        images, boxes = self._context.images, self._context.session.state.cells
+        if images is None:
+            return
+        index, image = self._context.cells.camera.image_index(), self._context.image_choice.chosen
+        untell(self, OUTLINED)
+        self._progress.start(
+            "Looking for the outlines of cells",
+            tasks.outline_cells,
+            *(images, index, boxes),
+            on_done=lambda found: self._show_outlines(found[0], found[1], image, index),
+        )
+
+    def _show_outlines(self, labels: Any, missing: int, image: Any, index: int) -> None:
+        show_labels_over(self._context.viewer, image, labels, index, OUTLINES)
+        if missing:
+            cells = counted(missing, "cell")
+            tell(self, f"No outline fits the box of {cells}: an ellipse stands for it.", OUTLINED)
 
     def _write(self, dialog: ExportDialog) -> None:
         plan = dialog.plan

@@ -30,5 +30,9 @@ from .key_registry import (
 from .layer_edits import TURNED as TURNED
 from .layer_removal import make_canvas_current as make_canvas_current
 from .layers import CellsLayer as CellsLayer
-from .overlay_boxes import FoundSoFar as FoundSoFar, OverlayBoxes as OverlayBoxes
+from .overlay_boxes import (
+    FoundSoFar as FoundSoFar,
+    OverlayBoxes as OverlayBoxes,
+    show_labels_over as show_labels_over,
+)
 from .size_circle import SizeCircle as SizeCircle

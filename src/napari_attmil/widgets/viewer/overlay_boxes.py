@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_attmil.cells import Boxes
 from napari_attmil.core import Float32Array
@@ -87,6 +88,29 @@ class OverlayBoxes:
             units=image.units,
             **placement_over(image, LayerAxes.of(image), self._viewer.dims.point),
         )
+
+
+def show_labels_over(
+    viewer: Any, image: Any, labels: npt.NDArray[Any], image_index: int, name: str
+) -> None:
+    """Show (Y, X) labels over one image of a layer, in place of an earlier layer of that name.
+
+    Nothing is shown if the image layer has gone.
+    """
+    if image not in viewer.layers:
+        return
+    if name in viewer.layers:
+        viewer.layers.remove(name)
+    axes, selected = LayerAxes.of(image), set(viewer.layers.selection)
+    placement = placement_over(image, axes, viewer.dims.point)
+    if axes.images is not None:
+        translate = np.array(placement["translate"], dtype=np.float64)
+        translate[axes.images] += image_index * np.asarray(placement["scale"])[axes.images]
+        placement["translate"] = translate
+    whole = labels.reshape((1,) * (image.ndim - 2) + labels.shape)
+    viewer.add_labels(whole, name=name, opacity=0.4, units=image.units, **placement)
+    # What a person works on stays what they work on.
+    viewer.layers.selection = selected
 
 
 class FoundSoFar:
