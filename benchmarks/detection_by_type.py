@@ -7,7 +7,7 @@ its labelled centre lies in a box of its own; precision, a lower bound, is of th
 more labelled cells. Violet light (`lfm`): the frames that no training saw, at an overlap of 0.5;
 debris and ghosts are neither right nor wrong. Simulated fields under five lights: cells of every
 type, at the same overlap. Fields with walls, grids and writing: recall and precision at a score of
-0.5, precision at the score that leaves a recall of 0.97, boxes a field where there are no cells.
+0.5, precision at the score that leaves a recall of 0.97; boxes a field where there are no cells.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from napari_attmil.cells.detection import Detector
 from napari_attmil.cells.overlaps import overlapping_pairs
 from napari_attmil.core import choose_device
 from napari_attmil.simulation import simulate_image
-from napari_attmil.simulation.cell_shapes import CELL_TYPES, RARE_TYPES
+from napari_attmil.simulation.cell_shapes import CELL_TYPES, NORMAL_DIAMETER_UM, RARE_TYPES
 from napari_attmil.simulation.structures import STRUCTURES
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
@@ -143,20 +143,22 @@ def simulated_types(detector: Detector, count: int) -> list[Row]:
 def structured(detector: Detector, count: int) -> list[Row]:
     """Return a row for each structure, one of them together, one of fields without cells."""
     rows, everything = [], []
-    empty = np.zeros(0, dtype=int)
+    empty: dict[str, list[int]] = {"": [], ", size given": []}
     for kind in STRUCTURES:
         scores, rights, truths = structure_scores(detector, kind, count)
         everything.append((scores, rights, truths))
         rows.append(structure_row(kind, scores, rights, truths))
-        none = [
-            len(detector.detect([structured_field(kind, index, empty=True).image]))
-            for index in range(max(1, count // 4))
-        ]
-        empty = np.append(empty, none)
+        for index in range(max(1, count // 4)):
+            field = structured_field(kind, index, empty=True)
+            size = DetectionSettings(cell_diameter_px=NORMAL_DIAMETER_UM / field.pixel_size_um)
+            empty[""].append(len(detector.detect([field.image])))
+            empty[", size given"].append(len(detector.detect([field.image], size)))
     scores, rights = (np.concatenate([each[part] for each in everything]) for part in (0, 1))
     rows.append(structure_row("all", scores, rights, sum(each[2] for each in everything)))
-    boxes = {"boxes a field": round(float(empty.mean()), 3)}
-    return [*rows, {"images": "structures", "kind": EMPTY, "cells": 0, **boxes}]
+    for size_is, boxes in empty.items():
+        mean = round(float(np.mean(boxes)), 3)
+        rows.append({"images": "structures", "kind": EMPTY + size_is, "boxes a field": mean})
+    return rows
 
 
 def structured_field(kind: Structure, index: int, empty: bool) -> SimulatedImage:
