@@ -121,7 +121,8 @@ class SizeCircle(Listening):
         self._layer.selected_data = {0}
 
     def _on_removed(self, event: Any) -> None:
-        if self._layer is not None and event.value is self._layer:
+        # Not "is": napari hands plugins a proxy of the layer.
+        if self._layer is not None and event.value == self._layer:
             self._layer = None
             self.closed.emit()
 
