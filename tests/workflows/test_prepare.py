@@ -75,13 +75,13 @@ def test_a_cell_size_that_is_a_guess_is_said_once_a_sample(
 def test_images_are_decoded_once_for_boxes_and_features(
     cohort: Cohort, detector: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoded, read_frame = [], reading.read_frame
+    decoded, open_frame = [], reading.open_frame
 
     def counted(frame: Any) -> Any:
         decoded.append(frame)
-        return read_frame(frame)
+        return open_frame(frame)
 
-    monkeypatch.setattr(reading, "read_frame", counted)
+    monkeypatch.setattr(reading, "open_frame", counted)
     prepared(cohort, detector)
     frames = [frame for sample in cohort.samples for frame in sample.frames]
     assert sorted(decoded, key=str) == sorted(frames, key=str)

@@ -143,8 +143,8 @@ def plan_detection(
     Examples
     --------
     >>> plan = attmil.plan_detection("study/sickle/sickle-01")
-    >>> plan.parts
-    2
+    >>> plan.parts  # one an image that is not large
+    1
     """
     from napari_attmil.images import read_images
 

@@ -23,7 +23,7 @@ from napari_attmil.widgets.annotate.box_panel import BoxPanel
 from napari_attmil.widgets.annotate.cell_candidates import CellCandidates
 from napari_attmil.widgets.annotate.history_sheet import HistoryModel, HistorySheet
 from napari_attmil.widgets.annotate.score_cut import ScoreCut
-from napari_attmil.widgets.viewer.key_names import from_qt, to_qt
+from napari_attmil.widgets.viewer.key_registry import from_qt, to_qt
 from support.hand import MOUSE
 from support.pages.page import Page
 

@@ -10,8 +10,15 @@ from support.pages.annotate import KeySheetPage
 
 from napari_attmil.core.errors import UserError
 from napari_attmil.widgets.annotate.key_sheet import KeySheet
-from napari_attmil.widgets.viewer.key_names import from_qt, key_of_event, to_qt
-from napari_attmil.widgets.viewer.key_registry import ACTIONS, KeyBindings, KeyRegistry, action
+from napari_attmil.widgets.viewer.key_registry import (
+    ACTIONS,
+    KeyBindings,
+    KeyRegistry,
+    action,
+    from_qt,
+    key_of_event,
+    to_qt,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

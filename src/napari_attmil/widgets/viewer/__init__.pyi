@@ -15,17 +15,15 @@ from .image_pictures import (
     Place as Place,
 )
 from .keeping import Keeping as Keeping, MemoryOnly as MemoryOnly
-from .key_names import (
-    from_qt as from_qt,
-    key_of_event as key_of_event,
-    to_qt as to_qt,
-)
 from .key_registry import (
     ACTIONS as ACTIONS,
     ActionButton as ActionButton,
     KeyBindings as KeyBindings,
     KeyRegistry as KeyRegistry,
+    from_qt as from_qt,
     is_same_key as is_same_key,
+    key_of_event as key_of_event,
+    to_qt as to_qt,
 )
 from .layer_edits import TURNED as TURNED
 from .layer_removal import make_canvas_current as make_canvas_current

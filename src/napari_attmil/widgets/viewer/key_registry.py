@@ -11,6 +11,7 @@ from typing import Any
 import platformdirs
 from napari.settings import get_settings
 from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QPushButton
 
 from napari_attmil.core import UserError
@@ -19,6 +20,9 @@ from napari_attmil.widgets.parts import Listening
 FILE_NAME = "keys.json"
 _OF_OTHER_LAYERS = ("label", "brush", "complete_poly", "reset_poly", "points", "vectors", "tracks")
 """Parts of the names of napari's actions that work neither on images nor on shapes."""
+# Names of keys, from Qt's to napari's.
+_NAPARI_NAMES = {"PgUp": "PageUp", "PgDown": "PageDown", "Del": "Delete", "Return": "Enter"}
+_QT_NAMES = {name: qt_name for qt_name, name in _NAPARI_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -270,3 +274,23 @@ def _ignoring_viewer(function: Callable[[], Any]) -> Callable[[Any], None]:
         function()
 
     return run
+
+
+def from_qt(sequence: QKeySequence) -> str:
+    """Return a key by napari's name: the first one if several were pressed."""
+    text = sequence.toString(QKeySequence.SequenceFormat.PortableText).split(", ")[0]
+    head, plus, last = text.rpartition("+") if text != "+" else ("", "", "+")
+    return head + plus + _NAPARI_NAMES.get(last, last)
+
+
+def to_qt(key: str) -> QKeySequence:
+    """Return a key of napari's as a sequence for Qt."""
+    head, plus, last = key.rpartition("+") if key != "+" else ("", "", "+")
+    return QKeySequence(head + plus + _QT_NAMES.get(last, last))
+
+
+def key_of_event(key: int, modifiers: Qt.KeyboardModifier) -> str:
+    """Return a pressed key by napari's name."""
+    modifiers &= ~Qt.KeyboardModifier.KeypadModifier
+    pressed: Any = getattr(modifiers, "value", modifiers)  # PySide6 and PyQt6 differ
+    return from_qt(QKeySequence(key | pressed))
