@@ -77,6 +77,46 @@ def test_a_sample_is_classified_as_by_classify_and_brings_its_boxes(place: Path)
     assert prediction.attention.sum() == pytest.approx(1, abs=1e-5)
 
 
+def test_a_prior_is_used_where_it_is_given_or_kept_in_the_study(
+    place: Path, tmp_path: Path, caplog: Any
+) -> None:
+    study = shutil.copytree(place / "study", tmp_path / "study")
+    model, sample = place / "model.safetensors", study / "sickle" / "sickle-01"
+    prior = {"healthy": 0.9, "sickle": 0.1}
+    (plain,) = attmil.classify(model, sample, device="cpu")
+    (rare,) = attmil.classify(model, sample, prior=prior, device="cpu")
+    odds, rarer = (one.probabilities[0] / one.probabilities[1] for one in (plain, rare))
+    assert rarer / odds == pytest.approx(9, rel=1e-4)
+    assert rare.assumed == pytest.approx(prior)
+    assert plain.assumed == {"healthy": 0.5, "sickle": 0.5}
+    workflows.write_prior(study, prior)
+    caplog.clear()
+    (kept,) = attmil.classify(model, sample, device="cpu")
+    np.testing.assert_allclose(kept.probabilities, rare.probabilities, rtol=1e-5)
+    assert "kept in the study are used: healthy 90%, sickle 10%." in caplog.text
+    (equal,) = attmil.classify(model, sample, prior={"healthy": 1, "sickle": 1}, device="cpu")
+    np.testing.assert_allclose(equal.probabilities, plain.probabilities, rtol=1e-5)
+    workflows.write_prior(study, {"healthy": 0.9, "other": 0.1})
+    caplog.clear()
+    (unfit,) = attmil.classify(model, sample, device="cpu")
+    np.testing.assert_allclose(unfit.probabilities, plain.probabilities, rtol=1e-5)
+    assert "do not fit this classifier and are not used" in caplog.text
+    with pytest.raises(attmil.UserError, match="give each of these one"):
+        attmil.classify(model, sample, prior={"healthy": 1}, device="cpu")
+
+
+def test_what_a_cell_changes_is_at_the_frequencies_of_its_sample(place: Path) -> None:
+    model, sample = place / "model.safetensors", place / "study" / "sickle" / "sickle-01"
+    (said,) = attmil.classify(model, sample, device="cpu")
+    cell, prior = int(said.cell_id[0]), {"healthy": 0.9, "sickle": 0.1}
+    plain = attmil.cell(model, sample, cell, device="cpu")
+    rare = attmil.cell(model, sample, cell, prior=prior, device="cpu")
+    assert plain.without is not None and rare.without is not None
+    for before, after in ((plain.probabilities, rare.probabilities), (plain.without, rare.without)):
+        odds, rarer = (one["healthy"] / one["sickle"] for one in (before, after))
+        assert rarer / odds == pytest.approx(9, rel=1e-4)
+
+
 def test_boxes_that_a_person_drew_are_classified(place: Path, tmp_path: Path) -> None:
     study = shutil.copytree(place / "study" / "sickle" / "sickle-01", tmp_path / "images")
     image = next(study.rglob("*.tif")).relative_to(study).as_posix()

@@ -45,6 +45,12 @@ import tifffile
         (("train", "few", "--out", "m.safetensors", "--preset", "papre"), "paper"),
         (("train", "few", "--out", "m.safetensors", "--seed", 2**32), "--seed"),
         (("classify", "text.tif"), "inputs"),
+        (("classify", "m", "field.tif", "--out", "c.csv", "--prior", "a"), "'a'; give each class"),
+        (("classify", "m", "field.tif", "--out", "c.csv", "--prior", "a=x"), "healthy=0.9 --pri"),
+        (
+            ("classify", "m", "field.tif", "--out", "c.csv", *("--prior", "a=1") * 2),
+            "--prior was given 'a=1'; give each class once",
+        ),
     ],
 )
 def test_a_mistake_ends_with_code_1_and_one_sentence(

@@ -113,9 +113,12 @@ def test_train_then_classify_names_classes_and_cells(
     assert classified.out.count("Undecided: no class can be ruled out at 90%") == 3
     assert "needs 9 patients to calibrate with" in classified.out
     assert "not a diagnosis" in classified.out
-    page = tmp_path / "report.html"
-    assert attmil("report", model, sample, "--out", page).code == 0
+    assert "All classes are taken to be equally frequent." in classified.out
+    check_prior(attmil, model, sample, samples, tmp_path)
+    page, rare = tmp_path / "report.html", ("--prior", "healthy=9", "--prior", "sickle=1")
+    assert attmil("report", model, sample, "--out", page, *rare).code == 0
     html = page.read_text("utf-8")
+    assert "Classes are taken to be as frequent as given: healthy 90%, sickle 10%." in html
     assert hashlib.sha256(model.read_bytes()).hexdigest() in html
     assert all(f"<h2>{escape(found['sample'])}</h2>" in html for found in samples)
     check_cell(attmil, model, sorted(path for path in sample.iterdir() if path.is_dir()), cells)
@@ -131,6 +134,27 @@ def test_train_then_classify_names_classes_and_cells(
     assert measured["patient"].nunique() == 6
     assert measured["equivalent_diameter_um"].median() == pytest.approx(7.8, abs=1.5)
     assert "No patient can be compared" in shapes.out
+
+
+def check_prior(
+    attmil: Any, model: Path, sample: Path, plain: list[dict[str, Any]], folder: Path
+) -> None:
+    """Check that probabilities follow the frequencies given, and that these are said."""
+    prior, report = ("--prior", "healthy=0.9", "--prior", "sickle=0.1"), folder / "rare.json"
+    files = ("--out", folder / "rare.csv", "--report", report)
+    classified = attmil("classify", model, sample, *files, *prior)
+    assert "as frequent as given: healthy 90%, sickle 10%." in classified.out
+    assert "What is ruled out does not follow these frequencies" in classified.out
+    for before, after in zip(plain, json.loads(report.read_text())["samples"], strict=True):
+        odds, rarer = (
+            one["probabilities"]["healthy"] / one["probabilities"]["sickle"]
+            for one in (before, after)
+        )
+        assert rarer / odds == pytest.approx(9, rel=1e-3)
+        assert after["class_frequencies"]["taken"] == {"healthy": 0.9, "sickle": 0.1}
+        assert after["prediction_set"][0] == after["predicted"]
+    unfit = attmil("classify", model, sample, *files, "--prior", "healthy=0.9")
+    assert unfit.code == 1 and "give each of these one" in unfit.err
 
 
 def check_cell(attmil: Any, model: Path, samples: list[Path], cells: pd.DataFrame) -> None:

@@ -41,6 +41,16 @@ def test_samples_are_right_wrong_undecided_or_unknown() -> None:
     assert table["effective_cells"][0] == pytest.approx(2)
 
 
+def test_each_sample_says_which_frequencies_its_probabilities_rest_on() -> None:
+    even = replace(said(0.75), assumed={"healthy": 0.5, "sickle": 0.5})
+    rare = even.with_prior({"healthy": 9, "sickle": 1})
+    sample = SAMPLES[0][0]
+    table = sample_table([(sample, 4, even), (sample, 4, rare), (sample, 4, said(0.75))])
+    assert table["frequencies"].tolist() == ["equal", "healthy 90%, sickle 10%", ""]
+    # 0.75 x 0.9 : 0.25 x 0.1 = 27 : 1
+    assert table["probability_healthy"][1] == pytest.approx(27 / 28)
+
+
 def test_confusion_counts_samples_whose_class_and_prediction_are_known() -> None:
     counts = confusion(sample_table(SAMPLES))
     assert counts.to_numpy().tolist() == [[1, 0], [1, 1]]

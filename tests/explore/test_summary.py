@@ -51,6 +51,23 @@ def test_certainty_is_said_in_words(change: dict[str, object], sentence: str) ->
     assert in_words(replace(PREDICTION, **change)) == sentence  # type: ignore[arg-type]
 
 
+def test_report_says_which_frequencies_of_classes_it_rests_on() -> None:
+    even = replace(PREDICTION, assumed=dict.fromkeys(PREDICTION.classes, 1 / 3))
+    rare = even.with_prior({"healthy": 8, "sickle": 1, "thalassemia": 1})
+    first, second, unknown = (
+        classification_report([one], {})["samples"][0]["class_frequencies"]
+        for one in (even, rare, PREDICTION)
+    )
+    assert first == {
+        "taken": dict.fromkeys(PREDICTION.classes, 0.333333),
+        "given": False,
+        "in_words": "All classes are taken to be equally frequent.",
+    }
+    assert second["taken"] == {"healthy": 0.8, "sickle": 0.1, "thalassemia": 0.1}
+    assert second["given"] and "as given: healthy 80%" in second["in_words"]
+    assert unknown == {"taken": None, "given": False, "in_words": ""}
+
+
 def test_report_holds_all_that_is_known_of_a_classification() -> None:
     device = Device("cpu", "float32", "processor")
     model = new_model(PREDICTION.classes, MILSettings(), device, channels=8)
@@ -73,6 +90,7 @@ def test_report_holds_all_that_is_known_of_a_classification() -> None:
             {"healthy": 0.2, "sickle": 0.7, "thalassemia": 0.1},
             {"healthy": 0.5, "sickle": 0.4, "thalassemia": 0.1},
         ],
+        "class_frequencies": {"taken": None, "given": False, "in_words": ""},
         "models_agreeing": 1,
         "prediction_set": ["sickle"],
         "coverage": 0.9,

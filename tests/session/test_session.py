@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -217,6 +218,56 @@ def test_other_classifier_forgets_what_the_former_said(session: Session) -> None
     assert session.state.prediction is not None
     session.predictions.use(LoadedClassifier(FakeClassifier(), "two"))
     assert session.state.prediction is None
+
+
+def test_probabilities_follow_the_frequencies_of_the_classes_and_come_back(
+    session: Session,
+) -> None:
+    loaded = LoadedClassifier(FakeClassifier(), "fake")
+    predictions, prior = (
+        session.predictions,
+        {"healthy": 0.9, "sickle": 0.05, "spherocytosis": 0.05},
+    )
+    predictions.use(loaded)
+    predictions.set(FakeClassifier().predict("one", session.boxes.cell_id), session.boxes)
+    before = session.state.prediction
+    told = listen(session.prediction_changed)
+    predictions.set_prior(prior)
+    # 0.1 x 0.9 : 0.7 x 0.05 : 0.2 x 0.05 = 18 : 7 : 2
+    assert session.state.prediction is not None
+    np.testing.assert_allclose(session.state.prediction.probabilities, [18 / 27, 7 / 27, 2 / 27])
+    assert len(told) == 1 and predictions.classifier is not loaded
+    assert predictions.classifier is not None and predictions.classifier.model.prior == prior
+    # What is made of another version of the same classifier at the same time is welcome.
+    assert predictions.is_in_use(loaded) and predictions.is_in_use(predictions.classifier)
+    predictions.set(FakeClassifier().predict("one", session.boxes.cell_id), session.boxes)
+    assert session.state.prediction.predicted == "healthy"
+    predictions.set_prior(None)
+    assert before is not None and session.state.prediction is not None
+    np.testing.assert_array_equal(session.state.prediction.probabilities, before.probabilities)
+
+
+def test_frequencies_wait_for_a_classifier_of_their_classes(session: Session) -> None:
+    prior = {"a": 0.5, "b": 0.25, "c": 0.25}
+    session.predictions.use(LoadedClassifier(FakeClassifier(), "fake"))
+    session.predictions.set_prior(prior)
+    assert session.predictions.classifier is not None
+    assert session.predictions.classifier.model.prior is None
+    session.predictions.use(LoadedClassifier(FakeClassifier(("a", "b", "c")), "fake"))
+    assert session.predictions.classifier.model.prior == prior
+    session.predictions.use(LoadedClassifier(FakeClassifier(), "fake"))
+    assert session.predictions.classifier.model.prior is None
+
+
+def test_a_prediction_that_cannot_follow_changes_nothing(session: Session) -> None:
+    session.predictions.use(LoadedClassifier(FakeClassifier(), "fake"))
+    said = FakeClassifier().predict("one", session.boxes.cell_id)
+    session.predictions.set(replace(said, assumed=None), session.boxes)
+    with pytest.raises(UserError, match="classify it again"):
+        session.predictions.set_prior({"healthy": 8, "sickle": 1, "spherocytosis": 1})
+    assert session.predictions.prior is None
+    assert session.predictions.classifier is not None
+    assert session.predictions.classifier.model.prior is None
 
 
 def on_disk(folder: Path, *names: str) -> tuple[Cohort, AnnotationFile]:

@@ -12,6 +12,7 @@ from napari_attmil.cells import Boxes, FeatureSettings
 from napari_attmil.session import LoadedClassifier
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -47,8 +48,19 @@ class FakeClassifier:
     held_out: HeldOut | None = None
     on_new_patients = "No figure for new patients: the training was stopped early."
 
-    def __init__(self, classes: tuple[str, ...] = ("healthy", "sickle", "spherocytosis")) -> None:
-        self.classes = classes
+    def __init__(
+        self,
+        classes: tuple[str, ...] = ("healthy", "sickle", "spherocytosis"),
+        prior: Mapping[str, float] | None = None,
+    ) -> None:
+        self.classes, self.prior = classes, prior
+
+    @property
+    def assumed(self) -> Mapping[str, float]:
+        return dict.fromkeys(self.classes, 1 / len(self.classes))
+
+    def with_prior(self, prior: Mapping[str, float] | None) -> FakeClassifier:
+        return FakeClassifier(self.classes, prior)
 
     def classify(self, bag: Bag) -> Prediction:
         return self.predict(bag.sample, bag.cell_id)
@@ -56,7 +68,7 @@ class FakeClassifier:
     def predict(self, sample: str, cell_id: npt.NDArray[np.int64]) -> Prediction:
         """Say the same of every sample: 10, 70 and 20 per cent."""
         weights: Any = cell_id.astype(np.float64) ** 2
-        return Prediction(
+        said = Prediction(
             sample=sample,
             classes=self.classes,
             probabilities=np.array([0.1, 0.7, 0.2]),
@@ -66,7 +78,10 @@ class FakeClassifier:
             member_probabilities=np.array([[0.1, 0.8, 0.1], [0.1, 0.6, 0.3]]),
             prediction_set=("sickle",),
             coverage=0.9,
+            assumed=self.assumed,
+            holds_by_class=True,
         )
+        return said.with_prior(self.prior)
 
     def holding_out(self, *patients: tuple[str, str, int, float]) -> FakeClassifier:
         """Say of (sample, patient, class) the probability of the next class, the rest its own."""

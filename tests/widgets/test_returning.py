@@ -111,6 +111,27 @@ def test_image_panels_classifier_and_results_come_back(
         assert not state.is_stale
 
 
+def test_frequencies_of_the_classes_come_back_and_are_those_of_one_study(
+    viewers: Callable[[Path], AttentionMILWidget], folder: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    first = viewers(folder)
+    work(first, folder)
+    prior = {"healthy": 0.9, "sickle": 0.05, "spherocytosis": 0.05}
+    first.result_step.use_frequencies(prior)
+    close(first._viewer)
+    again = viewers(folder)
+    session = again.context.session
+    qtbot.waitUntil(lambda: session.predictions.classifier is not None, timeout=20_000)
+    assert session.predictions.prior == prior
+    assert session.state.prediction.predicted == "healthy"
+    other = tmp_path / "other"
+    other.mkdir()
+    imsave(other / "d.png", np.full((40, 60), 9, np.uint8), check_contrast=False)
+    again.context.opening.open([other])
+    qtbot.waitUntil(lambda: session.sample.name != "a", timeout=20_000)
+    qtbot.waitUntil(lambda: session.predictions.prior is None, timeout=20_000)
+
+
 def test_a_classifier_that_is_still_loading_at_the_end_is_not_forgotten(
     viewers: Callable[[Path], AttentionMILWidget],
     folder: Path,

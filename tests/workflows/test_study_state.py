@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from support.predictions import FakeClassifier
 
 from napari_attmil.bags.prediction import Prediction
 from napari_attmil.cells.boxes import Boxes
@@ -19,9 +20,11 @@ from napari_attmil.workflows.study_state import (
     StudyState,
     forget_recent,
     note_recent,
+    read_prior,
     read_results,
     read_state,
     recent_studies,
+    write_prior,
     write_results,
     write_state,
 )
@@ -114,6 +117,37 @@ def test_results_come_back_with_the_classifier_that_made_them(folder: Path, tmp_
     assert read_results(folder, model) == {}
     (folder / ".napari-attmil" / "results.npz").write_bytes(b"PK\3\4 damaged")
     assert read_results(folder, model) == {}
+
+
+def test_frequencies_of_classes_are_kept_with_the_study_until_they_are_taken_back(
+    folder: Path,
+) -> None:
+    prior = {"healthy": 0.9, "sickle": 0.1}
+    assert read_prior(folder) is None
+    write_prior(folder, prior)
+    assert read_prior(folder.rename(folder.with_name("moved"))) == prior
+    moved = folder.with_name("moved")
+    for text in ("{", '{"version": 1, "classes": {"a": -1, "b": 2}}', '{"version": 1}'):
+        (moved / ".napari-attmil" / "prior.json").write_text(text)
+        assert read_prior(moved) is None
+    write_prior(moved, prior)
+    write_prior(moved, None)
+    assert read_prior(moved) is None
+
+
+def test_results_are_kept_as_they_were_before_other_frequencies(
+    folder: Path, tmp_path: Path
+) -> None:
+    classifier = tmp_path / "c.safetensors"
+    classifier.write_bytes(b"weights")
+    said = FakeClassifier().predict("s", np.array([1, 2]))
+    rare = said.with_prior({"healthy": 8, "sickle": 1, "spherocytosis": 1})
+    boxes = Boxes.from_detections([0, 0], [[1, 2, 9, 8]] * 2, [0.9, 0.6])
+    write_results(folder, classifier, {"s": (rare, boxes)})
+    back, _ = read_results(folder, classifier)["s"]
+    assert_array_equal(back.probabilities, said.probabilities)
+    assert back.assumed == said.assumed and back.before_prior is None
+    assert_array_equal(back.with_prior(rare.assumed).probabilities, rare.probabilities)
 
 
 def test_ten_studies_are_remembered_the_latest_first(tmp_path: Path) -> None:

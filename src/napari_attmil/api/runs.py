@@ -8,12 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from napari_attmil.core import StageRun, UserError, check_writable
+from napari_attmil import workflows
+from napari_attmil.cells import DetectionSettings
+from napari_attmil.core import Remedy, StageRun, UserError, check_writable
 from napari_attmil.images import Cohort, Sample
 from napari_attmil.workflows import Study, check_outputs, open_cohort, opening_samples
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_attmil.bags import Classifier
+    from napari_attmil.workflows import ClassifiedSample
 
 Result = TypeVar("Result")
 CohortLike = Cohort | str | Path
@@ -114,14 +119,43 @@ def study_of(cohort: CohortLike, weights: str | Path | None = None) -> Study:
     return Study.of(as_cohort(cohort), optional_path(weights))
 
 
-def as_classifier(model: Classifier | str | Path, device: str) -> Classifier:
-    """Return a classifier, read where a model file was named."""
+def as_classifier(
+    model: Classifier | str | Path, device: str, prior: Mapping[str, float] | None = None
+) -> Classifier:
+    """Return a classifier, read where a model file was named; with a prior where one is given."""
     if isinstance(model, str | Path):
         from napari_attmil.bags import Classifier
         from napari_attmil.core import choose_device
 
-        return Classifier.load(Path(model), choose_device(device))
-    return model
+        model = Classifier.load(Path(model), choose_device(device))
+    return model if prior is None else model.with_prior(prior)
+
+
+def classified_samples(
+    studies: Iterable[workflows.Study],
+    classifier: Classifier,
+    detection: DetectionSettings | None,
+    device: str,
+    on_progress: OnProgress,
+) -> list[ClassifiedSample]:
+    """Return the classified samples of some studies.
+
+    Raises
+    ------
+    UserError
+        If no sample has a cell.
+    """
+    settings, found = detection or DetectionSettings(), []
+    for study in studies:
+        steps = workflows.classify_study(study, classifier, settings, device)
+        found += result_of(steps, on_progress)
+    if not found:
+        raise UserError(
+            "No cell was found in any sample; look at the images, lower the minimum score, or give "
+            "the cell diameter.",
+            Remedy.DETECT_CELLS,
+        )
+    return found
 
 
 def optional_path(path: str | Path | None) -> Path | None:

@@ -13,6 +13,7 @@ from napari_attmil.api.runs import (
     as_classifier,
     as_samples,
     checked_out,
+    classified_samples,
     listed,
     one_sample,
     optional_path,
@@ -24,12 +25,12 @@ from napari_attmil.api.runs import (
 )
 from napari_attmil.bags import ensemble_preset, mil_preset
 from napari_attmil.cells import DetectionSettings
-from napari_attmil.core import Remedy, UserError, choose_device
+from napari_attmil.core import choose_device
 from napari_attmil.evaluation import EvaluationSettings
 from napari_attmil.simulation import SimulationSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from napari_attmil.cells.detection import DetectionPlan
     from napari_attmil.explore import CellFacts
     from napari_attmil.images import Cohort, Sample
-    from napari_attmil.workflows import ClassifiedSample, StudyShapes
+    from napari_attmil.workflows import StudyShapes
 
 
 def simulate(
@@ -270,6 +271,7 @@ def classify(
     samples: SamplesLike,
     out: str | Path | None = None,
     *,
+    prior: Mapping[str, float] | None = None,
     detection: DetectionSettings | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
@@ -285,6 +287,9 @@ def classify(
         As for `detect`.
     out
         Table of all cells to write too.
+    prior
+        How frequent each class is where the samples come from, such as ``{"healthy": 0.9,
+        "sickle": 0.1}``; as kept in the study, otherwise as in the training, if None.
 
     Examples
     --------
@@ -296,9 +301,9 @@ def classify(
 
     given = listed(samples)
     path = checked_out(out, model, given, weights, check=check_table_file)
-    classifier = as_classifier(model, device)
+    classifier = as_classifier(model, device, prior)
     studies = studies_of(given, weights)
-    found = _classified(studies, classifier, detection, device, on_progress)
+    found = classified_samples(studies, classifier, detection, device, on_progress)
     if path is not None:
         tables = [cell_table(f.sample, f.boxes, f.prediction, notes=f.notes) for f in found]
         write_cells(path, tables)
@@ -310,6 +315,7 @@ def report(
     samples: SamplesLike,
     out: str | Path,
     *,
+    prior: Mapping[str, float] | None = None,
     detection: DetectionSettings | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
@@ -325,14 +331,19 @@ def report(
         As for `detect`. A cohort gives a report by class.
     out
         HTML or PDF file.
+    prior
+        How frequent each class is where the samples come from, such as ``{"healthy": 0.9,
+        "sickle": 0.1}``; as kept in the study, otherwise as in the training, if None.
     """
     from napari_attmil.explore.report import Finding, check_suffix
 
     given = listed(samples)
     path = checked_out(out, model, given, weights)
     check_suffix(path)
-    classifier = as_classifier(model, device)
-    found = _classified(studies_of(given, weights), classifier, detection, device, on_progress)
+    classifier = as_classifier(model, device, prior)
+    found = classified_samples(
+        studies_of(given, weights), classifier, detection, device, on_progress
+    )
     findings = [Finding(one.sample, one.boxes, one.prediction) for one in found]
     name = str(model) if isinstance(model, str | Path) else "classifier"
     made_with = {"detection": (detection or DetectionSettings()).model_dump()}
@@ -346,6 +357,7 @@ def cell(
     cell_id: int,
     others: SamplesLike = (),
     *,
+    prior: Mapping[str, float] | None = None,
     detection: DetectionSettings | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
@@ -363,6 +375,9 @@ def cell(
         The cell's number in it.
     others
         Samples in which similar cells are sought; the sample itself is none of them.
+    prior
+        How frequent each class is where the samples come from, such as ``{"healthy": 0.9,
+        "sickle": 0.1}``; as kept in the study, otherwise as in the training, if None.
     detection, weights, device, on_progress
         As for `detect`.
     """
@@ -370,8 +385,8 @@ def cell(
     opened = as_samples([sample, *listed(others)])
     same = [one for one in opened if one.frames == own.frames]
     studies = studies_of([same[0], *(one for one in opened if one not in same)], weights)
-    classifier = as_classifier(model, device)
-    found = _classified(studies, classifier, detection, device, on_progress)
+    classifier = as_classifier(model, device, prior)
+    found = classified_samples(studies, classifier, detection, device, on_progress)
     asked = workflows.asked_cell(found, own, cell_id)
     (study,) = (each for each in studies if same[0] in each.cohort.samples)
     return result_of(workflows.look_at_cell(asked, study, classifier, device), on_progress)
@@ -413,23 +428,3 @@ def shapes(
     if path is not None:
         write_cells(path, [measured.cells])
     return measured
-
-
-def _classified(
-    studies: list[workflows.Study],
-    classifier: bags.Classifier,
-    detection: DetectionSettings | None,
-    device: str,
-    on_progress: OnProgress,
-) -> list[ClassifiedSample]:
-    settings, found = detection or DetectionSettings(), []
-    for study in studies:
-        steps = workflows.classify_study(study, classifier, settings, device)
-        found += result_of(steps, on_progress)
-    if not found:
-        raise UserError(
-            "No cell was found in any sample; look at the images, lower the minimum score, or give "
-            "the cell diameter.",
-            Remedy.DETECT_CELLS,
-        )
-    return found

@@ -38,6 +38,11 @@ from .presets import (
     mil_preset as mil_preset,
     with_method as with_method,
 )
+from .prior import (
+    are_equal as are_equal,
+    checked_prior as checked_prior,
+    shares_in_words as shares_in_words,
+)
 from .questions import (
     JudgedCells as JudgedCells,
     Question as Question,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from napari_attmil.bags.features import (
     FeatureReader,
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags.feature_store import FeatureFile, FeatureStore
     from napari_attmil.cells.detection import DetectorLike
+
+
+_DETECTOR: Final = "detector", "that detector (--weights on the command line)"
+_OTHER_READER: Final = {
+    "maps": _DETECTOR,
+    "profile": _DETECTOR,
+    "vector": ("cell encoder", "the version that was installed then"),
+    "combined": ("detector or cell encoder", "those of then (--weights on the command line)"),
+}
+"""What read the features, and what to use in its place, by `FeatureSettings.kept`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +103,38 @@ class Bag:
             altered=None if self.altered is None else self.altered[rows],
             answers=None if self.answers is None else self.answers[rows],
         )
+
+    def check_readable(self, reader_digest: str, feature_settings: FeatureSettings) -> None:
+        """Refuse a bag without cells, or read otherwise than a classifier's training was.
+
+        Parameters
+        ----------
+        reader_digest, feature_settings
+            Those of the classifier.
+
+        Raises
+        ------
+        UserError
+            If it cannot be judged.
+        """
+        if len(self) == 0:
+            raise UserError(
+                f"Sample {self.sample!r} has no cells; run detection or draw one.",
+                Remedy.DETECT_CELLS,
+            )
+        if self.feature_settings != feature_settings:
+            raise UserError(
+                f"The features of sample {self.sample!r} were computed with other settings than "
+                "this classifier was trained with; compute them again with the classifier's.",
+                Remedy.TRAIN_CLASSIFIER,
+            )
+        if self.reader_digest != reader_digest:
+            network, again = _OTHER_READER[feature_settings.kept]
+            raise UserError(
+                f"The cells of sample {self.sample!r} were read with another {network} than this "
+                f"classifier was trained with; use {again}, or train the classifier again.",
+                Remedy.TRAIN_CLASSIFIER,
+            )
 
 
 def bag_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -18,7 +18,13 @@ from napari_attmil.bags.name_digests import digests_of
 from napari_attmil.bags.network import CHANNELS, AttentionMIL, PreparedFeatures
 from napari_attmil.bags.prediction import Prediction, agreed_attention
 from napari_attmil.bags.presets import with_method
-from napari_attmil.bags.settings import MILSettings
+from napari_attmil.bags.prior import (
+    assumed_in_training,
+    checked_prior,
+    log_posterior,
+    shares_in_words,
+)
+from napari_attmil.bags.stored_models import mil_settings, weights_of, with_weights
 from napari_attmil.bags.stored_values import (
     checked_certainty,
     class_names,
@@ -42,12 +48,9 @@ from napari_attmil.images import reference_class
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.settings import MILSettings
 
 KIND = "classifier"
-BEFORE_THEY_EXISTED: Final = {"batch_penalty": 0, "guidance": 0, "healthy_is_the_rest": False}
-"""Values of newer settings for model files that lack them."""
-RETIRED: Final = frozenset({"guidance_rounds"})
-"""Settings in older model files that no longer exist; no network depends on them."""
 COMPOSITION_DECIDES = (
     "Which share of all cells is of which type decides more here than single characteristic cells."
 )
@@ -63,14 +66,6 @@ LEARNT_FROM = (
 MEASURE_IT = "`attmil evaluate` measures it."
 
 
-_DETECTOR: Final = "detector", "that detector (--weights on the command line)"
-_OTHER_READER: Final = {
-    "maps": _DETECTOR,
-    "profile": _DETECTOR,
-    "vector": ("cell encoder", "the version that was installed then"),
-    "combined": ("detector or cell encoder", "those of then (--weights on the command line)"),
-}
-"""What read the features, and what to use in its place, by `FeatureSettings.kept`."""
 _DAMAGE: Final = (
     *(KeyError, TypeError, AttributeError, IndexError),
     *(RuntimeError, ValueError, OverflowError, MemoryError),
@@ -100,6 +95,9 @@ class Classifier:
     held_out
         What was said of the training samples while their patients were held out; None if none was,
         or if an earlier version wrote the file.
+    prior
+        How frequent the classes are where the samples come from, in their order, sums to 1; None
+        for the frequencies of the training. Not part of the model file: see `with_prior`.
     """
 
     models: tuple[AttentionMIL, ...]
@@ -110,6 +108,7 @@ class Classifier:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     votes: tuple[float, ...] = ()
     held_out: HeldOut | None = None
+    prior: Mapping[str, float] | None = None
 
     @property
     def settings(self) -> MILSettings:
@@ -126,8 +125,14 @@ class Classifier:
             models += f" (counts {self.composition_vote:.0%})"
         if self.certainty.is_calibrated:
             calibrated = f"{models}, calibrated on {sum(self.certainty.patients)} held-out patients"
-            return f"{calibrated}, {COUNTED[self.settings.balance_classes]}."
-        return f"{models}. {self.certainty.note(self.classes)}"
+            return f"{calibrated}, {COUNTED[self.settings.balance_classes]}.{self._with_prior}"
+        return f"{models}. {self.certainty.note(self.classes)}{self._with_prior}"
+
+    @property
+    def _with_prior(self) -> str:
+        if self.prior is None:
+            return ""
+        return f" Probabilities are shown for {shares_in_words(self.prior)}, as given."
 
     @property
     def on_new_patients(self) -> str:
@@ -148,6 +153,48 @@ class Classifier:
         """The vote of a model that sees only a sample's composition, 0 to 1."""
         pairs = zip(self.models, self.model_votes, strict=True)
         return float(sum(vote for model, vote in pairs if model.method.by_type))
+
+    @property
+    def assumed(self) -> dict[str, float] | None:
+        """How frequent its probabilities take each class to be; None if that is not known."""
+        counts = self.certainty.patients or self.provenance.get("samples_of_classes", ())
+        return assumed_in_training(self.classes, self.settings.balance_classes, counts)
+
+    def with_prior(self, prior: Mapping[str, float] | None) -> Self:
+        """Return the same classifier for samples from where the classes are as frequent as given.
+
+        Parameters
+        ----------
+        prior
+            The frequency of each class, of any sum; None for the frequencies of the training.
+
+        Raises
+        ------
+        UserError
+            If they are not those of the classes, or it is not known which ones were assumed.
+        """
+        if prior is None:
+            return replace(self, prior=None)
+        if self.assumed is None:
+            raise UserError(
+                "The model file does not say how frequent the classes were in its training, so "
+                "probabilities cannot be given for other frequencies; train the classifier again.",
+                Remedy.TRAIN_CLASSIFIER,
+            )
+        return replace(self, prior=checked_prior(prior, self.classes))
+
+    def log_probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return (..., K) log probabilities of the models' logits: calibrated, and with the prior.
+
+        Parameters
+        ----------
+        logits
+            (..., K) as `logits` returns them.
+        """
+        calibrated = self.certainty.log_probabilities(logits)
+        if self.prior is None or self.assumed is None:
+            return calibrated
+        return log_posterior(calibrated, self.prior, self.assumed)
 
     def may_have_learnt_from(self, bag: Bag) -> bool:
         """Whether the training samples included a patient or sample of the same name.
@@ -175,7 +222,7 @@ class Classifier:
         contributions = [contribution for _, _, contribution in members]
         contribution = np.average(contributions, axis=0, weights=self.model_votes)
         weights = [weight for _, weight, _ in members[: self.weighing_models]]
-        return Prediction(
+        prediction = Prediction(
             bag.sample,
             self.classes,
             probabilities.astype(np.float32),
@@ -190,7 +237,10 @@ class Classifier:
             self.may_have_learnt_from(bag),
             None if self.held_out is None else self.held_out.of_sample(bag.sample, bag.patient),
             bag.boxes,
+            self.assumed,
+            bool(self.certainty.by_class) and all(self.certainty.by_class),
         )
+        return prediction.with_prior(self.prior)
 
     @property
     def healthy_class(self) -> str | None:
@@ -240,7 +290,7 @@ class Classifier:
         }
         if self.held_out is not None:
             settings["held_out"] = self.held_out.to_json()
-        weights = _weights_of(self.models)
+        weights = weights_of(self.models)
         save_checkpoint(Path(path), Checkpoint(KIND, weights, settings, self.provenance))
 
     @classmethod
@@ -263,7 +313,7 @@ class Classifier:
         settings, device = checkpoint.settings, device or choose_device()
         try:
             classes = class_names(settings["classes"])
-            mil = _settings_of(settings["mil"])
+            mil = mil_settings(settings["mil"])
             features = FeatureSettings(**settings["features"])
             certainty = checked_certainty(Certainty.from_json(settings["certainty"]), len(classes))
             held_out = HeldOut.from_json(settings.get("held_out"), len(classes))
@@ -274,7 +324,7 @@ class Classifier:
             for number, method in enumerate(methods):
                 own = with_method(mil, method)
                 model = new_model(classes, own, device, channels)
-                models.append(_load_member(model, checkpoint.weights, number))
+                models.append(with_weights(model, checkpoint.weights, number))
             digest = str(settings["detector_digest"])
             votes = model_votes(settings.get("votes", ()), len(models))
         except _DAMAGE as error:
@@ -331,24 +381,7 @@ class Classifier:
 
     def check(self, bag: Bag) -> None:
         """Refuse a bag that it cannot judge, with the errors of `classify`."""
-        if len(bag) == 0:
-            raise UserError(
-                f"Sample {bag.sample!r} has no cells; run detection or draw one.",
-                Remedy.DETECT_CELLS,
-            )
-        if bag.feature_settings != self.feature_settings:
-            raise UserError(
-                f"The features of sample {bag.sample!r} were computed with other settings than "
-                "this classifier was trained with; compute them again with the classifier's.",
-                Remedy.TRAIN_CLASSIFIER,
-            )
-        if bag.reader_digest != self.reader_digest:
-            network, again = _OTHER_READER[self.feature_settings.kept]
-            raise UserError(
-                f"The cells of sample {bag.sample!r} were read with another {network} than this "
-                f"classifier was trained with; use {again}, or train the classifier again.",
-                Remedy.TRAIN_CLASSIFIER,
-            )
+        bag.check_readable(self.reader_digest, self.feature_settings)
 
 
 def new_model(
@@ -362,37 +395,8 @@ def new_model(
         return AttentionMIL(len(classes), settings, device, channels, reference)
 
 
-def _settings_of(stored: Mapping[str, Any]) -> MILSettings:
-    """Return the settings in a model file of this or an earlier version."""
-    current = {name: value for name, value in stored.items() if name not in RETIRED}
-    return MILSettings(**(BEFORE_THEY_EXISTED | current))
-
-
 def _directions_of(model: AttentionMIL) -> list[torch.Tensor]:
     """Return the tensors that define a model's directions; empty if it has none."""
     if model.components is None or model.fixed_form is None:
         return []
     return [model.feature_mean, model.feature_std, model.components.directions]
-
-
-def _weights_of(models: Sequence[AttentionMIL]) -> dict[str, torch.Tensor]:
-    """Return the tensors of all models; those equal to the first model's are stored once."""
-    first = models[0].state_dict()
-    return {
-        f"{number}.{name}": tensor
-        for number, model in enumerate(models)
-        for name, tensor in model.state_dict().items()
-        if number == 0 or name not in first or not torch.equal(tensor, first[name])
-    }
-
-
-def _load_member(
-    model: AttentionMIL, weights: Mapping[str, torch.Tensor], number: int
-) -> AttentionMIL:
-    """Return a model with the tensors that `_weights_of` stores for it."""
-    kept = {}
-    for name in model.state_dict():
-        own = f"{number}.{name}"
-        kept[name] = weights[own if own in weights else f"0.{name}"]
-    model.load_state_dict(kept)
-    return model.eval()

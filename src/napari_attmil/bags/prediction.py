@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_attmil.bags.prior import are_equal, checked_prior, posterior, shares_in_words
 from napari_attmil.core import (
     CAUTION,
     Float32Array,
     Int64Array,
+    Remedy,
+    UserError,
     counted,
     html_paragraph,
     html_table,
@@ -20,6 +23,14 @@ from napari_attmil.core import (
 
 if TYPE_CHECKING:
     from napari_attmil.cells import Boxes
+
+SETS_AS_BEFORE: Final = {
+    True: "What is ruled out does not depend on these frequencies: the {level} holds within each "
+    "class.",
+    False: "What is ruled out does not follow these frequencies: the {level} is an average over "
+    "the patients of the calibration, and need not hold here.",
+}
+"""What a prior leaves as it is, by `Prediction.holds_by_class`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +70,13 @@ class Prediction:
         (K,) the probabilities while this patient was held out from training; None if unknown.
     boxes
         Where the cells are, in the order of `cell_id`; None for a bag without images.
+    assumed
+        How frequent the probabilities take each class to be, in the order of the classes, sums to
+        1; None if that is not known.
+    holds_by_class
+        Whether the coverage holds within each class, and so however frequent the classes are.
+    before_prior
+        The same prediction at the frequencies of the training; None if these are meant.
     """
 
     sample: str
@@ -75,6 +93,9 @@ class Prediction:
     was_trained_on: bool = False
     held_out: npt.NDArray[np.float64] | None = None
     boxes: Boxes | None = None
+    assumed: Mapping[str, float] | None = None
+    holds_by_class: bool = False
+    before_prior: Prediction | None = None
 
     def _repr_html_(self) -> str:
         """Return a table of the probabilities for a notebook, with what to know about them."""
@@ -87,7 +108,83 @@ class Prediction:
     def _sentences(self) -> list[str]:
         possible = self.prediction_set
         ruled = [] if not possible else [f"Cannot be ruled out: {', '.join(possible)}."]
-        return [*ruled, *filter(None, [self.note]), CAUTION]
+        return [*ruled, *filter(None, [self.frequencies_in_words(), self.note]), CAUTION]
+
+    @property
+    def at_training(self) -> Prediction:
+        """The prediction at the frequencies that the classifier was calibrated for."""
+        return self.before_prior or self
+
+    def with_prior(self, prior: Mapping[str, float] | None) -> Prediction:
+        """Return the prediction where the classes are as frequent as given.
+
+        Probabilities follow `posterior`. The prediction set is made within each class from what
+        the cells show, so it stays, but for the most probable class, which is always in it, and for
+        classes that do not occur.
+
+        Parameters
+        ----------
+        prior
+            See `checked_prior`; None for the frequencies of the training.
+
+        Raises
+        ------
+        UserError
+            If they are not those of the classes, or it is not known which ones were assumed.
+        """
+        before = self.at_training
+        if prior is None:
+            return before
+        shares, assumed = checked_prior(prior, self.classes), before.assumed
+        if assumed is None:
+            raise UserError(
+                f"It is not known how frequent the classes were taken to be in sample "
+                f"{self.sample!r}; classify it again.",
+                Remedy.CLASSIFY,
+            )
+        probabilities = posterior(before.probabilities, shares, assumed)
+        possible, note = before.prediction_set, before.note
+        if possible is not None:
+            possible = self._with_most_probable(possible, probabilities, shares)
+            level = f"{100 * (before.coverage or 0):g}%"
+            sets = SETS_AS_BEFORE[before.holds_by_class].format(level=level)
+            note = " ".join(filter(None, (note, sets)))
+        alone = before.member_probabilities
+        if len(alone):
+            alone = posterior(alone, shares, assumed).astype(np.float32)
+        held_out = before.held_out
+        return replace(
+            before,
+            probabilities=probabilities.astype(np.float32),
+            member_probabilities=alone,
+            prediction_set=possible,
+            note=note,
+            held_out=None if held_out is None else posterior(held_out, shares, assumed),
+            assumed=shares,
+            before_prior=before,
+        )
+
+    def _with_most_probable(
+        self,
+        possible: Sequence[str],
+        probabilities: npt.NDArray[np.float64],
+        shares: Mapping[str, float],
+    ) -> tuple[str, ...]:
+        """Return a prediction set at other frequencies, the most probable class first."""
+        order = np.argsort(-probabilities, kind="stable")
+        ranked = [self.classes[k] for k in order]
+        kept = {name for name in possible if shares[name] > 0} | {ranked[0]}
+        return tuple(name for name in ranked if name in kept)
+
+    def frequencies_in_words(self) -> str:
+        """Say how frequent the probabilities take the classes to be; empty if not known."""
+        if self.assumed is None:
+            return ""
+        if are_equal(self.assumed):
+            return "All classes are taken to be equally frequent."
+        shares = shares_in_words(self.assumed)
+        where = "in the training" if self.before_prior is None else "given"
+        return f"Classes are taken to be as frequent as {where}: {shares}."
 
     @property
     def predicted(self) -> str:

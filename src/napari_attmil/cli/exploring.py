@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from napari_attmil import images, workflows
-from napari_attmil.cli.options import DetectionOptions, Inputs, ModelFile, PlaneOptions
+from napari_attmil.cli.options import DetectionOptions, Inputs, ModelFile, PlaneOptions, Priors
 from napari_attmil.cli.terminal import (
     classified,
     load_classifier,
@@ -36,6 +36,7 @@ def report(
             "is grouped by class and compares the cells with high attention with the others.",
         ),
     ] = False,
+    prior: Priors = None,
     detection: DetectionOptions,
     planes: PlaneOptions,
 ) -> None:
@@ -50,7 +51,7 @@ def report(
         studies = [replace(study, stores_features=False)]
     else:
         studies = workflows.Study.around(open_inputs(inputs, planes), detection.weights)
-    classifier = load_classifier(model, detection.device)
+    classifier = load_classifier(model, detection.device, prior)
     found = classified(studies, classifier, settings, detection.device)
     findings = [reports.Finding(one.sample, one.boxes, one.prediction) for one in found]
     with model.open("rb") as file:
@@ -66,6 +67,7 @@ def cell(
     inputs: Inputs,
     *,
     cell_id: Annotated[int, typer.Option("--cell", help="Number of the cell in the first input.")],
+    prior: Priors = None,
     detection: DetectionOptions,
     planes: PlaneOptions,
 ) -> None:
@@ -79,7 +81,7 @@ def cell(
             "sample's folder or file first, and others after it."
         )
     studies = Study.around(open_inputs(inputs, planes), detection.weights)
-    classifier = load_classifier(model, detection.device)
+    classifier = load_classifier(model, detection.device, prior)
     found = classified(studies, classifier, detection.settings, detection.device)
     asked = asked_cell(found, firsts[0], cell_id)
     (study,) = (each for each in studies if asked.cells.sample in each.cohort.samples)

@@ -90,6 +90,42 @@ Weights = Annotated[
 DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")]
 
 
+Priors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prior",
+        metavar="CLASS=SHARE",
+        help="How frequent a class is where the samples come from, once for each class: "
+        "--prior healthy=0.9 --prior sickle=0.1. Probabilities follow it.",
+        show_default="as kept in the study, otherwise as in the training: all equal",
+    ),
+]
+
+
+def prior_of(given: list[str] | None) -> dict[str, float] | None:
+    """Return the frequency of each class that `--prior` was given for; None without it.
+
+    Raises
+    ------
+    UserError
+        If one is not a class and a number, or a class is given twice.
+    """
+    prior: dict[str, float] = {}
+    for text in given or ():
+        name, _, share = text.rpartition("=")
+        try:
+            value = float(share)
+        except ValueError:
+            value = None
+        if not name or value is None or name in prior:
+            raise UserError(
+                f"--prior was given {text!r}; give each class once and a number, as in "
+                "--prior healthy=0.9 --prior sickle=0.1."
+            )
+        prior[name] = value
+    return prior or None
+
+
 @dataclass(frozen=True)
 class PlaneOptions:
     """The options of every command that opens images: which planes show the cells."""

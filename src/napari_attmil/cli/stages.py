@@ -17,6 +17,7 @@ from napari_attmil.cli.options import (
     ModelFile,
     ModelOut,
     PlaneOptions,
+    Priors,
     TableOut,
     TrainingOptions,
     option,
@@ -201,6 +202,7 @@ def classify(
     out: TableOut,
     *,
     report: Annotated[Path | None, typer.Option(help="JSON file for the result.")] = None,
+    prior: Priors = None,
     detection: DetectionOptions,
     planes: PlaneOptions,
 ) -> None:
@@ -211,7 +213,7 @@ def classify(
         check_writable(report)
     settings = detection.settings
     studies = workflows.Study.around(open_inputs(inputs, planes), detection.weights)
-    classifier = load_classifier(model, detection.device)
+    classifier = load_classifier(model, detection.device, prior)
     found = classified(studies, classifier, settings, detection.device)
     tables = [explore.cell_table(f.sample, f.boxes, f.prediction, notes=f.notes) for f in found]
     explore.write_cells(out, tables)
@@ -221,7 +223,8 @@ def classify(
         write_json(report, explore.classification_report(predictions, origin))
     for prediction in predictions:
         _print_prediction(prediction)
-    notes = dict.fromkeys(prediction.note for prediction in predictions)
+    said = ((one.frequencies_in_words(), one.note) for one in predictions)
+    notes = dict.fromkeys(note for notes in said for note in notes)
     for sentence in filter(None, (*notes, CAUTION)):
         print(sentence)
 

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from napari_attmil import bags, cells, explore, images, session, workflows
-from napari_attmil.cli.options import DetectionOptions, PlaneOptions
+from napari_attmil.cli.options import DetectionOptions, PlaneOptions, prior_of
 from napari_attmil.core import UserError, choose_device, printable
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -130,10 +130,21 @@ def say_healthy_class(cohort: images.Cohort, healthy_class: str) -> None:
     )
 
 
-def load_classifier(path: Path, device_name: str) -> bags.Classifier:
-    """Return the classifier of a model file, having said on which device it computes."""
+def load_classifier(
+    path: Path, device_name: str, priors: list[str] | None = None
+) -> bags.Classifier:
+    """Return the classifier of a model file, having said on which device it computes.
+
+    Parameters
+    ----------
+    path, device_name
+        The file, and the device.
+    priors
+        What `--prior` was given.
+    """
+    prior = prior_of(priors)
     say_device(device_name)
-    return bags.Classifier.load(path, choose_device(device_name))
+    return bags.Classifier.load(path, choose_device(device_name)).with_prior(prior)
 
 
 def print_held_out(classifier: session.ClassifierLike, cohort: images.Cohort) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from napari_attmil.bags import are_equal, shares_in_words
 from napari_attmil.core import counted
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def sample_table(samples: Iterable[tuple[Sample, int, Prediction | None]]) -> pd
         the predicted class), result ("right", "wrong", "undecided", or empty where class or
         prediction is unknown), trained_on ("yes" where the classifier learnt from it), held_out
         (the class predicted while its patient was held out, empty where unknown), models_agreeing,
-        effective_cells, and probability_<class>.
+        effective_cells, frequencies (of the classes, which the probabilities rest on: "equal", or
+        "healthy 90%, sickle 10%"; empty where unknown), and probability_<class>.
     """
     rows = [_row(sample, cells, prediction) for sample, cells, prediction in samples]
     columns = ["sample", "patient", "class", "cells", "predicted", "probability", "result"]
@@ -103,9 +105,15 @@ def _row(sample: Sample, cells: int, prediction: Prediction | None) -> dict[str,
         row["held_out"] = prediction.predicted_held_out or ""
         row["models_agreeing"] = f"{prediction.agreeing} of {len(prediction.member_probabilities)}"
         row["effective_cells"] = prediction.effective_cells
+        row["frequencies"] = _frequencies(prediction)
         for name, probability in zip(prediction.classes, prediction.probabilities, strict=True):
             row[PROBABILITY + name] = float(probability)
     return row
+
+
+def _frequencies(prediction: Prediction) -> str:
+    shares = prediction.assumed or {}
+    return "equal" if shares and are_equal(shares) else shares_in_words(shares)
 
 
 def _result(label: str | None, prediction: Prediction | None) -> str:

@@ -114,6 +114,13 @@ def _sample(prediction: Prediction) -> dict[str, Any]:
         "model_probabilities": [
             _by_class(prediction, alone) for alone in prediction.member_probabilities
         ],
+        "class_frequencies": {
+            "taken": None
+            if prediction.assumed is None
+            else _by_class(prediction, prediction.assumed.values()),
+            "given": prediction.before_prior is not None,
+            "in_words": prediction.frequencies_in_words(),
+        },
         "models_agreeing": prediction.agreeing,
         "prediction_set": prediction.prediction_set,
         "coverage": prediction.coverage,

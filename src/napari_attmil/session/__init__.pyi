@@ -16,6 +16,7 @@ from .keys import LayerKey as LayerKey, SampleKey as SampleKey, SessionKey as Se
 from .predictions import (
     ClassifierLike as ClassifierLike,
     LoadedClassifier as LoadedClassifier,
+    takes_prior as takes_prior,
 )
 from .review_queue import (
     DOUBTFUL_SCORE as DOUBTFUL_SCORE,

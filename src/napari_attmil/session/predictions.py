@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
+
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from psygnal import SignalInstance
@@ -39,6 +42,17 @@ class ClassifierLike(Protocol):
     def on_new_patients(self) -> str:
         """How it did on patients it was not trained on, or why that is not known."""
 
+    @property
+    def prior(self) -> Mapping[str, float] | None:
+        """How frequent the classes are where the samples come from; None as in the training."""
+
+    @property
+    def assumed(self) -> Mapping[str, float] | None:
+        """How frequent the classes were in the training; None if that is not known."""
+
+    def with_prior(self, prior: Mapping[str, float] | None) -> Self:
+        """Return the same classifier for classes that are as frequent as given."""
+
     def classify(self, bag: Bag) -> Prediction:
         """Classify a sample and attribute the result to its cells."""
 
@@ -65,8 +79,17 @@ class LoadedClassifier:
     path: Path | None = None
 
 
+def takes_prior(classifier: ClassifierLike, prior: Mapping[str, float] | None) -> bool:
+    """Return whether a classifier can use these frequencies of classes."""
+    if prior is None:
+        return False
+    return set(prior) == set(classifier.classes) and classifier.assumed is not None
+
+
 class Predictions:
     """The classifier in use; its predictions are part of the samples' states.
+
+    Both take the classes to be as frequent as `prior` says, if it is of the classifier's classes.
 
     Parameters
     ----------
@@ -85,19 +108,70 @@ class Predictions:
         self._records = records
         self._prediction_changed, self._classifier_changed = prediction_changed, classifier_changed
         self._classifier: LoadedClassifier | None = None
+        self._versions: list[LoadedClassifier] = []
+        """The classifier in use at the frequencies of classes that it was used for."""
+        self._prior: Mapping[str, float] | None = None
 
     @property
     def classifier(self) -> LoadedClassifier | None:
         """The classifier in use."""
         return self._classifier
 
+    @property
+    def prior(self) -> Mapping[str, float] | None:
+        """How frequent the classes are where the samples come from; None as in the training."""
+        return self._prior
+
+    def is_in_use(self, classifier: LoadedClassifier) -> bool:
+        """Return whether it is the classifier in use, be it at other frequencies of the classes."""
+        return classifier in self._versions
+
     def use(self, classifier: LoadedClassifier | None) -> None:
         """Use another classifier; predictions of the former one are removed."""
-        former, self._classifier = self._classifier, classifier
-        if former is None or classifier is None or former.model is not classifier.model:
+        former, is_same = self._classifier, False
+        if former is not None and classifier is not None:
+            is_same = former.model is classifier.model
+        self._versions = [] if classifier is None else [classifier]
+        self._classifier = None if classifier is None else self._at_prior(classifier)
+        if not is_same:
             for record in self._records.all():
                 record.state = replace(record.state, prediction=None)
             self._prediction_changed.emit()
+        self._classifier_changed.emit()
+
+    def set_prior(self, prior: Mapping[str, float] | None) -> None:
+        """Take the classes to be as frequent as given; predictions follow.
+
+        Parameters
+        ----------
+        prior
+            Of the classifier's classes, else it waits for one that has them; None for the
+            frequencies of the training.
+
+        Raises
+        ------
+        UserError
+            If an earlier version made a prediction that does not say what it assumed.
+        """
+        if prior == self._prior:
+            return
+        former, self._prior = self._prior, prior
+        if self._classifier is None:
+            return
+        changed = self._at_prior(self._classifier)
+        try:
+            weighed = [
+                (record, record.state.prediction.with_prior(changed.model.prior))
+                for record in self._records.all()
+                if record.state.prediction is not None
+            ]
+        except UserError:
+            self._prior = former
+            raise
+        self._classifier = changed
+        for record, prediction in weighed:
+            record.state = replace(record.state, prediction=prediction)
+        self._prediction_changed.emit()
         self._classifier_changed.emit()
 
     def set(self, prediction: Prediction, classified: Boxes, key: SessionKey | None = None) -> None:
@@ -116,6 +190,19 @@ class Predictions:
         record = self._records.get(key)
         if record is None:
             return
+        if self._classifier is not None:
+            # The frequencies may have been changed while it was made.
+            prediction = prediction.with_prior(self._classifier.model.prior)
         record.state = replace(record.state, prediction=prediction, classified=classified)
         if key == self._records.shown:
             self._prediction_changed.emit()
+
+    def _at_prior(self, classifier: LoadedClassifier) -> LoadedClassifier:
+        """Return the classifier at the frequencies that are to be used."""
+        model = classifier.model
+        wanted = self._prior if takes_prior(model, self._prior) else None
+        if model.prior == wanted:
+            return classifier
+        changed = replace(classifier, model=model.with_prior(wanted))
+        self._versions.append(changed)
+        return changed

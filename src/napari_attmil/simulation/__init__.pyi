@@ -1,4 +1,4 @@
-from .appearance import draw_appearance as draw_appearance
+from .appearance import Appearance as Appearance, draw_appearance as draw_appearance
 from .cohort import (
     SimulatedImage as SimulatedImage,
     simulate_cohort as simulate_cohort,

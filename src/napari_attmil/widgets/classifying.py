@@ -34,14 +34,18 @@ class PredictionView(QWidget):
             "What models said that were trained without this patient: compare this with the class, "
             "not the bars above, which show what was learnt."
         )
+        self._frequencies = hint_label(name="frequencies")
         self._note = hint_label(name="note")
-        parts = (self._bars, self._certainty, self._held_out, self._note)
+        parts = (self._bars, self._certainty, self._held_out, self._frequencies, self._note)
         column(*parts, within=self, margin_px=0)
 
     def setValue(self, prediction: Prediction | None) -> None:
         """Show a prediction, or that there is none."""
         self._bars.setVisible(prediction is not None)
         self._held_out.setVisible(prediction is not None and prediction.held_out is not None)
+        frequencies = "" if prediction is None else prediction.frequencies_in_words()
+        self._frequencies.setText(frequencies)
+        self._frequencies.setVisible(bool(frequencies))
         if prediction is None:
             self._certainty.setText("This sample is not classified yet.")
             self._certainty.show()

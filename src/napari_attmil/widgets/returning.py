@@ -68,6 +68,7 @@ class Returning(Listening, QObject):
 
     def bring_back(self, cohort: Cohort, device_name: str) -> None:
         """Show a study that was just opened as it was left."""
+        self._session.predictions.set_prior(workflows.read_prior(cohort.folder))
         state = workflows.read_state(cohort.folder)
         self._panels = self._panels or state.panels
         if state.sample in {sample.name for sample in cohort.samples}:

@@ -88,10 +88,12 @@ from .study_state import (
     forget_recent as forget_recent,
     note_recent as note_recent,
     read_planes as read_planes,
+    read_prior as read_prior,
     read_results as read_results,
     read_state as read_state,
     recent_studies as recent_studies,
     write_planes as write_planes,
+    write_prior as write_prior,
     write_results as write_results,
     write_state as write_state,
 )

@@ -111,6 +111,9 @@ def look_at_cell(
     if classifier is None or facts.attention is None or stop.is_set():
         return facts
     yield Progress(1, 3, "Classifying the sample without the cell", facts)
+    if asked.prediction is not None and asked.prediction.before_prior is not None:
+        # As the sample was classified: probabilities with and without the cell are compared.
+        classifier = classifier.with_prior(asked.prediction.assumed)
     read = _Reading(reader, study, classifier, device_name, stop)
     what_if = yield from read.what_if(_classified(asked))
     if what_if is None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_attmil.bags import shares_in_words
 from napari_attmil.explore import model_origin
+from napari_attmil.session import takes_prior
 from napari_attmil.workflows.prepare import bag_at_hand, each_bag
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
 
@@ -69,6 +71,8 @@ def classify_study(
 ) -> Stage[list[ClassifiedSample]]:
     """Classify all samples that have cells; stopped early, return those so far.
 
+    A classifier without a prior takes the classes to be as frequent as the study says, if it does.
+
     Yields
     ------
     Progress
@@ -76,6 +80,9 @@ def classify_study(
     """
     yield Progress(0, len(study.cohort), "Loading the detector")
     detector = study.detector(device_name)
+    classifier, note = _with_prior_of(study, classifier)
+    if note:
+        yield Progress(0, len(study.cohort), "Loading the detector", note=note)
     samples = {sample.name: sample for sample in study.cohort.samples}
     classified = []
     for step in each_bag(study, detector, detection, classifier.feature_settings, stop):
@@ -87,6 +94,20 @@ def classify_study(
             classified.append(ClassifiedSample(samples[bag.sample], bag.boxes, prediction, notes))
         yield step if bag is None else replace(step, detail=classified[-1])
     return classified
+
+
+def _with_prior_of(study: Study, classifier: ClassifierLike) -> tuple[ClassifierLike, str]:
+    """Return the classifier with the prior kept in a study, and a sentence about it, if any is."""
+    if study.prior is None or classifier.prior is not None:
+        return classifier, ""
+    shares = shares_in_words(study.prior)
+    if not takes_prior(classifier, study.prior):
+        return classifier, (
+            f"The frequencies of classes kept in the study ({shares}) do not fit this classifier "
+            "and are not used; give them anew."
+        )
+    told = f"The frequencies of classes kept in the study are used: {shares}."
+    return classifier.with_prior(study.prior), told
 
 
 def report_samples(

@@ -24,7 +24,7 @@ from napari_attmil.cells.annotations import (
 from napari_attmil.cells.finetuning import detector_in_use
 from napari_attmil.core import UserError, counted, finished
 from napari_attmil.images import DEFAULT_PLANES, Cohort, as_listed
-from napari_attmil.workflows.study_state import read_planes
+from napari_attmil.workflows.study_state import read_planes, read_prior
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,6 +58,8 @@ class Study:
         Folder of the stored features; beside the cohort if None.
     kept_apart
         Names of samples whose boxes are in the user's own file: their folder cannot be written.
+    prior
+        How frequent the classes are where the samples come from, if a person has said.
     """
 
     cohort: Cohort
@@ -66,6 +68,7 @@ class Study:
     stores_features: bool = True
     store_folder: Path | None = None
     kept_apart: frozenset[str] = frozenset()
+    prior: Mapping[str, float] | None = None
 
     @classmethod
     def of(
@@ -93,7 +96,8 @@ class Study:
         apart: frozenset[str] = frozenset()
         if annotations is None:
             annotations, apart = kept_boxes(cohort.folder, cohort.samples)
-        return cls(cohort, annotations, weights or detector_in_use(cohort.folder), kept_apart=apart)
+        in_use, prior = weights or detector_in_use(cohort.folder), read_prior(cohort.folder)
+        return cls(cohort, annotations, in_use, kept_apart=apart, prior=prior)
 
     @classmethod
     def without_folder(cls, samples: Sequence[Sample], weights: Path | None = None) -> Self:

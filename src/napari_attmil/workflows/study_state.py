@@ -143,16 +143,37 @@ def write_planes(folder: Path, choice: PlaneChoice) -> None:
     UserError
         If that cannot be written.
     """
-    try:
-        for place in _places(folder):
-            (place / "planes.json").unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"The choice of planes in {folder} cannot be changed ({reason_in_words(error)}); make "
-            "the folder writable."
-        ) from error
+    _forget(folder, "planes.json", "choice of planes")
     if choice != DEFAULT_PLANES:
         write_json(_place(folder) / "planes.json", {"version": VERSION, **choice.as_dict()})
+
+
+def read_prior(folder: Path) -> dict[str, float] | None:
+    """Return how frequent the classes are where the samples of the study in a folder come from.
+
+    None, for the frequencies of the training, as long as nobody has said, or what is kept cannot be
+    read.
+    """
+    from napari_attmil.bags import checked_prior
+
+    for place in _places(folder):
+        shares = _read_json(place / "prior.json").get("classes", {})
+        with suppress(*_DAMAGED, UserError):
+            return checked_prior(shares, tuple(shares))
+    return None
+
+
+def write_prior(folder: Path, prior: Mapping[str, float] | None) -> None:
+    """Keep how frequent the classes are; None for the frequencies of the training.
+
+    Raises
+    ------
+    UserError
+        If that cannot be written.
+    """
+    _forget(folder, "prior.json", "frequencies of the classes")
+    if prior is not None:
+        write_json(_place(folder) / "prior.json", {"version": VERSION, "classes": dict(prior)})
 
 
 def write_results(folder: Path, classifier: Path, results: Results) -> None:
@@ -161,7 +182,8 @@ def write_results(folder: Path, classifier: Path, results: Results) -> None:
     arrays: dict[str, Any] = {}
     for number, (prediction, boxes) in enumerate(results.values()):
         values = {}
-        prediction = replace(prediction, boxes=None)  # they stand beside it
+        # The boxes stand beside it, and other frequencies of the classes in a file of their own.
+        prediction = replace(prediction.at_training, boxes=None)
         for part, owner in (("prediction", prediction), ("boxes", boxes)):
             for each in fields(owner):
                 value = getattr(owner, each.name)
@@ -211,6 +233,18 @@ def _result(
 def folder_key(folder: Path) -> str:
     """Return a name for what is kept of a study outside its folder."""
     return hashlib.blake2b(str(folder.resolve()).encode(), digest_size=12).hexdigest()
+
+
+def _forget(folder: Path, name: str, what: str) -> None:
+    """Delete a file of a study's state wherever it is kept."""
+    try:
+        for place in _places(folder):
+            (place / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The {what} in {folder} cannot be changed ({reason_in_words(error)}); make the "
+            "folder writable."
+        ) from error
 
 
 def _place(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from napari_attmil.bags import features_for
 from napari_attmil.core import UserError, counted
 from napari_attmil.images import check_trainable
-from napari_attmil.session import LoadedClassifier
+from napari_attmil.session import LoadedClassifier, takes_prior
 from napari_attmil.workflows.answers import about_answers
 from napari_attmil.workflows.prepare import each_bag, prepare_bags
 from napari_attmil.workflows.steps import NEVER, Progress, Stage
@@ -205,6 +205,8 @@ def update_classifier(
     if training is None:
         return None
     new = cast("Classifier", training.classifier.model)  # what was trained is one
+    if takes_prior(new, former.prior):
+        new = new.with_prior(former.prior)  # so that only the answers make a difference
     part = replace(study, cohort=labelled_part(study.cohort))
     pairs = yield from _judged_by_both(part, former, new, detection, device_name, stop)
     both = (former.held_out, new.held_out)

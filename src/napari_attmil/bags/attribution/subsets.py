@@ -59,7 +59,7 @@ class Subsets:
             Positions of the cells in each subset; no subset is empty.
         """
         logits = np.concatenate([self._logits(packed) for packed in _packed(subsets)])
-        return self._classifier.certainty.log_probabilities(logits)
+        return self._classifier.log_probabilities(logits)
 
     def distance_from_healthy(self) -> Array | None:
         """Return (n,) each cell's mean distance from healthy cells over the models, or None.

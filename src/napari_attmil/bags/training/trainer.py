@@ -204,6 +204,9 @@ class Trainer:
         model.load_state_dict(weights)
         provenance = {
             "samples": len(self._bags),
+            "samples_of_classes": [
+                sum(bag.label == name for bag in self._bags) for name in self.classes
+            ],
             "patients": len({bag.patient for bag in self._bags}),
             "cells": sum(len(bag) for bag in self._bags),
             "epochs": len(self._fit_losses),

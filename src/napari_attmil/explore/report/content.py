@@ -86,7 +86,8 @@ def opening(findings: Sequence[Finding], caution: str, on_new_patients: str = ""
         for finding in findings
     )
     head = ("Sample", "Class", "Most probable", "Probability", "Certainty", "Cells")
-    notes = dict.fromkeys(f.prediction.note for f in findings if f.prediction.note)
+    said = ((f.prediction.frequencies_in_words(), f.prediction.note) for f in findings)
+    notes = dict.fromkeys(note for notes in said for note in notes if note)
     return [
         Heading(TITLE, 1),
         Paragraph(caution, "caution"),

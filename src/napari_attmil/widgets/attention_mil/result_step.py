@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,13 @@ from napari_attmil.explore import cell_table, top_cells, write_cells
 from napari_attmil.session import column_title
 from napari_attmil.widgets.attention_mil.attention_legend import AttentionLegend
 from napari_attmil.widgets.attention_mil.colour_map_button import ColourMapButton
+from napari_attmil.widgets.attention_mil.frequencies_dialog import FrequenciesDialog
 from napari_attmil.widgets.attention_mil.step import Step
 from napari_attmil.widgets.attention_mil.top_cells import CellThumbnail, TopCells
 from napari_attmil.widgets.card import offer_menu
 from napari_attmil.widgets.classifying import PredictionView, classify_shown, missing_to_classify
 from napari_attmil.widgets.parts import (
+    STRETCH,
     TABLES,
     ProgressRow,
     as_file_name,
@@ -36,6 +39,7 @@ from napari_attmil.widgets.parts import (
     wrapping_label,
 )
 from napari_attmil.widgets.thumbnails import Cutout, Thumbnails
+from napari_attmil.workflows import write_prior
 
 if TYPE_CHECKING:
     from napari_attmil.bags import Prediction
@@ -73,6 +77,11 @@ class ResultStep(Step):
         self._stale.setProperty("warning", True)
         self._stale.setToolTip("Probabilities and colours belong to the boxes before the change.")
         self._prediction = PredictionView()
+        self._frequencies = push_button(
+            "Frequencies of the classes…",
+            "Say how frequent the classes are where the sample comes from; probabilities follow.",
+            self._ask_for_frequencies,
+        )
         self._legend = AttentionLegend()
         self._colours = ColourMapButton()
         self._slider = QSlider(Qt.Orientation.Horizontal)
@@ -96,6 +105,7 @@ class ResultStep(Step):
     def _lay_out(self) -> None:
         column(
             self._prediction,
+            row(self._frequencies, STRETCH),
             hint_label(CAUTION),
             row(self._legend, self._colours),
             self._slider_label,
@@ -143,6 +153,27 @@ class ResultStep(Step):
             write_cells(path, [table])
             written = f"{counted(len(session.boxes), 'cell')} written to {path}."
             tell(self, written, "export", showing_folder(path))
+
+    def use_frequencies(self, prior: Mapping[str, float] | None) -> None:
+        """Take the classes to be as frequent as given, here and when the study is opened again."""
+        session = self._context.session
+        with errors_shown(self, "frequencies", again=self._ask_for_frequencies):
+            session.predictions.set_prior(prior)
+            if session.cohort is not None:
+                write_prior(session.cohort.folder, prior)
+
+    def _ask_for_frequencies(self) -> None:
+        predictions = self._context.session.predictions
+        if predictions.classifier is None:
+            return
+        model = predictions.classifier.model
+        with errors_shown(self, "frequencies"):
+            if model.assumed is None:
+                model.with_prior({})  # says why not
+                return
+            dialog = FrequenciesDialog(model.assumed, model.prior, self)
+            if dialog.exec():
+                self.use_frequencies(dialog.value())
 
     def _on_prediction(self) -> None:
         session, prediction = self._context.session, self._context.session.state.prediction

@@ -24,7 +24,7 @@ from napari_attmil.explore import (
     note_columns,
     sample_table,
 )
-from napari_attmil.session import UNTOUCHED, WHOLE_COHORT, SessionKey
+from napari_attmil.session import UNTOUCHED, WHOLE_COHORT, LoadedClassifier, SessionKey
 from napari_attmil.widgets.explorer.cell_model import TableModel
 from napari_attmil.widgets.explorer.tabs.explorer_tab import ExplorerTab, table_view
 from napari_attmil.widgets.explorer.views import FigureView, PatientStrips
@@ -204,10 +204,10 @@ class CohortTab(ExplorerTab):
                 view.clear()
 
     def _on_progress(
-        self, progress: Progress, classifier: object, keys: Mapping[str, SessionKey]
+        self, progress: Progress, classifier: LoadedClassifier, keys: Mapping[str, SessionKey]
     ) -> None:
         done, session = progress.detail, self._context.session
-        if done is None or session.predictions.classifier is not classifier:
+        if done is None or not session.predictions.is_in_use(classifier):
             return
         key = keys[done.sample.name]
         if not session.records.is_searched(key):
