@@ -23,10 +23,13 @@ from napari_attmil.bags import Bag, MILSettings, feature_reader, features_for
 from napari_attmil.cells import median_diameter_px
 from napari_attmil.cells.detection import Detector
 from napari_attmil.core import choose_device
-from napari_attmil.simulation import SimulationSettings, simulate_image
+from napari_attmil.simulation import SimulationSettings, draw_appearance, simulate_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_attmil.bags import Method
+    from napari_attmil.simulation import Appearance
 
 FIELD: Final = SimulationSettings(image_size_px=562, cell_diameter_px=50)
 CELLS: Final = (45, 60)
@@ -61,11 +64,22 @@ VARIANTS: Final[dict[str, tuple[Method | Literal["ensemble"], dict[str, Any]]]] 
 }
 
 
-def bag_of_field(detector: Detector, label: str, number: int, altered: str, seed: int) -> Bag:
-    """Return the cells of one simulated image, as the detector finds them."""
+def bag_of_field(
+    detector: Detector,
+    label: str,
+    number: int,
+    altered: str,
+    seed: int,
+    taken: Callable[[Appearance], Appearance] = lambda appearance: appearance,
+) -> Bag:
+    """Return the cells of one simulated image, as the detector finds them.
+
+    `taken` changes how it was taken: focus, light and camera.
+    """
     rng = np.random.default_rng([seed, list(SHARES[altered]).index(label), number, 11])
     types = rng.choice(TYPES, int(rng.uniform(*CELLS)), p=SHARES[altered][label])
-    field = simulate_image(FIELD, rng, types.tolist())
+    appearance = taken(draw_appearance(FIELD.look, FIELD.variety, rng))
+    field = simulate_image(FIELD, rng, types.tolist(), appearance)
     boxes = detector.detect([field.image])
     reader = feature_reader(detector, features_for(MILSettings()))
     features = reader.read(field.image, boxes.xyxy, median_diameter_px(boxes.xyxy))

@@ -141,7 +141,7 @@ def planted_draws(
             fold = patient % FOLDS
             here = fold_of_cell == fold
             for number in range(plan.samples):
-                rows = _draw(cells, here, label, plan, rng)
+                rows = draw_rows(cells, here, label, plan, rng)
                 bag = bag_of_rows(cells, rows, f"{label}-{patient + 1:02}", number + 1, label)
                 yield bag, fold, rows
 
@@ -157,7 +157,7 @@ def split_images(cells: TypedCells, plan: CohortPlan) -> npt.NDArray[np.int64]:
     return fold_of_cell
 
 
-def _draw(
+def draw_rows(
     cells: TypedCells,
     here: npt.NDArray[np.bool_],
     label: str,
