@@ -96,7 +96,7 @@ def test_boxes_of_one_plane_are_not_those_of_another_and_come_back(
     Page(row_of(panel)).choose(Z, "1")
     wait_idle(panel)
     assert len(panel.context.session.boxes) == 0
-    told = Page(panel.images_step).text("notes")
+    told = " ".join(Page(panel).messages())
     assert "not looked at there are 1 box of 1 image file in annotations.sqlite" in told
     Page(row_of(panel)).choose(Z, "sharpest")
     wait_idle(panel)
