@@ -15,8 +15,6 @@ from napari_attmil.bags import Bag, MILSettings, features_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy.typing as npt
-
 SHAPE = (256, 12, 1)
 """Of a cell's combined features: profiles and the encoder's vector."""
 DIRECTIONS = 60
@@ -26,9 +24,7 @@ SHIFT = 1.5
 SHIFTED = 200
 
 
-def simulated_bags(
-    cells: dict[str, list[list[int]]], mapped: npt.NDArray[np.float16] | None = None
-) -> list[Bag]:
+def simulated_bags(cells: dict[str, list[list[int]]]) -> list[Bag]:
     """Return one bag a sample.
 
     Parameters
@@ -36,25 +32,18 @@ def simulated_bags(
     cells
         For each class, the healthy one first, and each of its patients: how many cells each of the
         patient's samples has.
-    mapped
-        (cells, 256, 12, 1) memory that the features are written into, for instance of a file; in
-        memory if None.
     """
     rng = np.random.default_rng(0)
     size = int(np.prod(SHAPE))
     directions = rng.standard_normal((DIRECTIONS, size), dtype=np.float32)
     directions *= np.linspace(0.4, 0.05, DIRECTIONS, dtype=np.float32)[:, None]
-    bags, first = [], 0
+    bags = []
     for number, label, patient, sample, count in _samples(cells):
         features = rng.standard_normal((count, DIRECTIONS), dtype=np.float32) @ directions
         features += rng.standard_normal((count, size), dtype=np.float32) * np.float32(0.3)
         if number > 0:
             features[: max(1, count // 10), number * SHIFTED :][:, :SHIFTED] += SHIFT
         kept = features.astype(np.float16).reshape(count, *SHAPE)
-        if mapped is not None:
-            mapped[first : first + count] = kept
-            kept = mapped[first : first + count]
-        first += count
         names = (f"{label}-{patient:02}-{sample:02}", f"{label}-{patient:02}")
         ids, settings = np.arange(1, count + 1), features_for(MILSettings())
         bags.append(Bag(kept, ids, *names, label, reader_digest="s", feature_settings=settings))

@@ -13,6 +13,7 @@ from napari_attmil.bags.classifier import new_model
 from napari_attmil.bags.methods import METHODS, Method
 from napari_attmil.bags.network import prepared_features
 from napari_attmil.bags.network.attention_mil import AttentionMIL
+from napari_attmil.bags.network.packing import Packing
 from napari_attmil.bags.network.pooling import _top
 from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.presets import mil_preset
@@ -265,6 +266,6 @@ def test_cells_none_of_which_stands_out_share_the_attention(
 
 def test_cells_that_tie_for_the_last_places_share_them() -> None:
     values = torch.tensor([[5.0], [1], [1], [1], [0], [0], [0], [0]])
-    (weights,) = _top(values, [0.25]).T
+    (weights,) = _top(values, Packing.of([8]), [0.25]).T
     torch.testing.assert_close(weights, torch.tensor([3, 1, 1, 1, 0, 0, 0, 0]) / 6)
     assert float(weights @ values[:, 0]) == pytest.approx(3)  # the mean of the top two

@@ -52,6 +52,11 @@ def classifier(planted_bags: list[Bag], quick: MILSettings, cpu: Device) -> Clas
     return trained(planted_bags, quick, cpu)
 
 
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ensemble_module, "TOGETHER", 1)
+
+
 def same_weights(one: Classifier, other: Classifier) -> bool:
     pairs = zip(one.models, other.models, strict=True)
     return all(
@@ -73,9 +78,8 @@ def test_progress_says_which_training_of_how_many(
 ) -> None:
     steps = list(EnsembleTrainer(planted_bags, quick, TWO, cpu).epochs())
     titles = list(dict.fromkeys(step.title for step in steps))
-    assert titles == ["Model 1 of 2", "Model 2 of 2"] + [
-        f"Calibrating {n} of 4" for n in (1, 2, 3, 4)
-    ]
+    assert titles == ["Models 1 to 2 of 2", "Calibrating 1 to 2 of 4", "Calibrating 3 to 4 of 4"]
+    assert [step.training for step in steps] == [1, 2] * 4 + [3, 4] * 2
     assert [step.done for step in steps] == list(range(1, 13))
     assert {step.total for step in steps} == {12}
 
@@ -222,6 +226,7 @@ def test_same_seed_gives_the_same_ensemble_and_the_next_seed_shares_no_model(
     ("epochs", "models"),
     [(1, 1), (2, 1), (3, 1), (4, 2), (11, 2)],  # 2 epochs a model, then 8 to calibrate
 )
+@pytest.mark.usefixtures("one_by_one")
 def test_stopped_training_keeps_the_models_that_are_there_and_says_they_are_uncalibrated(
     planted_bags: list[Bag], quick: MILSettings, cpu: Device, epochs: int, models: int
 ) -> None:
@@ -256,9 +261,67 @@ def test_a_killed_ensemble_goes_on_where_it_stood_and_ends_the_same(
     for _ in itertools.islice(killed.epochs(), killed_after):
         pass
     again = EnsembleTrainer(planted_bags, quick, TWO, cpu, state_folder=tmp_path)
-    assert len(list(again.epochs())) == (2 + 2 * 2) * 2 - killed_after
+    # Two models are trained at once, and their states are saved together.
+    saved = 2 * -(-killed_after // 2)
+    assert len(list(again.epochs())) == (2 + 2 * 2) * 2 - saved
     assert same_weights(again.best, classifier)
     assert again.best.certainty.to_json() == classifier.certainty.to_json()
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_stopped_within_its_first_models_a_training_keeps_all_that_have_begun(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device, epochs: int
+) -> None:
+    trainer = EnsembleTrainer(planted_bags, quick, TWO, cpu)
+    assert not trainer.has_model
+    for _ in itertools.islice(trainer.epochs(), epochs):
+        pass
+    assert trainer.has_model
+    assert trainer.best.provenance["epochs"] == [1, 1]
+    assert len(trainer.best.models) == 2 and not trainer.best.certainty.is_calibrated
+
+
+def test_models_trained_at_once_are_those_trained_one_by_one_bit_for_bit(
+    planted_bags: list[Bag],
+    quick: MILSettings,
+    cpu: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # One stops early; some cells are left out, and bags of different length are padded.
+    bags = [bag[: 5 + number % 4] for number, bag in enumerate(planted_bags)]
+    settings = quick.replace(dropout=0.3, cell_dropout=0.3, bags_per_step=4, epochs=6)
+    three = EnsembleSettings(members=3, folds=2)
+    at_once = trained(bags, settings, cpu, three)
+    monkeypatch.setattr(ensemble_module, "TOGETHER", 1)
+    one_by_one = trained(bags, settings, cpu, three)
+    assert same_weights(at_once, one_by_one)
+    assert at_once.certainty.to_json() == one_by_one.certainty.to_json()
+    alone = EnsembleSettings(members=3, calibrate=False)
+    third = [
+        step.epoch.fit_loss
+        for step in EnsembleTrainer(bags, settings, alone, cpu).epochs()
+        if step.epoch.done == 3
+    ]
+    monkeypatch.setattr(ensemble_module, "TOGETHER", 2)
+    stops = settings.replace(stop_loss=float(np.median(third)), stop_epochs=1)
+    pairs = trained(bags, stops, cpu, alone)
+    monkeypatch.setattr(ensemble_module, "TOGETHER", 1)
+    singles = trained(bags, stops, cpu, alone)
+    assert len(set(pairs.provenance["epochs"])) > 1, "not all of them stop early"
+    assert pairs.provenance["epochs"] == singles.provenance["epochs"]
+    assert same_weights(pairs, singles)
+
+
+def test_models_of_bags_of_very_different_length_are_trained_one_by_one(
+    make_bag: Any, quick: MILSettings, cpu: Device
+) -> None:
+    bags = [make_bag(seed, cells=4, label="ab"[seed % 2]) for seed in range(12)]
+    ensemble = EnsembleSettings(members=2, calibrate=False)
+    titles = {step.title for step in EnsembleTrainer(bags, quick, ensemble, cpu).epochs()}
+    assert titles == {"Models 1 to 2 of 2"}
+    bags[0] = make_bag(0, cells=400, label="a")
+    titles = {step.title for step in EnsembleTrainer(bags, quick, ensemble, cpu).epochs()}
+    assert titles == {"Model 1 of 2", "Model 2 of 2"}
 
 
 def test_a_sample_that_was_learnt_from_is_told_apart_from_a_new_one(
@@ -380,9 +443,7 @@ def test_a_calibration_fold_needs_no_more_models_than_asked_for(
     asked = TWO.replace(members=3, calibration_members=1)
     steps = list(EnsembleTrainer(planted_bags, quick, asked, cpu).epochs())
     titles = list(dict.fromkeys(step.title for step in steps))
-    assert titles == [f"Model {n} of 3" for n in (1, 2, 3)] + [
-        f"Calibrating {n} of 2" for n in (1, 2)
-    ]
+    assert titles == ["Models 1 to 3 of 3"] + [f"Calibrating {n} of 2" for n in (1, 2)]
     assert [step.done for step in steps] == list(range(1, 11))
     assert {step.total for step in steps} == {10}
 

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 from napari_attmil.bags.classifier import Classifier
 from napari_attmil.bags.network.attention_mil import AttentionMIL
+from napari_attmil.bags.network.packing import Packing
 from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.presets import mil_preset
 from napari_attmil.bags.training.guidance import (
@@ -115,7 +116,8 @@ def test_what_speaks_for_no_class_speaks_for_healthy(
 def test_cells_of_the_sick_may_be_healthy(small: MILSettings, make_bag: Callable[..., Bag]) -> None:
     model = AttentionMIL(2, small.replace(components=0), channels=8, reference=0).eval()
     output = model(PreparedFeatures.of_bag(make_bag(1, 9).features), [0, 4, 9])
-    healthy, sick = exclusion_loss(output, [0, 4, 9], torch.tensor([0, 1]), model.silent)
+    packing, targets = Packing.of([4, 5]), torch.tensor([0, 1])
+    healthy, sick = exclusion_loss(output.instance_logits, packing, targets, model.silent)
     assert sick == 0
     assert healthy > 0
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_attmil.bags.network.attention_mil import MILOutput
+from napari_attmil.bags.network.packing import Packing
 from napari_attmil.bags.presets import mil_preset
 from napari_attmil.bags.settings import MILSettings
 from napari_attmil.bags.training.losses import bag_losses, class_loss, combined_loss, should_stop
@@ -47,8 +47,8 @@ def test_binary_cross_entropy_is_averaged_over_classes() -> None:
 
 def test_sic_s_loss_is_a_mean_over_the_cells_of_each_bag() -> None:
     cells = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, np.log(3.0)]])
-    output = MILOutput(torch.zeros(2, 2), torch.ones(3), torch.ones(3), cells, cells)
-    mil, sic = bag_losses(output, [0, 1, 3], torch.tensor([0, 1]), MILSettings())
+    packing, targets = Packing.of([1, 2]), torch.tensor([0, 1])
+    mil, sic = bag_losses(torch.zeros(2, 2), cells, packing, targets, MILSettings())
     assert mil.tolist() == pytest.approx([np.log(2)] * 2)
     assert sic.tolist() == pytest.approx([np.log(2), (np.log(2) + np.log(4 / 3)) / 2])
 

@@ -12,10 +12,11 @@ import torch
 
 from napari_attmil.bags.classifier import new_model
 from napari_attmil.bags.methods import METHODS
-from napari_attmil.bags.network.attention_mil import AttentionMIL, MILOutput
+from napari_attmil.bags.network.attention_mil import AttentionMIL
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
-from napari_attmil.bags.network.prepared_features import PreparedFeatures
-from napari_attmil.bags.training import resident_features, trainer as fitting
+from napari_attmil.bags.network.packing import Packing
+from napari_attmil.bags.network.prepared_features import PreparedFeatures, packed
+from napari_attmil.bags.training import epoch as epoch_module, resident_features
 from napari_attmil.bags.training.losses import bag_losses, combined_loss
 from napari_attmil.bags.training.resident_features import feature_statistics, loaded_bags
 from napari_attmil.bags.training.trainer import Trainer
@@ -146,7 +147,7 @@ def test_a_full_memory_ends_with_a_sentence(
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(fitting, "bag_losses", full)
+    monkeypatch.setattr(epoch_module, "bag_losses", full)
     with pytest.raises(UserError, match="memory of processor is too small"):
         list(Trainer(planted_bags, small, cpu).epochs())
 
@@ -166,9 +167,10 @@ def test_left_out_cells_change_from_step_to_step(
 ) -> None:
     bags = [make_bag(1, cells=40, label="a"), make_bag(2, cells=1, label="b")]
     trainer = Trainer(bags, small.replace(cell_dropout=0.25), cpu)
-    packs = [trainer._pack([0, 1]) for _ in range(2)]
-    assert [offsets for _, offsets, _ in packs] == [[0, 30, 31]] * 2
-    assert not torch.equal(packs[0][0].values, packs[1][0].values)
+    draws = [trainer._sizes.draw(bags_per_step=2) for _ in range(2)]
+    for ((_, cells),) in draws:
+        assert sorted((cells < 40).tolist()) == [False] + [True] * 30
+    assert not torch.equal(draws[0][0][1].sort().values, draws[1][0][1].sort().values)
 
 
 @pytest.mark.parametrize(
@@ -338,9 +340,9 @@ def test_a_packed_step_follows_the_mean_of_the_bags_own_gradients(
 ) -> None:
     settings = small.replace(method=method, dropout=0, cell_dropout=0)
     trainer = Trainer(planted_bags[4:9], settings, cpu)
-    packed = gradients(trainer, [[0, 1, 2, 3, 4]])
+    together = gradients(trainer, [[0, 1, 2, 3, 4]])
     alone = gradients(trainer, [[0], [1], [2], [3], [4]])
-    for name, gradient in packed.items():
+    for name, gradient in together.items():
         torch.testing.assert_close(gradient, alone[name] / 5, atol=1e-6, rtol=1e-4)
 
 
@@ -348,9 +350,12 @@ def gradients(trainer: Trainer, steps: list[list[int]]) -> dict[str, torch.Tenso
     """Return the sum over the steps of the gradients of each step's mean loss."""
     trainer._model.zero_grad()
     for bags in steps:
-        features, offsets, _ = trainer._pack(bags)
-        output = trainer._model(features, offsets)
-        mil, sic = bag_losses(output, offsets, trainer._targets[bags], trainer.settings)
+        parts = [trainer._cells.features[bag] for bag in bags]
+        lengths = [len(part) for part in parts]
+        output = trainer._model(packed(parts), [0, *itertools.accumulate(lengths)])
+        logits = (output.logits, output.instance_logits)
+        targets = trainer._targets[bags]
+        mil, sic = bag_losses(*logits, Packing.of(lengths), targets, trainer.settings)
         combined_loss(mil, sic, 1, trainer.settings).mean().backward()
     parameters = trainer._model.named_parameters()
     return {name: p.grad.clone() for name, p in parameters if p.grad is not None}
@@ -421,13 +426,13 @@ def test_rows_of_numbers_are_trained_on_one_thread_and_maps_on_all(
     threads: int,
 ) -> None:
     used: list[int] = []
-    forward = AttentionMIL.forward
+    embed = AttentionMIL.embed
 
-    def watched(model: AttentionMIL, *inputs: Any) -> MILOutput:
+    def watched(model: AttentionMIL, features: PreparedFeatures) -> torch.Tensor:
         used.append(torch.get_num_threads())
-        return forward(model, *inputs)
+        return embed(model, features)
 
-    monkeypatch.setattr(AttentionMIL, "forward", watched)
+    monkeypatch.setattr(AttentionMIL, "embed", watched)
     monkeypatch.setattr("napari_attmil.core.threads.all_threads", lambda: 3)
     before = torch.get_num_threads()
     torch.set_num_threads(3)

@@ -8,6 +8,7 @@ from .batch_effects import batch_damping as batch_damping
 from .components import MOST_CELLS as MOST_CELLS, Components as Components
 from .convolution import maps_bytes as maps_bytes, tiles_bytes as tiles_bytes
 from .embeddings import EMBEDDINGS as EMBEDDINGS, Embedding as Embedding
+from .packing import Packing as Packing
 from .pooling import judges_cells as judges_cells
 from .prepared_features import (
     CELLS_AT_ONCE as CELLS_AT_ONCE,
@@ -16,3 +17,4 @@ from .prepared_features import (
     packed as packed,
     profile as profile,
 )
+from .together import judged_together as judged_together

@@ -23,13 +23,8 @@ from napari_attmil.bags.network.cell_types import CellTypes
 from napari_attmil.bags.network.components import Components
 from napari_attmil.bags.network.convolution import TiledConv2d
 from napari_attmil.bags.network.embeddings import EMBEDDINGS
-from napari_attmil.bags.network.pooling import (
-    POOLINGS,
-    judges_cells,
-    normalised,
-    per_bag,
-    sum_per_bag,
-)
+from napari_attmil.bags.network.packing import Packing
+from napari_attmil.bags.network.pooling import POOLINGS, judges_cells
 from napari_attmil.bags.network.prepared_features import FeatureKind, PreparedFeatures, packed
 from napari_attmil.core import Device, UserError, compute_threads
 
@@ -181,7 +176,8 @@ class AttentionMIL(nn.Module):
             Or (n, D + 1) with anomaly-aware attention: h and the cell's distance from healthy; or
             how far the cells belong to each of `cell_types`.
         """
-        parts = features.parts()
+        # Components are few numbers: there is nothing to gain by parts.
+        parts = [features] if features.kind == "components" else features.parts()
         if len(parts) == 1 or not torch.is_grad_enabled():
             return torch.cat([self._embed_part(part.values, part.kind) for part in parts])
         # Holds the activations of one part at a time; they are recomputed in the backward pass.
@@ -205,19 +201,17 @@ class AttentionMIL(nn.Module):
         probabilities are the shares of votes; see `log_probabilities`. The logits of a cell are
         those of the SIC branch or, without one, the bag head's output for the cell alone.
         """
-        lengths = bag_lengths(offsets)
+        packing = Packing.of(bag_lengths(offsets), embeddings.device)
         if self.method.pooling is None:
-            return self._single_instances(embeddings, offsets)
-        pooled = self.pooling(embeddings, lengths)
-        logits = sum_per_bag(pooled.contribution, lengths) + self.pooling.bias
-        of_bag = torch.repeat_interleave(
-            self._shares_of_attention(logits), torch.tensor(lengths, device=logits.device), dim=0
-        )
+            return self._single_instances(embeddings, packing)
+        pooled = self.pooling(embeddings, packing)
+        logits = packing.sums(pooled.contribution) + self.pooling.bias
+        of_bag = self._shares_of_attention(logits).index_select(0, packing.of_cell)
         weight = (pooled.weight * of_bag).sum(1)
         has_branch = self.method.sic and not self.judges_cells
         head = self.sic_head if has_branch else self.pooling.head
         instance_logits = head(embeddings[:, : self.embedded_size])
-        attention = self._attention(weight, lengths)
+        attention = self._attention(weight, packing)
         return MILOutput(logits, weight, attention, instance_logits, pooled.contribution)
 
     def log_probabilities(self, output: MILOutput, offsets: Sequence[int]) -> Tensor:
@@ -228,7 +222,8 @@ class AttentionMIL(nn.Module):
         """
         if self.method.pooling is not None:
             return output.logits.log_softmax(1)
-        shares = _vote_shares(output.instance_logits, offsets).clamp(min=LEAST_SHARE)
+        packing = Packing.of(bag_lengths(offsets), output.instance_logits.device)
+        shares = _vote_shares(output.instance_logits, packing).clamp(min=LEAST_SHARE)
         return (shares / shares.sum(1, keepdim=True)).log()
 
     def _shares_of_attention(self, logits: Tensor) -> Tensor:
@@ -243,8 +238,8 @@ class AttentionMIL(nn.Module):
         """Added to all cells' weights; weights far below it become nearly equal."""
         return 0.0 if self.method.pooling is None else self.pooling.least_weight
 
-    def _attention(self, weight: Tensor, lengths: Sequence[int]) -> Tensor:
-        return per_bag(normalised, weight.detach() + self.least_weight, lengths)
+    def _attention(self, weight: Tensor, packing: Packing) -> Tensor:
+        return packing.shares(weight.detach() + self.least_weight)
 
     @property
     def judges_cells(self) -> bool:
@@ -332,15 +327,13 @@ class AttentionMIL(nn.Module):
             return prepared
         return (prepared - self.feature_mean) / self.feature_std
 
-    def _single_instances(self, embeddings: Tensor, offsets: Sequence[int]) -> MILOutput:
-        lengths = bag_lengths(offsets)
+    def _single_instances(self, embeddings: Tensor, packing: Packing) -> MILOutput:
         own = self.sic_head(embeddings)
-        contribution = per_bag(_share_of_mean, own, lengths)
-        predicted = _vote_shares(own, offsets).argmax(1)
-        of_cell = predicted.repeat_interleave(torch.tensor(lengths, device=predicted.device))
+        contribution = own * packing.equal_shares(own)
+        of_cell = _vote_shares(own, packing).argmax(1)[packing.of_cell]
         speaks_for = own.detach().softmax(1).gather(1, of_cell[:, None])[:, 0]
-        attention = self._attention(speaks_for, lengths)
-        logits = sum_per_bag(contribution, lengths)
+        attention = self._attention(speaks_for, packing)
+        logits = packing.sums(contribution)
         return MILOutput(logits, speaks_for, attention, own, contribution)
 
 
@@ -356,12 +349,8 @@ def _sic_head(size: int, hidden_size: int, classes: int) -> nn.Module:
     return nn.Sequential(nn.Linear(size, hidden_size), nn.Linear(hidden_size, classes))
 
 
-def _share_of_mean(logits: Tensor) -> Tensor:
-    return logits / len(logits)
-
-
-def _vote_shares(instance_logits: Tensor, offsets: Sequence[int]) -> Tensor:
+def _vote_shares(instance_logits: Tensor, packing: Packing) -> Tensor:
     """Return (b, K) the share of each bag's cells that vote for each class."""
     classes = instance_logits.shape[1]
     votes = functional.one_hot(instance_logits.argmax(1), classes).float()
-    return torch.stack([bag.mean(0) for bag in torch.split(votes, bag_lengths(offsets))])
+    return packing.means(votes)

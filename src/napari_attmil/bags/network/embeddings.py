@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from torch import Tensor, nn
 
-from napari_attmil.bags.network.convolution import MapDropout, TiledConv2d
+from napari_attmil.bags.network.convolution import MapDropout, QuickDropout, TiledConv2d
 from napari_attmil.bags.network.prepared_features import (
     COMBINED_LENGTH,
     PROFILE_LENGTH,
@@ -112,7 +112,7 @@ class Embedding:
 def _one_layer(inputs: int, size: int, dropout: float) -> tuple[nn.Sequential, nn.Module]:
     """Return the project's own embedding, with few parameters for small cohorts."""
     connected = nn.Linear(inputs, size)
-    return nn.Sequential(nn.Flatten()), nn.Sequential(connected, nn.ReLU(), nn.Dropout(dropout))
+    return nn.Sequential(nn.Flatten()), nn.Sequential(connected, nn.ReLU(), QuickDropout(dropout))
 
 
 def _three_conv(channels: int, size: int, dropout: float) -> tuple[nn.Sequential, nn.Module]:

@@ -8,7 +8,7 @@ contribution is never an approximation.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from napari_attmil.bags.methods import METHODS, Method
 
 if TYPE_CHECKING:
+    from napari_attmil.bags.network.packing import Packing
     from napari_attmil.bags.settings import MILSettings
 
 TOP_SHARE = 1 / 12
@@ -81,15 +82,15 @@ class Pooling(nn.Module, ABC):
         return self.head.bias
 
     @abstractmethod
-    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:
+    def forward(self, embeddings: Tensor, packing: Packing) -> Pooled:
         """Return the contribution of each cell of packed bags.
 
         Parameters
         ----------
         embeddings
             (n, D) float32, bag after bag.
-        lengths
-            Number of cells of each bag; no bag is empty.
+        packing
+            Where the bags lie.
         """
 
 
@@ -107,8 +108,8 @@ class AttentionPooling(Pooling):
         scores: Tensor = self.w(self.v(embeddings).tanh())
         return scores
 
-    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
-        weight = per_bag(partial(torch.softmax, dim=0), self.scores(embeddings), lengths)
+    def forward(self, embeddings: Tensor, packing: Packing) -> Pooled:  # noqa: D102
+        weight = packing.per_bag(partial(torch.softmax, dim=0), self.scores(embeddings))
         vectors = embeddings[:, : self.head.in_features]
         return Pooled((weight * vectors) @ self.head.weight.T, weight)
 
@@ -140,27 +141,27 @@ class AnomalyAttentionPooling(AttentionPooling):
 class MaxPooling(Pooling):
     """z is the entrywise maximum (eq. 4); a cell's weight is the share of entries it provides."""
 
-    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
-        won = per_bag(_winners, embeddings.detach(), lengths)
+    def forward(self, embeddings: Tensor, packing: Packing) -> Pooled:  # noqa: D102
+        won = packing.per_bag(_winners, embeddings.detach())
         return Pooled((won * embeddings) @ self.head.weight.T, won.mean(1, keepdim=True))
 
 
 class MeanPooling(Pooling):
     """z is the mean of the cells' vectors."""
 
-    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
-        weight = per_bag(_equal, embeddings[:, :1], lengths)
+    def forward(self, embeddings: Tensor, packing: Packing) -> Pooled:  # noqa: D102
+        weight = packing.equal_shares(embeddings)
         return Pooled((weight * embeddings) @ self.head.weight.T, weight)
 
 
 class ConjunctivePooling(AttentionPooling):
     """Mean of the cells' own logits, each multiplied by its gate (Early et al. 2024)."""
 
-    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+    def forward(self, embeddings: Tensor, packing: Packing) -> Pooled:  # noqa: D102
         gate = self.scores(embeddings).sigmoid()
-        share = per_bag(_equal, gate, lengths)
+        share = packing.equal_shares(gate)
         own = embeddings @ self.head.weight.T
-        return Pooled(share * gate * own, per_bag(normalised, gate, lengths))
+        return Pooled(share * gate * own, packing.shares(gate))
 
 
 class TopPooling(Pooling):
@@ -184,18 +185,21 @@ class TopPooling(Pooling):
     def bias(self) -> Tensor:  # noqa: D102
         return self.head.bias + self.constant
 
-    def forward(self, embeddings: Tensor, lengths: Sequence[int]) -> Pooled:  # noqa: D102
+    def forward(self, embeddings: Tensor, packing: Packing) -> Pooled:  # noqa: D102
         own = embeddings @ self.head.weight.T
         weight = (own + self.head.bias).detach().sigmoid()
+        return Pooled(self.contribution(own, packing), weight)
+
+    def contribution(self, own: Tensor, packing: Packing) -> Tensor:
+        """Return the (n, K) contributions of cells from their (n, K) logits without the bias."""
         if self.silent is not None:
             own = own.index_fill(1, torch.tensor([self.silent], device=own.device), 0)
-        chosen = per_bag(partial(_top, shares=self.shares), own.detach(), lengths)
-        contribution = own * chosen
+        contribution = own * _top(own.detach(), packing, self.shares)
         if self.silent is not None:
             # A constant over classes changes no probability: support for one class then counts
             # against the others, including the silent one.
             contribution = contribution - contribution.mean(1, keepdim=True)
-        return Pooled(contribution, weight)
+        return contribution
 
 
 class MultiScaleTopPooling(TopPooling):
@@ -208,25 +212,6 @@ class MultiScaleTopPooling(TopPooling):
     shares = (0.03, TOP_SHARE, 0.25, 1.0)
 
 
-def per_bag(function: Callable[[Tensor], Tensor], values: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Apply a function to the rows of each packed bag separately."""
-    return torch.cat([function(bag) for bag in torch.split(values, list(lengths))])
-
-
-def sum_per_bag(values: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Return the (b, K) sums of (n, K) values over each bag."""
-    return torch.stack([bag.sum(0) for bag in torch.split(values, list(lengths))])
-
-
-def normalised(values: Tensor) -> Tensor:
-    """Return non-negative values divided by their sum, or equal values if all are 0."""
-    return (values + 1e-12) / (values + 1e-12).sum(0)
-
-
-def _equal(values: Tensor) -> Tensor:
-    return torch.full_like(values, 1 / len(values))
-
-
 def _winners(values: Tensor) -> Tensor:
     """Return which cells have the bag's largest value of each entry; ties are shared.
 
@@ -236,17 +221,25 @@ def _winners(values: Tensor) -> Tensor:
     return wins / wins.sum(0)
 
 
-def _top(own: Tensor, shares: Sequence[float]) -> Tensor:
+def _top(own: Tensor, packing: Packing, shares: Sequence[float]) -> Tensor:
     """Return (n, K) equal weights of the cells with the largest values of each class.
 
-    They are averaged over several shares of the bag. Cells that tie for the last places share them.
+    They are averaged over several shares of each bag. Cells that tie for the last places share
+    them.
     """
-    counts = [max(1, round(len(own) * share)) for share in shares]
-    last = own.sort(0, descending=True).values[[count - 1 for count in counts]][:, None]
-    places = own.new_tensor(counts)[:, None, None]
-    above, tied = (own > last).to(own.dtype), (own == last).to(own.dtype)
-    left = places - above.sum(1, keepdim=True)
-    return ((above + tied * left / tied.sum(1, keepdim=True)) / places).mean(0)
+    values = packing.padded(own, -torch.inf).transpose(1, 2).contiguous()
+    counts = packing.lengths[:, None] * torch.tensor(shares, dtype=torch.float64)
+    places = counts.round().clamp(min=1).long().to(own.device)
+    places = places[:, None].expand(-1, values.shape[1], -1)
+    ordered = values.sort(2, descending=True).values
+    last = ordered.gather(2, places - 1)
+    chosen = torch.zeros_like(values)
+    for share in range(len(shares)):
+        bound, place = last[:, :, share, None], places[:, :, share, None]
+        above, tied = (values > bound).to(own.dtype), (values == bound).to(own.dtype)
+        left = place - above.sum(2, keepdim=True)
+        chosen += (above + tied * (left / tied.sum(2, keepdim=True))) / place
+    return packing.packed((chosen / len(shares)).transpose(1, 2))
 
 
 POOLINGS: Final[dict[str, type[Pooling]]] = {

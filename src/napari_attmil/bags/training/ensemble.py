@@ -13,13 +13,16 @@ from napari_attmil.bags.held_out import HeldOut, held_out_probabilities
 from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.presets import with_method
 from napari_attmil.bags.settings import EnsembleSettings, MILSettings
+from napari_attmil.bags.training.drawn_cells import BagSizes
+from napari_attmil.bags.training.epoch import learn_together
 from napari_attmil.bags.training.inner_folds import inner_folds
+from napari_attmil.bags.training.preparation import share_components
 from napari_attmil.bags.training.resident_features import loaded_bags
-from napari_attmil.bags.training.trainer import Trainer
+from napari_attmil.bags.training.trainer import Trainer, resumable_together
 from napari_attmil.core import Device, choose_device, later_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
@@ -31,8 +34,12 @@ if TYPE_CHECKING:
 SEED_STEP = 10_000
 """Distance between the seeds of an ensemble's models: ensembles of seeds 0 and 1 share no model."""
 
+TOGETHER = 10
+"""Most models that are trained at once; more are hardly faster, but stopped later."""
+
 Stage = Literal["model", "calibration"]
 TITLES: Final[dict[Stage, str]] = {"model": "Model", "calibration": "Calibrating"}
+TITLES_OF_SEVERAL: Final[dict[Stage, str]] = TITLES | {"model": "Models"}
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,8 @@ class EnsembleProgress:
         Its number within the stage, counted from 1, and the number of trainings in the stage.
     epoch
         The progress of the current training.
+    together
+        The first and the last number of the trainings that advance at once.
     """
 
     done: int
@@ -124,11 +133,15 @@ class EnsembleProgress:
     training: int
     trainings: int
     epoch: EpochProgress
+    together: tuple[int, int] | None = None
 
     @property
     def title(self) -> str:
-        """A title for the current training: "Model 2 of 5", "Calibrating 3 of 15"."""
-        return f"{TITLES[self.stage]} {self.training} of {self.trainings}"
+        """A title: "Model 2 of 5", "Calibrating 3 of 15", "Models 1 to 5 of 20"."""
+        first, last = self.together or (self.training, self.training)
+        if first == last:
+            return f"{TITLES[self.stage]} {first} of {self.trainings}"
+        return f"{TITLES_OF_SEVERAL[self.stage]} {first} to {last} of {self.trainings}"
 
 
 class EnsembleTrainer:
@@ -178,7 +191,7 @@ class EnsembleTrainer:
         # Once for all trainings: their epochs then read features from memory.
         self._bags = loaded_bags(bags, self.settings) if bags else []
         # Raises an error if the bags cannot be trained on.
-        self._trainer = self._new_trainer(self._bags, self.settings)
+        self._trainers = [self._new_trainer(self._bags, self.settings)]
         folds, why_none = (
             inner_folds(self._bags, self.ensemble.folds)
             if self.ensemble.calibrate
@@ -201,19 +214,18 @@ class EnsembleTrainer:
         UserError
             If a loss is not a number, or the device's memory is full.
         """
-        for number in range(len(self._plans)):
-            if number > 0:
-                self._prepare(number)
-            for epoch in self._trainer.resumable_epochs(self._state_folder):
-                yield self._progress(number, epoch)
-            self._trained.append(self._trainer.best)
+        for numbers in self._groups():
+            self._prepare(numbers)
+            for place, epoch in resumable_together(self._trainers, self._state_folder):
+                yield self._progress(numbers, place, epoch)
+            self._trained += [trainer.best for trainer in self._trainers]
         if self._folds:
             self._calibrate()
 
     @property
     def has_model(self) -> bool:
         """Whether an epoch of a model is finished, so that `best` returns a classifier."""
-        return bool(self._trained) or self._trainer.epochs_done > 0
+        return bool(self._trained) or self._trainers[0].epochs_done > 0
 
     @property
     def best(self) -> Classifier:
@@ -225,7 +237,10 @@ class EnsembleTrainer:
             If no epoch has been finished yet.
         """
         if not self._trained:
-            return replace(self._trainer.best, certainty=self._certainty)
+            begun = [one.best for one in self._trainers if one.epochs_done] or [
+                self._trainers[0].best
+            ]
+            return replace(joined(begun), certainty=self._certainty)
         members, *composition = self._by_kind(self._plans[0].rows)
         classifier = replace(members, certainty=self._certainty, held_out=self._held_out)
         if not composition or len(self._votes) == 1 or self._votes[1] == 0:
@@ -238,27 +253,45 @@ class EnsembleTrainer:
             votes=(*[of_members / count] * count, of_composition),
         )
 
-    def _prepare(self, number: int) -> None:
-        """Create the trainer of a planned training."""
-        before, plan = self._plans[number - 1], self._plans[number]
-        bags = [self._bags[row] for row in plan.rows]
-        if plan.kind == before.kind:
-            # They share the cells, which are prepared only once.
-            self._trainer = self._new_trainer(bags, plan.settings, self._trainer)
-        else:
-            del self._trainer  # Frees its features on the device before the next are loaded.
-            self._trainer = self._new_trainer(bags, plan.settings)
+    def _groups(self) -> Iterator[list[int]]:
+        """Yield the numbers of planned trainings that are trained at once."""
+        of_kind = groupby(range(len(self._plans)), lambda number: self._plans[number].kind)
+        for (rows, _), kind in of_kind:
+            numbers = list(kind)
+            settings = self._plans[numbers[0]].settings
+            lengths = [len(self._bags[row]) for row in rows]
+            quick = learn_together(settings, BagSizes.of(lengths, settings.cell_dropout))
+            yield from batched(numbers, TOGETHER if quick else 1)
 
-    def _progress(self, number: int, epoch: EpochProgress) -> EnsembleProgress:
-        """Return the overall progress after an epoch of one of the planned trainings."""
-        stage = self._plans[number].stage
-        place, of = (
-            sum(plan.stage == stage for plan in plans)
-            for plans in (self._plans[: number + 1], self._plans)
-        )
-        done = number * self.settings.epochs + epoch.done
+    def _prepare(self, numbers: Sequence[int]) -> None:
+        """Create the trainers of planned trainings that are trained at once."""
+        plans = [self._plans[number] for number in numbers]
+        bags = [self._bags[row] for row in plans[0].rows]
+        if numbers[0] == 0:
+            first = self._trainers[0]
+        else:
+            before, now = self._plans[numbers[0] - 1], plans[0]
+            is_alike = now.kind == before.kind or share_components(before.settings, now.settings)
+            if now.rows == before.rows and is_alike:
+                # They share the cells, which are prepared only once.
+                first = self._new_trainer(bags, now.settings, self._trainers[0])
+            else:
+                self._trainers = []  # Frees features on the device before the next are loaded.
+                first = self._new_trainer(bags, now.settings)
+        others = [self._new_trainer(bags, plan.settings, first) for plan in plans[1:]]
+        self._trainers = [first, *others]
+
+    def _progress(
+        self, numbers: Sequence[int], place: int, epoch: EpochProgress
+    ) -> EnsembleProgress:
+        """Return the overall progress after an epoch of one of the trainings that run at once."""
+        stage = self._plans[numbers[0]].stage
+        same = [number for number, plan in enumerate(self._plans) if plan.stage == stage]
+        places = [same.index(number) + 1 for number in numbers]
+        done = numbers[0] * self.settings.epochs + (epoch.done - 1) * len(numbers) + place + 1
         total = len(self._plans) * self.settings.epochs
-        return EnsembleProgress(done, total, stage, place, of, epoch)
+        together = (places[0], places[-1])
+        return EnsembleProgress(done, total, stage, places[place], len(same), epoch, together)
 
     def _by_kind(self, rows: tuple[int, ...]) -> list[Classifier]:
         """Return one classifier for each kind of model trained on these samples."""
@@ -290,7 +323,14 @@ class EnsembleTrainer:
     def _new_trainer(
         self, bags: Sequence[Bag], settings: MILSettings, alike: Trainer | None = None
     ) -> Trainer:
-        return Trainer(bags, settings, self._device, self.classes, alike)
+        seed = self.settings.seed
+        return Trainer(bags, settings, self._device, self.classes, alike, seed)
+
+
+def batched(numbers: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Yield the numbers in lists of at most `size`."""
+    for start in range(0, len(numbers), size):
+        yield list(numbers[start : start + size])
 
 
 def joined(members: Sequence[Classifier]) -> Classifier:

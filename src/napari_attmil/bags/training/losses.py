@@ -12,49 +12,54 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_attmil.bags.methods import METHODS
-from napari_attmil.bags.network import MILOutput, bag_lengths
 
 if TYPE_CHECKING:
+    from napari_attmil.bags.network import Packing
     from napari_attmil.bags.settings import MILSettings
 
 
 def bag_losses(
-    output: MILOutput,
-    offsets: Sequence[int],
+    logits: Tensor,
+    instance_logits: Tensor,
+    packing: Packing,
     targets: Tensor,
     settings: MILSettings,
     cell_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return (b,) L_MIL (eq. 5) and (b,) L_SIC (eq. 2), the latter a mean over each bag's cells.
 
+    They follow from the (b, K) logits of the bags and the (n, K) logits of their cells.
     `cell_weights` are the (n,) weights of the cells in that mean; equal if None.
     """
-    lengths = bag_lengths(offsets)
-    of_cell = targets.repeat_interleave(torch.tensor(lengths, device=targets.device))
-    cells = class_loss(output.instance_logits, of_cell, settings.loss)
+    cells = class_loss(instance_logits, targets[packing.of_cell], settings.loss)
     if cell_weights is not None:
         cells = cells * cell_weights.to(cells.device)
-    sic = torch.stack([bag.mean() for bag in torch.split(cells, lengths)])
-    return class_loss(output.logits, targets, settings.loss), sic
+    return class_loss(logits, targets, settings.loss), packing.means(cells)
 
 
 def exclusion_loss(
-    output: MILOutput, offsets: Sequence[int], targets: Tensor, silent: int | None = None
+    instance_logits: Tensor,
+    packing: Packing,
+    targets: Tensor,
+    silent: int | None = None,
+    models: int = 1,
 ) -> Tensor:
     """Return (b,) how strongly each bag's cells support classes other than the bag's.
 
     It is the mean over cells and other classes of log(1 + exp(logit)): the cross entropy of "this
     cell does not belong to that class", which the bag's label makes true of each of its cells. The
+    bags are those of several `models`, one model's after the other's, as many of each. The
     class `silent`, which no cell supports, is excluded.
     """
-    lengths = bag_lengths(offsets)
-    of_cell = targets.repeat_interleave(torch.tensor(lengths, device=targets.device))
-    others = 1 - functional.one_hot(of_cell, output.instance_logits.shape[1])
+    others = 1 - functional.one_hot(targets, instance_logits.shape[1]).to(instance_logits.dtype)
     if silent is not None:
         others[:, silent] = 0
-    speaks = (functional.softplus(output.instance_logits) * others).sum(1)
-    speaks = speaks / others.sum(1).clamp(min=1)
-    return torch.stack([bag.mean() for bag in torch.split(speaks, lengths)])
+    shares = others / others.sum(1, keepdim=True).clamp(min=1)
+    # Softplus rounds the last few numbers of a tensor differently: each model has its own.
+    own = packing.lengths.view(models, -1).sum(1).tolist()
+    support = torch.cat([functional.softplus(cells) for cells in instance_logits.split(own)])
+    speaks = support * shares[packing.of_cell]
+    return packing.means(speaks.sum(1))
 
 
 def class_loss(

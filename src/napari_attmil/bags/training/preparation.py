@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 
@@ -15,6 +15,7 @@ from napari_attmil.bags.network import (
     Components,
     PreparedFeatures,
     batch_damping,
+    packed,
 )
 from napari_attmil.bags.training.guidance import healthy_guides, oddness, weights_by_rank
 from napari_attmil.bags.training.resident_features import (
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_attmil.bags.bag import Bag
+    from napari_attmil.bags.settings import MILSettings
+    from napari_attmil.bags.training.drawn_cells import BagSizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +43,56 @@ class PreparedCells:
     features
         For each bag its cells' features, computed as far as possible before the training.
     guidance
-        For each bag (n,) weights of its cells in the SIC loss; None if equal.
+        (n,) weights of the cells of all bags, one after the other, in the SIC loss; None if equal.
+    together
+        The features of all bags, one after the other, where they are few numbers a cell.
     """
 
     features: list[PreparedFeatures]
-    guidance: list[Tensor] | None
+    guidance: Tensor | None
+    together: PreparedFeatures | None
+
+    @classmethod
+    def of(cls, features: list[PreparedFeatures], guidance: list[Tensor] | None) -> Self:
+        """Return the cells of bags, given bag by bag."""
+        weights = None if guidance is None else torch.cat(guidance)
+        if features[0].kind != "components":
+            return cls(features, weights, None)
+        together = packed(features)
+        lengths = [len(bag) for bag in features]
+        split = together.values.split(lengths)
+        parts = [PreparedFeatures(together.kind, values) for values in split]
+        return cls(parts, weights, together)
+
+    def take(self, bags: Sequence[int], cells: Tensor, sizes: BagSizes) -> PreparedFeatures:
+        """Return the features of some bags' cells on one axis.
+
+        Parameters
+        ----------
+        bags
+            Positions of the bags.
+        cells
+            Positions of their cells among the cells of all bags, bag after bag.
+        sizes
+            Of all bags.
+        """
+        if self.together is not None:
+            values = self.together.values
+            rows = values.index_select(0, cells.to(values.device))
+            return PreparedFeatures(self.together.kind, rows)
+        kept = cells.split(sizes.kept[list(bags)].tolist())
+        return packed(
+            [
+                self.features[bag]
+                if len(rows) == len(self.features[bag])
+                else self.features[bag][rows - sizes.starts[bag]]
+                for bag, rows in zip(bags, kept, strict=True)
+            ]
+        )
+
+    def guides(self, cells: Tensor) -> Tensor | None:
+        """Return the weights of some cells in the SIC loss; None if equal."""
+        return None if self.guidance is None else self.guidance[cells.to(self.guidance.device)]
 
 
 def check_bags(bags: Sequence[Bag], classes: Sequence[str]) -> None:
@@ -92,10 +140,27 @@ def check_bags(bags: Sequence[Bag], classes: Sequence[str]) -> None:
             )
 
 
-def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) -> PreparedCells:
+def prepare(
+    model: AttentionMIL,
+    bags: Sequence[Bag],
+    classes: Sequence[str],
+    seed: int,
+    alike: tuple[AttentionMIL, PreparedCells] | None = None,
+) -> PreparedCells:
     """Fit the parts of a model that are not learnt by gradient, and compute all that is constant.
 
     Random numbers are drawn when principal components are found.
+
+    Parameters
+    ----------
+    model
+        What is fitted.
+    bags, classes
+        The samples, and the names of all classes.
+    seed
+        Of the search for types of cells.
+    alike
+        Another model of the same bags whose components are the same, and its cells.
 
     Raises
     ------
@@ -103,6 +168,9 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
         If the method needs healthy samples and no class is recognised as healthy.
     """
     settings = model.settings
+    if alike is not None:
+        copy_components(model, alike[0])
+        return _fitted_to_types(model, alike[1].features, seed)
     features = on_device([PreparedFeatures.of_bag(bag.features) for bag in bags], model.device)
     if settings.standardise:
         mean, std = feature_statistics(features, model.recipe)
@@ -122,13 +190,37 @@ def prepare(model: AttentionMIL, bags: Sequence[Bag], classes: Sequence[str]) ->
             labels = [classes.index(bag.label or "") for bag in bags]
             _fit_components(model, model.components, features, labels)
         if model.cell_types is not None:
-            cells = [model.fixed_part(bag).values for bag in features]
-            model.cell_types.fit(cells, settings.seed)
+            return _fitted_to_types(model, fixed_part_if_it_fits(features, model), seed)
         is_healthy = healthy_guides(bags, classes, settings)
         guidance = None
         if is_healthy is not None:
             guidance = [weights_by_rank(odd) for odd in oddness(features, is_healthy)]
-    return PreparedCells(fixed_part_if_it_fits(features, model), guidance)
+    return PreparedCells.of(fixed_part_if_it_fits(features, model), guidance)
+
+
+def share_components(settings: MILSettings, other: MILSettings) -> bool:
+    """Return whether cells have the same principal components for models of two settings."""
+    names = ("embedding", "standardise", "components", "batch_penalty")
+    are_same = all(getattr(settings, name) == getattr(other, name) for name in names)
+    return are_same and settings.takes_rows and settings.components > 0
+
+
+def copy_components(model: AttentionMIL, other: AttentionMIL) -> None:
+    """Copy standardisation and components of another model."""
+    assert model.components is not None and other.components is not None
+    with torch.no_grad():
+        model.feature_mean.copy_(other.feature_mean)
+        model.feature_std.copy_(other.feature_std)
+        model.components.directions.copy_(other.components.directions)
+
+
+def _fitted_to_types(
+    model: AttentionMIL, cells: list[PreparedFeatures], seed: int
+) -> PreparedCells:
+    """Find the types of cells by their components."""
+    assert model.cell_types is not None
+    model.cell_types.fit([bag.values for bag in cells], seed)
+    return PreparedCells.of(cells, None)
 
 
 def copy_fitted(model: AttentionMIL, other: AttentionMIL) -> None:

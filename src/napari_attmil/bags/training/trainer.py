@@ -12,24 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from napari_attmil.bags.classifier import Classifier, new_model
 from napari_attmil.bags.name_digests import names_learnt
-from napari_attmil.bags.network import PreparedFeatures, packed
 from napari_attmil.bags.settings import MILSettings
 from napari_attmil.bags.training.answered import AnsweredCells
-from napari_attmil.bags.training.losses import (
-    bag_losses,
-    bag_weights,
-    combined_loss,
-    exclusion_loss,
-    rate_share,
-    should_stop,
+from napari_attmil.bags.training.drawn_cells import BagSizes
+from napari_attmil.bags.training.epoch import Learner, learn_together, train_epoch
+from napari_attmil.bags.training.losses import bag_weights, should_stop
+from napari_attmil.bags.training.preparation import (
+    PreparedCells,
+    check_bags,
+    copy_fitted,
+    prepare,
 )
-from napari_attmil.bags.training.preparation import check_bags, copy_fitted, prepare
 from napari_attmil.bags.training.resident_features import loaded_bags
 from napari_attmil.bags.training.training_state import (
     TRAINING_VERSION,
@@ -101,7 +99,11 @@ class Trainer:
     classes
         Names of the classes, if there are more than occur in these bags; sorted labels if None.
     alike
-        A trainer of the same bags and settings, except for the seed, whose preparation is reused.
+        A trainer of the same bags whose preparation is reused: with the same settings except for
+        the seed, or with others that have the same principal components.
+    preparation_seed
+        Of what is fitted before the first epoch; that of the settings if None. Models of an
+        ensemble share it, so that they see cells alike.
 
     Raises
     ------
@@ -116,6 +118,7 @@ class Trainer:
         device: Device | None = None,
         classes: Sequence[str] | None = None,
         alike: Trainer | None = None,
+        preparation_seed: int | None = None,
     ) -> None:
         self.settings = settings or MILSettings()
         self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
@@ -124,16 +127,14 @@ class Trainer:
         self._device = (device or choose_device()).for_training()
         channels = int(bags[0].features.shape[1])
         self._model = new_model(self.classes, self.settings, self._device, channels)
-        self._randomness = Randomness(self.settings.seed, self._device)
-        if alike is None:
-            with self._randomness, self._model.threads():
-                self._cells = prepare(self._model, self._bags, self.classes)
-        else:
-            copy_fitted(self._model, alike._model)
-            self._cells = alike._cells
-        self._answered = self._answered_cells()
+        seed = self.settings.seed if preparation_seed is None else preparation_seed
+        self._preparation_seed = seed
+        self._sizes = BagSizes.of([len(bag) for bag in bags], self.settings.cell_dropout)
+        self._cells = self._prepared(alike)
         self._targets = torch.tensor([self.classes.index(bag.label or "") for bag in bags])
         self._weights = bag_weights(self._targets, self.settings)
+        self._randomness = Randomness(self.settings.seed, self._device)
+        self._answered = self._answered_cells()
         self._optimiser = torch.optim.Adam(
             self._model.parameters(),
             lr=self.settings.learning_rate,
@@ -152,23 +153,19 @@ class Trainer:
         UserError
             If the loss is not a number, or the device's memory is full.
         """
-        for epoch in range(len(self._fit_losses), self.settings.epochs):
-            if should_stop(self._fit_losses, self.settings):
-                return
-            try:
-                with self._randomness, self._model.threads():
-                    progress = self._epoch(epoch)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise UserError(
-                    f"The memory of {self._device.description} is too small for this training; "
-                    "close other programs that use it, or choose the device cpu.",
-                    Remedy.USE_CPU,
-                ) from error
-            self._keep_if_best(progress.fit_loss)
-            self._fit_losses.append(progress.fit_loss)
+        for _, progress in epochs_together([self]):
             yield progress
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last epoch is over, or the stopping rule holds."""
+        is_over = len(self._fit_losses) >= self.settings.epochs
+        return is_over or should_stop(self._fit_losses, self.settings)
+
+    @property
+    def learns_together(self) -> bool:
+        """Whether several trainers that differ only by their seed learn faster at once."""
+        return learn_together(self.settings, self._sizes)
 
     @property
     def epochs_done(self) -> int:
@@ -237,21 +234,13 @@ class Trainer:
         UserError
             As `epochs`, or if the folder cannot be written.
         """
-        if folder is None:
-            yield from self.epochs()
-            return
-        name = hashlib.blake2b(json.dumps(self._identity()).encode(), digest_size=12).hexdigest()
-        path, saved_at = folder / f"{name}.safetensors", time.monotonic()
-        if path.exists():
-            # A damaged file loses its epochs, but does not prevent the training.
-            with contextlib.suppress(UserError):
-                self.resume(path)
-        for progress in self.epochs():
-            if time.monotonic() - saved_at > SAVE_EVERY_S:
-                self.save_state(path)
-                saved_at = time.monotonic()
+        for _, progress in resumable_together([self], folder):
             yield progress
-        self.save_state(path)
+
+    def state_file(self, folder: Path) -> Path:
+        """Return the file of this training's state."""
+        name = hashlib.blake2b(json.dumps(self._identity()).encode(), digest_size=12).hexdigest()
+        return folder / f"{name}.safetensors"
 
     def save_state(self, path: Path) -> None:
         """Write everything that `resume` needs, whole or not at all; between two epochs.
@@ -290,49 +279,57 @@ class Trainer:
             "samples": digest_of(self._bags),
             "classes": list(self.classes),
             "settings": self.settings.model_dump(mode="json"),
+            "preparation seed": self._preparation_seed,
             "device": f"{self._device.torch().type} {self._device.precision}",
         }
 
-    def _epoch(self, epoch: int) -> EpochProgress:
-        self._model.train()
-        order = torch.randperm(len(self._bags))
-        sums = _Sums()
-        steps = torch.split(order, self.settings.bags_per_step)
-        for step, bags in enumerate(steps):
-            self._set_learning_rate(epoch + step / len(steps))
-            features, offsets, cell_weights = self._pack(bags.tolist())
-            output = self._model(features, offsets)
-            targets = self._targets[bags].to(output.logits.device)
-            mil, sic = bag_losses(output, offsets, targets, self.settings, cell_weights)
-            losses = combined_loss(mil, sic, epoch, self.settings, cell_weights is not None)
-            if self.settings.exclusion > 0 and not self._model.method.by_type:
-                other = exclusion_loss(output, offsets, targets, self._model.silent)
-                losses = losses + self.settings.exclusion * other
-            weights = self._weights[bags].to(losses.device)
-            self._optimiser.zero_grad()
-            total = (losses * weights).mean()
-            if self._answered is not None:
-                total = total + self.settings.answers * self._answered.loss(self._model)
-            total.backward()
-            self._optimiser.step()
-            predicted = self._model.log_probabilities(output, offsets).argmax(1)
-            sums.add(loss=losses, mil=mil, sic=sic, correct=predicted == targets)
-        means = sums.means()
+    @property
+    def _learner(self) -> Learner:
+        return Learner(
+            self.settings,
+            self._model,
+            self._optimiser,
+            self._randomness,
+            self._cells,
+            self._sizes,
+            self._targets,
+            self._weights,
+            self._answered,
+        )
+
+    def _finish_epoch(self, means: Mapping[str, float]) -> EpochProgress:
+        """Take over what an epoch gave."""
+        epochs = len(self._fit_losses) + 1
         if not math.isfinite(means["loss"]):
-            passes = counted(epoch + 1, "pass", "passes")
             raise UserError(
-                f"The loss is not a number after {passes}; choose a learning rate below "
-                f"{self.settings.learning_rate:g}, or standardise the features.",
+                f"The loss is not a number after {counted(epochs, 'pass', 'passes')}; choose "
+                f"a learning rate below {self.settings.learning_rate:g}, or standardise the "
+                "features.",
                 Remedy.TRAIN_CLASSIFIER,
             )
-        return EpochProgress(
-            epoch + 1,
+        progress = EpochProgress(
+            epochs,
             self.settings.epochs,
             means["loss"],
             means["mil"] if self._model.method.pooling is not None else None,
             means["sic"] if self._model.method.sic else None,
             means["correct"],
         )
+        self._keep_if_best(progress.fit_loss)
+        self._fit_losses.append(progress.fit_loss)
+        return progress
+
+    def _prepared(self, alike: Trainer | None) -> PreparedCells:
+        """Fit what does not learn."""
+        with Randomness(self._preparation_seed, self._device), self._model.threads():
+            if alike is None:
+                return prepare(self._model, self._bags, self.classes, self._preparation_seed)
+            if alike.settings.method != self.settings.method:
+                other = (alike._model, alike._cells)
+                seed = self._preparation_seed
+                return prepare(self._model, self._bags, self.classes, seed, other)
+        copy_fitted(self._model, alike._model)
+        return alike._cells
 
     def _answered_cells(self) -> AnsweredCells | None:
         """Return the cells whose answers are learnt from, if there are any."""
@@ -341,46 +338,71 @@ class Trainer:
         healthy = reference_class(self.classes, self.settings.reference_class)
         return AnsweredCells.of(self._bags, self._cells.features, self.classes, healthy)
 
-    def _set_learning_rate(self, epochs_done: float) -> None:
-        share = rate_share(epochs_done / self.settings.epochs, self.settings)
-        for group in self._optimiser.param_groups:
-            group["lr"] = share * self.settings.learning_rate
-
-    def _pack(self, bags: list[int]) -> tuple[PreparedFeatures, list[int], Tensor | None]:
-        """Return the cells of some bags on one axis after cell dropout, offsets and weights."""
-        parts = [self._cells.features[bag] for bag in bags]
-        guidance = self._cells.guidance
-        weights = None if guidance is None else [guidance[bag] for bag in bags]
-        if self.settings.cell_dropout > 0:
-            kept = [self._kept_cells(len(part)) for part in parts]
-            parts = [part[rows] for part, rows in zip(parts, kept, strict=True)]
-            if weights is not None:
-                pairs = zip(weights, kept, strict=True)
-                weights = [weight[rows.to(weight.device)] for weight, rows in pairs]
-        offsets = np.cumsum([0, *(len(part) for part in parts)]).tolist()
-        return packed(parts), offsets, None if weights is None else torch.cat(weights)
-
-    def _kept_cells(self, cells: int) -> Tensor:
-        kept = max(1, round(cells * (1 - self.settings.cell_dropout)))
-        return torch.randperm(cells)[:kept].sort().values
-
     def _keep_if_best(self, loss: float) -> None:
         if loss < min(self._fit_losses, default=math.inf):
             state = self._model.state_dict()
             self._best_weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
 
 
-class _Sums:
-    """Sums of per-bag values over an epoch, copied from the device only at its end."""
+def epochs_together(trainers: Sequence[Trainer]) -> Iterator[tuple[int, EpochProgress]]:
+    """Train until the stopping rules or the last epochs; can be left and resumed.
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._sums: dict[str, Tensor] = {}
+    Parameters
+    ----------
+    trainers
+        One; or several of the same bags and settings, except for the seed, if the first one
+        `Trainer.learns_together`.
 
-    def add(self, **values: Tensor) -> None:
-        self._count += len(next(iter(values.values())))
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0) + value.detach().float().sum()
+    Yields
+    ------
+    int, EpochProgress
+        For each trainer its position and its progress, once all have finished an epoch.
 
-    def means(self) -> dict[str, float]:
-        return {name: float(total) / self._count for name, total in self._sums.items()}
+    Raises
+    ------
+    UserError
+        If a loss is not a number, or the device's memory is full.
+    """
+    while left := [trainer for trainer in trainers if not trainer.is_done]:
+        # Some may be ahead, from a state that was saved later.
+        epoch = min(trainer.epochs_done for trainer in left)
+        now = [trainer for trainer in left if trainer.epochs_done == epoch]
+        try:
+            with now[0]._model.threads():
+                means = train_epoch([trainer._learner for trainer in now], epoch)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"The memory of {now[0]._device.description} is too small for this training; "
+                "close other programs that use it, or choose the device cpu.",
+                Remedy.USE_CPU,
+            ) from error
+        steps = [trainer._finish_epoch(own) for trainer, own in zip(now, means, strict=True)]
+        yield from zip(map(list(trainers).index, now), steps, strict=True)
+
+
+def resumable_together(
+    trainers: Sequence[Trainer], folder: Path | None
+) -> Iterator[tuple[int, EpochProgress]]:
+    """Train as `epochs_together` does, from and into states in a folder.
+
+    See `Trainer.resumable_epochs`.
+    """
+    if folder is None:
+        yield from epochs_together(trainers)
+        return
+    paths, saved_at = [trainer.state_file(folder) for trainer in trainers], time.monotonic()
+    for trainer, path in zip(trainers, paths, strict=True):
+        if path.exists():
+            # A damaged file loses its epochs, but does not prevent the training.
+            with contextlib.suppress(UserError):
+                trainer.resume(path)
+    for step in epochs_together(trainers):
+        if time.monotonic() - saved_at > SAVE_EVERY_S:
+            for trainer, path in zip(trainers, paths, strict=True):
+                trainer.save_state(path)
+            saved_at = time.monotonic()
+        yield step
+    for trainer, path in zip(trainers, paths, strict=True):
+        trainer.save_state(path)

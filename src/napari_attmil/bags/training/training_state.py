@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
 
 KIND = "training"
-TRAINING_VERSION: Final = 2
+TRAINING_VERSION: Final = 3
 """Increased by hand when a change to training, evaluation or features changes numbers.
 
 Unfinished trainings and stored trials of another version are repeated. A recorded training in the
@@ -113,8 +113,9 @@ class Randomness(contextlib.AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self._stack.enter_context(torch.random.fork_rng(devices=self._devices))
-        # Some algorithms of cudnn sum in an arbitrary order.
-        self._stack.enter_context(torch.backends.cudnn.flags(deterministic=True, benchmark=False))
+        if self._devices:  # Some algorithms of cudnn sum in an arbitrary order.
+            flags = torch.backends.cudnn.flags(deterministic=True, benchmark=False)
+            self._stack.enter_context(flags)
         torch.set_rng_state(self.states[0])
         for device, state in zip(self._devices, self.states[1:], strict=True):
             torch.cuda.set_rng_state(state, device)
