@@ -90,7 +90,7 @@ def area_of_test_bags(name: str, method: str, device: Device) -> float:
         dropout=0.1,
         learning_rate=5e-3,
         schedule="constant",
-        epochs=20,
+        epochs=30,
         stop_loss=0,
     )
     trainer = Trainer(unit_test_bags(name, 80, True, 4), settings, device, (NEGATIVE, POSITIVE))
