@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_attmil.cells.detection.working_scale import (
-    MOST_IMAGES,
+    MOST_PARTS,
     CellSize,
     measure_cell_size,
     spread,
@@ -165,7 +165,7 @@ def test_further_images_are_read_only_until_it_is_sure() -> None:
     assert len(read) == 2
     read.clear()
     assert not measure_cell_size(images(9), lambda *_: NOTHING, WORKING_PX).is_sure
-    assert len(read) == MOST_IMAGES
+    assert len(read) == MOST_PARTS
 
 
 def test_an_empty_field_gives_the_working_diameter() -> None:

@@ -35,6 +35,7 @@ from napari_attmil.cells.detection.roi_pooling import roi_align
 from napari_attmil.cells.detection.tiling import Tile, merge_tiles, tiles_of
 from napari_attmil.cells.detection.working_scale import (
     LEAST_SCORE,
+    MOST_PARTS,
     CellSize,
     alike_in_size,
     measure_cell_size,
@@ -55,8 +56,6 @@ from napari_attmil.core import (
 if TYPE_CHECKING:
     from napari_attmil.cells.boxes import Boxes
 
-IMAGES_FOR_SCALE = 4
-"""Most images in which the cell size of a stack is measured."""
 CPU_BATCH_PX = 2_000_000
 """Working pixels computed together on a CPU: some 900 MB of feature maps."""
 PROPOSAL_SHARE = 0.3
@@ -281,7 +280,7 @@ class Detector:
         among = range(len(images)) if among is None else among
         greys = (
             to_grey(window)
-            for place in spread(len(among), IMAGES_FOR_SCALE)
+            for place in spread(len(among), MOST_PARTS)  # each has at least one part
             for window in scale_windows(images[among[place]])
         )
         settings = DetectionSettings(min_score=LEAST_SCORE)

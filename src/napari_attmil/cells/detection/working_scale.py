@@ -36,8 +36,9 @@ SEARCH_SHARE: Final = 0.7
 """For measuring, cells are shown this much smaller than for detection: half the work."""
 CLOSE_DIAMETERS, WIDE_DIAMETERS = 12.0, 24.0
 """Side in cells of the window that a single look and the looks at several scales take in."""
-FIRST_IMAGES, MOST_IMAGES = 2, 4
-"""Images for the first looks, and for looks at all scales if those do not make sure."""
+FIRST_PARTS, MOST_PARTS = 2, 4
+"""Parts for the first looks, and for looks at all scales if those do not make sure. A part is an
+image, or one of three windows of a large one; see `scale_windows`."""
 SEEN_OCTAVES: Final = 0.5
 """The detector is trusted most with cells of the size that a look expects, and hardly with those
 that differ from it by more than twice this."""
@@ -132,22 +133,23 @@ class _Votes:
 
 
 def measure_cell_size(
-    images: Iterable[Float32Array],
+    parts: Iterable[Float32Array],
     detect_at: DetectAt,
     working_diameter_px: float,
     pixel_size_um: float | None = None,
 ) -> CellSize:
     """Return the typical size of the cells, and how sure it is.
 
-    The size of round objects in the images is the first guess, at which the detector looks. If
+    The size of round objects in the parts is the first guess, at which the detector looks. If
     many boxes agree, that is all. Otherwise it looks at half and twice that scale too, and if that
-    does not make sure, at all scales, in one image after the other. All boxes of those looks
+    does not make sure, at all scales, in one part after the other. All boxes of those looks
     together tell the size.
 
     Parameters
     ----------
-    images
-        Normalised grey (Y, X) images of one scale; read one after the other, as far as needed.
+    parts
+        Normalised grey (Y, X) images of one scale, or windows of such; read one after the other, as
+        far as needed.
     detect_at
         The detector.
     working_diameter_px
@@ -167,13 +169,13 @@ def measure_cell_size(
     def look(image: Float32Array, guess_px: float, window: float) -> _Votes:
         return _look(image, detect_at, guess_px, shown_px / guess_px, window)
 
-    unseen = iter(images)
-    first = list(islice(unseen, FIRST_IMAGES))
+    unseen = iter(parts)
+    first = list(islice(unseen, FIRST_PARTS))
     size = _at_first_look(first, look, limits)
     if size is not None:
         return size
     votes, longest_px = list[_Votes](), 0
-    for image in chain(first, islice(unseen, MOST_IMAGES - FIRST_IMAGES)):
+    for image in chain(first, islice(unseen, MOST_PARTS - FIRST_PARTS)):
         longest_px = max(longest_px, *image.shape)
         votes += [look(image, guess_px, WIDE_DIAMETERS) for guess_px in _guesses(longest_px)]
         size = _Votes.joined(votes).size(*limits)
