@@ -206,3 +206,4 @@ def test_a_cell_size_that_is_a_guess_is_said_and_one_that_is_sure_is_not(
     assert "(31 px)" in guess_in_words(guess)
     assert "--cell-diameter" in guess_in_words(guess)
     assert notes_with(CellSize(31.4, confidence=0.8)) == []
+    assert guess_in_words(CellSize(31.4, confidence=0.8)) == ""

@@ -72,6 +72,22 @@ def test_a_cell_size_that_is_a_guess_is_said_once_a_sample(
     assert sorted(notes) == [f"{name}: {guess_in_words(guess)}" for name in ("bare", "one", "two")]
 
 
+def test_of_several_cell_sizes_the_least_sure_is_said(
+    cohort: Cohort, detector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = detector.detect_frames
+    sizes = [CellSize(50.0), CellSize(31.4, confidence=0.3)]  # "one" has two images
+
+    def second_guessed(images: Any, settings: Any) -> Any:
+        for frame in find(images, settings):
+            yield replace(frame, cell_size=sizes[frame.image_index])
+
+    monkeypatch.setattr(detector, "detect_frames", second_guessed)
+    steps = list(prepare_bags(Study.of(cohort), detector, DETECTION, FEATURES))
+    notes = [step.note for step in steps if step.note.startswith("one: ")]
+    assert notes == [f"one: {guess_in_words(sizes[1])}"]
+
+
 def test_images_are_decoded_once_for_boxes_and_features(
     cohort: Cohort, detector: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,6 @@ class Detecting(Listening, QObject):
         size = self.cell_size = detection.cell_size
         if not len(detection.boxes):
             warn(self._progress, NO_CELLS, TOPIC)
-        elif size is not None and not size.is_sure:
-            warn(self._progress, workflows.guess_in_words(size), SIZE_TOPIC)
+        elif guess := workflows.guess_in_words(size):
+            warn(self._progress, guess, SIZE_TOPIC)
         self.detected.emit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -93,9 +93,9 @@ def detect_cells(
     chosen: Images = _Chosen(images, places)
     yield Progress(0, 0, f"Reading {'an image' if len(places) == 1 else 'the first image'}")
     sizes = yield from detector.cell_sizes(chosen, settings)
-    least_sure = min(sizes, key=attrgetter("confidence"), default=None)
-    if least_sure is not None and not least_sure.is_sure:
-        yield Progress(0, 0, "Measured the size of the cells", note=guess_in_words(least_sure))
+    cell_size = least_sure(sizes)
+    if note := guess_in_words(cell_size):
+        yield Progress(0, 0, "Measured the size of the cells", note=note)
     diameters, seen = [size.diameter_px for size in sizes], None
     if view is not None:
         seen = _View.of(view, VIEW_MARGIN_DIAMETERS * max(diameters))
@@ -106,11 +106,18 @@ def detect_cells(
         yield found.progress()
         if stop.is_set():
             break
-    return replace(found.detection(seen), cell_size=least_sure)
+    return replace(found.detection(seen), cell_size=cell_size)
 
 
-def guess_in_words(size: CellSize) -> str:
-    """Return what to tell of a cell size that is not sure."""
+def least_sure(sizes: Iterable[CellSize]) -> CellSize | None:
+    """Return the one of several images' cell sizes that is told of; None without images."""
+    return min(sizes, key=attrgetter("confidence"), default=None)
+
+
+def guess_in_words(size: CellSize | None) -> str:
+    """Return what to tell of a cell size that is not sure; empty if it is."""
+    if size is None or size.is_sure:
+        return ""
     return (
         f"The cell size is a guess ({size.diameter_px:.0f} px): drag the circle beside Cell "
         "diameter to fit a cell, or give the diameter (--cell-diameter)."

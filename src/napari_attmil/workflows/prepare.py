@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_attmil.core import Remedy, UserError
 from napari_attmil.workflows.answers import answers_about
-from napari_attmil.workflows.detect import guess_in_words
+from napari_attmil.workflows.detect import guess_in_words, least_sure
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
 
 if TYPE_CHECKING:
@@ -149,13 +149,13 @@ def boxes_of_sample(
         in_pixels = settings.in_pixels(sample.pixel_size_um)
         for frame in detector.detect_frames(images, in_pixels):
             found.append(frame)
-            is_first_guess = len(found) == 1 and not frame.cell_size.is_sure
-            note = f"{sample.name}: {guess_in_words(frame.cell_size)}" if is_first_guess else ""
-            text = f"Image {frame.done} of {frame.total}"
-            yield Progress(frame.done, frame.total, text, note=note)
+            yield Progress(frame.done, frame.total, f"Image {frame.done} of {frame.total}")
         boxes = boxes_of_frames(found)
         if store is not None:
             store.put_detections(sample, detector.digest, settings, boxes)
+        if guess := guess_in_words(least_sure(frame.cell_size for frame in found)):
+            done = len(found)
+            yield Progress(done, done, "Found the cells", note=f"{sample.name}: {guess}")
     if annotations is not None:
         boxes = annotations.cells_among(with_corrections(boxes, annotations))
     return boxes, images
