@@ -64,6 +64,8 @@ class Bag:
     reader_digest, feature_settings
         The networks that the features were read with, a detector, an encoder or both, and how; a
         classifier accepts only those of its training.
+    sample_boxes
+        Where all cells of the sample are, of which the bag may hold a draw; None without images.
     """
 
     features: npt.NDArray[np.float16]
@@ -76,6 +78,7 @@ class Bag:
     answers: npt.NDArray[np.str_] | None = None
     reader_digest: str = ""
     feature_settings: FeatureSettings = field(default_factory=FeatureSettings)
+    sample_boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays agree."""
@@ -173,7 +176,7 @@ def bag_of(
     Returns
     -------
     Bag
-        The boxes with their features.
+        The boxes with their features, or those that were drawn, beside all boxes.
 
     Raises
     ------
@@ -185,7 +188,7 @@ def bag_of(
             f"Sample {sample.name!r} has no cells; run detection or draw one.", Remedy.DETECT_CELLS
         )
 
-    boxes = drawn_cells(boxes, settings.most_cells)
+    sample_boxes, boxes = boxes, drawn_cells(boxes, settings.most_cells)
 
     def progress(done: int) -> Progress:
         return Progress(done, len(boxes), f"Looking at cell {done} of {len(boxes)}")
@@ -218,6 +221,7 @@ def bag_of(
         boxes,
         reader_digest=reader.digest,
         feature_settings=settings,
+        sample_boxes=sample_boxes,
     )
 
 

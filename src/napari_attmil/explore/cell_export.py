@@ -43,7 +43,7 @@ def cell_table(
     prediction
         Its prediction, if any; matched by cell_id.
     classified
-        The boxes of the prediction; `boxes` by default.
+        The sample's cells when it was classified; `boxes` by default.
     notes
         What is noted about the cells, by their ids.
 
@@ -53,9 +53,9 @@ def cell_table(
         Columns image (path as given), frame (page within that file, from 0), cell_id, x_min,
         y_min, x_max, y_max (pixels), score (0 to 1), source (who made the box: model, person,
         accepted; on import, all boxes count as a person's without it); with a prediction also
-        attention and a contribution_<class> for each class, empty for cells that were drawn or
-        moved since; if anything is noted, also tags, note, and a person's own columns. Ordered by
-        image.
+        attention and a contribution_<class> for each class, empty for cells that the classifier
+        did not look at or that were drawn or moved since; if anything is noted, also tags, note,
+        and a person's own columns. Ordered by image.
     """
     boxes = boxes.sorted_by_image()
     frames = [sample.frames[index] for index in boxes.image_index]
@@ -83,7 +83,7 @@ def cell_table(
 def attention_of(
     boxes: Boxes, prediction: Prediction, classified: Boxes | None = None
 ) -> npt.NDArray[np.float64]:
-    """Return (n,) the attention of each box; NaN where it was drawn or moved since.
+    """Return (n,) the attention of each box; NaN where it was not seen, or drawn or moved since.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ ACCEPTED_COLOUR: Final[Rgba] = (0.0, 0.75, 0.55, 1.0)
 """A box of the detector that a person confirmed; the palette's bluish green, made lighter."""
 
 UNSCORED_COLOUR: Final[Rgba] = (0.90, 0.45, 0.0, 1.0)
-"""A box without attention, because it is newer than the classification; orange."""
+"""A box without attention, as it is newer than the classification or not drawn for it; orange."""
 
 _DARK_SOURCES: Final = np.array(
     [(0.0, 0.38, 0.66, 1.0), (0.75, 0.25, 0.0, 1.0), (0.0, 0.42, 0.30, 1.0)]

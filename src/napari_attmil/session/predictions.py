@@ -182,7 +182,7 @@ class Predictions:
         prediction
             What the classifier predicted.
         classified
-            The boxes that it was made from.
+            The sample's cells at that time, even if the classifier looked at a draw of them.
         key
             The sample; the shown one by default. Nothing happens if it is no longer open.
         """

@@ -26,7 +26,7 @@ class SampleState(Annotations):
     prediction
         The latest prediction of the classifier.
     classified
-        The boxes of the prediction.
+        The sample's cells when it was classified; the prediction may be of a draw of them.
     """
 
     prediction: Prediction | None = None
@@ -54,7 +54,7 @@ class SampleState(Annotations):
         return self.prediction is not None and not self.cells.is_unchanged_since(self.classified)
 
     def attention(self) -> npt.NDArray[np.float64]:
-        """Return (n,) the attention of each box; NaN where it is newer than the classification."""
+        """Return (n,) the attention of each box; NaN where none was given, as the box is newer."""
         if self.prediction is None:
             return np.full(len(self.boxes), np.nan)
         return attention_of(self.boxes, self.prediction, self.classified)

@@ -40,7 +40,7 @@ class AskedCell:
     cell_id
         Which of them.
     prediction, classified
-        The sample's prediction, if any, and the boxes that it was made from.
+        The sample's prediction, if any, and the sample's cells when it was made.
     others
         Other classified samples with the boxes of their classification, to find similar cells in.
     study_samples
@@ -60,6 +60,14 @@ class AskedCell:
         return cell_facts(cells.sample, cells.boxes, self.cell_id, self.prediction, self.classified)
 
 
+@dataclass(frozen=True, eq=False)
+class EmbeddedCells:
+    """The n cells of a sample that a classifier looks at, and their (n, D) embeddings."""
+
+    boxes: Boxes
+    vectors: Float32Array
+
+
 @dataclass(eq=False)
 class CellReader:
     """What has been computed of samples, kept so that further cells are answered at once.
@@ -70,7 +78,7 @@ class CellReader:
 
     shapes: dict[str, tuple[str, pd.DataFrame]] = field(default_factory=dict)
     what_if: dict[str, tuple[str, WhatIf]] = field(default_factory=dict)
-    embeddings: dict[str, tuple[str, Float32Array]] = field(default_factory=dict)
+    embeddings: dict[str, tuple[str, EmbeddedCells]] = field(default_factory=dict)
 
 
 def look_at_cell(
@@ -164,8 +172,8 @@ class _Reading:
             yield from self._read(cells, keeps_what_if=True)
         return self.reader.what_if[cells.sample.name][1] if not self.stop.is_set() else None
 
-    def embeddings(self, cells: CellsAtHand) -> Stage[Float32Array | None]:
-        """Return (n, D) the embeddings of a sample's cells; stopped early, None."""
+    def embeddings(self, cells: CellsAtHand) -> Stage[EmbeddedCells | None]:
+        """Return the embeddings of a sample's cells; stopped early, None."""
         if not _is_known(self.reader.embeddings, cells):
             yield from self._read(cells, keeps_what_if=False)
         return self.reader.embeddings[cells.sample.name][1] if not self.stop.is_set() else None
@@ -178,7 +186,9 @@ class _Reading:
         if bag is None:
             return
         digest = cells.boxes.digest()
-        self.reader.embeddings[name] = (digest, cell_embeddings(classifier, bag))
+        assert bag.boxes is not None  # bags of images always have them
+        embedded = EmbeddedCells(bag.boxes, cell_embeddings(classifier, bag))
+        self.reader.embeddings[name] = (digest, embedded)
         if keeps_what_if:
             self.reader.what_if = {name: (digest, WhatIf(classifier, bag))}
 
@@ -186,18 +196,17 @@ class _Reading:
 def _with_similar(facts: CellFacts, asked: AskedCell, read: _Reading) -> Stage[CellFacts]:
     """Return the facts with similar cells of the other samples that could be read."""
     here = Progress(2, 3, "Looking for similar cells in other samples", facts)
-    own = _classified(asked)
-    mine = yield from within(read.embeddings(own), here)
+    mine = yield from within(read.embeddings(_classified(asked)), here)
     found = []
     for cells in asked.others:
-        embeddings = yield from within(read.embeddings(cells), here)
-        if embeddings is None or mine is None:
+        embedded = yield from within(read.embeddings(cells), here)
+        if embedded is None or mine is None:
             return facts
-        found.append((cells.sample, cells.boxes, embeddings))
+        found.append((cells.sample, embedded.boxes, embedded.vectors))
     if mine is None:
         return facts
-    row = int(own.boxes.index_of([asked.cell_id])[0])
-    return replace(facts, similar=similar_cells(mine[row], found))
+    row = int(mine.boxes.index_of([asked.cell_id])[0])
+    return replace(facts, similar=similar_cells(mine.vectors[row], found))
 
 
 def _shapes(asked: AskedCell, reader: CellReader) -> Stage[pd.DataFrame | None]:
@@ -215,7 +224,7 @@ def _shapes(asked: AskedCell, reader: CellReader) -> Stage[pd.DataFrame | None]:
 
 
 def _classified(asked: AskedCell) -> CellsAtHand:
-    """Return the sample with the boxes that its prediction was made from."""
+    """Return the sample with the cells that it had when its prediction was made."""
     if asked.classified is None:
         return asked.cells
     return replace(asked.cells, boxes=asked.classified)

@@ -28,7 +28,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ClassifiedSample:
-    """A sample, its cells, its prediction, and what is noted about the cells."""
+    """A classified sample.
+
+    Attributes
+    ----------
+    sample
+        Names and files.
+    boxes
+        All its cells; the prediction may be of some of them, that were drawn.
+    prediction
+        What the classifier says.
+    notes
+        What is noted about cells, by their ids.
+    """
 
     sample: Sample
     boxes: Boxes
@@ -91,7 +103,8 @@ def classify_study(
             prediction = classifier.classify(bag)
             kept = study.annotations.get(bag.sample)
             notes = {} if kept is None else kept.notes
-            classified.append(ClassifiedSample(samples[bag.sample], bag.boxes, prediction, notes))
+            found = ClassifiedSample(samples[bag.sample], bag.sample_boxes, prediction, notes)
+            classified.append(found)
         yield step if bag is None else replace(step, detail=classified[-1])
     return classified
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags import Classifier
     from napari_attmil.bags.attribution import RemovalCurve, WhatIf
+    from napari_attmil.core import Int64Array
     from napari_attmil.explore import MapMethod
     from napari_attmil.images import Sample
     from napari_attmil.workflows.study import Study
@@ -37,7 +38,15 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Removal:
-    """Predictions for a sample without some of its cells, and the first curve of removals."""
+    """Predictions for a sample without some of its cells, and the first curve of removals.
+
+    Attributes
+    ----------
+    what_if, curve
+        The predictions, and the curve.
+    distance_from_healthy
+        (n,) of each of the sample's boxes, NaN where it was not drawn; None without healthy cells.
+    """
 
     what_if: WhatIf
     curve: RemovalCurve
@@ -86,18 +95,19 @@ def map_cells(
     yield Progress(0, len(samples), "Loading the detector")
     from napari_attmil.bags.attribution import cell_embeddings
 
-    embedded = []
+    embedded, drawn = [], []
     for cells in samples:
         bag = yield from bag_at_hand(study, cells, classifier, device_name, stop)
         if bag is None:
             return []
         embedded.append(cell_embeddings(classifier, bag))
+        drawn.append(bag.cell_id)
     yield Progress(0, 0, "Drawing the map")
     places = map_of_cells(np.concatenate(embedded), method).astype(np.float64)
-    ends = np.cumsum([len(cells.boxes) for cells in samples])[:-1]
+    parts = np.split(places, np.cumsum([len(ids) for ids in drawn])[:-1])
     return [
-        Measured(cells, pd.DataFrame(part, columns=list(MAP_COLUMNS)))
-        for cells, part in zip(samples, np.split(places, ends), strict=True)
+        Measured(cells, pd.DataFrame(_of_all(cells, ids, part), columns=list(MAP_COLUMNS)))
+        for cells, ids, part in zip(samples, drawn, parts, strict=True)
     ]
 
 
@@ -117,4 +127,16 @@ def prepare_removal(
     from napari_attmil.bags.attribution import WhatIf
 
     what_if = WhatIf(classifier, bag)
-    return Removal(what_if, what_if.curve(score), what_if.distance_from_healthy())
+    distance = what_if.distance_from_healthy()
+    if distance is not None:
+        distance = _of_all(cells, bag.cell_id, distance)
+    return Removal(what_if, what_if.curve(score), distance)
+
+
+def _of_all(
+    cells: CellsAtHand, drawn: Int64Array, values: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return (n, ...) a bag's values in the order of all boxes; NaN for cells not drawn."""
+    rows = np.full((len(cells.boxes), *values.shape[1:]), np.nan)
+    rows[cells.boxes.index_of(drawn)] = values
+    return rows

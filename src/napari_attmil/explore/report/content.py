@@ -58,7 +58,7 @@ class Finding:
     prediction
         The prediction for them.
     classified
-        The boxes of the prediction; None if they are the same.
+        The sample's cells when it was classified; None if they are the same.
     """
 
     sample: Sample
@@ -108,10 +108,12 @@ def about_sample(finding: Finding, level: Literal[2, 3]) -> list[Block]:
         *_probabilities(prediction),
         *([Paragraph(without, "note")] if (without := held_out_in_words(prediction)) else []),
         Paragraph(
-            f"The attention rests on {prediction.effective_cells:.1f} of {len(boxes)} cells "
+            f"The attention rests on {prediction.effective_cells:.1f} of "
+            f"{len(prediction.cell_id)} cells "
             "(one over the sum of its squares). Boxes are coloured by the rank of their attention "
             "in the sample, from dark blue, the lowest, to white, the highest; orange boxes are "
-            f"newer than the classification. Digest of the boxes: {boxes.digest()}"
+            "newer than the classification, or were not drawn for it. "
+            f"Digest of the boxes: {boxes.digest()}"
         ),
         *_images(finding.sample, boxes, table),
         Heading(f"The {len(highest)} cells with the highest attention", 4 if level == 3 else 3),

@@ -233,6 +233,8 @@ class CardHost(Listening, QWidget):
         missing = missing_to_classify(self._context)
         if missing:
             return f"No attention yet. {missing}", False
+        if session.state.prediction is not None and not session.state.is_stale:
+            return "Not among the cells drawn for the classification (Cells per sample).", False
         newer = "The box is newer than the classification: classify again"
         text = newer if session.state.prediction is not None else "Classify the sample"
         return f"{text} to see its attention.", True
