@@ -32,6 +32,7 @@ from support.pages.page import entries
 from support.predictions import FakeClassifier
 
 from napari_attmil import workflows
+from napari_attmil.bags import Bag
 from napari_attmil.bags.presets import ensemble_preset
 from napari_attmil.cells import Boxes
 from napari_attmil.core import UserError
@@ -542,6 +543,28 @@ def test_training_says_which_samples_it_left_out(
     step.load(tmp_path / "other.safetensors")
     wait_idle(panel)
     assert "left out" not in ClassifierPage(step).text("hint")
+
+
+def test_all_cells_found_on_the_way_of_a_training_are_kept_not_only_the_drawn_ones(
+    panel: AttentionMILWidget,
+    cohort: Cohort,
+    wait_idle: Callable[[AttentionMILWidget], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train: Any = workflows.train_classifier
+    boxes = Boxes.from_detections([0, 1], [[5, 5, 25, 25], [30, 10, 50, 30]], [0.9, 0.8])
+    features, drawn, sample = np.zeros((1, 8, 11, 1), np.float16), boxes[1:], cohort.samples[-1]
+    bag = Bag(features, drawn.cell_id, sample.name, "p", boxes=drawn, sample_boxes=boxes)
+
+    def find(*args: Any, stop: Event) -> Generator[Progress, None, Any]:
+        yield Progress(1, 1, "Reading", bag)
+        return (yield from train(*args, stop=stop))
+
+    monkeypatch.setattr(workflows, "train_classifier", find)
+    panel.classifier_step.train()
+    wait_idle(panel)
+    state = panel.context.session.states_of_samples()[sample.name]
+    assert state.boxes.is_unchanged_since(boxes)
 
 
 def test_training_knows_the_healthy_class_that_was_chosen(

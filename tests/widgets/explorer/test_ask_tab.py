@@ -46,8 +46,8 @@ def fake_ask(
 ) -> Stage[list[CellToAsk]]:
     """Find three cells in "sickle" and ask about them, the last one first."""
     sample = next(sample for sample in study.cohort.samples if sample.label == "sickle")
-    features = np.zeros((3, 256, 11, 1), np.float16)
-    bag = Bag(features, BOXES.cell_id, sample.name, sample.patient, boxes=BOXES)
+    features, drawn = np.zeros((1, 256, 11, 1), np.float16), BOXES[:1]
+    bag = Bag(features, drawn.cell_id, sample.name, sample.patient, boxes=drawn, sample_boxes=BOXES)
     yield Progress(1, 1, "Reading", bag)
     asked = []
     # As after another detection: the ids are others than the session's.

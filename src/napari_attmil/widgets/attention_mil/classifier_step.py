@@ -277,8 +277,8 @@ class ClassifierStep(Step):
         elif progress.detail is not None:
             bag, session = progress.detail, self._context.session
             # Cells found on the way are kept, except where the user has worked on the sample.
-            if bag.boxes is not None and bag.sample not in session.states_of_samples():
-                session.editor.merge(bag.boxes, key=keys[bag.sample], automatic=True)
+            if bag.sample_boxes is not None and bag.sample not in session.states_of_samples():
+                session.editor.merge(bag.sample_boxes, key=keys[bag.sample], automatic=True)
 
     def _take_over(self, training: workflows.Training | None) -> None:
         if training is None:

@@ -278,12 +278,12 @@ class AskTab(ExplorerTab):
     def _keep_boxes(self, progress: Progress, keys: Mapping[str, SessionKey]) -> None:
         """Take over cells found on the way: an answer is kept with its box."""
         session, bag = self._context.session, progress.detail
-        if bag is None or bag.boxes is None:
+        if bag is None or bag.sample_boxes is None:
             return
         state = session.states_of_samples().get(bag.sample)
-        images = 1 + int(bag.boxes.image_index.max())
+        images = 1 + int(bag.sample_boxes.image_index.max())
         if state is None or not state.is_searched(images):
-            session.editor.merge(bag.boxes, key=keys[bag.sample], automatic=True)
+            session.editor.merge(bag.sample_boxes, key=keys[bag.sample], automatic=True)
 
     def _begin(self, questions: Sequence[CellToAsk]) -> None:
         states = self._context.session.states_of_samples()
