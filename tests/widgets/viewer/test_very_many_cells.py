@@ -183,6 +183,60 @@ def test_a_picture_that_is_removed_comes_back_with_the_next_change(
     qtbot.waitUntil(lambda: cells.painted.layer in viewer.layers)
 
 
+@pytest.mark.parametrize(
+    ("labels", "shape", "steps"),
+    [
+        (("z", "y", "x"), (3, 200, 300), (1,)),
+        (("t", "image", "y", "x"), (4, 2, 200, 300), (1, 2)),
+        (("image", "z", "c", "y", "x"), (2, 3, 2, 200, 300), (2, 1, 1)),
+        (("y", "x"), (200, 300), ()),
+    ],
+)
+def test_the_picture_lies_over_an_image_of_any_axes(
+    viewer: ViewerModel,
+    session: Session,
+    qtbot: QtBot,
+    labels: tuple[str, ...],
+    shape: tuple[int, ...],
+    steps: tuple[int, ...],
+) -> None:
+    scale = [*range(2, len(shape)), 0.5, 0.5]
+    image = viewer.add_image(np.zeros(shape, np.uint8), axis_labels=labels, scale=scale)
+    cells = CellsLayer(viewer, session)
+    cells.attach(image)
+    session.editor.merge(BOXES)
+    qtbot.waitUntil(lambda: cells.painted.layer is not None)
+    picture = cells.painted.layer
+    assert picture.data[0].shape == (*steps, 200, 300, 4)
+    assert np.asarray(picture.data[0]).shape == (*steps, 200, 300, 4)
+    for axis in range(len(labels) - 2):
+        if labels[axis] != "image":
+            viewer.dims.set_point(axis, image.data_to_world([1] * image.ndim)[axis])
+    session.select([int(session.boxes.cell_id[5])])
+
+    def is_shown() -> bool:
+        world = [*viewer.dims.point[:-2], 40.5 / 2, 60.5 / 2]  # the corner of a box
+        _, value = picture.get_value(world, world=True)
+        return value is not None and value[3] > 0
+
+    qtbot.waitUntil(is_shown)
+    cells.stop_listening()
+
+
+def test_the_picture_goes_with_its_owner_even_if_it_is_gone(
+    cells: CellsLayer, viewer: ViewerModel, session: Session, qtbot: QtBot
+) -> None:
+    cells.stop_listening()
+    assert [layer.name for layer in viewer.layers if layer.name == painted_boxes.LAYER_NAME] == []
+    again = CellsLayer(viewer, session)
+    again.attach(viewer.layers[0])
+    qtbot.waitUntil(lambda: again.painted.layer is not None)
+    assert again.painted.layer.name == painted_boxes.LAYER_NAME
+    with viewer.layers.events.blocker_all():
+        viewer.layers.remove(again.painted.layer)
+    again.stop_listening()
+
+
 def test_portions_hold_what_is_in_view_if_that_is_little() -> None:
     part = Portion.of_sample(BOXES, 0, view=[0, 0, 60, 60])
     assert len(part.held(BOXES)) == 9 and len(part.others(BOXES)) == 141

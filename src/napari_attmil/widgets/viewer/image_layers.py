@@ -258,12 +258,17 @@ def sample_layer_data(sample: Sample) -> tuple[Any, dict[str, Any]]:
 def _resolutions(images: Sequence[Any]) -> list[Any]:
     """Return images at their full size and at halves of it; the smallest is in memory."""
     large = [each if isinstance(each, LargeImage) else LargeImage((each,)) for each in images]
-    longest = max(max(image.shape[:2]) for image in large)
-    factors = [1]
-    while longest > SMALLEST_LEVEL_PX * factors[-1]:
-        factors.append(2 * factors[-1])
+    factors = factors_of(max(max(image.shape[:2]) for image in large))
     stacks = [LevelStack(large), *(LevelStack([i.at(f) for i in large]) for f in factors[1:])]
     return [*stacks[:-1], np.asarray(stacks[-1])]
+
+
+def factors_of(longest_px: int) -> list[int]:
+    """Return by what an image is made smaller, level by level, until it is small enough."""
+    factors = [1]
+    while longest_px > SMALLEST_LEVEL_PX * factors[-1]:
+        factors.append(2 * factors[-1])
+    return factors
 
 
 def _contrast_limits(image: npt.NDArray[Any]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -15,10 +16,15 @@ from napari_attmil.session import Exploration, Session
 from napari_attmil.widgets.parts import Listening, pause_timer
 from napari_attmil.widgets.viewer.box_shapes import MOST_OF_IMAGE, edge_widths
 from napari_attmil.widgets.viewer.boxes_mirror import BoxesMirror
-from napari_attmil.widgets.viewer.image_layers import IS_PICTURE, lay_over, sizes_of_layer
+from napari_attmil.widgets.viewer.image_layers import (
+    IS_PICTURE,
+    factors_of,
+    lay_over,
+    sizes_of_layer,
+)
+from napari_attmil.widgets.viewer.layer_axes import LayerAxes
 
 LAYER_NAME: Final = "Cells from afar"
-SMALLEST_LEVEL_PX: Final = 1024
 LEAST_EDGE_PX: Final = 2
 """A viewer that shows every second pixel shows all edges of a box."""
 MARK_PX: Final = 14
@@ -55,6 +61,7 @@ class PaintedBoxes(Listening):
         self._layer: Any = None
         self._pictures: list[PaintedImage] = []
         self._to_shapes = Listening()
+        self.at_end(self._remove)
         self.at_end(self._to_shapes.stop_listening)
         self._timer = pause_timer(self._paint, AFTER_MS)
         self.at_end(self._timer.stop)
@@ -96,11 +103,11 @@ class PaintedBoxes(Listening):
         axes = self._mirror.camera.axes
         sizes = sizes_of_layer(image, axes)
         is_other = [each.size for each in self._pictures] != list(sizes)
-        if self._layer is None or is_other or self._layer.ndim != image.ndim:
+        if self._layer is None or is_other or self._layer.data[0].shape[:-3] != _steps(axes):
             self._remove()
             self._pictures = [PaintedImage(size) for size in sizes]
             self._fill(boxes)
-            self._add(image, is_stack=axes.images is not None)
+            self._add(image, axes)
         else:
             self._fill(boxes)
             self._layer.refresh(extent=False)
@@ -117,15 +124,12 @@ class PaintedBoxes(Listening):
             rows = np.flatnonzero(boxes.image_index == index)
             picture.show(boxes.xyxy[rows], colours[rows], widths[rows], is_selected[rows])
 
-    def _add(self, image: Any, *, is_stack: bool) -> None:
+    def _add(self, image: Any, axes: LayerAxes) -> None:
         layers, selected = self._viewer.layers, set(self._viewer.layers.selection)
-        factors, longest = [1], max(max(each.size) for each in self._pictures)
-        while longest > SMALLEST_LEVEL_PX * factors[-1]:
-            factors.append(2 * factors[-1])
-        levels: list[Any] = [[each.at(factor) for each in self._pictures] for factor in factors]
-        levels = [LevelStack(level) if is_stack else level[0] for level in levels]
+        factors = factors_of(max(max(each.size) for each in self._pictures))
+        levels = [[each.at(factor) for each in self._pictures] for factor in factors]
         self._layer = Image(
-            levels,
+            [_of_axes(level, axes) for level in levels],
             multiscale=True,
             rgb=True,
             name=LAYER_NAME,
@@ -138,13 +142,32 @@ class PaintedBoxes(Listening):
         layers.selection = selected
 
     def _remove(self) -> None:
-        if self._layer is not None:
-            self._viewer.layers.remove(self._layer)
+        layer, self._layer = self._layer, None
+        if layer is not None:
+            with suppress(ValueError):
+                self._viewer.layers.remove(layer)
 
 
 def _are_many(boxes: Boxes) -> bool:
     """Return whether an image has very many boxes."""
     return len(boxes) > MOST_OF_IMAGE and int(np.bincount(boxes.image_index).max()) > MOST_OF_IMAGE
+
+
+def _steps(axes: LayerAxes) -> tuple[int, ...]:
+    """Return the steps of the picture along the leading axes of an image layer.
+
+    The picture is that of the planes and of the time that are shown.
+    """
+    return tuple(size if axis == axes.images else 1 for axis, size in enumerate(axes.sizes))
+
+
+def _of_axes(level: list[PaintedLevel], axes: LayerAxes) -> Any:
+    """Return the pictures of all images as one of as many axes as the image layer has."""
+    steps = _steps(axes)
+    if not steps:
+        return level[0]
+    stack = LevelStack(level)
+    return stack if len(steps) == 1 else _Spread(stack, len(steps), axes.images or 0)
 
 
 def as_pixels(colours: npt.ArrayLike) -> Pixels:
@@ -237,6 +260,45 @@ class PaintedLevel:
         if self._whole is None or self._whole[0] != version:
             self._whole = version, self._picture.painted(self._factor, *part)
         return self._whole[1]
+
+
+class _Spread:
+    """A stack of images among further leading axes, each of one step.
+
+    Parameters
+    ----------
+    stack
+        (N, Y, X, 4), or a part of it.
+    count
+        Number of leading axes.
+    images
+        Which of them holds the images.
+    """
+
+    def __init__(self, stack: LevelStack, count: int, images: int) -> None:
+        self._stack, self._count, self._images = stack, count, images
+        before, behind = (1,) * images, (1,) * (count - images - 1)
+        self.shape = (*before, stack.shape[0], *behind, *stack.shape[1:])
+        self.chunks = (*before, stack.chunks[0], *behind, *stack.chunks[1:])
+        self.dtype, self.ndim, self.size = stack.dtype, len(self.shape), stack.size
+
+    def __getitem__(self, place: tuple[Any, ...]) -> Any:
+        """Return a part, or the pixels where the leading axes are chosen."""
+        leading, inner = place[: self._count], place[self._count :]
+        part = self._stack[(leading[self._images], *inner)]
+        if all(isinstance(each, slice) for each in leading):
+            return _Spread(part, self._count, self._images)
+        pixels = np.asarray(part)
+        kept = iter(pixels.shape[:-3])
+        sides = [
+            next(kept) if axis == self._images else 1
+            for axis, each in enumerate(leading)
+            if isinstance(each, slice)
+        ]
+        return pixels.reshape((*sides, *pixels.shape[-3:]))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.asarray(self._stack, dtype).reshape(self.shape)
 
 
 def _corners(xyxy: Float32Array, least_px: int = 1) -> Int64Array:
