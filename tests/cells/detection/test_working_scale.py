@@ -153,6 +153,19 @@ def test_cells_only_outside_of_the_believed_range_are_a_guess() -> None:
     assert found.confidence == 0
 
 
+@pytest.mark.parametrize("cell_px", [14.8, 333.0])
+def test_cells_just_outside_of_the_believed_range_are_a_guess_too(cell_px: float) -> None:
+    def see(grey: Float32Array, scale: float) -> tuple[Float32Array, Float32Array]:
+        del grey, scale
+        return boxes_of([(cell_px, cell_px)] * 20), np.full(20, 0.9, np.float32)
+
+    # 2 to 25 µm are 20 to 250 px.
+    image = np.zeros((1500, 1500), dtype=np.float32)
+    found = measure_cell_size([image], see, WORKING_PX, pixel_size_um=0.1)
+    assert found.diameter_px == pytest.approx(cell_px, rel=0.01)
+    assert found.confidence == 0
+
+
 def test_further_images_are_read_only_until_it_is_sure() -> None:
     read: list[int] = []
 

@@ -117,7 +117,7 @@ class _Votes:
         return float(self.weight.sum())
 
     def size(self, least_px: float, most_px: float) -> CellSize | None:
-        """Return the size with most votes within limits; None if there is no vote."""
+        """Return the size with most votes within limits; None if there is no vote for any."""
         grid = _GRID[(np.log2(least_px) <= _GRID) & (np.log2(most_px) >= _GRID)]
         away = (self.octaves - grid[:, np.newaxis]) / VOTE_OCTAVES
         support = np.exp(-0.5 * away**2) @ self.weight
@@ -126,6 +126,8 @@ class _Votes:
         best = int(support.argmax())
         other = support[np.abs(grid - grid[best]) > OTHER_SIZE_OCTAVES].max(initial=0.0)
         same = np.abs(self.octaves - grid[best]) < SAME_SIZE_OCTAVES
+        if not same.any():  # all votes are for sizes just beyond the limits
+            return None
         count = float(self.weight[same].sum())
         confidence = (1 - other / support[best]) * count / (count + FEW_CELLS)
         diameter_px = 2 ** _weighted_median(self.octaves[same], self.weight[same])
