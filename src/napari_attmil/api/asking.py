@@ -93,10 +93,10 @@ def answer(cohort: CohortLike, questions: str | Path, healthy_class: str = "") -
     UserError
         If the table cannot be read or has no answer, or the study not be written.
     """
-    from napari_attmil.cells.annotations import file_of_boxes
+    from napari_attmil.cells.annotations import boxes_beside
 
     opened = as_cohort(cohort)
     healthy = reference_class(opened.classes, healthy_class)
     given = explore.read_answers(Path(questions), opened, healthy)
-    file = file_of_boxes(opened.folder, opened.samples)
+    file = boxes_beside(opened.folder, opened.samples)
     return workflows.keep_answers(opened, file, given, Path(questions).name)

@@ -106,7 +106,7 @@ def import_boxes(
     UserError
         If a file cannot be read, or nothing of the files fits the study.
     """
-    from napari_attmil.cells.annotations import file_of_boxes
+    from napari_attmil.cells.annotations import boxes_beside
     from napari_attmil.cells.exchange import plan_import, read_boxes
 
     opened, paths = as_cohort(cohort), _paths(files)
@@ -119,7 +119,7 @@ def import_boxes(
     if dry_run:
         return planned
     made_by = ", ".join(path.name for path in paths)[:200]
-    return plan.write(opened.samples, file_of_boxes(opened.folder, opened.samples), made_by)
+    return plan.write(opened.samples, boxes_beside(opened.folder, opened.samples), made_by)
 
 
 def export_boxes(

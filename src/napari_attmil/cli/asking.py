@@ -62,8 +62,8 @@ def answer(
     opened = open_labelled_cohort(cohort, planes)
     healthy = images.reference_class(opened.classes, healthy_class)
     given = explore.read_answers(questions, opened, healthy)
-    from napari_attmil.cells.annotations import file_of_boxes
+    from napari_attmil.cells.annotations import boxes_beside
 
-    file = file_of_boxes(opened.folder, opened.samples)
+    file = boxes_beside(opened.folder, opened.samples)
     print(workflows.keep_answers(opened, file, given, questions.name))
     say(explore.answers_in_words(given))

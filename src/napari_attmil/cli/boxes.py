@@ -88,18 +88,17 @@ def import_files(
     planes: PlaneOptions,
 ) -> None:
     """Merge other programs' boxes into a study; no box drawn by a person is changed or lost."""
-    from napari_attmil.cells.annotations import file_of_boxes
+    from napari_attmil.cells.annotations import boxes_beside
     from napari_attmil.cells.exchange import plan_import, read_boxes
 
     check_outputs([report], [project, *files])
     cohort = open_labelled_cohort(project, planes)
     found = read_boxes(files)
     names = workflows.class_words(classes or "")
-    annotations = file_of_boxes(cohort.folder, cohort.samples)
     plan = shown(plan_import(cohort.samples, found, names), "Looking for the images")
     if reviewed:
         plan = plan.as_reviewed()
-    _, outcome = plan.merged_into(annotations.read_all(cohort.samples))
+    _, outcome = plan.merged_into(workflows.annotations_of(cohort))
     for sentence in outcome.sentences():
         say(sentence)
     if report is not None:
@@ -109,6 +108,7 @@ def import_files(
         _print_preview(outcome)
         return
     made_by = ", ".join(file.name for file in files)[:200]
+    annotations = boxes_beside(cohort.folder, cohort.samples)
     print(plan.write(cohort.samples, annotations, made_by).in_words())
 
 

@@ -202,10 +202,11 @@ def opening_cohort(
     """
     from napari_attmil.images import cohort_with_planes, find_cohort
 
-    cohort, lost = _part_of_study(find_cohort(paths)), ""
-    folder, kept = open_study(cohort.folder, cohort.samples)
+    found, lost = _part_of_study(find_cohort(paths)), ""
+    cohort = yield from cohort_with_planes(found, _choice(found.folder, planes))
+    # A projection has boxes of its own, which no page of the file has.
+    folder, kept = open_study(cohort.folder, [*found.samples, *cohort.samples])
     cohort = replace(cohort, folder=folder)
-    cohort = yield from cohort_with_planes(cohort, _choice(folder, planes))
     with contextlib.suppress(UserError):  # Raised again where the boxes are read.
         lost = orphaned_boxes_in_words(cohort)
     return replace(cohort, notes=(*cohort.notes, *filter(None, (kept, lost))))

@@ -29,7 +29,6 @@ from .edits import Annotations as Annotations, Edit as Edit, new_uid as new_uid
 from .file_merge import SampleMerged as SampleMerged, merge_files as merge_files
 from .homes import (
     boxes_beside as boxes_beside,
-    file_of_boxes as file_of_boxes,
     file_with_boxes as file_with_boxes,
     frame_of_pixels as frame_of_pixels,
     is_kept_by_pixels as is_kept_by_pixels,

@@ -55,7 +55,7 @@ def boxes_beside(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
     UserError
         If a file cannot be read, or boxes cannot be copied.
     """
-    file = file_of_boxes(folder, samples)
+    file = _file_of_boxes(folder, samples)
     _bring(file, samples)
     return file
 
@@ -74,7 +74,7 @@ def kept_boxes(
         If a file cannot be read.
     """
     own = AnnotationFile.of_user()
-    file = None if folder is None else file_of_boxes(folder, samples)
+    file = None if folder is None else _file_of_boxes(folder, samples)
     found = {} if file is None or file.path == own.path else file.read_all(samples)
     others = [sample for sample in samples if sample.name not in found]
     apart = own.read_all(others) if others and own.path.exists() else {}
@@ -94,7 +94,7 @@ def open_study(folder: Path, samples: Sequence[Sample]) -> tuple[Path, str]:
     """
     own = AnnotationFile.of_user().path
     try:
-        file = file_of_boxes(folder, samples)
+        file = _file_of_boxes(folder, samples)
     except UserError as error:
         return folder, str(error)
     if file.path == own:
@@ -143,7 +143,7 @@ def file_with_boxes(folder: Path, samples: Sequence[Sample]) -> AnnotationFile |
     return file if is_beside or file.read_all(samples) else None
 
 
-def file_of_boxes(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
+def _file_of_boxes(folder: Path, samples: Sequence[Sample]) -> AnnotationFile:
     """Return the file for boxes of images in a folder, as `boxes_beside` but bringing none.
 
     Raises
