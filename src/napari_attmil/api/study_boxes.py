@@ -70,7 +70,7 @@ def queue(cohort: CohortLike) -> pd.DataFrame:
 
     opened = as_cohort(cohort)
     waiting = workflows.waiting_images(opened, workflows.annotations_of(opened))
-    rows = [(image.doubt, str(image.frame.path), image.frame.page + 1) for image in waiting]
+    rows = [(image.doubt, str(image.frame.path), image.frame.page_in_file + 1) for image in waiting]
     return pd.DataFrame(rows, columns=["doubt", "file", "page"])
 
 

@@ -132,4 +132,4 @@ def queue(
     if not waiting:
         say("No image is waiting: all with boxes are reviewed." if annotated else NO_BOXES)
     for image in waiting[:limit]:
-        print(f"{image.doubt:.3f}\t{image.frame.path}\t{image.frame.page + 1}")
+        print(f"{image.doubt:.3f}\t{image.frame.path}\t{image.frame.page_in_file + 1}")

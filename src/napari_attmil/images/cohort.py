@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, overload
 
 from napari_attmil.core import Remedy, UserError, counted, html_paragraph, html_table
-from napari_attmil.images.formats import page_in_words
+from napari_attmil.images.formats import page_in_file, page_in_words
 from napari_attmil.images.healthy_names import healthy_name
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ class Frame:
 
     path: Path
     page: int = 0
+
+    @property
+    def page_in_file(self) -> int:
+        """The plane itself, from 0; of a projection, the first plane of its stack."""
+        return page_in_file(self.page)
 
     @property
     def page_in_words(self) -> str:

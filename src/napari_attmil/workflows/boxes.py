@@ -239,7 +239,8 @@ def _conflict_rows(merged: SampleMerged) -> list[_Row]:
     sample, rows = merged.sample, []
     for conflict in merged.conflicts:
         frame = sample.frames[conflict.image_index]
-        rows.append((sample.name, str(frame.path), frame.page + 1, conflict.reason, ids(conflict)))
+        place = str(frame.path), frame.page_in_file + 1
+        rows.append((sample.name, *place, conflict.reason, ids(conflict)))
     return rows
 
 

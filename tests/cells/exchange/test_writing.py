@@ -9,16 +9,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import roifile
+import tifffile
 
-from napari_attmil.cells.boxes import Source
+from napari_attmil.cells.annotations.edits import Annotations
+from napari_attmil.cells.boxes import Boxes, Source
 from napari_attmil.cells.exchange import writing
 from napari_attmil.cells.exchange.annotation_set import AnnotatedBox, AnnotatedImage
 from napari_attmil.cells.exchange.files import read_boxes
+from napari_attmil.cells.exchange.study_boxes import annotated_images
 from napari_attmil.cells.exchange.writing import plan_export, write_boxes
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.files import write_atomically
+from napari_attmil.workflows import open_cohort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,6 +177,33 @@ def test_what_is_no_file_is_never_replaced(tmp_path: Path, kind: str) -> None:
     ):
         write_boxes(out, [INSIDE], "coco")
     assert out.is_symlink() == (kind == "link")
+
+
+@pytest.mark.parametrize("z", ["max", "mean"])
+def test_boxes_of_projections_are_at_the_first_planes_of_their_stacks(
+    tmp_path: Path, z: str
+) -> None:
+    stacks = np.zeros((2, 3, 160, 200), np.uint8)
+    tifffile.imwrite(tmp_path / "a.ome.tif", stacks, metadata={"axes": "TZYX"})
+    cohort = open_cohort(tmp_path, {"z": z, "time": "all"})
+    (sample,) = cohort.samples
+    boxes = Boxes.from_detections([0, 1], [[10, 20, 40, 60], [50, 20, 80, 60]], [1, 1])
+    images = annotated_images([sample], {sample.name: Annotations(boxes)}, tmp_path)
+    assert [(image.page_in_file, image.size_px) for image in images] == [
+        (0, (200, 160)),
+        (3, (200, 160)),
+    ]
+    for format_name in ("labels", "imagej", "geojson"):
+        write_boxes(tmp_path / format_name, images, format_name)
+    with tifffile.TiffFile(tmp_path / "labels" / "a.ome_masks.tif") as file:
+        assert [int(page.asarray().max()) for page in file.pages] == [1, 0, 0, 2]
+    rois = roifile.roiread(tmp_path / "imagej" / "a.ome_RoiSet.zip")
+    assert [(roi.position, roi.name) for roi in rois] == [(1, "0001-0001-1"), (4, "0004-0001-2")]
+    planes = [
+        json.loads(path.read_text())["features"][0]["geometry"].get("plane")
+        for path in sorted((tmp_path / "geojson").glob("*.geojson"))
+    ]
+    assert planes == [None, {"c": -1, "z": 3, "t": 0}]
 
 
 def test_qupath_can_read_what_is_written_for_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from napari_attmil.cells.annotations import Note
 from napari_attmil.cells.boxes import SOURCE_NAMES, Source
 from napari_attmil.core import ContentError
+from napari_attmil.images.formats import page_in_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -90,7 +91,7 @@ class AnnotatedImage:
     boxes
         Its boxes; may be empty.
     page
-        Which image of a stack, from 0.
+        Which image of a stack, from 0; or a projection, see `images.Frame`.
     size_px
         (width, height) if the file states it, otherwise None.
     reviewed
@@ -111,6 +112,11 @@ class AnnotatedImage:
     is_relative: bool = False
     has_points: bool = False
     prepared: Prepared | None = None
+
+    @property
+    def page_in_file(self) -> int:
+        """The page itself; of a projection, the first of its stack: other programs know no more."""
+        return page_in_file(self.page)
 
     def in_pixels(self, size_px: tuple[int, int]) -> AnnotatedImage:
         """Return the image with its boxes in pixels; `size_px` is its width and height."""

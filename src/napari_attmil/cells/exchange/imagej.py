@@ -66,14 +66,14 @@ def read_rois(files: Sequence[SourceFile], name: str, account: Account) -> list[
 def write_rois(pages: Sequence[AnnotatedImage]) -> bytes:
     """Return a RoiSet.zip of rectangles, one a box; the pages are those of one file."""
     archive = io.BytesIO()
-    is_stack = any(image.page for image in pages)
+    is_stack = any(image.page_in_file for image in pages)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for image in pages:
             for number, box in enumerate(image.boxes, start=1):
-                title = f"{image.page + 1:04d}-{number:04d}-{box.cell_id}"
+                title = f"{image.page_in_file + 1:04d}-{number:04d}-{box.cell_id}"
                 # A fixed time, so that the same boxes give the same file.
                 info = zipfile.ZipInfo(f"{title}.roi", (2000, 1, 1, 0, 0, 0))
-                packed.writestr(info, _roi(box, title, image.page + 1 if is_stack else 0))
+                packed.writestr(info, _roi(box, title, image.page_in_file + 1 if is_stack else 0))
     return archive.getvalue()
 
 

@@ -184,7 +184,7 @@ def labels_of(image: AnnotatedImage) -> NDArray[Any]:
 
 def write_labels(pages: Sequence[AnnotatedImage]) -> bytes:
     """Return a TIFF of the label images of a file's pages; pages without boxes are empty."""
-    of_page = {image.page: labels_of(image) for image in pages}
+    of_page = {image.page_in_file: labels_of(image) for image in pages}
     kind = np.result_type(*(labels.dtype for labels in of_page.values()))
     empty = np.zeros_like(next(iter(of_page.values())))
     content = io.BytesIO()

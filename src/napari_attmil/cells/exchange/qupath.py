@@ -57,7 +57,7 @@ def read_geojson(content: Any, name: str, account: Account) -> list[AnnotatedIma
 
 def write_geojson(image: AnnotatedImage) -> str:
     """Return an image as the text of a file that QuPath opens by drag and drop."""
-    features = [_feature(box, image.page) for box in image.boxes]
+    features = [_feature(box, image.page_in_file) for box in image.boxes]
     return json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n"
 
 

@@ -17,7 +17,7 @@ from napari_attmil.cells.exchange.annotation_set import NO_NOTE, AnnotatedBox, A
 from napari_attmil.cells.overlaps import greatest_overlap
 from napari_attmil.core import UserError
 from napari_attmil.images import name_within
-from napari_attmil.images.formats import file_header
+from napari_attmil.images.formats import header_of_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -234,8 +234,8 @@ def _with_notes_of_file(
 
 
 def size_of(frame: Frame) -> tuple[int, int]:
-    """Return the (width, height) of an image in pixels; see `file_header` for errors."""
-    height, width = file_header(frame.path).pages[frame.page].shape[:2]
+    """Return the (width, height) of an image in pixels; see `header_of_page` for errors."""
+    height, width = header_of_page(frame.path, frame.page).shape[:2]
     return (width, height)
 
 

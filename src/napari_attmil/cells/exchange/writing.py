@@ -326,7 +326,7 @@ def _file_per_image(
     for image in images:
         name = PurePosixPath(image.name)
         parts = [part for part in name.parts if part not in ("/", "..") and ":" not in part]
-        page = f".page{image.page}" if image.page else ""
+        page = f".page{image.page_in_file}" if image.page_in_file else ""
         path = PurePosixPath(*parts[:-1], name.stem + page + suffix)
         if taken.setdefault(path, image) is not image:
             raise UserError(

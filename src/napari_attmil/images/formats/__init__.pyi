@@ -20,6 +20,7 @@ from .large import (
 from .ome_zarr import files_of as files_of, is_image_folder as is_image_folder
 from .projections import (
     PROJECTIONS as PROJECTIONS,
+    page_in_file as page_in_file,
     page_in_words as page_in_words,
     page_of_projection as page_of_projection,
 )

@@ -27,6 +27,11 @@ def stack_of_projection(page: int) -> tuple[int, str]:
     return (first, PROJECTIONS[kind - 1]) if 0 < kind <= len(PROJECTIONS) else (page, "")
 
 
+def page_in_file(page: int) -> int:
+    """Return a page as it is; of a projection, the first page of its stack."""
+    return stack_of_projection(page)[0]
+
+
 def page_in_words(page: int) -> str:
     """Return what a person calls a page: "page 3", "mean of the planes from page 3 on"."""
     first, projection = stack_of_projection(page)
