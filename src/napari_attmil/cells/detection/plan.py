@@ -76,7 +76,9 @@ def plan_detection(
         for tile in tiles_of(size, diameters[index])
     ]
     before = psutil.Process().memory_info().rss
-    places = np.linspace(0, len(tiles) - 1, min(TRIALS, len(tiles)) + 2)[1:-1].round().astype(int)
+    count = min(TRIALS, len(tiles))
+    # The middles of so many equal shares; rounded to whole parts, no two are the same.
+    places = ((np.arange(count) + 0.5) * len(tiles) / max(count, 1)).astype(int)
     seconds, cells, area = [], 0, 0
     for number, place in enumerate(places):
         yield Progress(number, len(places), "Trying a few parts")
