@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from napari_attmil.images.crops import crop_cell, shrink, to_uint8
+from napari_attmil.images.crops import crop_cell, limits_of, shrink, to_uint8
 
 
 def test_cell_lies_in_the_middle_of_its_thumbnail() -> None:
@@ -55,6 +55,15 @@ def test_deep_images_are_stretched_to_eight_bits(dtype: npt.DTypeLike) -> None:
     crop = crop_cell(image, (0, 0, 64, 64), context=1)
     assert crop.dtype == np.uint8
     assert crop.min() < 5 and crop.max() > 250
+
+
+def test_limits_that_are_known_are_not_looked_for() -> None:
+    image = np.linspace(1000, 3000, 64 * 64).reshape(64, 64).astype(np.uint16)
+    box = (10, 10, 40, 40)
+    known = crop_cell(image, box, limits=limits_of(image))
+    np.testing.assert_array_equal(known, crop_cell(image, box))
+    assert (crop_cell(image, box, limits=(0.0, 500.0)) == 255).all()
+    assert limits_of(image.astype(np.uint8)) is None
 
 
 def test_constant_deep_image_is_no_error() -> None:

@@ -9,7 +9,12 @@ from .cohort import (
 )
 from .cohort_csv import COHORT_CSV as COHORT_CSV
 from .cohort_table_file import write_cohort_csv as write_cohort_csv
-from .crops import crop_cell as crop_cell, shrink as shrink, to_uint8 as to_uint8
+from .crops import (
+    crop_cell as crop_cell,
+    limits_of as limits_of,
+    shrink as shrink,
+    to_uint8 as to_uint8,
+)
 from .folders import is_folder as is_folder, name_within as name_within
 from .folds import Fold as Fold, patient_folds as patient_folds
 from .formats import (
@@ -17,6 +22,7 @@ from .formats import (
     LargeImage as LargeImage,
     Level as Level,
     LevelStack as LevelStack,
+    open_in_parts as open_in_parts,
 )
 from .kept_images import KeptImages as KeptImages
 from .mask_names import (

@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_attmil.images.formats import LargeImage
+from napari_attmil.images.formats import LargeImage, grey_limits
 
 
 def crop_cell(
-    image: npt.NDArray[Any], xyxy: npt.ArrayLike, size_px: int = 64, context: float = 1.3
+    image: npt.NDArray[Any],
+    xyxy: npt.ArrayLike,
+    size_px: int = 64,
+    context: float = 1.3,
+    limits: tuple[float, float] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Return a square thumbnail centred on one cell.
 
@@ -26,6 +30,8 @@ def crop_cell(
         Side of the thumbnail.
     context
         The longer side of the box is enlarged by this factor, so that the surroundings show.
+    limits
+        The image's `limits_of`, found here by default; for many cells of an image, once is enough.
 
     Returns
     -------
@@ -38,7 +44,7 @@ def crop_cell(
     side = max(round(max(x_max - x_min, y_max - y_min) * context), 1)
     rows = _window((y_min + y_max) / 2, side, image.shape[0])
     columns = _window((x_min + x_max) / 2, side, image.shape[1])
-    crop = to_uint8(image[np.ix_(rows, columns)], image)
+    crop = _as_uint8(image[np.ix_(rows, columns)], limits or limits_of(image))
     shape = (size_px, size_px, *crop.shape[2:])
     resized = resize(crop, shape, order=1, preserve_range=True, anti_aliasing=side > size_px)
     return np.asarray(np.rint(resized), dtype=np.uint8)
@@ -67,24 +73,33 @@ def shrink(image: npt.NDArray[Any], height_px: int, width_px: int) -> npt.NDArra
     top = max(0, (height - step * height_px) // 2)
     left = max(0, (width - step * width_px) // 2)
     part = image[top : top + step * height_px : step, left : left + step * width_px : step]
-    levels = _stretched(part, part)
+    levels = _stretched(part, grey_limits(part))
     return levels if levels.ndim == 3 else np.repeat(levels[..., np.newaxis], 3, axis=2)
 
 
 def to_uint8(crop: npt.NDArray[Any], image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Return a part of an image as 8 bit, stretched as `crop_cell` says."""
+    return _as_uint8(crop, limits_of(image))
+
+
+def limits_of(image: npt.NDArray[Any]) -> tuple[float, float] | None:
+    """Return which values of an image become black and white; None if it has 8 bit."""
     if image.dtype == np.uint8:
-        return crop
+        return None
     # A subsample of the image is enough to find its range.
     if isinstance(image, LargeImage):
-        return _stretched(crop, image.sampled())
+        return image.grey_limits
     step = max(1, int(np.sqrt(image.size / 50_000)))
-    return _stretched(crop, image[::step, ::step])
+    return grey_limits(image[::step, ::step])
 
 
-def _stretched(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return values as 8 bit: the 0.5 percentile of the whole becomes 0, the 99.5 one 255."""
-    low, high = np.nanpercentile(np.asarray(whole, dtype=np.float64), (0.5, 99.5))
+def _as_uint8(crop: npt.NDArray[Any], limits: tuple[float, float] | None) -> npt.NDArray[np.uint8]:
+    return crop if limits is None else _stretched(crop, limits)
+
+
+def _stretched(part: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Return values as 8 bit: the lower limit becomes 0, the upper one 255."""
+    low, high = limits
     shares = (np.asarray(part, dtype=np.float64) - low) / max(high - low, 1e-12)
     levels: npt.NDArray[np.float64] = np.rint(np.nan_to_num(np.clip(shares, 0, 1)) * 255)
     return levels.astype(np.uint8)

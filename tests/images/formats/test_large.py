@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 from hypothesis import given, strategies as st
 from numpy.testing import assert_array_equal
 from support.slides import write_pyramid
 
+from napari_attmil.core import UserError
+from napari_attmil.images.crops import crop_cell
 from napari_attmil.images.formats import LargeImage, LevelStack, by_content, tiff
 from napari_attmil.images.formats.header import to_image
 from napari_attmil.images.reading import open_frame, open_frames, open_sample, read_images
@@ -118,6 +121,80 @@ def test_smaller_copies_are_its_levels_and_no_fields(tmp_path: Path) -> None:
     mean = COLOUR[8:16:4, 16:24:4].reshape(-1, 3).astype(int).sum(axis=0) // 4
     assert_array_equal(image.at(8)[1:2, 2:3][0, 0], mean)
     assert image.overview(40).shape == (75, 102, 3)
+
+
+@pytest.mark.parametrize(
+    ("sides", "factor", "step"),
+    [
+        ((50, 68), 2, 2),  # a third is no half
+        ((50, 68), 8, 8),  # nor is 8 times made of it
+        ((50, 68), 6, 2),  # 6 times is, of pairs
+        ((100, 135), 2, 2),  # no whole number of times smaller
+        ((50, 102), 2, 2),  # not alike both ways
+    ],
+)
+def test_a_copy_is_made_of_those_that_fit_its_size(
+    sides: tuple[int, int], factor: int, step: int
+) -> None:
+    whole = np.full((150, 203), 10, np.uint8)
+    copy = np.full(sides, 20, np.uint8)
+    level = LargeImage((whole, copy)).at(factor)
+    assert level.shape == (-(-150 // factor), -(-203 // factor))
+    assert np.unique(level[:, :]).tolist() == [20 if step < factor else 10]
+
+
+def test_all_of_it_is_refused_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Memory:
+        available = 8_000_000_000
+
+    class Slide:
+        shape, dtype = (100_000, 100_000, 3), np.dtype(np.uint8)
+
+        def __getitem__(self, place: tuple[slice, slice]) -> Any:
+            rows, columns = (range(*each.indices(100_000)) for each in place)
+            assert len(rows) * len(columns) < 1000, "it is read"
+            return np.zeros((len(rows), len(columns), 3), np.uint8)
+
+    monkeypatch.setattr(psutil, "virtual_memory", Memory)
+    image = LargeImage((Slide(),), "'a.svs'")
+    sentence = r"'a.svs' states 100,000 x 100,000 pixels, .* 60\.0 GB .* and 8\.0 GB are free"
+    for whole in (image, image.cut(0, 0, 100_000, 100_000)):
+        with pytest.raises(UserError, match=sentence):
+            np.asarray(whole)
+    assert np.asarray(image.cut(5, 5, 15, 25)).shape == (10, 20, 3)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_part_that_cannot_be_read_later_is_explained(
+    tmp_path: Path, compression: str | None
+) -> None:
+    path = write_pyramid(tmp_path / "a.tif", COLOUR, compression=compression)
+    image = opened(path)
+    path.write_bytes(path.read_bytes()[:200])
+    reason = "a.tif' cannot be read: .* copy it again"
+    with pytest.raises(UserError, match=reason):
+        image[50:100, 70:180]
+    with pytest.raises(UserError, match=reason):
+        image.at(2)[:, :]
+    path.unlink()
+    with pytest.raises(UserError, match="does not exist"):
+        image.cut(50, 70, 100, 180)[:, :]
+
+
+def test_its_darkest_and_brightest_values_are_found_once(tmp_path: Path) -> None:
+    class Noted:
+        shape, dtype = GREY.shape, GREY.dtype
+        parts: ClassVar[list[Any]] = []
+
+        def __getitem__(self, place: tuple[slice, slice]) -> Any:
+            self.parts.append(place)
+            return GREY[place]
+
+    image: Any = LargeImage((Noted(),))
+    first = crop_cell(image, (20, 30, 40, 50))
+    before = len(Noted.parts)
+    assert_array_equal(crop_cell(image, (20, 30, 40, 50)), first)
+    assert len(Noted.parts) == before + 1
 
 
 def test_a_cut_is_read_where_it_lies(tmp_path: Path) -> None:

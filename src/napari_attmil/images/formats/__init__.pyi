@@ -8,6 +8,7 @@ from .by_content import (
     decode_page as decode_page,
     file_header as file_header,
     header_of_page as header_of_page,
+    open_in_parts as open_in_parts,
     open_page as open_page,
 )
 from .header import CONVERSION as CONVERSION, PageHeader as PageHeader
@@ -16,6 +17,7 @@ from .large import (
     LargeImage as LargeImage,
     Level as Level,
     LevelStack as LevelStack,
+    grey_limits as grey_limits,
 )
 from .ome_zarr import files_of as files_of, is_image_folder as is_image_folder
 from .projections import (

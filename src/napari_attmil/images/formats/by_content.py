@@ -9,15 +9,14 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import psutil
-
 from napari_attmil.core import ContentError, Remedy, UserError, counted, reason_in_words
 from napari_attmil.images.formats import czi, microscopes as microscope, pillow as pictures, tiff
-from napari_attmil.images.formats.large import LARGE_PX, LargeImage
+from napari_attmil.images.formats.large import LARGE_PX, LargeImage, check_room
 from napari_attmil.images.formats.ome_zarr import (
     METADATA,
     SUFFIX,
@@ -39,9 +38,11 @@ from napari_attmil.images.formats.slides import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_attmil.images.formats.header import FileHeader, PageHeader
+    from napari_attmil.images.formats.large import Level
 
 COMMON_SUFFIXES = (
     *(".tif", ".tiff", ".btf", ".tf8", ".stk", ".lsm", ".qptiff", ".svs", ".ndpi", ".scn", ".bif"),
@@ -61,12 +62,6 @@ _NO_IMAGES = (
     *(".sqlite", ".parquet", ".safetensors"),
 )
 """Files that lie beside images, and that no extra could read as an image."""
-
-
-DECODING_TAKES = 2
-"""The packed or raw bytes, and the pixels that are made of them."""
-SMALL_BYTES = 200_000_000
-"""Less is decoded without asking how much memory is free."""
 
 
 class _Format(NamedTuple):
@@ -115,7 +110,7 @@ def file_header(path: Path) -> FileHeader:
     _check_name(path)
     with _explained(path):
         # A folder's own time does not change with what its files hold.
-        told = [path / name for name in METADATA if is_image_folder(path)]
+        told = [path / name for name in METADATA] if is_image_folder(path) else []
         status = next((each for each in told if each.exists()), path).stat()
         return _file_header(path, status.st_size, status.st_mtime_ns)
 
@@ -152,7 +147,8 @@ def decode_page(path: Path, page: int) -> NDArray[Any]:
     UserError
         If the file cannot be read, or holds no such page.
     """
-    _check_room(path, header_of_page(path, page))
+    whole = header_of_page(path, page)
+    check_room(f"'{path}'", whole.shape, whole.dtype)
     first, projection = stack_of_projection(page)
     header = file_header(path)
     with _explained(path):
@@ -169,30 +165,52 @@ def open_page(path: Path, page: int) -> NDArray[Any]:
     Raises
     ------
     UserError
-        As `decode_page`.
+        As `decode_page`; also whenever a part is read.
+    """
+    image = open_in_parts(path, page)
+    # It does what an array does as far as images are used.
+    return decode_page(path, page) if image is None else cast("NDArray[Any]", image)
+
+
+def open_in_parts(path: Path, page: int) -> LargeImage | None:
+    """Return a large field of view, no part of which is read yet.
+
+    None if it is small, or if its file is not made of parts.
+
+    Raises
+    ------
+    UserError
+        As `open_page`.
     """
     header = header_of_page(path, page)
-    if math.prod(header.shape[:2]) > LARGE_PX and not stack_of_projection(page)[1]:
-        with _explained(path):
-            open_parts = _format_of(path).open_parts
-            image = None if open_parts is None else open_parts(path, header)
-        if image is not None:
-            # It does what an array does as far as images are used.
-            return cast("NDArray[Any]", image)
-    return decode_page(path, page)
+    if math.prod(header.shape[:2]) <= LARGE_PX or stack_of_projection(page)[1]:
+        return None
+    with _explained(path):
+        open_parts = _format_of(path).open_parts
+        image = None if open_parts is None else open_parts(path, header)
+    if image is None:
+        return None
+    return LargeImage(tuple(_Explained(level, path) for level in image.levels), f"'{path}'")
 
 
-def _check_room(path: Path, page: PageHeader) -> None:
-    """Refuse a field of view that would not fit into memory, before any is asked for."""
-    needed = DECODING_TAKES * math.prod(page.shape) * page.dtype.itemsize
-    if needed <= SMALL_BYTES or needed <= (free := psutil.virtual_memory().available):
-        return
-    raise UserError(
-        f"'{path}' states {page.shape[1]:,} x {page.shape[0]:,} pixels, for which "
-        f"{needed / 1e9:.1f} GB of memory are needed, and {free / 1e9:.1f} GB are free; close "
-        "other programs, export a part of the image, or leave it out.",
-        Remedy.OPEN_IMAGES,
-    )
+@dataclass(frozen=True, eq=False)
+class _Explained:
+    """A level of a file; what goes wrong when a part is read is said as of the whole."""
+
+    level: Level
+    path: Path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.level.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.level.dtype
+
+    def __getitem__(self, place: tuple[slice, slice]) -> Any:
+        with _explained(self.path):
+            return self.level[place]
 
 
 def _check_name(path: Path) -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from napari_attmil.core import Remedy, UserError
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 LARGE_PX: Final = 32_000_000
 """A field of view of more pixels is decoded in parts, where its file is made of such."""
+_DECODING_TAKES: Final = 2
+"""The packed or raw bytes, and the pixels that are made of them."""
+_SMALL_BYTES: Final = 200_000_000
+"""Less is decoded without asking how much memory is free."""
 _CACHE_BYTES: Final = 256 * 2**20
 _THREADS: Final = 4
 _CHUNK_PX: Final = 256
@@ -52,9 +59,12 @@ class LargeImage:
     ----------
     levels : tuple of Level
         The image itself, then smaller copies of it, if there are any.
+    name : str
+        What it is called where there is no room for it.
     """
 
     levels: tuple[Level, ...]
+    name: str = "The image"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,9 +88,16 @@ class LargeImage:
         return int(np.prod(self.shape))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Decode all of it."""
+        """Decode all of it.
+
+        Raises
+        ------
+        UserError
+            If it would not fit into memory.
+        """
         if copy is False:
             raise ValueError("a large image is decoded from a file, so an array of it is a copy")
+        check_room(self.name, self.shape, self.dtype)
         return np.asarray(self[:, :], dtype)
 
     def __getitem__(self, place: Any) -> NDArray[Any]:
@@ -103,15 +120,23 @@ class LargeImage:
     def cut(self, top: int, left: int, bottom: int, right: int) -> LargeImage:
         """Return a part of the image that is still not read."""
         window = (top, left, min(bottom, self.shape[0]), min(right, self.shape[1]))
-        return LargeImage((_Window(self.levels[0], window),))
+        return LargeImage((_Window(self.levels[0], window),), self.name)
 
     def at(self, factor: int) -> Level:
         """Return the image at 1 / `factor` of its size, not read yet."""
-        height = self.shape[0]
-        fitting = [each for each in self.levels if round(height / each.shape[0]) <= factor]
-        level = fitting[-1]
-        step = round(factor / (height / level.shape[0]))
-        return level if step == 1 else _Reduced(level, step)
+        level, ratio = next(
+            (level, ratio)
+            for level in reversed(self.levels)
+            if (ratio := self._ratio(level)) and factor % ratio == 0
+        )
+        return level if ratio == factor else _Reduced(level, factor // ratio)
+
+    def _ratio(self, level: Level) -> int:
+        """Return by what a level is smaller than the image, 0 if by no whole number."""
+        ratio = round(self.shape[0] / level.shape[0])
+        # The last row and column of a smaller copy may be left out, or filled up.
+        sides = zip(self.shape[:2], level.shape[:2], strict=True)
+        return ratio if all(abs(whole - ratio * own) <= ratio for whole, own in sides) else 0
 
     def overview(self, side_px: int) -> NDArray[Any]:
         """Return the image at a smaller size: no side is shorter than `side_px`, if it is large."""
@@ -133,6 +158,36 @@ class LargeImage:
             for left in _starts(width)
         ]
         return np.concatenate(parts)
+
+    @cached_property
+    def grey_limits(self) -> tuple[float, float]:
+        """The 0.5 and 99.5 percentiles, of small windows."""
+        return grey_limits(self.sampled())
+
+
+def check_room(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse a field of view that would not fit into memory, before any is asked for.
+
+    Raises
+    ------
+    UserError
+        If there is not enough.
+    """
+    needed = _DECODING_TAKES * math.prod(shape) * dtype.itemsize
+    if needed <= _SMALL_BYTES or needed <= (free := psutil.virtual_memory().available):
+        return
+    raise UserError(
+        f"{name} states {shape[1]:,} x {shape[0]:,} pixels, for which {needed / 1e9:.1f} GB of "
+        f"memory are needed, and {free / 1e9:.1f} GB are free; close other programs, export a part "
+        "of the image, or leave it out.",
+        Remedy.OPEN_IMAGES,
+    )
+
+
+def grey_limits(pixels: NDArray[Any]) -> tuple[float, float]:
+    """Return the 0.5 and 99.5 percentiles of pixels, without those that are no numbers."""
+    low, high = np.nanpercentile(np.asarray(pixels, dtype=np.float64), (0.5, 99.5))
+    return float(low), float(high)
 
 
 def _starts(length: int) -> list[int]:
