@@ -16,7 +16,7 @@ from qtpy.QtGui import QImage, QPixmap
 
 from napari_attmil.cells import has_moved
 from napari_attmil.core import UserError
-from napari_attmil.images import Sample, crop_cell
+from napari_attmil.images import LargeImage, Sample, crop_cell, limits_of
 from napari_attmil.widgets.context import PanelContext
 from napari_attmil.widgets.parts import Listening, TaskRunner, pause_timer
 from napari_attmil.workflows import Progress, Stage
@@ -61,11 +61,16 @@ class Cutout:
         """Return whether the cell lies elsewhere than in an earlier cutout."""
         return bool(has_moved([[since.x, since.y]], [[self.x, self.y]])[0])
 
-    def cut(self, image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-        """Return the thumbnail, (size_px, size_px) or (size_px, size_px, 3)."""
+    def cut(
+        self, image: npt.NDArray[Any], limits: tuple[float, float] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Return the thumbnail, (size_px, size_px) or (size_px, size_px, 3).
+
+        `limits` are the image's, see `crop_cell`.
+        """
         half = self.side_px / 2
         corners = (self.x - half, self.y - half, self.x + half, self.y + half)
-        return crop_cell(image, corners, self.size_px, context=1.0)
+        return crop_cell(image, corners, self.size_px, context=1.0, limits=limits)
 
 
 class ImageShelf:
@@ -74,6 +79,7 @@ class ImageShelf:
     def __init__(self) -> None:
         self._opened: dict[str, Images] = {}
         self._decoded: OrderedDict[tuple[str, int], npt.NDArray[Any]] = OrderedDict()
+        self._limits: dict[tuple[str, int], tuple[float, float] | None] = {}
 
     def image(self, cutout: Cutout, source: Images | Sample) -> npt.NDArray[Any]:
         """Return the image that a cutout is taken from."""
@@ -81,11 +87,20 @@ class ImageShelf:
         if place not in self._decoded:
             if cutout.sample not in self._opened:
                 self._opened[cutout.sample] = _images(source)
-            self._decoded[place] = np.asarray(self._opened[cutout.sample][cutout.image_index])
+            image = self._opened[cutout.sample][cutout.image_index]
+            # Of a scan of a whole slide, only the parts are decoded that are cut out.
+            self._decoded[place] = image if isinstance(image, LargeImage) else np.asarray(image)
         self._decoded.move_to_end(place)
         while len(self._decoded) > IMAGES_DECODED:
             self._decoded.popitem(last=False)
         return self._decoded[place]
+
+    def thumbnail(self, cutout: Cutout, source: Images | Sample) -> npt.NDArray[np.uint8]:
+        """Return the thumbnail of a cutout."""
+        image, place = self.image(cutout, source), (cutout.sample, cutout.image_index)
+        if place not in self._limits:
+            self._limits[place] = limits_of(image)
+        return cutout.cut(image, self._limits[place])
 
 
 class Thumbnails(Listening, QObject):
@@ -178,7 +193,7 @@ def cut_all(
         if stop.is_set():
             break
         try:
-            cut[cutout] = cutout.cut(shelf.image(cutout, sources[cutout.sample]))
+            cut[cutout] = shelf.thumbnail(cutout, sources[cutout.sample])
         except (UserError, IndexError):
             cut[cutout] = None
     return cut

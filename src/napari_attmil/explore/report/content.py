@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 TITLE: Final = "What the classifier saw"
 PICTURES: Final = 3
 """Images shown of a sample: those with the most attention."""
+IMAGES_OPEN: Final = 4
+"""Images that stay decoded while cells are cut out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +137,10 @@ def cell_pictures(cells: pd.DataFrame, samples: Sequence[Sample], name: str) -> 
         Class whose contribution stands below each.
     """
     scale = gallery_scale(cells, samples, margin=1.5)
+    opened = lru_cache(maxsize=IMAGES_OPEN)(open_frame)
     pictures = []
     for cell in cells.to_dict("records"):
-        image = open_frame(Frame(Path(cell["image"]), cell["frame"]))
+        image = opened(Frame(Path(cell["image"]), cell["frame"]))
         corners = [cell[corner] for corner in CORNERS]
         cut = thumbnail(image, corners, scale.side_px(cell["sample"]))
         pictures.append(encoded(cut, "PNG", _about_cell(cell, name)))

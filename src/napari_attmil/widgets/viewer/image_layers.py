@@ -220,18 +220,19 @@ def sample_layer_data(sample: Sample) -> tuple[Any, dict[str, Any]]:
     """Return a sample's images as lazy data of an image layer, and the layer's settings.
 
     Only the first image is read now; the others when they are shown. All are shown as large as the
-    largest one; `LayerImages` has them at their own sizes. Scans of whole slides are shown at
-    several resolutions, of which only what is seen is read.
+    largest one; `LayerImages` has them at their own sizes. If there is a scan of a whole slide,
+    they are shown at several resolutions, of which only what is seen is read.
     """
     import dask.array as da
     from dask import delayed
 
-    from napari_attmil.images import read_images
+    from napari_attmil.images import open_in_parts, read_images
 
     images = read_images(sample)
     first = images[0]
     data: Any
-    if isinstance(first, LargeImage):
+    is_slide = any(open_in_parts(frame.path, frame.page) for frame in images.frames)
+    if is_slide:
         data = _resolutions(images)
     else:
         planes = [
@@ -244,7 +245,7 @@ def sample_layer_data(sample: Sample) -> tuple[Any, dict[str, Any]]:
         "rgb": first.ndim == 3,
         "axis_labels": AXIS_LABELS,
         "metadata": {IMAGE_SIZES: images.sizes},
-        "multiscale": isinstance(first, LargeImage),
+        "multiscale": is_slide,
     }
     if sample.pixel_size_um is not None:
         settings["scale"] = [1.0, sample.pixel_size_um, sample.pixel_size_um]
