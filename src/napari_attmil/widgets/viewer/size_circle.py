@@ -12,7 +12,6 @@ from qtpy.QtCore import QTimer
 
 from napari_attmil.widgets.parts import Listening
 from napari_attmil.widgets.viewer.image_choice import ImageChoice
-from napari_attmil.widgets.viewer.image_layers import PLACEMENT
 
 NAME: Final = "Cell size"
 COLOUR: Final = "#CC79A7"
@@ -20,6 +19,8 @@ COLOUR: Final = "#CC79A7"
 EDGE_SHARE: Final = 0.06
 """Width of the line as a share of the diameter."""
 SMALLEST_PX: Final = 6.0
+SAME_PX: Final = 0.05
+"""A circle that is moved or turned changes by less, as its corners are rounded."""
 
 
 class SizeCircle(Listening):
@@ -63,11 +64,6 @@ class SizeCircle(Listening):
         image = self._image_choice.chosen
         if image is None:
             return
-        # Of two axes only, so that it lies over every image of a stack.
-        placement = {name: getattr(image, name) for name in PLACEMENT}
-        placement = {
-            name: value[-2:] for name, value in placement.items() if name in ("scale", "translate")
-        }
         self._diameter_px = diameter_px
         self._layer = self._viewer.add_shapes(
             [_corners(diameter_px, centre)],
@@ -76,8 +72,10 @@ class SizeCircle(Listening):
             edge_color=COLOUR,
             edge_width=EDGE_SHARE * diameter_px,
             face_color="transparent",
+            # Of two axes only, so that it lies over every image of a stack.
             units=image.units[-2:],
-            **placement,
+            scale=image.scale[-2:],
+            affine=_affine(image),
         )
         self._layer.mode = "select"
         self._layer.selected_data = {0}
@@ -102,13 +100,16 @@ class SizeCircle(Listening):
             return
         if not self._layer.nshapes:
             return
-        sides = np.ptp(np.asarray(self._layer.data[0]), axis=0)
+        corners = np.asarray(self._layer.data[0])
+        # Not from top to bottom and from left to right: the square may have been turned.
+        sides = np.linalg.norm(corners[1:3] - corners[:2], axis=1)
         # Of a circle that was pulled to an ellipse, the side that was dragged tells the size.
         dragged = float(sides[np.argmax(np.abs(sides - self._diameter_px))])
-        self._diameter_px = max(dragged, SMALLEST_PX)
         # Not within napari's own event, which still has to finish its drawing.
         QTimer.singleShot(0, self._draw)
-        self.resized.emit(self._diameter_px)
+        if abs(dragged - self._diameter_px) > SAME_PX:
+            self._diameter_px = max(dragged, SMALLEST_PX)
+            self.resized.emit(self._diameter_px)
 
     def _draw(self) -> None:
         """Make it a circle of the diameter, where it lies."""
@@ -125,6 +126,16 @@ class SizeCircle(Listening):
         if self._layer is not None and event.value == self._layer:
             self._layer = None
             self.closed.emit()
+
+
+def _affine(image: Any) -> Any:
+    """Return (3, 3): from rows and columns of an image, scaled, to where they lie in the world."""
+    steps = np.zeros((3, image.ndim))
+    steps[1, -2], steps[2, -1] = 1 / image.scale[-2:]
+    origin, down, right = (np.asarray(image.data_to_world(step))[-2:] for step in steps)
+    affine = np.eye(3)
+    affine[:2] = np.column_stack([down - origin, right - origin, origin])
+    return affine
 
 
 def _corners(diameter_px: float, centre: tuple[float, float]) -> Any:
