@@ -32,7 +32,7 @@ from napari_attmil.bags.network import PROFILE_LENGTH
 from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
 from napari_attmil.cells.detection import FEATURE_CHANNELS, alike_in_size
 from napari_attmil.core import Int64Array, write_atomically
-from napari_attmil.images import Cohort, Sample, frame_digest, read_images
+from napari_attmil.images import Cohort, Sample, frame_digests, read_images
 
 CELLS_PER_IMAGE = 30
 """Typical for fields at 100x (paper, section 3); used only to estimate the size of features."""
@@ -280,7 +280,7 @@ def _feature_key(sample: Sample, reader_digest: str, settings: FeatureSettings) 
 
 
 def _images_digest(sample: Sample) -> str:
-    return _digest(*(frame_digest(frame) for frame in sample.frames))
+    return _digest(*frame_digests(sample.frames))
 
 
 def _digest(*parts: str) -> str:

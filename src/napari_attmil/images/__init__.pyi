@@ -52,6 +52,7 @@ from .reading import (
     find_cohort as find_cohort,
     find_samples as find_samples,
     frame_digest as frame_digest,
+    frame_digests as frame_digests,
     open_cohort as open_cohort,
     open_frame as open_frame,
     open_frames as open_frames,

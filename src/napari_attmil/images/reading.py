@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -336,7 +336,13 @@ def find_cohort(paths: str | Path | Iterable[str | Path]) -> Cohort:
 
 
 def frame_digest(frame: Frame) -> str:
-    """Return a fingerprint of a field of view, quickly computed, as 32 hexadecimal digits.
+    """Return a fingerprint of a field of view; see `frame_digests`."""
+    (digest,) = frame_digests([frame])
+    return digest
+
+
+def frame_digests(frames: Iterable[Frame]) -> list[str]:
+    """Return a fingerprint of each field of view, quickly computed, as 32 hexadecimal digits.
 
     It covers the file's content (of files above 64 MiB, evenly spaced parts of it), its name, and
     the page. It stays the same if the folder is moved or copied, and changes if the image does.
@@ -344,26 +350,34 @@ def frame_digest(frame: Frame) -> str:
     Raises
     ------
     UserError
-        If the file cannot be read.
+        If a file cannot be read.
     """
-    try:
-        status = frame.path.stat()
-        # The time of the last change to the file itself, which no program can set back.
-        changed = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        if is_image_folder(frame.path):
-            content = _folder_digest(frame.path)
-        else:
-            content = _file_digest(frame.path, status.st_size, changed)
-    except OSError as error:
-        raise UserError(
-            f"'{frame.path}' cannot be read ({error.strerror}); check the path or open it again.",
-            Remedy.OPEN_IMAGES,
-        ) from None
-    size = 0 if is_image_folder(frame.path) else status.st_size
-    text = f"{frame.path.name}\0{size}\0{content}\0{frame.page}"
+    # What a folder holds is looked through once for all of its fields.
+    content = cache(_content_digest)
+    return [_frame_digest(frame, *content(frame.path)) for frame in frames]
+
+
+def _frame_digest(frame: Frame, size_bytes: int, content: str) -> str:
+    text = f"{frame.path.name}\0{size_bytes}\0{content}\0{frame.page}"
     if header_of_page(frame.path, frame.page).is_converted:
         text += f"\0{CONVERSION}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _content_digest(path: Path) -> tuple[int, str]:
+    """Return the size of a file, 0 of a folder, and a digest of its content."""
+    try:
+        if is_image_folder(path):
+            return 0, _folder_digest(path)
+        status = path.stat()
+        # The time of the last change to the file itself, which no program can set back.
+        changed = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return status.st_size, _file_digest(path, status.st_size, changed)
+    except OSError as error:
+        raise UserError(
+            f"'{path}' cannot be read ({error.strerror}); check the path or open it again.",
+            Remedy.OPEN_IMAGES,
+        ) from None
 
 
 def _image_files(path: Path) -> list[Path]:

@@ -10,10 +10,12 @@ from numpy.testing import assert_array_equal
 from support.zarr_folders import write_plate, write_zarr
 
 from napari_attmil.core import UserError
+from napari_attmil.images import reading
 from napari_attmil.images.formats import LargeImage, by_content, file_header, ome_zarr
 from napari_attmil.images.plane_choice import PlaneChoice
 from napari_attmil.images.reading import (
     frame_digest,
+    frame_digests,
     open_cohort,
     open_frame,
     open_sample,
@@ -81,6 +83,24 @@ def test_its_fingerprint_follows_its_pixels(tmp_path: Path) -> None:
     assert frame_digest(frame) == before
     write_zarr(path, STACK[0, 1], "")
     assert frame_digest(frame) != before
+
+
+def test_its_files_are_looked_through_once_for_all_its_fields(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_plate(tmp_path / "plate.zarr", list(STACK.reshape(-1, 40, 50)))
+    frames = open_sample(path).frames
+    one_by_one = [frame_digest(frame) for frame in frames]
+    looked: list[Path] = []
+
+    def noted(folder: Path) -> list[Path]:
+        looked.append(folder)
+        return ome_zarr.files_of(folder)
+
+    monkeypatch.setattr(reading, "files_of", noted)
+    assert frame_digests(frames) == one_by_one
+    assert len(set(one_by_one)) == len(frames) == 6
+    assert looked == [path]
 
 
 def test_a_large_one_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -139,12 +140,20 @@ def _attributes(path: Path) -> Mapping[str, Any]:
     """Return what a folder says of itself, in either version of the format; empty if nothing."""
     for name in METADATA:
         with suppress(OSError, ValueError):
-            content = json.loads((path / name).read_text("utf-8"))
+            status = (path / name).stat()
+            content = _content(path / name, status.st_size, status.st_mtime_ns)
             own = content.get("attributes", {}) if name == "zarr.json" else content
             ome = own.get("ome", own) if isinstance(own, dict) else {}
             if isinstance(ome, dict):
                 return ome
     return {}
+
+
+@lru_cache(maxsize=256)
+def _content(path: Path, size_bytes: int, mtime_ns: int) -> Any:
+    """Return the content of a JSON file; size and time of change tell of another one."""
+    del size_bytes, mtime_ns
+    return json.loads(path.read_text("utf-8"))
 
 
 def _image_places(path: Path) -> list[str]:
