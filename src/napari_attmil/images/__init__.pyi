@@ -44,6 +44,7 @@ from .plane_choice import (
 from .planes import (
     cohort_with_planes as cohort_with_planes,
     left_out_in_words as left_out_in_words,
+    letters_along as letters_along,
     page_between_channels as page_between_channels,
     with_planes as with_planes,
 )

@@ -181,6 +181,28 @@ def page_between_channels(path: Path, place: int, time: int) -> int | None:
     return None
 
 
+def letters_along(path: Path, sizes: Sequence[int]) -> str:
+    """Return what lies along each leading axis of an array that was read from a file.
+
+    Parameters
+    ----------
+    path
+        An image file, or a folder that is one image.
+    sizes
+        Of all axes of the array but rows, columns and colours.
+
+    Returns
+    -------
+    str
+        A letter each: P (places), T, C, Z; "-" for an axis of one step. Empty where the file has
+        no axes, cannot be read here, or has others.
+    """
+    with suppress(UserError):
+        axes = file_header(path).stated_axes
+        return axes.letters_along(sizes) if axes else ""
+    return ""
+
+
 def _channel(path: Path, choice: PlaneChoice) -> int:
     """Return the channel of a file that is looked at, from 0."""
     axes = file_header(path).axes

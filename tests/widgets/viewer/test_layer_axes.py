@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tifffile
 from napari.layers import Image
+from napari.layers._source import layer_source
+from napari_builtins.io import napari_get_reader  # type: ignore[import-untyped]
 
 from napari_attmil.core import UserError
 from napari_attmil.widgets.viewer.image_layers import LayerImages, placement_over
@@ -18,6 +22,14 @@ def layer(*shape: int, labels: str = "", **settings: Any) -> Image:
     """Return a layer whose axes have these letters; none has a name without."""
     names = tuple(labels) if labels else None
     return Image(numbered(*shape), axis_labels=names, rgb=False, **settings)
+
+
+def read_by_napari(path: Path) -> Image:
+    """Return the layer that napari's own reader makes of a file."""
+    reader = napari_get_reader(str(path))
+    assert reader is not None
+    with layer_source(path=str(path)):
+        return Image(reader(str(path))[0][0], rgb=False)
 
 
 def numbered(*shape: int) -> npt.NDArray[np.uint16]:
@@ -125,3 +137,67 @@ def test_boxes_lie_at_just_0_along_planes_of_any_distance() -> None:
             )
             assert boxes.world_to_data(here)[1] == 0
             assert boxes.scale[1] >= distance  # else the slider would get further steps
+
+
+@pytest.mark.parametrize(
+    ("order", "images", "courses", "planes", "channels"),
+    [
+        ("ZYX", None, (), (0,), ()),
+        ("TYX", None, (0,), (), ()),
+        ("CYX", None, (), (0,), (0,)),
+        ("TZCYX", None, (0,), (1, 2), (2,)),
+        ("CTZYX", None, (1,), (0, 2), (0,)),
+    ],
+)
+def test_axes_without_labels_are_those_of_the_file_that_napari_read(
+    tmp_path: Path,
+    order: str,
+    images: int | None,
+    courses: tuple[int, ...],
+    planes: tuple[int, ...],
+    channels: tuple[int, ...],
+) -> None:
+    sizes = {"T": 4, "Z": 3, "C": 2, "Y": 6, "X": 7}
+    path = tmp_path / "a.ome.tif"
+    pixels = numbered(*(sizes[letter] for letter in order))
+    tifffile.imwrite(path, pixels, metadata={"axes": order}, photometric="minisblack")
+    opened = read_by_napari(path)
+    assert opened.data.shape == pixels.shape
+    axes = LayerAxes.of(opened)
+    assert axes == LayerAxes.of(layer(*pixels.shape, labels=order.lower()))
+    assert (axes.images, axes.courses, axes.planes) == (images, courses, planes)
+    assert axes.channels == channels
+
+
+def test_a_copy_has_the_axes_of_its_layer_also_when_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, numbered(3, 6, 7), metadata={"axes": "ZYX"}, photometric="minisblack")
+    opened = read_by_napari(path)
+    with layer_source(parent=opened):
+        copy = layer(3, 6, 7)
+    assert LayerAxes.of(copy) == LayerAxes.of(opened) == LayerAxes.of(layer(3, 6, 7, labels="zyx"))
+    del opened
+    assert LayerAxes.of(copy).images is None
+    copy.data = numbered(4, 6, 7)
+    assert LayerAxes.of(copy).images == 0  # no longer what was in the file
+
+
+def test_a_channel_alone_has_the_other_axes_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    pixels = numbered(4, 3, 2, 6, 7)
+    tifffile.imwrite(path, pixels, metadata={"axes": "TZCYX"}, photometric="minisblack")
+    with layer_source(path=str(path)):
+        one = layer(4, 3, 6, 7)
+        other = layer(3, 4, 6, 7)
+    assert LayerAxes.of(one) == LayerAxes.of(layer(4, 3, 6, 7, labels="tzyx"))
+    assert LayerAxes.of(other).images == 0  # no array of this file
+
+
+def test_a_file_that_says_nothing_of_its_pages_holds_images(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, numbered(3, 6, 7), metadata=None, photometric="minisblack")
+    opened = read_by_napari(path)
+    assert (LayerAxes.of(opened).images, LayerAxes.of(opened).planes) == (0, ())
+    np.save(tmp_path / "b.npy", numbered(3, 6, 7))
+    opened = read_by_napari(tmp_path / "b.npy")
+    assert LayerAxes.of(opened) == LayerAxes.of(layer(3, 6, 7))

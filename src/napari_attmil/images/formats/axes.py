@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import numpy as np
 
 PLACES: Final = "PRMIQVN"
 """Letters of axes along which pages show other places: position, tile, page, well."""
@@ -63,6 +66,31 @@ class Axes:
         known = [position for position in self.positions if position is not None]
         counts = (len(set(values)) for values in zip(*known, strict=True))
         return dict(zip("PTCZ", counts, strict=True)) if known else dict.fromkeys("PTCZ", 0)
+
+    def letters_along(self, sizes: Sequence[int]) -> str:
+        """Return what lies along each axis of an array that a program made of the pages.
+
+        Parameters
+        ----------
+        sizes
+            Of all axes but rows, columns and colours. The array holds all pages in their order, or
+            those of one channel.
+
+        Returns
+        -------
+        str
+            A letter of `sizes` for each axis, "-" for one of a single step; empty where the pages
+            do not lie in an array of these sizes, or have no axes.
+        """
+        pages = [position for position in self.positions if position is not None]
+        for held in (pages, [position for position in pages if position.channel == 0]):
+            if len(held) == math.prod(sizes):
+                grid = np.array(held).reshape(*sizes, len(PlanePosition._fields))
+                steps = (np.diff(grid, axis=axis) != 0 for axis in range(len(sizes)))
+                varying = [step.reshape(-1, step.shape[-1]).any(axis=0) for step in steps]
+                if all(each.sum() < 2 for each in varying):
+                    return "".join("PTCZ"[each.argmax()] if each.any() else "-" for each in varying)
+        return ""
 
     def and_then(self, other: Axes) -> Axes:
         """Return these axes and those of further pages, which show other places."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from napari_attmil.core import UserError, counted
+from napari_attmil.images import letters_along
 
 COURSES = ("t", "time", "times", "timepoint", "timepoints", "time point")
 CHANNELS = ("c", "ch", "channel", "channels", "wavelength")
@@ -15,13 +18,18 @@ PLANES = ("z", "depth", "focus", "plane", "planes", "z-stack")
 Place = tuple[int, ...]
 """Where something lies along the leading axes, in steps of the data."""
 
+_NAMES_OF_LETTERS: Final = {"P": "position", "T": "t", "C": "c", "Z": "z"}
+_LETTERS: Final[WeakKeyDictionary[Any, tuple[Place, str]]] = WeakKeyDictionary()
+"""Of layers without labels: a layer stays what its file was when it was read."""
+
 
 @dataclass(frozen=True)
 class LayerAxes:
     """The leading axes of an image layer: all but rows, columns and colours.
 
     Time points of one place show the same cells, as planes and channels do, so that they are no
-    further images. An axis is known by its label; without labels the first one holds the images.
+    further images. An axis is known by its label, or where there are none by the file that the
+    layer was read from; without either the first one holds the images.
 
     Attributes
     ----------
@@ -48,12 +56,14 @@ class LayerAxes:
 
     @classmethod
     def of(cls, layer: Any) -> LayerAxes:
-        """Return what the axes of a layer hold, by their labels."""
+        """Return what the axes of a layer hold, by their labels, else by the layer's file."""
         count = layer.ndim - 2
         shape = (layer.data[0] if layer.multiscale else layer.data).shape
-        labels = [str(label).strip().lower() for label in layer.axis_labels[:count]]
-        names = [str(layer.axis_labels[axis]) for axis in range(count)]
-        has_name = [not label.lstrip("-").isdigit() and label != "" for label in labels]
+        names = [str(label) for label in layer.axis_labels[:count]]
+        if not any(map(_is_name, names)):
+            names = list(_names_by_file(layer, tuple(map(int, shape[:count])))) or names
+        labels = [name.strip().lower() for name in names]
+        has_name = list(map(_is_name, names))
         told = [name if has_name[axis] else f"axis {name}" for axis, name in enumerate(names)]
         courses = tuple(axis for axis in range(count) if labels[axis] in COURSES)
         channels = tuple(axis for axis in range(count) if labels[axis] in CHANNELS)
@@ -150,6 +160,31 @@ def check_axes(layer: Any) -> None:
             f"The last axes of the layer '{layer.name}' are '{last[0]}' and '{last[1]}', but rows "
             f"and columns are needed there; add it again with the axis '{odd[0]}' before them."
         )
+
+
+def _is_name(label: str) -> bool:
+    """Return whether a label is one that somebody gave: napari's own are numbers."""
+    return label.strip() != "" and not label.strip().lstrip("-").isdigit()
+
+
+def _names_by_file(layer: Any, sizes: Place) -> Iterator[str]:
+    """Yield names of the leading axes of a layer, as its file tells them; none if it does not."""
+    known_sizes, letters = _LETTERS.get(layer, ((), ""))
+    if known_sizes != sizes:
+        path = _path_of(layer)
+        letters = letters_along(Path(path), sizes) if path else ""
+        _LETTERS[layer] = sizes, letters
+    for axis, letter in enumerate(letters, start=-2 - len(sizes)):
+        yield _NAMES_OF_LETTERS.get(letter, str(axis))
+
+
+def _path_of(layer: Any) -> str | None:
+    """Return the file that a layer was read from, or the layer that it is a copy of."""
+    while layer is not None:
+        if layer.source.path:
+            return str(layer.source.path)
+        layer = layer.source.parent() if layer.source.parent else None
+    return None
 
 
 def _listed(names: Sequence[str], axes: Sequence[int]) -> str:
