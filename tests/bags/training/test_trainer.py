@@ -313,6 +313,18 @@ def test_a_moved_box_makes_other_samples(
         Trainer([changed, *planted_bags[1:]], small, cpu).resume(path)
 
 
+def test_the_backward_pass_too_asks_cudnn_for_a_fixed_order(
+    planted_bags: list[Bag], small: MILSettings, cpu: Device
+) -> None:
+    seen: list[bool] = []
+    trainer = Trainer(planted_bags, small.replace(epochs=1), cpu)
+    for parameter in trainer._model.parameters():
+        parameter.register_hook(lambda _: seen.append(torch.backends.cudnn.deterministic))
+    for _ in trainer.epochs():
+        assert not torch.backends.cudnn.deterministic, "only within an epoch"
+    assert seen and all(seen)
+
+
 def test_a_damaged_state_costs_what_it_held_but_not_the_training(
     planted_bags: list[Bag], small: MILSettings, cpu: Device, tmp_path: Path
 ) -> None:

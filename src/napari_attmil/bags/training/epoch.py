@@ -93,10 +93,12 @@ def train_epoch(learners: Sequence[Learner], epoch: int) -> list[dict[str, float
         with learner.randomness:
             draws.append(learner.sizes.draw(learner.settings.bags_per_step))
     steps = []
-    for number, drawn in enumerate(zip(*draws, strict=True)):
-        for learner in learners:
-            learner.set_learning_rate(epoch + number / len(draws[0]))
-        steps.append(_step(learners, drawn, epoch))
+    # Some algorithms of cudnn sum in an arbitrary order, in the backward pass too.
+    with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+        for number, drawn in enumerate(zip(*draws, strict=True)):
+            for learner in learners:
+                learner.set_learning_rate(epoch + number / len(draws[0]))
+            steps.append(_step(learners, drawn, epoch))
     names = ("loss", "mil", "sic", "correct")
     # Copied from the device only here.
     values = {name: torch.cat([step[name] for step in steps], dim=1).mean(1) for name in names}

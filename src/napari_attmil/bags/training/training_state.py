@@ -113,9 +113,6 @@ class Randomness(contextlib.AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self._stack.enter_context(torch.random.fork_rng(devices=self._devices))
-        if self._devices:  # Some algorithms of cudnn sum in an arbitrary order.
-            flags = torch.backends.cudnn.flags(deterministic=True, benchmark=False)
-            self._stack.enter_context(flags)
         torch.set_rng_state(self.states[0])
         for device, state in zip(self._devices, self.states[1:], strict=True):
             torch.cuda.set_rng_state(state, device)
