@@ -104,6 +104,22 @@ def test_full_memory_halves_the_workers(tmp_path: Path) -> None:
     assert notes == ["A worker has run out of memory; going on with 1 worker instead of 2."]
 
 
+def test_what_a_worker_lost_begins_again_and_nothing_else(tmp_path: Path) -> None:
+    work = [partial(jobs.fills_memory_the_first_time, tmp_path, number) for number in (1, 0)]
+    steps = list(JobRun(work, TWO))
+    (note,) = [place for place, step in enumerate(steps) if step.note]
+    assert any(step.number == 0 and step.progress is None for step in steps[:note])
+    assert {step.number for step in steps[note:]} == {1}
+
+
+def test_single_worker_that_is_lost_is_told_as_one(tmp_path: Path) -> None:
+    run: JobRun[int] = JobRun([partial(jobs.fills_memory_the_first_time, tmp_path, 0)], TWO)
+    assert [step.note for step in run if step.note] == [
+        "A worker has run out of memory; its work begins again."
+    ]
+    assert run.results == {0: 0}
+
+
 def test_work_that_kills_every_worker_ends_with_a_sentence() -> None:
     with pytest.raises(UserError, match="a single one could not do the work either; close other"):
         results_of(JobRun([partial(jobs.dies, 3)] * 2, TWO))

@@ -11,9 +11,9 @@ from napari_attmil.bags.training import ensemble as ensemble_module
 from napari_attmil.bags.training.ensemble import EnsembleTrainer
 from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.core.errors import UserError
-from napari_attmil.core.progress import StageRun, finished
+from napari_attmil.core.progress import Progress, StageRun, finished
 from napari_attmil.core.settings import LARGEST_SEED
-from napari_attmil.core.workers import Workers
+from napari_attmil.core.workers import JobRun, JobStep, Workers
 from napari_attmil.evaluation import cross_validation as evaluation_module
 from napari_attmil.evaluation.cross_validation import Evaluation, cross_validate
 from napari_attmil.evaluation.outcome import Outcome
@@ -22,6 +22,7 @@ from napari_attmil.evaluation.rows import shuffled_between_patients
 from napari_attmil.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
@@ -212,6 +213,28 @@ def test_two_workers_find_what_one_finds_and_keep_it(
     monkeypatch.setattr(evaluation_module, "trained", None)  # nothing is left to train
     again = finished(cross_validate(*inputs))
     assert outcomes_equal(alone.outcomes["ensemble"], again.outcomes["ensemble"])
+
+
+class LosesAWorker(JobRun[Outcome]):
+    """Tells that the first job begins again when it is half done."""
+
+    def __iter__(self) -> Generator[JobStep, None, None]:
+        told = False
+        for step in super().__iter__():
+            yield step
+            if not told and step.progress and step.progress.done >= step.progress.total / 2:
+                told = True
+                yield JobStep(step.number, Progress(0, 0), "Lost; going on.")
+
+
+def test_progress_does_not_go_back_where_a_worker_is_lost(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation_module, "JobRun", LosesAWorker)
+    steps = list(cross_validate(planted_bags, quick.replace(epochs=4), ONCE, cpu))
+    done = [step.done for step in steps]
+    assert done == sorted(done) and done[-1] == steps[-1].total == 8
+    assert [(step.done, step.note) for step in steps if step.note] == [(2, "Lost; going on.")]
 
 
 def test_only_trainings_of_the_same_data_and_settings_are_taken_over(

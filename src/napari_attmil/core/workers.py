@@ -42,11 +42,9 @@ Result = TypeVar("Result")
 MOST_DEATHS: Final = 3
 """A single worker that ends so often without finishing a job is not replaced again."""
 WORTH_S: Final = 60.0
-"""Work that takes one worker less is not shared out. A process that imports torch takes 3 s to
-start on an idle machine and 10 s on a busy one; half a minute is the least that two workers save
-here."""
+"""Work that takes one worker less is not shared out: processes take time to start."""
 WORKER_BYTES: Final = 2 << 30
-"""Memory that is counted for a worker: 0.9 GB for libraries and detector, the rest for features."""
+"""Memory that is counted for a worker: its libraries, and what it computes on."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,8 @@ class JobStep:
     progress
         How far it is; None when it is finished.
     note
-        A sentence for the user on what went wrong and was mended; mostly empty.
+        A sentence for the user on what went wrong and was mended; mostly empty. It comes with a
+        job that begins again.
     """
 
     number: int
@@ -198,8 +197,10 @@ class JobRun(Generic[Result]):
                     Remedy.TRY_AGAIN,
                 )
             before, count = count, max(1, count // 2)
-            again = f"{trouble}; going on with {counted(count, 'worker')} instead of {before}."
-            yield JobStep(0, Progress(0, 0), again)
+            again = f"going on with {counted(count, 'worker')} instead of {before}"
+            note = f"{trouble}; {again if count < before else 'its work begins again'}."
+            first = min(set(range(len(self._jobs))) - set(self.results))
+            yield JobStep(first, Progress(0, 0), note)
 
     def _handed_out(
         self, executor: Executor, folder: Path, count: int

@@ -156,7 +156,9 @@ def cross_validate(
         run = JobRun([work.job(number, bags, folder) for number in left], workers)
         for step in stack.enter_context(contextlib.closing(iter(run))):
             number, at = left[step.number], step.progress
-            shares[number] = 1 if at is None else at.done / max(at.total, 1)
+            share = 1 if at is None else at.done / max(at.total, 1)
+            # The training of a lost worker begins again; what is shown does not go back.
+            shares[number] = max(share, shares.get(number, 0))
             yield work.progress(number, shares, step.note)
     outcomes |= {left[place]: outcome for place, outcome in run.results.items()}
     return work.evaluation(dict(sorted(outcomes.items())))
