@@ -158,6 +158,11 @@ def test_evaluate_returns_the_report(place: Path, tmp_path: Path) -> None:
         attmil.plot_confusion(report, "sic")
 
 
+def test_evaluate_needs_a_worker(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(attmil.UserError, match="needs 1 worker or more, not 0"):
+        attmil.evaluate(place / "study", tmp_path / "report", workers=0)
+
+
 def test_what_a_model_saw_in_a_cell_is_told(place: Path, tmp_path: Path) -> None:
     cohort = attmil.open_cohort(place / "study")
     facts = attmil.cell(place / "model.safetensors", cohort[0], 1, others=cohort[1:3])

@@ -10,6 +10,7 @@ import pytest
 from napari_attmil.bags.methods import METHODS, TABLE_1
 from napari_attmil.cli.stages import method_names
 from napari_attmil.core.errors import UserError
+from napari_attmil.core.workers import Workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,46 @@ def test_evaluate_of_a_published_preset_has_no_ensemble_that_training_would_not_
     report = json.loads((tmp_path / "report.json").read_text())
     assert list(report["methods"]) == ["mil-att-sic"] and report["main"] == "mil-att-sic"
     assert report["ensemble"]["members"] == 1 and not report["ensemble"]["calibrate"]
+
+
+def test_several_workers_write_the_report_of_one(
+    attmil: Any, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    executor = Workers.executor
+    monkeypatch.setattr(
+        Workers, "executor", lambda self, count: counts.append(count) or executor(self, count)
+    )
+    plan = ("--folds", 2, "--runs", 1, "--epochs", 1, "--methods", "mil-att-sic", "--no-ensemble")
+    one = attmil("evaluate", study, "--out", tmp_path / "one", *plan)
+    assert counts == []
+    two = attmil("evaluate", study, "--out", tmp_path / "two", *plan, "--workers", 2)
+    assert one.code == two.code == 0
+    assert counts == [2]
+    first, second = (
+        _without_times(json.loads((tmp_path / name / "report.json").read_text()))
+        for name in ("one", "two")
+    )
+    assert first == second and "confusion" in first["methods"]["mil-att-sic"]
+
+
+def test_less_than_one_worker_is_refused(attmil: Any, study: Path, tmp_path: Path) -> None:
+    refused = attmil("evaluate", study, "--out", tmp_path / "report", "--workers", 0)
+    assert refused.code == 1 and not (tmp_path / "report").exists()
+    assert refused.err == (
+        "attmil: Invalid value for '--workers': Input should be greater than or equal to 1. "
+        "See `attmil evaluate --help`."
+    )
+
+
+def _without_times(report: Any) -> Any:
+    if not isinstance(report, dict):
+        return report
+    return {
+        name: _without_times(own)
+        for name, own in report.items()
+        if name != "created" and "seconds" not in name
+    }
 
 
 def test_methods_are_named_by_table_or_by_name() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from napari_attmil import workflows
 from napari_attmil.cells import DetectionSettings
-from napari_attmil.core import Remedy, StageRun, UserError, check_writable
+from napari_attmil.core import Remedy, StageRun, UserError, Workers, check_writable
 from napari_attmil.images import Cohort, Sample
 from napari_attmil.workflows import Study, check_outputs, open_cohort, opening_samples
 
@@ -156,6 +156,19 @@ def classified_samples(
             Remedy.DETECT_CELLS,
         )
     return found
+
+
+def as_workers(workers: int) -> Workers:
+    """Return so many workers.
+
+    Raises
+    ------
+    UserError
+        If there is not one.
+    """
+    if workers < 1:
+        raise UserError(f"Work needs 1 worker or more, not {workers}; give another number.")
+    return Workers(workers)
 
 
 def optional_path(path: str | Path | None) -> Path | None:

@@ -12,6 +12,7 @@ from napari_attmil.api.runs import (
     SamplesLike,
     as_classifier,
     as_samples,
+    as_workers,
     checked_out,
     classified_samples,
     listed,
@@ -231,6 +232,7 @@ def evaluate(
     *,
     detection: DetectionSettings | None = None,
     weights: str | Path | None = None,
+    workers: int = 1,
     device: str = "auto",
     on_progress: OnProgress = None,
 ) -> dict[str, Any]:
@@ -250,6 +252,8 @@ def evaluate(
         Folds, runs, and which methods are compared.
     ensemble
         The ensemble that is compared with single models.
+    workers
+        How many processes of this computer share the trainings. The result is the same.
     detection, weights, device, on_progress
         As for `detect`.
     """
@@ -262,6 +266,7 @@ def evaluate(
         detection or DetectionSettings(),
         device,
         folder,
+        as_workers(workers),
     )
     return require(result_of(steps, on_progress), "report")
 

@@ -33,7 +33,7 @@ from napari_attmil.cli.terminal import (
     shown,
     trainable_study,
 )
-from napari_attmil.core import CAUTION, UserError, check_writable, counted, write_json
+from napari_attmil.core import CAUTION, UserError, Workers, check_writable, counted, write_json
 from napari_attmil.evaluation import EvaluationSettings
 from napari_attmil.simulation import SimulationSettings
 from napari_attmil.workflows import check_outputs
@@ -161,6 +161,13 @@ def evaluate(
     controls: Annotated[
         bool, option(EvaluationSettings, "controls", "--controls")
     ] = EVALUATION.controls,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Processes of this computer that share the trainings; the result is the same.",
+        ),
+    ] = 1,
     training: TrainingOptions,
     detection: DetectionOptions,
     planes: PlaneOptions,
@@ -182,7 +189,14 @@ def evaluate(
     try:
         report = shown(
             workflows.evaluate_study(
-                study, settings, plan, ensembles, finding, detection.device, out
+                study,
+                settings,
+                plan,
+                ensembles,
+                finding,
+                detection.device,
+                out,
+                Workers(workers),
             )
         )
     except KeyboardInterrupt:

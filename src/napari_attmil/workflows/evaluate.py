@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_attmil.bags import features_for
-from napari_attmil.core import StageRun, UserError, check_writable
+from napari_attmil.core import ONE_WORKER, StageRun, UserError, check_writable
 from napari_attmil.images import patient_folds
 from napari_attmil.workflows.answers import about_answers
 from napari_attmil.workflows.prepare import prepare_bags
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags import Bag, EnsembleSettings, MILSettings
     from napari_attmil.cells import DetectionSettings
-    from napari_attmil.core import Device
+    from napari_attmil.core import Device, Workers
     from napari_attmil.evaluation import EvaluationSettings
     from napari_attmil.images import Cohort
     from napari_attmil.workflows.study import Study
@@ -36,6 +36,7 @@ def evaluate_study(
     detection: DetectionSettings,
     device_name: str,
     out: Path,
+    workers: Workers = ONE_WORKER,
     stop: Event = NEVER,
 ) -> Stage[dict[str, Any] | None]:
     """Cross-validate on the study's labelled samples and write the report into a folder.
@@ -54,6 +55,8 @@ def evaluate_study(
         As for `choose_device`.
     out
         Folder for the report, and for the results of finished trainings.
+    workers
+        Where trainings are done; the figures are the same for any number of them.
     stop
         Set to end early.
 
@@ -78,7 +81,7 @@ def evaluate_study(
         return None
     bags, device = preparation.result, detector.device
     notes += filter(None, [about_answers(bags, settings)])
-    steps = evaluate_bags(bags, settings, plan, ensemble, device, out, notes)
+    steps = evaluate_bags(bags, settings, plan, ensemble, device, out, notes, workers)
     return (yield from until(steps, stop))
 
 
@@ -100,11 +103,13 @@ def evaluate_bags(
     device: Device,
     out: Path,
     notes: Sequence[str] = (),
+    workers: Workers = ONE_WORKER,
 ) -> Stage[dict[str, Any]]:
     """Cross-validate on some bags and write the report into a folder; return its content."""
     from napari_attmil.evaluation import cross_validate, write_report
 
     trials = out / "trials"
-    steps = cross_validate(bags, settings, plan, device, resume_in=trials, ensemble=ensemble)
-    evaluation = yield from steps
+    evaluation = yield from cross_validate(
+        bags, settings, plan, device, resume_in=trials, ensemble=ensemble, workers=workers
+    )
     return write_report(evaluation, out, notes)
