@@ -57,7 +57,7 @@ class TiledConv2d(WinogradConv2d):
 
 
 class QuickDropout(nn.Dropout):
-    """Dropout that draws random numbers in a fifth of the time.
+    """Dropout that draws random numbers in less time.
 
     On a processor it draws 16 random bits per entry, which approximates `p` to 1 in 65,536.
     """
@@ -71,7 +71,7 @@ class QuickDropout(nn.Dropout):
     def factors(self, like: Tensor) -> Tensor:
         """Return for each entry 0 or what it is scaled by, in the order of contiguous memory."""
         bits = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        # In place, 0 or 1: with booleans, comparing and converting take six times as long.
+        # In place, 0 or 1: booleans would have to be written and converted.
         kept = bits.view(torch.int16)[: like.numel()].ge_(round(self.p * 2**16) - 2**15)
         return kept.view(like.shape).to(like.dtype).div_(1 - self.p)
 

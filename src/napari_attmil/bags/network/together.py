@@ -1,7 +1,7 @@
 """Several models that differ only by their weights, judging packed bags at once.
 
-A step of a small model is hundreds of operations on tiny tensors. What depends on no weights is
-therefore done for the bags of all models together: as many operations as for one model.
+A step of a small model is many operations on tiny tensors. What depends on no weights is therefore
+done for the bags of all models together: as many operations as for one model.
 """
 
 from __future__ import annotations

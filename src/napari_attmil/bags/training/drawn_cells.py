@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 MOST_PADDED = 4.0
-"""Bags are padded to the longest where that makes them at most so much longer on the whole."""
+"""Bags are padded to the longest where that makes them at most so much longer on the whole.
+
+A larger one lets more cohorts learn several models at once, at the cost of computing on padding.
+"""
 
 
 @dataclass(frozen=True, eq=False)
