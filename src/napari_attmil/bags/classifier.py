@@ -15,7 +15,7 @@ import torch
 from napari_attmil.bags.certainty import NOT_CHECKED, Certainty
 from napari_attmil.bags.held_out import HeldOut
 from napari_attmil.bags.name_digests import digests_of
-from napari_attmil.bags.network import CHANNELS, AttentionMIL, PreparedFeatures
+from napari_attmil.bags.network import CHANNELS, AttentionMIL, Packing, PreparedFeatures
 from napari_attmil.bags.prediction import Prediction, agreed_attention
 from napari_attmil.bags.presets import with_method
 from napari_attmil.bags.prior import (
@@ -358,11 +358,12 @@ class Classifier:
 
     def _ask(self, bag: Bag) -> list[tuple[npt.NDArray[np.float32], Float32Array, Float32Array]]:
         """Return (K,) log probabilities, (n,) weights and (n, K) contribution by each model."""
-        answers, offsets = [], [0, len(bag)]
+        answers = []
         for model, embeddings in zip(self.models, self.embeddings(bag), strict=True):
             with model.threads(), torch.inference_mode():
-                output = model.pool(embeddings, offsets)
-                logits = model.log_probabilities(output, offsets)[0].cpu().numpy()
+                packing = Packing.of([len(bag)], embeddings.device)
+                output = model.pool(embeddings, packing)
+                logits = model.log_probabilities(output, packing)[0].cpu().numpy()
             weight, contribution = output.weight.cpu(), output.contribution.cpu()
             answers.append((logits, weight.numpy(), contribution.numpy()))
         return answers

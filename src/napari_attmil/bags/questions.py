@@ -148,12 +148,15 @@ def _cell_probabilities(classifier: Classifier, bag: Bag) -> Float32Array:
     """
     import torch
 
+    from napari_attmil.bags.network import Packing
+
     classifier.check(bag)
     embedded = classifier.embeddings(bag, classifier.weighing_models)
     found = []
     for model, cells in zip(classifier.models, embedded, strict=False):
         with torch.inference_mode():
-            logits = model.pool(cells, [0, len(bag)]).instance_logits
+            packing = Packing.of([len(bag)], cells.device)
+            logits = model.pool(cells, packing).instance_logits
             shares = logits.sigmoid() if model.judges_cells else logits.softmax(1)
         found.append(shares.cpu().numpy())
     return np.stack(found)

@@ -87,7 +87,7 @@ def test_attention_and_pooled_vector_are_equations_6_and_7() -> None:
     model = model_of(method="mil-att-sic")
     with torch.no_grad():
         h = model.embed(cells(5))
-        output = model.pool(h, [0, 5])
+        output = model.pool(h, Packing.of([5]))
     v, w = (model.get_parameter(f"pooling.{name}.weight").detach().numpy() for name in "vw")
     scores = [w[0] @ np.tanh(v @ row) for row in h.numpy()]
     alpha = np.exp(scores) / np.exp(scores).sum()
@@ -102,7 +102,7 @@ def test_maximum_pooling_takes_each_entry_s_largest_value() -> None:
     model = model_of(method="mil-max", embedding_size=8)
     h = torch.tensor([[1.0, 0, 5, 0, 2, 0, 0, 0], [3.0, 4, 1, 0, 2, 0, 0, 0]])
     with torch.no_grad():
-        output = model.pool(h, [0, 2])
+        output = model.pool(h, Packing.of([2]))
         expected = model.pooling.head(torch.tensor([3.0, 4, 5, 0, 2, 0, 0, 0]))
     torch.testing.assert_close(output.logits[0], expected)
     # Entry 2 is won by the first cell, 0 and 1 by the second, the five others by both.
@@ -116,8 +116,8 @@ def test_single_instances_vote() -> None:
         model.get_parameter("sic_head.bias").zero_()
         h = torch.tensor([[9.0, 0, 0], [0, 1, 0], [0, 2, 0], [0, 0, 3]])
         h = torch.nn.functional.pad(h, (0, 5))
-        output = model.pool(h, [0, 4])
-        shares = model.log_probabilities(output, [0, 4]).exp()
+        output = model.pool(h, Packing.of([4]))
+        shares = model.log_probabilities(output, Packing.of([4])).exp()
     assert shares[0].tolist() == pytest.approx([0.25, 0.5, 0.25])
     of_class_1 = np.exp([0, 1, 2, 0]) / [np.exp(9) + 2, np.exp(1) + 2, np.exp(2) + 2, np.exp(3) + 2]
     expected = of_class_1 / of_class_1.sum()
@@ -129,7 +129,7 @@ def test_contributions_add_up_to_the_bag_s_logits(method: str) -> None:
     model = model_of(method=method)
     with torch.no_grad():
         h = model.embed(cells(6))
-        output = model.pool(h, [0, 2, 6])
+        output = model.pool(h, Packing.of([2, 4]))
     assert output.contribution.shape == (6, 3)
     for bag, rows in enumerate((slice(0, 2), slice(2, 6))):
         total = output.contribution[rows].sum(0) + model.bias
@@ -257,10 +257,10 @@ def test_cells_none_of_which_stands_out_share_the_attention(
     model.pooling.head.bias = torch.nn.Parameter(torch.full((2,), -10.0))
     embeddings = torch.zeros(50, small.embedding_size)
     embeddings[:, 0] = torch.linspace(0, 4, 50)  # all most improbable, one a little less
-    alike = model.pool(embeddings, [0, 50]).attention
+    alike = model.pool(embeddings, Packing.of([50])).attention
     assert 1 / alike.square().sum() > 45
     embeddings[:5, 0] = 15
-    altered = model.pool(embeddings, [0, 50]).attention
+    altered = model.pool(embeddings, Packing.of([50])).attention
     assert 1 / altered.square().sum() < 8
 
 

@@ -19,7 +19,7 @@ from napari_attmil.bags.network.prepared_features import PreparedFeatures, packe
 from napari_attmil.bags.training import epoch as epoch_module, resident_features
 from napari_attmil.bags.training.losses import bag_losses, combined_loss
 from napari_attmil.bags.training.resident_features import feature_statistics, loaded_bags
-from napari_attmil.bags.training.trainer import Trainer
+from napari_attmil.bags.training.trainer import EpochProgress, Trainer, resumable_together
 from napari_attmil.cells.annotations.corrections import move_box
 from napari_attmil.cells.boxes import Boxes
 from napari_attmil.core.errors import UserError
@@ -325,15 +325,44 @@ def test_the_backward_pass_too_asks_cudnn_for_a_fixed_order(
     assert seen and all(seen)
 
 
+@pytest.mark.parametrize(
+    ("method", "components"), [("sic", 0), ("mil-att-sic", 0), ("mil-att-sic", 2)]
+)
+def test_bags_are_packed_once_a_step(
+    planted_bags: list[Bag],
+    small: MILSettings,
+    cpu: Device,
+    method: str,
+    components: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = small.replace(method=method, components=components, epochs=1, bags_per_step=4)
+    trainer = Trainer(planted_bags, settings, cpu)
+    sizes: list[int] = []
+    original = Packing.of
+
+    def counted(lengths: Any, *rest: Any) -> Packing:
+        sizes.append(len(lengths))
+        return original(lengths, *rest)
+
+    monkeypatch.setattr(Packing, "of", counted)
+    list(trainer.epochs())
+    assert sum(sizes) == len(planted_bags)
+
+
 def test_a_damaged_state_costs_what_it_held_but_not_the_training(
     planted_bags: list[Bag], small: MILSettings, cpu: Device, tmp_path: Path
 ) -> None:
     settings = small.replace(epochs=2)
-    history = list(Trainer(planted_bags, settings, cpu).resumable_epochs(tmp_path))
+
+    def trained() -> list[tuple[int, EpochProgress]]:
+        return list(resumable_together([Trainer(planted_bags, settings, cpu)], tmp_path))
+
+    history = trained()
     (state,) = tmp_path.iterdir()
     state.write_bytes(state.read_bytes()[:-9])
-    assert list(Trainer(planted_bags, settings, cpu).resumable_epochs(tmp_path)) == history
-    assert list(Trainer(planted_bags, settings, cpu).resumable_epochs(tmp_path)) == [], "kept again"
+    assert trained() == history
+    assert trained() == [], "kept again"
 
 
 def test_a_classifier_is_not_a_training_to_resume(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from scipy.special import logsumexp
 
+from napari_attmil.bags.network import Packing
 from napari_attmil.core import compute_threads
 
 if TYPE_CHECKING:
@@ -75,13 +76,13 @@ class Subsets:
 
     def _logits(self, subsets: Sequence[Rows]) -> Array:
         """Return (s, K) the mean of the models' log probabilities of packed subsets."""
-        offsets = np.cumsum([0, *map(len, subsets)]).tolist()
+        packing = Packing.of([len(rows) for rows in subsets])
         rows = torch.from_numpy(np.concatenate(subsets))
         members = []
         with compute_threads(1), torch.inference_mode():
             for model, embeddings in zip(self._poolings, self._embeddings, strict=True):
-                output = model.pool(embeddings[rows], offsets)
-                members.append(model.log_probabilities(output, offsets).numpy())
+                output = model.pool(embeddings[rows], packing)
+                members.append(model.log_probabilities(output, packing).numpy())
         return np.asarray(np.average(members, axis=0, weights=self._classifier.model_votes))
 
 

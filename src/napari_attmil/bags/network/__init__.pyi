@@ -2,7 +2,6 @@ from .attention_mil import (
     CHANNELS as CHANNELS,
     AttentionMIL as AttentionMIL,
     MILOutput as MILOutput,
-    bag_lengths as bag_lengths,
 )
 from .batch_effects import batch_damping as batch_damping
 from .components import MOST_CELLS as MOST_CELLS, Components as Components

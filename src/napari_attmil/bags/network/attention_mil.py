@@ -142,7 +142,9 @@ class AttentionMIL(nn.Module):
         offsets
             (b + 1,) where each bag begins on the cell axis, then n; no bag is empty.
         """
-        return self.pool(self.embed(features), offsets)
+        embeddings = self.embed(features)
+        lengths = [end - start for start, end in pairwise(offsets)]
+        return self.pool(embeddings, Packing.of(lengths, embeddings.device))
 
     def threads(self) -> AbstractContextManager[None]:
         """Return the context in which it computes: on one thread where there are no maps."""
@@ -188,7 +190,7 @@ class AttentionMIL(nn.Module):
             ]
         )
 
-    def pool(self, embeddings: Tensor, offsets: Sequence[int]) -> MILOutput:
+    def pool(self, embeddings: Tensor, packing: Packing) -> MILOutput:
         """Pool the embeddings of packed bags and classify bags and cells.
 
         A cell's weight is alpha (eq. 7) for attention pooling. For maximum pooling it is the share
@@ -201,7 +203,6 @@ class AttentionMIL(nn.Module):
         probabilities are the shares of votes; see `log_probabilities`. The logits of a cell are
         those of the SIC branch or, without one, the bag head's output for the cell alone.
         """
-        packing = Packing.of(bag_lengths(offsets), embeddings.device)
         if self.method.pooling is None:
             return self._single_instances(embeddings, packing)
         pooled = self.pooling(embeddings, packing)
@@ -214,7 +215,7 @@ class AttentionMIL(nn.Module):
         attention = self._attention(weight, packing)
         return MILOutput(logits, weight, attention, instance_logits, pooled.contribution)
 
-    def log_probabilities(self, output: MILOutput, offsets: Sequence[int]) -> Tensor:
+    def log_probabilities(self, output: MILOutput, packing: Packing) -> Tensor:
         """Return the (b, K) logarithms of the class probabilities of bags.
 
         Log softmax of the logits; for SIC alone the logarithms of the shares of the cells'
@@ -222,7 +223,6 @@ class AttentionMIL(nn.Module):
         """
         if self.method.pooling is not None:
             return output.logits.log_softmax(1)
-        packing = Packing.of(bag_lengths(offsets), output.instance_logits.device)
         shares = _vote_shares(output.instance_logits, packing).clamp(min=LEAST_SHARE)
         return (shares / shares.sum(1, keepdim=True)).log()
 
@@ -335,11 +335,6 @@ class AttentionMIL(nn.Module):
         attention = self._attention(speaks_for, packing)
         logits = packing.sums(contribution)
         return MILOutput(logits, speaks_for, attention, own, contribution)
-
-
-def bag_lengths(offsets: Sequence[int]) -> list[int]:
-    """Return the number of cells of each packed bag."""
-    return [end - start for start, end in pairwise(offsets)]
 
 
 def _sic_head(size: int, hidden_size: int, classes: int) -> nn.Module:

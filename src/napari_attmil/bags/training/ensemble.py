@@ -35,7 +35,9 @@ SEED_STEP = 10_000
 """Distance between the seeds of an ensemble's models: ensembles of seeds 0 and 1 share no model."""
 
 TOGETHER = 10
-"""Most models that are trained at once; more are hardly faster, but stopped later."""
+"""Most models that are trained at once. A step of ten took less time a model than one of five and
+one alone (`docs/MEASUREMENTS.md`); more were not measured, and a training that is stopped has less
+to show the more models learn at once."""
 
 Stage = Literal["model", "calibration"]
 TITLES: Final[dict[Stage, str]] = {"model": "Model", "calibration": "Calibrating"}
@@ -168,7 +170,7 @@ class EnsembleTrainer:
         Names of the classes, if there are more than occur in these bags; sorted labels if None.
     state_folder
         Folder for the states of trainings, from which interrupted ones resume; see
-        `Trainer.resumable_epochs`.
+        `resumable_together`.
 
     Raises
     ------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
@@ -92,13 +91,14 @@ def train_epoch(learners: Sequence[Learner], epoch: int) -> list[dict[str, float
         learner.model.train()
         with learner.randomness:
             draws.append(learner.sizes.draw(learner.settings.bags_per_step))
+    together = learn_together(learners[0].settings, learners[0].sizes)
     steps = []
     # Some algorithms of cudnn sum in an arbitrary order, in the backward pass too.
     with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
         for number, drawn in enumerate(zip(*draws, strict=True)):
             for learner in learners:
                 learner.set_learning_rate(epoch + number / len(draws[0]))
-            steps.append(_step(learners, drawn, epoch))
+            steps.append(_step(learners, drawn, epoch, together))
     names = ("loss", "mil", "sic", "correct")
     # Copied from the device only here.
     values = {name: torch.cat([step[name] for step in steps], dim=1).mean(1) for name in names}
@@ -107,28 +107,29 @@ def train_epoch(learners: Sequence[Learner], epoch: int) -> list[dict[str, float
 
 
 def _step(
-    learners: Sequence[Learner], drawn: Sequence[tuple[Tensor, Tensor]], epoch: int
+    learners: Sequence[Learner],
+    drawn: Sequence[tuple[Tensor, Tensor]],
+    epoch: int,
+    together: bool,
 ) -> dict[str, Tensor]:
     """Take one step; return what there is to say of each learner's (m,) bags, as (learners, m)."""
     first = learners[0]
     settings, place = first.settings, first.model.device.torch()
     own = list(zip(learners, drawn, strict=True))
     kept = torch.cat([learner.sizes.kept[bags] for learner, (bags, _) in own])
-    is_quick = learn_together(settings, first.sizes)
-    packing = Packing.of(kept, place, first.sizes.longest if is_quick else None)
+    packing = Packing.of(kept, place, first.sizes.longest if together else None)
     embedded, answers = zip(
         *(one.embed(one.cells.take(bags.tolist(), rows, one.sizes)) for one, (bags, rows) in own),
         strict=True,
     )
     models = [learner.model for learner in learners]
-    if is_quick:
+    if together:
         logits, instance_logits = judged_together(models, embedded, packing)
         predicted = logits.argmax(1)
     else:
-        offsets = [0, *accumulate(kept.tolist())]
-        output = first.model.pool(embedded[0], offsets)
+        output = first.model.pool(embedded[0], packing)
         logits, instance_logits = output.logits, output.instance_logits
-        predicted = first.model.log_probabilities(output, offsets).argmax(1)
+        predicted = first.model.log_probabilities(output, packing).argmax(1)
     targets = torch.cat([learner.targets[bags] for learner, (bags, _) in own]).to(place)
     weights = torch.cat([learner.weights[bags] for learner, (bags, _) in own]).to(place)
     guides = [learner.cells.guides(rows) for learner, (_, rows) in own]

@@ -20,7 +20,7 @@ from napari_attmil.bags.name_digests import names_learnt
 from napari_attmil.bags.settings import MILSettings
 from napari_attmil.bags.training.answered import AnsweredCells
 from napari_attmil.bags.training.drawn_cells import BagSizes
-from napari_attmil.bags.training.epoch import Learner, learn_together, train_epoch
+from napari_attmil.bags.training.epoch import Learner, train_epoch
 from napari_attmil.bags.training.losses import bag_weights, should_stop
 from napari_attmil.bags.training.preparation import (
     PreparedCells,
@@ -163,11 +163,6 @@ class Trainer:
         return is_over or should_stop(self._fit_losses, self.settings)
 
     @property
-    def learns_together(self) -> bool:
-        """Whether several trainers that differ only by their seed learn faster at once."""
-        return learn_together(self.settings, self._sizes)
-
-    @property
     def epochs_done(self) -> int:
         """The number of finished epochs."""
         return len(self._fit_losses)
@@ -223,22 +218,11 @@ class Trainer:
             provenance=provenance,
         )
 
-    def resumable_epochs(self, folder: Path | None) -> Iterator[EpochProgress]:
-        """Train as `epochs` does, but save the state about every minute to resume from it later.
-
-        The name of the state file is a digest of everything that the training depends on, so no
-        other training resumes from it. The caller deletes the folder. None saves nothing.
-
-        Raises
-        ------
-        UserError
-            As `epochs`, or if the folder cannot be written.
-        """
-        for _, progress in resumable_together([self], folder):
-            yield progress
-
     def state_file(self, folder: Path) -> Path:
-        """Return the file of this training's state."""
+        """Return the file of this training's state, which no other training resumes from.
+
+        Its name is a digest of everything that the training depends on.
+        """
         name = hashlib.blake2b(json.dumps(self._identity()).encode(), digest_size=12).hexdigest()
         return folder / f"{name}.safetensors"
 
@@ -350,8 +334,7 @@ def epochs_together(trainers: Sequence[Trainer]) -> Iterator[tuple[int, EpochPro
     Parameters
     ----------
     trainers
-        One; or several of the same bags and settings, except for the seed, if the first one
-        `Trainer.learns_together`.
+        One; or several of the same bags and settings, except for the seed, that `learn_together`.
 
     Yields
     ------
@@ -385,9 +368,14 @@ def epochs_together(trainers: Sequence[Trainer]) -> Iterator[tuple[int, EpochPro
 def resumable_together(
     trainers: Sequence[Trainer], folder: Path | None
 ) -> Iterator[tuple[int, EpochProgress]]:
-    """Train as `epochs_together` does, from and into states in a folder.
+    """Train as `epochs_together` does, but save the states about every minute to resume from them.
 
-    See `Trainer.resumable_epochs`.
+    The caller deletes the folder. None saves nothing.
+
+    Raises
+    ------
+    UserError
+        As `epochs_together`, or if the folder cannot be written.
     """
     if folder is None:
         yield from epochs_together(trainers)
