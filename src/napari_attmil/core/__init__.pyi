@@ -10,6 +10,7 @@ from .device import (
     in_batches as in_batches,
     is_out_of_memory as is_out_of_memory,
 )
+from .entries import entry_names as entry_names, load_entry as load_entry
 from .errors import (
     ContentError as ContentError,
     Remedy as Remedy,

@@ -14,11 +14,10 @@ from napari_attmil.cells.detection import (
     OfferedDetector,
     detector_names,
     is_offered,
-    offered,
     offered_names,
 )
 from napari_attmil.cells.finetuning import detector_in_use, use_detector
-from napari_attmil.core import Device, StageRun, UserError
+from napari_attmil.core import Device, StageRun, UserError, entries
 from napari_attmil.workflows import detect_cells, finetune_images, loaded_detector
 
 CPU = Device("cpu", "float32", "processor")
@@ -52,12 +51,11 @@ class Unequal(Bright):
 @pytest.fixture(autouse=True)
 def packages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Offer detectors as installed packages would."""
-    entries = EntryPoints(
+    packages = EntryPoints(
         EntryPoint(name, f"{__name__}:{kind.__name__}", offered_names.GROUP)
         for name, kind in (("bright", Bright), ("unequal", Unequal))
     )
-    for module in (offered, offered_names):
-        monkeypatch.setattr(module, "entry_points", lambda **asked: entries.select(**asked))
+    monkeypatch.setattr(entries, "entry_points", lambda **asked: packages.select(**asked))
 
 
 def field() -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_attmil.cells.encoding import encoder_names, encoders, load_encoder
+from napari_attmil.core import entries
 from napari_attmil.core.device import Device
 from napari_attmil.core.errors import UserError
 
@@ -36,7 +37,7 @@ class Greys:
 def greys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Offer `Greys` as an installed package would."""
     offered = EntryPoints([EntryPoint("greys", f"{__name__}:Greys", encoders.GROUP)])
-    monkeypatch.setattr(encoders, "entry_points", lambda **asked: offered.select(**asked))
+    monkeypatch.setattr(entries, "entry_points", lambda **asked: offered.select(**asked))
     load_encoder.cache_clear()
     yield
     load_encoder.cache_clear()

@@ -7,7 +7,6 @@ never a path in a model file: the file of a stranger must not run code.
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
@@ -21,7 +20,7 @@ from napari_attmil.cells.detection.found_cells import DetectionProgress
 from napari_attmil.cells.detection.network_file import load_network
 from napari_attmil.cells.detection.offered_names import GROUP
 from napari_attmil.cells.detection.working_scale import CellSize
-from napari_attmil.core import Remedy, UserError
+from napari_attmil.core import Remedy, UserError, load_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -65,14 +64,13 @@ class OfferedDetector(Detector):
         UserError
             If no installed package offers it.
         """
-        entries = entry_points(group=GROUP, name=name)
-        if not entries:
+        factory: Callable[[Device], BoxFinder] | None = load_entry(GROUP, name)
+        if factory is None:
             raise UserError(
                 f"There is no detector {name!r}; install the package that offers it, or choose a "
                 "model file.",
                 Remedy.LOAD_MODEL,
             )
-        factory: Callable[[Device], BoxFinder] = next(iter(entries)).load()
         finder, shipped = factory(device), load_network()
         digest = f"{name}:{finder.digest}+{shipped.digest}"
         made = cls(shipped.network, shipped.architecture, device, digest, {"data": name})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
+
+from napari_attmil.core import entry_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +14,7 @@ GROUP: Final = "napari_attmil.detectors"
 
 def detector_names() -> list[str]:
     """Return the names of the detectors that installed packages offer."""
-    return sorted(entry_points(group=GROUP).names)
+    return entry_names(GROUP)
 
 
 def is_offered(weights: Path) -> bool:

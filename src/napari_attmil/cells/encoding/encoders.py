@@ -8,10 +8,9 @@ never a path in a model file: the file of a stranger must not run code.
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
-from napari_attmil.core import Remedy, UserError
+from napari_attmil.core import Remedy, UserError, entry_names, load_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +24,7 @@ SHIPPED: Final = "shipped"
 
 def encoder_names() -> list[str]:
     """Return the names of all encoders, the shipped one first."""
-    return [SHIPPED, *sorted(entry_points(group=GROUP).names - {SHIPPED})]
+    return [SHIPPED, *(name for name in entry_names(GROUP) if name != SHIPPED)]
 
 
 @lru_cache(maxsize=2)
@@ -41,12 +40,11 @@ def load_encoder(name: str, device: Device) -> EncoderLike:
         from napari_attmil.cells.encoding.encoder import CellEncoder
 
         return CellEncoder.load(None, device)
-    offered = entry_points(group=GROUP, name=name)
-    if not offered:
+    factory: Callable[[Device], EncoderLike] | None = load_entry(GROUP, name)
+    if factory is None:
         raise UserError(
             f"There is no cell encoder {name!r}; install the package that offers it, or choose one "
             f"of {', '.join(encoder_names())}.",
             Remedy.TRAIN_CLASSIFIER,
         )
-    factory: Callable[[Device], EncoderLike] = next(iter(offered)).load()
     return factory(device)
