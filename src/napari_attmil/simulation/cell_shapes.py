@@ -5,24 +5,19 @@ to a disc whose edge is `rho == 1` and lays a thickness profile over it. What co
 *optical* thickness: micrometres of a cell with normal haemoglobin, so that a lysed ghost is thin
 although it is as tall as any other cell.
 
-The profile of the discocyte is that of Evans & Fung (1972), "Improved measurements of the
-erythrocyte geometry", Microvascular Research 4, 335-347: a mean diameter of 7.82 um, thickness
-0.81 um in the centre and 2.57 um at most.
+The profile of the discocyte is that of Evans & Fung; see `profiles`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_attmil.simulation.profiles import Grid, Thickness, biconcave_um, dome, spot
 from napari_attmil.simulation.rare_shapes import RARE_SHAPES
-
-Grid = NDArray[np.float64]
-Thickness = Callable[[Grid, Grid, np.random.Generator], Grid]
 
 NORMAL_DIAMETER_UM: Final = 7.82
 _NORMAL_RADIUS_UM: Final = NORMAL_DIAMETER_UM / 2
@@ -85,39 +80,22 @@ def _radius(x: Grid, y: Grid, rng: np.random.Generator, wobble: float) -> Grid:
     return np.asarray(np.hypot(x, y) / outline)
 
 
-def _dome(rho: Grid) -> Grid:
-    """Height of a half ellipsoid, 1 in the centre and 0 from `rho == 1` on."""
-    return np.asarray(np.sqrt(np.maximum(1 - rho * rho, 0)))
-
-
-def _biconcave_um(rho: Grid, centre_um: float = 0.81) -> Grid:
-    """Thickness after Evans and Fung; a larger `centre_um` fills the pallor."""
-    squared = rho * rho
-    return _dome(rho) * (centre_um + 7.83 * squared - 4.39 * squared * squared)
-
-
-def _spot(x: Grid, y: Grid, centre: tuple[float, float], width: tuple[float, float]) -> Grid:
-    """Gaussian of height 1."""
-    squared = ((x - centre[0]) / width[0]) ** 2 + ((y - centre[1]) / width[1]) ** 2
-    return np.asarray(np.exp(-squared))
-
-
 def _discocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     """Draw a normal cell: round, biconcave, some with a shallow pallor or one off the centre."""
     size, aspect = rng.normal(1, 0.05), rng.uniform(1, 1.12)
     x, y = x / (size * np.sqrt(aspect)), y * np.sqrt(aspect) / size
     rho = _radius(x, y, rng, wobble=0.015)
-    shift = rng.normal(0, 0.06) * _dome(rho) ** 2  # the outline stays where it is
+    shift = rng.normal(0, 0.06) * dome(rho) ** 2  # the outline stays where it is
     pallor = np.where(rho < 1, np.minimum(np.hypot(x - shift, y), 1), 1)
-    profile = _biconcave_um(pallor, rng.uniform(0.6, 1.7))
-    return np.maximum(profile, 0.3 * _dome(rho)) * rng.uniform(0.9, 1.1)
+    profile = biconcave_um(pallor, rng.uniform(0.6, 1.7))
+    return np.maximum(profile, 0.3 * dome(rho)) * rng.uniform(0.9, 1.1)
 
 
 def _spherocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     """Draw a small, dense ball without pallor."""
     size = rng.uniform(0.68, 0.86)
     rho = _radius(x / size, y / size, rng, wobble=0.008)
-    return _dome(rho) * (2 * _NORMAL_RADIUS_UM * size * rng.uniform(0.6, 0.9))
+    return dome(rho) * (2 * _NORMAL_RADIUS_UM * size * rng.uniform(0.6, 0.9))
 
 
 def _stomatocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
@@ -127,14 +105,14 @@ def _stomatocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     height_um = rng.uniform(2.6, 3.2)
     if rng.random() < 0.6:
         width = (rng.uniform(0.45, 0.65), rng.uniform(0.12, 0.2))
-        pallor = _spot(
+        pallor = spot(
             x, y + rng.uniform(-0.4, 0.4) * x * x, (rng.normal(0, 0.05), rng.normal(0, 0.06)), width
         )
     else:
-        pallor = _spot(
+        pallor = spot(
             x, y, (0, rng.uniform(0.2, 0.35)), (rng.uniform(0.4, 0.55), rng.uniform(0.25, 0.35))
         )
-    return _dome(rho) * height_um * (1 - rng.uniform(0.7, 0.9) * pallor)
+    return dome(rho) * height_um * (1 - rng.uniform(0.7, 0.9) * pallor)
 
 
 def _sickle(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
@@ -145,14 +123,14 @@ def _sickle(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     taper = np.maximum(1 - along * along, 1e-3) ** rng.uniform(0.15, 0.5)
     across = (y - bend * (along * along - 0.35)) / (width * taper)
     rho = _radius(along, across, rng, wobble=0.01)
-    return _dome(rho) * rng.uniform(1.8, 2.8)
+    return dome(rho) * rng.uniform(1.8, 2.8)
 
 
 def _elliptocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     """Draw an oval or a rod, with the normal cell's pallor stretched."""
     aspect, size = rng.uniform(1.4, 2.3), rng.normal(0.97, 0.04)
     rho = _radius(x / (size * np.sqrt(aspect)), y * np.sqrt(aspect) / size, rng, wobble=0.012)
-    return _biconcave_um(rho, rng.uniform(0.8, 2.0))
+    return biconcave_um(rho, rng.uniform(0.8, 2.0))
 
 
 def _target(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
@@ -160,10 +138,8 @@ def _target(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     size = rng.normal(1.04, 0.05)
     rho = _radius(x / size, y / size, rng, wobble=0.015)
     centre, width = (rng.normal(0, 0.06), rng.normal(0, 0.06)), rng.uniform(0.28, 0.38)
-    bump = _spot(x, y, centre, (width, width * rng.uniform(0.8, 1.2)))
-    return _biconcave_um(rho, 0.4) * rng.uniform(0.75, 1.0) + bump * _dome(rho) * rng.uniform(
-        1, 1.8
-    )
+    bump = spot(x, y, centre, (width, width * rng.uniform(0.8, 1.2)))
+    return biconcave_um(rho, 0.4) * rng.uniform(0.75, 1.0) + bump * dome(rho) * rng.uniform(1, 1.8)
 
 
 def _teardrop(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
@@ -175,8 +151,8 @@ def _teardrop(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
         rng.uniform(0.72, 0.85) * tail
     )
     rho = _radius(along, across, rng, wobble=0.008)
-    pallor = _spot(x, y, (-0.3, 0), (0.38, 0.38))
-    return _dome(rho) * rng.uniform(2.2, 2.8) * (1 - rng.uniform(0.2, 0.65) * pallor)
+    pallor = spot(x, y, (-0.3, 0), (0.38, 0.38))
+    return dome(rho) * rng.uniform(2.2, 2.8) * (1 - rng.uniform(0.2, 0.65) * pallor)
 
 
 def _echinocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
@@ -196,8 +172,8 @@ def _echinocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     for distance, turn in rings:
         width = rng.uniform(0.09, 0.17)
         centre = (distance * np.cos(turn), distance * np.sin(turn))
-        knobs += rng.uniform(0.3, 1.0) * _spot(x, y, centre, (width, width))
-    return _dome(rho) ** 0.7 * (rng.uniform(1.6, 2.6) + rng.uniform(0.3, 1.3) * knobs)
+        knobs += rng.uniform(0.3, 1.0) * spot(x, y, centre, (width, width))
+    return dome(rho) ** 0.7 * (rng.uniform(1.6, 2.6) + rng.uniform(0.3, 1.3) * knobs)
 
 
 def _spheroechinocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
@@ -212,8 +188,8 @@ def _spheroechinocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
             turn, away = turn + rng.normal(0, 0.12), distance + rng.normal(0, 0.04)
             width = rng.uniform(0.08, 0.14)
             centre = (away * np.cos(turn), away * np.sin(turn))
-            knobs += rng.uniform(0.5, 1.2) * _spot(x, y, centre, (width, width))
-    return _dome(rho) ** 0.5 * (rng.uniform(2.2, 3.8) + rng.uniform(0.6, 2.0) * knobs)
+            knobs += rng.uniform(0.5, 1.2) * spot(x, y, centre, (width, width))
+    return dome(rho) ** 0.5 * (rng.uniform(2.2, 3.8) + rng.uniform(0.6, 2.0) * knobs)
 
 
 def _acanthocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
@@ -225,7 +201,7 @@ def _acanthocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
         sharpness = rng.uniform(20, 60)
         outline += rng.uniform(0.15, 0.45) * np.exp(sharpness * (np.cos(theta - turn) - 1))
     rho = _radius(x / size, y / size, rng, wobble=0.03) / outline
-    return _dome(rho) * rng.uniform(2.0, 3.2)
+    return dome(rho) * rng.uniform(2.0, 3.2)
 
 
 def _knizocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
@@ -233,12 +209,12 @@ def _knizocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     if rng.random() < 0.5:
         rho = _radius(x / 0.95, y / 0.92, rng, wobble=0.03)
         offset, width = rng.uniform(0.38, 0.48), (rng.uniform(0.2, 0.28), rng.uniform(0.35, 0.5))
-        pallors = _spot(x, y, (-offset, 0), width) + _spot(x, y, (offset, 0), width)
-        return _dome(rho) * rng.uniform(2.4, 3.0) * (1 - rng.uniform(0.6, 0.85) * pallors)
+        pallors = spot(x, y, (-offset, 0), width) + spot(x, y, (offset, 0), width)
+        return dome(rho) * rng.uniform(2.4, 3.0) * (1 - rng.uniform(0.6, 0.85) * pallors)
     fold = rng.uniform(0.1, 0.6)
     outline = int(rng.integers(2**32))  # the half that is folded over belongs to the same outline
-    lower = _biconcave_um(_radius(x, y, np.random.default_rng(outline), wobble=0.02))
-    upper = _biconcave_um(_radius(2 * fold - x, y, np.random.default_rng(outline), wobble=0.02))
+    lower = biconcave_um(_radius(x, y, np.random.default_rng(outline), wobble=0.02))
+    upper = biconcave_um(_radius(2 * fold - x, y, np.random.default_rng(outline), wobble=0.02))
     rounding = np.sqrt(np.clip((fold - x) / 0.3, 0, 1))  # the membrane bends, it has no crease
     return np.where(lower > 0, lower + 0.7 * upper, 0) * rounding
 
@@ -248,7 +224,7 @@ def _ghost(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     size = rng.normal(1, 0.06)
     rho = _radius(x / size, y / size, rng, wobble=0.02)
     ring = np.exp(-(((rho - 0.93) / 0.05) ** 2))
-    return _dome(rho) ** 0.5 * (rng.uniform(0.08, 0.4) + rng.uniform(0.4, 1.2) * ring)
+    return dome(rho) ** 0.5 * (rng.uniform(0.08, 0.4) + rng.uniform(0.4, 1.2) * ring)
 
 
 def _fragment(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
@@ -257,11 +233,11 @@ def _fragment(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
         size, cut = rng.uniform(0.6, 0.85), rng.uniform(-0.1, 0.3)
         x, y = x / size, y / size
         chord = 1 + 2 * (x - cut + rng.uniform(0, 0.3) * y * y)
-        return _dome(np.maximum(_radius(x, y, rng, wobble=0.03), chord)) * rng.uniform(1.8, 2.8)
+        return dome(np.maximum(_radius(x, y, rng, wobble=0.03), chord)) * rng.uniform(1.8, 2.8)
     size, aspect = rng.uniform(0.35, 0.55), rng.uniform(1, 1.6)
     x, y = x / (size * aspect), y * aspect / size
     angular = 1 + rng.uniform(0, 0.12) * np.cos(rng.integers(2, 5) * np.arctan2(y, x))
-    return _dome(_radius(x, y, rng, wobble=0.07) / angular) * rng.uniform(1.4, 2.6)
+    return dome(_radius(x, y, rng, wobble=0.07) / angular) * rng.uniform(1.4, 2.6)
 
 
 _THICKNESS: Final[dict[str, Thickness]] = {

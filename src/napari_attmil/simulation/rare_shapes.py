@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from napari_attmil.simulation.profiles import dome, round_spot, shallow_um
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    Grid = NDArray[np.float64]
-    Thickness = Callable[[Grid, Grid, np.random.Generator], Grid]
+    from napari_attmil.simulation.profiles import Grid, Thickness
 
 
 def _ring(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
@@ -27,7 +24,9 @@ def _ring(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
         u, v = _away(x, y, rng, 0.6)
         radius, turn = rng.uniform(0.1, 0.26), rng.uniform(0, 2 * np.pi)
         ring = np.exp(-(((np.hypot(u, v) - radius) / rng.uniform(0.04, 0.08)) ** 2))
-        dot = _spot(u - radius * np.cos(turn), v - radius * np.sin(turn), rng.uniform(0.06, 0.11))
+        dot = round_spot(
+            u - radius * np.cos(turn), v - radius * np.sin(turn), rng.uniform(0.06, 0.11)
+        )
         thickness = thickness + _inside(rho) * _depth(rng) * np.maximum(ring, dot)
     return np.maximum(thickness, 0.2 * _inside(rho))
 
@@ -39,21 +38,21 @@ def _trophozoite(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     body = np.zeros_like(rho)
     for _ in range(int(rng.integers(2, 6))):
         du, dv = _away(u, v, rng, 0.25)
-        body = np.maximum(body, _spot(du, dv, rng.uniform(0.12, 0.32)))
+        body = np.maximum(body, round_spot(du, dv, rng.uniform(0.12, 0.32)))
     thickness = thickness + _inside(rho) * _depth(rng) * body
-    pigment = _spot(*_away(u, v, rng, 0.15), rng.uniform(0.05, 0.12))
+    pigment = round_spot(*_away(u, v, rng, 0.15), rng.uniform(0.05, 0.12))
     return np.maximum(thickness + _inside(rho) * rng.uniform(0, 4) * pigment, 0.2 * _inside(rho))
 
 
 def _schizont(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     """Draw a cell, up to a quarter wider than others, full of grains around a clump of pigment."""
     rho, _ = _host(x, y, rng, rng.uniform(0.85, 1.25))
-    thickness = _dome(rho) * rng.uniform(0.8, 2.6)
+    thickness = dome(rho) * rng.uniform(0.8, 2.6)
     depth = _depth(rng)
     for _ in range(int(rng.integers(8, 26))):
-        grain = _spot(*_away(x, y, rng, 0.8), rng.uniform(0.07, 0.16))
+        grain = round_spot(*_away(x, y, rng, 0.8), rng.uniform(0.07, 0.16))
         thickness = thickness + _inside(rho) * depth * rng.uniform(0.5, 1.2) * grain
-    pigment = _spot(*_away(x, y, rng, 0.2), rng.uniform(0.1, 0.25))
+    pigment = round_spot(*_away(x, y, rng, 0.2), rng.uniform(0.1, 0.25))
     return np.maximum(thickness + _inside(rho) * rng.uniform(0, 5) * pigment, 0.2 * _inside(rho))
 
 
@@ -64,12 +63,12 @@ def _gametocyte(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     taper = np.maximum(1 - along * along, 1e-3) ** rng.uniform(0.25, 0.5)
     across = (y - bend * (along * along - 0.35)) / (width * taper)
     rho = np.hypot(along, across)
-    thickness = _dome(rho) * rng.uniform(1.4, 3.0)
+    thickness = dome(rho) * rng.uniform(1.4, 3.0)
     middle, size = rng.normal(0, 0.15), (rng.uniform(0.15, 0.5), rng.uniform(0.3, 0.9))
     nucleus = np.exp(-(((along - middle) / size[0]) ** 2) - (across / size[1]) ** 2)
     thickness = thickness + _inside(rho) * rng.uniform(0.5, 4) * nucleus
     for _ in range(int(rng.integers(0, 10))):
-        grain = _spot(along - middle - rng.normal(0, 0.2), across - rng.normal(0, 0.3), 0.1)
+        grain = round_spot(along - middle - rng.normal(0, 0.2), across - rng.normal(0, 0.3), 0.1)
         thickness = thickness + _inside(rho) * rng.uniform(0.5, 3) * grain
     return thickness
 
@@ -80,13 +79,13 @@ def _needle(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     along = x / length
     taper = np.maximum(1 - along * along, 1e-3) ** rng.uniform(0.1, 0.6)
     across = (y - rng.normal(0, 0.12) * along * along) / (width * taper)
-    return _dome(np.hypot(along, across)) * rng.uniform(1.5, 2.8)
+    return dome(np.hypot(along, across)) * rng.uniform(1.5, 2.8)
 
 
 def _giant(x: Grid, y: Grid, rng: np.random.Generator) -> Grid:
     """Draw a macrocyte: round or oval, often with little pallor."""
     rho, thickness = _host(x, y, rng, rng.uniform(1.2, 1.45))
-    return np.maximum(thickness, rng.uniform(0.5, 1.5) * _dome(rho))
+    return np.maximum(thickness, rng.uniform(0.5, 1.5) * dome(rho))
 
 
 def _host(x: Grid, y: Grid, rng: np.random.Generator, size: float) -> tuple[Grid, Grid]:
@@ -97,9 +96,7 @@ def _host(x: Grid, y: Grid, rng: np.random.Generator, size: float) -> tuple[Grid
     u = (np.cos(turn) * x + np.sin(turn) * y) / (size * np.sqrt(aspect))
     v = (np.cos(turn) * y - np.sin(turn) * x) * np.sqrt(aspect) / size
     rho = np.hypot(u, v) / wobble
-    squared = rho * rho
-    centre_um = rng.uniform(0.8, 2.4)
-    return rho, _dome(rho) * (centre_um + (7.83 * squared - 4.39 * squared * squared) * 0.7)
+    return rho, shallow_um(rho, rng.uniform(0.8, 2.4), 0.7)
 
 
 def _depth(rng: np.random.Generator) -> float:
@@ -111,14 +108,6 @@ def _away(x: Grid, y: Grid, rng: np.random.Generator, reach: float) -> tuple[Gri
     """Return coordinates around a random place within `reach` of the centre."""
     distance, turn = reach * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
     return x - distance * np.cos(turn), y - distance * np.sin(turn)
-
-
-def _spot(x: Grid, y: Grid, width: float) -> Grid:
-    return np.asarray(np.exp(-(x * x + y * y) / width**2))
-
-
-def _dome(rho: Grid) -> Grid:
-    return np.asarray(np.sqrt(np.maximum(1 - rho * rho, 0)))
 
 
 def _inside(rho: Grid) -> Grid:
