@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_attmil.simulation import SimulationSettings, simulate_image
 from napari_attmil.simulation.appearance import Appearance
@@ -59,3 +60,23 @@ def test_ink_changes_part_of_the_picture_and_nothing_else(kind: Structure) -> No
     burn_in(kind, image, np.random.default_rng(1))
     assert 0.0005 < (image != 130).mean() < 0.4
     assert draw_walls(kind, (300, 300), 24, np.random.default_rng(1)) is None
+
+
+def test_a_pointer_is_soft_but_the_picture_beside_it_stays_sharp() -> None:
+    stripes = np.full((300, 300), 130, np.uint8)
+    stripes[:, ::2] = 190
+    darker = 0
+    for seed in range(8):
+        image = stripes.copy()
+        burn_in("pointer", image, np.random.default_rng(seed))
+        plain = np.full((300, 300), 130, np.uint8)
+        burn_in("pointer", plain, np.random.default_rng(seed))
+        cover = plain < 130
+        far = ndimage.distance_transform_edt(~cover) > 1.5
+        assert far.mean() > 0.3
+        assert np.array_equal(image[far], stripes[far])
+        whole = ndimage.binary_erosion(cover, iterations=8)
+        assert np.array_equal(image[whole], plain[whole])
+        assert (image <= stripes).all()
+        darker += int((image < stripes).any())
+    assert darker == 8

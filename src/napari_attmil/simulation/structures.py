@@ -78,22 +78,23 @@ def draw_walls(
 
 def burn_in(kind: Structure, image: NDArray[np.uint8], rng: np.random.Generator) -> None:
     """Draw writing with a scale bar, or a pointer, on a (Y, X) picture, in place."""
-    picture = Image.fromarray(image)
-    draw = ImageDraw.Draw(picture)
     height, width = image.shape
     ink = (0, 255, int(rng.integers(0, 256)))[rng.integers(3)]
     if kind == "writing":
-        _write(draw, (width, height), ink, rng)
+        picture = Image.fromarray(image)
+        _write(ImageDraw.Draw(picture), (width, height), ink, rng)
+        image[:] = np.asarray(picture)
     elif kind == "pointer":
         tip = rng.uniform(0.25, 0.75, 2) * (width, height)
         turn, thick = rng.uniform(0, 2 * np.pi), rng.uniform(0.004, 0.03) * width
         end = tip + 2 * width * np.array([np.cos(turn), np.sin(turn)])
         side = thick * np.array([-np.sin(turn), np.cos(turn)])
         ends = [tip, end + side * rng.uniform(1, 6), end - side * rng.uniform(1, 6)]
-        draw.polygon([(float(x), float(y)) for x, y in ends], fill=int(rng.integers(0, 60)))
-    soft = ndimage.gaussian_filter(np.asarray(picture), rng.uniform(0, 1.5))
-    changed = soft != image
-    image[changed] = soft[changed] if kind == "pointer" else np.asarray(picture)[changed]
+        cover = Image.new("F", (width, height))
+        ImageDraw.Draw(cover).polygon([(float(x), float(y)) for x, y in ends], fill=1.0)
+        grey = int(rng.integers(0, 60))
+        soft = ndimage.gaussian_filter(np.asarray(cover), rng.uniform(0, 1.5))
+        image[:] = np.rint(image + soft * (grey - image.astype(np.float32)))
 
 
 def _write(
