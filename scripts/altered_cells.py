@@ -23,7 +23,8 @@ REACH: Final = 1.12
 """A cell's rim is taken to end at so many of its radii."""
 COARSE: Final = 4
 KINDS: Final = ("oval", "rod", "banana", "giant", "small", "crenated", "ring", "growing", "grains")
-SHAPES_AT_ONCE: Final = 6
+SHAPES_AT_ONCE: Final = 5
+"""An image shows no more kinds of change, as a patient's cells are altered in a few ways."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def with_altered_cells(
     """
     grey, xyxy = image.grey.astype(np.float32), image.xyxy.copy()
     background, grain = _background(grey, np.concatenate([xyxy, image.rejected]))
-    kinds = rng.choice(KINDS, int(rng.integers(1, SHAPES_AT_ONCE)))
+    kinds = rng.choice(KINDS, int(rng.integers(1, SHAPES_AT_ONCE + 1)))
     contrast = _contrast(grey, background, xyxy)
     radius = float(np.median((xyxy[:, 2:] - xyxy[:, :2]).mean(axis=1))) / 2
     for row in np.flatnonzero(_free(image) & (rng.random(len(xyxy)) < share)):

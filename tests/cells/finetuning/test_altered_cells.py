@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from altered_cells import KINDS, round_cells, with_altered_cells, without
+from altered_cells import KINDS, Change, draw_change, round_cells, with_altered_cells, without
 
 from napari_attmil.cells.finetuning import LabelledImage
 from napari_attmil.cells.overlaps import greatest_overlap
@@ -49,6 +49,30 @@ def test_further_cells_touch_no_other_box_and_have_its_contrast() -> None:
     assert greatest_overlap(added, image.xyxy).max() <= 0.06
     for x0, y0, x1, y1 in added.astype(int):
         assert changed.grey[y0:y1, x0:x1].min() < GROUND - 40
+
+
+def test_an_image_shows_no_more_kinds_at_once_than_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = discs(*((x, y) for x in range(40, 280, 50) for y in range(40, 280, 50)))
+
+    def most_kinds(at_once: int) -> int:
+        monkeypatch.setattr("altered_cells.SHAPES_AT_ONCE", at_once)
+        most = 0
+        for seed in range(8):
+            drawn: list[str] = []
+
+            def draw(kind: str, rng: np.random.Generator, drawn: list[str] = drawn) -> Change:
+                drawn.append(kind)
+                return draw_change(kind, rng)
+
+            monkeypatch.setattr("altered_cells.draw_change", draw)
+            with_altered_cells(image, [], np.random.default_rng(seed), share=1, more=0)
+            most = max(most, len(set(drawn)))
+        return most
+
+    assert most_kinds(1) == 1
+    assert most_kinds(3) == 3
 
 
 def test_cells_beside_others_or_cut_off_are_left_as_they_are() -> None:
