@@ -63,7 +63,7 @@ def _copy(connection: sqlite3.Connection, path: Path, copy: Path) -> None:
     aside = unfinished_path(copy)
     with contextlib.suppress(sqlite3.Error, OSError):
         try:
-            # Page by page: VACUUM would build all tables anew, which takes several times as long.
+            # Page by page: VACUUM INTO builds all tables anew, in up to twice the time (48 MB).
             with contextlib.closing(sqlite3.connect(aside)) as target:
                 connection.backup(target)
                 target.execute("PRAGMA journal_mode = DELETE")  # A copy is one file.
