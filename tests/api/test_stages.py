@@ -64,6 +64,11 @@ def test_a_region_is_searched_and_planned_alone(place: Path) -> None:
     assert plan.cells == pytest.approx(len(whole), rel=0.2)
     with pytest.raises(attmil.UserError, match="x1 > x0"):
         attmil.detect(sample, region=(1, 1, 1, 1))
+    with pytest.raises(attmil.UserError, match="finite numbers"):
+        attmil.detect(sample, region=(0, 0, np.inf, np.inf))
+    for stage in (attmil.detect, attmil.plan_detection):
+        with pytest.raises(attmil.UserError, match=r"outside of .* px wide and .* px high"):
+            stage(sample, device="cpu", region=(9000, 0, 9100, 100))
 
 
 def test_a_sample_is_classified_as_by_classify_and_brings_its_boxes(place: Path) -> None:

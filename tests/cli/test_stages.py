@@ -17,9 +17,11 @@ import pytest
 import tifffile
 from pypdf import PdfReader
 
+from napari_attmil import workflows
 from napari_attmil.cells.annotations.annotation_file import AnnotationFile, Annotations
 from napari_attmil.cells.annotations.corrections import with_corrections
 from napari_attmil.cells.boxes import Boxes, Source
+from napari_attmil.cells.detection import Detector
 from napari_attmil.cells.settings import DetectionSettings
 from napari_attmil.cli.options import DetectionOptions
 from napari_attmil.cli.terminal import say_healthy_class
@@ -66,6 +68,38 @@ def test_only_a_region_is_searched_and_a_plan_says_what_all_takes(
     assert re.search(r"About \d+ cells in \d+ parts?: about \d+ s, [\d.]+ GB of", outcome.err)
     refused = attmil(*asked, tmp_path / "none.csv", "--region", "5,5,1,1")
     assert refused.code == 1 and "x1 > x0" in refused.err
+
+
+def test_samples_that_a_region_lies_outside_of_are_left_out_of_a_detection(
+    attmil: Any, study: Path, tmp_path: Path
+) -> None:
+    small, image = tmp_path / "small.tif", next(study.rglob("*.tif"))
+    tifffile.imwrite(small, np.full((40, 50), 200, np.uint8))
+    asked = ("detect", small, image, "--device", "cpu", "--out", tmp_path / "cells.csv")
+    outcome = attmil(*asked, "--region", "60,0,300,400")
+    assert outcome.code == 0
+    assert "Left out, as the region lies outside of their images: small" in outcome.err
+    assert set(pd.read_csv(tmp_path / "cells.csv")["image"]) == {str(image)}
+    refused = attmil(*asked, "--region", "9000,0,9500,400")
+    assert refused.code == 1 and "9000,0,9500,400 lies outside of all 2 images" in refused.err
+
+
+def test_a_detection_measures_the_cell_size_once_for_plan_and_search(
+    attmil: Any, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure, measured = Detector.measure_cell_size, []
+
+    def counted(*args: Any) -> Any:
+        measured.append(measure(*args))
+        return measured[-1]
+
+    monkeypatch.setattr(Detector, "measure_cell_size", counted)
+    monkeypatch.setattr(workflows, "is_worth_a_plan", lambda *_: True)
+    image = next(study.rglob("*.tif"))
+    outcome = attmil("detect", image, "--device", "cpu", "--out", tmp_path / "cells.csv")
+    assert outcome.code == 0 and "GB of memory" in outcome.err
+    # A plan tries a part with the diameter that is known by then.
+    assert len(measured) == 1 and len(pd.read_csv(tmp_path / "cells.csv")) >= 5
 
 
 def test_a_detection_is_imported_as_the_detector_s(

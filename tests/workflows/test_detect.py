@@ -18,6 +18,7 @@ from napari_attmil.images import LargeImage
 from napari_attmil.workflows import (
     Detection,
     Progress,
+    check_region,
     detect_cells,
     guess_in_words,
     is_worth_a_plan,
@@ -207,3 +208,87 @@ def test_a_cell_size_that_is_a_guess_is_said_and_one_that_is_sure_is_not(
     assert "--cell-diameter" in guess_in_words(guess)
     assert notes_with(CellSize(31.4, confidence=0.8)) == []
     assert guess_in_words(CellSize(31.4, confidence=0.8)) == ""
+
+
+FAR = np.array([5000, 5000, 6000, 6500], np.float32)
+
+
+@pytest.mark.usefixtures("blobs")
+@pytest.mark.parametrize("kind", [list, Images])
+@pytest.mark.parametrize("stage", [detect_cells, plan_cells])
+def test_a_region_outside_of_all_images_is_refused_with_their_size(kind: Any, stage: Any) -> None:
+    one, two = image(300, 400), image(120, 200)
+    with pytest.raises(UserError, match=r"5000,5000,6000,6500 .* 400 px wide and 300 px high"):
+        run(stage(kind([one]), [0], SETTINGS, "cpu", view=FAR))
+    with pytest.raises(UserError, match="all 2 images; the largest is 400 px wide"):
+        run(stage(kind([two, one]), [0, 1], SETTINGS, "cpu", view=FAR))
+    with pytest.raises(UserError, match="200 px wide"):
+        run(stage(kind([two, one]), [0], SETTINGS, "cpu", view=np.array([200, 0, 400, 90.0])))
+
+
+@pytest.mark.usefixtures("blobs")
+@pytest.mark.parametrize("kind", [list, Images])
+def test_a_region_is_searched_in_those_images_that_it_is_part_of(kind: Any) -> None:
+    images = kind([image(100, 100, (50, 50)), image(300, 300, (250, 250)), image(100, 100)])
+    view = np.array([200, 200, 400, 400], np.float32)
+    steps, detection = run(detect_cells(images, [0, 1, 2], SETTINGS, "cpu", view=view))
+    assert detection.images == (1,) and detection.boxes.image_index.tolist() == [1]
+    assert detection.boxes.xyxy.tolist() == [[240, 240, 260, 260]]
+    notes = [step.note for step in steps if step.note]
+    assert notes == ["Left out, as the region lies outside: 2 of 3 images."]
+    plan = StageRun(plan_cells(images, [0, 1, 2], SETTINGS, "cpu", view=view))
+    assert [step.note for step in plan if step.note] == notes
+    assert plan.result is not None and plan.result.cells == 1 and plan.result.parts == 1
+
+
+@pytest.mark.parametrize("end", [np.inf, 1e39])
+def test_a_region_without_an_end_is_refused(end: float) -> None:
+    with pytest.raises(UserError, match="finite numbers of pixels"):
+        check_region((0, 0, end, end))
+
+
+def test_the_cell_size_of_a_plan_is_not_measured_again(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    def measure(*_: Any) -> CellSize:
+        measured.append(1)
+        return CellSize(DIAMETER_PX, confidence=0.3)
+
+    monkeypatch.setattr(Detector, "measure_cell_size", measure)
+    fields = Images([image(90, 120, (40, 50)), image(300, 400, (70, 50))])
+    asked = (fields, [0, 1], DetectionSettings(), "cpu", None, None)
+    planning = StageRun(plan_cells(*asked))
+    list(planning)
+    plan = planning.result
+    assert plan is not None and [size.diameter_px for size in plan.cell_sizes] == [20, 20]
+    before = len(measured)
+    steps, detection = run(detect_cells(*asked, plan.cell_sizes))
+    assert len(measured) == before > 0
+    assert detection.cell_size == CellSize(DIAMETER_PX, confidence=0.3)
+    assert [step.note for step in steps if step.note] == [guess_in_words(detection.cell_size)]
+    assert len(detection.boxes) == 2 and blobs.searched
+
+
+@pytest.mark.usefixtures("blobs")
+@pytest.mark.parametrize("stage", [detect_cells, plan_cells])
+def test_measuring_the_cell_size_is_stopped_too(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, measured = Event(), []
+
+    def measure(*_: Any) -> CellSize:
+        measured.append(1)
+        stop.set()
+        return CellSize(DIAMETER_PX)
+
+    monkeypatch.setattr(Detector, "measure_cell_size", measure)
+    fields = Images([image(90, 120), image(900, 1200)])
+    stopped = StageRun(stage(fields, [0, 1], DetectionSettings(), "cpu", stop=stop))
+    list(stopped)
+    assert measured == [1]
+    if stage is plan_cells:
+        assert stopped.result is None
+    else:
+        assert stopped.result.images == () and len(stopped.result.boxes) == 0

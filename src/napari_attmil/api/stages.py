@@ -118,7 +118,10 @@ def detect(
     given, tables = listed(samples), []
     path = checked_out(out, given, weights, check=check_table_file)
     view = None if region is None else workflows.check_region(region)
-    for sample in as_samples(given):
+    opened = as_samples(given)
+    if view is not None:
+        opened = result_of(workflows.samples_with_region(opened, view), on_progress)
+    for sample in opened:
         own = optional_path(weights) or workflows.detector_around(sample)
         in_pixels = (settings or DetectionSettings()).in_pixels(sample.pixel_size_um)
         images, places = read_images(sample), range(len(sample))

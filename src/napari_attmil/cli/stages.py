@@ -86,6 +86,8 @@ def detect(
     settings = detection.settings
     view = None if region is None else workflows.region_of(region)
     samples = open_inputs(inputs, planes)
+    if view is not None:
+        samples = shown(workflows.samples_with_region(samples, view))
     say_device(detection.device)
     tables = []
     for number, sample in enumerate(samples, start=1):
@@ -96,12 +98,14 @@ def detect(
         own = images.read_images(sample)
         asked = (own, places, in_pixels, detection.device, weights, view)
         label = f"{sample.name} ({number} of {len(samples)})"
+        sizes = None
         if plan or workflows.is_worth_a_plan(own, view):
             planned = shown(workflows.plan_cells(*asked), label)
             assert planned is not None  # nobody stops it
             say(f"{sample.name}: {planned.text}")
+            sizes = planned.cell_sizes
         if not plan:
-            found = shown(workflows.detect_cells(*asked), label)
+            found = shown(workflows.detect_cells(*asked, sizes), label)
             tables.append(explore.cell_table(sample, found.boxes))
     if plan:
         return

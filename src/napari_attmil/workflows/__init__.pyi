@@ -35,6 +35,7 @@ from .detect import (
     is_worth_a_plan as is_worth_a_plan,
     plan_cells as plan_cells,
     region_of as region_of,
+    samples_with_region as samples_with_region,
 )
 from .detect_many import detect_study as detect_study
 from .evaluate import (

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Detector,
     )
     from napari_attmil.core import Float32Array
+    from napari_attmil.images import Sample
 
 Images = Sequence[npt.NDArray[Any]]
 PLANNED_PX: Final = 200_000_000
@@ -64,12 +65,14 @@ def detect_cells(
     device_name: str,
     weights: Path | None = None,
     view: Float32Array | None = None,
+    sizes: Sequence[CellSize] | None = None,
     stop: Event = NEVER,
 ) -> Stage[Detection]:
     """Detect the cells in some images of a stack; stopped early, return those found so far.
 
     The `detail` of a step holds the cells of an image, or of a part of a large one, as a
-    `cells.detection.DetectionProgress`. A `note` says that the cell size is a guess.
+    `cells.detection.DetectionProgress`. A `note` says that the cell size is a guess, or that
+    images are left out because the view lies outside of them.
 
     Parameters
     ----------
@@ -85,14 +88,25 @@ def detect_cells(
         Model file of the detector; None for the shipped one.
     view
         (4,) x_min, y_min, x_max, y_max in pixels of the only part to search; all if None.
+    sizes
+        The cell sizes of a plan for the same search; measured if None.
     stop
         Set to end early.
+
+    Raises
+    ------
+    UserError
+        If the view lies outside of all images.
     """
-    yield Progress(0, 0, "Loading the detector")
+    places, note = _with_view(images, places, view)
+    yield Progress(0, 0, "Loading the detector", note="" if sizes is not None else note)
     detector = loaded_detector(device_name, weights)
     chosen: Images = _Chosen(images, places)
     yield Progress(0, 0, f"Reading {'an image' if len(places) == 1 else 'the first image'}")
-    sizes = yield from detector.cell_sizes(chosen, settings)
+    if sizes is None:
+        sizes = yield from until(detector.cell_sizes(chosen, settings), stop)
+    if sizes is None:
+        return _FoundSoFar(places, []).detection(None)
     cell_size = least_sure(sizes)
     if note := guess_in_words(cell_size):
         yield Progress(0, 0, "Measured the size of the cells", note=note)
@@ -100,7 +114,7 @@ def detect_cells(
     if view is not None:
         seen = _View.of(view, VIEW_MARGIN_DIAMETERS * max(diameters))
         chosen = _Cut(chosen, seen)
-    found = _FoundSoFar(places, _part_counts(chosen, diameters))
+    found = _FoundSoFar(places, _part_counts(detector, chosen, diameters))
     for step in _steps(detector, chosen, settings, sizes):
         found.add(seen.placed(step) if seen is not None else step)
         yield found.progress()
@@ -135,18 +149,22 @@ def plan_cells(
 ) -> Stage[DetectionPlan | None]:
     """Judge by a few parts what `detect_cells` would find, take and need; stopped early, None.
 
-    Parameters are those of `detect_cells`.
+    Parameters and mistakes are those of `detect_cells`.
     """
     from napari_attmil.cells.detection import plan_detection
 
-    yield Progress(0, 0, "Loading the detector")
+    places, note = _with_view(images, places, view)
+    yield Progress(0, 0, "Loading the detector", note=note)
     detector = loaded_detector(device_name, weights)
     chosen: Images = _Chosen(images, places)
-    sizes = yield from detector.cell_sizes(chosen, settings)
+    sizes = yield from until(detector.cell_sizes(chosen, settings), stop)
+    if sizes is None or stop.is_set():
+        return None
     diameters = [size.diameter_px for size in sizes]
     if view is not None:
         chosen = _Cut(chosen, _View.of(view, VIEW_MARGIN_DIAMETERS * max(diameters)))
-    return (yield from until(plan_detection(detector, chosen, settings, diameters), stop))
+    plan = yield from until(plan_detection(detector, chosen, settings, diameters), stop)
+    return None if plan is None else replace(plan, cell_sizes=tuple(sizes))
 
 
 def is_worth_a_plan(images: Images, view: Float32Array | None = None) -> bool:
@@ -182,9 +200,15 @@ def check_region(region: npt.ArrayLike) -> Float32Array:
     Raises
     ------
     UserError
-        If it is empty.
+        If it is empty, or not finite.
     """
-    corners = np.asarray(region, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        corners = np.asarray(region, dtype=np.float32)
+    if np.isinf(corners).any():
+        raise UserError(
+            f"The region {np.ravel(corners).tolist()} has no end; give x0,y0,x1,y1 as finite "
+            "numbers of pixels, such as the image's width and height."
+        )
     if corners.shape != (4,) or not np.all(corners[2:] > corners[:2]):
         raise UserError(
             f"The region {np.ravel(corners).tolist()} is empty; give x0,y0,x1,y1 with x1 > x0 and "
@@ -193,18 +217,79 @@ def check_region(region: npt.ArrayLike) -> Float32Array:
     return corners
 
 
+def samples_with_region(samples: Sequence[Sample], region: Float32Array) -> Stage[list[Sample]]:
+    """Return the samples with an image that a region is part of; a `note` names the others.
+
+    Raises
+    ------
+    UserError
+        If there are none.
+    """
+    from napari_attmil.images import read_images
+
+    yield Progress(0, 0, "Reading the sizes of the images")
+    sizes = [read_images(sample).sizes for sample in samples]
+    inside = [any(_is_in(region, size) for size in own) for own in sizes]
+    if not any(inside):
+        raise _outside(region, [size for own in sizes for size in own])
+    others = [sample.name for sample, is_in in zip(samples, inside, strict=True) if not is_in]
+    if others:
+        note = f"Left out, as the region lies outside of their images: {', '.join(others)}"
+        yield Progress(0, 0, "", note=note)
+    return [sample for sample, is_in in zip(samples, inside, strict=True) if is_in]
+
+
+def _with_view(
+    images: Images, places: Sequence[int], view: Float32Array | None
+) -> tuple[Sequence[int], str]:
+    """Return those images that a view is part of, and a sentence about the others, if any.
+
+    Raises
+    ------
+    UserError
+        If there are none.
+    """
+    if view is None or not len(places):
+        return places, ""
+    known = getattr(images, "sizes", None)
+    sizes = [images[place].shape[:2] if known is None else known[place] for place in places]
+    inside = [place for place, size in zip(places, sizes, strict=True) if _is_in(view, size)]
+    if not inside:
+        raise _outside(view, sizes)
+    left_out = len(places) - len(inside)
+    if not left_out:
+        return places, ""
+    return inside, f"Left out, as the region lies outside: {left_out} of {len(places)} images."
+
+
+def _is_in(region: Float32Array, size: Sequence[int]) -> bool:
+    """Return whether a part of a region lies in an image of a height and width."""
+    height, width = size
+    return bool(region[0] < width and region[1] < height and region[2] > 0 and region[3] > 0)
+
+
+def _outside(region: Float32Array, sizes: Sequence[Sequence[int]]) -> UserError:
+    corners = ",".join(f"{corner:.10g}" for corner in region)
+    height, width = max(sizes, key=lambda size: size[0] * size[1])
+    images = "the image, which" if len(sizes) == 1 else f"all {len(sizes)} images; the largest"
+    return UserError(
+        f"The region {corners} lies outside of {images} is {width} px wide and {height} px high; "
+        "give x0,y0,x1,y1 within it, in pixels from its upper left corner."
+    )
+
+
 def _steps(
     detector: Detector, images: Images, settings: DetectionSettings, sizes: Sequence[CellSize]
 ) -> Iterator[DetectionProgress]:
     return detector.detect_parts(images, settings, sizes) if len(images) else iter(())
 
 
-def _part_counts(images: Images, diameters: Sequence[float]) -> list[int]:
+def _part_counts(detector: Detector, images: Images, diameters: Sequence[float]) -> list[int]:
     """Return in how many parts each image is searched, as far as that is known unread."""
-    from napari_attmil.cells.detection import tile_count
-
     sizes = getattr(images, "sizes", None) or [(1, 1)] * len(images)
-    return [tile_count(size, diameter) for size, diameter in zip(sizes, diameters, strict=True)]
+    return [
+        detector.part_count(size, diameter) for size, diameter in zip(sizes, diameters, strict=True)
+    ]
 
 
 class _FoundSoFar:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from napari_attmil.cells.detection import (
     detector_names,
     is_offered,
     offered_names,
+    plan,
+    tiling,
 )
 from napari_attmil.cells.finetuning import detector_in_use, use_detector
 from napari_attmil.core import Device, StageRun, UserError, entries
-from napari_attmil.workflows import detect_cells, finetune_images, loaded_detector
+from napari_attmil.workflows import detect_cells, finetune_images, loaded_detector, plan_cells
 
 CPU = Device("cpu", "float32", "processor")
 
@@ -56,6 +59,14 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> None:
         for name, kind in (("bright", Bright), ("unequal", Unequal))
     )
     monkeypatch.setattr(entries, "entry_points", lambda **asked: packages.select(**asked))
+
+
+class Slides(list[Any]):
+    """Images whose sizes are known, as those of files."""
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        return [image.shape[:2] for image in self]
 
 
 def field() -> np.ndarray:
@@ -105,6 +116,24 @@ def test_cells_are_found_by_name_like_by_a_model_file() -> None:
     assert run.result.boxes.xyxy.tolist() == [[10, 30, 30, 50], [60, 30, 80, 50]]
     assert steps[-1].done == steps[-1].total == 1
     assert not any(step.note for step in steps)
+
+
+def test_its_images_are_not_planned_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiling, "TILE_DIAMETERS", 10)
+    monkeypatch.setattr(plan, "PART_BYTES", 0)
+    memory = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=10**9))
+    monkeypatch.setattr("psutil.Process", lambda: memory)
+    images = Slides([np.tile(field(), (12, 10)), field()])
+    asked = (images, [0, 1], DetectionSettings(), "cpu", Path("bright"))
+    planning = StageRun(plan_cells(*asked))
+    list(planning)
+    assert planning.result is not None and planning.result.parts == 2
+    assert planning.result.cells == pytest.approx(2 * 121, rel=0.3)
+    # The largest image is in memory whole, beside what the program has taken before.
+    assert planning.result.memory_bytes == 10**9 + images[0].nbytes
+    run = StageRun(detect_cells(*asked))
+    assert [(step.done, step.total) for step in run][-2:] == [(1, 2), (2, 2)]
+    assert len(run.result.boxes) == 2 * 121
 
 
 def test_a_study_remembers_its_name(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ class Looker:
     def __init__(self) -> None:
         self.seen: list[int] = []
 
+    def part_count(self, *_: object) -> int:
+        return 1
+
     def detect_frames(self, parts: list[np.ndarray], settings: DetectionSettings) -> list[Any]:
         del settings
         (part,) = parts

@@ -17,7 +17,6 @@ from .scoring import (
     ScoredImage as ScoredImage,
     average_precision as average_precision,
 )
-from .tiling import tile_count as tile_count
 from .unsure_detections import (
     detection_around as detection_around,
     detection_at as detection_at,

@@ -32,7 +32,7 @@ from napari_attmil.cells.detection.rescaling import (
     to_grey,
 )
 from napari_attmil.cells.detection.roi_pooling import roi_align
-from napari_attmil.cells.detection.tiling import Tile, merge_tiles, tiles_of
+from napari_attmil.cells.detection.tiling import Tile, merge_tiles, tile_count, tiles_of
 from napari_attmil.cells.detection.working_scale import (
     LEAST_SCORE,
     MOST_PARTS,
@@ -247,6 +247,10 @@ class Detector:
                     yield from self._search_tiles(result, settings, whole)
                 else:
                     yield replace(whole, xyxy=result[0], score=result[1])
+
+    def part_count(self, shape: tuple[int, ...], cell_diameter_px: float) -> int:
+        """Return in how many parts an image of shape (Y, X, ...) is searched."""
+        return tile_count(shape, cell_diameter_px)
 
     def cell_sizes(
         self, images: Sequence[npt.NDArray[Any]], settings: DetectionSettings

@@ -84,6 +84,11 @@ class OfferedDetector(Detector):
         yield from ()
         return [CellSize(settings.cell_diameter_px or UNKNOWN_DIAMETER_PX)] * len(images)
 
+    def part_count(self, shape: tuple[int, ...], cell_diameter_px: float) -> int:
+        """Return 1: images are given whole."""
+        del shape, cell_diameter_px
+        return 1
+
     def detect_parts(
         self,
         images: Sequence[npt.NDArray[Any]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_attmil.cells.detection.detector import Detector
+    from napari_attmil.cells.detection.working_scale import CellSize
     from napari_attmil.cells.settings import DetectionSettings
 
 TRIALS: Final = 4
@@ -39,12 +40,15 @@ class DetectionPlan:
         About how long it will take on this machine.
     memory_bytes
         About how much memory the program will take at most.
+    cell_sizes
+        The typical cell size of each image, if measured: the search need not do it again.
     """
 
     cells: int
     parts: int
     seconds: float
     memory_bytes: int
+    cell_sizes: tuple[CellSize, ...] = field(default=(), repr=False)
 
     @property
     def text(self) -> str:
@@ -69,39 +73,46 @@ def plan_detection(
     detector, images, settings, diameters
         As for `Detector.detect_parts`.
     """
-    sizes = getattr(images, "sizes", None) or [image.shape[:2] for image in images]
+    shapes = getattr(images, "sizes", None) or [image.shape[:2] for image in images]
     tiles = [
         (index, tile)
-        for index, size in enumerate(sizes)
-        for tile in tiles_of(size, diameters[index])
+        for index, shape in enumerate(shapes)
+        for tile in tiles_of(shape, diameters[index])
     ]
     before = psutil.Process().memory_info().rss
     count = min(TRIALS, len(tiles))
     # The middles of so many equal shares; rounded to whole parts, no two are the same.
     places = ((np.arange(count) + 0.5) * len(tiles) / max(count, 1)).astype(int)
-    seconds, cells, area = [], 0, 0
+    seconds, cells, area, bytes_per_px = [], 0, 0, 0.0
     for number, place in enumerate(places):
         yield Progress(number, len(places), "Trying a few parts")
         index, tile = tiles[place]
         started = time.perf_counter()
-        cells += _cells_in(detector, images[index], tile, settings, diameters[index])
+        part = np.asarray(images[index][tile.slices])
+        cells += _cells_in(detector, part, tile, settings, diameters[index])
         seconds.append(time.perf_counter() - started)
         area += _area(tile)
+        bytes_per_px = max(bytes_per_px, part.nbytes / (part.shape[0] * part.shape[1]))
     whole = sum(_area(tile) for _, tile in tiles)
     each_s = float(np.median(seconds[1:] or seconds))
+    parts = [detector.part_count(shape, own) for shape, own in zip(shapes, diameters, strict=True)]
+    # An image that is searched in one piece is in memory whole.
+    largest = max((int(np.prod(shapes[i])) for i, own in enumerate(parts) if own == 1), default=0)
     return DetectionPlan(
-        round(cells * whole / max(area, 1)), len(tiles), each_s * len(tiles), before + PART_BYTES
+        round(cells * whole / max(area, 1)),
+        sum(parts),
+        each_s * len(tiles),
+        before + PART_BYTES + round(largest * bytes_per_px),
     )
 
 
 def _cells_in(
     detector: Detector,
-    image: npt.NDArray[Any],
+    part: npt.NDArray[Any],
     tile: Tile,
     settings: DetectionSettings,
     diameter_px: float,
 ) -> int:
-    part = np.asarray(image[tile.slices])
     own = settings.replace(cell_diameter_px=diameter_px)
     (found,) = detector.detect_frames([part], own)
     return int(np.count_nonzero(tile.holds(found.xyxy + tile.offset)))
