@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage, QPixmap
 
@@ -27,6 +28,8 @@ WANTED_AT_MOST = 400
 """The queue drops what was scrolled past; it is asked for again when it is in sight again."""
 BATCH = 24
 IMAGES_DECODED = 8
+HALO = (20, 24, 32)
+"""White alone is invisible on bright-field images."""
 
 Images = Sequence[npt.NDArray[Any]]
 
@@ -47,6 +50,9 @@ class Cutout:
         Side of the square in pixels of the image.
     size_px
         Side of the thumbnail.
+    framed_px
+        Side of a frame that is drawn around the centre, in pixels of the image; 0 for none. With
+        one, the square is moved into the image where it would lie across its edge.
     """
 
     sample: str
@@ -56,6 +62,7 @@ class Cutout:
     y: float = field(compare=False)
     side_px: float
     size_px: int
+    framed_px: float = 0
 
     def has_moved(self, since: Cutout) -> bool:
         """Return whether the cell lies elsewhere than in an earlier cutout."""
@@ -68,9 +75,22 @@ class Cutout:
 
         `limits` are the image's, see `crop_cell`.
         """
-        half = self.side_px / 2
-        corners = (self.x - half, self.y - half, self.x + half, self.y + half)
-        return crop_cell(image, corners, self.size_px, context=1.0, limits=limits)
+        side, x, y = self.side_px, self.x, self.y
+        if self.framed_px:
+            side = min(side, *image.shape[:2])
+            x, y = (
+                min(max(at, side / 2), length - side / 2)
+                for at, length in ((x, image.shape[1]), (y, image.shape[0]))
+            )
+        left, top = x - side / 2, y - side / 2
+        corners = (left, top, left + side, top + side)
+        picture = crop_cell(image, corners, self.size_px, context=1.0, limits=limits)
+        if not self.framed_px:
+            return picture
+        scale = self.size_px / side
+        return _framed(
+            picture, (self.x - left) * scale, (self.y - top) * scale, self.framed_px * scale
+        )
 
 
 class ImageShelf:
@@ -197,6 +217,18 @@ def cut_all(
         except (UserError, IndexError):
             cut[cutout] = None
     return cut
+
+
+def _framed(
+    picture: npt.NDArray[np.uint8], x: float, y: float, side_px: float
+) -> npt.NDArray[np.uint8]:
+    """Return a picture in colour, with a white frame on a dark one around a place in it."""
+    drawn = Image.fromarray(picture).convert("RGB")
+    draw = ImageDraw.Draw(drawn)
+    for width, colour in ((3, HALO), (1, (255, 255, 255))):
+        half = side_px / 2 + width // 2
+        draw.rectangle((x - half, y - half, x + half, y + half), outline=colour, width=width)
+    return np.asarray(drawn)
 
 
 def pixmap_of(image: npt.NDArray[np.uint8]) -> QPixmap:

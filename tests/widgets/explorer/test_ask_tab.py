@@ -19,6 +19,7 @@ from napari_attmil.explore import CellToAsk
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session.predictions import LoadedClassifier
 from napari_attmil.widgets.notes_menu import add_note_actions
+from napari_attmil.widgets.thumbnails import Cutout
 from napari_attmil.workflows import Progress, Renamed, Stage, Training, Update
 
 if TYPE_CHECKING:
@@ -155,8 +156,41 @@ def test_answer_given_elsewhere_counts_too(explorer: ExploreWidget, tab: AskPage
 def test_pictures_show_the_cell_and_its_field(tab: AskPage) -> None:
     tab.wait(lambda: not tab.label("cell").pixmap().isNull())
     tab.wait(lambda: not tab.label("field").pixmap().isNull())
+    # All 60 px of the height lie on 184; a frame of 22 px lies around x 20, y 45.
+    field = tab.label("field").pixmap().toImage()
+    row = [field.pixelColor(x, 138).lightness() for x in range(184)]
+    assert [x for x in range(184) if row[x] == 255] == [27, 95] and row[61] == 50
     tab.press_key("A")
     tab.wait(lambda: not tab.label("cell").pixmap().isNull())
+
+
+@pytest.mark.parametrize(
+    ("centre", "corner"),
+    [
+        ((80, 50), (60, 30)),
+        ((4, 50), (0, 30)),  # at the left edge
+        ((150, 98), (120, 60)),  # in the lower right corner, partly beyond it
+    ],
+)
+def test_a_field_at_the_edge_is_moved_into_the_image(
+    centre: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    image = np.random.default_rng(3).integers(0, 200, (100, 160), np.uint8)
+    (x, y), (left, top) = centre, corner
+    field = Cutout("s", 1, 0, x, y, 40, 40, framed_px=10).cut(image)
+    part = image[top : top + 40, left : left + 40]
+    rows, columns = np.ogrid[:40, :40]
+    far = np.maximum(abs(columns - (x - left)), abs(rows - (y - top)))
+    assert np.array_equal(field[far > 6], np.stack([part[far > 6]] * 3, axis=-1))
+    assert np.array_equal(field[far < 4], np.stack([part[far < 4]] * 3, axis=-1))
+    assert (field[far == 5] == 255).all()
+
+
+def test_a_field_larger_than_the_image_shows_no_more_than_the_image() -> None:
+    image = np.random.default_rng(3).integers(0, 200, (30, 30, 3), np.uint8)
+    field = Cutout("s", 1, 0, 10, 20, 60, 30, framed_px=6).cut(image)
+    assert np.array_equal(field[:, 20:], image[:, 20:])
+    assert (field[20, [7, 13]] == 255).all()
 
 
 def test_updated_classifier_is_used_and_its_changes_are_told(

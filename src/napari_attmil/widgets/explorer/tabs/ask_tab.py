@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from qtpy.QtCore import QRectF, Qt
-from qtpy.QtGui import QColor, QKeySequence, QPainter, QPen, QPixmap, QShortcut
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QPixmap, QShortcut
 from qtpy.QtWidgets import QLabel, QMenu, QToolButton
 from superqt.utils import QFlowLayout
 
@@ -53,6 +53,8 @@ CLOSE_PX, FIELD_PX = 184, 184
 SPACING_PX = 5
 CLOSE, FIELD = 1.5, 6.0
 """Sides of the two pictures, times the longer side of the cell's box."""
+FRAME = 1.1
+"""Side of the frame in the field, likewise."""
 ANSWERS = (
     ("Altered", "A", ALTERED, "The cell is altered by the disease of its sample."),
     ("Not altered", "N", NOT_ALTERED, "The cell looks healthy."),
@@ -245,7 +247,7 @@ class AskTab(ExplorerTab):
                 label.setPixmap(QPixmap())
                 continue
             picture = self._thumbnails.pixmap(_cutout(asked, around, size))
-            label.setPixmap(QPixmap() if picture is None else _boxed(picture, around))
+            label.setPixmap(QPixmap() if picture is None else picture)
         for following in self._following():
             self._thumbnails.pixmap(_cutout(following, CLOSE, CLOSE_PX))
             self._thumbnails.pixmap(_cutout(following, FIELD, FIELD_PX))
@@ -354,23 +356,14 @@ def _picture(size_px: int, name: str) -> QLabel:
 
 
 def _cutout(asked: CellToAsk, around: float, size_px: int) -> Cutout:
-    """Return which part of the image is shown, `around` times as wide as the cell's longer side."""
+    """Return which part of the image is shown, `around` times as wide as the cell's longer side.
+
+    In a field the cell is framed; a close picture it fills.
+    """
     x_min, y_min, x_max, y_max = asked.xyxy
-    side = around * max(x_max - x_min, y_max - y_min, 1)
+    cell_px = max(x_max - x_min, y_max - y_min, 1)
+    framed_px = FRAME * cell_px if around == FIELD else 0
     centre = ((x_min + x_max) / 2, (y_min + y_max) / 2)
-    sample, cell = _key(asked)
-    return Cutout(sample, cell, asked.image_index, *centre, side, size_px)
-
-
-def _boxed(picture: QPixmap, around: float) -> QPixmap:
-    """Return a picture with a frame around the cell in its middle."""
-    shown, share = QPixmap(picture), 1.1 / around
-    if share > 0.5:
-        return shown  # It fills the picture.
-    painter, side = QPainter(shown), shown.width()
-    place = QRectF((1 - share) / 2 * side, (1 - share) / 2 * side, share * side, share * side)
-    for width, colour in ((3, QColor(0, 0, 0, 150)), (1, QColor("white"))):
-        painter.setPen(QPen(colour, width))
-        painter.drawRect(place)
-    painter.end()
-    return shown
+    sample, cell_id = _key(asked)
+    place = (sample, cell_id, asked.image_index, *centre)
+    return Cutout(*place, around * cell_px, size_px, framed_px)
