@@ -110,12 +110,18 @@ def test_a_prior_is_used_where_it_is_given_or_kept_in_the_study(
         attmil.classify(model, sample, prior={"healthy": 1}, device="cpu")
 
 
-def test_what_a_cell_changes_is_at_the_frequencies_of_its_sample(place: Path) -> None:
-    model, sample = place / "model.safetensors", place / "study" / "sickle" / "sickle-01"
+def test_what_a_cell_changes_is_at_the_frequencies_of_its_sample(
+    place: Path, tmp_path: Path
+) -> None:
+    study = shutil.copytree(place / "study", tmp_path / "study")
+    model, sample = place / "model.safetensors", study / "sickle" / "sickle-01"
     (said,) = attmil.classify(model, sample, device="cpu")
     cell, prior = int(said.cell_id[0]), {"healthy": 0.9, "sickle": 0.1}
     plain = attmil.cell(model, sample, cell, device="cpu")
     rare = attmil.cell(model, sample, cell, prior=prior, device="cpu")
+    workflows.write_prior(study, prior)
+    kept = attmil.cell(model, sample, cell, device="cpu")
+    assert kept.probabilities == rare.probabilities and kept.without == rare.without
     assert plain.without is not None and rare.without is not None
     for before, after in ((plain.probabilities, rare.probabilities), (plain.without, rare.without)):
         odds, rarer = (one["healthy"] / one["sickle"] for one in (before, after))
