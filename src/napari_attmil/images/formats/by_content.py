@@ -16,6 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from napari_attmil.core import ContentError, Remedy, UserError, counted, reason_in_words
 from napari_attmil.images.formats import czi, microscopes as microscope, pillow as pictures, tiff
+from napari_attmil.images.formats.dicom import (
+    SIGNATURE,
+    SIGNATURE_AT,
+    decode_dicom,
+    read_dicom_header,
+)
 from napari_attmil.images.formats.large import LARGE_PX, LargeImage, check_room
 from napari_attmil.images.formats.ome_zarr import (
     METADATA,
@@ -36,6 +42,7 @@ from napari_attmil.images.formats.slides import (
     open_slide_parts,
     read_slide_header,
 )
+from napari_attmil.images.formats.spe import SPE_SUFFIX, decode_spe, read_spe_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,14 +54,14 @@ if TYPE_CHECKING:
 COMMON_SUFFIXES = (
     *(".tif", ".tiff", ".btf", ".tf8", ".stk", ".lsm", ".qptiff", ".svs", ".ndpi", ".scn", ".bif"),
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".jp2", ".j2k", ".czi"),
-    SUFFIX,
+    *(SUFFIX, SPE_SUFFIX),
 )
 """Formats that need no extra."""
 
 BIOIO_SUFFIXES = (".nd2", ".lif", ".zvi", ".vsi", ".oib", ".oif", ".dv", ".ims")
 """Formats of microscope makers, which need the extra bioio."""
 
-IMAGE_SUFFIXES = (*COMMON_SUFFIXES, *SLIDE_SUFFIXES, *BIOIO_SUFFIXES)
+IMAGE_SUFFIXES = (*COMMON_SUFFIXES, *SLIDE_SUFFIXES, *BIOIO_SUFFIXES, ".dcm")
 """Suffixes of the files in a folder that are read as images (lower case)."""
 
 _NO_IMAGES = (
@@ -81,6 +88,8 @@ _JPEG2000 = _Format("JPEG 2000", pictures.read_jpeg2000_header, pictures.decode_
 _CZI = _Format("CZI", czi.read_czi_header, czi.decode_czi)
 _ZARR = _Format("OME-Zarr", read_zarr_header, decode_zarr, open_zarr_parts)
 _SLIDE = _Format("openslide", read_slide_header, decode_slide, open_slide_parts)
+_DICOM = _Format("DICOM", read_dicom_header, decode_dicom)
+_SPE = _Format("SPE", read_spe_header, decode_spe)
 _OTHER = _Format("bioio", microscope.read_bioio_header, microscope.decode_bioio)
 
 _BY_SIGNATURE = {
@@ -244,13 +253,17 @@ def _format_of(path: Path) -> _Format:
         return _SLIDE
     if suffix in BIOIO_SUFFIXES:
         return _OTHER  # some, like VSI, look like TIFF and hold only a thumbnail as such
+    if suffix == SPE_SUFFIX:
+        return _SPE
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(SIGNATURE_AT + len(SIGNATURE))
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return _WEBP
     for signature, image_format in _BY_SIGNATURE.items():
         if start.startswith(signature):
             return image_format
+    if start[SIGNATURE_AT:] == SIGNATURE:  # some scanners write TIFF that is DICOM too
+        return _DICOM
     if suffix in _NO_IMAGES:
         raise UserError(
             f"'{path}' is no image; choose image files, or folders of them.", Remedy.OPEN_IMAGES
@@ -258,7 +271,7 @@ def _format_of(path: Path) -> _Format:
     if suffix in IMAGE_SUFFIXES:
         raise UserError(
             f"'{path}' is named {suffix} but is no image that can be read (TIFF, PNG, JPEG, BMP, "
-            "GIF, WebP, CZI); export it again as TIFF, or leave it out.",
+            "GIF, WebP, CZI, DICOM); export it again as TIFF, or leave it out.",
             Remedy.OPEN_IMAGES,
         )
     return _OTHER
