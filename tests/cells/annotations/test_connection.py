@@ -150,6 +150,36 @@ def test_edits_in_the_log_of_a_killed_program_are_read_where_nothing_can_be_writ
     assert sorted(part.name for part in left.iterdir()) == [path.name, f"{path.name}-wal"]
 
 
+LOOKS = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(*connection.execute("SELECT count(*) FROM edits").fetchone())
+connection.close()
+"""
+
+
+@pytest.mark.parametrize("has_read", [False, True])
+def test_another_program_that_looks_leaves_the_log_of_an_open_file(
+    path: Path, sample: Sample, has_read: bool
+) -> None:
+    log = path.with_name(f"{path.name}-wal")
+    file = AnnotationFile(path)
+    file.write(sample, with_boxes(1))
+    file.write(sample, with_boxes(2))  # reads before it writes
+    if has_read:
+        assert boxes_on_disk(path, sample) == 2 and file.history([sample])
+    command = [sys.executable, "-c", LOOKS, str(path)]
+    looked = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert looked.stdout.split() == ["2"] and log.exists()
+    file.write(sample, with_boxes(3))
+    killed = path.parent / "killed" / path.name
+    killed.parent.mkdir()
+    for part in (path, log):
+        shutil.copy(part, killed.parent)
+    with contextlib.closing(sqlite3.connect(killed)) as connection:
+        assert connection.execute("SELECT count(*) FROM cells").fetchone() == (3,)
+
+
 def test_a_file_is_checked_once_by_whoever_in_the_program_reads_or_changes_it(
     path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:

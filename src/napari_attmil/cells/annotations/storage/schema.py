@@ -114,7 +114,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         As `open_for_writing`.
     """
     refuse_empty(path)
-    if _has_log(path) and not is_own_drive(path.parent):
+    if not is_own_drive(path.parent) and _has_log(path):
         return read_into_memory(path)  # SQLite would share memory with the machine that writes.
     try:
         connection = _connected(path)
