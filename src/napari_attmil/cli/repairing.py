@@ -28,6 +28,8 @@ def repair(
     if repaired.lost_edits:
         lost = counted(repaired.lost_edits, "edit")
         say(f"{lost} could not be made again: check the images on which you worked last.")
+    if repaired.foreign_log is not None:
+        say(f"The log was another file's and was not read: it is {repaired.foreign_log.name} now.")
     if repaired.is_cut:
         say("The last changes could not be read: check the images on which you worked last.")
     say(f"The file as it was is kept as {repaired.damaged.name}.")

@@ -29,6 +29,7 @@ from napari_attmil.cells.annotations.storage import (
     check_log,
     check_pages,
     columns_of,
+    has_foreign_log,
     open_for_reading,
     open_for_writing,
 )
@@ -58,6 +59,8 @@ class Repaired:
         Edits that could not be made again, as their images are not known any more.
     is_cut
         Whether the last changes are missing, as the write-ahead log was damaged.
+    foreign_log
+        Where the write-ahead log lies now that was another file's; None if it was the file's own.
     """
 
     damaged: Path
@@ -66,6 +69,7 @@ class Repaired:
     rebuilt_from: Path | None = None
     lost_edits: int = 0
     is_cut: bool = False
+    foreign_log: Path | None = None
 
 
 def repair_file(path: Path) -> Repaired:
@@ -87,18 +91,19 @@ def repair_file(path: Path) -> Repaired:
     damaged = path.with_name(f"{path.stem}-damaged-{stamp}{path.suffix}")
     try:
         _tidy_after_a_killed_repair(path)
-        is_cut = _is_cut(path)
+        is_cut, is_foreign = _is_cut(path), has_foreign_log(path)
         for ending in ("", *_LOGS):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy2(f"{path}{ending}", f"{damaged}{ending}")
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=_ASIDE) as folder:
             made = Path(folder) / path.name
             with contextlib.closing(open_for_writing(made)) as connection, connection:
-                repaired = _fill(connection, path, damaged)
+                repaired = _fill(connection, path, damaged, _LOGS[2:] if is_foreign else _LOGS)
             for ending in _LOGS:
                 Path(f"{path}{ending}").unlink(missing_ok=True)
             made.replace(path)
-        return replace(repaired, is_cut=is_cut)
+        log = damaged.with_name(f"{damaged.name}-wal") if is_foreign else None
+        return replace(repaired, is_cut=is_cut and not is_foreign, foreign_log=log)
     except UserError:
         for ending in ("", *_LOGS):
             Path(f"{damaged}{ending}").unlink(missing_ok=True)
@@ -134,9 +139,9 @@ def _is_cut(path: Path) -> bool:
     return False
 
 
-def _fill(made: sqlite3.Connection, path: Path, damaged: Path) -> Repaired:
-    """Fill a new file with what the damaged one, and copies of it, still have."""
-    is_whole = _take_rows(made, damaged)
+def _fill(made: sqlite3.Connection, path: Path, damaged: Path, logs: tuple[str, ...]) -> Repaired:
+    """Fill a new file with what the damaged one, its logs, and copies of it, still have."""
+    is_whole = _take_rows(made, damaged, logs)
     copy, lost = None, 0
     if not is_whole:
         copy = next(filter(_is_usable, _copies_of(path)), None)
@@ -167,11 +172,11 @@ def _is_usable(path: Path) -> bool:
         return False
 
 
-def _take_rows(made: sqlite3.Connection, damaged: Path) -> bool:
+def _take_rows(made: sqlite3.Connection, damaged: Path, logs: tuple[str, ...]) -> bool:
     """Copy the rows that can be read and make sense; return whether these are all."""
     is_whole = True
     with tempfile.TemporaryDirectory() as folder:
-        for ending in ("", *_LOGS):
+        for ending in ("", *logs):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy(f"{damaged}{ending}", folder)
         try:

@@ -8,6 +8,7 @@ from .checks import (
 from .claim import Claim as Claim
 from .connection import UNREADABLE as UNREADABLE, Connection as Connection
 from .log_check import check_log as check_log
+from .log_owner import has_foreign_log as has_foreign_log
 from .schema import (
     SCHEMA_VERSION as SCHEMA_VERSION,
     open_for_reading as open_for_reading,

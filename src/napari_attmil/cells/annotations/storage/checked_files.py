@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_attmil.cells.annotations.storage.checks import check_digests
 from napari_attmil.cells.annotations.storage.log_check import check_log
+from napari_attmil.cells.annotations.storage.log_owner import has_foreign_log
 from napari_attmil.cells.annotations.storage.schema_check import check_pages
+from napari_attmil.core import UserError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,6 +22,9 @@ _Stamp = tuple[tuple[int, ...], ...]
 """What changes when the file, or its write-ahead log, is written or replaced."""
 
 _checked: dict[Path, _Stamp] = {}
+_held: Counter[Path] = Counter()
+"""The files that this process has open, by how often."""
+_counting = threading.Lock()
 
 
 def check_once(connection: sqlite3.Connection, path: Path) -> None:
@@ -41,13 +48,39 @@ def check_once(connection: sqlite3.Connection, path: Path) -> None:
 def check_log_once(path: Path) -> None:
     """Check a file's write-ahead log before SQLite opens it, unless it was checked and is as then.
 
+    Nor is it checked while this process has the file open: its log was checked before, and to read
+    a file beside SQLite takes SQLite's locks on it away. Another program would take itself for the
+    last one and remove the log, with all edits that are written to it later.
+
     Raises
     ------
     UserError
-        If commits are missing at its end.
+        If commits are missing at its end, or it is another file's.
     """
-    if not _is_checked(path, _stamp(path)):
-        check_log(path)
+    stamp = _stamp(path)
+    if _held[path.absolute()] or _is_checked(path, stamp):
+        return
+    check_log(path)
+    # What changes meanwhile is open in a program, so that the log is its own.
+    if has_foreign_log(path) and _stamp(path) == stamp:
+        raise UserError(
+            f"{path}-wal is not the log of {path.name} beside it, but another file's or an older "
+            "one's: boxes would be replaced by those in it. Nothing was changed. Move it, and "
+            f"{path.name}-shm if that is there, to another folder, or run `attmil repair` on the "
+            "study's folder, which keeps them under another name."
+        )
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Have a file open."""
+    with _counting:
+        _held[path.absolute()] += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _held[path.absolute()] -= 1
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from napari_attmil.cells.annotations.storage.backup import back_up_daily
 from napari_attmil.cells.annotations.storage.checked_files import (
     check_log_once,
     check_once,
+    held,
     own_change,
 )
 from napari_attmil.cells.annotations.storage.claim import Claim
@@ -61,6 +62,7 @@ class Connection:
         self._claim = Claim(path) if is_claimed else None
         self._seen: tuple[int, int] | None = None
         """Which file was there when it was read or written last."""
+        self._holding = contextlib.ExitStack()
         self._is_backed_up = False
         self._copying: threading.Thread | None = None
         """Makes the day's copy."""
@@ -100,7 +102,10 @@ class Connection:
         try:
             if self._seen is None:
                 check_log_once(self._path)
-            with contextlib.closing(open_for_reading(self._path)) as connection:
+            with (
+                held(self._path),
+                contextlib.closing(open_for_reading(self._path)) as connection,
+            ):
                 if self._seen is None:
                     check_once(connection, self._path)
                     self._seen = _identity(self._path)
@@ -130,6 +135,7 @@ class Connection:
                 self.claim()
                 check_log_once(self._path)
                 self._open = open_for_writing(self._path)
+                self._holding.enter_context(held(self._path))
                 self._seen = _identity(self._path)
                 if not self._is_backed_up:
                     self._copying = back_up_daily(self._open, self._path)
@@ -174,6 +180,7 @@ class Connection:
         if connection is not None:
             with own_change(self._path):  # SQLite moves its log into the file
                 connection.close()
+        self._holding.close()
 
     def _not_written(self, error: Exception) -> UserError:
         return UserError(

@@ -37,7 +37,7 @@ _STEP: Final = np.array([[1, 1], [1, 2]], np.uint32)
 
 
 @dataclass(frozen=True)
-class _Log:
+class Log:
     """What can be read of a log.
 
     Attributes
@@ -85,7 +85,7 @@ def check_log(path: Path) -> None:
 
 def _has_lost(path: Path) -> bool:
     index = _read_index(path.with_name(f"{path.name}-shm"))
-    log = _read_log(path.with_name(f"{path.name}-wal"))
+    log = read_log(path.with_name(f"{path.name}-wal"))
     if not log.salts:  # SQLite does not read it at all.
         # Without an index: frames are written only once the header is on the disk.
         return log.size > _HEADER if index is None else index.copied < index.frames
@@ -111,27 +111,36 @@ def _read_index(path: Path) -> _Index | None:
     return _Index(header[32:40], int(words[4]), copied)
 
 
-def _read_log(path: Path) -> _Log:
+def is_empty_log(path: Path) -> bool:
+    """Return whether a log has no frames, or is not there."""
+    try:
+        return path.stat().st_size <= _HEADER
+    except OSError:
+        return True
+
+
+def read_log(path: Path) -> Log:
+    """Return what can be read of a log; nothing if it cannot be opened."""
     try:
         with path.open("rb") as file:
             return _log_in(file, path.stat().st_size)
     except OSError:
-        return _Log(b"", 0)
+        return Log(b"", 0)
 
 
-def _log_in(file: BinaryIO, size: int) -> _Log:
+def _log_in(file: BinaryIO, size: int) -> Log:
     """Return what a file of this size holds; a few frames of it at a time are in memory."""
     header = file.read(_HEADER)
     if size <= _HEADER or len(header) < _HEADER:
-        return _Log(b"", size)
+        return Log(b"", size)
     magic, _, page_size = struct.unpack(">III", header[:12])
     is_size = 512 <= page_size <= 65536 and not page_size & (page_size - 1)
     if magic & ~1 != _MAGIC or not is_size:
-        return _Log(b"", size)
+        return Log(b"", size)
     order = ">" if magic & 1 else "<"
     first = np.frombuffer(header[24:], ">u4").astype(np.uint32)
     if (_sums(np.frombuffer(header[:24], f"{order}u4")[None])[0] != first).any():
-        return _Log(b"", size)
+        return Log(b"", size)
     salts, length = header[16:24], _FRAME_HEADER + page_size
     number = committed = later = 0
     is_readable = True
@@ -144,7 +153,7 @@ def _log_in(file: BinaryIO, size: int) -> _Log:
         later += int(ends[good:].sum())
         is_readable = is_readable and good == count
         number += count
-    return _Log(salts, size, committed, later)
+    return Log(salts, size, committed, later)
 
 
 def _checked(
