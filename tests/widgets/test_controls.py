@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QSlider, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QPushButton,
+    QSlider,
+    QWidget,
+)
 
 from napari_attmil.widgets.annotate.panel import AnnotateWidget
 from napari_attmil.widgets.detector.panel import DetectorPanel
@@ -47,3 +54,14 @@ def test_each_is_reached_with_the_tab_key(controls: list[QWidget]) -> None:
     for control in controls:
         policy = control.focusPolicy()
         assert policy & Qt.FocusPolicy.TabFocus, f"{control.toolTip()!r} needs the mouse"
+
+
+def test_each_button_has_room_for_its_text_in_the_narrowest_panel(controls: list[QWidget]) -> None:
+    panel = controls[0].window()
+    panel.resize(panel.minimumWidth(), 800)
+    panel.show()
+    buttons = [button for button in controls if isinstance(button, QPushButton)]
+    shown = [button for button in buttons if button.isVisible() and button.text()]
+    assert len(shown) > 2
+    for button in shown:
+        assert button.width() > button.fontMetrics().horizontalAdvance(button.text()), button.text()

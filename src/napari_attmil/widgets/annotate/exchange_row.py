@@ -41,7 +41,7 @@ OUTLINES = "Outlines"
 
 
 class ExchangeRow(Listening, QWidget):
-    """*Import boxes…* and *Export boxes…*.
+    """*Import boxes…*, *Export boxes…* and *Outlines*.
 
     Parameters
     ----------
@@ -49,9 +49,11 @@ class ExchangeRow(Listening, QWidget):
         The panel's.
     reviewing
         Has the images that boxes can be for.
+    beside
+        What stands beside the outlines: all in one row is wider than the panel.
     """
 
-    def __init__(self, context: PanelContext, reviewing: Reviewing) -> None:
+    def __init__(self, context: PanelContext, reviewing: Reviewing, beside: QWidget) -> None:
         super().__init__()
         self._context, self._reviewing = context, reviewing
         self._runner = TaskRunner(self)
@@ -69,8 +71,9 @@ class ExchangeRow(Listening, QWidget):
             "Show the pixels of each cell of this image as a labels layer, by the cell's number.",
             self._start_outlines,
         )
-        buttons = row((self._import, 1), (self._export, 1), self._outline, margin_px=0)
-        column(buttons, self._progress, within=self, margin_px=0, spacing_px=4)
+        upper = row((self._import, 1), (self._export, 1), margin_px=0)
+        lower = row((self._outline, 1), (beside, 1), margin_px=0)
+        column(upper, lower, self._progress, within=self, margin_px=0, spacing_px=4)
         self.listen(context.session.sample_changed, self._synchronise)
         self.listen(context.session.cohort_changed, self._synchronise)
         self.listen(context.session.boxes_changed, self._synchronise)

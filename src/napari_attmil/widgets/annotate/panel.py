@@ -26,7 +26,6 @@ from napari_attmil.widgets.parts import (
     SteadyLabel,
     column,
     push_button,
-    row,
     to_panel,
     yielding_column,
 )
@@ -69,24 +68,23 @@ class AnnotateWidget(DockPanel):
         self.review_bar = ReviewBar(self.reviewing, context.keys)
         self.box_panel = BoxPanel(context, functions | buttons)
         self.queue_panel = QueuePanel(self.reviewing)
-        self.exchange = ExchangeRow(context, self.reviewing)
+        fit = push_button(
+            "Train detector…",
+            "Fit the detector to the images that are reviewed, so that it finds more of the rest.",
+            to_panel(self, Remedy.TRAIN_DETECTOR)[1],
+        )
+        self.exchange = ExchangeRow(context, self.reviewing, beside=fit)
         self._ahead = QCheckBox("Detect cells ahead, image by image")
         self._ahead.setToolTip(
             "Find the cells of this image and the next three while you work. Only images without "
             "boxes are searched."
         )
         self._working_on = SteadyLabel(1, "working_on")
-        self._fit = push_button(
-            "Train detector…",
-            "Fit the detector to the images that are reviewed, so that it finds more of the rest.",
-            to_panel(self, Remedy.TRAIN_DETECTOR)[1],
-        )
 
     def _lay_out(self) -> None:
         ahead = (self._ahead, self._working_on)
         tools = yielding_column(column(self.box_panel, self._progress, *ahead))
-        below = row((self.exchange, 1), self._fit)
-        parts = (self.review_bar, tools, (self.queue_panel, 1), below)
+        parts = (self.review_bar, tools, (self.queue_panel, 1), self.exchange)
         column(*parts, within=self, margin_px=6, spacing_px=6)
         self.setMinimumWidth(WIDTH_PX - 30)
 
