@@ -25,7 +25,7 @@ def answers_about(boxes: Boxes, annotations: Annotations | None) -> npt.NDArray[
     """Return (n,) what was said about the cells, "" for nothing; None if nothing was said."""
     said = {} if annotations is None else answers_in(annotations.notes)
     found = np.array([said.get(cell, "") for cell in boxes.cell_id.tolist()], dtype=np.str_)
-    return found if found.any() else None
+    return found if (found != "").any() else None
 
 
 def about_answers(bags: Sequence[Bag], settings: MILSettings) -> str:

@@ -95,7 +95,7 @@ def digest_of(bags: Sequence[Bag]) -> str:
         if bag.boxes is not None:
             digest.update(bag.boxes.digest().encode())  # A box that was moved keeps its id.
         digest.update(bag.features[:1].tobytes())
-        if bag.answers is not None and bag.answers.any():
+        if bag.answers is not None and (bag.answers != "").any():
             digest.update(repr(bag.answers.tolist()).encode())
     return digest.hexdigest()
 
