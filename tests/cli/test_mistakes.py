@@ -39,7 +39,7 @@ import tifffile
         (("evaluate", "few", "--out", "r"), "patient"),
         (("evaluate", "few", "--out", "r", "--methods", "mil"), "no method 'mil'"),
         (("classify", "text.tif", "field.tif", "--out", "c.csv"), "not a readable model file"),
-        (("detect", "field.tif", "--out", "c.csv", "--colour", "red"), "No such option: --colour"),
+        (("detect", "field.tif", "--out", "c.csv", "--colour", "red"), "no such option … --colour"),
         (("detect", "field.tif"), "--out"),
         (("evaluate", "few", "--out", "r", "--folds", "1"), "--folds"),
         (("train", "few", "--out", "m.safetensors", "--preset", "papre"), "paper"),
@@ -72,7 +72,9 @@ def test_a_mistake_ends_with_code_1_and_one_sentence(
     outcome = attmil(*arguments)
     assert outcome.code == 1
     assert outcome.last_line.startswith("attmil: ")
-    assert sentence in outcome.last_line
+    # Versions of typer and click differ in capitals and in what is between an error and its option.
+    for part in sentence.split(" … "):
+        assert part.casefold() in outcome.last_line.casefold()
     assert "Traceback" not in outcome.err
 
 

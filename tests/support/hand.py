@@ -67,7 +67,7 @@ class Hand:
         self.actions += 1
 
     def _pixel(self, x: float, y: float) -> QPoint:
-        camera = getattr(self._viewer, "scene", self._viewer).camera
+        camera = self._viewer.scene.camera
         size = np.array([self._canvas.width(), self._canvas.height()])
         place = (np.array([x, y]) - camera.center[:-3:-1]) * camera.zoom + size / 2
         return QPoint(*(round(float(value)) for value in place))

@@ -280,7 +280,7 @@ def test_rolled_axes_refuse_a_drawn_box_and_a_button_turns_them_back(
     desk.viewer.dims.roll()
     desk.viewer.reset_view()
     desk.settle()
-    center = getattr(desk.viewer, "scene", desk.viewer).camera.center
+    center = desk.viewer.scene.camera.center
     x, y = center[-1], center[-2]
     desk.hand.drag((x - 10, y - 10), (x + 10, y + 10))
     desk.settle()

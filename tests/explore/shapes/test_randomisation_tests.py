@@ -25,7 +25,7 @@ def test_p_is_that_of_scipy_where_signs_are_flipped_at_random() -> None:
     effects = np.random.default_rng(0).normal(0.3, 1, 30)
     ours, _ = sign_flip_test(effects[:, np.newaxis])
     theirs = permutation_test(
-        (effects,), np.mean, permutation_type="samples", n_resamples=20_000, rng=1
+        (effects,), np.mean, permutation_type="samples", n_resamples=20_000, random_state=1
     )
     assert ours[0] == pytest.approx(theirs.pvalue, abs=0.01)
 
@@ -105,7 +105,7 @@ def test_p_of_groups_is_that_of_scipy_also_where_splits_are_drawn() -> None:
             lambda a, b, axis: np.mean(a, axis=axis) - np.mean(b, axis=axis),
             n_resamples=20_000,
             vectorized=True,
-            rng=1,
+            random_state=1,
         )
         ours, _ = group_test(one[:, np.newaxis], other[:, np.newaxis])
         assert ours[0] == pytest.approx(theirs.pvalue, abs=0.012)

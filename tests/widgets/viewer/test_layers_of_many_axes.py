@@ -187,7 +187,7 @@ def test_transposed_axes_are_drawn_on_and_looked_at(
     assert context.session.boxes.xyxy.tolist() == [BOX]
     context.cells.show_cell(1)
     # x goes down now: its middle is (25, 25) px, of 2 units each.
-    center = getattr(viewer, "scene", viewer).camera.center
+    center = viewer.scene.camera.center
     assert tuple(center[-2:]) == (50, 50)
     offsets = context.cells.offsets_of(1)
     assert offsets is not None

@@ -164,8 +164,7 @@ class Camera:
 
     @property
     def _camera(self) -> Any:
-        # napari 0.9 moved the camera into the viewer's scene.
-        return getattr(self._viewer, "scene", self._viewer).camera
+        return self._viewer.scene.camera
 
 
 def place_of(viewer: Any, layer: Any, axes: LayerAxes) -> Place:
