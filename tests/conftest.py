@@ -53,3 +53,10 @@ def _has_accelerator() -> bool:
 def real_data() -> Path:
     """Return the folder of real images; use it with the marker `real_data`."""
     return REAL_DATA
+
+
+@pytest.fixture(autouse=True)
+def no_paces() -> None:
+    """Forget how long earlier work took: how many workers pay depends on no test before."""
+    kept = Path(os.environ["XDG_CACHE_HOME"]) / "napari-attmil" / "paces.json"
+    kept.unlink(missing_ok=True)

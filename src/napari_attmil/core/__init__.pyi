@@ -3,6 +3,12 @@ from .arrays import (
     Float64Array as Float64Array,
     Int64Array as Int64Array,
 )
+from .clusters import (
+    ClusterSettings as ClusterSettings,
+    cluster_file as cluster_file,
+    open_cluster as open_cluster,
+    write_cluster_settings as write_cluster_settings,
+)
 from .device import (
     Device as Device,
     available_devices as available_devices,
@@ -33,6 +39,14 @@ from .model_files import (
     save_checkpoint as save_checkpoint,
     set_moments as set_moments,
     weights_digest as weights_digest,
+)
+from .paces import (
+    TRAINING as TRAINING,
+    chosen_workers as chosen_workers,
+    note_pace as note_pace,
+    note_reading as note_reading,
+    seconds_for as seconds_for,
+    workers_to_read as workers_to_read,
 )
 from .progress import Progress as Progress, StageRun as StageRun, finished as finished
 from .settings import (

@@ -61,7 +61,7 @@ def begin_process() -> None:
         os.environ[name] = "1"
 
 
-def run_job(job: Job[Result], number: int, folder: Path) -> Ended[Result]:
+def run_job(job: Job[Result], number: int, folder: Path, current: Path) -> Ended[Result]:
     """Run a job in a worker.
 
     Parameters
@@ -72,10 +72,14 @@ def run_job(job: Job[Result], number: int, folder: Path) -> Ended[Result]:
         What it is called among the others.
     folder
         Where it tells how far it is, and is told to stop.
+    current
+        The current folder of the program that waits for it, whose relative paths the job may have.
     """
     with _ONE_AT_A_TIME:
         if is_stopped(folder):
             return Ended("stopped")
+        with contextlib.suppress(OSError):  # Another machine may lack it, and need only full paths.
+            os.chdir(current)
         try:
             return _run(job, _progress_file(folder, number), folder)
         except Exception as error:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import (
@@ -39,6 +40,8 @@ from napari_attmil.core.worker_side import (
 
 Result = TypeVar("Result")
 
+LOOKS_PER_S: Final = 100
+"""Files of progress that are read in a second: a cluster's lie on a drive that all share."""
 MOST_DEATHS: Final = 3
 """A single worker that ends so often without finishing a job is not replaced again."""
 WORTH_S: Final = 60.0
@@ -55,9 +58,12 @@ class Workers:
     ----------
     number
         How many jobs are done at once; 1 starts no process.
+    ends_within_s
+        How long jobs that are asked to end are waited for; None for as long as it takes.
     """
 
     number: int = 1
+    ends_within_s: float | None = None
 
     @property
     def are_processes(self) -> bool:
@@ -73,6 +79,12 @@ class Workers:
     def executor(self, count: int) -> Executor:
         """Return an executor of at most `count` workers."""
         return _Processes(count, multiprocessing.get_context("spawn"), begin_process)
+
+    def why_ended(self, error: BaseException) -> str:
+        """Return why a worker has ended, "" if an error means something else."""
+        if isinstance(error, BrokenExecutor):
+            return "A worker has ended unexpectedly, perhaps for lack of memory"
+        return ""
 
 
 ONE_WORKER: Final = Workers()
@@ -209,33 +221,39 @@ class JobRun(Generic[Result]):
         left = deque(n for n in range(len(self._jobs)) if n not in self.results)
         told: dict[int, Progress] = {}
         running: dict[Future[Ended[Any]], int] = {}
-        trouble = ""
+        here, trouble, pause, looked = Path.cwd(), "", max(TELL_EVERY_S, count / LOOKS_PER_S), 0.0
         try:
             while running or (left and not trouble):
                 while left and len(running) < count and not trouble:
                     number = left.popleft()
                     job: Job[Any] = self._jobs[number]
-                    running[executor.submit(run_job, job, number, folder)] = number
-                for future in wait(running, TELL_EVERY_S, FIRST_COMPLETED).done:
+                    running[executor.submit(run_job, job, number, folder, here)] = number
+                for future in wait(running, pause, FIRST_COMPLETED).done:
                     end, number = future.result(), running.pop(future)
                     if self._keep(number, end) == "out of memory":
                         # The others may still finish with the memory that they have.
                         trouble = "A worker has run out of memory"
                     else:
                         yield JobStep(number, None)
+                if time.monotonic() - looked < pause:
+                    continue
+                looked = time.monotonic()
                 for number in running.values():
                     step = told_by(folder, number)
                     if step is not None and step != told.get(number):
                         told[number] = step
                         yield JobStep(number, step)
-        except BrokenExecutor:
+        except Exception as error:
+            trouble = self._workers.why_ended(error)
+            if not trouble:
+                raise
             running.clear()
-            return "A worker has ended unexpectedly, perhaps for lack of memory"
         finally:
             ask_to_stop(folder)
-            for future in running:
-                future.cancel()
-            for future in wait(running).done:
+            for future, number in running.items():
+                if number not in told:  # A cluster would forget what a job returns.
+                    future.cancel()
+            for future in wait(running, self._workers.ends_within_s).done:
                 if not future.cancelled() and future.exception() is None:
                     self._keep(running[future], future.result())
         return trouble

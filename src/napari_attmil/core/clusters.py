@@ -1,0 +1,344 @@
+"""Workers of a Dask cluster: one that runs, one on this computer, or jobs of a Slurm queue.
+
+Only jobs and their results go through the scheduler. Images and features are read from a folder
+that all workers see.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError, Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+import yaml
+from pydantic import Field
+
+from napari_attmil.core.errors import Remedy, UserError, reason_in_words
+from napari_attmil.core.files import write_atomically
+from napari_attmil.core.settings import Settings
+from napari_attmil.core.workers import Workers, most_workers
+
+LOCAL: Final = "local"
+SLURM: Final = "slurm"
+ANY_PORT: Final = ":0"
+"""Dask's own port for its pages may be taken by another cluster."""
+CONNECT_S: Final = 30
+"""So long a scheduler may take to answer, and its first worker to be there."""
+QUEUE_S: Final = 3600
+"""So long the first job may wait in the queue of Slurm."""
+END_S: Final = 60.0
+"""So long jobs on a cluster may take to end that are asked to; a lost one never does."""
+
+
+class ClusterSettings(Settings):
+    """What a worker asks of Slurm; `attmil cluster init` writes a file of it."""
+
+    partition: str = Field("", title="Partition")
+    """Queue; the cluster's default if empty."""
+    jobs: int = Field(4, ge=1, le=10_000, title="Jobs")
+    """How many jobs are asked for; each is a node or a part of one."""
+    cores: int = Field(8, ge=1, le=1024, title="Cores a job")
+    """Each core is a worker, except with a GPU: then the job is one worker."""
+    memory: str = Field("32GB", pattern=r"^\d+ ?[KMGT]i?B$", title="Memory a job")
+    """As Dask writes it, for all cores of a job together."""
+    walltime: str = Field("04:00:00", pattern=r"^(\d+-)?\d+:\d\d:\d\d$", title="Wall time")
+    """Hours, minutes, seconds; work that is not finished by then is done again by another job."""
+    gpus: int = Field(0, ge=0, le=16, title="GPUs a job")
+    """Asked for as ``--gres=gpu:N``."""
+    account: str = Field("", title="Account")
+    """Whom the time is charged to; the user's default if empty."""
+    prologue: tuple[str, ...] = Field((), title="Before a worker starts")
+    """Lines of shell, for instance to load a module or activate an environment."""
+
+
+@dataclass(frozen=True)
+class ClusterWorkers(Workers):
+    """The workers of a Dask cluster.
+
+    Attributes
+    ----------
+    client
+        Connected to the scheduler.
+    shared
+        A folder that all of them see at the same path, and may write into.
+    where
+        What the scheduler is called.
+    """
+
+    client: Any = None
+    shared: Path = Path()
+    where: str = ""
+    ends_within_s: float | None = END_S
+
+    @property
+    def are_processes(self) -> bool:
+        """Whether jobs are done outside of this process."""
+        return True
+
+    @contextlib.contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Give a folder that the workers see too, for as long as the context lasts."""
+        self.shared.mkdir(parents=True, exist_ok=True)
+        prefix = ".attmil-work-"
+        with tempfile.TemporaryDirectory(
+            prefix=prefix, dir=self.shared, ignore_cleanup_errors=True
+        ) as folder:
+            yield Path(folder)
+
+    def executor(self, count: int) -> Executor:
+        """Return an executor; the scheduler decides which worker does what."""
+        executor: Executor = self.client.get_executor(pure=False)
+        return executor
+
+    def why_ended(self, error: BaseException) -> str:
+        """Return why a worker has ended, "" if an error means something else.
+
+        Raises
+        ------
+        UserError
+            If the scheduler is lost.
+        """
+        from distributed import KilledWorker
+        from distributed.comm.core import CommClosedError
+
+        if isinstance(error, KilledWorker):
+            return "Workers of the cluster have ended unexpectedly, perhaps for lack of memory"
+        if isinstance(error, CancelledError | CommClosedError):
+            raise UserError(
+                f"The scheduler at {self.where} was lost; what is finished is kept: run the same "
+                "again when it is back, and it goes on from there.",
+                Remedy.TRY_AGAIN,
+            ) from error
+        return ""
+
+
+@contextlib.contextmanager
+def open_cluster(
+    where: str,
+    shared: Path,
+    workers: int | None = None,
+    settings: ClusterSettings | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[ClusterWorkers]:
+    """Connect to a cluster, or start one that ends with the context.
+
+    Parameters
+    ----------
+    where
+        A scheduler's address, ``tcp://host:8786`` or ``tls://...`` (with the certificates of Dask's
+        own settings); ``"local"`` for a cluster on this computer, ``"slurm"`` for jobs in a queue.
+    shared
+        A folder that this program and all workers see: the study, or what lies above its outputs.
+    workers
+        How many workers ``"local"`` starts; as many as cores and memory allow if None.
+    settings
+        Of the jobs in a queue; those of the settings file if None.
+    tell
+        Called with sentences for the user.
+
+    Raises
+    ------
+    UserError
+        If there is no such scheduler, or its workers have other versions or do not see the folder.
+    """
+    distributed = _distributed()
+    with contextlib.ExitStack() as stack:
+        within_s = CONNECT_S
+        address: Any = where
+        if where == LOCAL:
+            address = stack.enter_context(_local_cluster(workers or most_workers()))
+        elif where == SLURM:
+            settings = settings or read_cluster_settings()
+            address, within_s = stack.enter_context(_slurm_cluster(settings)), QUEUE_S
+            tell(f"{settings.jobs} jobs were handed to Slurm; waiting for the first to begin.")
+        try:
+            client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise UserError(
+                f"No scheduler answers at {where}; give its address as tcp://host:8786, start one "
+                "with `dask scheduler`, or choose --cluster local."
+            ) from error
+        stack.enter_context(client)
+        count = _workers_there(client, where, within_s)
+        asked = settings.jobs * workers_a_job(settings) if where == SLURM and settings else count
+        found = ClusterWorkers(max(count, asked), client=client, shared=shared, where=where)
+        tell_versions(client, tell)
+        _check_folder(found)
+        tell(f"Working with {count} workers of the cluster {where}.")
+        yield found
+
+
+def cluster_file() -> Path:
+    """Return the settings file of clusters."""
+    return Path(platformdirs.user_config_path("napari-attmil")) / "cluster.yaml"
+
+
+def read_cluster_settings(path: Path | None = None) -> ClusterSettings:
+    """Read what jobs in a queue ask for.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it holds something else.
+    """
+    path = path or cluster_file()
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"There are no settings for Slurm in {path}; write them with `attmil cluster init`."
+        ) from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = "it is no YAML" if isinstance(error, yaml.YAMLError) else reason_in_words(error)
+        raise UserError(
+            f"{path} could not be read ({reason}); correct it, or write it anew."
+        ) from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds no settings; write it anew with `attmil cluster init`.")
+    return ClusterSettings.checked(**{str(name): value for name, value in values.items()})
+
+
+def write_cluster_settings(settings: ClusterSettings, path: Path | None = None) -> Path:
+    """Write what jobs in a queue ask for, with a line of explanation for each; return the path."""
+    path = path or cluster_file()
+    lines = ["# What a worker of `--cluster slurm` asks of Slurm."]
+    for name, field in ClusterSettings.model_fields.items():
+        value = settings.model_dump(mode="json")[name]
+        lines += [f"# {field.title}: {field.description}", yaml.safe_dump({name: value}).strip()]
+    with write_atomically(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def workers_a_job(settings: ClusterSettings) -> int:
+    """Return how many workers a job of a queue has."""
+    return 1 if settings.gpus else settings.cores
+
+
+def slurm_arguments(settings: ClusterSettings) -> dict[str, Any]:
+    """Return the arguments of `dask_jobqueue.SLURMCluster`."""
+    asked: dict[str, Any] = {
+        "cores": settings.cores if not settings.gpus else 1,
+        "processes": workers_a_job(settings),
+        "job_cpu": settings.cores,
+        "memory": settings.memory,
+        "walltime": settings.walltime,
+        "scheduler_options": {"dashboard_address": ANY_PORT},
+        "job_script_prologue": list(settings.prologue),
+        "job_extra_directives": [f"--gres=gpu:{settings.gpus}"] * bool(settings.gpus),
+    }
+    if settings.partition:
+        asked["queue"] = settings.partition
+    if settings.account:
+        asked["account"] = settings.account
+    return asked
+
+
+def tell_versions(client: Any, tell: Callable[[str], None]) -> None:
+    """Compare this program's versions with the workers'.
+
+    Raises
+    ------
+    UserError
+        If a worker has another version of this program or of Python.
+    """
+    mine, told = _versions(), set()
+    for address, theirs in client.run(_versions_of_worker()).items():
+        for package, version in mine.items():
+            other = theirs.get(package) or "none"
+            if other == version:
+                continue
+            sentence = f"{package} is {other} on worker {address}, but {version} here"
+            if package in ("napari-attmil", "Python"):
+                raise UserError(f"{sentence}; install the same version on both.")
+            told.add(f"{sentence}: results may differ in the last digits.")
+    for sentence in sorted(told):
+        tell(sentence)
+
+
+def _versions() -> Mapping[str, str]:
+    versions: Mapping[str, str] = _versions_of_worker()()
+    return versions
+
+
+def _versions_of_worker() -> Callable[[], Any]:
+    """Return a function that is sent as it is: the worker may lack this program."""
+
+    def versions() -> dict[str, str | None]:
+        import platform
+        from importlib import metadata
+
+        found: dict[str, str | None] = {
+            "Python": ".".join(platform.python_version_tuple()[:2]),
+        }
+        for package in ("napari-attmil", "numpy", "torch"):
+            try:
+                found[package] = metadata.version(package).split("+")[0]
+            except metadata.PackageNotFoundError:
+                found[package] = None
+        return found
+
+    return versions
+
+
+def _check_folder(workers: ClusterWorkers) -> None:
+    """Raise UserError if a worker does not see the folder that all must see."""
+    with workers.folder() as folder:
+        sees = workers.client.run(_sees, str(folder))
+    blind = [address for address, is_seen in sees.items() if not is_seen]
+    if blind:
+        raise UserError(
+            f"The worker {blind[0]} does not see the folder {workers.shared.absolute()}; put the "
+            "study and its outputs on storage that all machines see at the same path."
+        )
+
+
+def _sees(folder: str) -> bool:
+    return Path(folder).is_dir()
+
+
+def _workers_there(client: Any, where: str, within_s: float) -> int:
+    """Wait for the first worker; return how many there are."""
+    try:
+        client.wait_for_workers(1, timeout=within_s)
+    except TimeoutError as error:
+        raise UserError(
+            f"The scheduler at {where} has no worker; start some with `dask worker`, one thread "
+            "each (--nthreads 1)."
+        ) from error
+    return len(client.ncores())
+
+
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise UserError(
+            "Clusters need the package distributed; install it with "
+            '`pip install "napari-attmil[cluster]"`.'
+        ) from error
+
+
+def _local_cluster(workers: int) -> Any:
+    return _distributed().LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=ANY_PORT
+    )
+
+
+def _slurm_cluster(settings: ClusterSettings) -> Any:
+    try:
+        jobqueue = importlib.import_module("dask_jobqueue")
+    except ImportError as error:
+        raise UserError(
+            "Slurm needs the package dask-jobqueue; install it with "
+            '`pip install "napari-attmil[cluster]"`.'
+        ) from error
+    cluster = jobqueue.SLURMCluster(**slurm_arguments(settings))
+    cluster.scale(jobs=settings.jobs)
+    return cluster

@@ -1,0 +1,117 @@
+"""What is checked and told before work on a cluster begins; see also `evaluation`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_attmil.core import clusters
+from napari_attmil.core.clusters import (
+    ClusterSettings,
+    open_cluster,
+    read_cluster_settings,
+    slurm_arguments,
+    tell_versions,
+    write_cluster_settings,
+)
+from napari_attmil.core.errors import UserError
+from napari_attmil.core.progress import Progress
+from napari_attmil.core.workers import JobRun
+
+
+class FakeClient:
+    """A client whose workers answer as they are told to."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
+    def run(self, ask: Any, *arguments: str) -> dict[str, Any]:
+        own = ask(*arguments)
+        change = self.answers.get("change", {})
+        return {"tcp://a:1": own, "tcp://b:2": {**own, **change} if change else False}
+
+
+def test_settings_of_jobs_are_written_with_their_meaning_and_read_again(tmp_path: Path) -> None:
+    settings = ClusterSettings(partition="gpu", gpus=2, prologue=("module load cuda",))
+    path = write_cluster_settings(settings, tmp_path / "new" / "cluster.yaml")
+    assert read_cluster_settings(path) == settings
+    assert "# GPUs a job: Asked for as ``--gres=gpu:N``.\ngpus: 2\n" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "write them with `attmil cluster init`"),
+        ("jobs: [", "it is no YAML"),
+        ("- 4", "holds no settings"),
+        ("jobs: none", "Jobs"),
+        ("walltime: 4 hours", "Wall time"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_told(tmp_path: Path, text: str | None, told: str) -> None:
+    if text is not None:
+        (tmp_path / "cluster.yaml").write_text(text)
+    with pytest.raises(UserError, match=told):
+        read_cluster_settings(tmp_path / "cluster.yaml")
+
+
+def test_job_of_the_queue_asks_for_what_was_set() -> None:
+    jobqueue = pytest.importorskip("dask_jobqueue", reason="needs the extra [cluster]")
+    asked = ClusterSettings(
+        partition="short", cores=8, memory="32GB", gpus=1, account="lab", prologue=("source env",)
+    )
+    with jobqueue.SLURMCluster(**slurm_arguments(asked)) as cluster:
+        script = cluster.job_script()
+    for line in ("-p short", "-A lab", "--cpus-per-task=8", "--mem=30G", "-t 04:00:00"):
+        assert f"#SBATCH {line}" in script
+    assert "#SBATCH --gres=gpu:1" in script and "source env" in script
+    assert "--nthreads 1" in script and "--nworkers" not in script  # one worker has the GPU
+
+
+def test_without_a_gpu_each_core_is_a_worker_of_one_thread() -> None:
+    asked = slurm_arguments(ClusterSettings(cores=8))
+    assert (asked["cores"], asked["processes"], asked["job_cpu"]) == (8, 8, 8)
+    assert asked["job_extra_directives"] == []
+
+
+def test_no_scheduler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="needs the extra [cluster]")
+    monkeypatch.setattr(clusters, "CONNECT_S", 1)
+    with pytest.raises(UserError, match="No scheduler answers at tcp://127"):
+        open_cluster("tcp://127.0.0.1:9", tmp_path).__enter__()
+
+
+def first_line(path: Path) -> Generator[Progress, None, str]:
+    yield Progress(0, 1)
+    return path.read_text("utf-8")
+
+
+def test_a_job_s_relative_paths_are_those_of_the_program_that_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed", reason="needs the extra [cluster]")
+    with open_cluster("local", tmp_path / "shared", 1) as workers:
+        (tmp_path / "study").mkdir()
+        (tmp_path / "study" / "note.txt").write_text("seen", "utf-8")
+        monkeypatch.chdir(tmp_path)  # the worker has begun elsewhere
+        run = JobRun([partial(first_line, Path("study/note.txt"))], workers)
+        assert [step.progress for step in run][-1] is None
+        assert run.results == {0: "seen"}
+
+
+def test_other_versions_on_workers_are_told() -> None:
+    told: list[str] = []
+    tell_versions(FakeClient(change={"torch": "0.1"}), told.append)
+    assert len(told) == 1 and told[0].startswith("torch is 0.1 on worker tcp://b:2, but ")
+    with pytest.raises(UserError, match=r"napari-attmil is none on worker tcp://b:2, but .* here"):
+        tell_versions(FakeClient(change={"napari-attmil": None}), told.append)
+
+
+def test_worker_that_does_not_see_the_folder_is_told(tmp_path: Path) -> None:
+    workers = clusters.ClusterWorkers(2, client=FakeClient(), shared=tmp_path, where="here")
+    with pytest.raises(UserError, match=r"tcp://b:2 does not see the folder .*; put the study"):
+        clusters._check_folder(workers)
