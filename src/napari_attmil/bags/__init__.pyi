@@ -9,6 +9,7 @@ from .feature_store import (
 )
 from .features import (
     FeatureReader as FeatureReader,
+    drawn_cells as drawn_cells,
     extract_features as extract_features,
     feature_reader as feature_reader,
 )

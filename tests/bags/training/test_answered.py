@@ -172,7 +172,10 @@ def test_no_answer_about_a_held_out_patient_reaches_a_training_of_its_fold(
     runs = [EnsembleTrainer(bags, settings, ensemble, cpu) for bags in (told, changed)]
     for run in runs:
         list(run.epochs())
-    one, other = ([c.models[0].state_dict() for c in run._trained] for run in runs)
+    one, other = (
+        [c.models[0].state_dict() for part in run._trained.values() for c in part.whole]
+        for run in runs
+    )
     learns = [patient in plan.rows for plan in runs[0]._plans]
     assert sorted(learns) == [False, True, True, True]
     assert [not are_equal(*pair) for pair in zip(one, other, strict=True)] == learns

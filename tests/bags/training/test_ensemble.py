@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Generator
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +18,12 @@ from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.prediction import agreed_attention
 from napari_attmil.bags.settings import EnsembleSettings
 from napari_attmil.bags.training import ensemble as ensemble_module, trainer as fitting
-from napari_attmil.bags.training.ensemble import EnsembleTrainer
-from napari_attmil.bags.training.trainer import Trainer
+from napari_attmil.bags.training.ensemble import EnsembleTrainer, parts_of, planned_trainings
+from napari_attmil.bags.training.trainer import EpochProgress, Trainer
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import load_checkpoint
+from napari_attmil.core.progress import Progress
+from napari_attmil.core.workers import JobStep, Workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -322,6 +325,98 @@ def test_models_of_bags_of_very_different_length_are_trained_one_by_one(
     bags[0] = make_bag(0, cells=400, label="a")
     titles = {step.title for step in EnsembleTrainer(bags, quick, ensemble, cpu).epochs()}
     assert titles == {"Model 1 of 2", "Model 2 of 2"}
+
+
+def test_two_workers_train_the_models_of_one(
+    planted_bags: list[Bag],
+    quick: MILSettings,
+    cpu: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # One worker trains seven at once, several at most six, and the seventh in another process.
+    several = TWO.replace(members=7, calibration_members=1, composition=True)
+    alone = trained(planted_bags, quick, cpu, several)
+    trainer = EnsembleTrainer(
+        planted_bags, quick, several, cpu, state_folder=tmp_path, workers=Workers(2)
+    )
+    steps = list(trainer.epochs())
+    assert [step.done for step in steps] == sorted(step.done for step in steps)
+    assert {step.total for step in steps} == {(8 + 2 * 2) * quick.epochs}
+    assert same_weights(trainer.best, alone)
+    assert trainer.best.certainty.to_json() == alone.certainty.to_json()
+    assert trainer.best.provenance == alone.provenance
+    assert len(list(tmp_path.glob("*.safetensors"))) == 8 + 2 * 2
+    monkeypatch.setattr(fitting, "train_epoch", None)  # nothing is left to train
+    again = EnsembleTrainer(planted_bags, quick, several, cpu, state_folder=tmp_path)
+    assert list(again.epochs()) == []
+    assert same_weights(again.best, alone)
+
+
+def test_of_trainings_at_a_time_the_first_is_shown_until_it_ends(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(part: int, numbers: tuple[int, int, int], done: int) -> JobStep:
+        epoch = EpochProgress(done, 60, 1 / done, None, None, 0.5)
+        return JobStep(part, Progress(done, 240, "", {"numbers": numbers, "epoch": asdict(epoch)}))
+
+    class Run:
+        def __init__(self, jobs: list[Any], workers: Workers) -> None:
+            assert len(jobs) == 2 and workers == Workers(2)
+            self.results: dict[int, Any] = {}
+
+        def __iter__(self) -> Generator[JobStep, None, None]:
+            yield told(0, (0, 0, 3), 1)
+            yield told(1, (0, 1, 2), 1)
+            yield told(0, (0, 2, 3), 3)
+            yield told(1, (0, 0, 2), 5)
+            yield JobStep(0, None)
+            yield told(1, (0, 0, 2), 8)
+
+    monkeypatch.setattr(ensemble_module, "JobRun", Run)
+    seven = EnsembleSettings(members=7, calibrate=False)
+    settings = quick.replace(epochs=60)
+    steps = list(EnsembleTrainer(planted_bags, settings, seven, cpu, workers=Workers(2)).epochs())
+    assert [step.title for step in steps] == ["Models 1 to 4 of 7"] * 4 + ["Models 5 to 7 of 7"]
+    assert [step.done for step in steps] == [1, 2, 4, 8, 248]
+    assert [step.epoch.done for step in steps] == [1, 1, 3, 3, 8]
+    assert steps[1].epoch is steps[0].epoch
+
+
+def test_two_workers_that_are_stopped_give_the_models_they_have(
+    planted_bags: list[Bag], quick: MILSettings, cpu: Device
+) -> None:
+    long = quick.replace(epochs=5000)
+    trainer = EnsembleTrainer(planted_bags, long, TWO, cpu, workers=Workers(2))
+    with contextlib.closing(trainer.epochs()) as steps:
+        assert not trainer.has_model
+        next(steps)
+    assert trainer.has_model and len(trainer.best.models) == 2
+    assert max(trainer.best.provenance["epochs"]) < 5000
+
+
+def test_each_worker_has_a_part_and_a_composition_goes_with_the_models_of_its_samples(
+    quick: MILSettings,
+) -> None:
+    ensemble = EnsembleSettings(members=5, calibration_members=2, folds=2)
+    folds = [(np.arange(3), np.arange(3, 6)), (np.arange(3, 6), np.arange(3))]
+    plans = planned_trainings(quick, ensemble, 6, folds)
+    assert [plan.settings.method for plan in plans].count("composition") == 3
+    numbers = [[0, 1, 2], [3, 4], [5], [6, 7], [8], [9, 10], [11]]
+    groups = [tuple(plans[n] for n in some) for some in numbers]
+    assert [(part.first, len(part.plans)) for part in parts_of(groups, 3)] == [
+        (0, 3),
+        (3, 3),
+        (6, 3),
+        (9, 3),
+    ]
+    assert [(part.first, len(part.plans)) for part in parts_of(groups, None)] == [
+        (0, 6),
+        (6, 3),
+        (9, 3),
+    ]
+    one_by_one = [(plan,) for plan in plans]
+    assert [len(part.plans) for part in parts_of(one_by_one, 2)] == [2, 2, 2, 3, 3]
 
 
 def test_a_sample_that_was_learnt_from_is_told_apart_from_a_new_one(

@@ -5,6 +5,7 @@ from .ensemble import (
     asks_composition as asks_composition,
     most_epochs as most_epochs,
 )
+from .plan import Plan as Plan
 from .resident_features import loaded_bags as loaded_bags
 from .trainer import EpochProgress as EpochProgress, Trainer as Trainer
 from .training_state import TRAINING_VERSION as TRAINING_VERSION

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import contextlib
+import math
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from napari_attmil.bags.bag_folder import BagFolder
 from napari_attmil.bags.certainty import NOT_CHECKED, STOPPED_EARLY, Certainty, calibrate, fit_votes
 from napari_attmil.bags.held_out import HeldOut, held_out_probabilities
 from napari_attmil.bags.methods import METHODS
@@ -16,19 +20,35 @@ from napari_attmil.bags.settings import EnsembleSettings, MILSettings
 from napari_attmil.bags.training.drawn_cells import BagSizes
 from napari_attmil.bags.training.epoch import learn_together
 from napari_attmil.bags.training.inner_folds import inner_folds
-from napari_attmil.bags.training.preparation import share_components
+from napari_attmil.bags.training.preparation import check_bags, share_components
 from napari_attmil.bags.training.resident_features import loaded_bags
-from napari_attmil.bags.training.trainer import Trainer, resumable_together
-from napari_attmil.core import Device, choose_device, later_seed
+from napari_attmil.bags.training.trainer import (
+    NO_MODEL,
+    EpochProgress,
+    Trainer,
+    resumable_together,
+)
+from napari_attmil.core import (
+    ONE_WORKER,
+    Device,
+    JobRun,
+    Progress,
+    Remedy,
+    Unfinished,
+    UserError,
+    Workers,
+    choose_device,
+    later_seed,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.bags.methods import Method
-    from napari_attmil.bags.training.trainer import EpochProgress
+    from napari_attmil.core import Job
     from napari_attmil.images import Fold
 
 SEED_STEP = 10_000
@@ -124,9 +144,12 @@ class EnsembleProgress:
     training, trainings
         Its number within the stage, counted from 1, and the number of trainings in the stage.
     epoch
-        The progress of the current training.
+        The progress of the current training; of several at a time, of the first. It is the same
+        object as before where another one has come further.
     together
         The first and the last number of the trainings that advance at once.
+    note
+        A sentence for the user on what went wrong and was mended; mostly empty.
     """
 
     done: int
@@ -136,6 +159,7 @@ class EnsembleProgress:
     trainings: int
     epoch: EpochProgress
     together: tuple[int, int] | None = None
+    note: str = ""
 
     @property
     def title(self) -> str:
@@ -171,6 +195,8 @@ class EnsembleTrainer:
     state_folder
         Folder for the states of trainings, from which interrupted ones resume; see
         `resumable_together`.
+    workers
+        Where the models are trained; they are the same for any number of workers.
 
     Raises
     ------
@@ -186,14 +212,14 @@ class EnsembleTrainer:
         device: Device | None = None,
         classes: Sequence[str] | None = None,
         state_folder: Path | None = None,
+        workers: Workers = ONE_WORKER,
     ) -> None:
         self.settings, self.ensemble = settings or MILSettings(), ensemble or EnsembleSettings()
         self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
         self._device = device or choose_device()
         # Once for all trainings: their epochs then read features from memory.
         self._bags = loaded_bags(bags, self.settings) if bags else []
-        # Raises an error if the bags cannot be trained on.
-        self._trainers = [self._new_trainer(self._bags, self.settings)]
+        check_bags(self._bags, self.classes)
         folds, why_none = (
             inner_folds(self._bags, self.ensemble.folds)
             if self.ensemble.calibrate
@@ -204,9 +230,10 @@ class EnsembleTrainer:
         )
         self._votes = np.ones(1)
         self._held_out: HeldOut | None = None
-        self._folds, self._state_folder = folds, state_folder
+        self._folds, self._state_folder, self._workers = folds, state_folder, workers
         self._plans = planned_trainings(self.settings, self.ensemble, len(bags), folds)
-        self._trained: list[Classifier] = []
+        self._parts = self._planned_parts()
+        self._trained: dict[int, TrainedPart] = {}
 
     def epochs(self) -> Generator[EnsembleProgress, None, None]:
         """Train the models, then calibrate them; can be called once.
@@ -216,18 +243,33 @@ class EnsembleTrainer:
         UserError
             If a loss is not a number, or the device's memory is full.
         """
-        for numbers in self._groups():
-            self._prepare(numbers)
-            for place, epoch in resumable_together(self._trainers, self._state_folder):
-                yield self._progress(numbers, place, epoch)
-            self._trained += [trainer.best for trainer in self._trainers]
+        with contextlib.ExitStack() as stack:
+            bags: Sequence[Bag] = self._bags
+            if self._workers.are_processes:
+                bags = BagFolder.write(stack.enter_context(self._workers.folder()) / "bags", bags)
+            run = JobRun([self._job(part, bags) for part in self._parts], self._workers)
+            self._trained, done, note = run.results, [0] * len(self._parts), ""
+            under_way: dict[int, EnsembleProgress] = {}
+            for step in stack.enter_context(contextlib.closing(iter(run))):
+                part, note = self._parts[step.number], step.note or note
+                if step.progress is None:
+                    done[step.number] = len(part.plans) * self.settings.epochs
+                    under_way.pop(step.number, None)
+                elif step.progress.detail is not None:
+                    # The work of a lost worker begins again; what is shown does not go back.
+                    done[step.number] = max(step.progress.done, done[step.number])
+                    under_way[step.number] = self._progress(part, step.progress)
+                    # Several would take turns in what is shown.
+                    first = under_way[min(under_way)]
+                    yield replace(first, done=sum(done), note=note)
+                    note = ""
         if self._folds:
             self._calibrate()
 
     @property
     def has_model(self) -> bool:
         """Whether an epoch of a model is finished, so that `best` returns a classifier."""
-        return bool(self._trained) or self._trainers[0].epochs_done > 0
+        return self._of_all() is not None
 
     @property
     def best(self) -> Classifier:
@@ -238,12 +280,10 @@ class EnsembleTrainer:
         UserError
             If no epoch has been finished yet.
         """
-        if not self._trained:
-            begun = [one.best for one in self._trainers if one.epochs_done] or [
-                self._trainers[0].best
-            ]
-            return replace(joined(begun), certainty=self._certainty)
-        members, *composition = self._by_kind(self._plans[0].rows)
+        found = self._of_all()
+        if found is None:
+            raise UserError(NO_MODEL, Remedy.TRAIN_CLASSIFIER)
+        members, *composition = found
         classifier = replace(members, certainty=self._certainty, held_out=self._held_out)
         if not composition or len(self._votes) == 1 or self._votes[1] == 0:
             return classifier
@@ -255,55 +295,65 @@ class EnsembleTrainer:
             votes=(*[of_members / count] * count, of_composition),
         )
 
-    def _groups(self) -> Iterator[list[int]]:
-        """Yield the numbers of planned trainings that are trained at once."""
-        of_kind = groupby(range(len(self._plans)), lambda number: self._plans[number].kind)
-        for (rows, _), kind in of_kind:
-            numbers = list(kind)
-            settings = self._plans[numbers[0]].settings
+    def _planned_parts(self) -> list[Part]:
+        """Return the planned trainings in parts, so many that each worker has one."""
+        if not self._workers.are_processes:
+            return parts_of(self._groups(TOGETHER), None)
+        most = min(TOGETHER, math.ceil(len(self._plans) / self._workers.number))
+        return parts_of(self._groups(most), most)
+
+    def _groups(self, most: int) -> Iterator[tuple[PlannedTraining, ...]]:
+        """Yield the planned trainings in groups of at most `most` that are trained at once."""
+        for (rows, _), of_kind in groupby(self._plans, lambda plan: plan.kind):
+            plans = tuple(of_kind)
             lengths = [len(self._bags[row]) for row in rows]
-            quick = learn_together(settings, BagSizes.of(lengths, settings.cell_dropout))
-            yield from batched(numbers, TOGETHER if quick else 1)
+            sizes = BagSizes.of(lengths, plans[0].settings.cell_dropout)
+            size = most if learn_together(plans[0].settings, sizes) else 1
+            for start in range(0, len(plans), size):
+                yield plans[start : start + size]
 
-    def _prepare(self, numbers: Sequence[int]) -> None:
-        """Create the trainers of planned trainings that are trained at once."""
-        plans = [self._plans[number] for number in numbers]
-        bags = [self._bags[row] for row in plans[0].rows]
-        if numbers[0] == 0:
-            first = self._trainers[0]
-        else:
-            before, now = self._plans[numbers[0] - 1], plans[0]
-            is_alike = now.kind == before.kind or share_components(before.settings, now.settings)
-            if now.rows == before.rows and is_alike:
-                # They share the cells, which are prepared only once.
-                first = self._new_trainer(bags, now.settings, self._trainers[0])
-            else:
-                self._trainers = []  # Frees features on the device before the next are loaded.
-                first = self._new_trainer(bags, now.settings)
-        others = [self._new_trainer(bags, plan.settings, first) for plan in plans[1:]]
-        self._trainers = [first, *others]
+    def _job(self, part: Part, bags: Sequence[Bag]) -> Job[TrainedPart]:
+        seed = self.settings.seed
+        return partial(
+            trained_part, part, bags, self._device, self.classes, seed, self._state_folder
+        )
 
-    def _progress(
-        self, numbers: Sequence[int], place: int, epoch: EpochProgress
-    ) -> EnsembleProgress:
-        """Return the overall progress after an epoch of one of the trainings that run at once."""
-        stage = self._plans[numbers[0]].stage
-        same = [number for number, plan in enumerate(self._plans) if plan.stage == stage]
-        places = [same.index(number) + 1 for number in numbers]
-        done = numbers[0] * self.settings.epochs + (epoch.done - 1) * len(numbers) + place + 1
+    def _progress(self, part: Part, at: Progress) -> EnsembleProgress:
+        """Return the progress after an epoch of one of a part's trainings."""
+        first, number, last = (part.first + place for place in at.detail["numbers"])
+        stage = self._plans[number].stage
+        same = [place for place, plan in enumerate(self._plans) if plan.stage == stage]
         total = len(self._plans) * self.settings.epochs
-        together = (places[0], places[-1])
-        return EnsembleProgress(done, total, stage, places[place], len(same), epoch, together)
+        epoch = EpochProgress(**at.detail["epoch"])
+        place, *together = (same.index(one) + 1 for one in (number, first, last))
+        span = (together[0], together[1])
+        return EnsembleProgress(at.done, total, stage, place, len(same), epoch, span)
+
+    def _of_all(self) -> list[Classifier] | None:
+        """Return one classifier for each kind of model trained on all samples, if there is one.
+
+        Models whose training was stopped are better than none, but not than whole ones.
+        """
+        rows = self._plans[0].rows
+        begun = [
+            classifier
+            for part, trained in self._parts_trained_on(rows)
+            for classifier in trained.begun
+        ]
+        return self._by_kind(rows) or ([joined(begun)] if begun else None)
+
+    def _parts_trained_on(self, rows: tuple[int, ...]) -> Iterator[tuple[Part, TrainedPart]]:
+        for number, part in enumerate(self._parts):
+            if part.plans[0].rows == rows and number in self._trained:
+                yield part, self._trained[number]
 
     def _by_kind(self, rows: tuple[int, ...]) -> list[Classifier]:
         """Return one classifier for each kind of model trained on these samples."""
-        trained = zip(self._plans, self._trained, strict=False)
-        kinds = groupby(trained, lambda one: one[0].kind)
-        return [
-            joined([classifier for _, classifier in of_kind])
-            for kind, of_kind in kinds
-            if kind[0] == rows
-        ]
+        kinds: dict[Method, list[Classifier]] = {}
+        for part, trained in self._parts_trained_on(rows):
+            for plan, classifier in zip(part.plans, trained.whole, strict=False):
+                kinds.setdefault(plan.settings.method, []).append(classifier)
+        return [joined(classifiers) for classifiers in kinds.values()]
 
     def _calibrate(self) -> None:
         """Fit votes and calibration to the held-out patients."""
@@ -322,17 +372,129 @@ class EnsembleTrainer:
         shares = held_out_probabilities(logits, truth, patients, self._folds, balanced)
         self._held_out = HeldOut.of(self._bags, truth, shares)
 
-    def _new_trainer(
-        self, bags: Sequence[Bag], settings: MILSettings, alike: Trainer | None = None
-    ) -> Trainer:
-        seed = self.settings.seed
-        return Trainer(bags, settings, self._device, self.classes, alike, seed)
+
+@dataclass(frozen=True)
+class Part:
+    """Planned trainings on the same samples, which one worker does.
+
+    Attributes
+    ----------
+    first
+        The number of the first of them among all trainings.
+    groups
+        The trainings; those of a group are trained at once.
+    """
+
+    first: int
+    groups: tuple[tuple[PlannedTraining, ...], ...]
+
+    @property
+    def plans(self) -> tuple[PlannedTraining, ...]:
+        """Its trainings, in their order."""
+        return tuple(plan for group in self.groups for plan in group)
 
 
-def batched(numbers: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Yield the numbers in lists of at most `size`."""
-    for start in range(0, len(numbers), size):
-        yield list(numbers[start : start + size])
+def parts_of(groups: Iterable[tuple[PlannedTraining, ...]], most: int | None) -> list[Part]:
+    """Return groups of trainings in parts.
+
+    Parameters
+    ----------
+    groups
+        Trainings that are trained at once, each group of one kind.
+    most
+        How many trainings a part has at most, unless already its first group has more; if None,
+        all those on the same samples. A composition model goes with the models before it, whose
+        components it shares.
+    """
+    parts: list[Part] = []
+    first = 0
+    for group in groups:
+        last = parts[-1].plans if parts else ()
+        goes_with = bool(last) and last[0].rows == group[0].rows
+        if most is not None and last and last[0].kind == group[0].kind:
+            goes_with = goes_with and len(last) + len(group) <= most
+        if goes_with:
+            parts[-1] = replace(parts[-1], groups=(*parts[-1].groups, group))
+        else:
+            parts.append(Part(first, (group,)))
+        first += len(group)
+    return parts
+
+
+@dataclass(frozen=True)
+class TrainedPart:
+    """The models of a part.
+
+    Attributes
+    ----------
+    whole
+        Those whose training has ended, in the order of its trainings.
+    begun
+        Those of a first group whose training was interrupted.
+    """
+
+    whole: tuple[Classifier, ...]
+    begun: tuple[Classifier, ...] = ()
+
+
+def trained_part(
+    part: Part,
+    bags: Sequence[Bag],
+    device: Device,
+    classes: Sequence[str],
+    seed: int,
+    state_folder: Path | None,
+) -> Generator[Progress, None, TrainedPart | Unfinished[TrainedPart]]:
+    """Train the models of a part; interrupted, return those that are there.
+
+    `device`, `classes` and `state_folder` are those of `EnsembleTrainer`, `seed` is that of its
+    settings.
+
+    Yields
+    ------
+    Progress
+        In units of epochs; `detail` has the progress of a training, and the numbers within the part
+        of the first of its group, of itself and of the last of its group.
+    """
+    chosen, epochs = [bags[row] for row in part.plans[0].rows], part.plans[0].settings.epochs
+    total, trainers = epochs * len(part.plans), list[Trainer]()
+    whole: list[Classifier] = []
+    for group in part.groups:
+        trainers = _trainers_of(group, chosen, device, classes, seed, trainers)
+        start, count = len(whole), len(group)
+        try:
+            for place, epoch in resumable_together(trainers, state_folder):
+                numbers = (start, start + place, start + count - 1)
+                done = start * epochs + (epoch.done - 1) * count + place + 1
+                yield Progress(done, total, "", {"numbers": numbers, "epoch": asdict(epoch)})
+        except KeyboardInterrupt:
+            begun = () if whole else tuple(one.best for one in trainers if one.epochs_done)
+            return Unfinished(TrainedPart(tuple(whole), begun))
+        whole += [trainer.best for trainer in trainers]
+    return TrainedPart(tuple(whole))
+
+
+def _trainers_of(
+    group: Sequence[PlannedTraining],
+    bags: Sequence[Bag],
+    device: Device,
+    classes: Sequence[str],
+    seed: int,
+    before: list[Trainer],
+) -> list[Trainer]:
+    """Return the trainers of a group, which takes the place of another one on the same bags."""
+    trainers = before[:1]
+    before.clear()  # Frees features on the device if the next are others.
+    now = group[0].settings
+    if trainers:
+        was = trainers[0].settings
+        if was.method != now.method and not share_components(was, now):
+            trainers.clear()
+    for plan in group:
+        # They share the cells, which are prepared only once.
+        alike = trainers[-1] if trainers else None
+        trainers.append(Trainer(bags, plan.settings, device, classes, alike, seed))
+    return trainers[-len(group) :]
 
 
 def joined(members: Sequence[Classifier]) -> Classifier:

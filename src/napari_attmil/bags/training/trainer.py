@@ -51,6 +51,7 @@ from napari_attmil.images import reference_class
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
 
+NO_MODEL = "There is no classifier yet; let at least one epoch of the first model finish."
 SAVE_EVERY_S = 60.0
 """An interrupted training loses at most this much, or one epoch."""
 
@@ -177,10 +178,7 @@ class Trainer:
             If no epoch has been finished yet.
         """
         if self._best_weights is None:
-            raise UserError(
-                "There is no classifier yet; let at least one epoch of the first model finish.",
-                Remedy.TRAIN_CLASSIFIER,
-            )
+            raise UserError(NO_MODEL, Remedy.TRAIN_CLASSIFIER)
         return self._classifier(self._best_weights)
 
     @property
