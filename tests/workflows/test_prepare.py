@@ -203,7 +203,7 @@ def test_stop_ends_the_detection_of_a_sample_between_two_images(
     cohort: Cohort, detector: Any
 ) -> None:
     stop = Event()
-    run = StageRun(prepare_bags(Study.of(cohort), detector, DETECTION, FEATURES, stop))
+    run = StageRun(prepare_bags(Study.of(cohort), detector, DETECTION, FEATURES, stop=stop))
     for step in run:
         stop.set()
         assert step.detail is None

@@ -37,7 +37,11 @@ from .detect import (
     region_of as region_of,
     samples_with_region as samples_with_region,
 )
-from .detect_many import detect_study as detect_study
+from .detect_many import (
+    ToSearch as ToSearch,
+    detect_samples as detect_samples,
+    detect_study as detect_study,
+)
 from .evaluate import (
     evaluate_study as evaluate_study,
     evaluation_folder as evaluation_folder,

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, cast
 
 from napari_attmil.bags import shares_in_words
+from napari_attmil.core import JobRun, Workers, counted, workers_to_read
 from napari_attmil.explore import model_origin
 from napari_attmil.session import takes_prior
-from napari_attmil.workflows.prepare import bag_at_hand, each_bag
+from napari_attmil.workflows.prepare import (
+    bag_at_hand,
+    bag_of_sample,
+    boxes_of_sample,
+    each_bag,
+    notes_kept,
+    without_cells,
+)
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
 
 if TYPE_CHECKING:
@@ -79,32 +89,35 @@ def classify_study(
     classifier: ClassifierLike,
     detection: DetectionSettings,
     device_name: str,
+    workers: Workers | None = None,
     stop: Event = NEVER,
 ) -> Stage[list[ClassifiedSample]]:
     """Classify all samples that have cells; stopped early, return those so far.
 
     A classifier without a prior takes the classes to be as frequent as the study says, if it does.
+    Several workers (as many as pay if None) look at several samples at once; what they say is the
+    same.
 
     Yields
     ------
     Progress
         `detail` is a sample when it has been classified, otherwise None.
     """
-    yield Progress(0, len(study.cohort), "Loading the detector")
-    detector = study.detector(device_name)
     classifier, note = _with_prior_of(study, classifier)
-    if note:
-        yield Progress(0, len(study.cohort), "Loading the detector", note=note)
+    yield Progress(0, len(study.cohort), "Loading the detector", note=note)
+    workers = workers_to_read(workers, sum(map(len, study.cohort.samples)), device_name)
+    if workers.are_processes:
+        steps = _classified_by(workers, study, classifier, detection, device_name, stop)
+        return (yield from steps)
+    detector = study.detector(device_name)
     samples = {sample.name: sample for sample in study.cohort.samples}
     classified = []
     for step in each_bag(study, detector, detection, classifier.feature_settings, stop):
         bag = step.detail
         if bag is not None:
             prediction = classifier.classify(bag)
-            kept = study.annotations.get(bag.sample)
-            notes = {} if kept is None else kept.notes
-            found = ClassifiedSample(samples[bag.sample], bag.sample_boxes, prediction, notes)
-            classified.append(found)
+            sample = samples[bag.sample]
+            classified.append(_with_notes(study, sample, bag.sample_boxes, prediction))
         yield step if bag is None else replace(step, detail=classified[-1])
     return classified
 
@@ -121,6 +134,82 @@ def _with_prior_of(study: Study, classifier: ClassifierLike) -> tuple[Classifier
         )
     told = f"The frequencies of classes kept in the study are used: {shares}."
     return classifier.with_prior(study.prior), told
+
+
+def _classified_by(
+    workers: Workers,
+    study: Study,
+    classifier: ClassifierLike,
+    detection: DetectionSettings,
+    device_name: str,
+    stop: Event,
+) -> Stage[list[ClassifiedSample]]:
+    samples = study.cohort.samples
+    found: dict[int, ClassifiedSample] = {}
+    with workers.folder() as folder:
+        model = folder / "classifier.safetensors"
+        cast("Classifier", classifier).save(model)
+        jobs = [
+            partial(classify_one, study.only(s), model, classifier.prior, detection, device_name)
+            for s in samples
+        ]
+        run, done = JobRun(jobs, workers), 0
+        with closing(iter(run)) as steps:
+            for step in steps:
+                if step.progress is not None:
+                    text = f"Reading the cells of {counted(len(samples), 'sample')}"
+                    yield Progress(done, len(samples), text, note=step.note)
+                else:
+                    done, sample = done + 1, samples[step.number]
+                    text = f"{done} of {len(samples)} samples"
+                    outcome, note = run.results[step.number]
+                    if outcome is None:
+                        note = " ".join(filter(None, (note, without_cells(sample))))
+                        yield Progress(done, len(samples), text, note=note)
+                    else:
+                        found[step.number] = _with_notes(study, sample, *outcome)
+                        yield Progress(done, len(samples), text, found[step.number], note)
+                if stop.is_set():
+                    break
+    return [found[number] for number in sorted(found)]
+
+
+def classify_one(
+    study: Study,
+    model: Path,
+    prior: Mapping[str, float] | None,
+    detection: DetectionSettings,
+    device_name: str,
+) -> Stage[tuple[tuple[Boxes, Prediction] | None, str]]:
+    """Detect and classify the cells of a study's only sample; None if there are none.
+
+    With it comes what there is to say about the detection.
+    """
+    (sample,) = study.cohort.samples
+    detector, classifier = study.detector(device_name), _loaded_classifier(model, device_name)
+    finding = notes_kept(boxes_of_sample(study, sample, detector, detection))
+    (boxes, images), note = yield from finding
+    if not len(boxes):
+        return None, note
+    seen = classifier.feature_settings
+    bag = yield from bag_of_sample(study, sample, boxes, detector, seen, images)
+    return (boxes, classifier.with_prior(prior).classify(bag)), note
+
+
+@lru_cache(maxsize=1)
+def _loaded_classifier(model: Path, device_name: str) -> Classifier:
+    from napari_attmil.bags import Classifier
+    from napari_attmil.core import choose_device
+
+    return Classifier.load(model, choose_device(device_name))
+
+
+def _with_notes(
+    study: Study, sample: Sample, boxes: Boxes | None, prediction: Prediction
+) -> ClassifiedSample:
+    assert boxes is not None  # bags of images always have them
+    kept = study.annotations.get(sample.name)
+    return ClassifiedSample(sample, boxes, prediction, {} if kept is None else kept.notes)
 
 
 def report_samples(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_attmil.bags import features_for
-from napari_attmil.core import ONE_WORKER, StageRun, UserError, check_writable
+from napari_attmil.bags.training import Plan
+from napari_attmil.core import StageRun, UserError, check_writable
 from napari_attmil.images import patient_folds
 from napari_attmil.workflows.answers import about_answers
 from napari_attmil.workflows.prepare import prepare_bags
@@ -36,7 +38,7 @@ def evaluate_study(
     detection: DetectionSettings,
     device_name: str,
     out: Path,
-    workers: Workers = ONE_WORKER,
+    workers: Workers | None = None,
     stop: Event = NEVER,
 ) -> Stage[dict[str, Any] | None]:
     """Cross-validate on the study's labelled samples and write the report into a folder.
@@ -56,7 +58,7 @@ def evaluate_study(
     out
         Folder for the report, and for the results of finished trainings.
     workers
-        Where trainings are done; the figures are the same for any number of them.
+        Who reads cells and trains; as many as pay if None. The figures are the same.
     stop
         Set to end early.
 
@@ -73,7 +75,8 @@ def evaluate_study(
     yield Progress(0, len(cohort), "Loading the detector")
     detector = study.detector(device_name)
     notes = list(cohort.notes)
-    preparation = StageRun(prepare_bags(study, detector, detection, features_for(settings), stop))
+    seen = features_for(settings)
+    preparation = StageRun(prepare_bags(study, detector, detection, seen, workers, stop))
     for step in preparation:
         notes += filter(None, [step.note])
         yield step
@@ -103,13 +106,31 @@ def evaluate_bags(
     device: Device,
     out: Path,
     notes: Sequence[str] = (),
-    workers: Workers = ONE_WORKER,
+    workers: Workers | None = None,
 ) -> Stage[dict[str, Any]]:
     """Cross-validate on some bags and write the report into a folder; return its content."""
-    from napari_attmil.evaluation import cross_validate, write_report
+    from napari_attmil.evaluation import cross_validate, epochs_of, evaluation_rows, write_report
 
-    trials = out / "trials"
-    evaluation = yield from cross_validate(
-        bags, settings, plan, device, resume_in=trials, ensemble=ensemble, workers=workers
+    rows, times = evaluation_rows(settings, plan, ensemble), plan.folds * plan.runs
+    passes = sum(epochs_of(row, settings, ensemble) for row in rows) * (plan.folds - 1) * plan.runs
+    effort = Plan.of(bags, settings, passes, len(rows) * times, device.name, workers)
+    yield Progress(0, 0, f"Cross-validating: {effort.in_words()}", effort)
+    start = time.perf_counter()
+    first: Progress | None = None
+    run = StageRun(
+        cross_validate(
+            bags,
+            settings,
+            plan,
+            device,
+            resume_in=out / "trials",
+            ensemble=ensemble,
+            workers=effort.workers,
+        )
     )
-    return write_report(evaluation, out, notes)
+    for step in run:
+        first = first or step
+        yield step
+    if first is not None:
+        effort.note(time.perf_counter() - start, 1 - first.done / max(first.total, 1))
+    return write_report(run.result, out, notes)

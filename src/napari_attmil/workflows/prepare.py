@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from napari_attmil.core import Remedy, UserError
+from napari_attmil.core import (
+    ONE_WORKER,
+    JobRun,
+    Remedy,
+    StageRun,
+    UserError,
+    Workers,
+    counted,
+    note_reading,
+    workers_to_read,
+)
 from napari_attmil.workflows.answers import answers_about
 from napari_attmil.workflows.detect import guess_in_words, least_sure
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
@@ -20,6 +33,9 @@ if TYPE_CHECKING:
     from napari_attmil.session import ClassifierLike
     from napari_attmil.workflows.detect import Images
     from napari_attmil.workflows.study import Study
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +65,13 @@ def prepare_bags(
     detector: DetectorLike,
     detection: DetectionSettings,
     features: FeatureSettings,
+    workers: Workers | None = ONE_WORKER,
     stop: Event = NEVER,
 ) -> Stage[list[Bag]]:
     """Return the bags of all samples that have cells; stopped early, of those so far.
+
+    Several workers (as many as pay if None) first fill the study's store of features, out of which
+    the bags then come.
 
     Yields
     ------
@@ -66,6 +86,7 @@ def prepare_bags(
     """
     from napari_attmil.bags import read_truth
 
+    yield from _fill_store(study, detector, detection, features, workers, stop)
     truth, bags = read_truth(study.cohort.folder), []
     samples = {sample.name: sample for sample in study.cohort.samples}
     for step in each_bag(study, detector, detection, features, stop):
@@ -84,6 +105,77 @@ def prepare_bags(
             Remedy.DETECT_CELLS,
         )
     return bags
+
+
+def _fill_store(
+    study: Study,
+    detector: DetectorLike,
+    detection: DetectionSettings,
+    features: FeatureSettings,
+    workers: Workers | None,
+    stop: Event,
+) -> Stage[None]:
+    """Have several workers detect cells and read their features, of samples not stored so far."""
+    device_name, images = detector.device.name, sum(map(len, study.cohort.samples))
+    workers = workers_to_read(workers, images, device_name)
+    if not workers.are_processes or study.store is None:
+        return
+    total, left = len(study.cohort), []
+    for number, sample in enumerate(study.cohort.samples):
+        yield Progress(number, total, "Looking for cells that are stored")
+        if not _is_stored(study, sample, detector, detection, features):
+            left.append(study.only(sample))
+        if stop.is_set():
+            return
+    jobs = [partial(store_sample, one, detection, features, device_name) for one in left]
+    done, start = total - len(left), time.perf_counter()
+    run = JobRun(jobs, workers)
+    with closing(iter(run)) as steps:
+        for step in steps:
+            done += step.progress is None
+            text = f"Reading the cells of {counted(total, 'sample')}"
+            note = run.results[step.number] if step.progress is None else step.note
+            yield Progress(done, total, text, note=note)
+            if stop.is_set():
+                return
+    images = sum(map(len, (one.cohort for one in left)))
+    note_reading(images, time.perf_counter() - start, workers, device_name)
+
+
+def store_sample(
+    study: Study, detection: DetectionSettings, features: FeatureSettings, device_name: str
+) -> Stage[str]:
+    """Detect the cells of a study's only sample, and put their features into the study's store.
+
+    What there is to say about the detection is returned.
+    """
+    (sample,) = study.cohort.samples
+    detector = study.detector(device_name)
+    finding = notes_kept(boxes_of_sample(study, sample, detector, detection))
+    (boxes, images), note = yield from finding
+    if len(boxes):
+        yield from bag_of_sample(study, sample, boxes, detector, features, images)
+    return note
+
+
+def _is_stored(
+    study: Study,
+    sample: Sample,
+    detector: DetectorLike,
+    detection: DetectionSettings,
+    features: FeatureSettings,
+) -> bool:
+    """Return whether a sample's bag needs no detector."""
+    from napari_attmil.bags import drawn_cells, feature_reader
+
+    boxes, store = _known_boxes(study, sample, detector, detection), study.store
+    if boxes is None or store is None:
+        return False
+    digest, drawn = (
+        feature_reader(detector, features).digest,
+        drawn_cells(boxes, features.most_cells),
+    )
+    return not len(boxes) or store.features(sample, drawn, digest, features) is not None
 
 
 def each_bag(
@@ -122,10 +214,14 @@ def each_bag(
                 return
             yield replace(here, done=done + 1, detail=bag)
         else:
-            note = f"Sample {sample.name!r} has no cells and was left out."
-            yield replace(here, done=done + 1, note=note)
+            yield replace(here, done=done + 1, note=without_cells(sample))
         if stop.is_set():
             return
+
+
+def without_cells(sample: Sample) -> str:
+    """Return the sentence that a sample has no cells."""
+    return f"Sample {sample.name!r} has no cells and was left out."
 
 
 def boxes_of_sample(
@@ -135,30 +231,56 @@ def boxes_of_sample(
 
     With them come the images, some of them decoded, where cells were detected; otherwise None.
     """
-    from napari_attmil.cells.annotations import with_corrections
     from napari_attmil.cells.detection import boxes_of_frames
     from napari_attmil.images import KeptImages, read_images
 
+    boxes = _known_boxes(study, sample, detector, settings)
+    if boxes is not None:
+        return boxes, None
+    found, images = [], KeptImages(read_images(sample))
+    in_pixels = settings.in_pixels(sample.pixel_size_um)
+    for frame in detector.detect_frames(images, in_pixels):
+        found.append(frame)
+        yield Progress(frame.done, frame.total, f"Image {frame.done} of {frame.total}")
+    boxes = boxes_of_frames(found)
+    if (store := study.store) is not None:
+        store.put_detections(sample, detector.digest, settings, boxes)
+    if guess := guess_in_words(least_sure(frame.cell_size for frame in found)):
+        done = len(found)
+        yield Progress(done, done, "Found the cells", note=f"{sample.name}: {guess}")
+    return _corrected(study, sample, boxes), images
+
+
+def _known_boxes(
+    study: Study, sample: Sample, detector: DetectorLike, settings: DetectionSettings
+) -> Boxes | None:
+    """Return a sample's corrected boxes, None if its cells have still to be detected."""
     annotations = study.annotations.get(sample.name)
     if annotations is not None and annotations.is_searched(len(sample)):
-        return annotations.cells, None
-    store, images = study.store, None
-    boxes = None if store is None else store.detections(sample, detector.digest, settings)
-    if boxes is None:
-        found, images = [], KeptImages(read_images(sample))
-        in_pixels = settings.in_pixels(sample.pixel_size_um)
-        for frame in detector.detect_frames(images, in_pixels):
-            found.append(frame)
-            yield Progress(frame.done, frame.total, f"Image {frame.done} of {frame.total}")
-        boxes = boxes_of_frames(found)
-        if store is not None:
-            store.put_detections(sample, detector.digest, settings, boxes)
-        if guess := guess_in_words(least_sure(frame.cell_size for frame in found)):
-            done = len(found)
-            yield Progress(done, done, "Found the cells", note=f"{sample.name}: {guess}")
-    if annotations is not None:
-        boxes = annotations.cells_among(with_corrections(boxes, annotations))
-    return boxes, images
+        return annotations.cells
+    store = study.store
+    stored = None if store is None else store.detections(sample, detector.digest, settings)
+    return None if stored is None else _corrected(study, sample, stored)
+
+
+def _corrected(study: Study, sample: Sample, boxes: Boxes) -> Boxes:
+    """Return detected boxes as a person has corrected them."""
+    from napari_attmil.cells.annotations import with_corrections
+
+    annotations = study.annotations.get(sample.name)
+    if annotations is None:
+        return boxes
+    return annotations.cells_among(with_corrections(boxes, annotations))
+
+
+def notes_kept(steps: Stage[Result]) -> Stage[tuple[Result, str]]:
+    """Run a part of a job; with its result return its notes, which the job's progress may lose."""
+    run = StageRun(steps)
+    notes = []
+    for step in run:
+        notes.append(step.note)
+        yield replace(step, note="")
+    return run.result, " ".join(filter(None, notes))
 
 
 def bag_of_sample(

@@ -146,6 +146,12 @@ class Study:
             "of the images could not be written."
         )
 
+    def only(self, sample: Sample) -> Self:
+        """Return the study of one of its samples: all that a worker needs, and no more."""
+        own = {name: kept for name, kept in self.annotations.items() if name == sample.name}
+        cohort = replace(self.cohort, samples=(sample,), notes=())
+        return replace(self, cohort=cohort, annotations=own)
+
     def in_words(self, features: FeatureSettings | None = None) -> list[str]:
         """Return sentences on the boxes and the detector in use, and the size of features."""
         sentences = [self.kept_apart_in_words] if self.kept_apart else []

@@ -6,11 +6,13 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from napari_attmil.bags import features_for
+from napari_attmil.bags.training import Plan
 from napari_attmil.core import UserError, counted
 from napari_attmil.images import check_trainable
 from napari_attmil.session import LoadedClassifier, takes_prior
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
         Prediction,
     )
     from napari_attmil.cells import DetectionSettings
-    from napari_attmil.core import Device
+    from napari_attmil.core import Device, Workers
     from napari_attmil.images import Cohort
     from napari_attmil.workflows.study import Study
 
@@ -112,6 +114,7 @@ def train_classifier(
     detection: DetectionSettings,
     device_name: str,
     out: Path | None = None,
+    workers: Workers | None = None,
     stop: Event = NEVER,
 ) -> Stage[Training | None]:
     """Train on the study's labelled samples and save the classifier.
@@ -131,6 +134,8 @@ def train_classifier(
         As for `choose_device`.
     out
         Model file; None for a file in the study's folder, named by the time.
+    workers
+        Who reads cells and trains; as many as pay if None. The classifier is the same.
     stop
         Set to end early.
 
@@ -147,12 +152,14 @@ def train_classifier(
     study = replace(study, cohort=labelled_part(study.cohort))
     yield Progress(0, len(study.cohort), "Loading the detector")
     detector = study.detector(device_name)
-    bags = yield from prepare_bags(study, detector, detection, features_for(settings), stop)
+    seen = features_for(settings)
+    bags = yield from prepare_bags(study, detector, detection, seen, workers, stop)
     if stop.is_set():
         return None
     yield Progress(0, 0, "Preparing the training", note=about_answers(bags, settings))
     unfinished = unfinished_folder(study.cohort, out)
-    trained = yield from train_on_bags(bags, settings, ensemble, detector.device, unfinished, stop)
+    steps = train_on_bags(bags, settings, ensemble, detector.device, unfinished, workers, stop)
+    trained = yield from steps
     if trained is None:
         return None
     classifier, is_finished = trained
@@ -244,26 +251,36 @@ def train_on_bags(
     ensemble: EnsembleSettings,
     device: Device,
     unfinished: Path | None = None,
+    workers: Workers | None = None,
     stop: Event = NEVER,
 ) -> Stage[tuple[Classifier, bool] | None]:
     """Return the classifier of some bags, and whether its training was finished.
 
     None if it was stopped before there was a model. `unfinished` is the folder for the states of
-    unfinished trainings.
+    unfinished trainings. As many workers as pay train if `workers` is None.
     """
-    from napari_attmil.bags.training import EnsembleTrainer
+    from napari_attmil.bags.training import EnsembleTrainer, most_epochs
 
-    trainer = EnsembleTrainer(bags, settings, ensemble, device, state_folder=unfinished)
-    is_finished = False
-    with contextlib.suppress(KeyboardInterrupt):  # as if `stop` had been set
-        for step in trainer.epochs():
+    passes = most_epochs(settings, ensemble)
+    effort = Plan.of(bags, settings, passes, passes // settings.epochs, device.name, workers)
+    yield Progress(0, 0, f"Training: {effort.in_words()}", effort)
+    trainer = EnsembleTrainer(
+        bags, settings, ensemble, device, state_folder=unfinished, workers=effort.workers
+    )
+    was_begun = unfinished is not None and _states_in(unfinished) > 0
+    is_finished, start = False, time.perf_counter()
+    # Ctrl+C is as if `stop` had been set.
+    with contextlib.suppress(KeyboardInterrupt), contextlib.closing(trainer.epochs()) as steps:
+        for step in steps:
             right = f"{step.epoch.accuracy:.0%} of the training samples right"
             text = f"{step.title}, pass {step.epoch.done}: {right}"
-            yield Progress(step.done, step.total, text, step)
+            yield Progress(step.done, step.total, text, step, step.note)
             if stop.is_set():
                 break
         else:
             is_finished = True
+    if is_finished and not was_begun:
+        effort.note(time.perf_counter() - start)
     return (trainer.best, is_finished) if trainer.has_model else None
 
 
