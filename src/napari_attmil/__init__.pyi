@@ -49,6 +49,7 @@ from .core import (
     __version__ as __version__,
     choose_device as choose_device,
     finished as finished,
+    open_cluster as open_cluster,
 )
 from .evaluation import EvaluationSettings as EvaluationSettings, cross_validate as cross_validate
 from .explore import attention_colours as attention_colours, cell_table as cell_table

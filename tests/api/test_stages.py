@@ -27,6 +27,7 @@ OTHER_NAMES = {
     "export": "export_boxes",
     "import": "import_boxes",  # a keyword of Python
     "check": "odd_boxes",
+    "cluster": "open_cluster",
 }
 
 

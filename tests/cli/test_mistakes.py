@@ -51,6 +51,10 @@ import tifffile
             ("classify", "m", "field.tif", "--out", "c.csv", *("--prior", "a=1") * 2),
             "--prior was given 'a=1'; give each class once",
         ),
+        (
+            (*("detect", "field.tif", "--out", "c.csv"), "--workers", 2, "--cluster", "tcp://h:1"),
+            "has workers of its own; give one of the two",
+        ),
     ],
 )
 def test_a_mistake_ends_with_code_1_and_one_sentence(

@@ -137,6 +137,7 @@ def classified_samples(
     detection: DetectionSettings | None,
     device: str,
     on_progress: OnProgress,
+    workers: int | Workers | None = None,
 ) -> list[ClassifiedSample]:
     """Return the classified samples of some studies.
 
@@ -147,7 +148,7 @@ def classified_samples(
     """
     settings, found = detection or DetectionSettings(), []
     for study in studies:
-        steps = workflows.classify_study(study, classifier, settings, device)
+        steps = workflows.classify_study(study, classifier, settings, device, as_workers(workers))
         found += result_of(steps, on_progress)
     if not found:
         raise UserError(
@@ -158,14 +159,16 @@ def classified_samples(
     return found
 
 
-def as_workers(workers: int) -> Workers:
-    """Return so many workers.
+def as_workers(workers: int | Workers | None) -> Workers | None:
+    """Return so many workers, or those of a cluster; None for as many as pay.
 
     Raises
     ------
     UserError
         If there is not one.
     """
+    if workers is None or isinstance(workers, Workers):
+        return workers
     if workers < 1:
         raise UserError(f"Work needs 1 worker or more, not {workers}; give another number.")
     return Workers(workers)

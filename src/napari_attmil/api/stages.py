@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from napari_attmil.api.trained_classifier import Classifier
     from napari_attmil.bags import EnsembleSettings, MILSettings, Prediction
     from napari_attmil.cells.detection import DetectionPlan
+    from napari_attmil.core import Workers
     from napari_attmil.explore import CellFacts
     from napari_attmil.images import Cohort, Sample
     from napari_attmil.workflows import StudyShapes
@@ -81,6 +82,7 @@ def detect(
     region: Sequence[float] | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
+    workers: int | Workers | None = None,
     on_progress: OnProgress = None,
 ) -> pd.DataFrame:
     """Find the cells of samples; return one row a cell, as `attmil detect` writes it.
@@ -101,6 +103,9 @@ def detect(
         Model file of another detector than the study's or the shipped one.
     device
         As for `choose_device`.
+    workers
+        How many processes of this computer share the work, or those of a cluster (see
+        `open_cluster`); as many as pay if None. The result is the same.
     on_progress
         Called with every step.
 
@@ -113,20 +118,21 @@ def detect(
     import pandas as pd
 
     from napari_attmil.explore import cell_table, check_table_file, write_cells
-    from napari_attmil.images import read_images
 
-    given, tables = listed(samples), []
+    given = listed(samples)
     path = checked_out(out, given, weights, check=check_table_file)
     view = None if region is None else workflows.check_region(region)
-    opened = as_samples(given)
+    opened, finding = as_samples(given), settings or DetectionSettings()
     if view is not None:
         opened = result_of(workflows.samples_with_region(opened, view), on_progress)
-    for sample in opened:
-        own = optional_path(weights) or workflows.detector_around(sample)
-        in_pixels = (settings or DetectionSettings()).in_pixels(sample.pixel_size_um)
-        images, places = read_images(sample), range(len(sample))
-        steps = workflows.detect_cells(images, places, in_pixels, device, own, view)
-        tables.append(cell_table(sample, result_of(steps, on_progress).boxes))
+    own = [optional_path(weights) or workflows.detector_around(sample) for sample in opened]
+    wanted = [
+        workflows.ToSearch(sample, range(len(sample)), detector, view)
+        for sample, detector in zip(opened, own, strict=True)
+    ]
+    steps = workflows.detect_samples(wanted, finding, device, as_workers(workers))
+    pairs = zip(opened, result_of(steps, on_progress), strict=True)
+    tables = [cell_table(sample, found.boxes) for sample, found in pairs]
     if path is not None:
         write_cells(path, tables)
     return pd.concat(tables, ignore_index=True)
@@ -175,6 +181,7 @@ def train(
     detection: DetectionSettings | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
+    workers: int | Workers | None = None,
     on_progress: OnProgress = None,
 ) -> Classifier:
     """Train the classifier for routine use on a cohort: a calibrated ensemble, as `attmil train`.
@@ -191,7 +198,7 @@ def train(
         Architecture and fitting; the project's default, as `mil_preset("default")`.
     ensemble
         The number of models and their calibration; as `ensemble_preset("default")`.
-    detection, weights, device, on_progress
+    detection, weights, device, workers, on_progress
         As for `detect`.
 
     Raises
@@ -219,6 +226,7 @@ def train(
         detection or DetectionSettings(),
         device,
         path,
+        as_workers(workers),
     )
     trained = require(result_of(steps, on_progress), "classifier")
     warn_if_stopped(trained.is_finished, "the models so far are written")
@@ -235,8 +243,8 @@ def evaluate(
     *,
     detection: DetectionSettings | None = None,
     weights: str | Path | None = None,
-    workers: int = 1,
     device: str = "auto",
+    workers: int | Workers | None = None,
     on_progress: OnProgress = None,
 ) -> dict[str, Any]:
     """Cross-validate by patient and write the report; return it, as in `report.json`.
@@ -255,9 +263,7 @@ def evaluate(
         Folds, runs, and which methods are compared.
     ensemble
         The ensemble that is compared with single models.
-    workers
-        How many processes of this computer share the trainings. The result is the same.
-    detection, weights, device, on_progress
+    detection, weights, device, workers, on_progress
         As for `detect`.
     """
     folder = checked_out(Path(out) / "report.json", cohort, weights).parent
@@ -283,6 +289,7 @@ def classify(
     detection: DetectionSettings | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
+    workers: int | Workers | None = None,
     on_progress: OnProgress = None,
 ) -> list[Prediction]:
     """Classify samples, with the corrected boxes of the study that they lie in.
@@ -291,7 +298,7 @@ def classify(
     ----------
     model
         A classifier or its file.
-    samples, detection, weights, device, on_progress
+    samples, detection, weights, device, workers, on_progress
         As for `detect`.
     out
         Table of all cells to write too.
@@ -311,7 +318,7 @@ def classify(
     path = checked_out(out, model, given, weights, check=check_table_file)
     classifier = as_classifier(model, device, prior)
     studies = studies_of(given, weights)
-    found = classified_samples(studies, classifier, detection, device, on_progress)
+    found = classified_samples(studies, classifier, detection, device, on_progress, workers)
     if path is not None:
         tables = [cell_table(f.sample, f.boxes, f.prediction, notes=f.notes) for f in found]
         write_cells(path, tables)

@@ -17,6 +17,7 @@ import typer
 
 from napari_attmil.cli.asking import answer, ask
 from napari_attmil.cli.boxes import agreement, check, export_boxes, import_files
+from napari_attmil.cli.clusters import cluster
 from napari_attmil.cli.detector import finetune, queue
 from napari_attmil.cli.exploring import cell, report
 from napari_attmil.cli.merging import merge
@@ -80,6 +81,8 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
 """The commands in the order in which a study needs them, which is also that of the help."""
 for _name, _command in _COMMANDS.items():
     app.command(_name)(with_grouped_options(_command))
+
+app.add_typer(cluster, name="cluster")
 
 _STOPPED: Final = 130
 """The exit code after Ctrl+C; typer catches the key itself and returns this code."""

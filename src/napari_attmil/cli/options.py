@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
@@ -21,7 +22,7 @@ from napari_attmil.bags import (
     mil_preset,
 )
 from napari_attmil.cells import DetectionSettings
-from napari_attmil.core import FieldSpec, Settings, UserError
+from napari_attmil.core import FieldSpec, Settings, UserError, Workers, open_cluster
 
 DETECTION: Final = DetectionSettings()
 
@@ -84,6 +85,8 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         help="Model file of the detector, or the name of one that an installed package offers.",
+        # Other machines need a file's whole path; a name is none.
+        callback=lambda path: path.absolute() if path is not None and path.exists() else path,
         show_default="the one in use in the study, otherwise the built-in one",
     ),
 ]
@@ -214,6 +217,61 @@ class DetectionOptions:
             )
         name = "cell_diameter_px" if number[2] in (None, "px") else "cell_diameter_um"
         return DetectionSettings.checked(min_score=self.min_score, **{name: number[1]})
+
+
+@dataclass(frozen=True)
+class WorkOptions:
+    """The options of every command whose work several workers can share."""
+
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes of this computer that share the work; the result is the same.",
+            show_default="as many as pay",
+        ),
+    ] = None
+
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:8786|local|slurm",
+            help="Share the work with the workers of a Dask scheduler, of a cluster started on "
+            "this computer, or of jobs in a Slurm queue (see `attmil cluster init`).",
+            show_default="this computer's processes",
+        ),
+    ] = None
+
+    @contextlib.contextmanager
+    def sharing(self, out: Path, tell: Callable[[str], None]) -> Iterator[Workers | None]:
+        """Give who was asked to work, for as long as the context lasts; None for as many as pay.
+
+        Parameters
+        ----------
+        out
+            A file or folder to be written; workers of a cluster need to see the folder above it.
+        tell
+            Called with sentences about the cluster.
+
+        Raises
+        ------
+        UserError
+            If both were given, or as `open_cluster`.
+        """
+        if self.cluster is None:
+            yield None if self.workers is None else Workers(self.workers)
+            return
+        if self.workers is not None and self.cluster != "local":
+            raise UserError(
+                f"--workers {self.workers} is of this computer's processes, but --cluster "
+                f"{self.cluster} has workers of its own; give one of the two."
+            )
+        with open_cluster(self.cluster, out.absolute().parent, self.workers, tell=tell) as found:
+            yield found
+
+    def seen(self, path: Path) -> Path:
+        """Return a path as other machines see it too."""
+        return path if self.cluster is None else path.absolute()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from napari_attmil.cli.options import (
     Priors,
     TableOut,
     TrainingOptions,
+    WorkOptions,
     option,
     preset_option,
 )
@@ -33,7 +34,7 @@ from napari_attmil.cli.terminal import (
     shown,
     trainable_study,
 )
-from napari_attmil.core import CAUTION, UserError, Workers, check_writable, counted, write_json
+from napari_attmil.core import CAUTION, UserError, check_writable, counted, write_json
 from napari_attmil.evaluation import EvaluationSettings
 from napari_attmil.simulation import SimulationSettings
 from napari_attmil.workflows import check_outputs
@@ -73,6 +74,7 @@ def detect(
     ] = False,
     detection: DetectionOptions,
     planes: PlaneOptions,
+    work: WorkOptions,
 ) -> None:
     """Find the cells in images and write a table with one row per cell.
 
@@ -85,30 +87,31 @@ def detect(
     explore.check_table_file(out)
     settings = detection.settings
     view = None if region is None else workflows.region_of(region)
-    samples = open_inputs(inputs, planes)
+    samples = open_inputs([work.seen(path) for path in inputs], planes)
     if view is not None:
         samples = shown(workflows.samples_with_region(samples, view))
     say_device(detection.device)
-    tables = []
+    wanted = []
     for number, sample in enumerate(samples, start=1):
         weights = detection.weights or workflows.detector_around(sample)
         if weights is not None:
             say(f"{sample.name}: detector {weights.name}")
         in_pixels, places = settings.in_pixels(sample.pixel_size_um), range(len(sample))
-        own = images.read_images(sample)
-        asked = (own, places, in_pixels, detection.device, weights, view)
-        label = f"{sample.name} ({number} of {len(samples)})"
-        sizes = None
+        own, sizes = images.read_images(sample), None
         if plan or workflows.is_worth_a_plan(own, view):
+            asked = (own, places, in_pixels, detection.device, weights, view)
+            label = f"{sample.name} ({number} of {len(samples)})"
             planned = shown(workflows.plan_cells(*asked), label)
             assert planned is not None  # nobody stops it
             say(f"{sample.name}: {planned.text}")
             sizes = planned.cell_sizes
-        if not plan:
-            found = shown(workflows.detect_cells(*asked, sizes), label)
-            tables.append(explore.cell_table(sample, found.boxes))
+        wanted.append(workflows.ToSearch(sample, places, weights, view, sizes))
     if plan:
         return
+    with work.sharing(out, say) as workers:
+        found = shown(workflows.detect_samples(wanted, settings, detection.device, workers))
+    pairs = zip(samples, found, strict=True)
+    tables = [explore.cell_table(sample, detected.boxes) for sample, detected in pairs]
     explore.write_cells(out, tables)
     cells, images_in_all = sum(map(len, tables)), sum(map(len, samples))
     print(f"{counted(cells, 'cell')} in {counted(images_in_all, 'image')} written to {out}")
@@ -124,6 +127,7 @@ def train(
     composition: Annotated[bool | None, preset_option(EnsembleSettings, "composition")] = None,
     detection: DetectionOptions,
     planes: PlaneOptions,
+    work: WorkOptions,
 ) -> None:
     """Train a classifier on all samples of a cohort; a stopped training goes on where it stood.
 
@@ -135,10 +139,12 @@ def train(
     given = {name: value for name, value in chosen.items() if value is not None}
     ensemble = bags.ensemble_preset(training.preset, **given)
     settings, finding = training.settings, detection.settings
-    study = trainable_study(cohort, settings, detection, planes)
-    trained = shown(
-        workflows.train_classifier(study, settings, ensemble, finding, detection.device, out)
-    )
+    study = trainable_study(work.seen(cohort), settings, detection, planes)
+    with work.sharing(out, say) as workers:
+        steps = workflows.train_classifier(
+            study, settings, ensemble, finding, detection.device, out, workers
+        )
+        trained = shown(steps)
     if trained is None:
         raise UserError(
             "Stopped before the first model was there, so nothing is written; run the same "
@@ -165,16 +171,10 @@ def evaluate(
     controls: Annotated[
         bool, option(EvaluationSettings, "controls", "--controls")
     ] = EVALUATION.controls,
-    workers: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Processes of this computer that share the trainings; the result is the same.",
-        ),
-    ] = 1,
     training: TrainingOptions,
     detection: DetectionOptions,
     planes: PlaneOptions,
+    work: WorkOptions,
 ) -> None:
     """Cross-validate by patient and write a report; a stopped evaluation goes on where it stood."""
     check_outputs([out / "report.json"], [cohort, detection.weights])
@@ -188,21 +188,14 @@ def evaluate(
         controls=controls,
     )
     settings, finding = training.settings, detection.settings
-    study = trainable_study(cohort, settings, detection, planes)
+    study = trainable_study(work.seen(cohort), settings, detection, planes)
     ensembles = bags.ensemble_preset(training.preset)
     try:
-        report = shown(
-            workflows.evaluate_study(
-                study,
-                settings,
-                plan,
-                ensembles,
-                finding,
-                detection.device,
-                out,
-                Workers(workers),
+        with work.sharing(out / "report.json", say) as workers:
+            steps = workflows.evaluate_study(
+                study, settings, plan, ensembles, finding, detection.device, out, workers
             )
-        )
+            report = shown(steps)
     except KeyboardInterrupt:
         if not (out / "trials").is_dir():
             raise
@@ -223,6 +216,7 @@ def classify(
     prior: Priors = None,
     detection: DetectionOptions,
     planes: PlaneOptions,
+    work: WorkOptions,
 ) -> None:
     """Classify samples; each image file, stack or folder of images is one sample."""
     check_outputs([out, report], [model, *inputs, detection.weights])
@@ -230,9 +224,11 @@ def classify(
     if report is not None:
         check_writable(report)
     settings = detection.settings
-    studies = workflows.Study.around(open_inputs(inputs, planes), detection.weights)
+    opened = open_inputs([work.seen(path) for path in inputs], planes)
+    studies = workflows.Study.around(opened, detection.weights)
     classifier = load_classifier(model, detection.device, prior)
-    found = classified(studies, classifier, settings, detection.device)
+    with work.sharing(out, say) as workers:
+        found = classified(studies, classifier, settings, detection.device, workers)
     tables = [explore.cell_table(f.sample, f.boxes, f.prediction, notes=f.notes) for f in found]
     explore.write_cells(out, tables)
     predictions = [one.prediction for one in found]

@@ -17,8 +17,9 @@ from rich.progress import (
 )
 
 from napari_attmil import bags, cells, explore, images, session, workflows
+from napari_attmil.bags.training import Plan
 from napari_attmil.cli.options import DetectionOptions, PlaneOptions, prior_of
-from napari_attmil.core import UserError, choose_device, printable
+from napari_attmil.core import UserError, Workers, choose_device, printable
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 """Prints file names as they are, even where rich would read markup or emoji in them."""
@@ -60,6 +61,8 @@ def shown(steps: Generator[Any, None, Result], label: str = "") -> Result:
                 bar.update(task, completed=step.done, total=step.total or None, description=text)
                 if note := getattr(step, "note", ""):
                     say(note)
+                if isinstance(plan := getattr(step, "detail", None), Plan):
+                    say(plan.in_words())
             except StopIteration as end:
                 result: Result = end.value
                 return result
@@ -196,6 +199,7 @@ def classified(
     classifier: bags.Classifier,
     detection: cells.DetectionSettings,
     device: str,
+    workers: Workers | None = None,
 ) -> list[workflows.ClassifiedSample]:
     """Return the classified samples of some studies.
 
@@ -207,7 +211,7 @@ def classified(
     found: list[workflows.ClassifiedSample] = []
     for study in studies:
         say_study(study)
-        found += shown(workflows.classify_study(study, classifier, detection, device))
+        found += shown(workflows.classify_study(study, classifier, detection, device, workers))
     if not found:
         raise UserError(
             "No cell was found in any sample; look at the images, lower the minimum score "
