@@ -55,10 +55,13 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
         ensemble: EnsembleSettings,
         detection: DetectionSettings,
         device_name: str,
+        *others: Any,
         stop: Event,
     ) -> Any:
         little, few = settings.replace(epochs=15), ensemble.replace(members=2)
-        return (yield from train(study, little, few, detection, device_name, stop=stop))
+        out, workers = others
+        steps = train(study, little, few, detection, device_name, out, workers, stop)
+        return (yield from steps)
 
     def finetune_little(study: workflows.Study, settings: Any, *rest: Any, **more: Any) -> Any:
         return (yield from finetune(study, settings.replace(steps=12), *rest, **more))

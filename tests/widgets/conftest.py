@@ -66,6 +66,7 @@ def fake_train(
     ensemble: EnsembleSettings,
     detection: DetectionSettings,
     device_name: str,
+    *others: Any,
     stop: Event,
 ) -> Stage[workflows.Training]:
     for member in range(ensemble.members):

@@ -79,7 +79,9 @@ def test_loss_curve_draws_what_it_is_given(qtbot: QtBot) -> None:
     curve = LossCurve()
     qtbot.addWidget(curve)
     curve.add("Model 1", SimpleNamespace(done=1, loss=2.0, mil_loss=1.0, sic_loss=1.0))
-    curve.add("Model 1", SimpleNamespace(done=2, loss=1.5, mil_loss=None, sic_loss=1.5))
+    second = SimpleNamespace(done=2, loss=1.5, mil_loss=None, sic_loss=1.5)
+    curve.add("Model 1", second)
+    curve.add("Model 1", second)  # told again, as another training has come further
     values = curve.value()
     assert values["loss"] == [2.0, 1.5]
     assert values["mil_loss"][0] == 1.0 and np.isnan(values["mil_loss"][1])

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_attmil.cells import DetectionSettings
 from napari_attmil.cells.finetuning import detector_in_use
-from napari_attmil.core import Remedy
+from napari_attmil.core import Remedy, Workers
 from napari_attmil.images import Cohort
 from napari_attmil.session import CellKey, Exploration, Move, Session
 from napari_attmil.widgets.opening import Opening
@@ -112,6 +112,7 @@ class Workspace(Listening, QObject):
         )
         self.opening.opened.connect(self._bring_back)
         self.device_name = "auto"
+        self.workers: Workers | None = None
         self.detection = DetectionSettings()
         self.keys = KeyRegistry.of_user(self)
         functions = {"undo": self.undo, "redo": self.redo}
@@ -245,6 +246,15 @@ class PanelContext(Listening, QObject):
     def set_device_name(self, name: str) -> None:
         """Let another device compute."""
         self._workspace.device_name = name
+
+    @property
+    def workers(self) -> Workers | None:
+        """Who shares long work; None for as many as pay."""
+        return self._workspace.workers
+
+    def set_workers(self, workers: Workers | None) -> None:
+        """Let others share long work."""
+        self._workspace.workers = workers
 
     @property
     def detection_settings(self) -> DetectionSettings:

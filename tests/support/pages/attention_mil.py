@@ -12,6 +12,7 @@ from napari_attmil.widgets.attention_mil.colour_map_button import ColourMapButto
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.attention_mil.top_cells import TopCells
+from napari_attmil.widgets.attention_mil.workers_box import WorkersBox
 from napari_attmil.widgets.parts import (
     ConfusionView,
     LossCurve,
@@ -62,6 +63,10 @@ class ClassifierPage(Page):
     @property
     def device(self) -> DeviceCombo:
         return self.part(DeviceCombo)
+
+    @property
+    def workers(self) -> WorkersBox:
+        return self.part(WorkersBox)
 
     def settings(self) -> tuple[MILSettings, EnsembleSettings]:
         """Return the settings of a training, and of an ensemble of them."""

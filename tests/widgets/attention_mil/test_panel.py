@@ -35,7 +35,7 @@ from napari_attmil import workflows
 from napari_attmil.bags import Bag
 from napari_attmil.bags.presets import ensemble_preset
 from napari_attmil.cells import Boxes
-from napari_attmil.core import UserError
+from napari_attmil.core import UserError, Workers
 from napari_attmil.explore.colours import map_colours
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session import LoadedClassifier
@@ -567,7 +567,7 @@ def test_all_cells_found_on_the_way_of_a_training_are_kept_not_only_the_drawn_on
     assert state.boxes.is_unchanged_since(boxes)
 
 
-def test_training_knows_the_healthy_class_that_was_chosen(
+def test_training_knows_the_healthy_class_and_the_workers_that_were_chosen(
     panel: AttentionMILWidget,
     cohort: Cohort,
     wait_idle: Callable[[AttentionMILWidget], None],
@@ -581,10 +581,12 @@ def test_training_knows_the_healthy_class_that_was_chosen(
         ensemble: Any,
         detection: Any,
         device_name: str,
+        out: Path | None,
+        workers: Workers | None,
         stop: Event,
     ) -> Generator[Progress, None, None]:
         yield Progress(0, 1, "")
-        asked.append(settings.reference_class)
+        asked.append((settings.reference_class, workers))
 
     monkeypatch.setattr(workflows, "train_classifier", train)
     assert ClassifierPage(step).text("hint") == "Train on the open images, or load a model."
@@ -595,7 +597,12 @@ def test_training_knows_the_healthy_class_that_was_chosen(
     assert "choose the healthy class" not in ClassifierPage(step).text("hint")
     step.train()
     wait_idle(panel)
-    assert asked == ["alive"]
+    page = ClassifierPage(step)
+    assert page.workers.text() == "automatic"
+    page.workers.setValue(3)
+    step.train()
+    wait_idle(panel)
+    assert asked == [("alive", None), ("alive", Workers(3))]
 
 
 def relabelled(cohort: Cohort, labels: tuple[str, ...]) -> Cohort:

@@ -120,11 +120,14 @@ def test_next_candidate_of_the_same_path_is_loaded_anew(tmp_path: Path) -> None:
         workflows.loaded_detector("cpu", path)
 
 
-def stopped_training(qtbot: QtBot, panel: AttentionMILWidget, cohort: Cohort) -> ClassifierPage:
+def stopped_training(
+    qtbot: QtBot, panel: AttentionMILWidget, cohort: Cohort, workers: int
+) -> ClassifierPage:
     """Stop an endless training after two epochs, and return its page of the panel."""
     panel.context.image_choice.use_cohort(cohort)
     page = ClassifierPage(panel.classifier_step)
     page.set(epochs=5000, stop_loss=0)
+    page.workers.setValue(workers)
     panel.classifier_step.train()
     qtbot.waitUntil(lambda: len(page.losses()) >= 2, timeout=120_000)
     panel.context.runner.stop()
@@ -155,14 +158,15 @@ def test_what_was_trained_outlasts_a_model_that_cannot_be_saved(
     assert not unfinished.exists()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_stopped_training_keeps_the_models_so_far(
-    viewer: ViewerModel, qtbot: QtBot, cohort: Cohort
+    viewer: ViewerModel, qtbot: QtBot, cohort: Cohort, workers: int
 ) -> None:
     panel = AttentionMILWidget(viewer)
     qtbot.addWidget(panel)
-    page = stopped_training(qtbot, panel, cohort)
+    page = stopped_training(qtbot, panel, cohort, workers)
     models = panel.context.session.predictions.classifier.model.models
-    assert 1 <= len(models) <= TOGETHER  # those that were learning
+    assert 1 <= len(models) <= workers * TOGETHER  # those that were learning
     assert "Not calibrated: the training was stopped early." in page.text("hint")
     assert len(page.losses()) < 5000
     panel.close_panel()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_attmil import workflows
 from napari_attmil.bags import EnsembleSettings, MILSettings, Preset, ensemble_preset, mil_preset
@@ -20,6 +21,7 @@ from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClass
 from napari_attmil.widgets.attention_mil.held_out_view import HeldOutView
 from napari_attmil.widgets.attention_mil.samples import SamplesRow
 from napari_attmil.widgets.attention_mil.step import Step
+from napari_attmil.widgets.attention_mil.workers_box import WorkersBox
 from napari_attmil.widgets.parts import (
     ProgressRow,
     SettingsForm,
@@ -92,8 +94,9 @@ class ClassifierStep(Step):
         presets = {PRESET_TITLES[name]: name for name in get_args(Preset)}
         self._preset = narrow_combo("Which set of training settings is used.", presets)
         self._healthy = HealthyClassCombo()
-        self._device = DeviceCombo()
-        own = {"Settings": self._preset, "Healthy class": self._healthy, "Device": self._device}
+        self._device, self._workers = DeviceCombo(), WorkersBox()
+        own: dict[str, QWidget] = {"Settings": self._preset, "Healthy class": self._healthy}
+        own |= {"Device": self._device, "Workers": self._workers}
         self._form = SettingsForm(MILSettings, EnsembleSettings, above=own)
         self._train = primary_button(
             "Train classifier",
@@ -138,6 +141,7 @@ class ClassifierStep(Step):
         self._preset.activated.connect(self._apply_preset)
         self._healthy.activated.connect(self.synchronise)
         self._device.valueChanged.connect(context.set_device_name)
+        self._workers.valueChanged.connect(self._pass_on_workers)
         context.runner.busy_changed.connect(self.synchronise)
         self._held_out.sample_clicked.connect(context.image_choice.show_sample)
         self.listen(context.session.cohort_changed, self.synchronise)
@@ -150,6 +154,9 @@ class ClassifierStep(Step):
         """List the devices when the step is unfolded for the first time."""
         if is_open:
             self._device.refresh()
+
+    def _pass_on_workers(self) -> None:
+        self._context.set_workers(self._workers.workers())
 
     def train(self) -> None:
         """Train off the main thread."""
@@ -172,6 +179,8 @@ class ClassifierStep(Step):
                 ensemble,
                 context.detection_settings,
                 context.device_name,
+                None,
+                context.workers,
                 on_done=self._take_over,
                 on_progress=lambda progress: self._on_progress(progress, keys),
                 again=self.train,
@@ -211,6 +220,7 @@ class ClassifierStep(Step):
             context.detection_settings,
             context.device_name,
             out,
+            context.workers,
             on_done=lambda report: self._on_evaluated(report, out),
             again=self.ask_what_to_evaluate,
         )
@@ -274,7 +284,7 @@ class ClassifierStep(Step):
             self._notes.append(progress.note)
         if hasattr(progress.detail, "epoch"):
             self._curve.add(progress.detail.title, progress.detail.epoch)
-        elif progress.detail is not None:
+        elif hasattr(progress.detail, "boxes"):
             bag, session = progress.detail, self._context.session
             # Cells found on the way are kept, except where the user has worked on the sample.
             if bag.sample_boxes is not None and bag.sample not in session.states_of_samples():

@@ -122,6 +122,7 @@ class DetectStudyButton(Listening, QPushButton):
                 context.detection_settings,
                 context.device_name,
                 context.detector_path,
+                context.workers,
                 on_done=self._tell_end,
                 on_progress=take,
                 again=self.detect,

@@ -46,7 +46,7 @@ class LossCurve(ThemedPlot):
         super().__init__()
         self._values: dict[str, list[float]] = {name: [] for name in curves}
         self._epochs: list[int] = []
-        self._training = ""
+        self._training, self._last = "", None
         self._legend = self._plot.addLegend(offset=(-4, 4), labelTextSize="8pt")
         self._curves = {
             name: self._plot.plot(
@@ -67,7 +67,7 @@ class LossCurve(ThemedPlot):
 
     def clear(self) -> None:
         """Start new curves."""
-        self._training = ""
+        self._training, self._last = "", None
         self._epochs.clear()
         for values in self._values.values():
             values.clear()
@@ -76,6 +76,8 @@ class LossCurve(ThemedPlot):
     def add(self, training: str, progress: Any) -> None:
         """Add a point to each curve; the first of another training starts new ones.
 
+        The last one is not added again.
+
         Parameters
         ----------
         training
@@ -83,9 +85,12 @@ class LossCurve(ThemedPlot):
         progress
             Something with `done` and the curves' names; None leaves a gap.
         """
+        if progress is self._last:
+            return
         if training != self._training:
             self.clear()
             self._training = training
+        self._last = progress
         self._epochs.append(progress.done)
         for name, values in self._values.items():
             value = getattr(progress, name)

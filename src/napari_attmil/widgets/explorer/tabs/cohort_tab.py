@@ -164,6 +164,7 @@ class CohortTab(ExplorerTab):
             classifier.model,
             self._context.detection_settings,
             self._context.device_name,
+            self._context.workers,
             on_done=lambda _: self._context.exploration.set_scope(WHOLE_COHORT),
             on_progress=lambda progress: self._on_progress(progress, classifier, keys),
             again=self.classify,
