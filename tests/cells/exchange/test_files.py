@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from napari_attmil.cells.boxes import Source
@@ -187,6 +188,26 @@ def test_yolo_classes_are_found_where_the_programs_write_them(
     written(tmp_path, f"{folder}/a.txt", "1 0.5 0.5 0.2 0.25\n")
     (image,) = read_boxes([tmp_path]).images
     assert image.in_pixels((100, 80)).boxes == (AnnotatedBox((40, 30, 60, 50), "RBC"),)
+
+
+@pytest.mark.parametrize("nested", ["names: " + "[" * 5000, "- " * 5000])
+def test_a_class_file_that_is_too_deep_costs_no_boxes_and_is_read_once(
+    tmp_path: Path, nested: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed, load = list[str](), yaml.safe_load
+
+    def noted(text: str) -> object:
+        parsed.append(text)
+        return load(text)
+
+    monkeypatch.setattr(yaml, "safe_load", noted)
+    written(tmp_path, "data.yaml", nested)
+    for name in "abc":
+        written(tmp_path, f"labels/{name}.txt", "1 0.5 0.5 0.2 0.25\n")
+    read = read_boxes([tmp_path])
+    found = [image.in_pixels((100, 80)).boxes[0].xyxy for image in read.images]
+    assert found == [(40, 30, 60, 50)] * 3
+    assert parsed == [nested]
 
 
 def test_label_studio_rectangles_count_in_hundredths_and_predictions_as_the_model_s(

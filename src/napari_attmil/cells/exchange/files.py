@@ -291,5 +291,5 @@ def _class_list(name: str, read: Callable[[], bytes]) -> Classes | None:
     """Return what a file says of classes; None if it is a file of something else."""
     try:
         return classes_of(name, decoded_text(read(), name))
-    except (UserError, OSError, ValueError, TypeError, yaml.YAMLError):
+    except (UserError, OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
         return None
