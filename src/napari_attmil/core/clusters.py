@@ -104,12 +104,10 @@ class ClusterWorkers(Workers):
         UserError
             If the scheduler is lost.
         """
-        from distributed import KilledWorker
-        from distributed.comm.core import CommClosedError
-
-        if isinstance(error, KilledWorker):
+        distributed = _distributed()
+        if isinstance(error, distributed.KilledWorker):
             return "Workers of the cluster have ended unexpectedly, perhaps for lack of memory"
-        if isinstance(error, CancelledError | CommClosedError):
+        if isinstance(error, (CancelledError, distributed.comm.CommClosedError)):
             raise UserError(
                 f"The scheduler at {self.where} was lost; what is finished is kept: run the same "
                 "again when it is back, and it goes on from there.",

@@ -48,7 +48,12 @@ def said(sample: str, sickle: float) -> Prediction:
 
 
 def fake_classify_cohort(
-    study: workflows.Study, classifier: Any, detection: Any, device_name: str, stop: Event
+    study: workflows.Study,
+    classifier: Any,
+    detection: Any,
+    device_name: str,
+    workers: None,
+    stop: Event,
 ) -> Stage[None]:
     cohort = study.cohort
     yield Progress(0, len(cohort), "Loading")
