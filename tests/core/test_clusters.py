@@ -111,6 +111,14 @@ def test_other_versions_on_workers_are_told() -> None:
         tell_versions(FakeClient(change={"napari-attmil": None}), told.append)
 
 
+def test_worker_that_cannot_read_relative_paths_is_told() -> None:
+    told: list[str] = []
+    clusters.tell_current_folder(FakeClient(), told.append)
+    assert told == [
+        f"The worker tcp://b:2 does not see the current folder {Path.cwd()}; give full paths."
+    ]
+
+
 def test_worker_that_does_not_see_the_folder_is_told(tmp_path: Path) -> None:
     workers = clusters.ClusterWorkers(2, client=FakeClient(), shared=tmp_path, where="here")
     with pytest.raises(UserError, match=r"tcp://b:2 does not see the folder .*; put the study"):

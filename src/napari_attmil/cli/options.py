@@ -85,8 +85,6 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         help="Model file of the detector, or the name of one that an installed package offers.",
-        # Other machines need a file's whole path; a name is none.
-        callback=lambda path: path.absolute() if path is not None and path.exists() else path,
         show_default="the one in use in the study, otherwise the built-in one",
     ),
 ]
@@ -268,10 +266,6 @@ class WorkOptions:
             )
         with open_cluster(self.cluster, out.absolute().parent, self.workers, tell=tell) as found:
             yield found
-
-    def seen(self, path: Path) -> Path:
-        """Return a path as other machines see it too."""
-        return path if self.cluster is None else path.absolute()
 
 
 @dataclass(frozen=True)

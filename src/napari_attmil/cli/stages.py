@@ -87,7 +87,7 @@ def detect(
     explore.check_table_file(out)
     settings = detection.settings
     view = None if region is None else workflows.region_of(region)
-    samples = open_inputs([work.seen(path) for path in inputs], planes)
+    samples = open_inputs(inputs, planes)
     if view is not None:
         samples = shown(workflows.samples_with_region(samples, view))
     say_device(detection.device)
@@ -139,7 +139,7 @@ def train(
     given = {name: value for name, value in chosen.items() if value is not None}
     ensemble = bags.ensemble_preset(training.preset, **given)
     settings, finding = training.settings, detection.settings
-    study = trainable_study(work.seen(cohort), settings, detection, planes)
+    study = trainable_study(cohort, settings, detection, planes)
     with work.sharing(out, say) as workers:
         steps = workflows.train_classifier(
             study, settings, ensemble, finding, detection.device, out, workers
@@ -188,7 +188,7 @@ def evaluate(
         controls=controls,
     )
     settings, finding = training.settings, detection.settings
-    study = trainable_study(work.seen(cohort), settings, detection, planes)
+    study = trainable_study(cohort, settings, detection, planes)
     ensembles = bags.ensemble_preset(training.preset)
     try:
         with work.sharing(out / "report.json", say) as workers:
@@ -224,7 +224,7 @@ def classify(
     if report is not None:
         check_writable(report)
     settings = detection.settings
-    opened = open_inputs([work.seen(path) for path in inputs], planes)
+    opened = open_inputs(inputs, planes)
     studies = workflows.Study.around(opened, detection.weights)
     classifier = load_classifier(model, detection.device, prior)
     with work.sharing(out, say) as workers:

@@ -168,6 +168,7 @@ def open_cluster(
         found = ClusterWorkers(max(count, asked), client=client, shared=shared, where=where)
         tell_versions(client, tell)
         _check_folder(found)
+        tell_current_folder(client, tell)
         tell(f"Working with {count} workers of the cluster {where}.")
         yield found
 
@@ -295,6 +296,14 @@ def _check_folder(workers: ClusterWorkers) -> None:
             f"The worker {blind[0]} does not see the folder {workers.shared.absolute()}; put the "
             "study and its outputs on storage that all machines see at the same path."
         )
+
+
+def tell_current_folder(client: Any, tell: Callable[[str], None]) -> None:
+    """Tell if a worker does not see the current folder: it could not read relative paths."""
+    here = Path.cwd()
+    blind = [address for address, is_seen in client.run(_sees, str(here)).items() if not is_seen]
+    if blind:
+        tell(f"The worker {blind[0]} does not see the current folder {here}; give full paths.")
 
 
 def _sees(folder: str) -> bool:
