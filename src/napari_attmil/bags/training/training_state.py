@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
 
 KIND = "training"
-TRAINING_VERSION: Final = 3
+TRAINING_VERSION: Final = 4
 """Increased by hand when a change to training, evaluation or features changes numbers.
 
 Unfinished trainings and stored trials of another version are repeated. A recorded training in the
