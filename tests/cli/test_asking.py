@@ -65,7 +65,7 @@ def test_unknown_strategy_is_refused_before_anything_is_done(
 ) -> None:
     command = ("ask", own_study, "--model", tmp_path / "none", "--out", tmp_path / "q.csv")
     asked = attmil(*command, "--strategy", "guess")
-    assert asked.code == 1 and "choose from highest, disagreement, mix" in asked.err
+    assert asked.code == 1 and "choose from disagreement, highest, mix" in asked.err
 
 
 def test_update_trains_again_in_the_same_way_and_says_what_changed(

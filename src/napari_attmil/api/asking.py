@@ -49,7 +49,7 @@ def ask(
     count
         Most cells.
     strategy
-        ``"highest"`` (most probably altered), ``"disagreement"`` (of the models) or ``"mix"``.
+        ``"disagreement"`` (of the models), ``"highest"`` (most probably altered) or ``"mix"``.
     detection, weights, device, on_progress
         As for `detect`.
 

@@ -55,6 +55,6 @@ EmbeddingName = Literal["combined", "encoder", "profile", "three-conv", "five-co
 TABLE_1: Final[tuple[Method, ...]] = ("sic", "mil-max", "mil-max-sic", "mil-att-sic")
 """The rows of the paper's Table 1."""
 
-Strategy = Literal["highest", "disagreement", "mix"]
-"""How cells are chosen that an expert is asked about; see `bags.questions`."""
+Strategy = Literal["disagreement", "highest", "mix"]
+"""How cells are chosen that an expert is asked about, the default first; see `bags.questions`."""
 STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)

@@ -80,7 +80,7 @@ class Question:
 
 
 def cells_to_ask(
-    judged: Sequence[JudgedCells], count: int, strategy: Strategy = "highest"
+    judged: Sequence[JudgedCells], count: int, strategy: Strategy = STRATEGIES[0]
 ) -> list[Question]:
     """Return the cells to ask about, the one that teaches most first.
 
@@ -94,8 +94,8 @@ def cells_to_ask(
     count
         Most cells; fewer if no more are without an answer.
     strategy
-        ``"highest"``: the cell most probably altered; ``"disagreement"``: the one the models
-        disagree about most; ``"mix"``: in turns.
+        ``"disagreement"``: the cell the models disagree about most; ``"highest"``: the one most
+        probably altered; ``"mix"``: in turns.
 
     Raises
     ------

@@ -24,7 +24,7 @@ def ask(
     strategy: Annotated[
         str,
         typer.Option(
-            help="highest (most probably altered), disagreement (the models disagree most), or mix."
+            help="disagreement (the models disagree most), highest (most probably altered), or mix."
         ),
     ] = STRATEGIES[0],
     detection: DetectionOptions,

@@ -92,9 +92,7 @@ def test_both_kinds_count_the_same_and_the_healthy_class_not_at_all(
     np.testing.assert_allclose(
         cells.weights, [[0, 0.5, 0], [0, 0.125, 0.125], [0, 0.125, 0.125]], atol=1e-7
     )
-    np.testing.assert_allclose(
-        cells.targets, [[0.05, 1, 0.05], [0.05] * 3, [0.05] * 3], atol=1e-7
-    )
+    np.testing.assert_allclose(cells.targets, [[0.05, 1, 0.05], [0.05] * 3, [0.05] * 3], atol=1e-7)
 
 
 @pytest.mark.parametrize("at_once", [1, 512])

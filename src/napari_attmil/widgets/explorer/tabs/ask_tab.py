@@ -62,8 +62,8 @@ ANSWERS = (
     ("Not a cell", "X", NOT_A_CELL, "Dirt, a platelet or a part of a cell: it leaves the sample."),
 )
 STRATEGY_TITLES = {
-    "highest": "Most probably altered",
     "disagreement": "Models disagree most",
+    "highest": "Most probably altered",
     "mix": "Both in turns",
 }
 TO_BEGIN = "Say of single cells what they are: the classifier learns which ones its classes mean."
