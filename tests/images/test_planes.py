@@ -380,3 +380,28 @@ def test_levels_of_a_pyramid_are_no_fields(tmp_path: Path) -> None:
         writer.write(image[::2, ::2], tile=(64, 64), subfiletype=1)
     assert open_sample(path).frames == (Frame(path),)
     assert_array_equal(read_frame(Frame(path)), image)
+
+
+def test_files_that_are_later_time_points_of_another_one_are_told(tmp_path: Path) -> None:
+    """As OME writes a film over several files: each says which of the set's planes it holds."""
+    names = [f"film_T{time}.ome.tif" for time in range(3)]
+    planes = "".join(
+        f'<TiffData FirstT="{time}" IFD="0" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{time}'
+        "</UUID></TiffData>"
+        for time, name in enumerate(names)
+    )
+    for time, name in enumerate(names):
+        xml = (
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{time}">'
+            '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" '
+            f'SizeX="40" SizeY="30" SizeZ="1" SizeC="1" SizeT="3">{planes}</Pixels></Image></OME>'
+        )
+        pixels = np.full((30, 40), 50 * time, np.uint8)
+        tifffile.imwrite(tmp_path / name, pixels, description=xml, metadata=None)
+    cohort = open_cohort(tmp_path)
+    assert sum(map(len, cohort.samples)) == 3
+    assert cohort.notes == (
+        "Later planes or time points of what other files begin in 2 files (film_T1.ome.tif): each "
+        "counts as a field; join such files into one, or leave them out.",
+    )

@@ -108,12 +108,20 @@ def cohort_with_planes(cohort: Cohort, choice: PlaneChoice) -> Generator[Progres
 
 
 def left_out_in_words(samples: Iterable[Sample]) -> str:
-    """Say what in the files of samples is no field of view; mostly empty."""
+    """Say what in the files of samples is no field of view, or no new one; mostly empty."""
     files = dict.fromkeys(frame.path for sample in samples for frame in sample.frames)
-    parts = {path: file_header(path).axes.left_out for path in files}
-    listed = dict.fromkeys(part for own in parts.values() for part in own)
-    count = sum(map(bool, parts.values()))
-    return f"No fields of view in {counted(count, 'file')}: {', '.join(listed)}." * bool(count)
+    axes = {path: file_header(path).axes for path in files}
+    parts = [own.left_out for own in axes.values() if own.left_out]
+    listed = ", ".join(dict.fromkeys(part for own in parts for part in own))
+    later = [path.name for path, own in axes.items() if own.begins_later]
+    told = [f"No fields of view in {counted(len(parts), 'file')}: {listed}."] * bool(parts)
+    if later:
+        told.append(
+            "Later planes or time points of what other files begin in "
+            f"{counted(len(later), 'file')} ({later[0]}): each counts as a field; join such files "
+            "into one, or leave them out."
+        )
+    return " ".join(told)
 
 
 def with_planes(

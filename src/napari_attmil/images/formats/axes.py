@@ -67,6 +67,12 @@ class Axes:
         counts = (len(set(values)) for values in zip(*known, strict=True))
         return dict(zip("PTCZ", counts, strict=True)) if known else dict.fromkeys("PTCZ", 0)
 
+    @property
+    def begins_later(self) -> bool:
+        """Whether all pages are later planes or time points: of a set that other files begin."""
+        known = [position for position in self.positions if position is not None]
+        return bool(known) and all(position.time + position.z > 0 for position in known)
+
     def letters_along(self, sizes: Sequence[int]) -> str:
         """Return what lies along each axis of an array that a program made of the pages.
 
