@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -24,8 +26,8 @@ from napari_attmil.workflows import Detection, Progress, detect_many, read_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
-    from threading import Event
 
+    from pytestqt.qtbot import QtBot
     from qtpy.QtWidgets import QMenu, QPushButton
 
     from napari_attmil.widgets.dock_panel import DockPanel
@@ -153,15 +155,19 @@ def test_stopped_within_an_image_the_boxes_of_its_other_parts_stay(
     panel: AttentionMILWidget,
     wait_idle: Callable[[Any], None],
     folder: Path,
+    qtbot: QtBot,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(detect_many, "detect_cells", stopped_in_the_first_image)
+    begun = Event()
+    monkeypatch.setattr(detect_many, "detect_cells", partial(stopped_in_the_first_image, begun))
     drop(panel, folder)
     wait_idle(panel)
     session = panel.context.session
     session.editor.merge(boxes_in(0, [5, 5, 15, 15], [40, 25, 55, 35]), [0])
     page = Page(panel)
     page.press("Detect in all 3 images of the study")
+    qtbot.waitUntil(begun.is_set, timeout=20_000)
+    panel.context.runner.stop()
     wait_idle(panel)
     # Of the two earlier boxes, the one in the searched left half was found again elsewhere.
     assert session.state.boxes.xyxy.tolist() == [[40, 25, 55, 35], [2, 20, 12, 30]]
@@ -196,10 +202,13 @@ def boxes_in(image: int, *xyxy: list[int]) -> Boxes:
 
 
 def stopped_in_the_first_image(
-    *_: Any, stop: Event, **__: Any
+    begun: Event, *arguments: Any
 ) -> Generator[Progress, None, Detection]:
-    yield Progress(1, 2, "1 cell so far, part 1 of 2")
-    stop.set()
+    """Find a cell in the left half of an image, and look no further until somebody stops it."""
+    *_, stop = arguments
+    begun.set()
+    while not stop.wait(0.01):
+        yield Progress(1, 2, "1 cell so far, part 1 of 2")
     left_half = np.array([[0, 0, 30, 40]], np.float32)
     return Detection(boxes_in(0, [2, 20, 12, 30]), (0,), {0: left_half})
 
