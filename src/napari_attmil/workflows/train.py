@@ -178,6 +178,7 @@ def update_classifier(
     former: Classifier,
     detection: DetectionSettings,
     device_name: str,
+    workers: Workers | None = None,
     stop: Event = NEVER,
 ) -> Stage[Update | None]:
     """Train a classifier again, as it was trained, on the study's answers of today.
@@ -189,7 +190,7 @@ def update_classifier(
     former
         The classifier so far: its settings, its number of models and whether it was calibrated
         count again, but answers are learnt from.
-    detection, device_name, stop
+    detection, device_name, workers, stop
         As in `train_classifier`.
 
     Returns
@@ -207,8 +208,8 @@ def update_classifier(
     settings = former.settings
     if settings.answers == 0:
         settings = settings.replace(answers=MILSettings().answers)
-    steps = train_classifier(study, settings, ensemble, detection, device_name, stop=stop)
-    training = yield from steps
+    how = (settings, ensemble, detection, device_name)
+    training = yield from train_classifier(study, *how, workers=workers, stop=stop)
     if training is None:
         return None
     new = cast("Classifier", training.classifier.model)  # what was trained is one

@@ -15,6 +15,7 @@ from support.predictions import FakeClassifier
 from napari_attmil import workflows
 from napari_attmil.bags import Bag, Question
 from napari_attmil.cells.boxes import Boxes
+from napari_attmil.core import Workers
 from napari_attmil.explore import CellToAsk
 from napari_attmil.images.cohort import Cohort, Frame, Sample
 from napari_attmil.session.predictions import LoadedClassifier
@@ -60,8 +61,14 @@ def fake_ask(
 
 
 def fake_update(
-    study: workflows.Study, former: Any, detection: Any, device_name: str, stop: Event
+    study: workflows.Study,
+    former: Any,
+    detection: Any,
+    device_name: str,
+    workers: Workers | None,
+    stop: Event,
 ) -> Stage[Update]:
+    assert workers == Workers(2)
     yield Progress(1, 1, "Training")
     path = study.cohort.folder / "new.safetensors"
     training = Training(LoadedClassifier(FakeClassifier(CLASSES), "new", path), True)
@@ -198,6 +205,7 @@ def test_updated_classifier_is_used_and_its_changes_are_told(
 ) -> None:
     assert not tab.can_press("Update"), "there is no answer yet"
     tab.press_key("A")
+    explorer.context.set_workers(Workers(2))
     tab.press_when_ready("Update the classifier")
     tab.wait(lambda: bool(tab.text("outcome")))
     assert tab.text("outcome") == (

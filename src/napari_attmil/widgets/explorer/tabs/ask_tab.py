@@ -187,6 +187,7 @@ class AskTab(ExplorerTab):
             classifier,
             self._context.detection_settings,
             self._context.device_name,
+            self._context.workers,
             on_done=self._take_over,
             again=self.update_classifier,
         )
