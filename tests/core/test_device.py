@@ -62,8 +62,9 @@ def test_a_full_memory_halves_the_batch_and_goes_on() -> None:
 
 
 def test_one_item_that_does_not_fit_says_what_to_do() -> None:
-    with pytest.raises(UserError, match="choose the device cpu"):
+    with pytest.raises(UserError, match="choose the device cpu") as raised:
         list(in_batches([1, 2], 2, memory_for(0, [])))  # type: ignore[arg-type]
+    assert raised.value.__cause__ is not None and is_out_of_memory(raised.value.__cause__)
 
 
 def test_other_errors_pass_through() -> None:

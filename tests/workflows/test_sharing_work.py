@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -17,8 +19,9 @@ from napari_attmil.bags import EnsembleSettings, features_for, mil_preset
 from napari_attmil.bags.training import Plan
 from napari_attmil.cells import Boxes, DetectionSettings
 from napari_attmil.cells.detection import CellSize
-from napari_attmil.core import StageRun, Workers, finished, paces
+from napari_attmil.core import StageRun, UserError, Workers, choose_device, finished, paces
 from napari_attmil.core.paces import READING, note_pace, seconds_for, workers_to_read
+from napari_attmil.core.worker_side import run_job
 from napari_attmil.images import open_cohort
 from napari_attmil.session import Session
 from napari_attmil.workflows import (
@@ -30,9 +33,10 @@ from napari_attmil.workflows import (
     prepare_bags,
     train_classifier,
 )
+from napari_attmil.workflows.detect_many import search_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Sequence
 
     from napari_attmil.bags import Bag, Prediction
     from napari_attmil.images import Cohort
@@ -145,6 +149,75 @@ def test_two_workers_store_and_classify_as_one_does(cohort: Cohort, tmp_path: Pa
         frequencies = other_said.prediction.frequencies_in_words()
         assert frequencies == mine_said.prediction.frequencies_in_words() and "90%" in frequencies
         assert boxes_equal(mine_said.boxes, other_said.boxes)
+
+
+class Handed:
+    """Keeps the jobs that are handed out; nobody does them."""
+
+    jobs: Sequence[Any] = ()
+    workers = ONE
+
+    def __init__(self, jobs: Sequence[Any], workers: Workers) -> None:
+        Handed.jobs, Handed.workers = jobs, workers
+        self.results: dict[int, Any] = {}
+
+    def __iter__(self) -> Generator[Any, None, None]:
+        yield from ()
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> type[Handed]:
+    monkeypatch.setattr(Handed, "jobs", ())
+    monkeypatch.setattr(Handed, "workers", ONE)
+    for module in ("detect_many", "classify", "prepare"):
+        monkeypatch.setattr(f"napari_attmil.workflows.{module}.JobRun", Handed)
+    return Handed
+
+
+MODEL: Any = SimpleNamespace(
+    prior=None, save=lambda _: None, feature_settings=features_for(SETTINGS)
+)
+
+
+def test_device_is_chosen_once_for_all_workers(cohort: Cohort, handed: type[Handed]) -> None:
+    name = choose_device("auto").name
+    for steps in (
+        detect_study(cohort.samples, {}, DETECTION, "auto", workers=TWO),
+        classify_study(Study.of(cohort), MODEL, DETECTION, "auto", TWO),
+    ):
+        handed.jobs = []
+        finished(steps)
+        assert [name in job.args and "auto" not in job.args for job in handed.jobs] == [True] * 5
+
+
+def test_store_is_chosen_once_for_all_workers(cohort: Cohort, handed: type[Handed]) -> None:
+    study, seen = Study.of(cohort), features_for(SETTINGS)
+    for steps in (
+        classify_study(study, MODEL, DETECTION, "cpu", TWO),
+        prepare_bags(study, study.detector("cpu"), DETECTION, seen, TWO),
+    ):
+        handed.jobs = []
+        while not handed.jobs:
+            next(steps, None)
+        studies = [job.args[0] for job in handed.jobs]
+        assert {one.store_folder for one in studies} == {cohort.folder / "features"}
+    assert replace(study, stores_features=False).with_store_folder().store_folder is None
+
+
+def test_full_memory_leaves_no_sample_out_that_fewer_workers_can_search(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        yield from ()
+        raise UserError("The device's memory is too small; choose cpu.") from MemoryError()
+
+    monkeypatch.setattr("napari_attmil.workflows.detect_many.detect_cells", full)
+    wanted = ToSearch(cohort.samples[0], [0])
+    job = partial(search_sample, wanted, DETECTION, "cpu", tells_memory=True)
+    assert run_job(job, 0, tmp_path, Path.cwd()).how == "out of memory"
+    # There are no fewer than one.
+    steps = list(detect_study(cohort.samples[:1], {}, DETECTION, "cpu", workers=ONE))
+    assert ["too small" in step.note for step in steps] == [True]
 
 
 def assert_same_prediction(one: Prediction, two: Prediction) -> None:

@@ -137,7 +137,7 @@ def in_batches(
                 "The device's memory is too small for one image; close other programs that "
                 "use it, or choose the device cpu.",
                 Remedy.USE_CPU,
-            )
+            ) from MemoryError()  # by which it is told from an item that cannot be read
         else:
             batch_size = max(1, min(batch_size, len(batch)) // 2)
 

@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_attmil.bags import shares_in_words
-from napari_attmil.core import JobRun, Workers, counted, workers_to_read
+from napari_attmil.core import JobRun, Workers, choose_device, counted, workers_to_read
 from napari_attmil.explore import model_origin
 from napari_attmil.session import takes_prior
 from napari_attmil.workflows.prepare import (
@@ -144,6 +144,7 @@ def _classified_by(
     device_name: str,
     stop: Event,
 ) -> Stage[list[ClassifiedSample]]:
+    study, device_name = study.with_store_folder(), choose_device(device_name).name
     samples = study.cohort.samples
     found: dict[int, ClassifiedSample] = {}
     with workers.folder() as folder:

@@ -15,6 +15,8 @@ from napari_attmil.core import (
     Unfinished,
     UserError,
     Workers,
+    choose_device,
+    is_out_of_memory,
     workers_to_read,
 )
 from napari_attmil.workflows.detect import Detection, detect_cells
@@ -139,11 +141,12 @@ def _searched(
 
     Stopped early, what is found so far is among them.
     """
-    jobs: list[Job[Searched]] = [
-        partial(search_sample, one, settings, device_name) for one in wanted
-    ]
-    sizes = [len(one.places) for one in wanted]
-    run = JobRun(jobs, workers_to_read(workers, sum(sizes), device_name))
+    sizes, device = [len(one.places) for one in wanted], choose_device(device_name).name
+    workers = workers_to_read(workers, sum(sizes), device)
+    # Alone, a sample that does not fit into memory is left out; fewer workers may have the memory.
+    how = (settings, device, workers.are_processes)
+    jobs: list[Job[Searched]] = [partial(search_sample, one, *how) for one in wanted]
+    run = JobRun(jobs, workers)
     done, total, shares, told = 0, sum(sizes), dict[int, int](), set[int]()
     heard: set[tuple[int, str]] = set()
 
@@ -183,11 +186,18 @@ def _searched(
 
 
 def search_sample(
-    wanted: ToSearch, settings: DetectionSettings, device_name: str
+    wanted: ToSearch, settings: DetectionSettings, device_name: str, tells_memory: bool = False
 ) -> Generator[Progress, None, Searched | Unfinished[Searched]]:
     """Detect the cells of a sample; interrupted, return those found so far.
 
-    `settings` are those of `detect_cells`, with any diameter in pixels or micrometres.
+    Parameters
+    ----------
+    wanted
+        What to search.
+    settings, device_name
+        As for `detect_cells`, with any diameter in pixels or micrometres.
+    tells_memory
+        Whether full memory is raised, so that fewer workers go on, and not returned.
     """
     from napari_attmil.images import read_images
 
@@ -203,6 +213,8 @@ def search_sample(
             except KeyboardInterrupt:
                 stop.set()
     except UserError as error:
+        if tells_memory and error.__cause__ is not None and is_out_of_memory(error.__cause__):
+            raise
         return error, tuple(notes)
     searched = (run.result, tuple(notes))
     return Unfinished(searched) if stop.is_set() else searched

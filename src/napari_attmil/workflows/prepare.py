@@ -120,6 +120,7 @@ def _fill_store(
     workers = workers_to_read(workers, images, device_name)
     if not workers.are_processes or study.store is None:
         return
+    study = study.with_store_folder()
     total, left = len(study.cohort), []
     for number, sample in enumerate(study.cohort.samples):
         yield Progress(number, total, "Looking for cells that are stored")

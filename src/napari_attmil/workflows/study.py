@@ -131,6 +131,10 @@ class Study:
 
         return FeatureStore(self.store_folder or default_store_folder(self.cohort))
 
+    def with_store_folder(self) -> Self:
+        """Return the study with its store's folder decided: all workers have to use the same."""
+        return self if self.store is None else replace(self, store_folder=self.store.folder)
+
     def detector(self, device_name: str) -> Detector:
         """Return the study's detector, loaded anew only if its file has changed."""
         return loaded_detector(device_name, self.detector_path)
