@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from support import jobs
 
 from napari_attmil.core import JobRun, UserError, Workers, workers as workers_file
+from napari_attmil.core.worker_side import Ended
 
 ONE, TWO = Workers(1), Workers(2)
 
@@ -94,6 +97,42 @@ def test_worker_that_is_killed_is_replaced_and_its_work_done_again(tmp_path: Pat
     assert len(list(tmp_path.glob("0-*"))) == 2
     tried_once = [number for number in run.results if len(list(tmp_path.glob(f"{number}-*"))) == 1]
     assert {1, 2} <= set(tried_once)  # what was finished is not done again
+
+
+def test_what_is_done_beside_a_broken_one_is_kept() -> None:
+    class Broken(Executor):
+        """Breaks in its first job, and does the others."""
+
+        handed_out = 0
+
+        def submit(self, *arguments: Any, **more: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            number = self.handed_out
+            self.handed_out += 1
+            if number == 0:
+                future.set_exception(BrokenExecutor())
+            else:
+                future.set_result(Ended("finished", arguments[2]))
+            return future
+
+    class BreakingWorkers(Workers):
+        def executor(self, count: int) -> Executor:
+            return Broken() if count == 8 else super().executor(count)
+
+    run: JobRun[int] = JobRun([partial(jobs.square, n) for n in range(8)], BreakingWorkers(8))
+    steps = list(run)
+    (note,) = [place for place, step in enumerate(steps) if step.note]
+    assert [step.number for step in steps[note:]].count(0) > 0
+    assert {step.number for step in steps[:note] if step.progress is None} == set(range(1, 8))
+    assert run.results == {0: 0, **{number: number for number in range(1, 8)}}
+
+
+def test_windows_waits_for_61_processes_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")  # Python refuses more there
+    with Workers(100).executor(100) as executor:
+        assert executor._max_workers == 61  # type: ignore[attr-defined]
+    with Workers(2).executor(2) as executor:
+        assert executor._max_workers == 2  # type: ignore[attr-defined]
 
 
 def test_full_memory_halves_the_workers(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ LOOKS_PER_S: Final = 100
 """Files of progress that are read in a second: a cluster's lie on a drive that all share."""
 MOST_DEATHS: Final = 3
 """A single worker that ends so often without finishing a job is not replaced again."""
+MOST_ON_WINDOWS: Final = 61
+"""Windows waits for no more processes at once."""
 WORTH_S: Final = 60.0
 """Work that takes one worker less is not shared out: processes take time to start."""
 WORKER_BYTES: Final = 2 << 30
@@ -78,7 +80,8 @@ class Workers:
 
     def executor(self, count: int) -> Executor:
         """Return an executor of at most `count` workers."""
-        return _Processes(count, multiprocessing.get_context("spawn"), begin_process)
+        most = MOST_ON_WINDOWS if sys.platform == "win32" else count
+        return _Processes(min(count, most), multiprocessing.get_context("spawn"), begin_process)
 
     def why_ended(self, error: BaseException) -> str:
         """Return why a worker has ended, "" if an error means something else."""
@@ -228,7 +231,8 @@ class JobRun(Generic[Result]):
                     number = left.popleft()
                     job: Job[Any] = self._jobs[number]
                     running[executor.submit(run_job, job, number, folder, here)] = number
-                for future in wait(running, pause, FIRST_COMPLETED).done:
+                over = wait(running, pause, FIRST_COMPLETED).done
+                for future in sorted(over, key=_has_failed):  # What others have done is kept.
                     end, number = future.result(), running.pop(future)
                     if self._keep(number, end) == "out of memory":
                         # The others may still finish with the memory that they have.
@@ -253,15 +257,22 @@ class JobRun(Generic[Result]):
             for future, number in running.items():
                 if number not in told:  # A cluster would forget what a job returns.
                     future.cancel()
-            for future in wait(running, self._workers.ends_within_s).done:
-                if not future.cancelled() and future.exception() is None:
+            over, lost = wait(running, self._workers.ends_within_s)
+            for future in over:
+                if not _has_failed(future):
                     self._keep(running[future], future.result())
+            for future in lost:  # Else the executor would wait for them when it ends.
+                future.cancel()
         return trouble
 
     def _keep(self, number: int, end: Ended[Result]) -> str:
         if end.how == "finished" or end.result is not None:
             self.results[number] = end.result  # type: ignore[assignment]
         return end.how
+
+
+def _has_failed(future: Future[Any]) -> bool:
+    return future.cancelled() or future.exception() is not None
 
 
 class _Processes(ProcessPoolExecutor):
