@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import jobs
 
 from napari_attmil.core import clusters
 from napari_attmil.core.clusters import (
@@ -40,6 +45,23 @@ def test_settings_of_jobs_are_written_with_their_meaning_and_read_again(tmp_path
     path = write_cluster_settings(settings, tmp_path / "new" / "cluster.yaml")
     assert read_cluster_settings(path) == settings
     assert "# GPUs a job: Asked for as ``--gres=gpu:N``.\ngpus: 2\n" in path.read_text()
+
+
+def test_settings_that_are_edited_by_hand_need_no_quotation_marks(tmp_path: Path) -> None:
+    path = write_cluster_settings(ClusterSettings(), tmp_path / "cluster.yaml")
+    text = path.read_text("utf-8")
+    for line, edited in [
+        ("walltime: 04:00:00", "walltime: 12:00:00"),
+        ("account: ''", "account: 0123"),
+        ("jobs: 4", "jobs: 12"),
+        ("prologue: []", "prologue:\n- module load cuda"),
+    ]:
+        assert line in text
+        text = text.replace(line, edited)
+    path.write_text(text, "utf-8")
+    assert read_cluster_settings(path) == ClusterSettings(
+        walltime="12:00:00", account="0123", jobs=12, prologue=("module load cuda",)
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,6 +107,37 @@ def test_no_scheduler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         open_cluster("tcp://127.0.0.1:9", tmp_path).__enter__()
 
 
+class WithoutWorkers:
+    def wait_for_workers(self, count: int, timeout: float) -> None:
+        raise TimeoutError
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("slurm", "No job has begun within 60 minutes in the queue of Slurm; see `squeue --me`"),
+        ("local", "No worker of this computer has begun within 30 seconds; close other programs"),
+        ("tcp://a:1", "tcp://a:1 has no worker; start some with `dask worker`"),
+    ],
+)
+def test_no_worker_is_told_by_what_gives_them(where: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        clusters._workers_there(WithoutWorkers(), where, 3600)
+
+
+def test_workers_that_are_lost_are_not_waited_for_at_the_end(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="needs the extra [cluster]")
+    with open_cluster("local", tmp_path / "shared", 1) as workers:
+        brief = replace(workers, ends_within_s=3)
+        with closing(iter(JobRun([jobs.counts_until_asked_to_end], brief))) as steps:
+            next(step for step in steps if step.progress and step.progress.done > 3)
+            workers.client.cluster.scale(0)
+            while workers.client.scheduler_info()["workers"]:
+                time.sleep(0.05)
+            asked = time.monotonic()
+        assert 3 <= time.monotonic() - asked < 20
+
+
 def first_line(path: Path) -> Generator[Progress, None, str]:
     yield Progress(0, 1)
     return path.read_text("utf-8")
@@ -94,9 +147,10 @@ def test_a_job_s_relative_paths_are_those_of_the_program_that_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("distributed", reason="needs the extra [cluster]")
-    with open_cluster("local", tmp_path / "shared", 1) as workers:
-        (tmp_path / "study").mkdir()
-        (tmp_path / "study" / "note.txt").write_text("seen", "utf-8")
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "note.txt").write_text("seen", "utf-8")
+    with open_cluster("local", os.path.relpath(tmp_path / "shared"), 1) as workers:
+        assert workers.shared == Path.cwd() / os.path.relpath(tmp_path / "shared")
         monkeypatch.chdir(tmp_path)  # the worker has begun elsewhere
         run = JobRun([partial(first_line, Path("study/note.txt"))], workers)
         assert [step.progress for step in run][-1] is None

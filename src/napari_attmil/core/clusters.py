@@ -34,6 +34,14 @@ QUEUE_S: Final = 3600
 """So long the first job may wait in the queue of Slurm."""
 END_S: Final = 60.0
 """So long jobs on a cluster may take to end that are asked to; a lost one never does."""
+NOT_BEGUN: Final = {
+    SLURM: f"No job has begun within {QUEUE_S // 60} minutes in the queue of Slurm; see "
+    "`squeue --me` for the reason, ask for less with `attmil cluster init`, or try again when the "
+    "queue is shorter.",
+    LOCAL: f"No worker of this computer has begun within {CONNECT_S} seconds; close other "
+    "programs, or give fewer --workers.",
+}
+"""What is told of workers that this program asks for itself."""
 
 
 class ClusterSettings(Settings):
@@ -119,7 +127,7 @@ class ClusterWorkers(Workers):
 @contextlib.contextmanager
 def open_cluster(
     where: str,
-    shared: Path,
+    shared: Path | str,
     workers: int | None = None,
     settings: ClusterSettings | None = None,
     tell: Callable[[str], None] = lambda _: None,
@@ -164,6 +172,7 @@ def open_cluster(
             ) from error
         stack.enter_context(client)
         count = _workers_there(client, where, within_s)
+        shared = Path(shared).absolute()
         asked = settings.jobs * workers_a_job(settings) if where == SLURM and settings else count
         found = ClusterWorkers(max(count, asked), client=client, shared=shared, where=where)
         tell_versions(client, tell)
@@ -188,7 +197,8 @@ def read_cluster_settings(path: Path | None = None) -> ClusterSettings:
     """
     path = path or cluster_file()
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        # Words as they stand: else 12:00:00 would be a number of seconds, and an account a number.
+        values = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)
     except FileNotFoundError as error:
         raise UserError(
             f"There are no settings for Slurm in {path}; write them with `attmil cluster init`."
@@ -316,8 +326,11 @@ def _workers_there(client: Any, where: str, within_s: float) -> int:
         client.wait_for_workers(1, timeout=within_s)
     except TimeoutError as error:
         raise UserError(
-            f"The scheduler at {where} has no worker; start some with `dask worker`, one thread "
-            "each (--nthreads 1)."
+            NOT_BEGUN.get(
+                where,
+                f"The scheduler at {where} has no worker; start some with `dask worker`, one "
+                "thread each (--nthreads 1).",
+            )
         ) from error
     return len(client.ncores())
 
