@@ -46,6 +46,30 @@ def test_import_says_first_what_would_come_in(study: Path, tmp_path: Path) -> No
     assert planned.in_words() == done.in_words()
 
 
+def test_an_import_of_checked_files_takes_back_what_they_have_no_more(tmp_path: Path) -> None:
+    settings = attmil.SimulationSettings.checked(
+        classes=("healthy", "sickle"),
+        patients_per_class=1,
+        samples_per_patient=1,
+        images_per_sample=1,
+        image_size_px=224,
+        cells_per_image=9,
+    )
+    study = attmil.simulate(tmp_path / "study", settings)
+    attmil.detect(study, tmp_path / "cells.csv", device="cpu")
+    lines = (tmp_path / "cells.csv").read_text().splitlines()
+    attmil.import_boxes(study, tmp_path / "cells.csv")
+    (tmp_path / "fewer.csv").write_text("\n".join([*lines[:1], *lines[2:]]))
+    planned = attmil.import_boxes(study, tmp_path / "fewer.csv", reviewed=True, dry_run=True)
+    told = "; 1 box of the detector that the file does not have was removed; 2 images count as"
+    assert told in planned.in_words()
+    done = attmil.import_boxes(study, tmp_path / "fewer.csv", reviewed=True)
+    assert done.as_json()["removed"] == planned.counts.removed == 1
+    after = attmil.Study.of(attmil.open_cohort(tmp_path / "study")).annotations
+    assert sum(len(each.boxes) for each in after.values()) == len(lines) - 2
+    assert sum(len(each.deleted) for each in after.values()) == 1
+
+
 def test_merge_and_agreement_of_equal_copies_find_no_difference(
     study: Path, tmp_path: Path
 ) -> None:

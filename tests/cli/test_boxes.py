@@ -109,6 +109,26 @@ def test_images_that_a_person_has_checked_come_in_as_reviewed(
     assert copy.kept().reviewed == {0}  # of b.tif something is left out
 
 
+def test_a_detector_s_box_deleted_in_another_program_is_removed_and_told(
+    attmil: Any, project: Any, tmp_path: Path
+) -> None:
+    project.keep(ONE_IMAGE)
+    attmil("export", project.folder, "--format", "voc", "--out", tmp_path / "voc")
+    (path,) = (tmp_path / "voc").rglob("*.xml")
+    text = path.read_text("utf-8")
+    path.write_text(text[: text.rindex("<object>")] + "</annotation>", "utf-8")
+    told = "; 1 box of the detector that the file does not have was removed; 1 image counts as"
+    without = attmil("import", project.folder, tmp_path / "voc")
+    assert "not have" not in without.out and len(project.kept().boxes) == 2
+    dry = attmil("import", project.folder, tmp_path / "voc", "--reviewed", "--dry-run")
+    assert told in dry.err and len(project.kept().boxes) == 2
+    imported = attmil("import", project.folder, tmp_path / "voc", "--reviewed")
+    assert told in imported.out
+    kept = project.kept()
+    assert kept.boxes.xyxy.tolist() == [[1, 2, 9, 8]]
+    assert kept.deleted.xyxy.tolist() == [[20, 10, 32, 22]]
+
+
 def test_a_flat_folder_of_images_is_a_study_to_annotate(attmil: Any, tmp_path: Path) -> None:
     for name in "ab":
         tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((40, 60), np.uint8))

@@ -95,7 +95,9 @@ def import_boxes(
     classes
         Those that are red cells; by default those named like red cells.
     reviewed
-        Whether a person has checked the files' images: they then count as reviewed.
+        Whether a person has checked the files' images: they then count as reviewed, and boxes of
+        the detector alone that the files do not have are removed. Not so images of which something
+        is left out; boxes of other classes do not count for that.
     dry_run
         Whether to say only what would come in.
     on_progress

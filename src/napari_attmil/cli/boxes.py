@@ -73,8 +73,9 @@ def import_files(
         bool,
         typer.Option(
             "--reviewed",
-            help="A person has checked the files' images: they count as reviewed, but for those of "
-            "which something is left out.",
+            help="A person has checked the files' images: they count as reviewed, and boxes of the "
+            "detector alone that the files do not have are removed; not so images of which "
+            "something is left out, other classes apart.",
         ),
     ] = False,
     dry_run: Annotated[

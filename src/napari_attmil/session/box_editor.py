@@ -174,11 +174,12 @@ class BoxEditor:
         """
         states = {name: self._records.state(key) for name, key in keys.items()}
         after, outcome = plan.merged_into(states)
-        added, step = outcome.counts.added, new_uid()
-        title = f"Import {counted(added, 'box', 'boxes')}" if added else "Import notes"
+        added, removed, step = outcome.counts.added, outcome.counts.removed, new_uid()
+        title = f"Import {counted(added, 'box', 'boxes')}" if added or removed else "Import notes"
         for name, new in after.items():
-            boxes, reviewed, notes = new.boxes, new.reviewed, new.notes
-            self._edit(title, keys[name], step, boxes=boxes, reviewed=reviewed, notes=notes)
+            changes: dict[str, Any] = {"boxes": new.boxes, "deleted": new.deleted}
+            changes |= {"reviewed": new.reviewed, "notes": new.notes}
+            self._edit(title, keys[name], step, **changes)
         return outcome
 
     @property

@@ -25,7 +25,7 @@ from napari_attmil.cells.exchange.coco import read_coco
 from napari_attmil.cells.exchange.csv_tables import read_csv
 from napari_attmil.cells.exchange.files import read_boxes
 from napari_attmil.cells.exchange.image_names import ImageNames
-from napari_attmil.cells.exchange.importing import import_boxes
+from napari_attmil.cells.exchange.importing import import_boxes, plan_import
 from napari_attmil.cells.exchange.label_images import boxes_of_labels
 from napari_attmil.cells.exchange.study_boxes import (
     MergeCounts,
@@ -101,6 +101,75 @@ def test_merging_keeps_a_person_s_boxes_and_lets_the_detector_s_give_way() -> No
     assert after.reviewed == {0}
     assert after.next_id == 8
     assert counts == MergeCounts(added=2, already_there=3, overlapping=1, replaced=1)
+
+
+HERE = boxes_of(
+    (1, (0, 0, 10, 10), Source.MODEL),
+    (2, (20, 0, 30, 10), Source.PERSON),
+    (3, (40, 0, 50, 10), Source.MODEL),
+    (4, (43, 0, 53, 10), Source.MODEL),  # the same cell as 3 once more: 7 / 13
+    (5, (60, 0, 70, 10), Source.ACCEPTED),
+    (6, (80, 0, 90, 10), Source.MODEL),  # not a cell
+)
+NO_CELL = {6: Note(0, ("not a cell",))}
+KEPT = replace(AnnotatedBox((40, 0, 50, 10)), source=Source.MODEL, cell_id=3)
+
+
+def brought_in(
+    folder: Path, images: list[AnnotatedImage], says_who: str, reviewed: bool = False
+) -> tuple[list[int], list[int], int]:
+    """Return the ids of boxes and of deleted ones after an import, and how many were removed."""
+    sample = sample_of(folder, "a.png")
+    flags = frozenset({0} if reviewed else ())
+    now = Annotations(HERE, next_id=7, reviewed=flags, notes=NO_CELL)
+    plan = finished(plan_import([sample], AnnotationSet("test", tuple(images))))
+    after, outcome = (plan.as_reviewed() if says_who == "person" else plan).merged_into({"s": now})
+    ids = [part.cell_id.tolist() for part in (after["s"].boxes, after["s"].deleted)]
+    return ids[0], ids[1], outcome.counts.removed
+
+
+@pytest.mark.parametrize("reviewed", [False, True])
+def test_what_a_checked_file_has_no_more_is_deleted_unless_a_person_drew_it(
+    tmp_path: Path, reviewed: bool
+) -> None:
+    image = AnnotatedImage("a.png", (KEPT,))
+    kept, deleted, removed = brought_in(tmp_path, [image], "person", reviewed)
+    assert (kept, deleted, removed) == ([2, 3, 5, 6], [1, 4], 2)
+
+
+def test_a_checked_file_without_boxes_leaves_the_detector_none(tmp_path: Path) -> None:
+    assert brought_in(tmp_path, [AnnotatedImage("a.png", ())], "person") == (
+        [2, 5, 6],
+        [1, 3, 4],
+        3,
+    )
+
+
+def test_a_file_that_nobody_checked_or_that_lacks_something_deletes_nothing(tmp_path: Path) -> None:
+    every = [1, 2, 3, 4, 5, 6]
+    assert brought_in(tmp_path, [AnnotatedImage("a.png", (KEPT,))], "file") == (every, [], 0)
+    outside = replace(KEPT, xyxy=(-90, 0, -80, 10))
+    for who in ("person", "file"):
+        lacking = AnnotatedImage("a.png", (KEPT, outside), reviewed=True)
+        assert brought_in(tmp_path, [lacking], who) == (every, [], 0)
+
+
+def test_a_file_s_own_word_deletes_nothing_that_was_confirmed_here(tmp_path: Path) -> None:
+    image = AnnotatedImage("a.png", (KEPT,), reviewed=True)
+    assert brought_in(tmp_path, [image], "file") == ([2, 3, 5, 6], [1, 4], 2)
+    assert brought_in(tmp_path, [image], "file", reviewed=True) == ([1, 2, 3, 4, 5, 6], [], 0)
+
+
+def test_an_image_s_boxes_of_several_files_are_all_its_cells(tmp_path: Path) -> None:
+    first = replace(KEPT, xyxy=(0, 0, 10, 10), cell_id=1)
+    images = [AnnotatedImage("a.png", (KEPT,)), AnnotatedImage("a", (first,))]
+    assert brought_in(tmp_path, images, "person") == ([1, 2, 3, 5, 6], [4], 1)
+
+
+def test_boxes_of_other_classes_do_not_keep_an_image_from_being_complete(tmp_path: Path) -> None:
+    wbc = AnnotatedBox((1, 50, 31, 79), "WBC")
+    image = AnnotatedImage("a.png", (replace(KEPT, label="RBC"), wbc))
+    assert brought_in(tmp_path, [image], "person") == ([2, 3, 5, 6], [1, 4], 2)
 
 
 def test_export_into_a_new_project_and_out_again_is_the_same(tmp_path: Path) -> None:

@@ -163,6 +163,33 @@ def test_an_import_is_one_step_of_undo_over_all_samples(
     assert panel.context.session.editor.undo_title == ""
 
 
+def test_a_detector_s_box_that_a_reviewed_image_has_no_more_is_removed_and_told(
+    panel: AnnotateWidget, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session, page = panel.context.session, AnnotatePage(panel)
+    (tmp_path / "in").mkdir()
+    found, reviewed = tmp_path / "in" / "found.csv", tmp_path / "in" / "reviewed.csv"
+    columns = "image,x_min,y_min,x_max,y_max,source,reviewed"
+    rows = [f"s0.tif,{x},10,{x + 20},30,model," for x in (10, 50)]
+    found.write_text("\n".join([columns, *(f"{row}0" for row in rows)]), "utf-8")
+    reviewed.write_text(f"{columns}\n{rows[0]}1", "utf-8")
+    panel.exchange.read([found])
+    opened_import(page, qtbot).press("Import")
+    panel.exchange.read([reviewed])
+    preview = opened_import(page, qtbot)
+    told = "1 box of the detector that the file does not have was removed"
+    assert preview.text("import_summary") == (
+        f"CSV: 0 new boxes in 1 image; 1 there already; {told}. Your own boxes stay as they are."
+    )
+    preview.press("Import")
+    assert page.messages() == [f"0 boxes imported into 1 image; {told}."]
+    assert boxes_of(panel)["s0"] == [[10, 10, 30, 30]]
+    assert session.states_of_samples()["s0"].deleted.xyxy.tolist() == [[50, 10, 70, 30]]
+    session.editor.undo()
+    assert boxes_of(panel)["s0"] == [[10, 10, 30, 30], [50, 10, 70, 30]]
+    assert not len(session.states_of_samples()["s0"].deleted)
+
+
 def test_the_classes_that_are_red_cells_are_chosen_in_the_preview(
     panel: AnnotateWidget, preview: ImportPage, qtbot: QtBot
 ) -> None:

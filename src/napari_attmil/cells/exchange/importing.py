@@ -18,6 +18,7 @@ from napari_attmil.cells.exchange.study_boxes import (
     only_cells,
     size_of,
     why_not,
+    without_others,
 )
 from napari_attmil.core import ContentError, Progress, UserError, counted, reason_in_words
 from napari_attmil.images import read_frame
@@ -49,12 +50,15 @@ class PlacedImage:
         Its boxes in pixels, under the name that the file gives it.
     is_renamed
         Whether the names are alike but not the same.
+    is_checked
+        Whether the person who imports it has checked it, beside what the file says of it.
     """
 
     sample: Sample
     index: int
     image: AnnotatedImage
     is_renamed: bool = False
+    is_checked: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,31 +87,53 @@ class ImportPlan:
 
         A person has looked at the images and says that the files' boxes are right and complete.
         """
-        lacking = {each.image for each in self.left_out}
-        reviewed = (
-            replace(placed, image=replace(placed.image, reviewed=placed.image.name not in lacking))
-            for placed in self.images
-        )
+        lacking, reviewed = self._lacking, []
+        for placed in self.images:
+            is_whole = placed.image.name not in lacking
+            image = replace(placed.image, reviewed=is_whole)
+            reviewed.append(replace(placed, image=image, is_checked=is_whole))
         return replace(self, images=tuple(reviewed))
+
+    @property
+    def _lacking(self) -> set[str]:
+        """The images, as the files call them, of which something is left out."""
+        return {each.image for each in self.left_out}
 
     def merged_into(
         self, before: Mapping[str, Annotations]
     ) -> tuple[dict[str, Annotations], ImportOutcome]:
         """Return samples' annotations, by name, after the import, and what it would do; pure."""
-        by_sample: dict[str, list[PlacedImage]] = defaultdict(list)
+        by_sample: dict[str, dict[int, list[PlacedImage]]] = defaultdict(lambda: defaultdict(list))
         for placed in self.images:
-            by_sample[placed.sample.name].append(placed)
+            by_sample[placed.sample.name][placed.index].append(placed)
         after: dict[str, Annotations] = {}
         counts: list[tuple[PlacedImage, MergeCounts]] = []
         for name, of_sample in by_sample.items():
             now = before.get(name, Annotations()).with_free_id()
-            floor_id = now.next_id
-            for placed in of_sample:
-                now, of_image = merged(now, placed.index, placed.image, floor_id)
-                counts.append((placed, of_image))
+            floor_id, reviewed = now.next_id, now.reviewed
+            for index, of_image in of_sample.items():
+                for placed in of_image:
+                    now, of_file = merged(now, index, placed.image, floor_id)
+                    counts.append((placed, of_file))
+                if self._are_all(of_image, index in reviewed):
+                    now, removed = without_others(now, index, [each.image for each in of_image])
+                    counts[-1] = (placed, of_file._replace(removed=removed))
             after[name] = now
         notes = (*self.notes, *_about_notes([of_image for _, of_image in counts]))
         return after, ImportOutcome(self.format_name, tuple(counts), notes, self.left_out)
+
+    def _are_all(self, of_image: Sequence[PlacedImage], is_reviewed: bool) -> bool:
+        """Return whether the files have all cells of an image, and leave none to the detector.
+
+        Where the study's image `is_reviewed`, a person has confirmed its boxes, which what only a
+        file says does not overrule.
+        """
+        return all(
+            each.image.reviewed
+            and each.image.name not in self._lacking
+            and (each.is_checked or not is_reviewed)
+            for each in of_image
+        )
 
     def write(
         self, samples: Sequence[Sample], annotations: AnnotationFile, made_by: str
@@ -161,7 +187,7 @@ class ImportOutcome:
     @property
     def is_nothing(self) -> bool:
         """Whether the files held something, and nothing of it could be used."""
-        used = self.counts.added + self.counts.already_there
+        used = self.counts.added + self.counts.already_there + self.counts.removed
         return not self.merged or (used == 0 and bool(self.left_out))
 
     def sentences(self) -> list[str]:
@@ -177,9 +203,18 @@ class ImportOutcome:
             f"deleted, {counts.overlapping} overlap with a person's box (both are kept), "
             f"{counts.replaced} of the detector's were replaced"
         )
+        if counts.removed:
+            text += f"; {self.removed_in_words}"
         if self.reviewed:
             text += f"; {counted(self.reviewed, 'image counts', 'images count')} as reviewed"
         return text
+
+    @property
+    def removed_in_words(self) -> str:
+        """How many boxes an image that was checked elsewhere has no more."""
+        was = "was" if self.counts.removed == 1 else "were"
+        boxes = counted(self.counts.removed, "box", "boxes")
+        return f"{boxes} of the detector that the file does not have {was} removed"
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as plain values for a JSON file."""

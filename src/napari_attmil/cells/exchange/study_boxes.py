@@ -12,7 +12,14 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from napari_attmil.cells.annotations import Note, completed_note, with_notes
-from napari_attmil.cells.boxes import SAME_BOX_IOU, SAME_CELL_IOU, Boxes, Source, iou_matrix
+from napari_attmil.cells.boxes import (
+    SAME_BOX_IOU,
+    SAME_CELL_IOU,
+    Boxes,
+    Source,
+    iou_matrix,
+    match_boxes,
+)
 from napari_attmil.cells.exchange.annotation_set import NO_NOTE, AnnotatedBox, AnnotatedImage
 from napari_attmil.cells.overlaps import greatest_overlap
 from napari_attmil.core import UserError
@@ -47,6 +54,8 @@ class MergeCounts(NamedTuple):
         Boxes that got a tag, note or value from the file.
     noted_otherwise
         Boxes whose note or values stay as they are here, though the file says something else.
+    removed
+        Boxes of the detector that a checked image has not in the file; see `without_others`.
     """
 
     added: int = 0
@@ -55,6 +64,7 @@ class MergeCounts(NamedTuple):
     replaced: int = 0
     noted: int = 0
     noted_otherwise: int = 0
+    removed: int = 0
 
 
 def annotated_images(
@@ -196,6 +206,39 @@ def merged(
     next_id = max(now.next_id, boxes.next_id)
     after = replace(now, boxes=boxes, next_id=next_id, reviewed=reviewed, notes=notes)
     return after, counts
+
+
+def without_others(
+    now: Annotations, index: int, images: Sequence[AnnotatedImage]
+) -> tuple[Annotations, int]:
+    """Return a sample's annotations without what the detector found and a person took away.
+
+    Each box of the files stands for one box of the study. Those of the detector for which none
+    stands are then deleted by a person, who did it elsewhere. No person's box is.
+
+    Parameters
+    ----------
+    now
+        The sample's annotations, with the boxes of the files; see `merged`.
+    index
+        The image within the sample.
+    images
+        All that the files have of it, in pixels: the image's cells, right and complete.
+
+    Returns
+    -------
+    Annotations, int
+        And how many boxes were deleted.
+    """
+    here, size_px = now.cells.of_image(index), images[0].size_px
+    corners = [box.xyxy for image in images for box in image.boxes]
+    there = np.array(corners, dtype=np.float32).reshape(-1, 4)
+    has_none = match_boxes(_clipped(here.xyxy, size_px), _clipped(there, size_px)) < 0
+    gone = here[has_none & (here.source == Source.MODEL)]
+    if not len(gone):
+        return now, 0
+    boxes = now.boxes[~np.isin(now.boxes.cell_id, gone.cell_id)]
+    return replace(now, boxes=boxes, deleted=Boxes.concatenate([now.deleted, gone])), len(gone)
 
 
 def _handed_on(notes: Notes, replaced: Boxes, added: Boxes) -> Notes:

@@ -149,7 +149,9 @@ class ExchangeRow(Listening, QWidget):
         for placed in plan.images:
             self._reviewing.refresh_sample(placed.sample.name)
         added = counted(outcome.counts.added, "box", "boxes")
-        tell(self, f"{added} imported into {counted(outcome.images, 'image')}.", IMPORTED)
+        removed = f"; {outcome.removed_in_words}" if outcome.counts.removed else ""
+        images = counted(outcome.images, "image")
+        tell(self, f"{added} imported into {images}{removed}.", IMPORTED)
 
     def _start_export(self) -> None:
         annotations = self._annotations()

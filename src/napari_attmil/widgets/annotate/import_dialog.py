@@ -184,6 +184,7 @@ def _summary(outcome: ImportOutcome) -> str:
     rest = [f"{counts.already_there} there already"] if counts.already_there else []
     rest += [f"{left} left out"] if left else []
     beside = f"; {', '.join(rest)}" if rest else ""
+    beside += f"; {outcome.removed_in_words}" if counts.removed else ""
     images = counted(outcome.images, "image")
     return f"{outcome.format_name}: {new} in {images}{beside}. Your own boxes stay as they are."
 
