@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support import jobs
 
-from napari_attmil.core import clusters
+from napari_attmil.core import clusters, workers as workers_file
 from napari_attmil.core.clusters import (
     ClusterSettings,
     open_cluster,
@@ -136,6 +136,21 @@ def test_workers_that_are_lost_are_not_waited_for_at_the_end(tmp_path: Path) -> 
                 time.sleep(0.05)
             asked = time.monotonic()
         assert 3 <= time.monotonic() - asked < 20
+
+
+def test_no_worker_that_is_left_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="needs the extra [cluster]")
+    monkeypatch.setattr(workers_file, "LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(workers_file, "ALONE_S", 2)
+    with open_cluster("local", tmp_path / "shared", 1) as workers:
+        run = JobRun([jobs.counts_until_asked_to_end], replace(workers, ends_within_s=1))
+        with pytest.raises(
+            UserError, match=r"No worker is left; .* run the same again, and it goes"
+        ):
+            for step in run:
+                if step.progress and step.progress.done == 0:
+                    continue
+                workers.client.cluster.scale(0)
 
 
 def first_line(path: Path) -> Generator[Progress, None, str]:

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import psutil
 import pytest
 from support import jobs
 
-from napari_attmil.core import JobRun, UserError, Workers, workers as workers_file
+from napari_attmil.core import JobRun, Progress, UserError, Workers, workers as workers_file
 from napari_attmil.core.worker_side import Ended
 
 ONE, TWO = Workers(1), Workers(2)
@@ -125,6 +126,30 @@ def test_what_is_done_beside_a_broken_one_is_kept() -> None:
     assert [step.number for step in steps[note:]].count(0) > 0
     assert {step.number for step in steps[:note] if step.progress is None} == set(range(1, 8))
     assert run.results == {0: 0, **{number: number for number in range(1, 8)}}
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_stop_is_heard_while_a_job_tells_nothing(after: int) -> None:
+    run: JobRun[int] = JobRun([partial(jobs.says_little, 6, after)] * 2, TWO)
+    steps = [(step.number, step.progress) for step in run]
+    told = Progress(1, 2, "Said once") if after else Progress(0, 0, "Waiting for a worker")
+    assert steps.count((0, told)) > 3
+    assert [number for number, progress in steps if progress is None].count(0) == 1
+
+
+def test_folder_of_the_work_that_vanishes_is_told(tmp_path: Path) -> None:
+    class InFolder(Workers):
+        @contextmanager
+        def folder(self) -> Iterator[Path]:
+            (tmp_path / "work").mkdir()
+            yield tmp_path / "work"
+
+    run: JobRun[int] = JobRun([jobs.counts_until_asked_to_end] * 2, InFolder(2))
+    with pytest.raises(UserError, match=r"does not see the folder .*work; leave it there"):
+        for step in run:
+            if step.progress and step.progress.done > 3 and (tmp_path / "work").exists():
+                (tmp_path / "work").rename(tmp_path / "elsewhere")
+    assert children() == set()
 
 
 def test_windows_waits_for_61_processes_at_most(monkeypatch: pytest.MonkeyPatch) -> None:

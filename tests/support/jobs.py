@@ -36,6 +36,16 @@ def counts_until_asked_to_end(pid_file: Path | None = None) -> Stage:
         return Unfinished(count)
 
 
+def says_little(seconds: float, after: int) -> Stage:
+    """Say nothing for some seconds, before or after the only step."""
+    if not after:
+        time.sleep(seconds)
+    yield Progress(1, 2, "Said once", note="Once")
+    if after:
+        time.sleep(seconds)
+    return 1
+
+
 def waits_the_first_time(folder: Path, number: int) -> Stage:
     """Note each try with the process; wait in the first try of number 0, else return at once."""
     tried = folder / f"{number}-{os.getpid()}-{time.monotonic_ns()}"

@@ -20,7 +20,14 @@ from napari_attmil.bags.training import Plan
 from napari_attmil.cells import Boxes, DetectionSettings
 from napari_attmil.cells.detection import CellSize
 from napari_attmil.core import StageRun, UserError, Workers, choose_device, finished, paces
-from napari_attmil.core.paces import READING, note_pace, seconds_for, workers_to_read
+from napari_attmil.core.clusters import ClusterWorkers
+from napari_attmil.core.paces import (
+    READING,
+    note_pace,
+    note_reading,
+    seconds_for,
+    workers_to_read,
+)
 from napari_attmil.core.worker_side import run_job
 from napari_attmil.images import open_cohort
 from napari_attmil.session import Session
@@ -252,6 +259,10 @@ def test_pace_of_long_work_counts_in_the_next_plan(
     assert planned.in_words() == (
         "2,000 cells, 0.0063 GB of features, about 20 minutes on 3 workers."
     )
+    replace(planned, workers=ClusterWorkers(4)).note(60)
+    note_reading(100, 600, ClusterWorkers(4), "cpu")
+    assert seconds_for(planned.kind, 2000 * 30, "cpu") == pytest.approx(2 * 3 * 600)
+    assert seconds_for(READING, 100, "cpu") == 80  # a cluster's is not this computer's
     (tmp_path / "paces.json").write_text("no paces")
     assert "less than a minute" in planned.in_words()
 

@@ -56,7 +56,7 @@ class ClusterSettings(Settings):
     memory: str = Field("32GB", pattern=r"^\d+ ?[KMGT]i?B$", title="Memory a job")
     """As Dask writes it, for all cores of a job together."""
     walltime: str = Field("04:00:00", pattern=r"^(\d+-)?\d+:\d\d:\d\d$", title="Wall time")
-    """Hours, minutes, seconds; work that is not finished by then is done again by another job."""
+    """Hours, minutes, seconds; work that is not finished by then is left to jobs that still run."""
     gpus: int = Field(0, ge=0, le=16, title="GPUs a job")
     """Asked for as ``--gres=gpu:N``."""
     account: str = Field("", title="Account")
@@ -88,6 +88,16 @@ class ClusterWorkers(Workers):
     def are_processes(self) -> bool:
         """Whether jobs are done outside of this process."""
         return True
+
+    @property
+    def are_of_this_computer(self) -> bool:
+        """Whether what they take says how fast this computer is."""
+        return False
+
+    @property
+    def are_there(self) -> bool:
+        """Whether there is a worker at all."""
+        return bool(self.client.scheduler_info()["workers"])
 
     @contextlib.contextmanager
     def folder(self) -> Iterator[Path]:

@@ -17,7 +17,7 @@ import platformdirs
 from napari_attmil.core.device import choose_device
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.files import write_json
-from napari_attmil.core.workers import WORTH_S, Workers, sensible_workers
+from napari_attmil.core.workers import ONE_WORKER, WORTH_S, Workers, sensible_workers
 
 READING: Final = "seconds an image: finding cells, reading features"
 TRAINING: Final = "seconds a cell and pass: training on {}"
@@ -37,11 +37,22 @@ def seconds_for(kind: str, units: float, device_name: str) -> float:
     return units * kept
 
 
-def note_pace(kind: str, units: float, seconds: float, device_name: str, workers: int = 1) -> None:
-    """Keep how long some workers have taken for so many units; of short work nothing is kept."""
-    if seconds < LEAST_S or units <= 0:
+def note_pace(
+    kind: str,
+    units: float,
+    seconds: float,
+    device_name: str,
+    workers: Workers = ONE_WORKER,
+    jobs: int = 1,
+) -> None:
+    """Keep how long some workers have taken for so many units, in so many jobs.
+
+    Of short work nothing is kept, nor of a cluster's: that is not the pace of this computer.
+    """
+    if seconds < LEAST_S or units <= 0 or not workers.are_of_this_computer:
         return
-    kept = {**_read(), f"{kind} ({device_name})": seconds * workers / units}
+    at_once = max(1, min(workers.number, jobs))
+    kept = {**_read(), f"{kind} ({device_name})": seconds * at_once / units}
     with contextlib.suppress(UserError):  # It is only an estimate.
         write_json(_file(), kept)
 
@@ -62,7 +73,7 @@ def workers_to_read(given: Workers | None, images: int, device_name: str) -> Wor
 def note_reading(images: int, seconds: float, workers: Workers, device_name: str) -> None:
     """Keep how long it took to read images."""
     name = choose_device(device_name).name
-    note_pace(READING, images, seconds, name, min(workers.number, images))
+    note_pace(READING, images, seconds, name, workers, images)
 
 
 def _read() -> dict[str, float]:

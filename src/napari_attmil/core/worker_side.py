@@ -90,7 +90,8 @@ def run_job(job: Job[Result], number: int, folder: Path, current: Path) -> Ended
 
 def ask_to_stop(folder: Path) -> None:
     """Let all jobs end at their next step."""
-    (folder / _STOP).touch()
+    with contextlib.suppress(FileNotFoundError):  # They end too when the folder is gone.
+        (folder / _STOP).touch()
 
 
 def is_stopped(folder: Path) -> bool:

@@ -18,7 +18,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Generic, TypeVar
@@ -42,6 +42,12 @@ Result = TypeVar("Result")
 
 LOOKS_PER_S: Final = 100
 """Files of progress that are read in a second: a cluster's lie on a drive that all share."""
+AGAIN_EVERY_S: Final = 1.0
+"""Progress is told again when there is none: who hears it may ask to stop."""
+LOOK_EVERY_S: Final = 20.0
+"""So often it is asked whether a worker is there."""
+ALONE_S: Final = 300.0
+"""So long no worker may be there: lost ones may come back, and others be in a queue."""
 MOST_DEATHS: Final = 3
 """A single worker that ends so often without finishing a job is not replaced again."""
 MOST_ON_WINDOWS: Final = 61
@@ -71,6 +77,16 @@ class Workers:
     def are_processes(self) -> bool:
         """Whether jobs are done outside of this process."""
         return self.number > 1
+
+    @property
+    def are_of_this_computer(self) -> bool:
+        """Whether what they take says how fast this computer is."""
+        return True
+
+    @property
+    def are_there(self) -> bool:
+        """Whether there is a worker at all."""
+        return True
 
     @contextlib.contextmanager
     def folder(self) -> Iterator[Path]:
@@ -144,6 +160,9 @@ class JobStep:
     note: str = ""
 
 
+NOT_BEGUN: Final = Progress(0, 0, "Waiting for a worker")
+
+
 class JobRun(Generic[Result]):
     """Runs jobs in a ``for`` loop, one after another or several at a time, and holds their results.
 
@@ -177,7 +196,7 @@ class JobRun(Generic[Result]):
         Raises
         ------
         UserError
-            If there is too little memory even for a single worker.
+            If there is too little memory even for a single worker, or no worker is left.
         """
         return self._elsewhere() if self._workers.are_processes else self._here()
 
@@ -225,28 +244,39 @@ class JobRun(Generic[Result]):
         told: dict[int, Progress] = {}
         running: dict[Future[Ended[Any]], int] = {}
         here, trouble, pause, looked = Path.cwd(), "", max(TELL_EVERY_S, count / LOOKS_PER_S), 0.0
+        heard, watch = time.monotonic(), _Watch(self._workers)
         try:
             while running or (left and not trouble):
                 while left and len(running) < count and not trouble:
                     number = left.popleft()
                     job: Job[Any] = self._jobs[number]
                     running[executor.submit(run_job, job, number, folder, here)] = number
-                over = wait(running, pause, FIRST_COMPLETED).done
+                over = wait(running, min(pause, AGAIN_EVERY_S), FIRST_COMPLETED).done
                 for future in sorted(over, key=_has_failed):  # What others have done is kept.
                     end, number = future.result(), running.pop(future)
-                    if self._keep(number, end) == "out of memory":
+                    how = self._keep(number, end)
+                    if how == "stopped":  # Nobody has asked for it.
+                        raise UserError(
+                            f"Work was given up, since a worker does not see the folder {folder}; "
+                            "leave it there while work is done, and start again: what is finished "
+                            "is kept.",
+                            Remedy.TRY_AGAIN,
+                        )
+                    if how == "out of memory":
                         # The others may still finish with the memory that they have.
                         trouble = "A worker has run out of memory"
                     else:
                         yield JobStep(number, None)
-                if time.monotonic() - looked < pause:
-                    continue
-                looked = time.monotonic()
-                for number in running.values():
-                    step = told_by(folder, number)
+                watch.look()
+                now = time.monotonic()
+                for number in running.values() if now - looked >= pause else ():
+                    looked, step = now, told_by(folder, number)
                     if step is not None and step != told.get(number):
-                        told[number] = step
+                        told[number], heard = step, now
                         yield JobStep(number, step)
+                if running and now - heard >= AGAIN_EVERY_S:
+                    heard, number = now, min(running.values())
+                    yield JobStep(number, replace(told.get(number, NOT_BEGUN), note=""))
         except Exception as error:
             trouble = self._workers.why_ended(error)
             if not trouble:
@@ -269,6 +299,29 @@ class JobRun(Generic[Result]):
         if end.how == "finished" or end.result is not None:
             self.results[number] = end.result  # type: ignore[assignment]
         return end.how
+
+
+class _Watch:
+    """Notices that no worker is left."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._seen = self._looked = time.monotonic()
+
+    def look(self) -> None:
+        """Look now and then whether a worker is there; raise UserError if none is for long."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = now
+        if self._workers.are_there:
+            self._seen = now
+        elif now - self._seen >= ALONE_S:
+            raise UserError(
+                "No worker is left; jobs of a queue end when their wall time is over. What is "
+                "finished is kept: run the same again, and it goes on where it stood.",
+                Remedy.TRY_AGAIN,
+            )
 
 
 def _has_failed(future: Future[Any]) -> bool:

@@ -91,7 +91,7 @@ class Plan:
 
     def note(self, seconds: float, share: float = 1) -> None:
         """Keep how long a share of the work has taken."""
-        note_pace(self.kind, self.units * share, seconds, self.device_name, self.at_once)
+        note_pace(self.kind, self.units * share, seconds, self.device_name, self.workers, self.jobs)
 
 
 def _about(seconds: float) -> str:
