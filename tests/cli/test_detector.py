@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from napari_attmil.cells.finetuning.study_detectors import (
     training_folder,
 )
 from napari_attmil.cells.settings import FinetuneSettings
-from napari_attmil.core import finished
+from napari_attmil.core import entries, finished
 from napari_attmil.core.model_files import load_checkpoint
 from napari_attmil.images.reading import open_cohort
 from napari_attmil.session.review_queue import QueueOrder, entries_of, sorted_entries
@@ -54,6 +55,18 @@ def test_a_coco_file_makes_a_detector(attmil: Any, tmp_path: Path) -> None:
     outcome = attmil("finetune", tmp_path / "coco.json", "--out", out, "--steps", 1)
     assert outcome.code == 0 and str(out) in outcome.out
     assert load_checkpoint(out, "detector").provenance["data"] == "fine-tuned on 1 reviewed image"
+
+
+def test_a_detector_that_cannot_be_fitted_is_refused_before_an_image_is_read(
+    attmil: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered = EntryPoints([EntryPoint("bright", "nowhere:Bright", "napari_attmil.detectors")])
+    monkeypatch.setattr(entries, "entry_points", lambda **asked: offered.select(**asked))
+    arguments = ("finetune", tmp_path / "no.json", "--out", tmp_path / "w.safetensors")
+    fitted = attmil(*arguments, "--weights", "bright")
+    assert fitted.code == 1 and "'bright' of another package cannot be fitted" in fitted.err
+    missing = attmil(*arguments, "--weights", "brihgt")
+    assert missing.code == 1 and "no model file brihgt; check the path." in missing.err
 
 
 def test_the_queue_names_the_most_doubtful_image_first(attmil: Any, project: Any) -> None:

@@ -199,7 +199,7 @@ def finetune(
     settings
         How long and how fast.
     weights
-        Model file of the detector to begin with.
+        Model file of the detector to begin with; one of another package cannot be fitted.
     hold_out
         Images to test on, as paths within the study; chosen automatically if empty.
     device
@@ -213,10 +213,11 @@ def finetune(
         If there are too few reviewed images, the file cannot be written, or the stage was stopped
         before it had written a detector.
     """
-    from napari_attmil.cells.detection import Detector
+    from napari_attmil.cells.detection import Detector, check_can_be_fitted
     from napari_attmil.core import choose_device
 
     path, how = checked_out(out, source, weights), settings or FinetuneSettings()
+    check_can_be_fitted(optional_path(weights))
     if isinstance(source, str | Path) and Path(source).suffix.lower() == ".json":
         images, folder = read_labelled_images(Path(source)), Path(source).parent
         _hold_out(folder, hold_out, images)
@@ -225,6 +226,7 @@ def finetune(
     else:
         study = study_of(source, weights)
         checked_out(path, study.detector_path)
+        check_can_be_fitted(study.detector_path)
         if hold_out:
             cohort = study.cohort
             images = reviewed_images(cohort.samples, study.annotations, cohort.folder)

@@ -9,7 +9,7 @@ import typer
 
 from napari_attmil import workflows
 from napari_attmil.cells import FinetuneSettings
-from napari_attmil.cli.options import DeviceName, ModelOut, PlaneOptions, Weights, option
+from napari_attmil.cli.options import DeviceName, ModelOut, PlaneOptions, option
 from napari_attmil.cli.terminal import open_labelled_cohort, say, say_device, say_study, shown
 from napari_attmil.core import check_writable, counted
 from napari_attmil.workflows import check_outputs
@@ -42,7 +42,14 @@ def finetune(
         ),
     ],
     out: ModelOut,
-    weights: Weights = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model file of the detector to begin with; one that an installed package offers "
+            "cannot be fitted.",
+            show_default="the one in use in the study, otherwise the built-in one",
+        ),
+    ] = None,
     steps: Annotated[int, option(FinetuneSettings, "steps")] = DEFAULTS.steps,
     minutes: Annotated[float, option(FinetuneSettings, "minutes")] = DEFAULTS.minutes,
     seed: Annotated[int, option(FinetuneSettings, "seed")] = DEFAULTS.seed,
@@ -56,9 +63,11 @@ def finetune(
     Some images are held out to test the detector before and after. The new one is written even if
     it is no better, which is then said.
     """
+    from napari_attmil.cells.detection import check_can_be_fitted
     from napari_attmil.workflows import Study, finetune_images, finetune_study
 
     check_outputs([out], [source, weights])
+    check_can_be_fitted(weights)
     check_writable(out)
     settings = FinetuneSettings.checked(steps=steps, minutes=minutes, seed=seed)
     say_device(device)
@@ -71,6 +80,7 @@ def finetune(
     else:
         study = Study.of(open_labelled_cohort(source, planes), weights)
         check_outputs([out], [study.detector_path])
+        check_can_be_fitted(study.detector_path)
         say_study(study)
         _check(study, device, hold_out)
         stage = finetune_study(study, settings, device, out)

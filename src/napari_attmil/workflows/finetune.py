@@ -10,7 +10,6 @@ import numpy as np
 
 from napari_attmil.cells import DetectionSettings, match_boxes, median_diameter_px
 from napari_attmil.cells.finetuning import candidate_path, training_folder
-from napari_attmil.core import Remedy, UserError
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
 from napari_attmil.workflows.study import loaded_detector
 
@@ -203,8 +202,10 @@ def finetune_study(
         Set to end early.
     """
     yield Progress(0, 0, "Reading the reviewed images")
+    from napari_attmil.cells.detection import check_can_be_fitted
     from napari_attmil.cells.finetuning import reviewed_images
 
+    check_can_be_fitted(study.detector_path)
     cohort = study.cohort
     images = reviewed_images(cohort.samples, study.annotations, cohort.folder, left_out)
     out = out or candidate_path(cohort.folder)
@@ -227,16 +228,11 @@ def finetune_images(
     and the state to resume from.
     """
     yield Progress(0, 0, "Measuring the detector as it is")
-    from napari_attmil.cells.detection import is_offered
+    from napari_attmil.cells.detection import check_can_be_fitted
     from napari_attmil.cells.finetuning import finetune
     from napari_attmil.core import choose_device
 
-    if weights is not None and is_offered(weights):
-        raise UserError(
-            f"The detector {str(weights)!r} of another package cannot be fitted; use the built-in "
-            "one, and fit that.",
-            Remedy.TRAIN_DETECTOR,
-        )
+    check_can_be_fitted(weights)
     last, is_finished = None, False
     with contextlib.suppress(KeyboardInterrupt):  # as if `stop` had been set
         for last in finetune(images, settings, out, choose_device(device_name), weights, folder):

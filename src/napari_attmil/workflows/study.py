@@ -290,9 +290,16 @@ def _loaded_detector(
 ) -> Detector:
     """Load a detector; size and time tell new candidates apart, which all have the same path."""
     del size_bytes, mtime_ns
-    from napari_attmil.cells.detection import Detector, OfferedDetector, is_offered
+    from napari_attmil.cells.detection import (
+        Detector,
+        OfferedDetector,
+        check_is_there,
+        is_offered,
+    )
     from napari_attmil.core import choose_device
 
     if weights is not None and is_offered(weights):
         return OfferedDetector.offered(str(weights), choose_device(device_name))
+    if weights is not None:
+        check_is_there(weights)
     return Detector.load(weights, choose_device(device_name))

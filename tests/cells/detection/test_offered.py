@@ -51,6 +51,87 @@ class Unequal(Bright):
         return [[1, 1, 9, 9]], []
 
 
+class Bare(Bright):
+    """Gives boxes alone."""
+
+    def find(self, image: Any) -> Any:
+        return np.array([[1, 1, 9, 9]])
+
+
+class Triple(Bright):
+    """Gives corners of three numbers."""
+
+    def find(self, image: Any) -> Any:
+        return [[1, 1, 9]], [1.0]
+
+
+class Empty(Bright):
+    """Finds nothing, and gives lists."""
+
+    def find(self, image: Any) -> Any:
+        return [], []
+
+
+class Nameless:
+    """Has no digest."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    def find(self, image: Any) -> Any:
+        return [], []
+
+
+class Blind:
+    """Cannot find."""
+
+    digest = "blind-1"
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+
+MORE = {kind.__name__.lower(): kind for kind in (Bare, Triple, Empty, Nameless, Blind)}
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offer detectors with mistakes too."""
+    packages = EntryPoints(
+        EntryPoint(name, f"{__name__}:{kind.__name__}", offered_names.GROUP)
+        for name, kind in MORE.items()
+    )
+    monkeypatch.setattr(entries, "entry_points", lambda **asked: packages.select(**asked))
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("bare", "'bare' of another package gave no pair of boxes and scores"),
+        ("triple", r"'triple' of another package gave boxes of the shape \(1, 3\), not \(n, 4\)"),
+        ("nameless", "'nameless' of another package lacks a digest"),
+        ("blind", "'blind' of another package lacks a digest .a text. or the method find"),
+    ],
+)
+def test_a_detector_that_is_none_is_named_with_what_to_do(name: str, told: str) -> None:
+    with pytest.raises(UserError, match=f"{told}.*; update the package that offers it, or choose"):
+        OfferedDetector.offered(name, CPU).detect([field()])
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_detector_may_find_nothing() -> None:
+    assert len(OfferedDetector.offered("empty", CPU).detect([field()])) == 0
+
+
+def test_a_mistyped_name_is_answered_by_the_names_on_offer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"no model file brihgt; .* offers: bright, unequal"):
+        loaded_detector("cpu", Path("brihgt"))
+    monkeypatch.setattr(entries, "entry_points", lambda **_: EntryPoints())
+    with pytest.raises(UserError, match=r"no model file brihgt; check the path\.$"):
+        loaded_detector("cpu", Path("brihgt"))
+
+
 @pytest.fixture(autouse=True)
 def packages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Offer detectors as installed packages would."""

@@ -8,7 +8,12 @@ from .network_file import (
     save_network as save_network,
 )
 from .offered import BoxFinder as BoxFinder, OfferedDetector as OfferedDetector
-from .offered_names import detector_names as detector_names, is_offered as is_offered
+from .offered_names import (
+    check_can_be_fitted as check_can_be_fitted,
+    check_is_there as check_is_there,
+    detector_names as detector_names,
+    is_offered as is_offered,
+)
 from .plan import DetectionPlan as DetectionPlan, plan_detection as plan_detection
 from .read_ahead import ReadAhead as ReadAhead
 from .rescaling import GreyLevels as GreyLevels, rescale as rescale, to_grey as to_grey

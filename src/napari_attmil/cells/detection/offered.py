@@ -20,7 +20,7 @@ from napari_attmil.cells.detection.found_cells import DetectionProgress
 from napari_attmil.cells.detection.network_file import load_network
 from napari_attmil.cells.detection.offered_names import GROUP
 from napari_attmil.cells.detection.working_scale import CellSize
-from napari_attmil.core import Remedy, UserError, load_entry
+from napari_attmil.core import Remedy, UserError, load_entry, reason_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 UNKNOWN_DIAMETER_PX: Final = 50.0
 """Taken for the margin of a view, where no cell has been found yet and no diameter is given."""
+
+
+_MEND: Final = "update the package that offers it, or choose another detector"
 
 
 class BoxFinder(Protocol):
@@ -53,6 +56,7 @@ class OfferedDetector(Detector):
     after the other, and a cell diameter changes nothing.
     """
 
+    _name: str
     _finder: BoxFinder
 
     @classmethod
@@ -62,7 +66,7 @@ class OfferedDetector(Detector):
         Raises
         ------
         UserError
-            If no installed package offers it.
+            If no installed package offers it, or what is offered is no `BoxFinder`.
         """
         factory: Callable[[Device], BoxFinder] | None = load_entry(GROUP, name)
         if factory is None:
@@ -72,9 +76,16 @@ class OfferedDetector(Detector):
                 Remedy.LOAD_MODEL,
             )
         finder, shipped = factory(device), load_network()
-        digest = f"{name}:{finder.digest}+{shipped.digest}"
+        own = getattr(finder, "digest", None)
+        if not (own and isinstance(own, str) and callable(getattr(finder, "find", None))):
+            raise UserError(
+                f"The detector {name!r} of another package lacks a digest (a text) or the method "
+                f"find; {_MEND}.",
+                Remedy.LOAD_MODEL,
+            )
+        digest = f"{name}:{own}+{shipped.digest}"
         made = cls(shipped.network, shipped.architecture, device, digest, {"data": name})
-        made._finder = finder
+        made._name, made._finder = name, finder
         return made
 
     def cell_sizes(
@@ -97,26 +108,47 @@ class OfferedDetector(Detector):
     ) -> Iterator[DetectionProgress]:
         """Find the cells of a stack, image by image; see `Detector.detect_parts`."""
         for index in range(len(images)):
-            xyxy, score = _chosen(self._finder.find(np.asarray(images[index])), settings)
+            found = _as_found(self._finder.find(np.asarray(images[index])), self._name)
+            xyxy, score = _chosen(found, settings)
             size = CellSize(median_diameter_px(xyxy)) if len(xyxy) else sizes[index]
             yield DetectionProgress(index + 1, len(images), index, xyxy, score, size)
 
 
-def _chosen(found: tuple[npt.ArrayLike, npt.ArrayLike], settings: DetectionSettings) -> Found:
-    """Return the boxes that the settings ask for, the surest first.
+def _as_found(given: Any, name: str) -> Found:
+    """Return what a detector of another package gave as boxes and scores.
 
     Raises
     ------
     UserError
-        If there is not one score for each box.
+        If it is anything else, or there is not one score for each box.
     """
-    xyxy = np.asarray(found[0], dtype=np.float32).reshape(-1, 4)
-    score = np.asarray(found[1], dtype=np.float32).reshape(-1)
+    try:
+        boxes, scores = given
+        xyxy, score = np.asarray(boxes, dtype=np.float32), np.asarray(scores, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"The detector {name!r} of another package gave no pair of boxes and scores "
+            f"({reason_in_words(error)}); {_MEND}.",
+            Remedy.LOAD_MODEL,
+        ) from error
+    if xyxy.size and xyxy.shape[1:] != (4,):
+        raise UserError(
+            f"The detector {name!r} of another package gave boxes of the shape {xyxy.shape}, not "
+            f"(n, 4); {_MEND}.",
+            Remedy.LOAD_MODEL,
+        )
+    xyxy, score = xyxy.reshape(-1, 4), score.reshape(-1)
     if len(xyxy) != len(score):
         raise UserError(
-            f"The detector gave {len(xyxy)} boxes, but {len(score)} scores; update the package "
-            "that offers it, or choose another detector."
+            f"The detector {name!r} gave {len(xyxy)} boxes, but {len(score)} scores; {_MEND}.",
+            Remedy.LOAD_MODEL,
         )
+    return xyxy, score
+
+
+def _chosen(found: Found, settings: DetectionSettings) -> Found:
+    """Return the boxes that the settings ask for, the surest first."""
+    xyxy, score = found
     real = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1) & np.isfinite(xyxy).all(axis=1)
     real &= score >= settings.min_score
     xyxy, score = xyxy[real], score[real]
