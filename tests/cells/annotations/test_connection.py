@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -195,6 +196,56 @@ def test_a_file_is_checked_once_by_whoever_in_the_program_reads_or_changes_it(
     second.close()
     assert len(backups_of(path)) == 1
     assert boxes_on_disk(path, sample) == 2 and checked == [path]
+
+
+def test_log_is_not_read_beside_a_file_that_is_being_opened(
+    path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = AnnotationFile(path)
+    before.write(sample, with_boxes(1))
+    before.close()
+    read: list[Path] = []
+    monkeypatch.setattr(checked_files, "_checked", {})
+    monkeypatch.setattr(checked_files, "check_log", read.append)
+
+    def opening(path: Path) -> sqlite3.Connection:
+        connection = open_for_writing(path)
+        read.clear()
+        checked_files._checked.clear()  # as by an upgrade, which changes the file for seconds
+        assert boxes_on_disk(path, sample) == 1 and read == []
+        return connection
+
+    monkeypatch.setattr(connection_module, "open_for_writing", opening)
+    file = AnnotationFile(path)
+    file.write(sample, with_boxes(2))
+    file.close()
+    monkeypatch.setattr(checked_files, "_checked", {})
+    assert boxes_on_disk(path, sample) == 2 and read == [path]
+
+
+def test_no_file_is_opened_while_its_log_is_read(
+    path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    AnnotationFile(path).write(sample, with_boxes(1))
+    monkeypatch.setattr(checked_files, "_held", Counter())
+    monkeypatch.setattr(checked_files, "_checked", {})
+    opened: list[str] = []
+
+    def open_it() -> None:
+        with checked_files.held(path):
+            opened.append("opened")
+
+    other = threading.Thread(target=open_it)
+
+    def reading(_: Path) -> None:
+        other.start()
+        other.join(0.2)
+        opened.append("read")
+
+    monkeypatch.setattr(checked_files, "check_log", reading)
+    with checked_files.held(path, checks_log=True):
+        other.join(5)
+    assert opened == ["read", "opened"]
 
 
 @pytest.mark.parametrize("is_open", [True, False])

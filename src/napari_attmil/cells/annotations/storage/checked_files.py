@@ -25,6 +25,7 @@ _checked: dict[Path, _Stamp] = {}
 _held: Counter[Path] = Counter()
 """The files that this process has open, by how often."""
 _counting = threading.Lock()
+"""Held too while a log is read, so that no thread opens its file meanwhile."""
 
 
 def check_once(connection: sqlite3.Connection, path: Path) -> None:
@@ -72,9 +73,17 @@ def check_log_once(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Have a file open."""
+def held(path: Path, checks_log: bool = False) -> Iterator[None]:
+    """Open a file and have it open, with `check_log_once` before if asked.
+
+    Raises
+    ------
+    UserError
+        As `check_log_once`.
+    """
     with _counting:
+        if checks_log:
+            check_log_once(path)
         _held[path.absolute()] += 1
     try:
         yield

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from napari_attmil.cells.annotations.storage.backup import back_up_daily
 from napari_attmil.cells.annotations.storage.checked_files import (
-    check_log_once,
     check_once,
     held,
     own_change,
@@ -100,10 +99,8 @@ class Connection:
             If the file, or what it holds, cannot be read.
         """
         try:
-            if self._seen is None:
-                check_log_once(self._path)
             with (
-                held(self._path),
+                held(self._path, checks_log=self._seen is None),
                 contextlib.closing(open_for_reading(self._path)) as connection,
             ):
                 if self._seen is None:
@@ -133,9 +130,10 @@ class Connection:
             if self._open is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self.claim()
-                check_log_once(self._path)
-                self._open = open_for_writing(self._path)
-                self._holding.enter_context(held(self._path))
+                with contextlib.ExitStack() as holding:
+                    holding.enter_context(held(self._path, checks_log=True))
+                    self._open = open_for_writing(self._path)
+                    self._holding = holding.pop_all()
                 self._seen = _identity(self._path)
                 if not self._is_backed_up:
                     self._copying = back_up_daily(self._open, self._path)
