@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -211,6 +212,72 @@ def test_store_is_chosen_once_for_all_workers(cohort: Cohort, handed: type[Hande
     assert replace(study, stores_features=False).with_store_folder().store_folder is None
 
 
+def test_only_what_is_not_stored_is_shared(
+    cohort: Cohort, handed: type[Handed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paces, "_file", lambda: tmp_path / "paces.json")
+    monkeypatch.setattr("napari_attmil.core.workers.most_workers", lambda: 6)
+    note_pace(READING, 1, 65, "cpu")  # a single image is worth it
+    study, seen = Study.of(cohort), features_for(SETTINGS)
+    model = MODEL
+    finished(prepare_bags(study, study.detector("cpu"), DETECTION, seen, ONE))
+    checked: list[Path] = []
+    monkeypatch.setattr("napari_attmil.bags.feature_store.checksum_of", checked.append)
+    monkeypatch.setattr("napari_attmil.workflows.classify.each_bag", lambda *_: iter(()))
+    assert finished(classify_study(study, model, DETECTION, "cpu")) == []
+    assert handed.workers == ONE and checked == []
+    (lost,) = study.with_store_folder().store_folder.glob("p4_s*.npy")
+    lost.unlink()
+    finished(classify_study(study, model, DETECTION, "cpu"))
+    assert handed.workers == Workers(6)
+    steps = prepare_bags(study, study.detector("cpu"), DETECTION, seen, None)
+    handed.jobs = []
+    while not handed.jobs:
+        next(steps)
+    assert [len(job.args[0].cohort) for job in handed.jobs] == [1]
+
+
+def test_reading_by_one_worker_is_noted(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paces, "_file", lambda: tmp_path / "paces.json")
+    monkeypatch.setattr(paces, "LEAST_S", 0)
+    study, seen = Study.of(cohort), features_for(SETTINGS)
+    detector = study.detector("cpu")
+    monkeypatch.setattr("napari_attmil.workflows.prepare.SLIDE_PX", 160 * 160 - 1)
+    finished(prepare_bags(study, detector, DETECTION, seen, ONE))
+    assert not (tmp_path / "paces.json").exists()  # as if they were slides
+    monkeypatch.undo()
+    monkeypatch.setattr(paces, "_file", lambda: tmp_path / "paces.json")
+    monkeypatch.setattr(paces, "LEAST_S", 0)
+    start = time.perf_counter()
+    elsewhere = replace(study, store_folder=tmp_path / "features")
+    finished(prepare_bags(elsewhere, detector, DETECTION, seen, ONE))
+    took = time.perf_counter() - start
+    assert 0 < seconds_for(READING, 3, "cpu") <= took  # 2 of the 5 images have no cells
+    (tmp_path / "paces.json").unlink()
+    finished(prepare_bags(elsewhere, detector, DETECTION, seen, ONE))
+    assert not (tmp_path / "paces.json").exists()
+
+
+def test_samples_and_not_images_are_read_at_once(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handed: type[Handed]
+) -> None:
+    noted: list[dict[str, float]] = []
+    monkeypatch.setattr(paces, "LEAST_S", 0)
+    monkeypatch.setattr(paces, "_file", lambda: tmp_path / "paces.json")
+    monkeypatch.setattr(paces, "write_json", lambda _, kept: noted.append(kept))
+    clock = SimpleNamespace(perf_counter=iter([10, 18]).__next__)
+    monkeypatch.setattr("napari_attmil.workflows.prepare.time", clock)
+    first = cohort.samples[0]
+    sample = replace(first, frames=first.frames * 4)
+    study = Study.of(replace(cohort, samples=(sample,)))
+    steps = prepare_bags(study, study.detector("cpu"), DETECTION, features_for(SETTINGS), TWO)
+    while not noted:
+        next(steps)
+    assert noted == [{f"{READING} (cpu)": 8 / 4}]
+
+
 def test_full_memory_leaves_no_sample_out_that_fewer_workers_can_search(
     cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +332,19 @@ def test_pace_of_long_work_counts_in_the_next_plan(
     assert seconds_for(READING, 100, "cpu") == 80  # a cluster's is not this computer's
     (tmp_path / "paces.json").write_text("no paces")
     assert "less than a minute" in planned.in_words()
+
+
+def test_each_worker_of_a_training_needs_memory_for_its_cells(
+    make_bag: Callable[..., Bag], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_attmil.core.workers.most_workers", lambda: 6)
+    memory = SimpleNamespace(available=12 << 30)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
+    bags = [make_bag(seed, cells=500) for seed in range(2)]
+    assert Plan.of(bags, SETTINGS, 1e6, 6, "cpu", None).workers.number == 5
+    assert Plan.of(bags * 1050, SETTINGS, 1e6, 6, "cpu", None).workers.number == 3  # 1 GB more each
+    memory.available = 1 << 30
+    assert Plan.of(bags, SETTINGS, 1e6, 6, "cpu", None).workers.number == 1
 
 
 def test_as_many_workers_as_pay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -83,6 +83,15 @@ class FeatureStore:
             return None
         return known.features
 
+    def has_features(
+        self, sample: Sample, boxes: Boxes, reader_digest: str, settings: FeatureSettings
+    ) -> bool:
+        """Return whether there are features of exactly these boxes, without reading them."""
+        key = _feature_key(sample, reader_digest, settings)
+        found = _read_boxes(self._path(sample, "features.npz"), key)
+        is_listed = found is not None and found[0].digest() == boxes.digest()
+        return is_listed and self._features_path(sample, key, boxes).is_file()
+
     def known_features(
         self, sample: Sample, reader_digest: str, settings: FeatureSettings
     ) -> KnownFeatures | None:

@@ -17,7 +17,13 @@ import platformdirs
 from napari_attmil.core.device import choose_device
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.files import write_json
-from napari_attmil.core.workers import ONE_WORKER, WORTH_S, Workers, sensible_workers
+from napari_attmil.core.workers import (
+    ONE_WORKER,
+    WORKER_BYTES,
+    WORTH_S,
+    Workers,
+    sensible_workers,
+)
 
 READING: Final = "seconds an image: finding cells, reading features"
 TRAINING: Final = "seconds a cell and pass: training on {}"
@@ -57,9 +63,22 @@ def note_pace(
         write_json(_file(), kept)
 
 
-def chosen_workers(given: Workers | None, seconds: float, device_name: str) -> Workers:
-    """Return the workers that were asked for, else as many as pay for so much work."""
-    return given or Workers(sensible_workers(seconds, device_name))
+def chosen_workers(
+    given: Workers | None, seconds: float, device_name: str, bytes_each: int = 0
+) -> Workers:
+    """Return the workers that were asked for, else as many as pay for so much work.
+
+    `bytes_each` is the memory that each needs for its work, beside `WORKER_BYTES`.
+    """
+    if given is not None:
+        return given
+    number = sensible_workers(seconds, device_name)
+    if bytes_each and number > 1:
+        import psutil
+
+        fit = int(psutil.virtual_memory().available) // (WORKER_BYTES + bytes_each)
+        number = max(1, min(number, fit))
+    return Workers(number)
 
 
 def workers_to_read(given: Workers | None, images: int, device_name: str) -> Workers:
@@ -70,10 +89,11 @@ def workers_to_read(given: Workers | None, images: int, device_name: str) -> Wor
     return chosen_workers(None, seconds_for(READING, images, name), name)
 
 
-def note_reading(images: int, seconds: float, workers: Workers, device_name: str) -> None:
-    """Keep how long it took to read images."""
-    name = choose_device(device_name).name
-    note_pace(READING, images, seconds, name, workers, images)
+def note_reading(
+    images: int, seconds: float, workers: Workers, device_name: str, samples: int = 1
+) -> None:
+    """Keep how long it took to read images, of so many samples: each is read by one worker."""
+    note_pace(READING, images, seconds, choose_device(device_name).name, workers, samples)
 
 
 def _read() -> dict[str, float]:

@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_attmil.bags import shares_in_words
-from napari_attmil.core import JobRun, Workers, choose_device, counted, workers_to_read
+from napari_attmil.core import JobRun, Workers, choose_device, counted
 from napari_attmil.explore import model_origin
 from napari_attmil.session import takes_prior
 from napari_attmil.workflows.prepare import (
@@ -18,6 +18,7 @@ from napari_attmil.workflows.prepare import (
     each_bag,
     notes_kept,
     without_cells,
+    workers_for_the_rest,
 )
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until
 
@@ -105,14 +106,16 @@ def classify_study(
     """
     classifier, note = _with_prior_of(study, classifier)
     yield Progress(0, len(study.cohort), "Loading the detector", note=note)
-    workers = workers_to_read(workers, sum(map(len, study.cohort.samples)), device_name)
+    detector, seen = study.detector(device_name), classifier.feature_settings
+    if workers is None:  # What is stored is classified in a moment.
+        sharing = workers_for_the_rest(study, detector, detection, seen, None, stop)
+        workers, _ = yield from sharing
     if workers.are_processes:
         steps = _classified_by(workers, study, classifier, detection, device_name, stop)
         return (yield from steps)
-    detector = study.detector(device_name)
     samples = {sample.name: sample for sample in study.cohort.samples}
     classified = []
-    for step in each_bag(study, detector, detection, classifier.feature_settings, stop):
+    for step in each_bag(study, detector, detection, seen, stop):
         bag = step.detail
         if bag is not None:
             prediction = classifier.classify(bag)

@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from napari_attmil.core import (
     ONE_WORKER,
@@ -24,18 +24,22 @@ from napari_attmil.workflows.detect import guess_in_words, least_sure
 from napari_attmil.workflows.steps import NEVER, Progress, Stage, until, within
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from threading import Event
 
     from napari_attmil.bags import Bag
     from napari_attmil.cells import Boxes, DetectionSettings, FeatureSettings
     from napari_attmil.cells.detection import DetectorLike
-    from napari_attmil.images import Sample
+    from napari_attmil.images import KeptImages, Sample
     from napari_attmil.session import ClassifierLike
     from napari_attmil.workflows.detect import Images
     from napari_attmil.workflows.study import Study
 
 
 Result = TypeVar("Result")
+
+SLIDE_PX: Final = 32_000_000
+"""A larger image takes as long as many others, and says nothing of how long those take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,21 +120,20 @@ def _fill_store(
     stop: Event,
 ) -> Stage[None]:
     """Have several workers detect cells and read their features, of samples not stored so far."""
-    device_name, images = detector.device.name, sum(map(len, study.cohort.samples))
-    workers = workers_to_read(workers, images, device_name)
-    if not workers.are_processes or study.store is None:
+    from napari_attmil.images import read_images
+
+    if study.store is None:
         return
-    study = study.with_store_folder()
-    total, left = len(study.cohort), []
-    for number, sample in enumerate(study.cohort.samples):
-        yield Progress(number, total, "Looking for cells that are stored")
-        if not _is_stored(study, sample, detector, detection, features):
-            left.append(study.only(sample))
-        if stop.is_set():
-            return
-    jobs = [partial(store_sample, one, detection, features, device_name) for one in left]
+    study, device_name, total = study.with_store_folder(), detector.device.name, len(study.cohort)
+    sharing = workers_for_the_rest(study, detector, detection, features, workers, stop)
+    chosen, left = yield from sharing
+    if not chosen.are_processes or stop.is_set():
+        return
+    jobs = [
+        partial(store_sample, study.only(one), detection, features, device_name) for one in left
+    ]
     done, start = total - len(left), time.perf_counter()
-    run = JobRun(jobs, workers)
+    run = JobRun(jobs, chosen)
     with closing(iter(run)) as steps:
         for step in steps:
             done += step.progress is None
@@ -139,8 +142,40 @@ def _fill_store(
             yield Progress(done, total, text, note=note)
             if stop.is_set():
                 return
-    images = sum(map(len, (one.cohort for one in left)))
-    note_reading(images, time.perf_counter() - start, workers, device_name)
+    seconds = time.perf_counter() - start
+    sizes = [size for one in left for size in read_images(one).sizes]
+    note_reading(_fields(sizes), seconds, chosen, device_name, len(left))
+
+
+def _fields(sizes: Sequence[Sequence[int]]) -> int:
+    """Return how many images of these sizes there are; 0 if a slide is among them."""
+    return 0 if any(height * width > SLIDE_PX for height, width in sizes) else len(sizes)
+
+
+def workers_for_the_rest(
+    study: Study,
+    detector: DetectorLike,
+    detection: DetectionSettings,
+    features: FeatureSettings,
+    workers: Workers | None,
+    stop: Event,
+) -> Stage[tuple[Workers, list[Sample]]]:
+    """Return who reads the samples that are not stored so far, and these samples.
+
+    As many workers as pay for them if None; they are looked for only where several may be wanted.
+    """
+    left, total, name = list(study.cohort.samples), len(study.cohort), detector.device.name
+    chosen = workers_to_read(workers, sum(map(len, left)), name)
+    if not chosen.are_processes or study.store is None:
+        return chosen, left
+    left = []
+    for number, sample in enumerate(study.cohort.samples):
+        yield Progress(number, total, "Looking for cells that are stored")
+        if not _is_stored(study, sample, detector, detection, features):
+            left.append(sample)
+        if stop.is_set():
+            break
+    return workers_to_read(workers, sum(map(len, left)), name), left
 
 
 def store_sample(
@@ -176,7 +211,7 @@ def _is_stored(
         feature_reader(detector, features).digest,
         drawn_cells(boxes, features.most_cells),
     )
-    return not len(boxes) or store.features(sample, drawn, digest, features) is not None
+    return not len(boxes) or store.has_features(sample, drawn, digest, features)
 
 
 def each_bag(
@@ -198,10 +233,11 @@ def each_bag(
     from napari_attmil.bags import feature_reader
 
     feature_reader(detector, features)  # An encoder that is missing is told of before the work.
-    total = len(study.cohort)
+    total, read, seconds = len(study.cohort), 0, 0.0
     for done, sample in enumerate(study.cohort.samples):
         here = Progress(done, total, f"Reading the cells of sample {done + 1} of {total}")
         yield here
+        start = time.perf_counter()
         finding = within(boxes_of_sample(study, sample, detector, detection), here)
         found = yield from until(finding, stop)
         if found is None or stop.is_set():
@@ -213,11 +249,15 @@ def each_bag(
             bag = yield from until(reading, stop)
             if bag is None:
                 return
+            if images is not None and (fields := _fields(images.sizes)):  # nothing was stored
+                read, seconds = read + fields, seconds + time.perf_counter() - start
             yield replace(here, done=done + 1, detail=bag)
         else:
             yield replace(here, done=done + 1, note=without_cells(sample))
         if stop.is_set():
             return
+    if read:
+        note_reading(read, seconds, ONE_WORKER, detector.device.name)
 
 
 def without_cells(sample: Sample) -> str:
@@ -227,7 +267,7 @@ def without_cells(sample: Sample) -> str:
 
 def boxes_of_sample(
     study: Study, sample: Sample, detector: DetectorLike, settings: DetectionSettings
-) -> Stage[tuple[Boxes, Images | None]]:
+) -> Stage[tuple[Boxes, KeptImages | None]]:
     """Return a sample's corrected boxes, or detect its cells if that has not been done.
 
     With them come the images, some of them decoded, where cells were detected; otherwise None.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from napari_attmil.core import TRAINING, Workers, chosen_workers, counted, note_pace, seconds_for
 
 if TYPE_CHECKING:
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.settings import MILSettings
+
+CELL_BYTES: Final = 1024
+"""Memory of a training for each cell: 256 principal components in float32."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Plan:
         cells = sum(len(bag) for bag in bags)
         kind = TRAINING.format("rows" if settings.takes_rows else "maps")
         units = cells * passes
-        chosen = chosen_workers(workers, seconds_for(kind, units, device_name), device_name)
+        seconds = seconds_for(kind, units, device_name)
+        chosen = chosen_workers(workers, seconds, device_name, cells * CELL_BYTES)
         size = sum(bag.features.nbytes for bag in bags)
         return cls(cells, size, units, kind, device_name, chosen, jobs)
 
