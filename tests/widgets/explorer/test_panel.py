@@ -31,6 +31,7 @@ from napari_attmil.explore.colouring import FADED_ALPHA
 from napari_attmil.session.cell_tables import MAKER
 from napari_attmil.widgets.explorer.views.scatter import Scatter
 from napari_attmil.widgets.parts import tell, warn
+from napari_attmil.widgets.thumbnails import Thumbnails
 from napari_attmil.workflows import Progress, Removal, Stage
 
 if TYPE_CHECKING:
@@ -193,9 +194,10 @@ def test_thumbnails_show_the_cells_of_their_images(
 
 @pytest.mark.parametrize(("shift_px", "moved"), [(0.005, False), (0.02, True)])
 def test_thumbnail_is_cut_again_once_its_box_lies_elsewhere(
-    gallery: GalleryPage, qtbot: QtBot, shift_px: float, moved: bool
+    explored: ExploreWidget, gallery: GalleryPage, qtbot: QtBot, shift_px: float, moved: bool
 ) -> None:
-    cutout, thumbnails = gallery.view.cutout(0), gallery.thumbnails
+    # Not the gallery's own: repainted, it asks for the cell where it was.
+    cutout, thumbnails = gallery.view.cutout(0), Thumbnails(explored.context, explored)
     qtbot.waitUntil(lambda: thumbnails.pixmap(cutout) is not None, timeout=10_000)
     now = replace(cutout, x=cutout.x + shift_px)
     assert (thumbnails.pixmap(now) is None) == moved
