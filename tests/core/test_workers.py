@@ -227,6 +227,6 @@ def _is_alive(file: Path) -> bool:
 
 
 def test_little_work_and_work_of_a_gpu_is_not_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers_file, "most_workers", lambda: 8)
+    monkeypatch.setattr(workers_file, "most_workers", lambda *_: 8)
     assert workers_file.sensible_workers(59, "cpu") == 1
     assert workers_file.sensible_workers(61, "cpu") == 8

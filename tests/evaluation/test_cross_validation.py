@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_attmil.bags.settings import EnsembleSettings, MILSettings
-from napari_attmil.bags.training import ensemble as ensemble_module
+from napari_attmil.bags.training import trained_parts
 from napari_attmil.bags.training.ensemble import EnsembleTrainer
 from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.core.errors import UserError
@@ -87,7 +87,7 @@ def test_no_patient_is_ever_trained_on_and_tested(
             tested.append([])
             super().__init__(bags, settings, *others)
 
-    monkeypatch.setattr(ensemble_module, "Trainer", Watched)
+    monkeypatch.setattr(trained_parts, "Trainer", Watched)
     fold = finished(cross_validate(bags, quick.replace(epochs=1), PLAN, cpu)).fold
     assert fold.min() == 0
     patient_of = {bag.sample: bag.patient for bag in bags}

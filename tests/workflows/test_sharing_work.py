@@ -216,7 +216,7 @@ def test_only_what_is_not_stored_is_shared(
     cohort: Cohort, handed: type[Handed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paces, "_file", lambda: tmp_path / "paces.json")
-    monkeypatch.setattr("napari_attmil.core.workers.most_workers", lambda: 6)
+    monkeypatch.setattr("napari_attmil.core.workers.most_workers", lambda *_: 6)
     note_pace(READING, 1, 65, "cpu")  # a single image is worth it
     study, seen = Study.of(cohort), features_for(SETTINGS)
     model = MODEL
@@ -244,7 +244,7 @@ def test_reading_by_one_worker_is_noted(
     monkeypatch.setattr(paces, "LEAST_S", 0)
     study, seen = Study.of(cohort), features_for(SETTINGS)
     detector = study.detector("cpu")
-    monkeypatch.setattr("napari_attmil.workflows.prepare.SLIDE_PX", 160 * 160 - 1)
+    monkeypatch.setattr("napari_attmil.images.LARGE_PX", 160 * 160 - 1)
     finished(prepare_bags(study, detector, DETECTION, seen, ONE))
     assert not (tmp_path / "paces.json").exists()  # as if they were slides
     monkeypatch.undo()
@@ -337,7 +337,7 @@ def test_pace_of_long_work_counts_in_the_next_plan(
 def test_each_worker_of_a_training_needs_memory_for_its_cells(
     make_bag: Callable[..., Bag], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_attmil.core.workers.most_workers", lambda: 6)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(6), raising=False)
     memory = SimpleNamespace(available=12 << 30)
     monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
     bags = [make_bag(seed, cells=500) for seed in range(2)]
@@ -349,7 +349,7 @@ def test_each_worker_of_a_training_needs_memory_for_its_cells(
 
 def test_as_many_workers_as_pay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(paces, "_file", lambda: tmp_path / "paces.json")
-    monkeypatch.setattr("napari_attmil.core.workers.most_workers", lambda: 6)
+    monkeypatch.setattr("napari_attmil.core.workers.most_workers", lambda *_: 6)
     note_pace(READING, 100, 100, "cpu")
     assert workers_to_read(None, 30, "cpu").number == 1
     assert workers_to_read(None, 90, "cpu").number == 6

@@ -17,13 +17,7 @@ import platformdirs
 from napari_attmil.core.device import choose_device
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.files import write_json
-from napari_attmil.core.workers import (
-    ONE_WORKER,
-    WORKER_BYTES,
-    WORTH_S,
-    Workers,
-    sensible_workers,
-)
+from napari_attmil.core.workers import ONE_WORKER, WORTH_S, Workers, sensible_workers
 
 READING: Final = "seconds an image: finding cells, reading features"
 TRAINING: Final = "seconds a cell and pass: training on {}"
@@ -68,17 +62,11 @@ def chosen_workers(
 ) -> Workers:
     """Return the workers that were asked for, else as many as pay for so much work.
 
-    `bytes_each` is the memory that each needs for its work, beside `WORKER_BYTES`.
+    The arguments are those of `sensible_workers`.
     """
     if given is not None:
         return given
-    number = sensible_workers(seconds, device_name)
-    if bytes_each and number > 1:
-        import psutil
-
-        fit = int(psutil.virtual_memory().available) // (WORKER_BYTES + bytes_each)
-        number = max(1, min(number, fit))
-    return Workers(number)
+    return Workers(sensible_workers(seconds, device_name, bytes_each))
 
 
 def workers_to_read(given: Workers | None, images: int, device_name: str) -> Workers:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -109,12 +109,11 @@ class Workers:
 ONE_WORKER: Final = Workers()
 
 
-def sensible_workers(seconds: float, device_name: str = "auto") -> int:
+def sensible_workers(seconds: float, device_name: str = "auto", bytes_each: int = 0) -> int:
     """Return how many processes of this computer to do some work with.
 
     One if a single worker does it in less than `WORTH_S`, or computes on a GPU, which processes
-    would only take from each other; else one for each core that this program may use, as far as
-    the free memory has `WORKER_BYTES` for each.
+    would only take from each other; else `most_workers`.
 
     Parameters
     ----------
@@ -122,21 +121,27 @@ def sensible_workers(seconds: float, device_name: str = "auto") -> int:
         What one worker needs for all of it, about.
     device_name
         As for `choose_device`.
+    bytes_each
+        As for `most_workers`.
     """
     from napari_attmil.core.device import choose_device
 
     if seconds < WORTH_S or choose_device(device_name).name != "cpu":
         return 1
-    return most_workers()
+    return most_workers(bytes_each)
 
 
-def most_workers() -> int:
-    """Return how many processes the cores and the free memory of this computer allow."""
+def most_workers(bytes_each: int = 0) -> int:
+    """Return how many processes the cores and the free memory of this computer allow.
+
+    One for each core that this program may use, as far as the memory has `WORKER_BYTES` for each,
+    and `bytes_each` for its work.
+    """
     import psutil
 
     can_tell = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1
-    fit = int(psutil.virtual_memory().available) // WORKER_BYTES
+    fit = int(psutil.virtual_memory().available) // (WORKER_BYTES + bytes_each)
     return max(1, min(cores, fit))
 
 
@@ -283,17 +288,23 @@ class JobRun(Generic[Result]):
                 raise
             running.clear()
         finally:
-            ask_to_stop(folder)
-            for future, number in running.items():
-                if number not in told:  # A cluster would forget what a job returns.
-                    future.cancel()
-            over, lost = wait(running, self._workers.ends_within_s)
-            for future in over:
-                if not _has_failed(future):
-                    self._keep(running[future], future.result())
-            for future in lost:  # Else the executor would wait for them when it ends.
-                future.cancel()
+            self._end(running, folder, begun=set(told))
         return trouble
+
+    def _end(
+        self, running: Mapping[Future[Ended[Any]], int], folder: Path, begun: Collection[int]
+    ) -> None:
+        """Have jobs end early, and keep what they return."""
+        ask_to_stop(folder)
+        for future, number in running.items():
+            if number not in begun:  # A cluster would forget what a job returns.
+                future.cancel()
+        over, lost = wait(running, self._workers.ends_within_s)
+        for future in over:
+            if not _has_failed(future):
+                self._keep(running[future], future.result())
+        for future in lost:  # Else the executor would wait for them when it ends.
+            future.cancel()
 
     def _keep(self, number: int, end: Ended[Result]) -> str:
         if end.how == "finished" or end.result is not None:

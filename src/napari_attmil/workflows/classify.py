@@ -64,7 +64,6 @@ def load_classifier(path: Path, device_name: str, stop: Event = NEVER) -> Stage[
     del stop  # A file is read in a moment.
     yield Progress(0, 0, "Loading the model")
     from napari_attmil.bags import Classifier
-    from napari_attmil.core import choose_device
     from napari_attmil.session import LoadedClassifier
 
     return LoadedClassifier(Classifier.load(path, choose_device(device_name)), path.name, path)
@@ -203,7 +202,6 @@ def classify_one(
 @lru_cache(maxsize=1)
 def _loaded_classifier(model: Path, device_name: str) -> Classifier:
     from napari_attmil.bags import Classifier
-    from napari_attmil.core import choose_device
 
     return Classifier.load(model, choose_device(device_name))
 

@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_attmil.core import (
     ONE_WORKER,
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 
 Result = TypeVar("Result")
-
-SLIDE_PX: Final = 32_000_000
-"""A larger image takes as long as many others, and says nothing of how long those take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +145,13 @@ def _fill_store(
 
 
 def _fields(sizes: Sequence[Sequence[int]]) -> int:
-    """Return how many images of these sizes there are; 0 if a slide is among them."""
-    return 0 if any(height * width > SLIDE_PX for height, width in sizes) else len(sizes)
+    """Return how many images of these sizes there are; 0 if a slide is among them.
+
+    A slide takes as long as many images, and says nothing of how long those take.
+    """
+    from napari_attmil.images import LARGE_PX
+
+    return 0 if any(height * width > LARGE_PX for height, width in sizes) else len(sizes)
 
 
 def workers_for_the_rest(
@@ -207,11 +209,10 @@ def _is_stored(
     boxes, store = _known_boxes(study, sample, detector, detection), study.store
     if boxes is None or store is None:
         return False
-    digest, drawn = (
-        feature_reader(detector, features).digest,
-        drawn_cells(boxes, features.most_cells),
-    )
-    return not len(boxes) or store.has_features(sample, drawn, digest, features)
+    if not len(boxes):
+        return True
+    drawn = drawn_cells(boxes, features.most_cells)
+    return store.has_features(sample, drawn, feature_reader(detector, features).digest, features)
 
 
 def each_bag(

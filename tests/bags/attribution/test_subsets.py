@@ -20,7 +20,7 @@ from napari_attmil.bags.attribution.measures import (
 )
 from napari_attmil.bags.attribution.subsets import SubsetClassifier, cell_scores, leave_one_out
 from napari_attmil.bags.certainty import Certainty
-from napari_attmil.bags.training.ensemble import joined
+from napari_attmil.bags.training.trained_parts import joined
 from napari_attmil.bags.training.trainer import Trainer
 
 if TYPE_CHECKING:

@@ -17,8 +17,13 @@ from napari_attmil.bags.name_digests import name_digest
 from napari_attmil.bags.network.prepared_features import PreparedFeatures
 from napari_attmil.bags.prediction import agreed_attention
 from napari_attmil.bags.settings import EnsembleSettings
-from napari_attmil.bags.training import ensemble as ensemble_module, trainer as fitting
-from napari_attmil.bags.training.ensemble import EnsembleTrainer, parts_of, planned_trainings
+from napari_attmil.bags.training import (
+    ensemble as ensemble_module,
+    trained_parts,
+    trainer as fitting,
+)
+from napari_attmil.bags.training.ensemble import EnsembleTrainer
+from napari_attmil.bags.training.planned_trainings import parts_of, planned_trainings
 from napari_attmil.bags.training.trainer import EpochProgress, Trainer
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import load_checkpoint
@@ -466,7 +471,7 @@ def test_no_model_classifies_a_patient_it_has_learnt_from(
             assert model.classes == 3
         return np.zeros(3)
 
-    monkeypatch.setattr(ensemble_module, "Trainer", Watched)
+    monkeypatch.setattr(trained_parts, "Trainer", Watched)
     monkeypatch.setattr(Classifier, "logits", logits)
     second_samples = [replace(bag, sample=f"{bag.sample}-2") for bag in planted_bags[::3]]
     trained([*planted_bags, *second_samples], quick, cpu)

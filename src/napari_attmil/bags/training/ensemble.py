@@ -4,131 +4,58 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from napari_attmil.bags.bag_folder import BagFolder
 from napari_attmil.bags.certainty import NOT_CHECKED, STOPPED_EARLY, Certainty, calibrate, fit_votes
 from napari_attmil.bags.held_out import HeldOut, held_out_probabilities
-from napari_attmil.bags.methods import METHODS
-from napari_attmil.bags.presets import with_method
 from napari_attmil.bags.settings import EnsembleSettings, MILSettings
 from napari_attmil.bags.training.drawn_cells import BagSizes
 from napari_attmil.bags.training.epoch import learn_together
 from napari_attmil.bags.training.inner_folds import inner_folds
-from napari_attmil.bags.training.preparation import check_bags, share_components
-from napari_attmil.bags.training.resident_features import loaded_bags
-from napari_attmil.bags.training.trainer import (
-    NO_MODEL,
-    EpochProgress,
-    Trainer,
-    resumable_together,
+from napari_attmil.bags.training.planned_trainings import (
+    Part,
+    PlannedTraining,
+    Stage,
+    parts_of,
+    planned_trainings,
 )
+from napari_attmil.bags.training.preparation import check_bags
+from napari_attmil.bags.training.resident_features import loaded_bags
+from napari_attmil.bags.training.trained_parts import TrainedPart, joined, trained_part
+from napari_attmil.bags.training.trainer import NO_MODEL, EpochProgress
 from napari_attmil.core import (
     ONE_WORKER,
     Device,
     JobRun,
     Progress,
     Remedy,
-    Unfinished,
     UserError,
     Workers,
     choose_device,
-    later_seed,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.classifier import Classifier
     from napari_attmil.bags.methods import Method
     from napari_attmil.core import Job
-    from napari_attmil.images import Fold
-
-SEED_STEP = 10_000
-"""Distance between the seeds of an ensemble's models: ensembles of seeds 0 and 1 share no model."""
 
 TOGETHER = 10
 """Most models that are trained at once. A step of ten took less time a model than one of five and
 one alone (`docs/MEASUREMENTS.md`); more were not measured, and a training that is stopped has less
 to show the more models learn at once."""
 
-Stage = Literal["model", "calibration"]
 TITLES: Final[dict[Stage, str]] = {"model": "Model", "calibration": "Calibrating"}
 TITLES_OF_SEVERAL: Final[dict[Stage, str]] = TITLES | {"model": "Models"}
-
-
-@dataclass(frozen=True)
-class PlannedTraining:
-    """A planned training of one model.
-
-    Attributes
-    ----------
-    stage
-        Its purpose: a model of the ensemble, or one for its calibration.
-    rows
-        Positions of the training samples.
-    settings
-        Architecture, fitting and seed.
-    """
-
-    stage: Stage
-    rows: tuple[int, ...]
-    settings: MILSettings
-
-    @property
-    def kind(self) -> tuple[tuple[int, ...], Method]:
-        """What it has in common with models that differ only by their seed."""
-        return self.rows, self.settings.method
-
-
-def planned_trainings(
-    settings: MILSettings, ensemble: EnsembleSettings, samples: int, folds: Sequence[Fold]
-) -> list[PlannedTraining]:
-    """Return all trainings in their order, those of one kind together.
-
-    Parameters
-    ----------
-    settings
-        Of the first model.
-    ensemble
-        The number of models.
-    samples
-        The number of training samples.
-    folds
-        Training and held-out samples of each inner fold; empty without calibration.
-    """
-    seeds = [later_seed(settings.seed, number * SEED_STEP) for number in range(ensemble.members)]
-    models = [settings.replace(seed=seed) for seed in seeds]
-    # Only held-out patients can tell its vote.
-    others = [with_method(settings, "composition")] * asks_composition(settings, ensemble)
-    plans = [
-        PlannedTraining("model", tuple(range(samples)), own)
-        for own in models + others * bool(folds)
-    ]
-    for train, _ in folds:
-        rows = tuple(train.tolist())
-        few = models[: ensemble.members_held_out] + others
-        plans += [PlannedTraining("calibration", rows, own) for own in few]
-    return plans
-
-
-def asks_composition(settings: MILSettings, ensemble: EnsembleSettings) -> bool:
-    """Return whether a composition model is trained beside the others."""
-    is_other = settings.components > 0 and not METHODS[settings.method].by_type
-    return ensemble.composition and ensemble.calibrate and is_other
-
-
-def most_epochs(settings: MILSettings, ensemble: EnsembleSettings) -> int:
-    """Return the maximum number of epochs of all trainings of an ensemble."""
-    folds = [(np.arange(0), np.arange(0))] * (ensemble.folds * ensemble.calibrate)
-    return len(planned_trainings(settings, ensemble, 0, folds)) * settings.epochs
 
 
 @dataclass(frozen=True)
@@ -371,138 +298,3 @@ class EnsembleTrainer:
         self._certainty = calibrate(voted, truth, patients, self.ensemble.coverage, balanced)
         shares = held_out_probabilities(logits, truth, patients, self._folds, balanced)
         self._held_out = HeldOut.of(self._bags, truth, shares)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Planned trainings on the same samples, which one worker does.
-
-    Attributes
-    ----------
-    first
-        The number of the first of them among all trainings.
-    groups
-        The trainings; those of a group are trained at once.
-    """
-
-    first: int
-    groups: tuple[tuple[PlannedTraining, ...], ...]
-
-    @property
-    def plans(self) -> tuple[PlannedTraining, ...]:
-        """Its trainings, in their order."""
-        return tuple(plan for group in self.groups for plan in group)
-
-
-def parts_of(groups: Iterable[tuple[PlannedTraining, ...]], most: int | None) -> list[Part]:
-    """Return groups of trainings in parts.
-
-    Parameters
-    ----------
-    groups
-        Trainings that are trained at once, each group of one kind.
-    most
-        How many trainings a part has at most, unless already its first group has more; if None,
-        all those on the same samples. A composition model goes with the models before it, whose
-        components it shares.
-    """
-    parts: list[Part] = []
-    first = 0
-    for group in groups:
-        last = parts[-1].plans if parts else ()
-        goes_with = bool(last) and last[0].rows == group[0].rows
-        if most is not None and last and last[0].kind == group[0].kind:
-            goes_with = goes_with and len(last) + len(group) <= most
-        if goes_with:
-            parts[-1] = replace(parts[-1], groups=(*parts[-1].groups, group))
-        else:
-            parts.append(Part(first, (group,)))
-        first += len(group)
-    return parts
-
-
-@dataclass(frozen=True)
-class TrainedPart:
-    """The models of a part.
-
-    Attributes
-    ----------
-    whole
-        Those whose training has ended, in the order of its trainings.
-    begun
-        Those of a first group whose training was interrupted.
-    """
-
-    whole: tuple[Classifier, ...]
-    begun: tuple[Classifier, ...] = ()
-
-
-def trained_part(
-    part: Part,
-    bags: Sequence[Bag],
-    device: Device,
-    classes: Sequence[str],
-    seed: int,
-    state_folder: Path | None,
-) -> Generator[Progress, None, TrainedPart | Unfinished[TrainedPart]]:
-    """Train the models of a part; interrupted, return those that are there.
-
-    `device`, `classes` and `state_folder` are those of `EnsembleTrainer`, `seed` is that of its
-    settings.
-
-    Yields
-    ------
-    Progress
-        In units of epochs; `detail` has the progress of a training, and the numbers within the part
-        of the first of its group, of itself and of the last of its group.
-    """
-    chosen, epochs = [bags[row] for row in part.plans[0].rows], part.plans[0].settings.epochs
-    total, trainers = epochs * len(part.plans), list[Trainer]()
-    whole: list[Classifier] = []
-    for group in part.groups:
-        trainers = _trainers_of(group, chosen, device, classes, seed, trainers)
-        start, count = len(whole), len(group)
-        try:
-            for place, epoch in resumable_together(trainers, state_folder):
-                numbers = (start, start + place, start + count - 1)
-                done = start * epochs + (epoch.done - 1) * count + place + 1
-                yield Progress(done, total, "", {"numbers": numbers, "epoch": asdict(epoch)})
-        except KeyboardInterrupt:
-            begun = () if whole else tuple(one.best for one in trainers if one.epochs_done)
-            return Unfinished(TrainedPart(tuple(whole), begun))
-        whole += [trainer.best for trainer in trainers]
-    return TrainedPart(tuple(whole))
-
-
-def _trainers_of(
-    group: Sequence[PlannedTraining],
-    bags: Sequence[Bag],
-    device: Device,
-    classes: Sequence[str],
-    seed: int,
-    before: list[Trainer],
-) -> list[Trainer]:
-    """Return the trainers of a group, which takes the place of another one on the same bags."""
-    trainers = before[:1]
-    before.clear()  # Frees features on the device if the next are others.
-    now = group[0].settings
-    if trainers:
-        was = trainers[0].settings
-        if was.method != now.method and not share_components(was, now):
-            trainers.clear()
-    for plan in group:
-        # They share the cells, which are prepared only once.
-        alike = trainers[-1] if trainers else None
-        trainers.append(Trainer(bags, plan.settings, device, classes, alike, seed))
-    return trainers[-len(group) :]
-
-
-def joined(members: Sequence[Classifier]) -> Classifier:
-    """Return several classifiers of one architecture and origin as one classifier."""
-    first = members[0]
-    provenance = dict(first.provenance)
-    if len(members) > 1:
-        for name in ("epochs", "loss"):
-            provenance[name] = [member.provenance.get(name) for member in members]
-    models = tuple(model for member in members for model in member.models)
-    return replace(first, models=models, provenance=provenance)

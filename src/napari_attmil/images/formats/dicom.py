@@ -58,8 +58,8 @@ def read_dicom_header(path: Path) -> FileHeader:
 
 def decode_dicom(path: Path, page: PageHeader) -> NDArray[Any]:
     """Decode one frame to (Y, X) or (Y, X, 3); grey that is darker the higher is turned over."""
-    data = _dicom(path).dcmread(path)
-    pixels = import_module("pydicom.pixels").pixel_array(data, index=page.place)
+    data = _dicom(path).dcmread(path, stop_before_pixels=True)
+    pixels = import_module("pydicom.pixels").pixel_array(path, index=page.place)
     if data.PhotometricInterpretation == "MONOCHROME1":
         least = -(2 ** (data.BitsStored - 1)) if data.PixelRepresentation else 0
         pixels = (2 * least + 2**data.BitsStored - 1 - pixels.astype(np.int64)).astype(pixels.dtype)
@@ -68,11 +68,13 @@ def decode_dicom(path: Path, page: PageHeader) -> NDArray[Any]:
 
 def _spacing_mm(data: Any) -> float:
     """Return the distance of two pixels, 0 where the file does not tell."""
-    for shared in data.get("SharedFunctionalGroupsSequence", ()):
-        for measures in shared.get("PixelMeasuresSequence", ()):
-            data = measures if "PixelSpacing" in measures else data
-    spacing = data.get("PixelSpacing") or data.get("ImagerPixelSpacing")
-    return float(spacing[1]) if spacing else 0.0
+    of_all_frames = [
+        measures.get("PixelSpacing")
+        for shared in data.get("SharedFunctionalGroupsSequence", ())
+        for measures in shared.get("PixelMeasuresSequence", ())
+    ]
+    stated = (*of_all_frames, data.get("PixelSpacing"), data.get("ImagerPixelSpacing"))
+    return next((float(spacing[1]) for spacing in stated if spacing), 0.0)
 
 
 def _dicom(path: Path) -> ModuleType:
