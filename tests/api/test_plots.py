@@ -44,6 +44,17 @@ def test_boxes_have_the_colours_of_their_attention() -> None:
         attmil.plot_cells(IMAGE, prediction([1], [1.0]))
 
 
+def test_a_bar_tells_which_colour_is_which_attention() -> None:
+    said = replace(prediction(BOXES.cell_id, [0.1, 0.6, 0.3]), boxes=BOXES)
+    figure: Any = attmil.plot_cells(IMAGE, said).figure
+    _, bar = figure.axes
+    assert bar.get_ylabel() == "Attention, coloured by rank"
+    values = [float(tick.get_text()) for tick in bar.get_yticklabels()]
+    assert (values[0], values[-1]) == (0.1, 0.6) and values == sorted(values)
+    alone: Any = attmil.plot_cells(IMAGE, BOXES).figure
+    assert len(alone.axes) == 1
+
+
 def test_losses_have_a_line_a_training() -> None:
     def step(training: int, loss: float) -> attmil.Progress:
         epoch = EpochProgress(1, 2, loss, loss, None, 0.5)

@@ -71,6 +71,15 @@ def test_a_saved_classifier_comes_back_bit_for_bit(
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
 
 
+def test_a_notebook_shows_classes_and_what_is_known_of_new_patients(
+    classifier: Classifier,
+) -> None:
+    renamed = replace(classifier, classes=("<b>", *classifier.classes[1:]))
+    html = renamed._repr_html_()
+    assert "&lt;b&gt;" in html and "<b>" not in html
+    assert classifier.on_new_patients in html and "not a diagnosis" in html
+
+
 def test_a_saved_classifier_names_its_healthy_class_and_says_it_of_each_sample(
     small: MILSettings, make_bag: Any, tmp_path: Path, cpu: Device
 ) -> None:

@@ -32,6 +32,9 @@ def plot_cells(
 ) -> Axes:
     """Draw an image with its boxes: white for the highest attention, dark blue for the lowest.
 
+    Colours follow the rank of the attention among all cells of the sample; a colour bar tells the
+    values.
+
     Parameters
     ----------
     images
@@ -53,6 +56,7 @@ def plot_cells(
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
+    from napari_attmil.cells import Boxes
     from napari_attmil.images import to_uint8
 
     boxes, colours = _coloured(cells)
@@ -66,6 +70,8 @@ def plot_cells(
     drawn = PatchCollection(patches, facecolor="none", edgecolor=colours[here], linewidth=1.5)
     ax.add_collection(drawn)
     ax.set_axis_off()
+    if not isinstance(cells, Boxes):
+        _add_attention_bar(ax, cells.attention)
     return ax
 
 
@@ -174,6 +180,21 @@ def _coloured(cells: Boxes | Prediction) -> tuple[Boxes, npt.NDArray[np.float64]
             "sample instead."
         )
     return cells.boxes, np.asarray(attention_colours(cells.attention))
+
+
+def _add_attention_bar(ax: Axes, attention: npt.NDArray[Any]) -> None:
+    """Draw beside an image which colour is which attention."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap
+
+    from napari_attmil.explore import Colouring, colours_of_parts
+
+    colouring = Colouring()
+    ticks = colouring.spread(attention).distribution.ticks
+    scale = ScalarMappable(cmap=ListedColormap(colours_of_parts(colouring.colour_map).tolist()))
+    scale.set_clim(0, 1)
+    bar = ax.figure.colorbar(scale, ax=ax, shrink=0.6, label="Attention, coloured by rank")
+    bar.set_ticks(np.linspace(0, 1, len(ticks)).tolist(), labels=ticks)
 
 
 def _image(images: Images, image_index: int) -> npt.NDArray[Any]:

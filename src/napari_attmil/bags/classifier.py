@@ -34,6 +34,7 @@ from napari_attmil.bags.stored_values import (
 )
 from napari_attmil.cells import FeatureSettings
 from napari_attmil.core import (
+    CAUTION,
     Checkpoint,
     Device,
     Float32Array,
@@ -41,6 +42,8 @@ from napari_attmil.core import (
     UserError,
     choose_device,
     counted,
+    html_paragraph,
+    html_table,
     load_checkpoint,
     save_checkpoint,
 )
@@ -127,6 +130,13 @@ class Classifier:
             calibrated = f"{models}, calibrated on {sum(self.certainty.patients)} held-out patients"
             return f"{calibrated}, {COUNTED[self.settings.balance_classes]}.{self._with_prior}"
         return f"{models}. {self.certainty.note(self.classes)}{self._with_prior}"
+
+    def _repr_html_(self) -> str:
+        """Return for a notebook which classes it tells apart, and how well on new patients."""
+        rows = [(name,) for name in self.classes]
+        table = html_table("Classifier", ("Class",), rows)
+        said = (self.description, self.on_new_patients, CAUTION)
+        return "".join([table, *(html_paragraph(text) for text in said)])
 
     @property
     def _with_prior(self) -> str:

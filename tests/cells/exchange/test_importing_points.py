@@ -40,6 +40,8 @@ def test_boxes_are_found_around_centre_points_and_what_fits_no_cell_is_told(
     assert outcome.notes == ("Boxes were found around 2 of 3 centre points; review them.",)
     reason = "no single cell was found around it"
     assert outcome.left_out == (LeftOut("the point at 5, 110", "001.tif", reason),)
+    in_a_notebook = outcome._repr_html_()
+    assert "2 boxes added" in in_a_notebook and reason in in_a_notebook
     kept = file.read(sample)
     assert kept is not None
     np.testing.assert_allclose(kept.boxes.xyxy, [[25, 25, 56, 56], [95, 35, 126, 66]], atol=2)

@@ -20,7 +20,14 @@ from napari_attmil.cells.exchange.study_boxes import (
     why_not,
     without_others,
 )
-from napari_attmil.core import ContentError, Progress, UserError, counted, reason_in_words
+from napari_attmil.core import (
+    ContentError,
+    Progress,
+    UserError,
+    counted,
+    html_paragraph,
+    reason_in_words,
+)
 from napari_attmil.images import read_frame
 
 if TYPE_CHECKING:
@@ -208,6 +215,10 @@ class ImportOutcome:
         if self.reviewed:
             text += f"; {counted(self.reviewed, 'image counts', 'images count')} as reviewed"
         return text
+
+    def _repr_html_(self) -> str:
+        """Return the counts and all that a person should know, for a notebook."""
+        return "".join(html_paragraph(text) for text in (self.in_words(), *self.sentences()))
 
     @property
     def removed_in_words(self) -> str:
