@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,15 +18,18 @@ from support import jobs
 from napari_attmil.core import clusters, workers as workers_file
 from napari_attmil.core.clusters import (
     ClusterSettings,
+    ClusterWorkers,
+    device_of_workers,
     open_cluster,
     read_cluster_settings,
     slurm_arguments,
     tell_versions,
     write_cluster_settings,
 )
+from napari_attmil.core.device import Device, choose_device
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.progress import Progress
-from napari_attmil.core.workers import JobRun
+from napari_attmil.core.workers import JobRun, Workers
 
 
 class FakeClient:
@@ -38,6 +42,30 @@ class FakeClient:
         own = ask(*arguments)
         change = self.answers.get("change", {})
         return {"tcp://a:1": own, "tcp://b:2": {**own, **change} if change else False}
+
+
+GPU = Device("cuda:0", "bfloat16", "NVIDIA H200")
+CPU = Device("cpu", "bfloat16", "processor, 64 cores")
+
+
+@pytest.mark.parametrize(
+    ("found", "device", "told"),
+    [
+        ((GPU, GPU), GPU, []),
+        ((CPU, CPU), CPU, []),
+        ((GPU, CPU), Device("cpu", "float32", "processors"), ["The workers have different"]),
+    ],
+)
+def test_workers_compute_on_what_all_of_them_have(
+    found: tuple[Device, Device], device: Device, told: list[str]
+) -> None:
+    client = SimpleNamespace(run=lambda _: dict(zip("ab", found, strict=True)))
+    heard: list[str] = []
+    assert device_of_workers(client, heard.append) == device
+    assert [sentence[:26] for sentence in heard] == told
+    workers = ClusterWorkers(2, device=device)
+    assert workers.device_for(choose_device("cpu")) == device
+    assert ClusterWorkers(2).device_for(GPU) == Workers(2).device_for(GPU) == GPU
 
 
 def test_settings_of_jobs_are_written_with_their_meaning_and_read_again(tmp_path: Path) -> None:

@@ -59,8 +59,7 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
         stop: Event,
     ) -> Any:
         little, few = settings.replace(epochs=15), ensemble.replace(members=2)
-        out, workers = others
-        steps = train(study, little, few, detection, device_name, out, workers, stop)
+        steps = train(study, little, few, detection, device_name, *others, stop=stop)
         return (yield from steps)
 
     def finetune_little(study: workflows.Study, settings: Any, *rest: Any, **more: Any) -> Any:

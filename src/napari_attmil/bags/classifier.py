@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -112,6 +113,10 @@ class Classifier:
     votes: tuple[float, ...] = ()
     held_out: HeldOut | None = None
     prior: Mapping[str, float] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the models on the processor: a process that gets them may lack their device."""
+        return vars(self) | {"models": tuple(_on_processor(model) for model in self.models)}
 
     @property
     def settings(self) -> MILSettings:
@@ -411,3 +416,9 @@ def _directions_of(model: AttentionMIL) -> list[torch.Tensor]:
     if model.components is None or model.fixed_form is None:
         return []
     return [model.feature_mean, model.feature_std, model.components.directions]
+
+
+def _on_processor(model: AttentionMIL) -> AttentionMIL:
+    """Return a model itself if it is there, else a copy."""
+    is_there = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    return model if is_there else deepcopy(model).cpu()

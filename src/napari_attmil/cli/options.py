@@ -241,7 +241,9 @@ class WorkOptions:
     ] = None
 
     @contextlib.contextmanager
-    def sharing(self, out: Path, tell: Callable[[str], None]) -> Iterator[Workers | None]:
+    def sharing(
+        self, out: Path, tell: Callable[[str], None], device_name: str
+    ) -> Iterator[Workers | None]:
         """Give who was asked to work, for as long as the context lasts; None for as many as pay.
 
         Parameters
@@ -250,6 +252,8 @@ class WorkOptions:
             A file or folder to be written; workers of a cluster need to see the folder above it.
         tell
             Called with sentences about the cluster.
+        device_name
+            As for `open_cluster`.
 
         Raises
         ------
@@ -264,7 +268,8 @@ class WorkOptions:
                 f"--workers {self.workers} is of this computer's processes, but --cluster "
                 f"{self.cluster} has workers of its own; give one of the two."
             )
-        with open_cluster(self.cluster, out.absolute().parent, self.workers, tell=tell) as found:
+        shared = out.absolute().parent
+        with open_cluster(self.cluster, shared, self.workers, None, tell, device_name) as found:
             yield found
 
 

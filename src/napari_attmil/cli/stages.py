@@ -108,7 +108,7 @@ def detect(
         wanted.append(workflows.ToSearch(sample, places, weights, view, sizes))
     if plan:
         return
-    with work.sharing(out, say) as workers:
+    with work.sharing(out, say, detection.device) as workers:
         found = shown(workflows.detect_samples(wanted, settings, detection.device, workers))
     pairs = zip(samples, found, strict=True)
     tables = [explore.cell_table(sample, detected.boxes) for sample, detected in pairs]
@@ -140,7 +140,7 @@ def train(
     ensemble = bags.ensemble_preset(training.preset, **given)
     settings, finding = training.settings, detection.settings
     study = trainable_study(cohort, settings, detection, planes)
-    with work.sharing(out, say) as workers:
+    with work.sharing(out, say, detection.device) as workers:
         steps = workflows.train_classifier(
             study, settings, ensemble, finding, detection.device, out, workers
         )
@@ -191,7 +191,7 @@ def evaluate(
     study = trainable_study(cohort, settings, detection, planes)
     ensembles = bags.ensemble_preset(training.preset)
     try:
-        with work.sharing(out / "report.json", say) as workers:
+        with work.sharing(out / "report.json", say, detection.device) as workers:
             steps = workflows.evaluate_study(
                 study, settings, plan, ensembles, finding, detection.device, out, workers
             )
@@ -227,7 +227,7 @@ def classify(
     opened = open_inputs(inputs, planes)
     studies = workflows.Study.around(opened, detection.weights)
     classifier = load_classifier(model, detection.device, prior)
-    with work.sharing(out, say) as workers:
+    with work.sharing(out, say, detection.device) as workers:
         found = classified(studies, classifier, settings, detection.device, workers)
     tables = [explore.cell_table(f.sample, f.boxes, f.prediction, notes=f.notes) for f in found]
     explore.write_cells(out, tables)

@@ -11,7 +11,7 @@ import importlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ import platformdirs
 import yaml
 from pydantic import Field
 
+from napari_attmil.core.device import Device, choose_device
 from napari_attmil.core.errors import Remedy, UserError, reason_in_words
 from napari_attmil.core.files import write_atomically
 from napari_attmil.core.settings import Settings
@@ -77,11 +78,14 @@ class ClusterWorkers(Workers):
         A folder that all of them see at the same path, and may write into.
     where
         What the scheduler is called.
+    device
+        The device of all workers; None for the one that a stage is told.
     """
 
     client: Any = None
     shared: Path = Path()
     where: str = ""
+    device: Device | None = None
     ends_within_s: float | None = END_S
 
     @property
@@ -98,6 +102,10 @@ class ClusterWorkers(Workers):
     def are_there(self) -> bool:
         """Whether there is a worker at all."""
         return bool(self.client.scheduler_info()["workers"])
+
+    def device_for(self, device: Device) -> Device:
+        """Return the device that jobs compute on where this program computes on `device`."""
+        return self.device or device
 
     @contextlib.contextmanager
     def folder(self) -> Iterator[Path]:
@@ -141,6 +149,7 @@ def open_cluster(
     workers: int | None = None,
     settings: ClusterSettings | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    device_name: str = "auto",
 ) -> Iterator[ClusterWorkers]:
     """Connect to a cluster, or start one that ends with the context.
 
@@ -157,6 +166,9 @@ def open_cluster(
         Of the jobs in a queue; those of the settings file if None.
     tell
         Called with sentences for the user.
+    device_name
+        ``"auto"`` for the fastest device of the workers, if all have the same, else for their
+        processors; any other name for the device of that name that a stage is told.
 
     Raises
     ------
@@ -188,7 +200,11 @@ def open_cluster(
         tell_versions(client, tell)
         _check_folder(found)
         tell_current_folder(client, tell)
-        tell(f"Working with {count} workers of the cluster {where}.")
+        if device_name == "auto":
+            found = replace(found, device=device_of_workers(client, tell))
+        gpu = found.device if found.device and found.device.name != "cpu" else None
+        on = f", each on {gpu.description}" if gpu else ""
+        tell(f"Working with {count} workers of the cluster {where}{on}.")
         yield found
 
 
@@ -316,6 +332,15 @@ def _check_folder(workers: ClusterWorkers) -> None:
             f"The worker {blind[0]} does not see the folder {workers.shared.absolute()}; put the "
             "study and its outputs on storage that all machines see at the same path."
         )
+
+
+def device_of_workers(client: Any, tell: Callable[[str], None]) -> Device:
+    """Return the fastest device of the workers if all have the same one, else a processor."""
+    devices: set[Device] = set(client.run(choose_device).values())
+    if len(devices) == 1:
+        return devices.pop()
+    tell("The workers have different devices, so all of them compute on their processors.")
+    return Device("cpu", "float32", "processors")
 
 
 def tell_current_folder(client: Any, tell: Callable[[str], None]) -> None:

@@ -21,7 +21,7 @@ from concurrent.futures import (
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from napari_attmil.core.errors import Remedy, UserError
 from napari_attmil.core.progress import Progress
@@ -37,6 +37,9 @@ from napari_attmil.core.worker_side import (
     run_job,
     told_by,
 )
+
+if TYPE_CHECKING:
+    from napari_attmil.core.device import Device
 
 Result = TypeVar("Result")
 
@@ -87,6 +90,10 @@ class Workers:
     def are_there(self) -> bool:
         """Whether there is a worker at all."""
         return True
+
+    def device_for(self, device: Device) -> Device:
+        """Return the device that jobs compute on where this program computes on `device`."""
+        return device
 
     @contextlib.contextmanager
     def folder(self) -> Iterator[Path]:

@@ -135,7 +135,7 @@ def cross_validate(
         settings or MILSettings(),
         evaluation or EvaluationSettings(),
         ensemble or EnsembleSettings(),
-        device or choose_device(),
+        workers.device_for(device or choose_device()),
         folds,
     )
     folder, outcomes = None, {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -37,7 +38,7 @@ from napari_attmil.widgets.viewer import (
     MemoryOnly,
     make_canvas_current,
 )
-from napari_attmil.workflows import Study
+from napari_attmil.workflows import Stage, Study, on_cluster
 
 _SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 _EXPLORATIONS: WeakKeyDictionary[Any, Exploration] = WeakKeyDictionary()
@@ -113,6 +114,7 @@ class Workspace(Listening, QObject):
         self.opening.opened.connect(self._bring_back)
         self.device_name = "auto"
         self.workers: Workers | None = None
+        self.cluster = ""
         self.detection = DetectionSettings()
         self.keys = KeyRegistry.of_user(self)
         functions = {"undo": self.undo, "redo": self.redo}
@@ -247,14 +249,20 @@ class PanelContext(Listening, QObject):
         """Let another device compute."""
         self._workspace.device_name = name
 
-    @property
-    def workers(self) -> Workers | None:
-        """Who shares long work; None for as many as pay."""
-        return self._workspace.workers
+    def shared(self, stage: Callable[..., Stage[Any]]) -> Callable[..., Stage[Any]]:
+        """Return a stage of a study with the workers that were chosen as its `workers`, if any."""
+        cluster, cohort = self._workspace.cluster, self.session.cohort
+        if cluster and cohort is not None:
+            return partial(on_cluster, cluster, cohort.folder, self.device_name, stage)
+        workers = self._workspace.workers
+        return stage if workers is None else partial(stage, workers=workers)
 
-    def set_workers(self, workers: Workers | None) -> None:
-        """Let others share long work."""
-        self._workspace.workers = workers
+    def set_workers(self, workers: Workers | None, cluster: str = "") -> None:
+        """Let others share long work: so many processes, or the workers at a scheduler's address.
+
+        None is for as many processes as pay.
+        """
+        self._workspace.workers, self._workspace.cluster = workers, cluster
 
     @property
     def detection_settings(self) -> DetectionSettings:

@@ -75,7 +75,12 @@ from .questions import (
 )
 from .sample_table import SampleTable as SampleTable, write_sample_table as write_sample_table
 from .shape_study import StudyShapes as StudyShapes, shapes_of_study as shapes_of_study
-from .steps import NEVER as NEVER, Progress as Progress, Stage as Stage
+from .steps import (
+    NEVER as NEVER,
+    Progress as Progress,
+    Stage as Stage,
+    on_cluster as on_cluster,
+)
 from .study import (
     NOT_GIVEN as NOT_GIVEN,
     Study as Study,

@@ -146,7 +146,8 @@ def _classified_by(
     device_name: str,
     stop: Event,
 ) -> Stage[list[ClassifiedSample]]:
-    study, device_name = study.with_store_folder(), choose_device(device_name).name
+    study = study.with_store_folder()
+    device_name = workers.device_for(choose_device(device_name)).name
     samples = study.cohort.samples
     found: dict[int, ClassifiedSample] = {}
     with workers.folder() as folder:

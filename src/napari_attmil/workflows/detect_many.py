@@ -141,10 +141,10 @@ def _searched(
 
     Stopped early, what is found so far is among them.
     """
-    sizes, device = [len(one.places) for one in wanted], choose_device(device_name).name
-    workers = workers_to_read(workers, sum(sizes), device)
+    sizes, device = [len(one.places) for one in wanted], choose_device(device_name)
+    workers = workers_to_read(workers, sum(sizes), device.name)
     # Alone, a sample that does not fit into memory is left out; fewer workers may have the memory.
-    how = (settings, device, workers.are_processes)
+    how = (settings, workers.device_for(device).name, workers.are_processes)
     jobs: list[Job[Searched]] = [partial(search_sample, one, *how) for one in wanted]
     run = JobRun(jobs, workers)
     done, total, shares, told = 0, sum(sizes), dict[int, int](), set[int]()

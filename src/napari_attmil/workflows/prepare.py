@@ -121,11 +121,12 @@ def _fill_store(
 
     if study.store is None:
         return
-    study, device_name, total = study.with_store_folder(), detector.device.name, len(study.cohort)
+    study, total = study.with_store_folder(), len(study.cohort)
     sharing = workers_for_the_rest(study, detector, detection, features, workers, stop)
     chosen, left = yield from sharing
     if not chosen.are_processes or stop.is_set():
         return
+    device_name = chosen.device_for(detector.device).name
     jobs = [
         partial(store_sample, study.only(one), detection, features, device_name) for one in left
     ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from pathlib import Path
 from threading import Event
 from typing import Any, Final, TypeVar
 
-from napari_attmil.core import Progress as Progress, StageRun
+from napari_attmil.core import Progress as Progress, StageRun, open_cluster
 
 Step = TypeVar("Step")
 Result = TypeVar("Result")
@@ -41,3 +42,40 @@ def retold(steps: Generator[Step, None, Result], tell: Callable[[Step], Progress
 def within(steps: Generator[Any, None, Result], here: Progress) -> Stage[Result]:
     """Run a small part of a stage, during which the progress does not change; notes are kept."""
     return (yield from retold(steps, lambda step: replace(here, note=getattr(step, "note", ""))))
+
+
+def on_cluster(
+    where: str,
+    shared: Path,
+    device_name: str,
+    stage: Callable[..., Stage[Result]],
+    *arguments: Any,
+    stop: Event = NEVER,
+) -> Stage[Result]:
+    """Run a stage with the workers of a cluster.
+
+    Parameters
+    ----------
+    where, shared, device_name
+        As for `open_cluster`.
+    stage, *arguments
+        The stage, and all its arguments but `workers` and `stop`.
+    stop
+        Set to end the stage early.
+
+    Yields
+    ------
+    Progress
+        What the stage yields; before it, a note for each sentence about the cluster.
+
+    Raises
+    ------
+    UserError
+        As `open_cluster` and the stage raise it.
+    """
+    yield Progress(0, 0, f"Connecting to {where}")
+    told: list[str] = []
+    with open_cluster(where, shared, tell=told.append, device_name=device_name) as workers:
+        for sentence in told:
+            yield Progress(0, 0, note=sentence)
+        return (yield from stage(*arguments, workers=workers, stop=stop))

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QListWidget, QSlider
 
 from napari_attmil.bags import EnsembleSettings, MILSettings
 from napari_attmil.widgets.attention_mil.colour_map_button import ColourMapButton
+from napari_attmil.widgets.attention_mil.compute_on import ComputeOnCombo
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
 from napari_attmil.widgets.attention_mil.top_cells import TopCells
@@ -63,6 +64,10 @@ class ClassifierPage(Page):
     @property
     def device(self) -> DeviceCombo:
         return self.part(DeviceCombo)
+
+    @property
+    def compute_on(self) -> ComputeOnCombo:
+        return self.part(ComputeOnCombo)
 
     @property
     def workers(self) -> WorkersBox:

@@ -52,7 +52,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
 
     def evaluate(study: Any, settings: Any, plan: Any, *rest: Any, stop: Event) -> Any:
-        *_, out, _workers = rest
+        *_, out = rest
         calls.append((settings, plan, out))
         yield Progress(1, 1, "Training")
         if stop.is_set():

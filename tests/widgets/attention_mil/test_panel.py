@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import weakref
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ from napari_attmil.widgets.viewer import FoundSoFar
 from napari_attmil.workflows import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
     from threading import Event
 
@@ -573,7 +574,8 @@ def test_training_knows_the_healthy_class_and_the_workers_that_were_chosen(
     wait_idle: Callable[[AttentionMILWidget], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    step, asked = panel.classifier_step, []
+    step = panel.classifier_step
+    asked: list[Any] = []
 
     def train(
         study: Any,
@@ -581,12 +583,18 @@ def test_training_knows_the_healthy_class_and_the_workers_that_were_chosen(
         ensemble: Any,
         detection: Any,
         device_name: str,
-        out: Path | None,
-        workers: Workers | None,
+        *,
+        workers: Workers | None = None,
         stop: Event,
     ) -> Generator[Progress, None, None]:
         yield Progress(0, 1, "")
         asked.append((settings.reference_class, workers))
+
+    @contextmanager
+    def open_cluster(where: str, shared: Path, **_: object) -> Iterator[Workers]:
+        asked.append((where, shared))
+        yield Workers(7)
+        asked.append("closed")
 
     monkeypatch.setattr(workflows, "train_classifier", train)
     assert ClassifierPage(step).text("hint") == "Train on the open images, or load a model."
@@ -603,6 +611,18 @@ def test_training_knows_the_healthy_class_and_the_workers_that_were_chosen(
     step.train()
     wait_idle(panel)
     assert asked == [("alive", None), ("alive", Workers(3))]
+    monkeypatch.setattr("napari_attmil.workflows.steps.open_cluster", open_cluster)
+    page.compute_on.setCurrentText(" tcp://host:8786 ")
+    assert not page.workers.isEnabled()
+    step.train()
+    wait_idle(panel)
+    where = ("tcp://host:8786", panel.context.session.cohort.folder)
+    assert asked[2:] == [where, ("alive", Workers(7)), "closed"]
+    page.compute_on.setCurrentIndex(0)
+    assert page.workers.isEnabled()
+    step.train()
+    wait_idle(panel)
+    assert asked[5:] == [("alive", Workers(3))]
 
 
 def relabelled(cohort: Cohort, labels: tuple[str, ...]) -> Cohort:

@@ -172,6 +172,33 @@ def test_stopped_training_keeps_the_models_so_far(
     panel.close_panel()
 
 
+@pytest.mark.timeout(600)
+def test_training_on_a_cluster_shows_its_losses_and_stays_in_the_study(
+    viewer: ViewerModel, qtbot: QtBot, cohort: Cohort, notifications: list[tuple[str, str]]
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra [cluster]")
+    panel = AttentionMILWidget(viewer)
+    qtbot.addWidget(panel)
+    panel.context.image_choice.use_cohort(cohort)
+    page = ClassifierPage(panel.classifier_step)
+    page.set(epochs=3, members=2)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0"
+    ) as cluster:
+        page.compute_on.setCurrentText(cluster.scheduler_address)
+        panel.classifier_step.train()
+        settle(qtbot, panel)
+        assert cluster.scheduler.tasks == {} and cluster.scheduler.workers
+    classifier = panel.context.session.predictions.classifier
+    assert len(classifier.model.models) == 2 and page.losses()
+    assert classifier.path.parent == cohort.folder / "models"
+    assert f"Working with 2 workers of the cluster {page.compute_on.value()}." in page.text("hint")
+    panel.classifier_step.train()
+    settle(qtbot, panel)
+    assert any("No scheduler answers at" in message for _, message in notifications)
+    panel.close_panel()
+
+
 def test_training_stopped_before_the_first_model_says_that_there_is_none(
     viewer: ViewerModel, qtbot: QtBot, cohort: Cohort, notifications: list[tuple[str, str]]
 ) -> None:

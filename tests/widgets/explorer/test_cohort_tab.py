@@ -52,7 +52,6 @@ def fake_classify_cohort(
     classifier: Any,
     detection: Any,
     device_name: str,
-    workers: None,
     stop: Event,
 ) -> Stage[None]:
     cohort = study.cohort

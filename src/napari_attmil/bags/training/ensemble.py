@@ -143,7 +143,7 @@ class EnsembleTrainer:
     ) -> None:
         self.settings, self.ensemble = settings or MILSettings(), ensemble or EnsembleSettings()
         self.classes = tuple(classes or sorted({bag.label for bag in bags if bag.label}))
-        self._device = device or choose_device()
+        self._device = workers.device_for(device or choose_device())
         # Once for all trainings: their epochs then read features from memory.
         self._bags = loaded_bags(bags, self.settings) if bags else []
         check_bags(self._bags, self.classes)

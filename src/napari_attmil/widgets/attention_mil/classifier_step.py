@@ -15,6 +15,7 @@ from napari_attmil.core import counted
 from napari_attmil.evaluation import EvaluationSettings
 from napari_attmil.images import Cohort, check_trainable
 from napari_attmil.session import LoadedClassifier, SessionKey
+from napari_attmil.widgets.attention_mil.compute_on import ComputeOnCombo
 from napari_attmil.widgets.attention_mil.device_combo import DeviceCombo
 from napari_attmil.widgets.attention_mil.evaluate_dialog import EvaluateDialog
 from napari_attmil.widgets.attention_mil.healthy_class_combo import HealthyClassCombo
@@ -94,9 +95,10 @@ class ClassifierStep(Step):
         presets = {PRESET_TITLES[name]: name for name in get_args(Preset)}
         self._preset = narrow_combo("Which set of training settings is used.", presets)
         self._healthy = HealthyClassCombo()
+        self._compute_on = ComputeOnCombo()
         self._device, self._workers = DeviceCombo(), WorkersBox()
         own: dict[str, QWidget] = {"Settings": self._preset, "Healthy class": self._healthy}
-        own |= {"Device": self._device, "Workers": self._workers}
+        own |= {"Compute on": self._compute_on, "Device": self._device, "Workers": self._workers}
         self._form = SettingsForm(MILSettings, EnsembleSettings, above=own)
         self._train = primary_button(
             "Train classifier",
@@ -142,6 +144,7 @@ class ClassifierStep(Step):
         self._healthy.activated.connect(self.synchronise)
         self._device.valueChanged.connect(context.set_device_name)
         self._workers.valueChanged.connect(self._pass_on_workers)
+        self._compute_on.currentTextChanged.connect(self._pass_on_workers)
         context.runner.busy_changed.connect(self.synchronise)
         self._held_out.sample_clicked.connect(context.image_choice.show_sample)
         self.listen(context.session.cohort_changed, self.synchronise)
@@ -156,7 +159,9 @@ class ClassifierStep(Step):
             self._device.refresh()
 
     def _pass_on_workers(self) -> None:
-        self._context.set_workers(self._workers.workers())
+        cluster = self._compute_on.value()
+        self._workers.setEnabled(not cluster)  # A scheduler has its own.
+        self._context.set_workers(self._workers.workers(), cluster)
 
     def train(self) -> None:
         """Train off the main thread."""
@@ -173,14 +178,12 @@ class ClassifierStep(Step):
             keys = {sample.name: context.session.key_of(sample.name) for sample in samples}
             self._progress.start(
                 "Loading the detector",
-                workflows.train_classifier,
+                context.shared(workflows.train_classifier),
                 study,
                 settings,
                 ensemble,
                 context.detection_settings,
                 context.device_name,
-                None,
-                context.workers,
                 on_done=self._take_over,
                 on_progress=lambda progress: self._on_progress(progress, keys),
                 again=self.train,
@@ -212,7 +215,7 @@ class ClassifierStep(Step):
         context = self._context
         self._progress.start(
             "Loading the detector",
-            workflows.evaluate_study,
+            context.shared(workflows.evaluate_study),
             study,
             settings,
             plan,
@@ -220,7 +223,6 @@ class ClassifierStep(Step):
             context.detection_settings,
             context.device_name,
             out,
-            context.workers,
             on_done=lambda report: self._on_evaluated(report, out),
             again=self.ask_what_to_evaluate,
         )

@@ -116,13 +116,12 @@ class DetectStudyButton(Listening, QPushButton):
         with errors_shown(self, TOPIC):
             self._progress.start(
                 "Loading the detector",
-                workflows.detect_study,
+                context.shared(workflows.detect_study),
                 session.cohort.samples,
                 {name: state.reviewed for name, state in states.items()},
                 context.detection_settings,
                 context.device_name,
                 context.detector_path,
-                context.workers,
                 on_done=self._tell_end,
                 on_progress=take,
                 again=self.detect,

@@ -182,12 +182,11 @@ class AskTab(ExplorerTab):
             return
         self._progress.start(
             "Loading the detector",
-            workflows.update_classifier,
+            self._context.shared(workflows.update_classifier),
             study,
             classifier,
             self._context.detection_settings,
             self._context.device_name,
-            self._context.workers,
             on_done=self._take_over,
             again=self.update_classifier,
         )

@@ -159,12 +159,11 @@ class CohortTab(ExplorerTab):
         keys = {sample.name: session.key_of(sample.name) for sample in wanted}
         self._progress.start(
             "Loading the detector",
-            workflows.classify_study,
+            self._context.shared(workflows.classify_study),
             replace(study, cohort=replace(study.cohort, samples=tuple(wanted))),
             classifier.model,
             self._context.detection_settings,
             self._context.device_name,
-            self._context.workers,
             on_done=lambda _: self._context.exploration.set_scope(WHOLE_COHORT),
             on_progress=lambda progress: self._on_progress(progress, classifier, keys),
             again=self.classify,
