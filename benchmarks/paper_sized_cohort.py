@@ -87,6 +87,8 @@ def trained(folder: Path, members: int, device_name: str) -> tuple[Classifier, d
                 print(f"{step.title}, pass {step.epoch.done}: {step.done} of {step.total}")
         total = so_far()
     total["peak MiB"] = max(spent["peak MiB"], measured.peak_mib)
+    if measured.peak_gpu_mib:
+        total["GPU MiB"] = measured.peak_gpu_mib
     spent_file.write_text(json.dumps(total), "utf-8")
     return trainer.best, total
 
