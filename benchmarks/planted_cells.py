@@ -2,7 +2,7 @@
 
     python benchmarks/planted_cells.py [--rates 0.02,0.05,0.1,0.2] [--preset paper]
         [--methods table-1|all|names] [--runs 5] [--draws 1] [--cohort standard|development]
-        [--out folder] [--change weight_decay=1e-5 guidance=0]
+        [--workers 2] [--out folder] [--change weight_decay=1e-5 guidance=0]
 
 Real, typed cells of Chula RBC-12 (`planted_cohort`), found by the shipped detector. Methods and
 settings were chosen on the cohort "development", whose diseases are other types of cells; the
@@ -26,7 +26,7 @@ from napari_attmil.bags import EnsembleSettings, Preset, features_for, mil_prese
 from napari_attmil.cells.detection import Detector
 from napari_attmil.cli.stages import method_names
 from napari_attmil.cli.terminal import shown
-from napari_attmil.core import choose_device
+from napari_attmil.core import Workers, choose_device
 from napari_attmil.evaluation import EvaluationSettings, cross_validate, write_report
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def options() -> argparse.Namespace:
     arguments.add_argument("--change", nargs="*", default=[], help="settings, as name=value")
     arguments.add_argument("--controls", action="store_true")
     arguments.add_argument("--cache", type=Path, default=cache)
+    arguments.add_argument("--workers", type=int, default=1, help="processes that train")
     return arguments.parse_args()
 
 
@@ -76,6 +77,7 @@ def evaluate(rate: float, draw: int, asked: argparse.Namespace, device: Device) 
         folds,
         asked.out / name / "trials",
         EnsembleSettings(members=max(asked.members, 1)),
+        Workers(asked.workers),
     )
     result = shown(steps, name)
     notes = [

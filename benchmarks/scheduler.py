@@ -111,10 +111,10 @@ def main() -> None:
     arguments.add_argument("--tasks", type=int, default=100_000)
     options = arguments.parse_args()
     rows: list[dict[str, Any]] = []
-    with LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         rows += of_nothing(Client(cluster), options.tasks, options.out)
     threads = SIMULATED_WORKERS // 2
-    with LocalCluster(2, threads_per_worker=threads, dashboard_address=":0") as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=threads, dashboard_address=":0") as cluster:
         rows += of_drawn_times(Client(cluster))
     keep_rows(rows, options.out)
     rows.append(of_jobs(f"{JOBS:,} jobs in 2 processes", Workers(2)))
@@ -124,4 +124,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    import scheduler  # workers find the jobs in a module of this name, not in __main__
+
+    scheduler.main()
