@@ -19,6 +19,7 @@ from napari_attmil.core import clusters, workers as workers_file
 from napari_attmil.core.clusters import (
     ClusterSettings,
     ClusterWorkers,
+    check_folder,
     device_of_workers,
     open_cluster,
     read_cluster_settings,
@@ -66,6 +67,13 @@ def test_workers_compute_on_what_all_of_them_have(
     workers = ClusterWorkers(2, device=device)
     assert workers.device_for(choose_device("cpu")) == device
     assert ClusterWorkers(2).device_for(GPU) == Workers(2).device_for(GPU) == GPU
+
+
+def test_a_folder_that_cannot_be_written_into_is_told(tmp_path: Path) -> None:
+    (tmp_path / "study").write_text("a file, no folder")
+    workers = ClusterWorkers(2, client=FakeClient(), shared=tmp_path / "study")
+    with pytest.raises(UserError, match=r"study cannot be written into .*; copy the study"):
+        check_folder(workers)
 
 
 def test_settings_of_jobs_are_written_with_their_meaning_and_read_again(tmp_path: Path) -> None:
@@ -219,4 +227,4 @@ def test_worker_that_cannot_read_relative_paths_is_told() -> None:
 def test_worker_that_does_not_see_the_folder_is_told(tmp_path: Path) -> None:
     workers = clusters.ClusterWorkers(2, client=FakeClient(), shared=tmp_path, where="here")
     with pytest.raises(UserError, match=r"tcp://b:2 does not see the folder .*; put the study"):
-        clusters._check_folder(workers)
+        check_folder(workers)

@@ -55,11 +55,10 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
         ensemble: EnsembleSettings,
         detection: DetectionSettings,
         device_name: str,
-        *others: Any,
         stop: Event,
     ) -> Any:
         little, few = settings.replace(epochs=15), ensemble.replace(members=2)
-        steps = train(study, little, few, detection, device_name, *others, stop=stop)
+        steps = train(study, little, few, detection, device_name, stop=stop)
         return (yield from steps)
 
     def finetune_little(study: workflows.Study, settings: Any, *rest: Any, **more: Any) -> Any:

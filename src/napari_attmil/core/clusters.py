@@ -198,7 +198,7 @@ def open_cluster(
         asked = settings.jobs * workers_a_job(settings) if where == SLURM and settings else count
         found = ClusterWorkers(max(count, asked), client=client, shared=shared, where=where)
         tell_versions(client, tell)
-        _check_folder(found)
+        check_folder(found)
         tell_current_folder(client, tell)
         if device_name == "auto":
             found = replace(found, device=device_of_workers(client, tell))
@@ -322,10 +322,16 @@ def _versions_of_worker() -> Callable[[], Any]:
     return versions
 
 
-def _check_folder(workers: ClusterWorkers) -> None:
-    """Raise UserError if a worker does not see the folder that all must see."""
-    with workers.folder() as folder:
-        sees = workers.client.run(_sees, str(folder))
+def check_folder(workers: ClusterWorkers) -> None:
+    """Raise UserError if a worker does not see the folder that all must see and write into."""
+    try:
+        with workers.folder() as folder:
+            sees = workers.client.run(_sees, str(folder))
+    except OSError as error:
+        raise UserError(
+            f"{workers.shared} cannot be written into ({reason_in_words(error)}), but there the "
+            "workers of a cluster get their work; copy the study to where you may write."
+        ) from error
     blind = [address for address, is_seen in sees.items() if not is_seen]
     if blind:
         raise UserError(
