@@ -131,7 +131,7 @@ def test_a_classifier_says_the_same_wherever_it_computes(method: str, accelerato
     classifier = trained(bags, settings, accelerator)
     there = [classifier.classify(bag).probabilities for bag in bags]
     elsewhere = pickle.loads(pickle.dumps(classifier))
-    assert {p.device.type for model in elsewhere.models for p in model.parameters()} == {"cpu"}
+    assert {model.device.name for model in elsewhere.models} == {"cpu"}
     here = [elsewhere.classify(bag).probabilities for bag in bags]
     np.testing.assert_allclose(there, here, atol=0.02)
     names = [classifier.classes[np.argmax(said)] for said in there]

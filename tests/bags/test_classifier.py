@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from napari_attmil.bags.methods import METHODS
 from napari_attmil.bags.network import prepared_features
 from napari_attmil.bags.training.trainer import Trainer
 from napari_attmil.cells.settings import FeatureSettings
+from napari_attmil.core.device import Device
 from napari_attmil.core.errors import UserError
 from napari_attmil.core.model_files import Checkpoint, load_checkpoint, save_checkpoint
 
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
 
     from napari_attmil.bags.bag import Bag
     from napari_attmil.bags.settings import MILSettings
-    from napari_attmil.core.device import Device
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,19 @@ def test_a_saved_classifier_comes_back_bit_for_bit(
     before, after = classifier.classify(bag), loaded.classify(bag)
     for field in ("probabilities", "attention", "contribution"):
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
+
+
+def test_another_process_gets_models_that_compute_on_its_processor(
+    classifier: Classifier, planted_bags: list[Bag]
+) -> None:
+    before = classifier.classify(planted_bags[0]).probabilities
+    elsewhere = replace(classifier, models=tuple(map(deepcopy, classifier.models)))
+    for model in elsewhere.models:
+        model.device = Device("cuda:0", "bfloat16", "a GPU that this machine lacks")
+    here = pickle.loads(pickle.dumps(elsewhere))
+    assert {model.device.name for model in here.models} == {"cpu"}
+    np.testing.assert_allclose(here.classify(planted_bags[0]).probabilities, before, atol=0.01)
+    assert {model.device.name for model in elsewhere.models} == {"cuda:0"}
 
 
 def test_a_notebook_shows_classes_and_what_is_known_of_new_patients(

@@ -47,6 +47,8 @@ class FakeClient:
 
 GPU = Device("cuda:0", "bfloat16", "NVIDIA H200")
 CPU = Device("cpu", "bfloat16", "processor, 64 cores")
+OLD_CPU = Device("cpu", "float32", "processor, 8 cores")
+ALL_CPU = Device("cpu", "float32", "processors")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,9 @@ CPU = Device("cpu", "bfloat16", "processor, 64 cores")
     [
         ((GPU, GPU), GPU, []),
         ((CPU, CPU), CPU, []),
-        ((GPU, CPU), Device("cpu", "float32", "processors"), ["The workers have different"]),
+        ((CPU, replace(CPU, description="processor, 32 cores")), CPU, []),
+        ((CPU, OLD_CPU), ALL_CPU, []),
+        ((GPU, CPU), ALL_CPU, ["Not all workers have the same kind of GPU"]),
     ],
 )
 def test_workers_compute_on_what_all_of_them_have(
@@ -63,7 +67,7 @@ def test_workers_compute_on_what_all_of_them_have(
     client = SimpleNamespace(run=lambda _: dict(zip("ab", found, strict=True)))
     heard: list[str] = []
     assert device_of_workers(client, heard.append) == device
-    assert [sentence[:26] for sentence in heard] == told
+    assert [sentence.partition(",")[0] for sentence in heard] == told
     workers = ClusterWorkers(2, device=device)
     assert workers.device_for(choose_device("cpu")) == device
     assert ClusterWorkers(2).device_for(GPU) == Workers(2).device_for(GPU) == GPU

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import time
 from dataclasses import fields, replace
@@ -20,7 +21,7 @@ from napari_attmil.bags import EnsembleSettings, features_for, mil_preset
 from napari_attmil.bags.training import Plan
 from napari_attmil.cells import Boxes, DetectionSettings
 from napari_attmil.cells.detection import CellSize
-from napari_attmil.core import StageRun, UserError, Workers, choose_device, finished, paces
+from napari_attmil.core import Device, StageRun, UserError, Workers, choose_device, finished, paces
 from napari_attmil.core.clusters import ClusterWorkers
 from napari_attmil.core.paces import (
     READING,
@@ -196,6 +197,22 @@ def test_device_is_chosen_once_for_all_workers(cohort: Cohort, handed: type[Hand
         handed.jobs = []
         finished(steps)
         assert [name in job.args and "auto" not in job.args for job in handed.jobs] == [True] * 5
+
+
+def test_jobs_of_a_cluster_compute_on_its_device(cohort: Cohort, handed: type[Handed]) -> None:
+    lacking = Device("cuda:0", "bfloat16", "a GPU that this machine lacks")
+    workers = ClusterWorkers(2, device=lacking, shared=cohort.folder)
+    study, seen = Study.of(cohort), features_for(SETTINGS)
+    for steps in (
+        detect_study(cohort.samples, {}, DETECTION, "cpu", workers=workers),
+        classify_study(study, MODEL, DETECTION, "cpu", workers),
+        prepare_bags(study, study.detector("cpu"), DETECTION, seen, workers),
+    ):
+        handed.jobs = []
+        with contextlib.suppress(StopIteration):
+            while not handed.jobs:
+                next(steps)
+        assert ["cuda:0" in job.args for job in handed.jobs] == [True] * 5
 
 
 def test_store_is_chosen_once_for_all_workers(cohort: Cohort, handed: type[Handed]) -> None:

@@ -420,5 +420,8 @@ def _directions_of(model: AttentionMIL) -> list[torch.Tensor]:
 
 def _on_processor(model: AttentionMIL) -> AttentionMIL:
     """Return a model itself if it is there, else a copy."""
-    is_there = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    return model if is_there else deepcopy(model).cpu()
+    if model.device.name == "cpu":
+        return model
+    moved = deepcopy(model).cpu()
+    moved.device = Device("cpu", "float32", "processor")
+    return moved

@@ -22,7 +22,14 @@ from napari_attmil.bags import (
     mil_preset,
 )
 from napari_attmil.cells import DetectionSettings
-from napari_attmil.core import FieldSpec, Settings, UserError, Workers, open_cluster
+from napari_attmil.core import (
+    FieldSpec,
+    Settings,
+    UserError,
+    Workers,
+    open_cluster,
+    tell_current_folder,
+)
 
 DETECTION: Final = DetectionSettings()
 
@@ -269,7 +276,11 @@ class WorkOptions:
                 f"{self.cluster} has workers of its own; give one of the two."
             )
         shared = out.absolute().parent
-        with open_cluster(self.cluster, shared, self.workers, None, tell, device_name) as found:
+        opened = open_cluster(
+            self.cluster, shared, self.workers, tell=tell, device_name=device_name
+        )
+        with opened as found:
+            tell_current_folder(found.client, tell)
             yield found
 
 

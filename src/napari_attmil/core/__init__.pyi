@@ -7,6 +7,7 @@ from .clusters import (
     ClusterSettings as ClusterSettings,
     cluster_file as cluster_file,
     open_cluster as open_cluster,
+    tell_current_folder as tell_current_folder,
     write_cluster_settings as write_cluster_settings,
 )
 from .device import (

@@ -149,7 +149,7 @@ def open_cluster(
     workers: int | None = None,
     settings: ClusterSettings | None = None,
     tell: Callable[[str], None] = lambda _: None,
-    device_name: str = "auto",
+    device_name: str | None = None,
 ) -> Iterator[ClusterWorkers]:
     """Connect to a cluster, or start one that ends with the context.
 
@@ -168,7 +168,7 @@ def open_cluster(
         Called with sentences for the user.
     device_name
         ``"auto"`` for the fastest device of the workers, if all have the same, else for their
-        processors; any other name for the device of that name that a stage is told.
+        processors; otherwise they compute on the device that each stage is told.
 
     Raises
     ------
@@ -189,8 +189,8 @@ def open_cluster(
             client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise UserError(
-                f"No scheduler answers at {where}; give its address as tcp://host:8786, start one "
-                "with `dask scheduler`, or choose --cluster local."
+                f"No scheduler answers at {where}; give its address as tcp://host:8786, or start "
+                "one with `dask scheduler`."
             ) from error
         stack.enter_context(client)
         count = _workers_there(client, where, within_s)
@@ -199,11 +199,10 @@ def open_cluster(
         found = ClusterWorkers(max(count, asked), client=client, shared=shared, where=where)
         tell_versions(client, tell)
         check_folder(found)
-        tell_current_folder(client, tell)
         if device_name == "auto":
             found = replace(found, device=device_of_workers(client, tell))
         gpu = found.device if found.device and found.device.name != "cpu" else None
-        on = f", each on {gpu.description}" if gpu else ""
+        on = f", on {gpu.description}" if gpu else ""
         tell(f"Working with {count} workers of the cluster {where}{on}.")
         yield found
 
@@ -342,10 +341,12 @@ def check_folder(workers: ClusterWorkers) -> None:
 
 def device_of_workers(client: Any, tell: Callable[[str], None]) -> Device:
     """Return the fastest device of the workers if all have the same one, else a processor."""
-    devices: set[Device] = set(client.run(choose_device).values())
-    if len(devices) == 1:
-        return devices.pop()
-    tell("The workers have different devices, so all of them compute on their processors.")
+    devices: list[Device] = list(client.run(choose_device).values())
+    kinds = {(device.name, device.precision) for device in devices}
+    if len(kinds) == 1:
+        return devices[0]
+    if any(name != "cpu" for name, _ in kinds):
+        tell("Not all workers have the same kind of GPU, so all compute on their processors.")
     return Device("cpu", "float32", "processors")
 
 

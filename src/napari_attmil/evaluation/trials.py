@@ -116,7 +116,7 @@ class TrialFolder:
     bags
         (n,) all samples, prepared.
     device
-        Its precision slightly changes the figures.
+        Its kind and precision slightly change the figures.
     """
 
     def __init__(
@@ -129,7 +129,8 @@ class TrialFolder:
     ) -> None:
         self._folder, self._settings_of = folder, settings_of
         self._ensemble = ensemble
-        self._common = digest(TRAINING_VERSION, device.precision, *map(bag_digest, bags))
+        kind = "" if device.name == "cpu" else device.torch().type
+        self._common = digest(TRAINING_VERSION, kind + device.precision, *map(bag_digest, bags))
 
     def read(self, trial: Trial) -> Outcome | None:
         """Return the stored outcome of a training; None if it is missing or damaged."""

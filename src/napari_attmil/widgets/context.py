@@ -252,10 +252,16 @@ class PanelContext(Listening, QObject):
     def shared(self, stage: Callable[..., Stage[Any]]) -> Callable[..., Stage[Any]]:
         """Return a stage of a study with the workers that were chosen as its `workers`, if any."""
         cluster, cohort = self._workspace.cluster, self.session.cohort
-        if cluster and cohort is not None:
+        if cluster:
+            assert cohort is not None  # it is a stage of a study
             return partial(on_cluster, cluster, cohort.folder, self.device_name, stage)
         workers = self._workspace.workers
         return stage if workers is None else partial(stage, workers=workers)
+
+    @property
+    def workers(self) -> tuple[Workers | None, str]:
+        """Who shares long work, as `set_workers` was told."""
+        return self._workspace.workers, self._workspace.cluster
 
     def set_workers(self, workers: Workers | None, cluster: str = "") -> None:
         """Let others share long work: so many processes, or the workers at a scheduler's address.

@@ -142,7 +142,7 @@ def _fill_store(
                 return
     seconds = time.perf_counter() - start
     sizes = [size for one in left for size in read_images(one).sizes]
-    note_reading(_fields(sizes), seconds, chosen, device_name, len(left))
+    note_reading(_fields(sizes), seconds, chosen, detector.device.name, len(left))
 
 
 def _fields(sizes: Sequence[Sequence[int]]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final, TypeVar
 
-from napari_attmil.core import Progress as Progress, StageRun, open_cluster
+from napari_attmil.core import Progress as Progress, StageRun, UserError, open_cluster
 
 Step = TypeVar("Step")
 Result = TypeVar("Result")
@@ -66,16 +66,21 @@ def on_cluster(
     Yields
     ------
     Progress
-        What the stage yields; before it, a note for each sentence about the cluster.
+        What the stage yields; before it, each sentence about the cluster.
 
     Raises
     ------
     UserError
-        As `open_cluster` and the stage raise it.
+        If that is no address, or as `open_cluster` and the stage raise it.
     """
+    if "://" not in where:
+        raise UserError(
+            f"{where!r} is no address of a scheduler; give it as tcp://host:8786, or compute on "
+            "this computer."
+        )
     yield Progress(0, 0, f"Connecting to {where}")
     told: list[str] = []
     with open_cluster(where, shared, tell=told.append, device_name=device_name) as workers:
         for sentence in told:
-            yield Progress(0, 0, note=sentence)
+            yield Progress(0, 0, sentence)
         return (yield from stage(*arguments, workers=workers, stop=stop))

@@ -17,6 +17,7 @@ from napari_attmil.core import UserError, counted
 from napari_attmil.images import check_trainable
 from napari_attmil.session import LoadedClassifier, takes_prior
 from napari_attmil.workflows.answers import about_answers
+from napari_attmil.workflows.classify import load_classifier
 from napari_attmil.workflows.prepare import each_bag, prepare_bags
 from napari_attmil.workflows.steps import NEVER, Progress, Stage
 from napari_attmil.workflows.study import own_folder
@@ -170,7 +171,10 @@ def train_classifier(
     if is_finished:
         # Only once the model is saved: the training must not be lost if the disk is full.
         shutil.rmtree(unfinished, ignore_errors=True)
-    return Training(LoadedClassifier(classifier, path.name, path), is_finished)
+    loaded = LoadedClassifier(classifier, path.name, path)
+    if classifier.models[0].device.name != detector.device.name:  # as workers have sent it
+        loaded = yield from load_classifier(path, detector.device.name)
+    return Training(loaded, is_finished)
 
 
 def update_classifier(

@@ -47,7 +47,7 @@ NOTES_SHOWN = 3
 STOPPED_EARLY = "Stopped before the first model was trained; the next training continues from here."
 STOPPED = (
     "A training was stopped before its end; the states of {models} are kept. With the same "
-    "samples, boxes and settings it goes on from there, otherwise it begins anew."
+    "samples, boxes, settings and kind of device it goes on from there, otherwise it begins anew."
 )
 EVALUATION_STOPPED = (
     "The evaluation was stopped before its end. What was trained is kept: the next one of the same "
@@ -142,6 +142,11 @@ class ClassifierStep(Step):
         context = self._context
         self._preset.activated.connect(self._apply_preset)
         self._healthy.activated.connect(self.synchronise)
+        # Another panel may have kept what was chosen.
+        workers, cluster = context.workers
+        self._workers.setValue(workers.number if workers else 0)
+        self._compute_on.setValue(cluster)
+        self._workers.setEnabled(not cluster)
         self._device.valueChanged.connect(context.set_device_name)
         self._workers.valueChanged.connect(self._pass_on_workers)
         self._compute_on.currentTextChanged.connect(self._pass_on_workers)

@@ -27,6 +27,7 @@ class ComputeOnCombo(QComboBox):
         )
         self.setAccessibleName("Compute on")
         self.setEditable(True)
+        self.setCompleter(None)  # It would turn a "t" into this computer.
         self.addItem(HERE)
         if address := os.environ.get(SCHEDULER, "").strip():
             self.addItem(address)
@@ -34,4 +35,8 @@ class ComputeOnCombo(QComboBox):
     def value(self) -> str:
         """Return the scheduler's address; "" for this computer."""
         text = self.currentText().strip()
-        return "" if text == HERE else text
+        return "" if text.casefold() == HERE.casefold() else text
+
+    def setValue(self, address: str) -> None:
+        """Show a scheduler's address; "" for this computer."""
+        self.setCurrentText(address or HERE)

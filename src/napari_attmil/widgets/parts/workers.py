@@ -24,7 +24,8 @@ from napari_attmil.workflows import Progress, Stage
 
 _STOPS: WeakSet[Event] = WeakSet()
 """The events that tell tasks to stop, for as long as anything knows them."""
-LONGEST_END_S = 30
+LONGEST_END_S = 90
+"""Longer than jobs of a cluster are waited for."""
 
 
 Task = Callable[..., Stage[Any]]
