@@ -98,8 +98,9 @@ class ClassifierStep(Step):
         self._compute_on = ComputeOnCombo()
         self._device, self._workers = DeviceCombo(), WorkersBox()
         own: dict[str, QWidget] = {"Settings": self._preset, "Healthy class": self._healthy}
-        own |= {"Compute on": self._compute_on, "Device": self._device, "Workers": self._workers}
-        self._form = SettingsForm(MILSettings, EnsembleSettings, above=own)
+        where: dict[str, QWidget] = {"Compute on": self._compute_on, "Device": self._device}
+        where["Workers"] = self._workers
+        self._form = SettingsForm(MILSettings, EnsembleSettings, above=own, more=where)
         self._train = primary_button(
             "Train classifier",
             "Learn the classes from the samples of the study that have one.",

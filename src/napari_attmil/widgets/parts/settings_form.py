@@ -41,6 +41,8 @@ class SettingsForm(QWidget):
         Classes of settings; no two have a field of the same name.
     above
         Controls of the panel's own, by label, shown above the fields.
+    more
+        The same, above the fields of "More settings".
     beside
         Controls of the panel's own, by the name of the field that they stand beside.
 
@@ -56,6 +58,7 @@ class SettingsForm(QWidget):
         self,
         *models: type[Settings],
         above: Mapping[str, QWidget] | None = None,
+        more: Mapping[str, QWidget] | None = None,
         beside: Mapping[str, QWidget] | None = None,
         parent: QWidget | None = None,
     ) -> None:
@@ -66,16 +69,15 @@ class SettingsForm(QWidget):
         self._fields = {name: _make_field(spec) for name, spec in self._specs.items()}
         self._beside = dict(beside or {})
 
-        first = self._rows(FormPlace.FIRST)
-        for place, (label, control) in enumerate((above or {}).items()):
-            first.insertRow(place, label, control)
+        first, of_more = self._rows(FormPlace.FIRST, above), self._rows(FormPlace.MORE, more)
+        rows = {FormPlace.MORE: of_more, FormPlace.RESEARCH: self._rows(FormPlace.RESEARCH)}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(first)
         for form_place, title in FOLDS.items():
             folded = QWidget()
-            folded.setLayout(self._rows(form_place))
+            folded.setLayout(rows[form_place])
             fold = Fold(title, folded)
             fold.setVisible(folded.layout().count() > 0)
             layout.addWidget(fold)
@@ -105,10 +107,12 @@ class SettingsForm(QWidget):
         """Return the control of one field."""
         return self._fields[name]
 
-    def _rows(self, place: FormPlace) -> QFormLayout:
+    def _rows(self, place: FormPlace, above: Mapping[str, QWidget] | None = None) -> QFormLayout:
         rows = QFormLayout()
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for title, control in (above or {}).items():
+            rows.addRow(title, control)
         for name, spec in self._specs.items():
             if spec.place is place:
                 label = QLabel(spec.title)
