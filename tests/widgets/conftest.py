@@ -272,8 +272,8 @@ def pixels() -> Callable[[QWidget], npt.NDArray[np.uint8]]:
     def taken(widget: QWidget) -> npt.NDArray[np.uint8]:
         image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
         bits: Any = image.constBits()  # PyQt's pointer, or PySide's memory
-        content = bits.asstring(image.sizeInBytes()) if hasattr(bits, "asstring") else bits
-        data = np.frombuffer(content, np.uint8)
+        content = bits.asstring(image.sizeInBytes()) if hasattr(bits, "asstring") else bytes(bits)
+        data = np.frombuffer(content, np.uint8)  # a copy: PySide's memory goes with the image
         return data.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()].reshape(
             image.height(), image.width(), 3
         )
