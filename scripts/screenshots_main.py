@@ -49,22 +49,12 @@ def take_pictures(folder: Path, epochs: int) -> None:
     shoot("cells", "2-cells")
     panel.classifier_step._form.field("epochs").setValue(epochs)
     panel.classifier_step.train()
-    wait(lambda: panel.context.runner.busy and halfway(panel, epochs))
-    shoot("classifier", "3-training")
     wait(lambda: not panel.context.runner.busy)
     panel.result_step.classify()
     wait(lambda: not panel.context.runner.busy and bool(panel.result_step._top_cells.value()))
     shoot("result", "4-result", ALL_LOOKS)
     panel.close_panel()
     viewer.close()
-
-
-def halfway(panel: Any, epochs: int) -> bool:
-    """Return whether the second model's training has come far enough to show a curve."""
-    curve = panel.classifier_step._curve
-    if curve is None or not curve._training.startswith("Model 2"):
-        return False
-    return len(curve.value()["loss"]) >= min(epochs // 2, 12)
 
 
 if __name__ == "__main__":
