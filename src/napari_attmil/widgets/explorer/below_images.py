@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QSizePolicy
 
 from napari_attmil.widgets.parts import Listening, pause_timer
 
@@ -40,6 +40,8 @@ class BelowImages(Listening, QObject):
         self._has_let_go = False
         self._fit_timer = pause_timer(self._fit, parent=self)
         window.setCorner(CORNER, LEFT)  # otherwise a low window would grow at once
+        if (panel := dock.widget()) is not None:  # napari 0.9.0 keeps it from growing
+            panel.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         window.addDockWidget(BOTTOM, dock)
         window.installEventFilter(self)
         self.at_end(self._let_go)
