@@ -174,7 +174,11 @@ def test_stopped_training_keeps_the_models_so_far(
 
 @pytest.mark.timeout(600)
 def test_training_on_a_cluster_shows_its_losses_and_stays_in_the_study(
-    viewer: ViewerModel, qtbot: QtBot, cohort: Cohort, notifications: list[tuple[str, str]]
+    viewer: ViewerModel,
+    qtbot: QtBot,
+    cohort: Cohort,
+    notifications: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     distributed = pytest.importorskip("distributed", reason="needs the extra [cluster]")
     panel = AttentionMILWidget(viewer)
@@ -193,6 +197,7 @@ def test_training_on_a_cluster_shows_its_losses_and_stays_in_the_study(
     assert len(classifier.model.models) == 2 and page.losses()
     assert classifier.path.parent == cohort.folder / "models"
     assert "cluster" not in page.text("hint")  # that it was used is no remark on the samples
+    monkeypatch.setattr("napari_attmil.core.clusters.CONNECT_S", 1)
     panel.classifier_step.train()
     settle(qtbot, panel)
     assert any("No scheduler answers at" in message for _, message in notifications)
