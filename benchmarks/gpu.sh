@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Every figure of an NVIDIA GPU in one run of under eight minutes, without a network.
 #
-#   benchmarks/gpu.sh wheels       on a machine with a network: packages that images of torch lack, into .whl
-#   benchmarks/gpu.sh [OUT]        on the machine with the GPU: tests marked `gpu`, then the figures, into OUT
+#   benchmarks/gpu.sh wheels    with a network: packages that images of torch lack, into .whl
+#   benchmarks/gpu.sh [OUT]     with the GPU: tests marked `gpu`, then the figures, into OUT
 #
-# Needs Python 3.11 to 3.13 with torch and torchvision (written for 3.12 and torch 2.11), and what
-# `wheels` brings along. DEVICE=cpu QUICK=1 tries the script where there is no GPU, but for its last step. A step that fails or
-# runs out of its time leaves the others as they are; the exit code tells how many did.
+# Written for Python 3.12 (FOR=3.11 fetches wheels for another one) and torch 2.11. DEVICE=cpu
+# QUICK=1 tries all but the last step where there is no GPU. A step that fails or runs out of its
+# time leaves the others as they are; the exit code tells how many did.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
 DEVICE=${DEVICE:-cuda}
 if [ "${1:-}" = wheels ]; then
-  fetch() { "$PYTHON" -m pip download --only-binary=:all: --python-version "${FOR:-3.12}" \
-    --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
-    --platform manylinux2014_x86_64 -d .whl "$@"; }
+  fetch() {
+    "$PYTHON" -m pip download --only-binary=:all: --python-version "${FOR:-3.12}" \
+      --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
+      --platform manylinux2014_x86_64 -d .whl "$@"
+  }
   fetch pydantic platformdirs && fetch --no-deps imagecodecs
   exit
 fi

@@ -16,16 +16,18 @@ import pytest
 from support import jobs
 
 from napari_attmil.core import clusters, workers as workers_file
-from napari_attmil.core.clusters import (
+from napari_attmil.core.cluster_settings import (
     ClusterSettings,
+    read_cluster_settings,
+    slurm_arguments,
+    write_cluster_settings,
+)
+from napari_attmil.core.clusters import (
     ClusterWorkers,
     check_folder,
     device_of_workers,
     open_cluster,
-    read_cluster_settings,
-    slurm_arguments,
     tell_versions,
-    write_cluster_settings,
 )
 from napari_attmil.core.device import Device, choose_device
 from napari_attmil.core.errors import UserError

@@ -39,6 +39,7 @@ from napari_attmil.workflows import (
     classify_study,
     detect_samples,
     detect_study,
+    on_cluster,
     prepare_bags,
     train_classifier,
 )
@@ -213,6 +214,12 @@ def test_jobs_of_a_cluster_compute_on_its_device(cohort: Cohort, handed: type[Ha
             while not handed.jobs:
                 next(steps)
         assert ["cuda:0" in job.args for job in handed.jobs] == [True] * 5
+
+
+@pytest.mark.parametrize("where", ["gpu-server", "local", "slurm", "8786"])
+def test_text_that_is_no_address_is_refused_before_it_is_tried(where: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"'{where}' is no address of a scheduler"):
+        finished(on_cluster(where, tmp_path, "auto", detect_study, (), {}, DETECTION, "auto"))
 
 
 def test_store_is_chosen_once_for_all_workers(cohort: Cohort, handed: type[Handed]) -> None:

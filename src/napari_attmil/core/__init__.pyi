@@ -3,12 +3,14 @@ from .arrays import (
     Float64Array as Float64Array,
     Int64Array as Int64Array,
 )
-from .clusters import (
+from .cluster_settings import (
     ClusterSettings as ClusterSettings,
     cluster_file as cluster_file,
+    write_cluster_settings as write_cluster_settings,
+)
+from .clusters import (
     open_cluster as open_cluster,
     tell_current_folder as tell_current_folder,
-    write_cluster_settings as write_cluster_settings,
 )
 from .device import (
     Device as Device,

@@ -616,6 +616,11 @@ def test_training_knows_the_healthy_class_and_the_workers_that_were_chosen(
     assert not page.workers.isEnabled()
     step.train()
     wait_idle(panel)
+    again = AttentionMILWidget(panel.context.viewer)  # opened beside the first one
+    other = ClassifierPage(again.classifier_step)
+    assert (other.compute_on.value(), other.workers.value()) == ("tcp://host:8786", 3)
+    assert not other.workers.isEnabled()
+    again.close_panel()
     where = ("tcp://host:8786", panel.context.session.cohort.folder)
     assert asked[2:] == [where, ("alive", Workers(7)), "closed"]
     page.compute_on.setCurrentIndex(0)
